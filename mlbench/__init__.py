@@ -1,0 +1,3 @@
+"""mlbench: benchmark retrieval within, across and over mixed languages."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,49 @@
+"""The adapter protocol: all that mlbench asks of a model.
+
+    class MyModel:
+        name = "my-model"            # optional; shown in reports
+        similarity = "cosine"        # optional; "cosine" (the default) or "dot"
+        identity = "my-model v3"     # optional; changes whenever a vector would change
+
+        def encode_queries(self, texts, language): ...   # -> (n, d) array
+        def encode_passages(self, texts, language): ...  # -> (n, d) array
+
+A factory that takes no required argument returns such an object. ``texts`` is a list of n
+strings and ``language`` a language code; the result is a floating-point numpy array of shape
+(n, d) or a ``scipy.sparse`` matrix of that shape, row i for text i, with the same d for both
+roles and all languages. An encoder is never told which task or setting it is tested on, gets
+each distinct text of a role and language once, in batches of any size and order, and must give
+a text the same vector whatever stands beside it.
+
+A model that needs statistics of the collection it searches (as BM25 does) may also have
+
+        def fit(self, texts, language): ...
+
+which is called once a language with all its distinct passages, for every language, before
+anything is encoded.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+SIMILARITIES = ("cosine", "dot")
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """What a model must offer; see the module's text for the optional attributes."""
+
+    def encode_queries(self, texts: list[str], language: str) -> Any:
+        """Return one vector a query, an array of shape (len(texts), d)."""
+
+    def encode_passages(self, texts: list[str], language: str) -> Any:
+        """Return one vector a passage, an array of shape (len(texts), d)."""
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """An adapter that reads the collection's passages before it encodes."""
+
+    def fit(self, texts: list[str], language: str) -> None:
+        """Take in all distinct passages of one language."""

@@ -1,0 +1,270 @@
+"""Collection: the queries, passages and qrels of a task, by language, checked and digested.
+
+A reader yields records; ``build_collection`` puts them into flat arrays, contiguous by language,
+and refuses what is inconsistent: ids given twice, judgements without a query or a passage,
+languages without queries or passages, empty texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.errors import DataError, Fault
+from mlbench.task import Setting
+
+MOST_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TextRecord:
+    """A query or a passage as a reader found it.
+
+    ``id`` is unique within the role and language. ``where`` is "file:line" or the like, for
+    messages. ``group`` names the paragraph or article the text comes from ("" where unknown).
+    """
+
+    id: str
+    language: str
+    text: str
+    where: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The relevance of a passage to a query; 0 and below is judged not relevant."""
+
+    query_id: str
+    query_language: str
+    passage_id: str
+    passage_language: str
+    relevance: int
+    where: str
+
+
+@dataclass
+class Records:
+    """What a reader returns."""
+
+    queries: list[TextRecord] = field(default_factory=list)
+    passages: list[TextRecord] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The texts of one role, contiguous by language in the order of ``Collection.languages``.
+
+    ``starts`` is int64 of shape (languages + 1,): language l holds ``starts[l]:starts[l + 1]``.
+    """
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    groups: tuple[str, ...]
+    starts: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def slice(self, language: int) -> slice:
+        """Return the slice of the entries of the language with that index."""
+        return slice(int(self.starts[language]), int(self.starts[language + 1]))
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Number of entries of each language, int64 of shape (languages,)."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def language(self) -> npt.NDArray[np.int16]:
+        """Language index of each entry, int16 of shape (entries,)."""
+        return np.repeat(np.arange(len(self.counts), dtype=np.int16), self.counts)
+
+
+@dataclass(frozen=True)
+class Qrels:
+    """Judgements as arrays of one length: query and passage index (int64), relevance (int32)."""
+
+    query: npt.NDArray[np.int64]
+    passage: npt.NDArray[np.int64]
+    relevance: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A task's data. ``languages`` fixes the order of everything that is by language."""
+
+    languages: tuple[str, ...]
+    queries: Entries
+    passages: Entries
+    qrels: Qrels
+
+    @cached_property
+    def relevant_by_language(self) -> npt.NDArray[np.int64]:
+        """Number of relevant passages of each query in each language, (queries, languages)."""
+        counts = np.zeros((len(self.queries), len(self.languages)), np.int64)
+        positive = self.qrels.relevance > 0
+        language = self.passages.language[self.qrels.passage[positive]]
+        np.add.at(counts, (self.qrels.query[positive], language), 1)
+        return counts
+
+    def query_counts(self, setting: Setting) -> tuple[int, int]:
+        """Return how many judged queries a setting has, and how many of its language it excludes.
+
+        A judged query with no relevant passage in the setting's pool is excluded.
+        """
+        index = {language: i for i, language in enumerate(self.languages)}
+        of_language = np.arange(len(self.queries))[
+            self.queries.slice(index[setting.query_language])
+        ]
+        judged = np.intersect1d(of_language, self.qrels.query)
+        pool = [index[language] for language in setting.passage_languages]
+        included = int((self.relevant_by_language[judged][:, pool].sum(1) > 0).sum())
+        return included, len(judged) - included
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) over every language, id, text and judgement, in canonical order."""
+        hasher = hashlib.sha256(b"mlbench/collection/1")
+        _feed(hasher, "\n".join(self.languages))
+        for entries in (self.queries, self.passages):
+            for index, language in enumerate(self.languages):
+                part = entries.slice(index)
+                for id_, text in sorted(zip(entries.ids[part], entries.texts[part], strict=True)):
+                    _feed(hasher, language, id_, text)
+        for row in sorted(self._judgement_rows()):
+            _feed(hasher, *row)
+        return hasher.hexdigest()
+
+    def _judgement_rows(self) -> Iterable[tuple[str, ...]]:
+        for query, passage, relevance in zip(
+            self.qrels.query, self.qrels.passage, self.qrels.relevance, strict=True
+        ):
+            yield (
+                self.languages[self.queries.language[query]],
+                self.queries.ids[query],
+                self.languages[self.passages.language[passage]],
+                self.passages.ids[passage],
+                str(relevance),
+            )
+
+
+def _feed(hasher: hashlib._Hash, *fields: str) -> None:
+    for value in fields:
+        raw = value.encode("utf-8", "surrogatepass")
+        hasher.update(len(raw).to_bytes(8, "little"))
+        hasher.update(raw)
+
+
+def build_collection(languages: Sequence[str], records: Records) -> Collection:
+    """Check ``records`` and lay them out by language.
+
+    Raises DataError with every fault found (the first 20 of many).
+    """
+    faults: list[Fault] = []
+    queries, query_index = _entries("query", languages, records.queries, faults)
+    passages, passage_index = _entries("passage", languages, records.passages, faults)
+    qrels = _qrels(records.judgements, query_index, passage_index, faults)
+    if faults:
+        more = len(faults) - MOST_FAULTS
+        tail = [Fault("and", f"{more} more faults of the same file set")] if more > 0 else []
+        raise DataError(*faults[:MOST_FAULTS], *tail)
+    return Collection(tuple(languages), queries, passages, qrels)
+
+
+def _entries(
+    role: str, languages: Sequence[str], records: Iterable[TextRecord], faults: list[Fault]
+) -> tuple[Entries, dict[tuple[str, str], int]]:
+    by_language: dict[str, list[TextRecord]] = {language: [] for language in languages}
+    seen: dict[tuple[str, str], str] = {}
+    for record in records:
+        key = (record.language, record.id)
+        if record.language not in by_language:
+            faults.append(
+                Fault(
+                    record.where,
+                    f"{role} {record.id!r} has language {record.language!r}",
+                    "one of " + ", ".join(languages),
+                )
+            )
+        elif key in seen:
+            faults.append(
+                Fault(
+                    record.where,
+                    f"{role} id {record.id!r} ({record.language}) given again; first at {seen[key]}",
+                    f"each {role} id once in a language",
+                )
+            )
+        elif not record.text.strip():
+            faults.append(Fault(record.where, f"{role} {record.id!r} has no text", "some text"))
+        else:
+            by_language[record.language].append(record)
+        seen.setdefault(key, record.where)
+    for language, group in by_language.items():
+        if not group:
+            faults.append(
+                Fault(
+                    f"language {language!r}",
+                    f"no {role} at all",
+                    f"at least one {role} in every language of the task",
+                )
+            )
+    ordered = [record for language in languages for record in by_language[language]]
+    sizes = [len(by_language[language]) for language in languages]
+    entries = Entries(
+        ids=tuple(r.id for r in ordered),
+        texts=tuple(r.text for r in ordered),
+        groups=tuple(r.group for r in ordered),
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+    )
+    return entries, {(r.language, r.id): i for i, r in enumerate(ordered)}
+
+
+def _qrels(
+    judgements: Iterable[Judgement],
+    query_index: dict[tuple[str, str], int],
+    passage_index: dict[tuple[str, str], int],
+    faults: list[Fault],
+) -> Qrels:
+    seen: dict[tuple[int, int], Judgement] = {}
+    for judgement in judgements:
+        query = query_index.get((judgement.query_language, judgement.query_id))
+        passage = passage_index.get((judgement.passage_language, judgement.passage_id))
+        if query is None:
+            faults.append(
+                _dangling(judgement, "query", judgement.query_id, judgement.query_language)
+            )
+        if passage is None:
+            faults.append(
+                _dangling(judgement, "passage", judgement.passage_id, judgement.passage_language)
+            )
+        if query is None or passage is None:
+            continue
+        first = seen.setdefault((query, passage), judgement)
+        if first.relevance != judgement.relevance:
+            faults.append(
+                Fault(
+                    judgement.where,
+                    f"query {judgement.query_id!r} and passage {judgement.passage_id!r} judged "
+                    f"{judgement.relevance}; judged {first.relevance} at {first.where}",
+                    "one judgement a pair",
+                )
+            )
+    pairs = np.array(list(seen), np.int64).reshape(-1, 2)
+    relevance = np.array([judgement.relevance for judgement in seen.values()], np.int32)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    return Qrels(pairs[order, 0], pairs[order, 1], relevance[order])
+
+
+def _dangling(judgement: Judgement, role: str, id_: str, language: str) -> Fault:
+    return Fault(
+        judgement.where,
+        f"a judgement names {role} {id_!r} ({language}), which is not in the collection",
+        f"the id of a {role} that was read",
+    )
