@@ -197,7 +197,7 @@ def _entries(
             faults.append(
                 Fault(
                     record.where,
-                    f"{role} id {record.id!r} ({record.language}) given again; first at {seen[key]}",
+                    f"{role} {record.id!r} ({record.language}) given again; first at {seen[key]}",
                     f"each {role} id once in a language",
                 )
             )
