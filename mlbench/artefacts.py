@@ -1,0 +1,94 @@
+"""Writing files so that nothing half-written ever looks complete, and naming folders safely."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from pathlib import Path
+
+from mlbench.errors import EnvironmentFault, Fault
+
+DEVICE_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` beside ``path`` under a temporary name, then rename it into place.
+
+    Raises EnvironmentFault where the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise EnvironmentFault(_fault(path, error)) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def check_writable(folder: Path, need: int) -> None:
+    """Make ``folder`` and prove that ``need`` bytes can be written there.
+
+    Raises EnvironmentFault before any work is wasted.
+    """
+    import shutil
+
+    probe = folder / f".probe.{secrets.token_hex(4)}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"mlbench")
+        probe.unlink()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise EnvironmentFault(_fault(folder, error)) from error
+    if free < need:
+        raise EnvironmentFault(
+            Fault(
+                str(folder),
+                f"{free / 2**20:.0f} MiB free on the disk",
+                f"about {need / 2**20:.0f} MiB for the report",
+                "make room, or write elsewhere with --output",
+            )
+        )
+
+
+def _fault(path: Path, error: OSError) -> Fault:
+    return Fault(
+        str(path),
+        f"cannot be written: {error.strerror or error}",
+        "a folder on a disk with room, writable by you",
+        "choose another place with --output",
+    )
+
+
+def slug(name: str) -> str:
+    """Return a folder name for ``name`` that is safe on every file system and its alone.
+
+    A name of lower-case letters, digits, '.', '_' and '-' stays as it is; any other keeps what
+    it can and gets a digest of the whole name.
+
+    >>> slug("bm25")
+    'bm25'
+    >>> slug("a/b") != slug("a__b")
+    True
+    """
+    safe = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")[:60].rstrip("-.")
+    marked = re.search(r"-[0-9a-f]{10}$", safe)
+    if safe == name and safe and not marked and not DEVICE_NAMES.fullmatch(safe):
+        return safe
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return f"{safe or 'model'}-{digest}"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

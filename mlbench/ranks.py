@@ -1,0 +1,168 @@
+"""Ranks: the table of outranking counts from which every score is derived.
+
+For a query q, a passage r relevant to it and a passage language l the table holds
+
+    above[q, r, l] = number of non-relevant passages in l that score strictly higher than r
+    tied [q, r, l] = number of non-relevant passages in l that score exactly as r does
+
+and ``place``, where r stands among q's own relevant passages. A pool is a choice of columns:
+its ranks are the position among the pool's relevant passages plus the summed counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The ranks of the relevant passages of one query language in one pool.
+
+    Rows are grouped by query and ascend in rank. n queries have a relevant passage in the pool,
+    with m rows in all.
+    """
+
+    query: Ints
+    """(n,) index of each query in ``Ranks.query_ids``."""
+    starts: Ints
+    """(n + 1,) query i owns the rows ``starts[i]:starts[i + 1]``, at least one."""
+    rank: Ints
+    """(m,) rank of each relevant passage in the pool, from 1."""
+    grade: npt.NDArray[np.int32]
+    """(m,) its relevance, at least 1."""
+    row: Ints
+    """(m,) its row in the table."""
+    pool_size: int
+    """Number of passages in the pool."""
+    excluded: int
+    """Judged queries of the language without a relevant passage in the pool."""
+
+    @cached_property
+    def owner(self) -> Ints:
+        """(m,) which of the n queries a row belongs to."""
+        return np.repeat(np.arange(len(self.query)), np.diff(self.starts))
+
+    @cached_property
+    def position(self) -> Ints:
+        """(m,) 1 for a query's highest relevant passage, 2 for its next, ..."""
+        return np.arange(len(self.rank)) - self.starts[self.owner] + 1
+
+    @cached_property
+    def relevant(self) -> Ints:
+        """(n,) number of relevant passages of each query in the pool."""
+        return np.diff(self.starts)
+
+    def sum(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Sum ``values`` (m,) over the rows of each query, in rank order: float64 (n,)."""
+        sums: npt.NDArray[np.float64] = np.bincount(
+            self.owner, np.asarray(values, np.float64), len(self.query)
+        ).astype(np.float64)
+        return sums
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The table, with what is needed to name its rows.
+
+    Queries are sorted by language and id; rows by query, place, relevance, passage language and
+    passage id. Only queries with a relevant passage have rows; ``judged`` counts the others too.
+    """
+
+    languages: tuple[str, ...]
+    pool_sizes: Ints
+    """(languages,) passages of each language."""
+    judged: Ints
+    """(languages,) queries of each language with at least one judgement."""
+    query_ids: tuple[str, ...]
+    query_groups: tuple[str, ...]
+    """Paragraph or article each query comes from, "" where unknown."""
+    query_language: npt.NDArray[np.int16]
+    starts: Ints
+    """(queries + 1,) query i owns the rows ``starts[i]:starts[i + 1]``."""
+    passage_ids: tuple[str, ...]
+    passage_language: npt.NDArray[np.int16]
+    relevance: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int32]
+    """(rows,) 1 + the number of the query's relevant passages that score strictly higher."""
+    above: npt.NDArray[np.int32]
+    """(rows, languages)"""
+    tied: npt.NDArray[np.int32]
+    """(rows, languages)"""
+
+    @cached_property
+    def query(self) -> Ints:
+        """(rows,) index of the query of each row."""
+        return np.repeat(np.arange(len(self.query_ids)), np.diff(self.starts))
+
+    def columns(self, languages: Sequence[str]) -> npt.NDArray[np.intp]:
+        """Return the column of each language code."""
+        return np.array([self.languages.index(language) for language in languages], np.intp)
+
+    def ranking(
+        self, query_language: str, pool: Sequence[str], *, optimistic: bool = False
+    ) -> Ranking:
+        """Return the ranks in the pool of the passages of the languages ``pool``.
+
+        Ties count against the model: a passage ranks below all that score as it does, and of a
+        query's own tied relevant passages the lower grade comes first. ``optimistic`` turns
+        both round.
+        """
+        language = self.languages.index(query_language)
+        columns = self.columns(pool)
+        first, last = np.searchsorted(self.query_language, [language, language + 1])
+        rows = np.arange(self.starts[first], self.starts[last])
+        rows = rows[np.isin(self.passage_language[rows], columns)]
+        counts = self.above[rows][:, columns].sum(1, dtype=np.int64)
+        if optimistic:
+            order = np.lexsort((-self.relevance[rows], self.place[rows], self.query[rows]))
+            rows, counts = rows[order], counts[order]
+        else:
+            counts += self.tied[rows][:, columns].sum(1, dtype=np.int64)
+        query, begin = np.unique(self.query[rows], return_index=True)
+        starts = np.append(begin, len(rows)).astype(np.int64)
+        position = np.arange(len(rows)) - np.repeat(begin, np.diff(starts)) + 1
+        return Ranking(
+            query=query,
+            starts=starts,
+            rank=position + counts,
+            grade=self.relevance[rows],
+            row=rows,
+            pool_size=int(self.pool_sizes[columns].sum()),
+            excluded=int(self.judged[language]) - len(query),
+        )
+
+    def subset(self, languages: Sequence[str]) -> Ranks:
+        """Return the table of the collection cut down to some of its languages (queries too)."""
+        columns = self.columns(languages)
+        renumber = np.full(len(self.languages), -1, np.int16)
+        renumber[columns] = np.arange(len(columns), dtype=np.int16)
+        keep = (renumber[self.passage_language] >= 0) & (
+            renumber[self.query_language[self.query]] >= 0
+        )
+        rows = np.flatnonzero(keep)
+        rows = rows[np.argsort(renumber[self.query_language[self.query[rows]]], kind="stable")]
+        kept, begin = np.unique(self.query[rows], return_index=True)
+        order = np.argsort(begin)
+        kept = kept[order]
+        return Ranks(
+            languages=tuple(languages),
+            pool_sizes=self.pool_sizes[columns],
+            judged=self.judged[columns],
+            query_ids=tuple(self.query_ids[i] for i in kept),
+            query_groups=tuple(self.query_groups[i] for i in kept),
+            query_language=renumber[self.query_language[kept]],
+            starts=np.append(begin[order], len(rows)).astype(np.int64),
+            passage_ids=tuple(self.passage_ids[i] for i in rows),
+            passage_language=renumber[self.passage_language[rows]],
+            relevance=self.relevance[rows],
+            place=self.place[rows],
+            above=self.above[rows][:, columns],
+            tied=self.tied[rows][:, columns],
+        )

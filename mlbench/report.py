@@ -1,0 +1,181 @@
+"""The report: its documented schema (``mlbench/report/1``), reading and writing.
+
+A report is a folder with ``report.json``, ``ranks.parquet`` and the pages and plots made from
+them. ``docs/report.md`` explains every key.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlbench.artefacts import sha256_of, write_atomically
+from mlbench.errors import DataError, Fault, IntegrityError
+from mlbench.ranks import Ranks
+from mlbench.ranks_file import TaskKey, ranks_to_bytes, read_ranks
+from mlbench.scores import Scores
+
+SCHEMA = "mlbench/report/1"
+REPORT_FILE, RANKS_FILE = "report.json", "ranks.parquet"
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What was evaluated. ``queries`` and ``passages`` count by language."""
+
+    name: str
+    version: str
+    title: str
+    digest: str
+    languages: tuple[str, ...]
+    kinds: tuple[str, ...]
+    text: str
+    licence: str
+    citation: str
+    queries: dict[str, int]
+    passages: dict[str, int]
+    relevant_pairs: int
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model was evaluated; what a kind of model does not have is None."""
+
+    name: str
+    spec: str
+    adapter: str
+    identity: str
+    similarity: str
+    dimension: int
+    dtype: str
+    parameters: int | None = None
+    max_length: int | None = None
+    pooling: str | None = None
+    prompts: dict[str, str] = field(default_factory=dict)
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """How many texts of a role there were, and how many distinct ones were encoded."""
+
+    texts: int
+    distinct: int
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """How the report was made. ``seconds`` is wall time by step, ``peak_memory`` bytes.
+
+    ``truncated`` is the number of texts by language that the model cut, None where unknown;
+    ``recomputed`` the scores that fell within the error bound of the fast product.
+    """
+
+    command: str
+    date: str
+    versions: dict[str, str]
+    platform: str
+    processor: str
+    threads: int
+    seconds: dict[str, float]
+    peak_memory: int | None
+    encoded: dict[str, Encoded]
+    recomputed: int
+    truncated: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """One model on one task."""
+
+    task: TaskInfo
+    model: ModelInfo
+    measures: tuple[str, ...]
+    scores: Scores
+    run: RunInfo
+    warnings: tuple[str, ...] = ()
+
+
+def report_to_json(report: Report, ranks_sha256: str) -> str:
+    """Return ``report.json``: strict JSON, values as exact as float64 prints."""
+    table = {"schema": SCHEMA, "ranks_sha256": ranks_sha256} | asdict(report)
+    table |= table.pop("scores")
+    return json.dumps(_finite(table), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return value
+
+
+def write_report(folder: Path, report: Report, ranks: Ranks, pages: dict[str, bytes]) -> None:
+    """Write the table and ``pages`` (file name -> content), then report.json, each atomically.
+
+    report.json names the digest of its table, so a folder that was half replaced shows it.
+    """
+    info = report.task
+    raw = ranks_to_bytes(ranks, TaskKey(info.name, info.version, info.digest, info.kinds))
+    write_atomically(folder / RANKS_FILE, raw)
+    for name, content in pages.items():
+        write_atomically(folder / name, content)
+    text = report_to_json(report, sha256_of(folder / RANKS_FILE))
+    write_atomically(folder / REPORT_FILE, text.encode())
+
+
+def read_report(folder: Path) -> tuple[Report, Ranks]:
+    """Read a report folder and check that its two files belong together.
+
+    Raises DataError where a file is missing, IntegrityError where one is damaged or the table is
+    not the one that report.json was written with.
+    """
+    path = folder / REPORT_FILE
+    report, digest = parse_report(path)
+    ranks, key = read_ranks(folder / RANKS_FILE)
+    found = sha256_of(folder / RANKS_FILE)
+    if found != digest or key.digest != report.task.digest:
+        raise IntegrityError(
+            Fault(
+                str(folder / RANKS_FILE),
+                f"SHA-256 {found}",
+                f"{digest}, as {REPORT_FILE} says",
+                "run the evaluation again",
+            )
+        )
+    return report, ranks
+
+
+def parse_report(path: Path) -> tuple[Report, str]:
+    """Read report.json: the report, and the SHA-256 of the table it was made from."""
+    import cattrs
+
+    where = str(path)
+    try:
+        table = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(
+            Fault(where, "no such file", "a report folder", "run `mlbench run` first")
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(Fault(where, f"broken JSON: {error}", "valid JSON")) from None
+    if not isinstance(table, dict) or table.get("schema") != SCHEMA:
+        found = table.get("schema") if isinstance(table, dict) else type(table).__name__
+        raise IntegrityError(Fault(where, f"schema {found!r}", SCHEMA))
+    scores = {name: table.get(name) for name in ("macro", "settings", "bias", "statistics")}
+    converter = cattrs.Converter(forbid_extra_keys=False)
+    try:
+        report = converter.structure({**table, "scores": scores}, Report)
+        digest = str(table["ranks_sha256"])
+    except (cattrs.BaseValidationError, KeyError) as error:
+        faults = cattrs.transform_error(error) if not isinstance(error, KeyError) else [str(error)]
+        raise IntegrityError(
+            *(Fault(where, found, "a report as mlbench writes it") for found in faults[:20])
+        ) from None
+    return report, digest
