@@ -154,7 +154,8 @@ class _Tile:
 
     @property
     def size(self) -> int:
-        return (self.queries.stop - self.queries.start) * (self.passages.stop - self.passages.start)
+        height = self.queries.stop - self.queries.start
+        return int(height * (self.passages.stop - self.passages.start))
 
 
 def _slices(size: int, step: int) -> Iterator[slice]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mlbench.artefacts import sha256_of, write_atomically
 from mlbench.errors import DataError, Fault, IntegrityError
+from mlbench.measures import parse_measures
 from mlbench.ranks import Ranks
 from mlbench.ranks_file import TaskKey, ranks_to_bytes, read_ranks
-from mlbench.scores import Scores
+from mlbench.scores import Scores, compute_scores
+from mlbench.task import Kind, all_settings
 
 SCHEMA = "mlbench/report/1"
+AGREEMENT = 1e-9
 REPORT_FILE, RANKS_FILE = "report.json", "ranks.parquet"
 
 
@@ -179,3 +183,37 @@ def parse_report(path: Path) -> tuple[Report, str]:
             *(Fault(where, found, "a report as mlbench writes it") for found in faults[:20])
         ) from None
     return report, digest
+
+
+def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
+    """Compute all scores again from the table and return the report with them.
+
+    Raises IntegrityError, with the first scores that differ, where report.json says otherwise
+    by more than 1e-9 of the score.
+    """
+    settings = all_settings(report.task.languages, [Kind(kind) for kind in report.task.kinds])
+    scores = compute_scores(ranks, settings, parse_measures(report.measures))
+    differing = list(_differences(_finite(asdict(report.scores)), _finite(asdict(scores)), ""))
+    if differing:
+        where = folder / REPORT_FILE
+        raise IntegrityError(
+            *(
+                Fault(f"{where}, {key}", f"{said!r}", f"{found!r}, from {RANKS_FILE}")
+                for key, said, found in differing[:20]
+            )
+        )
+    return replace(report, scores=scores)
+
+
+def _differences(said: Any, found: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(said, dict) and isinstance(found, dict) and said.keys() == found.keys():
+        for name in said:
+            yield from _differences(said[name], found[name], f"{key}.{name}".lstrip("."))
+    elif isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
+        for number, (a, b) in enumerate(zip(said, found, strict=True)):
+            yield from _differences(a, b, f"{key}[{number}]")
+    elif isinstance(said, float) and isinstance(found, float):
+        if not math.isclose(said, found, rel_tol=AGREEMENT, abs_tol=AGREEMENT):
+            yield key, said, found
+    elif said != found:
+        yield key, said, found

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mlbench.errors import DataError, Fault, did_you_mean
+from mlbench.errors import DataError, EnvironmentFault, Fault, did_you_mean
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
@@ -79,24 +79,30 @@ class Task:
     path: Path
 
     def settings(self) -> tuple[Setting, ...]:
-        """Return every setting of the task: by kind, then query language, then pool language.
+        """Return every setting of the task; see ``all_settings``."""
+        return all_settings(self.languages, self.kinds)
 
-        With L languages there are L monolingual, L(L-1) cross-lingual and L multilingual
-        settings; a multilingual pool needs at least two languages.
-        """
-        return tuple(
-            Setting(kind, query_language, pool)
-            for kind in self.kinds
-            for query_language in self.languages
-            for pool in self._pools(kind, query_language)
-        )
 
-    def _pools(self, kind: Kind, query_language: str) -> list[tuple[str, ...]]:
+def all_settings(languages: tuple[str, ...], kinds: Iterable[Kind]) -> tuple[Setting, ...]:
+    """Return the settings of the kinds: by kind, then query language, then pool language.
+
+    L languages have L monolingual, L(L-1) cross-lingual and L multilingual settings; a
+    multilingual pool needs at least two languages.
+    """
+
+    def pools(kind: Kind, query_language: str) -> list[tuple[str, ...]]:
         if kind is Kind.MONOLINGUAL:
             return [(query_language,)]
         if kind is Kind.CROSSLINGUAL:
-            return [(language,) for language in self.languages if language != query_language]
-        return [self.languages] if len(self.languages) > 1 else []
+            return [(language,) for language in languages if language != query_language]
+        return [languages] if len(languages) > 1 else []
+
+    return tuple(
+        Setting(kind, query_language, pool)
+        for kind in kinds
+        for query_language in languages
+        for pool in pools(kind, query_language)
+    )
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,10 @@ def parse_task(path: Path) -> Task:
         raise DataError(
             Fault(f"{path}, byte {error.start}", "not UTF-8", "a TOML file in UTF-8")
         ) from None
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        found = f"cannot be read: {error.strerror or error}"
+        raise EnvironmentFault(Fault(str(path), found, "a task file (TOML)")) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(Fault(str(path), f"broken TOML: {error}", "valid TOML")) from None
     return _TaskParser(path).parse(table)
 
@@ -162,15 +171,15 @@ class _TaskParser:
 
     def parse(self, table: dict[str, Any]) -> Task:
         values = self._fields(table, _TASK_FIELDS, "")
-        source = self._fields(values["source"] or {}, _SOURCE_FIELDS, "source.")
+        source: dict[str, Any] = {}
         if values["source"] is not None:
+            source = self._fields(values["source"], _SOURCE_FIELDS, "source.")
             for name in ("files", "sha256", "options"):
-                self._strings(f"source.{name}", (source[name] or {}).values())
+                for key, value in (source[name] or {}).items():
+                    self._strings(f"source.{name}.{key}", [value])
             for file, digest in (source["sha256"] or {}).items():
                 if isinstance(digest, str) and not SHA256.fullmatch(digest):
-                    self._fault(
-                        f"source.sha256.{file!r}", f"{digest!r}", "64 lower-case hex digits"
-                    )
+                    self._fault(f"source.sha256.{file}", f"{digest!r}", "64 lower-case hex digits")
         self._check_values(values)
         if self.faults:
             raise DataError(*self.faults)
@@ -200,7 +209,7 @@ class _TaskParser:
     def _fields(
         self, table: dict[str, Any], fields: Mapping[str, _Field], prefix: str
     ) -> dict[str, Any]:
-        for name in table.keys() - fields.keys():
+        for name in sorted(table.keys() - fields.keys()):
             self._fault(prefix + name, "unknown field", mend=did_you_mean(name, fields))
         values: dict[str, Any] = {}
         for name, spec in fields.items():

@@ -1,0 +1,235 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mlbench import __version__
+from mlbench.errors import MlbenchError
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
+EXIT_CODES = """exit codes:
+  0 success             1 a regression found by a check
+  2 wrong usage         3 bad input data         4 model failure
+  5 environment (disk, memory, network)          6 integrity (digest, damaged file)
+  130 interrupted       143 terminated"""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    args = _parser().parse_args(given)
+    args.command_line = shlex.join(["mlbench", *given])
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        result: int = args.action(args)
+        sys.stdout.flush()
+    except MlbenchError as error:
+        if args.debug:
+            raise
+        print(f"mlbench: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except Terminated:
+        print("mlbench: terminated; nothing half-written is left", file=sys.stderr)
+        return 143
+    except KeyboardInterrupt:
+        print("mlbench: interrupted; nothing half-written is left", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result
+
+
+def _terminate(number: int, frame: Any) -> NoReturn:
+    raise Terminated
+
+
+def size(text: str) -> int:
+    """Parse a number of bytes such as ``256M`` or ``2GiB``; suffixes are powers of 1024."""
+    match = SIZE.fullmatch(text.strip())
+    if not match or float(match[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 256M or 2G")
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mlbench",
+        description="Benchmark retrieval within languages, across languages and over "
+        "mixed-language collections.",
+        epilog="examples:\n"
+        "  mlbench run --model char-ngram --task sample\n"
+        "  mlbench run --model bm25 --task xquad-r --data-dir data\n"
+        "  mlbench tasks show xquad-r\n\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mlbench {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_report(commands)
+    _add_tasks(commands)
+    _add_models(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, help_: str, examples: str) -> argparse.ArgumentParser:
+    """Add a command whose function is ``mlbench.commands.<name>``, found when it is called."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help_,
+        description=help_[0].upper() + help_[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
+    function = "_".join(parser.prog.split()[1:])
+    parser.set_defaults(action=lambda args: _call(function, args))
+    return parser
+
+
+def _call(function: str, args: argparse.Namespace) -> int:
+    from mlbench import commands
+
+    code: int = getattr(commands, function)(args)
+    return code
+
+
+def _add_run(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "run",
+        "evaluate a model on one or more tasks and write a report of each",
+        "mlbench run --model char-ngram --task sample\n"
+        "mlbench run --model bm25 --task xquad-r --task mlqa-r\n"
+        "mlbench run --model path/to/my_model.py:make --output results --overwrite\n"
+        "mlbench run --model random:7 --task xquad-r --measure AP --measure R@5 --json\n"
+        "mlbench run --model bm25 --dry-run",
+    )
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="SPEC",
+        help="a name, a path or kind:value; see `models list`",
+    )
+    parser.add_argument(
+        "--task", action="append", metavar="TASK",
+        help="a task's name or file; may be repeated (default: xquad-r and mlqa-r)",
+    )  # fmt: skip
+    _add_data(parser)
+    parser.add_argument(
+        "--output", type=Path, default=Path("results"), metavar="DIR",
+        help="where reports go, as DIR/<model>/<task> (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a report of another configuration"
+    )
+    parser.add_argument(
+        "--measure", action="append", default=[], metavar="NAME",
+        help="a measure such as nDCG@10; may be repeated (default: the task's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=positive, default=os.cpu_count() or 1, metavar="N",
+        help="threads for scoring (default: the number of processors)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory", type=size, default="256M", metavar="SIZE",
+        help="memory for scoring beside texts and vectors (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be encoded, and stop"
+    )
+    parser.add_argument("--json", action="store_true", help="print results as JSON, no tables")
+    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR",
+        help="folder with the tasks' data (default: $MLBENCH_DATA, else the cache, else download)",
+    )  # fmt: skip
+    parser.add_argument("--offline", action="store_true", help="open no network connection")
+
+
+def _add_report(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "report",
+        "compute the scores of saved reports again from their tables and render them",
+        "mlbench report results/bm25/xquad-r\nmlbench report results",
+    )
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="a report's folder, or one that holds reports"
+    )
+    parser.add_argument("--json", action="store_true", help="print results as JSON, no tables")
+
+
+def _add_tasks(commands: Any) -> None:
+    group = commands.add_parser("tasks", help="list, show, validate and fetch tasks")
+    tasks = group.add_subparsers(metavar="COMMAND", required=True)
+    listing = _command(tasks, "list", "list the built-in tasks", "mlbench tasks list")
+    listing.add_argument("--json", action="store_true", help="print as JSON")
+    show = _command(
+        tasks,
+        "show",
+        "show a task and every setting of it with its number of queries",
+        "mlbench tasks show xquad-r\nmlbench tasks show path/to/my-task.toml",
+    )
+    show.add_argument("task", metavar="TASK", help="a task's name or file")
+    show.add_argument("--json", action="store_true", help="print as JSON")
+    validate = _command(
+        tasks,
+        "validate",
+        "check a task file, and its data where it is at hand",
+        "mlbench tasks validate my-task.toml",
+    )
+    validate.add_argument("task", metavar="FILE", help="a task file, or a built-in task's name")
+    fetch = _command(
+        tasks,
+        "fetch",
+        "download the data of tasks into the cache, or say where it was found",
+        "mlbench tasks fetch xquad-r\nmlbench tasks fetch xquad-r mlqa-r",
+    )
+    fetch.add_argument("tasks", nargs="+", metavar="NAME", help="a task's name or file")
+    for parser in (show, validate, fetch):
+        _add_data(parser)
+
+
+def _add_models(commands: Any) -> None:
+    group = commands.add_parser("models", help="list models, and check one against the contract")
+    models = group.add_subparsers(metavar="COMMAND", required=True)
+    listing = _command(
+        models, "list", "list the models that can be named, and their forms", "mlbench models list"
+    )
+    listing.add_argument("--json", action="store_true", help="print as JSON")
+    check = _command(
+        models,
+        "check",
+        "test a model against the adapter contract",
+        "mlbench models check bm25\nmlbench models check path/to/my_model.py:make",
+    )
+    check.add_argument("model", metavar="SPEC", help="a name, a path or kind:value")
+    check.add_argument("--json", action="store_true", help="print as JSON")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

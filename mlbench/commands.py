@@ -1,0 +1,282 @@
+"""What each command of the command line does; ``cli`` parses, this module calls and prints."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlbench.artefacts import check_writable, slug
+from mlbench.catalog import DEFAULT_SUITE, find_task, task_names
+from mlbench.errors import DataError, Fault, IntegrityError, UsageError
+from mlbench.files import Locator
+from mlbench.readers import load_collection
+from mlbench.task import Task
+
+if TYPE_CHECKING:
+    from mlbench.adapters.registry import LoadedModel
+    from mlbench.collection import Collection
+    from mlbench.report import Report, TaskInfo
+
+ROOM_FOR_A_REPORT = 64 * 2**20
+
+
+def run(args: Namespace) -> int:
+    """Evaluate a model on tasks and write their reports."""
+    from mlbench.adapters.registry import load_adapter
+    from mlbench.encoding import learns
+    from mlbench.evaluate import chosen_measures, describe_task
+
+    tasks = [find_task(name) for name in dict.fromkeys(args.task or DEFAULT_SUITE)]
+    measures = {
+        task.name: tuple(m.name for m in chosen_measures(task, args.measure)) for task in tasks
+    }
+    locator = Locator(args.data_dir, args.offline)
+    if args.dry_run:
+        return _dry_run(tasks, locator, args)
+    model = load_adapter(args.model)
+    folders = {task.name: args.output / slug(model.name) / slug(task.name) for task in tasks}
+    for task in tasks:
+        _refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
+        check_writable(folders[task.name], ROOM_FOR_A_REPORT)
+    sources = {task.name: locator.of(task) for task in tasks}
+    results = []
+    for number, task in enumerate(tasks):
+        if number and learns(model.adapter):
+            model = load_adapter(args.model)
+        collection = load_collection(task, sources[task.name])
+        _refuse_other_data(folders[task.name], describe_task(task, collection), args)
+        report = _evaluate(task, collection, model, folders[task.name], args)
+        results.append({"folder": str(folders[task.name])} | _summary(report))
+    if args.json:
+        print(json.dumps(results, indent=1, ensure_ascii=False))
+    return 0
+
+
+def _evaluate(
+    task: Task, collection: Collection, model: LoadedModel, folder: Path, args: Namespace
+) -> Report:
+    from mlbench.counting import Limits
+    from mlbench.evaluate import Options, evaluate
+    from mlbench.page import report_pages
+    from mlbench.report import write_report
+
+    options = Options(
+        measures=tuple(args.measure),
+        limits=Limits(args.threads, args.memory),
+        command=args.command_line,
+        quiet=args.quiet,
+    )
+    report, ranks = evaluate(task, collection, model, options)
+    write_report(folder, report, ranks, report_pages(report, ranks))
+    _print_report(report, folder, args)
+    return report
+
+
+def _print_report(report: Report, folder: Path, args: Namespace) -> None:
+    from mlbench.tables import terminal_report
+
+    if not args.json:
+        print(terminal_report(report))
+        print(f"\nreport: {folder / 'report.html'}\n")
+
+
+def _summary(report: Report) -> dict[str, Any]:
+    distance = report.scores.bias.rank_distance
+    return {
+        "task": report.task.name,
+        "model": report.model.name,
+        "macro": {
+            kind: {name: asdict(score) for name, score in of_kind.items()}
+            for kind, of_kind in report.scores.macro.items()
+        },
+        "rank_distance": asdict(distance) if distance else None,
+        "warnings": list(report.warnings),
+    }
+
+
+def _refuse_other_configuration(
+    folder: Path, task: Task, model: LoadedModel, measures: tuple[str, ...], args: Namespace
+) -> None:
+    """Refuse to replace a report that another model, task version or choice of measures left."""
+    from mlbench.report import REPORT_FILE, parse_report
+
+    if args.overwrite or not (folder / REPORT_FILE).exists():
+        return
+    try:
+        old, _ = parse_report(folder / REPORT_FILE)
+    except IntegrityError as error:
+        raise UsageError(_occupied(folder, f"holds a damaged report ({error})")) from None
+    pairs = {
+        "model identity": (old.model.identity, model.identity),
+        "similarity": (old.model.similarity, model.similarity),
+        "task": (f"{old.task.name} {old.task.version}", f"{task.name} {task.version}"),
+        "measures": (", ".join(old.measures), ", ".join(measures)),
+    }
+    for what, (before, now) in pairs.items():
+        if before != now:
+            found = f"holds a report of another {what}: {before!r}, now {now!r}"
+            raise UsageError(_occupied(folder, found))
+
+
+def _refuse_other_data(folder: Path, info: TaskInfo, args: Namespace) -> None:
+    from mlbench.report import REPORT_FILE, parse_report
+
+    if args.overwrite or not (folder / REPORT_FILE).exists():
+        return
+    digest = parse_report(folder / REPORT_FILE)[0].task.digest
+    if digest != info.digest:
+        found = f"holds a report of other data: digest {digest[:12]}, now {info.digest[:12]}"
+        raise UsageError(_occupied(folder, found))
+
+
+def _occupied(folder: Path, found: str) -> Fault:
+    return Fault(
+        str(folder), found, "no report, or one of the same run", "--overwrite, or another --output"
+    )
+
+
+def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
+    from mlbench.encoding import Plan
+    from mlbench.tables import plain_table
+
+    rows: list[dict[str, Any]] = []
+    for task in tasks:
+        plan = Plan.of(load_collection(task, locator.of(task)))
+        for role, groups in (("query", plan.queries), ("passage", plan.passages)):
+            rows += [
+                {
+                    "task": task.name,
+                    "role": role,
+                    "language": group.language,
+                    "texts": len(group.entry),
+                    "distinct": len(group.texts),
+                    "characters": sum(map(len, group.texts)),
+                }
+                for group in groups
+            ]
+    if args.json:
+        print(json.dumps({"model": args.model, "encode": rows}, indent=1, ensure_ascii=False))
+        return 0
+    print(plain_table([*map(str, rows[0])], [list(row.values()) for row in rows]))
+    settings = ", ".join(f"{len(task.settings())} settings of {task.name}" for task in tasks)
+    total = sum(row["distinct"] for row in rows)
+    print(f"\n{args.model} would encode {total:,} texts, each once, for {settings}")
+    return 0
+
+
+def report(args: Namespace) -> int:
+    """Score saved tables again, check that report.json says the same, and render."""
+    from mlbench.page import report_pages
+    from mlbench.report import REPORT_FILE, read_report, rescored, write_report
+
+    folders = [args.folder] if (args.folder / REPORT_FILE).exists() else []
+    folders += sorted(path.parent for path in args.folder.glob(f"*/**/{REPORT_FILE}"))
+    if not folders:
+        raise DataError(
+            Fault(str(args.folder), f"no {REPORT_FILE} in it", "the folder of a report",
+                  "make one with `mlbench run`")
+        )  # fmt: skip
+    results = []
+    for folder in folders:
+        saved, ranks = read_report(folder)
+        fresh = rescored(saved, ranks, folder)
+        write_report(folder, fresh, ranks, report_pages(fresh, ranks))
+        _print_report(fresh, folder, args)
+        results.append({"folder": str(folder)} | _summary(fresh))
+    if args.json:
+        print(json.dumps(results, indent=1, ensure_ascii=False))
+    return 0
+
+
+def tasks_list(args: Namespace) -> int:
+    """List the built-in tasks."""
+    from mlbench.tables import plain_table
+
+    tasks = [find_task(name) for name in task_names()]
+    if args.json:
+        keys = ("name", "version", "title", "languages", "licence")
+        rows = [{key: getattr(task, key) for key in keys} for task in tasks]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return 0
+    rows_ = [[t.name, len(t.languages), len(t.settings()), t.title] for t in tasks]
+    print(plain_table(["task", "languages", "settings", "title"], rows_))
+    print("\n`mlbench tasks show TASK` lists the settings; a task can also be a file of your own.")
+    return 0
+
+
+def tasks_show(args: Namespace) -> int:
+    """Show a task and every setting of it."""
+    from mlbench.tables import task_page
+
+    task = find_task(args.task)
+    collection = load_collection(task, Locator(args.data_dir, args.offline).of(task))
+    counts = {setting: collection.query_counts(setting) for setting in task.settings()}
+    if args.json:
+        rows = [asdict(s) | {"queries": n, "excluded": x} for s, (n, x) in counts.items()]
+        print(json.dumps({"task": task.name, "settings": rows}, indent=1, ensure_ascii=False))
+        return 0
+    print(task_page(task, collection, counts))
+    return 0
+
+
+def tasks_validate(args: Namespace) -> int:
+    """Check a task file, and its data where it is at hand."""
+    task = find_task(args.task)
+    print(f"{task.path}: a valid task file; {len(task.settings())} settings")
+    try:
+        collection = load_collection(task, Locator(args.data_dir, offline=True).of(task))
+    except DataError as error:
+        if task.source.url is None or "--data-dir" not in str(error):
+            raise
+        print(f"its data is not at hand and was not checked; `mlbench tasks fetch {task.name}`")
+        return 0
+    sizes = f"{len(collection.queries):,} queries, {len(collection.passages):,} passages"
+    judged = len(collection.qrels.relevance)
+    print(f"its data is sound: {sizes}, {judged:,} judgements, digest {collection.digest[:16]}")
+    return 0
+
+
+def tasks_fetch(args: Namespace) -> int:
+    """Download the data of tasks into the cache, or say where it was found."""
+    from mlbench.tables import plain_table
+
+    locator = Locator(args.data_dir, args.offline)
+    for task in [find_task(name) for name in args.tasks]:
+        rows = [[str(f.path), f"{f.size:,}", f.origin] for f in locator.fetch(task)]
+        print(f"{task.name}: {task.licence}")
+        print(plain_table(["file", "bytes", "from"], rows))
+    return 0
+
+
+def models_list(args: Namespace) -> int:
+    """List the models that can be named."""
+    from mlbench.adapters.registry import model_rows
+    from mlbench.tables import plain_table
+
+    rows = model_rows()
+    if args.json:
+        print(json.dumps([row._asdict() for row in rows], indent=1, ensure_ascii=False))
+        return 0
+    print(plain_table(["model", "what it is", "from"], [list(row) for row in rows]))
+    return 0
+
+
+def models_check(args: Namespace) -> int:
+    """Test a model against the adapter contract; exit code 4 if it fails."""
+    from mlbench.adapters.registry import load_adapter
+    from mlbench.contract import check_adapter
+    from mlbench.errors import ModelError
+    from mlbench.tables import plain_table
+
+    results = check_adapter(load_adapter(args.model))
+    failed = sum(not result.passed for result in results)
+    if args.json:
+        print(json.dumps([result._asdict() for result in results], indent=1, ensure_ascii=False))
+    else:
+        rows = [["ok" if r.passed else "FAILED", r.name, r.detail] for r in results]
+        print(plain_table(["", "check", "found"], rows))
+        print(f"\n{args.model}: {len(results) - failed} checks passed, {failed} failed")
+    return ModelError.exit_code if failed else 0

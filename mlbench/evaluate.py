@@ -1,0 +1,136 @@
+"""The driver: a task's collection and a model in, a report and its table of ranks out."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from mlbench import __version__
+from mlbench.collection import Collection
+from mlbench.counting import DEFAULT_LIMITS, Limits
+from mlbench.encoding import Embedded, Encoder, Plan
+from mlbench.measures import Measure, parse_measures
+from mlbench.progress import Step
+from mlbench.ranks import Ranks
+from mlbench.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo
+from mlbench.scores import compute_scores
+from mlbench.table import rank_collection
+from mlbench.task import Task
+
+if TYPE_CHECKING:
+    from mlbench.adapters.registry import LoadedModel
+
+TABLE_MEASURES = ("AP", "R@1", "R@10")
+"""Measures that every report has, because its main table shows them."""
+RECORDED_VERSIONS = ("numpy", "scipy", "numba", "bm25s", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is made; ``command`` is recorded as given."""
+
+    measures: tuple[str, ...] = ()
+    limits: Limits = DEFAULT_LIMITS
+    command: str = ""
+    quiet: bool = False
+
+
+def chosen_measures(task: Task, names: Sequence[str]) -> tuple[Measure, ...]:
+    """Return the measures of a run: those asked for, else the task's, and the main table's."""
+    return parse_measures([*(names or task.measures), *TABLE_MEASURES])
+
+
+def describe_task(task: Task, collection: Collection) -> TaskInfo:
+    """Return what the report says of the task."""
+    languages = collection.languages
+    return TaskInfo(
+        name=task.name,
+        version=task.version,
+        title=task.title,
+        digest=collection.digest,
+        languages=languages,
+        kinds=tuple(kind.value for kind in task.kinds),
+        text=task.text,
+        licence=task.licence,
+        citation=task.citation,
+        queries=dict(zip(languages, collection.queries.counts.tolist(), strict=True)),
+        passages=dict(zip(languages, collection.passages.counts.tolist(), strict=True)),
+        relevant_pairs=int((collection.qrels.relevance > 0).sum()),
+    )
+
+
+def evaluate(
+    task: Task, collection: Collection, model: LoadedModel, options: Options
+) -> tuple[Report, Ranks]:
+    """Encode, rank and score one task with one model.
+
+    Raises ModelError where the model fails, EnvironmentFault where memory does not suffice.
+    """
+    measures = chosen_measures(task, options.measures)
+    plan = Plan.of(collection)
+    texts = sum(plan.texts.values())
+    with Step(f"{task.name}: encoding", texts, "texts", quiet=options.quiet) as encoding:
+        embedded = Encoder(model, encoding.advance).encode(collection, plan)
+    comparisons = len(collection.queries) * len(collection.passages)
+    with Step(f"{task.name}: ranking", comparisons, "scores", quiet=options.quiet) as ranking:
+        ranks, recomputed = rank_collection(
+            collection, embedded.queries, embedded.passages, options.limits, ranking.advance
+        )
+    with Step(f"{task.name}: measuring", 1, "report", quiet=options.quiet) as measuring:
+        scores = compute_scores(ranks, task.settings(), measures)
+    run = RunInfo(
+        command=options.command,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions={"mlbench": __version__, "python": platform.python_version()}
+        | {name: metadata.version(name) for name in RECORDED_VERSIONS},
+        platform=platform.platform(),
+        processor=platform.processor() or platform.machine(),
+        threads=options.limits.threads,
+        seconds={
+            "encoding": round(encoding.seconds, 3),
+            "ranking": round(ranking.seconds, 3),
+            "measuring": round(measuring.seconds, 3),
+        },
+        peak_memory=peak_memory(),
+        encoded={
+            "query": Encoded(len(collection.queries), plan.texts["query"]),
+            "passage": Encoded(len(collection.passages), plan.texts["passage"]),
+        },
+        recomputed=recomputed,
+    )
+    report = Report(
+        task=describe_task(task, collection),
+        model=_describe_model(model, embedded),
+        measures=tuple(measure.name for measure in measures),
+        scores=scores,
+        run=run,
+        warnings=embedded.warnings,
+    )
+    return report, ranks
+
+
+def _describe_model(model: LoadedModel, embedded: Embedded) -> ModelInfo:
+    return ModelInfo(
+        name=model.name,
+        spec=model.spec,
+        adapter=model.kind,
+        identity=model.identity,
+        similarity=model.similarity,
+        dimension=int(embedded.passages.shape[1]),
+        dtype="float32",
+    )
+
+
+def peak_memory() -> int | None:
+    """Return the most memory this process has held, in bytes; None where the system won't say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,66 @@
+"""Scores and tables the slow way: every score of every pair, one loop a definition."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.collection import Collection
+from mlbench.table import relevant_pairs
+
+
+def exact_score(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    """The definition: eight lanes of float64 sums of exact products, added in a fixed order."""
+    lanes = [0.0] * 8
+    for i, (x, y) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
+        lanes[i % 8] += x * y
+    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + (
+        (lanes[1] + lanes[5]) + (lanes[3] + lanes[7])
+    )
+
+
+def true_score(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> Fraction:
+    """The dot product as a rational number, without any rounding."""
+    return sum(
+        (Fraction(x) * Fraction(y) for x, y in zip(a.tolist(), b.tolist(), strict=True)),
+        Fraction(0),
+    )
+
+
+def all_scores(
+    queries: npt.NDArray[np.float32], passages: npt.NDArray[np.float32]
+) -> list[list[float]]:
+    return [[exact_score(q, p) for p in passages] for q in queries]
+
+
+def table(
+    collection: Collection, queries: npt.NDArray[np.float32], passages: npt.NDArray[np.float32]
+) -> tuple[list[int], list[list[int]], list[list[int]]]:
+    """Place, above and tied of every relevant pair, in the order of ``relevant_pairs``."""
+    pairs, _ = relevant_pairs(collection)
+    scores = all_scores(queries, passages)
+    relevant: dict[int, set[int]] = {}
+    for q, p in zip(pairs.query.tolist(), pairs.passage.tolist(), strict=True):
+        relevant.setdefault(q, set()).add(p)
+    place, above, tied = [], [], []
+    for q, p in zip(pairs.query.tolist(), pairs.passage.tolist(), strict=True):
+        up, level = [0] * len(collection.languages), [0] * len(collection.languages)
+        for other in range(len(passages)):
+            if other not in relevant[q]:
+                language = int(collection.passages.language[other])
+                up[language] += scores[q][other] > scores[q][p]
+                level[language] += scores[q][other] == scores[q][p]
+        place.append(1 + sum(scores[q][other] > scores[q][p] for other in relevant[q]))
+        above.append(up)
+        tied.append(level)
+    return place, above, tied
+
+
+def pessimistic_order(
+    scores: npt.NDArray[np.float64], grades: npt.NDArray[np.int64], *, optimistic: bool = False
+) -> npt.NDArray[np.int64]:
+    """Indices from the highest score down; among equals, lower (or higher) grades first."""
+    grade = -grades if optimistic else grades
+    return np.lexsort((grade, -scores))
