@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mlbench.errors import DataError, IntegrityError
+from mlbench.ranks_file import TaskKey, ranks_to_bytes, read_ranks
+from mlbench.table import rank_collection
+from tests.strategies import parallel_collection, vectors_for
+
+KEY = TaskKey("t", "1", "d" * 64, ("monolingual", "multilingual"))
+
+
+@pytest.fixture
+def ranks():
+    collection = parallel_collection()
+    return rank_collection(collection, *vectors_for(collection))[0]
+
+
+def test_round_trip(ranks, tmp_path):
+    path = tmp_path / "ranks.parquet"
+    path.write_bytes(ranks_to_bytes(ranks, KEY))
+    again, key = read_ranks(path)
+    assert key == KEY
+    for field in dataclasses.fields(ranks):
+        before, after = getattr(ranks, field.name), getattr(again, field.name)
+        assert np.array_equal(before, after), field.name
+    assert ranks_to_bytes(again, key) == path.read_bytes()
+
+
+def test_missing_and_damaged_files(ranks, tmp_path):
+    path = tmp_path / "ranks.parquet"
+    with pytest.raises(DataError, match="no such file"):
+        read_ranks(path)
+    raw = ranks_to_bytes(ranks, KEY)
+    for damaged in (b"", raw[:100], raw[:-20], b"PAR1" + bytes(50)):
+        path.write_bytes(damaged)
+        with pytest.raises(IntegrityError, match="Parquet"):
+            read_ranks(path)
+
+
+def test_a_foreign_parquet_file_is_refused(tmp_path):
+    path = tmp_path / "ranks.parquet"
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(IntegrityError, match="metadata"):
+        read_ranks(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop_columns(["tied"]), "columns"),
+        (lambda t: t.take(list(range(len(t)))[::-1]), "not sorted"),
+        (
+            lambda t: t.set_column(1, "query_language", pa.array(["xx"] * len(t))),
+            "language 'xx' is not one of",
+        ),
+        (
+            lambda t: t.set_column(0, "query_id", pa.array([None] * len(t), pa.string())),
+            "value is missing",
+        ),
+    ],
+)
+def test_altered_tables_are_refused(ranks, tmp_path, change, message):
+    path = tmp_path / "ranks.parquet"
+    path.write_bytes(ranks_to_bytes(ranks, KEY))
+    table = pq.read_table(path)
+    pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(IntegrityError, match=message):
+        read_ranks(path)
