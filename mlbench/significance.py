@@ -45,32 +45,48 @@ def macro_intervals(
     questions drawn from, with replacement. A setting without a query in some draw is left out
     of that draw.
     """
-    settings = [sample for group in groups for sample in group]
-    sums = np.zeros((clusters, len(settings)))
-    counts = np.zeros((clusters, len(settings)))
-    for column, sample in enumerate(settings):
-        np.add.at(sums[:, column], sample.cluster, sample.values)
-        np.add.at(counts[:, column], sample.cluster, 1)
-    edges = np.concatenate([[0], np.cumsum([len(group) for group in groups])])
+    parts = _Parts(groups, clusters)
     generator = np.random.default_rng(seed)
     macro = np.empty((draws, len(groups)))
     for start in range(0, draws, CHUNK):
         size = min(CHUNK, draws - start)
         weights = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=size)
-        weights = weights.astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            means = (weights @ sums) / (weights @ counts)
-        for column in range(len(groups)):
-            part = means[:, edges[column] : edges[column + 1]]
-            macro[start : start + size, column] = _mean_of_present(part)
+        macro[start : start + size] = parts.macro(weights.astype(np.float64))
     tail = (1 - LEVEL) / 2
     low, high = np.nanquantile(macro, [tail, 1 - tail], axis=0)
     return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
-def _mean_of_present(means: Values) -> Values:
-    present = ~np.isnan(means)
-    total = np.where(present, means, 0).sum(1)
-    with np.errstate(invalid="ignore"):
-        mean: Values = total / present.sum(1)
-    return mean
+class _Parts:
+    """Settings of one group with the same membership (the same queries of each cluster) share a
+    denominator, so their sums are added before anything is drawn."""
+
+    def __init__(self, groups: Sequence[Sequence[Sample]], clusters: int) -> None:
+        memberships: dict[bytes, int] = {}
+        counts: list[Values] = []
+        parts: dict[tuple[int, int], tuple[Values, int]] = {}
+        for group, samples in enumerate(groups):
+            for sample in samples:
+                count = np.bincount(sample.cluster, minlength=clusters).astype(np.float64)
+                membership = memberships.setdefault(count.tobytes(), len(counts))
+                if membership == len(counts):
+                    counts.append(count)
+                total, settings = parts.get((group, membership), (np.zeros(clusters), 0))
+                total = total + np.bincount(sample.cluster, sample.values, clusters)
+                parts[group, membership] = (total, settings + 1)
+        self.counts = np.stack(counts, axis=1)
+        self.membership = np.array([membership for _, membership in parts])
+        self.sums = np.stack([total for total, _ in parts.values()], axis=1)
+        settings_of = np.array([settings for _, settings in parts.values()], np.float64)
+        self.spread = np.zeros((len(parts), len(groups)))
+        self.spread[np.arange(len(parts)), [group for group, _ in parts]] = 1
+        self.settings = self.spread * settings_of[:, None]
+
+    def macro(self, weights: Values) -> Values:
+        """Return each group's macro mean for each draw: (draws, groups)."""
+        size = (weights @ self.counts)[:, self.membership]
+        present = size > 0
+        means = np.divide(weights @ self.sums, size, out=np.zeros_like(size), where=present)
+        with np.errstate(invalid="ignore"):
+            macro: Values = (means @ self.spread) / (present @ self.settings)
+        return macro

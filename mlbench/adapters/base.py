@@ -13,14 +13,18 @@ strings and ``language`` a language code; the result is a floating-point numpy a
 (n, d) or a ``scipy.sparse`` matrix of that shape, row i for text i, with the same d for both
 roles and all languages. An encoder is never told which task or setting it is tested on, gets
 each distinct text of a role and language once, in batches of any size and order, and must give
-a text the same vector whatever stands beside it.
+a text the same vector whatever stands beside it. Without ``identity`` the source of the
+factory's module stands for the model: declare one if weights or other modules matter.
 
-A model that needs statistics of the collection it searches (as BM25 does) may also have
+Two optional methods are called, once a role or language, before anything is encoded:
 
         def fit(self, texts, language): ...
+        def bind(self, role, language, ids, texts): ...
 
-which is called once a language with all its distinct passages, for every language, before
-anything is encoded.
+``fit`` gives a model that needs statistics of the collection it searches (as BM25 does) all
+distinct passages of a language. ``bind`` gives a model that looks its vectors up by id all ids
+of a role ("query" or "passage") and language, and their texts; text i has id i, and texts may
+repeat. ``mlbench models check SPEC`` tests a model against all this.
 """
 
 from __future__ import annotations
@@ -47,3 +51,11 @@ class Fitted(Protocol):
 
     def fit(self, texts: list[str], language: str) -> None:
         """Take in all distinct passages of one language."""
+
+
+@runtime_checkable
+class Bound(Protocol):
+    """An adapter that looks vectors up by the ids of texts."""
+
+    def bind(self, role: str, language: str, ids: list[str], texts: list[str]) -> None:
+        """Learn which text has which id; ``role`` is "query" or "passage"."""

@@ -1,0 +1,252 @@
+"""The registry: find a model by name, file, folder or entry point; load nothing but that one.
+
+A SPEC is a name (``bm25``), a Python file and a factory in it (``path/to/file.py:factory``), a
+kind and its value (``random:7``, ``precomputed:FOLDER``, ``python:package.module:factory``), or
+a folder of a known kind. Installed packages add names by the entry point group
+``mlbench.adapters``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlbench.adapters import plugin
+from mlbench.adapters.base import SIMILARITIES
+from mlbench.adapters.boundary import calling
+from mlbench.errors import Fault, ModelError, UsageError, did_you_mean
+
+GROUP = "mlbench.adapters"
+_FILE = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\\/:]+)")
+_FORMS = "a name (see mlbench models list), path/to/file.py:factory, or KIND:VALUE"
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A kind of model that comes with mlbench; ``module`` is imported when it is asked for.
+
+    ``value`` names what may follow ``name:`` ("" if nothing may); the factory then takes it as
+    a string, "" where it was left out. ``marker`` is a glob: a folder given as SPEC that holds
+    such a file is of this kind.
+    """
+
+    name: str
+    module: str
+    factory: str
+    help: str
+    value: str = ""
+    required: bool = False
+    marker: str = ""
+
+    @property
+    def syntax(self) -> str:
+        """Return how it is written, such as ``random[:SEED]``."""
+        if not self.value:
+            return self.name
+        return f"{self.name}:{self.value}" if self.required else f"{self.name}[:{self.value}]"
+
+
+BUILT_IN = (
+    BuiltIn("bm25", "mlbench.adapters.bm25", "make", "BM25, Lucene's variant, by language"),
+    BuiltIn("char-ngram", "mlbench.adapters.char_ngram", "CharNgram", "hashed character n-grams"),
+    BuiltIn(
+        "precomputed",
+        "mlbench.adapters.precomputed",
+        "make",
+        "vectors read from a folder (.npy or Parquet), by the ids of the texts",
+        value="FOLDER",
+        required=True,
+        marker="passages.*",
+    ),
+    BuiltIn(
+        "random",
+        "mlbench.adapters.random_vectors",
+        "make",
+        "random vectors: what any model must beat",
+        value="SEED",
+    ),
+)
+_BY_NAME = {row.name: row for row in BUILT_IN}
+
+
+class ModelRow(NamedTuple):
+    """One line of ``mlbench models list``: how it is written, what it is, where it is from."""
+
+    spec: str
+    help: str
+    origin: str
+
+
+_OWN_CODE = (
+    ModelRow("path/to/file.py:factory", "a model in a Python file", "your code"),
+    ModelRow("python:package.module:factory", "a model in an importable module", "your code"),
+)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to encode.
+
+    ``kind`` is the built-in's name, "file", "python" or "plug-in". ``identity`` changes when a
+    vector would change: "declared: ..." by the model itself, or "derived: ..." from its source.
+    """
+
+    spec: str
+    name: str
+    kind: str
+    adapter: Any
+    similarity: str
+    identity: str
+
+
+def model_rows() -> list[ModelRow]:
+    """Return every known model, built-in first; nothing is loaded.
+
+    Raises ModelError if two installed packages, or one and a built-in, give the same name.
+    """
+    plugins = _plugins()
+    faults = [fault for name in plugins for fault in _clashes(name, plugins[name])]
+    if faults:
+        raise ModelError(*faults)
+    installed = [
+        ModelRow(name, _summary(entry), _origin(entry))
+        for name, (entry,) in sorted(plugins.items())
+    ]
+    return (
+        [ModelRow(row.syntax, row.help, "mlbench") for row in BUILT_IN] + installed + [*_OWN_CODE]
+    )
+
+
+def load_adapter(spec: str) -> LoadedModel:
+    """Load the model that ``spec`` names.
+
+    Raises UsageError if there is no such model, file or folder (with near names), and
+    ModelError, with the place in the user's code, if it cannot be loaded or is no model.
+    """
+    kind, colon, value = spec.partition(":")
+    if colon and kind == "python":
+        return _load_module(spec, value)
+    if kind in _BY_NAME:
+        return _load_built_in(spec, _BY_NAME[kind], value if colon else None)
+    if match := _FILE.fullmatch(spec):
+        found = plugin.from_file(spec, match["file"], match["factory"])
+        return _finish(spec, "file", found, f"{Path(match['file']).stem}-{match['factory']}")
+    plugins = _plugins()
+    if spec in plugins:
+        _refuse_clash(spec, plugins[spec])
+        return _finish(spec, "plug-in", plugin.from_entry_point(spec, plugins[spec][0]), spec)
+    folder = Path(spec)
+    if spec and folder.is_dir():
+        return _load_folder(spec, folder)
+    raise _unknown(spec, kind if colon else spec, plugins)
+
+
+def _load_built_in(spec: str, row: BuiltIn, value: str | None) -> LoadedModel:
+    _refuse_clash(row.name, _plugins().get(row.name, []))
+    if (value and not row.value) or (not value and row.required) or value == "":
+        found = f"{value!r} given" if value else "no value given"
+        raise UsageError(Fault(f"model {spec}", found, row.syntax))
+    with calling(spec, "load"):
+        factory = getattr(importlib.import_module(row.module), row.factory)
+        adapter = factory(value or "") if row.value else factory()
+    return _describe(spec, row.name, adapter, row.name, row.name)
+
+
+def _load_module(spec: str, value: str) -> LoadedModel:
+    module, colon, factory = value.partition(":")
+    if not (module and colon and factory):
+        raise UsageError(
+            Fault(f"model {spec}", "no factory given", "python:package.module:factory")
+        )
+    found = plugin.from_module(spec, module, factory)
+    return _finish(spec, "python", found, f"{module}-{factory}")
+
+
+def _load_folder(spec: str, folder: Path) -> LoadedModel:
+    for row in BUILT_IN:
+        if row.marker and any(folder.glob(row.marker)):
+            return _load_built_in(spec, row, str(folder))
+    markers = [f"{row.marker} ({row.name})" for row in BUILT_IN if row.marker]
+    raise UsageError(
+        Fault(f"model {spec}", "a folder of no known kind", "one that holds " + ", ".join(markers))
+    )
+
+
+def _finish(spec: str, kind: str, found: plugin.Found, name: str) -> LoadedModel:
+    return _describe(spec, kind, plugin.build(spec, found), name, found.identity)
+
+
+def _describe(spec: str, kind: str, adapter: Any, name: str, derived: str) -> LoadedModel:
+    """Read and check the optional attributes of a model."""
+    with calling(spec, "load"):
+        given = {key: getattr(adapter, key, None) for key in ("name", "similarity", "identity")}
+    faults = [
+        Fault(f"model {spec}, attribute {key}", f"{value!r}", "a string that is not empty")
+        for key, value in given.items()
+        if value is not None and not (isinstance(value, str) and value.strip())
+    ]
+    similarity = given["similarity"] or SIMILARITIES[0]
+    if not faults and similarity not in SIMILARITIES:
+        faults.append(
+            Fault(
+                f"model {spec}, attribute similarity",
+                f"{similarity!r}",
+                " or ".join(map(repr, SIMILARITIES)),
+            )
+        )
+    if faults:
+        raise ModelError(*faults)
+    declared = given["identity"]
+    identity = f"declared: {declared}" if declared else f"derived: {derived}"
+    return LoadedModel(spec, given["name"] or name, kind, adapter, similarity, identity)
+
+
+def _plugins() -> dict[str, list[EntryPoint]]:
+    """Return the entry points of installed packages by name; nothing is loaded."""
+    found: dict[str, list[EntryPoint]] = defaultdict(list)
+    for entry in entry_points(group=GROUP):
+        found[entry.name].append(entry)
+    return found
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
+def _summary(entry: EntryPoint) -> str:
+    return (entry.dist.metadata["Summary"] if entry.dist else None) or entry.value
+
+
+def _clashes(name: str, entries: list[EntryPoint]) -> list[Fault]:
+    owners = ["mlbench"] * (name in _BY_NAME or name == "python") + sorted(map(_origin, entries))
+    if len(owners) < 2:
+        return []
+    return [
+        Fault(
+            f"model {name}",
+            f"the name is given by {' and by '.join(owners)}",
+            "one package a name",
+            "uninstall one of them, or rename its entry point",
+        )
+    ]
+
+
+def _refuse_clash(name: str, entries: list[EntryPoint]) -> None:
+    faults = _clashes(name, entries)
+    if faults:
+        raise ModelError(*faults)
+
+
+def _unknown(spec: str, name: str, plugins: Iterable[str]) -> UsageError:
+    if spec.endswith(".py"):
+        return UsageError(Fault(f"model {spec}", "names no factory", f"{spec}:factory"))
+    if re.search(r"[\\/]", spec):
+        return UsageError(Fault(f"model {spec}", "no such file or folder", _FORMS))
+    hint = did_you_mean(name, [*_BY_NAME, *plugins, "python"])
+    return UsageError(Fault(f"model {spec}", "no such model", _FORMS, hint))
