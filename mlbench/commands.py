@@ -58,7 +58,7 @@ def run(args: Namespace) -> int:
 def _evaluate(
     task: Task, collection: Collection, model: LoadedModel, folder: Path, args: Namespace
 ) -> Report:
-    from mlbench.counting import Limits
+    from mlbench.products import Limits
     from mlbench.evaluate import Options, evaluate
     from mlbench.page import report_pages
     from mlbench.report import write_report

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from mlbench import __version__
 from mlbench.collection import Collection
-from mlbench.counting import DEFAULT_LIMITS, Limits
+from mlbench.counting import DEFAULT_LIMITS
 from mlbench.encoding import Embedded, Encoder, Plan
 from mlbench.measures import Measure, parse_measures
+from mlbench.products import Limits
 from mlbench.progress import Step
 from mlbench.ranks import Ranks
 from mlbench.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo

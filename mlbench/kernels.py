@@ -14,43 +14,40 @@ from typing import Any
 import numba
 import numpy as np
 
-LANES = 8
-BLOCK = 256
+LANES = 32
+BLOCK = 512
+STRIP = 32
 
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit_any_order = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
 
 
 @_jit
-def dot(a: Any, b: Any) -> Any:
+def dot(a: Any, b: Any, lanes: Any) -> Any:
     """Return the score of two float32 vectors: their float64 dot product in a fixed order.
 
-    Lane j of eight adds, from the left, the products of the coordinates j, j + 8, j + 16, ...;
-    the lanes are then added as ((0+4)+(2+6)) + ((1+5)+(3+7)). A product of two float32 numbers
-    is exact in float64, so a fused multiply-add gives the same result.
+    Lane j of 32 adds, from the left, the products of the coordinates j, j + 32, j + 64, ...;
+    then the upper half of the lanes is added to the lower, and again, until one is left. A
+    product of two float32 numbers is exact in float64, so a fused multiply-add gives the same.
+    ``lanes`` is float64 scratch of shape (32,).
     """
     size = a.shape[0]
     whole = size - size % LANES
-    l0 = l1 = l2 = l3 = l4 = l5 = l6 = l7 = 0.0
+    for lane in range(LANES):
+        lanes[lane] = 0.0
     for i in range(0, whole, LANES):
-        l0 += np.float64(a[i]) * np.float64(b[i])
-        l1 += np.float64(a[i + 1]) * np.float64(b[i + 1])
-        l2 += np.float64(a[i + 2]) * np.float64(b[i + 2])
-        l3 += np.float64(a[i + 3]) * np.float64(b[i + 3])
-        l4 += np.float64(a[i + 4]) * np.float64(b[i + 4])
-        l5 += np.float64(a[i + 5]) * np.float64(b[i + 5])
-        l6 += np.float64(a[i + 6]) * np.float64(b[i + 6])
-        l7 += np.float64(a[i + 7]) * np.float64(b[i + 7])
-    rest = np.zeros(LANES)
+        x = a[i : i + LANES]
+        y = b[i : i + LANES]
+        for lane in range(LANES):
+            lanes[lane] += np.float64(x[lane]) * np.float64(y[lane])
     for i in range(whole, size):
-        rest[i - whole] = np.float64(a[i]) * np.float64(b[i])
-    l0 += rest[0]
-    l1 += rest[1]
-    l2 += rest[2]
-    l3 += rest[3]
-    l4 += rest[4]
-    l5 += rest[5]
-    l6 += rest[6]
-    return ((l0 + l4) + (l2 + l6)) + ((l1 + l5) + (l3 + l7))
+        lanes[i - whole] += np.float64(a[i]) * np.float64(b[i])
+    width = LANES // 2
+    while width:
+        for lane in range(width):
+            lanes[lane] += lanes[lane + width]
+        width //= 2
+    return lanes[0]
 
 
 @_jit
@@ -72,10 +69,11 @@ def sparse_dot(a_columns: Any, a_values: Any, b_columns: Any, b_values: Any) -> 
 
 @_jit
 def pair_scores(queries: Any, passages: Any, query: Any, passage: Any) -> Any:
-    """Return ``dot(queries[query[k]], passages[passage[k]])`` for every k, float64."""
+    """Return the score of ``queries[query[k]]`` and ``passages[passage[k]]``, every k, float64."""
     out = np.empty(query.shape[0])
+    lanes = np.empty(LANES)
     for k in range(query.shape[0]):
-        out[k] = dot(queries[query[k]], passages[passage[k]])
+        out[k] = dot(queries[query[k]], passages[passage[k]], lanes)
     return out
 
 
@@ -98,62 +96,89 @@ def sparse_pair_scores(
 def norms(vectors: Any) -> Any:
     """Return the Euclidean norm of each float32 row, float64, in the order of ``dot``."""
     out = np.empty(vectors.shape[0])
+    lanes = np.empty(LANES)
     for i in range(vectors.shape[0]):
-        out[i] = np.sqrt(dot(vectors[i], vectors[i]))
+        out[i] = np.sqrt(dot(vectors[i], vectors[i], lanes))
     return out
+
+
+@_jit_any_order
+def largest_square(vectors: Any) -> Any:
+    """Return the largest sum of squares of a row, float32, added in any order."""
+    largest = np.float32(0)
+    for i in range(vectors.shape[0]):
+        total = np.float32(0)
+        for j in range(vectors.shape[1]):
+            total += vectors[i, j] * vectors[i, j]
+        largest = max(largest, total)
+    return largest
 
 
 @_jit
 def count_tile(
-    scores: Any, low: Any, high: Any, threshold: Any, rows: Any,
+    scores: Any, low: Any, high: Any, threshold: Any, rows: Any, relevant: Any,
     segments: Any, languages: Any, queries: Any, passages: Any, above: Any, tied: Any,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     """Count, for each threshold of each query of a tile, the passages above it and level with it.
 
-    ``scores`` is the fast float32 product (queries x passages of the tile). Query i owns the
-    thresholds ``rows[i]:rows[i + 1]``; a fast score below ``low`` is certainly below the exact
-    ``threshold``, one above ``high`` certainly above; what lies between is decided by ``dot``.
-    ``segments`` (k + 1,) cuts the tile's passages by language, ``languages`` (k,) names them.
-    ``above`` and ``tied`` (thresholds, languages) int32 are added to. Returns how many
-    scores were recomputed.
+    ``scores`` is the fast float32 product (queries x passages of the tile) and is altered. Query
+    i owns the thresholds ``rows[i]:rows[i + 1]``, the exact scores of its relevant passages,
+    whose columns in the tile ``relevant`` names (out of range: not in this tile); they are left
+    out. A fast score below ``low`` is certainly below the exact ``threshold``, one above
+    ``high`` certainly above; what lies between is decided by ``dot``. ``segments`` (k + 1,) cuts
+    the tile's passages by language, ``languages`` (k,) names them. ``above`` and ``tied``
+    (thresholds, languages) int32 are added to. Returns how many scores were recomputed.
     """
     recomputed = 0
     exact = np.empty(BLOCK)
     known = np.zeros(BLOCK, np.bool_)
+    lanes = np.empty(LANES)
     for i in range(scores.shape[0]):
+        for r in range(rows[i], rows[i + 1]):
+            if 0 <= relevant[r] < scores.shape[1]:
+                scores[i, relevant[r]] = -np.inf
         for k in range(languages.shape[0]):
             language = languages[k]
             for start in range(segments[k], segments[k + 1], BLOCK):
-                stop = min(start + BLOCK, segments[k + 1])
-                block = scores[i, start:stop]
+                block = scores[i, start : min(start + BLOCK, segments[k + 1])]
                 any_known = False
                 for r in range(rows[i], rows[i + 1]):
-                    lowest = low[r]
-                    highest = high[r]
-                    reach = np.int32(0)
-                    over = np.int32(0)
-                    for p in range(block.shape[0]):
-                        reach += np.int32(block[p] >= lowest)
-                        over += np.int32(block[p] > highest)
+                    reach, over = _count(block, low[r], high[r])
                     above[r, language] += over
                     if reach == over:
                         continue
-                    for p in range(block.shape[0]):
-                        if block[p] >= lowest and not block[p] > highest:
-                            if not known[p]:
-                                exact[p] = dot(queries[i], passages[start + p])
-                                known[p] = any_known = True
-                                recomputed += 1
-                            above[r, language] += np.int32(exact[p] > threshold[r])
-                            tied[r, language] += np.int32(exact[p] == threshold[r])
+                    for strip in range(0, block.shape[0], STRIP):
+                        part = block[strip : strip + STRIP]
+                        reach, over = _count(part, low[r], high[r])
+                        if reach == over:
+                            continue
+                        for p in range(strip, strip + part.shape[0]):
+                            if low[r] <= block[p] <= high[r]:
+                                if not known[p]:
+                                    exact[p] = dot(queries[i], passages[start + p], lanes)
+                                    known[p] = any_known = True
+                                    recomputed += 1
+                                above[r, language] += np.int32(exact[p] > threshold[r])
+                                tied[r, language] += np.int32(exact[p] == threshold[r])
                 if any_known:
                     known[:] = False
     return recomputed
 
 
+@numba.njit(nogil=True, inline="always")
+def _count(scores: Any, low: Any, high: Any) -> Any:
+    """Return how many scores reach ``low``, and how many lie over ``high``, int32."""
+    reach = np.int32(0)
+    over = np.int32(0)
+    for p in range(scores.shape[0]):
+        reach += np.int32(scores[p] >= low)
+        over += np.int32(scores[p] > high)
+    return reach, over
+
+
 @_jit
 def count_sparse(
-    q_starts: Any, q_columns: Any, q_values: Any, threshold: Any, rows: Any,
+    q_starts: Any, q_columns: Any, q_values: Any, threshold: Any, rows: Any, relevant: Any,
     t_starts: Any, t_passages: Any, t_values: Any, size: int, language: int,
     above: Any, tied: Any,
 ) -> None:  # fmt: skip
@@ -181,6 +206,13 @@ def count_sparse(
                     touched[count] = passage
                     count += 1
                 score[passage] += weight * np.float64(t_values[e])
+        own = 0
+        for r in range(rows[i], rows[i + 1]):
+            if 0 <= relevant[r] < size:
+                own += 1
+                if seen[relevant[r]]:
+                    score[relevant[r]] = np.nan
+                    own -= 1
         for k in range(count):
             values[k] = score[touched[k]]
             score[touched[k]] = 0.0
@@ -192,26 +224,21 @@ def count_sparse(
                 over += np.int64(values[k] > threshold[r])
                 level += np.int64(values[k] == threshold[r])
             if threshold[r] < 0.0:
-                over += size - count
+                over += size - count - own
             elif threshold[r] == 0.0:
-                level += size - count
+                level += size - count - own
             above[r, language] += np.int32(over)
             tied[r, language] += np.int32(level)
 
 
 @_jit
-def settle(rows: Any, threshold: Any, language: Any, place: Any, above: Any, tied: Any) -> None:
-    """Take a query's relevant passages out of its counts and find their places.
+def places(rows: Any, threshold: Any, place: Any) -> None:
+    """Fill ``place`` int32: 1 + the number of the query's relevant passages that score higher.
 
-    ``rows`` (queries + 1,) cuts the pairs by query; ``threshold`` and ``language`` (pairs,) are
-    each relevant passage's exact score and language. ``place`` (pairs,) int32 is filled.
+    ``rows`` (queries + 1,) cuts the pairs by query; ``threshold`` holds their exact scores.
     """
     for i in range(rows.shape[0] - 1):
         for r in range(rows[i], rows[i + 1]):
             place[r] = 1
             for other in range(rows[i], rows[i + 1]):
-                if threshold[other] > threshold[r]:
-                    above[r, language[other]] -= 1
-                    place[r] += 1
-                elif threshold[other] == threshold[r]:
-                    tied[r, language[other]] -= 1
+                place[r] += np.int32(threshold[other] > threshold[r])

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbench.collection import Collection
-from mlbench.counting import (
-    DEFAULT_LIMITS,
-    Counts,
-    Floats,
-    Limits,
-    Pairs,
-    Progress,
-    count_outranking,
-)
+from mlbench.counting import DEFAULT_LIMITS, Counts, Progress, count_outranking
+from mlbench.products import Floats, Limits, Pairs
 from mlbench.ranks import Ranks
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mlbench.collection import Collection, Judgement, Records, TextRecord, build_collection
-from mlbench.counting import Limits, count_outranking
+from mlbench.counting import count_outranking
 from mlbench.errors import EnvironmentFault
+from mlbench.products import Limits
 from mlbench.table import rank_collection, relevant_pairs
 from tests.oracles import scores as oracle
 from tests.strategies import CODES, parallel_collection, vectors_for

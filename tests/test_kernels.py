@@ -7,22 +7,25 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mlbench import kernels
-from mlbench.counting import error_bound
+from mlbench.products import error_bound
 from tests.oracles.scores import exact_score, true_score
+
+
+def dot(a, b):
+    return kernels.dot(a, b, np.empty(kernels.LANES))
+
 
 LARGEST = 2.0**60
 FLOATS = st.floats(-LARGEST, LARGEST, width=32, allow_nan=False)
-    width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**60), max_value=2.0**60
-)
 
 
-@given(st.integers(1, 40).flatmap(lambda d: hnp.arrays(np.float32, (2, d), elements=FLOATS)))
+@given(st.integers(1, 100).flatmap(lambda d: hnp.arrays(np.float32, (2, d), elements=FLOATS)))
 def test_dot_is_the_fixed_order_sum(pair):
-    assert kernels.dot(pair[0], pair[1]) == exact_score(pair[0], pair[1])
-    assert kernels.dot(pair[1], pair[0]) == kernels.dot(pair[0], pair[1])
+    assert dot(pair[0], pair[1]) == exact_score(pair[0], pair[1])
+    assert dot(pair[1], pair[0]) == dot(pair[0], pair[1])
 
 
-@given(st.integers(1, 40).flatmap(lambda d: hnp.arrays(np.float32, (2, d), elements=FLOATS)))
+@given(st.integers(1, 100).flatmap(lambda d: hnp.arrays(np.float32, (2, d), elements=FLOATS)))
 def test_sparse_dot_of_full_rows_adds_in_column_order(pair):
     columns = np.arange(pair.shape[1])
     expected = 0.0

@@ -12,13 +12,14 @@ from mlbench.table import relevant_pairs
 
 
 def exact_score(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    """The definition: eight lanes of float64 sums of exact products, added in a fixed order."""
-    lanes = [0.0] * 8
+    """The definition: 32 lanes of float64 sums of exact products, folded in halves."""
+    lanes = [0.0] * 32
     for i, (x, y) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
-        lanes[i % 8] += x * y
-    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + (
-        (lanes[1] + lanes[5]) + (lanes[3] + lanes[7])
-    )
+        lanes[i % 32] += x * y
+    while len(lanes) > 1:
+        half = len(lanes) // 2
+        lanes = [low + high for low, high in zip(lanes[:half], lanes[half:], strict=True)]
+    return lanes[0]
 
 
 def true_score(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> Fraction:
