@@ -118,15 +118,17 @@ class Ranks:
         columns = self.columns(pool)
         first, last = np.searchsorted(self.query_language, [language, language + 1])
         rows = np.arange(self.starts[first], self.starts[last])
-        rows = rows[np.isin(self.passage_language[rows], columns)]
+        inside = np.isin(np.arange(len(self.languages)), columns)
+        rows = rows[inside[self.passage_language[rows]]]
         counts = self.above[rows][:, columns].sum(1, dtype=np.int64)
         if optimistic:
             order = np.lexsort((-self.relevance[rows], self.place[rows], self.query[rows]))
             rows, counts = rows[order], counts[order]
         else:
             counts += self.tied[rows][:, columns].sum(1, dtype=np.int64)
-        query, begin = np.unique(self.query[rows], return_index=True)
-        starts = np.append(begin, len(rows)).astype(np.int64)
+        query = self.query[rows]
+        begin = np.flatnonzero(np.diff(query, prepend=-1))
+        query, starts = query[begin], np.append(begin, len(rows)).astype(np.int64)
         position = np.arange(len(rows)) - np.repeat(begin, np.diff(starts)) + 1
         return Ranking(
             query=query,

@@ -50,7 +50,9 @@ def macro_intervals(
     macro = np.empty((draws, len(groups)))
     for start in range(0, draws, CHUNK):
         size = min(CHUNK, draws - start)
-        weights = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=size)
+        drawn = generator.integers(0, clusters, (size, clusters))
+        drawn += np.arange(size)[:, None] * clusters
+        weights = np.bincount(drawn.ravel(), minlength=size * clusters).reshape(size, clusters)
         macro[start : start + size] = parts.macro(weights.astype(np.float64))
     tail = (1 - LEVEL) / 2
     low, high = np.nanquantile(macro, [tail, 1 - tail], axis=0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlbench.collection import Collection
 from mlbench.counting import DEFAULT_LIMITS, Counts, Progress, count_outranking
-from mlbench.products import Floats, Limits, Pairs
+from mlbench.products import Floats, Ints, Limits, Pairs
 from mlbench.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -52,19 +53,15 @@ def _sorted_table(
     query_ids, passage_ids = collection.queries.ids, collection.passages.ids
     query_language = collection.queries.language
     passage_language = collection.passages.language
-    order = np.array(
-        sorted(
-            range(len(pairs.query)),
-            key=lambda row: (
-                query_language[pairs.query[row]],
-                query_ids[pairs.query[row]],
-                counts.place[row],
-                relevance[row],
-                passage_language[pairs.passage[row]],
-                passage_ids[pairs.passage[row]],
-            ),
-        ),
-        np.int64,
+    order = np.lexsort(
+        (
+            _alphabetical(passage_ids)[pairs.passage],
+            passage_language[pairs.passage],
+            relevance,
+            counts.place,
+            _alphabetical(query_ids)[pairs.query],
+            query_language[pairs.query],
+        )
     )
     query, passage = pairs.query[order], pairs.passage[order]
     begin = np.flatnonzero(np.diff(query, prepend=-1))
@@ -84,3 +81,9 @@ def _sorted_table(
         above=counts.above[order],
         tied=counts.tied[order],
     )
+
+
+def _alphabetical(ids: Sequence[str]) -> Ints:
+    """Return the place of each id among all, by code point; equal ids share theirs."""
+    places = {id_: place for place, id_ in enumerate(sorted(set(ids)))}
+    return np.array([places[id_] for id_ in ids], np.int64)
