@@ -58,9 +58,9 @@ def run(args: Namespace) -> int:
 def _evaluate(
     task: Task, collection: Collection, model: LoadedModel, folder: Path, args: Namespace
 ) -> Report:
-    from mlbench.products import Limits
     from mlbench.evaluate import Options, evaluate
     from mlbench.page import report_pages
+    from mlbench.products import Limits
     from mlbench.report import write_report
 
     options = Options(
@@ -76,10 +76,10 @@ def _evaluate(
 
 
 def _print_report(report: Report, folder: Path, args: Namespace) -> None:
-    from mlbench.tables import terminal_report
+    from mlbench.tables import terminal_text
 
     if not args.json:
-        print(terminal_report(report))
+        print(terminal_text(report))
         print(f"\nreport: {folder / 'report.html'}\n")
 
 
@@ -140,7 +140,7 @@ def _occupied(folder: Path, found: str) -> Fault:
 
 def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
     from mlbench.encoding import Plan
-    from mlbench.tables import plain_table
+    from mlbench.listings import plain_table
 
     rows: list[dict[str, Any]] = []
     for task in tasks:
@@ -193,7 +193,7 @@ def report(args: Namespace) -> int:
 
 def tasks_list(args: Namespace) -> int:
     """List the built-in tasks."""
-    from mlbench.tables import plain_table
+    from mlbench.listings import plain_table
 
     tasks = [find_task(name) for name in task_names()]
     if args.json:
@@ -209,7 +209,7 @@ def tasks_list(args: Namespace) -> int:
 
 def tasks_show(args: Namespace) -> int:
     """Show a task and every setting of it."""
-    from mlbench.tables import task_page
+    from mlbench.listings import task_page
 
     task = find_task(args.task)
     collection = load_collection(task, Locator(args.data_dir, args.offline).of(task))
@@ -241,7 +241,7 @@ def tasks_validate(args: Namespace) -> int:
 
 def tasks_fetch(args: Namespace) -> int:
     """Download the data of tasks into the cache, or say where it was found."""
-    from mlbench.tables import plain_table
+    from mlbench.listings import plain_table
 
     locator = Locator(args.data_dir, args.offline)
     for task in [find_task(name) for name in args.tasks]:
@@ -254,13 +254,14 @@ def tasks_fetch(args: Namespace) -> int:
 def models_list(args: Namespace) -> int:
     """List the models that can be named."""
     from mlbench.adapters.registry import model_rows
-    from mlbench.tables import plain_table
+    from mlbench.listings import plain_table
 
     rows = model_rows()
     if args.json:
         print(json.dumps([row._asdict() for row in rows], indent=1, ensure_ascii=False))
         return 0
-    print(plain_table(["model", "what it is", "from"], [list(row) for row in rows]))
+    cells = [[row.spec, row.origin, row.help] for row in rows]
+    print(plain_table(["model", "from", "what it is"], cells))
     return 0
 
 
@@ -269,7 +270,7 @@ def models_check(args: Namespace) -> int:
     from mlbench.adapters.registry import load_adapter
     from mlbench.contract import check_adapter
     from mlbench.errors import ModelError
-    from mlbench.tables import plain_table
+    from mlbench.listings import plain_table
 
     results = check_adapter(load_adapter(args.model))
     failed = sum(not result.passed for result in results)
