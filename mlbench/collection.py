@@ -2,7 +2,7 @@
 
 A reader yields records; ``build_collection`` puts them into flat arrays, contiguous by language,
 and refuses what is inconsistent: ids given twice, judgements without a query or a passage,
-languages without queries or passages, empty texts.
+languages without queries or passages, empty texts, no relevant passage at all.
 """
 
 from __future__ import annotations
@@ -114,52 +114,55 @@ class Collection:
         np.add.at(counts, (self.qrels.query[positive], language), 1)
         return counts
 
+    @cached_property
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """Whether each query has a judgement, whatever it says, of shape (queries,)."""
+        judged = np.zeros(len(self.queries), bool)
+        judged[self.qrels.query] = True
+        return judged
+
     def query_counts(self, setting: Setting) -> tuple[int, int]:
         """Return how many judged queries a setting has, and how many of its language it excludes.
 
         A judged query with no relevant passage in the setting's pool is excluded.
         """
-        index = {language: i for i, language in enumerate(self.languages)}
-        of_language = np.arange(len(self.queries))[
-            self.queries.slice(index[setting.query_language])
-        ]
-        judged = np.intersect1d(of_language, self.qrels.query)
-        pool = [index[language] for language in setting.passage_languages]
-        included = int((self.relevant_by_language[judged][:, pool].sum(1) > 0).sum())
-        return included, len(judged) - included
+        of_language = self.queries.slice(self.languages.index(setting.query_language))
+        pool = [self.languages.index(language) for language in setting.passage_languages]
+        judged = self.judged[of_language]
+        has_relevant = self.relevant_by_language[of_language][:, pool].any(axis=1)
+        return int((judged & has_relevant).sum()), int((judged & ~has_relevant).sum())
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) over every language, id, text and judgement, in canonical order."""
         hasher = hashlib.sha256(b"mlbench/collection/1")
-        _feed(hasher, "\n".join(self.languages))
-        for entries in (self.queries, self.passages):
-            for index, language in enumerate(self.languages):
-                part = entries.slice(index)
-                for id_, text in sorted(zip(entries.ids[part], entries.texts[part], strict=True)):
-                    _feed(hasher, language, id_, text)
-        for row in sorted(self._judgement_rows()):
-            _feed(hasher, *row)
+        _feed(hasher, self.languages)
+        place_of_query = _feed_entries(hasher, self.queries)
+        place_of_passage = _feed_entries(hasher, self.passages)
+        query, passage = place_of_query[self.qrels.query], place_of_passage[self.qrels.passage]
+        order = np.lexsort((passage, query))
+        rows = np.stack((query, passage, self.qrels.relevance), axis=1)[order]
+        hasher.update(rows.astype("<i8").tobytes())
         return hasher.hexdigest()
 
-    def _judgement_rows(self) -> Iterable[tuple[str, ...]]:
-        for query, passage, relevance in zip(
-            self.qrels.query, self.qrels.passage, self.qrels.relevance, strict=True
-        ):
-            yield (
-                self.languages[self.queries.language[query]],
-                self.queries.ids[query],
-                self.languages[self.passages.language[passage]],
-                self.passages.ids[passage],
-                str(relevance),
-            )
+
+def _feed(hasher: hashlib._Hash, values: Sequence[str]) -> None:
+    """Hash strings so that no other sequence of strings gives the same bytes."""
+    raw = [value.encode("utf-8") for value in values]
+    hasher.update(np.array([len(raw), *map(len, raw)], "<i8").tobytes())
+    hasher.update(b"".join(raw))
 
 
-def _feed(hasher: hashlib._Hash, *fields: str) -> None:
-    for value in fields:
-        raw = value.encode("utf-8", "surrogatepass")
-        hasher.update(len(raw).to_bytes(8, "little"))
-        hasher.update(raw)
+def _feed_entries(hasher: hashlib._Hash, entries: Entries) -> npt.NDArray[np.int64]:
+    """Hash entries by language, then id; return each entry's place in that order."""
+    language = entries.language.tolist()
+    order = sorted(range(len(entries)), key=lambda i: (language[i], entries.ids[i]))
+    hasher.update(entries.counts.astype("<i8").tobytes())
+    _feed(hasher, [entries.ids[i] for i in order])
+    _feed(hasher, [entries.texts[i] for i in order])
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return place
 
 
 def build_collection(languages: Sequence[str], records: Records) -> Collection:
@@ -184,37 +187,25 @@ def _entries(
     by_language: dict[str, list[TextRecord]] = {language: [] for language in languages}
     seen: dict[tuple[str, str], str] = {}
     for record in records:
-        key = (record.language, record.id)
+        first = seen.get((record.language, record.id))
+        seen.setdefault((record.language, record.id), record.where)
         if record.language not in by_language:
-            faults.append(
-                Fault(
-                    record.where,
-                    f"{role} {record.id!r} has language {record.language!r}",
-                    "one of " + ", ".join(languages),
-                )
-            )
-        elif key in seen:
-            faults.append(
-                Fault(
-                    record.where,
-                    f"{role} {record.id!r} ({record.language}) given again; first at {seen[key]}",
-                    f"each {role} id once in a language",
-                )
-            )
+            found = f"{role} {record.id!r} has language {record.language!r}"
+            faults.append(Fault(record.where, found, "one of " + ", ".join(languages)))
+        elif first is not None:
+            found = f"{role} {record.id!r} ({record.language}) given again; first at {first}"
+            faults.append(Fault(record.where, found, f"each {role} id once in a language"))
         elif not record.text.strip():
             faults.append(Fault(record.where, f"{role} {record.id!r} has no text", "some text"))
+        elif not _is_unicode(record.id + record.text):
+            found = f"{role} {record.id!r} holds half of a surrogate pair"
+            faults.append(Fault(record.where, found, "Unicode text"))
         else:
             by_language[record.language].append(record)
-        seen.setdefault(key, record.where)
     for language, group in by_language.items():
         if not group:
-            faults.append(
-                Fault(
-                    f"language {language!r}",
-                    f"no {role} at all",
-                    f"at least one {role} in every language of the task",
-                )
-            )
+            expected = f"at least one {role} in every language of the task"
+            faults.append(Fault(f"language {language!r}", f"no {role} at all", expected))
     ordered = [record for language in languages for record in by_language[language]]
     sizes = [len(by_language[language]) for language in languages]
     entries = Entries(
@@ -224,6 +215,15 @@ def _entries(
         starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
     )
     return entries, {(r.language, r.id): i for i, r in enumerate(ordered)}
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a string can be encoded; JSON can escape surrogates that are no character."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _qrels(
@@ -256,6 +256,8 @@ def _qrels(
                     "one judgement a pair",
                 )
             )
+    if not faults and not any(judgement.relevance > 0 for judgement in seen.values()):
+        faults.append(Fault("qrels", "no query has a relevant passage", "a judgement of 1 or more"))
     pairs = np.array(list(seen), np.int64).reshape(-1, 2)
     relevance = np.array([judgement.relevance for judgement in seen.values()], np.int32)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlbench.artefacts import check_writable, slug
 from mlbench.catalog import DEFAULT_SUITE, find_task, task_names
 from mlbench.errors import DataError, Fault, IntegrityError, UsageError
-from mlbench.files import Locator
+from mlbench.files import Locator, MissingData
 from mlbench.readers import load_collection
 from mlbench.task import Task
 
@@ -228,8 +228,8 @@ def tasks_validate(args: Namespace) -> int:
     print(f"{task.path}: a valid task file; {len(task.settings())} settings")
     try:
         collection = load_collection(task, Locator(args.data_dir, offline=True).of(task))
-    except DataError as error:
-        if task.source.url is None or "--data-dir" not in str(error):
+    except MissingData:
+        if task.source.url is None:
             raise
         print(f"its data is not at hand and was not checked; `mlbench tasks fetch {task.name}`")
         return 0

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
+from mlbench.catalog import tasks_folder
 from mlbench.errors import (
     DataError,
     EnvironmentFault,
@@ -24,14 +23,11 @@ from mlbench.errors import (
     IntegrityError,
     MlbenchError,
     UsageError,
-    did_you_mean,
 )
-
-if TYPE_CHECKING:
-    from mlbench.task import Task
+from mlbench.locations import Wanted, check_locations, wanted_files
+from mlbench.task import Task
 
 RETRIES = 2
-PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 
 
 class Origin(StrEnum):
@@ -42,17 +38,6 @@ class Origin(StrEnum):
     TASK = "task's folder"
     CACHE = "cache"
     DOWNLOAD = "downloaded"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A file that a task names: its role, its language ("" if for all), its path in the task."""
-
-    role: str
-    language: str
-    name: str
-    sha256: str | None
-    url: str | None
 
 
 @dataclass(frozen=True)
@@ -67,58 +52,6 @@ class Found:
     origin: Origin
 
 
-def wanted_files(task: Task) -> Iterator[Wanted]:
-    """Yield every file that a task names, by role, then language."""
-    source = task.source
-    for role in source.files:
-        for language, name in source.paths(role, task.languages).items():
-            url = source.url
-            if url is not None:
-                url = url.replace("{path}", name).replace("{language}", language)
-            yield Wanted(role, language, name, source.sha256.get(name), url)
-
-
-def check_locations(task: Task) -> list[Fault]:
-    """Return what is wrong with a task's paths, ``url`` and ``sha256``; opens no file.
-
-    A placeholder is ``{language}``, in ``url`` also ``{path}``. What is downloaded must have a
-    distinct http(s) address, a pinned SHA-256, and a path without "..".
-    """
-    source = task.source
-    files = list(wanted_files(task))
-    faults = []
-
-    def fault(name: str, found: str, expected: str, mend: str = "") -> None:
-        faults.append(Fault(f"{task.path}, field source.{name}", found, expected, mend))
-
-    patterns = {f"files.{role}": (path, {"{language}"}) for role, path in source.files.items()}
-    if source.url is not None:
-        patterns["url"] = (source.url, {"{language}", "{path}"})
-    for name, (pattern, known) in patterns.items():
-        for placeholder in sorted(set(PLACEHOLDER.findall(pattern)) - known):
-            fault(name, f"unknown placeholder {placeholder}", " or ".join(sorted(known)))
-    names = {file.name for file in files}
-    for name in sorted(source.sha256.keys() - names):
-        fault("sha256", f"{name!r} is no file of the task", "a path", did_you_mean(name, names))
-    if source.url is None:
-        return faults
-    if not source.url.startswith(("https://", "http://")):
-        fault("url", f"{source.url!r}", "an address that begins with https:// or http://")
-    if len({file.url for file in files}) < len(names):
-        fault("url", "the same address for several files", "{path} or {language} in the address")
-    for file in files:
-        if file.sha256 is None:
-            mend = "run sha256sum on a copy you trust, or leave `url` out"
-            fault("sha256", f"no digest for {file.name!r}", "one for each download", mend)
-        if "\\" in file.name or PurePosixPath(file.name).is_absolute() or ".." in _parts(file):
-            fault(f"files.{file.role}", f"{file.name!r}", "a relative path without '..'")
-    return faults
-
-
-def _parts(file: Wanted) -> tuple[str, ...]:
-    return PurePosixPath(file.name).parts
-
-
 def cache_folder() -> Path:
     """Return mlbench's cache folder: ``MLBENCH_CACHE``, else the user's cache folder."""
     if given := os.environ.get("MLBENCH_CACHE"):
@@ -126,6 +59,10 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("mlbench", appauthor=False))
+
+
+class MissingData(DataError):
+    """Data files are not on this machine and may not, or cannot, be downloaded."""
 
 
 class Locator:
@@ -161,8 +98,8 @@ class Locator:
         """Find or download every file of ``task`` and check the pinned digests.
 
         Raises, with all files concerned in one message: IntegrityError if a digest differs;
-        EnvironmentFault if a file cannot be read, stored or downloaded; DataError if files are
-        missing and cannot be downloaded, or the task's locations cannot work.
+        EnvironmentFault if a file cannot be read, stored or downloaded; MissingData if files are
+        missing and cannot be downloaded. DataError if the task's locations cannot work.
         """
         faults = check_locations(task)
         if faults:
@@ -176,7 +113,8 @@ class Locator:
                 problems.append(error)
         missing = [file for file, found in here.items() if found is None]
         stuck = [file for file in missing if self.offline or file.url is None]
-        problems += [DataError(self._missing(task, file)) for file in stuck]
+        if stuck:
+            problems.append(MissingData(self._missing(task, stuck)))
         _raise_gravest(problems)
         for file in missing:
             try:
@@ -199,48 +137,100 @@ class Locator:
 
     def _find(self, task: Task, file: Wanted) -> Found | None:
         for origin, path in self._places(task, file).items():
-            if path.is_file():
-                return _checked(file, path, origin)
+            try:
+                if path.is_file():
+                    return _checked(file, path, origin)
+            except OSError as error:
+                found = f"cannot be read: {error.strerror or error}"
+                raise EnvironmentFault(Fault(str(path), found, "a readable file")) from None
         return None
 
-    def _missing(self, task: Task, file: Wanted) -> Fault:
-        places = self._places(task, file).values()
-        if file.url is not None:
-            mend = f"run `mlbench tasks fetch {task.name}` with a network"
-        else:
-            mend = "put the file in one of these places"
-        if not Path(file.name).is_absolute():
-            mend += ", or name the folder that holds it with --data-dir or MLBENCH_DATA"
-        expected = "the file in one of: " + ", ".join(map(str, places))
-        return Fault(file.name, "no such file" + (" (offline)" * self.offline), expected, mend)
+    def _missing(self, task: Task, files: list[Wanted]) -> Fault:
+        folders = [self.data_dir, task.path.parent] if self.data_dir else [task.path.parent]
+        expected = f"them in {' or '.join(map(str, folders))}"
+        mend = "put them there, or name the folder that holds them with --data-dir or MLBENCH_DATA"
+        if task.source.url is not None:
+            expected += f", or downloaded into {self.cache}"
+            built_in = task.path == tasks_folder() / f"{task.name}.toml"
+            mend = (
+                f"run `mlbench tasks fetch {task.name if built_in else task.path}` with a network, "
+                "or name the folder that holds them with --data-dir or MLBENCH_DATA"
+            )
+        names = "".join(f"\n    {file.name}" for file in files)
+        count = "1 data file" if len(files) == 1 else f"{len(files)} data files"
+        found = f"{count} not found{' (offline)' * self.offline}:{names}"
+        return Fault(f"task {task.name!r}", found, expected, mend)
 
     def _download(self, file: Wanted) -> Found:
         import pooch
         import requests
 
-        assert_pinned = f"sha256:{file.sha256}"
+        name = _cache_name(file)
         pooch.get_logger().setLevel("WARNING")
-        kennel = pooch.create(
+        store = pooch.create(
             path=self.cache,
             base_url="",
-            registry={_cache_name(file): assert_pinned},
-            urls={_cache_name(file): file.url},
+            registry={name: f"sha256:{file.sha256}"},
+            urls={name: file.url},
             retry_if_failed=RETRIES,
         )
         try:
-            path = Path(kennel.fetch(_cache_name(file), downloader=pooch.HTTPDownloader()))
+            path = Path(store.fetch(name, downloader=pooch.HTTPDownloader()))
         except requests.HTTPError as error:
             raise EnvironmentFault(_not_downloaded(file, error)) from None
         except requests.RequestException as error:
             raise _NoConnection(_not_downloaded(file, error)) from None
         except OSError as error:
             found = f"cannot be written: {error.strerror or error}"
+            mend = "free some space, or name another folder with MLBENCH_CACHE"
             raise EnvironmentFault(
-                Fault(str(self.cache), found, "a folder to write to", "set MLBENCH_CACHE")
+                Fault(str(self.cache), found, "a folder to write to", mend)
             ) from None
         except ValueError as error:
-            mend = "try again later; if it stays so, the file has changed at its source"
+            mend = "try again; if it happens again, the file has changed at its source"
             raise IntegrityError(Fault(str(file.url), str(error), mend=mend)) from None
-        return Found(
-            file.role, file.language, file.name, path, path.stat().st_size, Origin.DOWNLOAD
-        )
+        return _found(file, path, Origin.DOWNLOAD)
+
+
+class _NoConnection(EnvironmentFault):
+    """The server does not answer, so that further files need not be tried."""
+
+
+def _not_downloaded(file: Wanted, error: OSError) -> Fault:
+    return Fault(
+        str(file.url),
+        f"cannot be downloaded: {error}",
+        f"{file.name} with SHA-256 {file.sha256}",
+        "check the network and try again, or download the file yourself and name the folder that "
+        "holds it with --data-dir or MLBENCH_DATA",
+    )
+
+
+def _checked(file: Wanted, path: Path, origin: Origin) -> Found:
+    if file.sha256 is not None:
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if digest != file.sha256:
+            mend = "delete the file; it will be looked for elsewhere or downloaded anew"
+            if origin is not Origin.CACHE:
+                mend = "get the original file; if the change is meant, change the task's sha256"
+            found = f"has SHA-256 {digest}"
+            raise IntegrityError(Fault(str(path), found, f"SHA-256 {file.sha256}", mend))
+    return _found(file, path, origin)
+
+
+def _found(file: Wanted, path: Path, origin: Origin) -> Found:
+    return Found(file.role, file.language, file.name, path, path.stat().st_size, origin)
+
+
+def _cache_name(file: Wanted) -> str:
+    """Return a path that says what the file holds, so that tasks and versions can share it."""
+    return f"{file.sha256}/{PurePosixPath(file.name).name}"
+
+
+def _raise_gravest(problems: list[MlbenchError]) -> None:
+    """Raise one error with all faults, of the class that matters most."""
+    faults = [fault for problem in problems for fault in problem.faults]
+    for kind in (IntegrityError, EnvironmentFault, MissingData):
+        if any(isinstance(problem, kind) for problem in problems):
+            raise kind(*faults)

@@ -64,10 +64,13 @@ def test_licences_and_citations() -> None:
 
 def test_sample_comes_with_its_data() -> None:
     data = load(tasks_folder() / "sample.toml")
-    assert data.passages.counts.tolist() == [72] * 11
-    assert data.queries.counts.tolist() == [36] * 11
+    english = tasks_folder() / "sample" / "en"
+    for role, entries in (("corpus", data.passages), ("queries", data.queries)):
+        lines = (english / f"{role}.jsonl").read_text(encoding="utf-8").count("\n")
+        assert entries.counts.tolist() == [lines] * 11
+        assert len(set(entries.ids)) == lines
     for setting in find_task("sample").settings():
-        assert data.query_counts(setting) == (36, 0)
+        assert data.query_counts(setting) == (data.queries.counts[0], 0)
 
 
 def test_a_miss_names_what_is_near() -> None:

@@ -57,6 +57,12 @@ def test_a_duplicate_is_told_with_both_places() -> None:
     assert "other.json:10: query 'q1' (de) given again; first at de.json:1" in message
 
 
+def test_a_record_given_twice_is_a_duplicate_too() -> None:
+    records = parallel_records()
+    records.passages.append(records.passages[0])
+    assert "ar.json:0: passage 'p0' (ar) given again; first at ar.json:0" in faults_of(records)
+
+
 def test_one_id_in_several_languages_and_equal_texts_are_no_duplicates() -> None:
     records = parallel_records()
     records.queries.append(TextRecord("q99", "ar", "question 0 in ar", "x"))

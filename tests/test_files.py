@@ -231,7 +231,7 @@ def test_offline_opens_no_socket_and_lists_every_missing_file(tmp_path: Path) ->
     assert "task 'small': 2 data files not found (offline):" in message
     for name in CONTENT:
         assert f"\n    {name}\n" in message
-    assert f"them in {tmp_path / 'data'} or {tmp_path} or {cache_folder()}" in message
+    assert f"in {tmp_path / 'data'} or {tmp_path}, or downloaded into {cache_folder()}" in message
     assert f"`mlbench tasks fetch {tmp_path}/small.toml`" in message
     assert "--data-dir" in message
 

@@ -1,0 +1,77 @@
+"""Find tasks by name or path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlbench.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.readers import check_source
+from mlbench.task import NAME, Task, parse_task
+
+DEFAULT_SUITE = ("xquad-r", "mlqa-r")
+"""The tasks that are run when none is named."""
+
+
+def tasks_folder() -> Path:
+    """Return the folder of the built-in tasks.
+
+    It stands at the top of the repository, and inside the package when installed from a wheel.
+    """
+    package = Path(__file__).resolve().parent
+    folders = (package / "_tasks", package.parent / "tasks")
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    expected = " or ".join(map(str, folders))
+    raise EnvironmentFault(
+        Fault("mlbench", "the folder of tasks is gone", expected, "install mlbench again")
+    )
+
+
+def task_names() -> list[str]:
+    """Return the names of the built-in tasks, sorted."""
+    stems = (path.stem for path in tasks_folder().glob("*.toml"))
+    return sorted(stem for stem in stems if NAME.fullmatch(stem))
+
+
+def find_task(name_or_path: str | Path) -> Task:
+    """Return the built-in task of that name, or the task in the file of that path.
+
+    What ends in ``.toml`` or holds a separator is a path. The task file is checked as far as
+    that goes without data (``task.parse_task``, ``readers.check_source``), and must be called as
+    the task it holds. Raises UsageError if there is no such task, DataError if it is faulty.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml" and len(path.parts) == 1:
+        return _load(_built_in(str(name_or_path)))
+    if not path.is_file():
+        near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.toml")))
+        if path.stem in task_names():
+            near = f"for the built-in task write {path.stem!r}"
+        raise UsageError(Fault(f"task {str(path)!r}", "no such file", "a task file (TOML)", near))
+    return _load(path)
+
+
+def _built_in(name: str) -> Path:
+    names = task_names()
+    if name not in names:
+        raise UsageError(
+            Fault(
+                f"task {name!r}",
+                "no built-in task has this name",
+                "a built-in task's name, or the path of a task file (ending in .toml)",
+                did_you_mean(name, names),
+            )
+        )
+    return tasks_folder() / f"{name}.toml"
+
+
+def _load(path: Path) -> Task:
+    task = parse_task(path)
+    faults = check_source(task)
+    if path.stem != task.name:
+        mend = f"call the file {task.name}.toml, or the task {path.stem!r}"
+        faults.insert(0, Fault(f"{path}, field name", f"{task.name!r}", f"{path.stem!r}", mend))
+    if faults:
+        raise DataError(*faults)
+    return task

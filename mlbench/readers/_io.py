@@ -1,0 +1,118 @@
+"""What the readers share: faults gathered over files, strict lines, JSON."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlbench.errors import DataError, EnvironmentFault, Fault
+
+MOST_FAULTS = 20
+BOM = b"\xef\xbb\xbf"
+
+
+class Faults:
+    """Gathers the faults of files while they are read, to raise them together.
+
+    The first 20 are kept word for word, the rest are counted.
+    """
+
+    def __init__(self) -> None:
+        self._first: list[Fault] = []
+        self._count = 0
+
+    def add(self, where: str, found: str, expected: str = "", mend: str = "") -> None:
+        """Note one fault."""
+        self._count += 1
+        if len(self._first) < MOST_FAULTS:
+            self._first.append(Fault(where, found, expected, mend))
+
+    def check(self) -> None:
+        """Raise DataError if there was a fault."""
+        more = self._count - len(self._first)
+        tail = [Fault("and", f"{more} more faults")] if more else []
+        if self._first:
+            raise DataError(*self._first, *tail)
+
+
+class Line(NamedTuple):
+    """A line without its end; ``where`` is "file:line"."""
+
+    where: str
+    text: str
+
+
+def read_lines(path: Path, faults: Faults) -> Iterator[Line]:
+    """Yield the lines of a UTF-8 file, unpacked first if its name ends in ``.gz``.
+
+    Only "\\n" and "\\r\\n" end a line: U+2028, U+0085 and the like are text. A byte order mark at
+    the start is skipped. Lines that are not UTF-8 are left out and noted with their byte offset.
+    """
+    offset = 0
+    with _opened(path, faults) as file:
+        for number, raw in enumerate(file, 1):
+            line = raw.removesuffix(b"\n").removesuffix(b"\r")
+            mark = len(BOM) if number == 1 and line.startswith(BOM) else 0
+            try:
+                yield Line(f"{path}:{number}", line[mark:].decode("utf-8"))
+            except UnicodeDecodeError as error:
+                at = offset + mark + error.start
+                found = f"byte {at} of the file (0x{line[mark + error.start]:02x}) is not UTF-8"
+                faults.add(f"{path}:{number}", found, "text in UTF-8")
+            offset += len(raw)
+
+
+def read_json(path: Path, faults: Faults) -> Any:
+    """Return the value of a JSON file in UTF-8, or None after noting what is wrong with it."""
+    with _opened(path, faults) as file:
+        raw = file.read().removeprefix(BOM)
+        try:
+            return json.loads(raw.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            faults.add(str(path), f"byte {error.start} is not UTF-8", "JSON in UTF-8")
+        except (ValueError, RecursionError) as error:
+            faults.add(str(path), f"broken JSON: {error}", "one JSON object")
+    return None
+
+
+def parse_object(line: Line, faults: Faults) -> dict[str, Any] | None:
+    """Return the JSON object that a line holds, or None after noting what is wrong with it."""
+    try:
+        value = json.loads(line.text)
+    except (ValueError, RecursionError) as error:
+        faults.add(line.where, f"broken JSON: {error}", "one JSON object a line")
+        return None
+    if not isinstance(value, dict):
+        faults.add(line.where, f"JSON, but {describe(value)}", "one JSON object a line")
+        return None
+    return value
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what a JSON value is, for messages."""
+    if value is None:
+        return "null"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    kind = {bool: "boolean", int: "number", float: "number", str: "string"}.get(type(value))
+    text = repr(value)
+    return f"the {kind or type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+
+
+@contextmanager
+def _opened(path: Path, faults: Faults) -> Iterator[io.BufferedIOBase]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        faults.add(str(path), f"damaged gzip file: {error}", "a whole gzip file")
+    except OSError as error:
+        raise EnvironmentFault(
+            Fault(str(path), f"cannot be read: {error.strerror or error}", "a readable file")
+        ) from None

@@ -1,0 +1,86 @@
+"""Relevance judgements in files: BEIR's TSV and TREC's qrels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from mlbench.readers._io import Faults, Line, read_lines
+
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
+
+
+@dataclass(frozen=True)
+class _Format:
+    """A file of columns; ``separator`` None is any white space; the rest are column numbers."""
+
+    name: str
+    columns: tuple[str, ...]
+    separator: str | None
+    query: int
+    passage: int
+    relevance: int
+
+
+BEIR = _Format("BEIR's", ("query-id", "corpus-id", "score"), "\t", 0, 1, 2)
+TREC = _Format("TREC's", ("query", "iteration", "passage", "relevance"), None, 0, 2, 3)
+
+
+class Row(NamedTuple):
+    """A judgement as it stands; ``language`` is that of the file, "" where it has none."""
+
+    query_id: str
+    passage_id: str
+    relevance: int
+    language: str
+    where: str
+
+
+def read_qrels(path: Path, language: str, faults: Faults) -> Iterator[Row]:
+    """Yield the judgements of a file.
+
+    The first line decides what the file is: with the header "query-id corpus-id score" it has
+    BEIR's three columns, split by tabs; with four columns it is TREC's (query, iteration,
+    passage, relevance), split by white space. Empty lines are skipped.
+    """
+    lines: Iterator[Line] = (line for line in read_lines(path, faults) if line.text.strip())
+    first = next(lines, None)
+    if first is None:
+        faults.add(str(path), "no judgement at all", "BEIR's TSV or TREC's qrels")
+        return
+    width = len(first.text.split())
+    if first.text.split(BEIR.separator) == list(BEIR.columns):
+        format_ = BEIR
+    elif width == len(TREC.columns):
+        format_, lines = TREC, chain([first], lines)
+    else:
+        faults.add(
+            first.where,
+            f"no header, and a first line of {width} columns",
+            "the header query-id, corpus-id, score (split by tabs), or TREC's four columns",
+        )
+        return
+    for line in lines:
+        row = _row(line, format_, language, faults)
+        if row is not None:
+            yield row
+
+
+def _row(line: Line, format_: _Format, language: str, faults: Faults) -> Row | None:
+    fields = line.text.split(format_.separator)
+    if len(fields) != len(format_.columns):
+        expected = f"{format_.name} {len(format_.columns)}: {', '.join(format_.columns)}"
+        faults.add(line.where, f"{len(fields)} columns", expected)
+        return None
+    query, passage, score = (fields[i] for i in (format_.query, format_.passage, format_.relevance))
+    for role, id_ in (("query", query), ("passage", passage)):
+        if not id_:
+            faults.add(line.where, f"the {role} id is empty", f"the id of a {role}")
+    if not WHOLE_NUMBER.fullmatch(score):
+        faults.add(line.where, f"relevance {score!r}", "a whole number, at most nine digits")
+        return None
+    return Row(query, passage, int(score), language, line.where)
