@@ -67,13 +67,16 @@ def outranking_matrix(ranks: Ranks) -> Matrix:
     passages. 1 is unbiased, 2 is twice as often as the language's size explains.
     """
     size = len(ranks.languages)
-    outranking = np.zeros((size, size), np.int64)
-    at_hand = np.zeros((size, size), np.int64)
     row_language = ranks.query_language[ranks.query]
-    np.add.at(outranking, row_language, ranks.above.astype(np.int64) + ranks.tied)
-    own = np.zeros((len(ranks.query_ids), size), np.int64)
-    np.add.at(own, (ranks.query, ranks.passage_language), 1)
-    np.add.at(at_hand, row_language, ranks.pool_sizes - own[ranks.query])
+    own = np.bincount(
+        ranks.query * size + ranks.passage_language, minlength=len(ranks.query_ids) * size
+    ).reshape(-1, size)
+    outranking, at_hand = np.zeros((2, size, size), np.int64)
+    for language in range(size):
+        rows = slice(*np.searchsorted(row_language, [language, language + 1]))
+        outranking[language] = ranks.above[rows].sum(0, dtype=np.int64)
+        outranking[language] += ranks.tied[rows].sum(0, dtype=np.int64)
+        at_hand[language] = (ranks.pool_sizes - own[ranks.query[rows]]).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = outranking / outranking.sum(1, keepdims=True)
         pool_share = at_hand / at_hand.sum(1, keepdims=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import re
 import shlex
@@ -92,8 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, help_: str, examples: str) -> argparse.ArgumentParser:
-    """Add a command whose function is ``mlbench.commands.<name>``, found when it is called."""
+def _command(
+    commands: Any, name: str, help_: str, examples: str, module: str = "commands"
+) -> argparse.ArgumentParser:
+    """Add a command; its function, such as ``tasks_list``, is looked up in ``mlbench.<module>``
+    when it is called, so that ``--help`` imports nothing."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help_,
@@ -103,14 +107,12 @@ def _command(commands: Any, name: str, help_: str, examples: str) -> argparse.Ar
     )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     function = "_".join(parser.prog.split()[1:])
-    parser.set_defaults(action=lambda args: _call(function, args))
+    parser.set_defaults(action=lambda args: _call(module, function, args))
     return parser
 
 
-def _call(function: str, args: argparse.Namespace) -> int:
-    from mlbench import commands
-
-    code: int = getattr(commands, function)(args)
+def _call(module: str, function: str, args: argparse.Namespace) -> int:
+    code: int = getattr(importlib.import_module(f"mlbench.{module}"), function)(args)
     return code
 
 

@@ -66,6 +66,27 @@ class Ranking:
         ).astype(np.float64)
         return sums
 
+    @classmethod
+    def joined(cls, rankings: Sequence[Ranking]) -> Ranking:
+        """Return all queries of several rankings in one, so that a measure is taken at once.
+
+        ``pool_size`` is that of the largest pool.
+        """
+        offsets = np.cumsum([0, *(len(ranking.rank) for ranking in rankings)])
+        starts = [
+            ranking.starts[:-1] + offset
+            for ranking, offset in zip(rankings, offsets[:-1], strict=True)
+        ]
+        return cls(
+            query=np.concatenate([ranking.query for ranking in rankings]),
+            starts=np.append(np.concatenate(starts), offsets[-1]),
+            rank=np.concatenate([ranking.rank for ranking in rankings]),
+            grade=np.concatenate([ranking.grade for ranking in rankings]),
+            row=np.concatenate([ranking.row for ranking in rankings]),
+            pool_size=max(ranking.pool_size for ranking in rankings),
+            excluded=sum(ranking.excluded for ranking in rankings),
+        )
+
 
 @dataclass(frozen=True)
 class Ranks:

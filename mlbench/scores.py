@@ -6,14 +6,15 @@ Computed from the table of ranks and nothing else, so a saved table gives them a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mlbench.bias import RankDistance, outranking_matrix, rank_distance
 from mlbench.measures import Measure
-from mlbench.ranks import Ranks
+from mlbench.ranks import Ranking, Ranks
 from mlbench.significance import DRAWS, LEVEL, SEED, Sample, macro_intervals
 from mlbench.task import Setting
 
@@ -108,11 +109,11 @@ def compute_scores(
     clusters = _Clusters(ranks)
     groups: dict[tuple[str, str], list[Sample]] = {}
     rows: list[SettingScores] = []
-    for setting in settings:
-        row, samples = _score_setting(ranks, setting, measures, clusters)
+    for scored, row in _score_settings(ranks, settings, measures):
         rows.append(row)
-        for name, sample in samples.items():
-            groups.setdefault((setting.kind.value, name), []).append(sample)
+        for name, values in scored.values.items():
+            sample = Sample(clusters.of[scored.query], values)
+            groups.setdefault((row.kind, name), []).append(sample)
     distances = {
         language: (rank_distance(ranks, language), rank_distance(ranks, language, optimistic=True))
         for language in ranks.languages
@@ -151,26 +152,50 @@ class _Clusters:
         self.count = len(numbers)
 
 
-def _score_setting(
-    ranks: Ranks, setting: Setting, measures: Sequence[Measure], clusters: _Clusters
-) -> tuple[SettingScores, dict[str, Sample]]:
-    pool = setting.passage_languages
-    ranking = ranks.ranking(setting.query_language, pool)
-    lucky = ranks.ranking(setting.query_language, pool, optimistic=True)
-    cluster = clusters.of[ranking.query]
-    samples = {
-        m.name: Sample(cluster, m.per_query(ranking)) for m in measures if len(ranking.query)
-    }
-    row = SettingScores(
-        kind=setting.kind.value,
-        query_language=setting.query_language,
-        passage_languages=pool,
-        queries=len(ranking.query),
-        excluded=ranking.excluded,
-        measures={m.name: _mean(samples[m.name].values) for m in measures if samples},
-        optimistic={m.name: _mean(m.per_query(lucky)) for m in measures if samples},
-    )
-    return row, samples
+@dataclass(frozen=True)
+class _Scored:
+    """The queries of a setting, and measure name -> each one's value."""
+
+    query: npt.NDArray[np.int64]
+    values: dict[str, npt.NDArray[np.float64]]
+
+
+def _score_settings(
+    ranks: Ranks, settings: Sequence[Setting], measures: Sequence[Measure]
+) -> Iterator[tuple[_Scored, SettingScores]]:
+    """Take every measure once over the queries of all settings together, and cut by setting."""
+    pools = [(s.query_language, s.passage_languages) for s in settings]
+    rankings = [ranks.ranking(*pool) for pool in pools]
+    scored = _take(rankings, measures)
+    lucky = scored
+    if ranks.tied.any():
+        lucky = _take([ranks.ranking(*pool, optimistic=True) for pool in pools], measures)
+    for setting, ranking, values, optimistic in zip(settings, rankings, scored, lucky, strict=True):
+        yield (
+            values,
+            SettingScores(
+                kind=setting.kind.value,
+                query_language=setting.query_language,
+                passage_languages=setting.passage_languages,
+                queries=len(ranking.query),
+                excluded=ranking.excluded,
+                measures={name: _mean(each) for name, each in values.values.items()},
+                optimistic={name: _mean(each) for name, each in optimistic.values.items()},
+            ),
+        )
+
+
+def _take(rankings: Sequence[Ranking], measures: Sequence[Measure]) -> list[_Scored]:
+    whole = Ranking.joined(rankings)
+    cuts = np.cumsum([len(ranking.query) for ranking in rankings])[:-1]
+    values = {measure.name: np.split(measure.per_query(whole), cuts) for measure in measures}
+    return [
+        _Scored(
+            ranking.query,
+            {name: parts[i] for name, parts in values.items()} if len(ranking.query) else {},
+        )
+        for i, ranking in enumerate(rankings)
+    ]
 
 
 def _bias(

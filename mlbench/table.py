@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlbench.collection import Collection
+from mlbench.collection import Collection, Entries
 from mlbench.counting import DEFAULT_LIMITS, Counts, Progress, count_outranking
 from mlbench.products import Floats, Ints, Limits, Pairs
 from mlbench.ranks import Ranks
@@ -55,12 +54,10 @@ def _sorted_table(
     passage_language = collection.passages.language
     order = np.lexsort(
         (
-            _alphabetical(passage_ids)[pairs.passage],
-            passage_language[pairs.passage],
+            _places(collection.passages)[pairs.passage],
             relevance,
             counts.place,
-            _alphabetical(query_ids)[pairs.query],
-            query_language[pairs.query],
+            _places(collection.queries)[pairs.query],
         )
     )
     query, passage = pairs.query[order], pairs.passage[order]
@@ -83,7 +80,10 @@ def _sorted_table(
     )
 
 
-def _alphabetical(ids: Sequence[str]) -> Ints:
-    """Return the place of each id among all, by code point; equal ids share theirs."""
-    places = {id_: place for place, id_ in enumerate(sorted(set(ids)))}
-    return np.array([places[id_] for id_ in ids], np.int64)
+def _places(entries: Entries) -> Ints:
+    """Return the place of each entry when sorted by language and id (by code point)."""
+    order = sorted(range(len(entries)), key=entries.ids.__getitem__)
+    by_language = np.array(order)[np.argsort(entries.language[order], kind="stable")]
+    places = np.empty(len(order), np.int64)
+    places[by_language] = np.arange(len(order))
+    return places

@@ -58,7 +58,8 @@ def vectors_for(
     queries = generator.standard_normal((len(collection.queries), dimension))
     queries += language_pull * tongue[collection.queries.language]
     for query, passage in zip(collection.qrels.query, collection.qrels.passage, strict=True):
-        queries[query] += strength * meaning[passage] / len(collection.languages)
+        answer = shared[collection.passages.ids[passage]]
+        queries[query] += strength * answer / len(collection.languages)
     passages += 0.5 * generator.standard_normal(passages.shape)
     return _unit(queries), _unit(passages)
 

@@ -1,0 +1,1 @@
+"""Measurements that anyone can repeat: ratios taken in one run, never absolute claims."""

@@ -1,0 +1,249 @@
+"""Scoring: all settings of XQuAD-R from vectors, against the bare product and against others."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from benchmarks.data import Problem, mapped_corpus, unit_vectors, xquad_r_shape
+from benchmarks.timing import side_by_side
+from mlbench.counting import count_outranking
+from mlbench.measures import parse_measures
+from mlbench.products import PASSAGE_TILE, QUERY_TILE, Limits, Pairs
+from mlbench.ranks import Ranks
+from mlbench.scores import compute_scores
+from mlbench.table import rank_collection
+from mlbench.task import Kind, Setting, all_settings
+
+MEASURES = parse_measures(["AP", "RR", "nDCG@10", "R@1", "R@10", "R@100", "Success@1"])
+
+
+def tiled_product(
+    queries: npt.NDArray[np.float32], passages: npt.NDArray[np.float32], threads: int
+) -> None:
+    """The bare product in the scorer's tiles, each thread with single-threaded BLAS."""
+    local = threading.local()
+
+    def multiply(corner: tuple[int, int]) -> None:
+        a = queries[corner[0] : corner[0] + QUERY_TILE]
+        b = passages[corner[1] : corner[1] + PASSAGE_TILE]
+        if not hasattr(local, "block"):
+            local.block = np.empty(QUERY_TILE * PASSAGE_TILE, np.float32)
+        np.matmul(a, b.T, out=local.block[: len(a) * len(b)].reshape(len(a), len(b)))
+
+    corners = [
+        (row, column)
+        for column in range(0, len(passages), PASSAGE_TILE)
+        for row in range(0, len(queries), QUERY_TILE)
+    ]
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(multiply, corners))
+
+
+def table_of(problem: Problem, threads: int) -> Ranks:
+    return rank_collection(problem.collection, problem.queries, problem.passages, Limits(threads))[
+        0
+    ]
+
+
+def scores_of(ranks: Ranks) -> dict[tuple[Setting, str], float]:
+    """Every measure of every setting, with macro scores, intervals and bias, as in a report."""
+    scores = compute_scores(ranks, all_settings(ranks.languages, Kind), MEASURES)
+    return {
+        (Setting(Kind(row.kind), row.query_language, row.passage_languages), name): value
+        for row in scores.settings
+        for name, value in row.measures.items()
+    }
+
+
+def against_product(threads: int, turns: int, *, scale: float = 1.0) -> Iterator[dict[str, object]]:
+    """Vectors to every score of 132 settings, over the bare tiled product."""
+    questions = max(4, int(1190 * scale))
+    problem = xquad_r_shape(questions=questions, scale=scale)
+    ranks = table_of(problem, threads)
+    found = side_by_side(
+        {
+            "product": lambda: tiled_product(problem.queries, problem.passages, threads),
+            "table": lambda: table_of(problem, threads),
+            "scores": lambda: scores_of(table_of(problem, threads)),
+        },
+        "product",
+        turns,
+    )
+    shape = f"{len(problem.queries):,} x {len(problem.passages):,} x {problem.queries.shape[1]}"
+    yield _row(f"bare tiled product, {shape}", found["product"].seconds, 1.0, "")
+    yield _row("  the table of outranking counts", found["table"].seconds, found["table"].ratio, "")
+    target = "at most 1.30 (AVX2), 1.50 (AVX-512)"
+    yield _row(
+        f"  all {len(all_settings(ranks.languages, Kind))} settings, 7 measures, ties both ways",
+        found["scores"].seconds, found["scores"].ratio, target,
+    )  # fmt: skip
+
+
+def against_others(threads: int, turns: int, *, scale: float = 1.0) -> Iterator[dict[str, object]]:
+    """The same scores by sorting, and by three packages on full rankings, on fewer questions."""
+    problem = xquad_r_shape(questions=max(4, int(100 * scale)), scale=scale)
+    ours = scores_of(table_of(problem, threads))
+    settings = all_settings(problem.collection.languages, Kind)
+    others = {"numpy argsort a setting": lambda: argsort_ap(problem, settings)}
+    found = side_by_side(
+        {"mlbench": lambda: scores_of(table_of(problem, threads)), **others}, "mlbench", turns
+    )
+    note = f"{len(problem.queries):,} queries, {len(problem.passages):,} passages"
+    yield _row(f"all settings, {note}", found["mlbench"].seconds, 1.0, "")
+    for name in others:
+        _agree(name, ours, argsort_ap(problem, settings))
+        yield _row(f"  {name}", found[name].seconds, found[name].ratio, "at least 25")
+    few = xquad_r_shape(questions=max(2, int(10 * scale)), scale=scale)
+    ours = scores_of(table_of(few, threads))
+    peers = {"pytrec_eval": _pytrec_eval, "ir-measures": _ir_measures, "ranx": _ranx}
+    rankings = list(full_rankings(few, settings))
+    found = side_by_side(
+        {
+            "mlbench": lambda: scores_of(table_of(few, threads)),
+            **{name: lambda peer=peer: peer(rankings) for name, peer in peers.items()},
+        },
+        "mlbench",
+        max(1, turns // 2),
+    )
+    note = f"{len(few.queries):,} queries, {len(few.passages):,} passages"
+    yield _row(f"all settings, {note}", found["mlbench"].seconds, 1.0, "")
+    for name, peer in peers.items():
+        _agree(name, ours, peer(rankings))
+        yield _row(
+            f"  {name}, rankings given", found[name].seconds, found[name].ratio, "at least 150"
+        )
+
+
+def _agree(name: str, ours: dict[tuple[Setting, str], float], theirs: dict[Setting, float]) -> None:
+    """Refuse to time what does not compute the same."""
+    for setting, value in theirs.items():
+        if abs(ours[setting, "AP"] - value) > 1e-6:
+            raise RuntimeError(f"{name}: {setting}: {value}, mlbench {ours[setting, 'AP']}")
+
+
+def argsort_ap(problem: Problem, settings: tuple[Setting, ...]) -> dict[Setting, float]:
+    """AP by sorting each setting's scores, as one would write it in numpy."""
+    collection = problem.collection
+    relevant = np.zeros((len(problem.queries), len(problem.passages)), bool)
+    relevant[collection.qrels.query, collection.qrels.passage] = True
+    number = {code: i for i, code in enumerate(collection.languages)}
+    found = {}
+    for setting in settings:
+        own = collection.queries.slice(number[setting.query_language])
+        pool = np.isin(
+            collection.passages.language, [number[code] for code in setting.passage_languages]
+        )
+        scores = problem.queries[own] @ problem.passages[pool].T
+        order = np.argsort(-scores, axis=1)
+        hits = np.take_along_axis(relevant[own][:, pool], order, 1)
+        precision = np.cumsum(hits, 1) / np.arange(1, hits.shape[1] + 1)
+        found[setting] = float(((precision * hits).sum(1) / hits.sum(1)).mean())
+    return found
+
+
+Ranking = tuple[Setting, dict[str, dict[str, float]], dict[str, dict[str, int]]]
+
+
+def full_rankings(problem: Problem, settings: tuple[Setting, ...]) -> Iterator[Ranking]:
+    """Every setting as the dictionaries that evaluation packages take; making them is not timed."""
+    collection = problem.collection
+    number = {code: i for i, code in enumerate(collection.languages)}
+    names = [
+        f"{collection.languages[language]}-{id_}"
+        for language, id_ in zip(collection.passages.language, collection.passages.ids, strict=True)
+    ]
+    judged: dict[int, list[int]] = {}
+    for query, passage in zip(
+        collection.qrels.query.tolist(), collection.qrels.passage.tolist(), strict=True
+    ):
+        judged.setdefault(query, []).append(passage)
+    for setting in settings:
+        own = collection.queries.slice(number[setting.query_language])
+        inside = [number[code] for code in setting.passage_languages]
+        pool = np.flatnonzero(np.isin(collection.passages.language, inside))
+        scores = problem.queries[own].astype(np.float64) @ problem.passages[pool].T.astype(
+            np.float64
+        )
+        run, qrels = {}, {}
+        members = set(pool.tolist())
+        for row, query in enumerate(range(own.start, own.stop)):
+            id_ = collection.queries.ids[query]
+            run[id_] = dict(zip((names[p] for p in pool), scores[row].tolist(), strict=True))
+            qrels[id_] = {names[p]: 1 for p in judged[query] if p in members}
+        yield setting, run, qrels
+
+
+def _pytrec_eval(rankings: list[Ranking]) -> dict[Setting, float]:
+    import pytrec_eval
+
+    wanted = {"map", "recip_rank", "ndcg_cut_10", "recall_1,10,100", "success_1"}
+    found = {}
+    for setting, run, qrels in rankings:
+        values = pytrec_eval.RelevanceEvaluator(qrels, wanted).evaluate(run)
+        found[setting] = float(np.mean([value["map"] for value in values.values()]))
+    return found
+
+
+def _ir_measures(rankings: list[Ranking]) -> dict[Setting, float]:
+    import ir_measures
+
+    measures = [ir_measures.parse_measure(measure.name) for measure in MEASURES]
+    return {
+        setting: ir_measures.calc_aggregate(measures, qrels, run)[measures[0]]
+        for setting, run, qrels in rankings
+    }
+
+
+def _ranx(rankings: list[Ranking]) -> dict[Setting, float]:
+    import ranx
+
+    wanted = ["map", "mrr", "ndcg@10", "recall@1", "recall@10", "recall@100", "hit_rate@1"]
+    return {
+        setting: float(ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), wanted)["map"])
+        for setting, run, qrels in rankings
+    }
+
+
+def streaming(
+    threads: int, turns: int, sizes: tuple[int, ...] = (100_000, 1_000_000), queries: int = 1000
+) -> Iterator[dict[str, object]]:
+    """A memory-mapped corpus, over reading and multiplying it."""
+    dimension = 384
+    vectors = unit_vectors(queries, dimension, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            path = Path(folder) / f"{size}.npy"
+            corpus = mapped_corpus(path, size, dimension)
+            starts = np.linspace(0, size, 12).astype(np.int64)
+            for relevant, target in ((1, "at most 1.10"), (11, "at most 1.50")):
+                generator = np.random.default_rng(3)
+                passage = np.sort(generator.integers(0, size, (queries, relevant)), axis=1)
+                pairs = Pairs(np.repeat(np.arange(queries), relevant), passage.ravel())
+                found = side_by_side(
+                    {
+                        "product": lambda corpus=corpus: tiled_product(vectors, corpus, threads),
+                        "count": lambda corpus=corpus, pairs=pairs, starts=starts: count_outranking(
+                            vectors, corpus, pairs, starts, Limits(threads)
+                        ),
+                    },
+                    "product",
+                    turns,
+                )
+                yield _row(
+                    f"streaming {size:,} passages, {queries:,} queries, {relevant} relevant each",
+                    found["count"].seconds, found["count"].ratio, target,
+                )  # fmt: skip
+            del corpus
+            path.unlink()
+
+
+def _row(what: str, seconds: float, ratio: float, target: str) -> dict[str, object]:
+    return {"what": what, "seconds": seconds, "ratio": ratio, "target": target}

@@ -1,0 +1,42 @@
+"""Timing side by side: the things compared take turns, and ratios are taken turn by turn."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median seconds of one thing, and its median ratio to the baseline, turn by turn."""
+
+    name: str
+    seconds: float
+    ratio: float
+    turns: int
+
+
+def side_by_side(
+    things: Mapping[str, Callable[[], object]], baseline: str, turns: int
+) -> dict[str, Timing]:
+    """Run all things once unmeasured, then ``turns`` times in turn; compare with ``baseline``."""
+    for thing in things.values():
+        thing()
+    seconds: dict[str, list[float]] = {name: [] for name in things}
+    for _ in range(turns):
+        for name, thing in things.items():
+            start = time.perf_counter()
+            thing()
+            seconds[name].append(time.perf_counter() - start)
+    base = seconds[baseline]
+    return {
+        name: Timing(
+            name,
+            statistics.median(taken),
+            statistics.median(a / b for a, b in zip(taken, base, strict=True)),
+            turns,
+        )
+        for name, taken in seconds.items()
+    }

@@ -1,0 +1,236 @@
+"""How figures are drawn: style, canvas, a matrix of languages, SVG and PNG. Sees arrays only.
+
+Colours tell the same to the colour-blind, text is drawn as outlines, the same figure gives the
+same bytes, and an SVG follows the reader's light or dark mode.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+Values = npt.NDArray[np.float64]
+
+WIDTH = 8.33
+"""Inches: 800 px where an SVG is shown at its own size."""
+INK, FAINT, GRID, PAPER, EMPTY = "#222222", "#666666", "#dddddd", "#ffffff", "#cccccc"
+OWN, OTHER = "#d55e00", "#0072b2"
+DARK = {INK: "#e8e8e8", FAINT: "#a8a8a8", GRID: "#444444", PAPER: "#1c1f24", EMPTY: "#555555"}
+MOST_ANNOTATED = 24
+"""With more languages a number no longer fits its cell."""
+GAP = 0.25
+STYLE = {
+    "svg.hashsalt": "mlbench",
+    "svg.fonttype": "path",
+    "text.parse_math": False,
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.facecolor": "none",
+    "figure.facecolor": PAPER,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of a figure in inches; ``top`` counts from the upper edge."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a value becomes a colour: ``transform`` maps it to ``low``..``high``, clipped."""
+
+    colours: str
+    low: float
+    high: float
+    ticks: dict[float, str]
+    annotate: Callable[[float], str]
+    transform: Callable[[Values], Values] = lambda values: values
+
+
+@dataclass(frozen=True)
+class MatrixPlot:
+    """Values by query language (rows) and passage language (columns), NaN where missing.
+
+    ``values`` (n, n); ``below`` and ``right`` (n,) are means shown beside the matrix.
+    """
+
+    languages: Sequence[str]
+    values: Values
+    below: Values
+    below_name: str
+    right: Values | None
+    title: str
+    subtitle: str
+    scale: Scale
+
+
+@contextmanager
+def plain_style() -> Iterator[None]:
+    """Draw in matplotlib's own defaults and ours, whatever the user's matplotlibrc says."""
+    from matplotlib import style
+
+    with style.context(["default", STYLE]):
+        yield
+
+
+def canvas(width: float, height: float, title: str, subtitle: str) -> Figure:
+    """Return an empty figure, inches, with its title and a line below it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((width, height))
+    FigureCanvasAgg(figure)
+    left = 0.12 / width
+    figure.text(left, 1 - 0.26 / height, title, size=12.5, weight="bold", va="center")
+    figure.text(left, 1 - 0.52 / height, subtitle, color=FAINT, va="center")
+    return figure
+
+
+def add_axes(figure: Figure, box: Box) -> Axes:
+    """Return new axes at ``box``, without a frame or tick marks."""
+    width, height = figure.get_size_inches()
+    bottom = 1 - (box.top + box.height) / height
+    axes = figure.add_axes((box.left / width, bottom, box.width / width, box.height / height))
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def to_svg(figure: Figure) -> bytes:
+    """Return the figure as SVG, without a date, with rules for dark mode."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "mlbench"})
+    rules = "".join(
+        f'[style*="{part}: {light}"]{{{part}:{dark} !important}}'
+        for light, dark in DARK.items()
+        for part in ("fill", "stroke")
+    )
+    dark_mode = f'<style type="text/css">@media (prefers-color-scheme:dark){{{rules}}}</style>'
+    head, tag, rest = buffer.getvalue().decode().partition("<defs>")
+    return f"{head}{dark_mode}{tag}{rest}".encode()
+
+
+def to_png(figure: Figure, dpi: int) -> bytes:
+    """Return the figure as PNG, without the name of the software that drew it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def draw_matrix(plot: MatrixPlot) -> Figure:
+    """Draw a matrix, its diagonal outlined, the means set off by a gap, and a colour bar."""
+    names = [name if len(name) <= 12 else name[:11] + "…" for name in plot.languages]
+    count, longest = len(names), max(map(len, names))
+    across = count + (0 if plot.right is None else 1 + GAP)
+    down = count + 1 + GAP
+    left = 0.5 + 0.085 * max(longest, len(plot.below_name))
+    cell = min(0.54, (WIDTH - left - 0.75) / across)
+    upright = longest > 4 or cell < 0.27
+    top = 1.2 + (0.085 * longest - 0.15 if upright else 0)
+    body = Box(left, top, across * cell, down * cell)
+    width = max(6.4, body.left + body.width + 0.75)
+    figure = canvas(width, body.top + body.height + 0.2, plot.title, plot.subtitle)
+    axes = add_axes(figure, body)
+    axes.set(xlim=(0, across), ylim=(down, 0))
+    _draw_block(axes, plot.scale, plot.values, 0, 0, cell)
+    _draw_block(axes, plot.scale, plot.below[np.newaxis], 0, count + GAP, cell)
+    places = np.arange(count) + 0.5
+    extra = count + GAP + 0.5
+    if plot.right is not None:
+        _draw_block(axes, plot.scale, plot.right[:, np.newaxis], count + GAP, 0, cell)
+    _outline_diagonal(axes, count)
+    size = max(6.0, min(10.0, 72 * cell / 2.4))
+    margin = ([] if plot.right is None else [extra], [] if plot.right is None else ["mean"])
+    axes.set_xticks([*places, *margin[0]], [*names, *margin[1]], size=size)
+    axes.set_yticks([*places, extra], [*names, plot.below_name], size=size)
+    axes.tick_params(axis="x", rotation=90 if upright else 0)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("passages in", labelpad=6)
+    axes.set_ylabel("queries in", labelpad=6)
+    _draw_colour_bar(
+        figure, Box(body.left + body.width + 0.18, body.top, 0.13, count * cell), plot.scale
+    )
+    return figure
+
+
+def _draw_block(
+    axes: Axes, scale: Scale, values: Values, left: float, top: float, cell: float
+) -> None:
+    """Draw cells from (left, top) on, each with its value where that is legible."""
+    rows, columns = values.shape
+    colours = _colours(scale.colours)
+    level = np.clip(scale.transform(values), scale.low, scale.high)
+    axes.pcolormesh(
+        left + np.arange(columns + 1),
+        top + np.arange(rows + 1),
+        np.ma.masked_invalid(level),
+        cmap=colours,
+        vmin=scale.low,
+        vmax=scale.high,
+        edgecolor=PAPER,
+        linewidth=0.7,
+    )
+    if 72 * cell < 17 and max(rows, columns) > MOST_ANNOTATED:
+        return
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            red, green, blue, _ = colours((level[i, j] - scale.low) / (scale.high - scale.low))
+            bright = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.22
+            axes.text(
+                left + j + 0.5,
+                top + i + 0.5,
+                scale.annotate(float(value)),
+                size=min(9.5, 72 * cell / 2.7),
+                color="#111111" if bright else "#fefefe",
+                ha="center",
+                va="center_baseline",
+            )
+
+
+def _colours(name: str) -> Colormap:
+    import matplotlib
+
+    return matplotlib.colormaps[name].with_extremes(bad=EMPTY)
+
+
+def _outline_diagonal(axes: Axes, count: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    for i in range(count):
+        inner = (i + 0.03, i + 0.03)
+        axes.add_patch(Rectangle(inner, 0.94, 0.94, fill=False, edgecolor=OWN, linewidth=1.6))
+
+
+def _draw_colour_bar(figure: Figure, box: Box, scale: Scale) -> None:
+    """Draw a bar of plain cells; matplotlib's own would embed a bitmap."""
+    bar = add_axes(figure, box)
+    edges = np.linspace(scale.low, scale.high, 65)
+    middles = (edges[:-1] + edges[1:]) / 2
+    bar.pcolormesh(
+        [0, 1], edges, middles[:, np.newaxis], cmap=scale.colours, edgecolor="face", linewidth=0.3
+    )
+    bar.set_xticks([])
+    bar.set_yticks(list(scale.ticks), list(scale.ticks.values()), size=8.5)
+    bar.yaxis.tick_right()
