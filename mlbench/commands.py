@@ -65,7 +65,7 @@ def _evaluate(
 
     options = Options(
         measures=tuple(args.measure),
-        limits=Limits(args.threads, args.memory),
+        limits=Limits(args.threads, args.memory, device="auto"),
         command=args.command_line,
         quiet=args.quiet,
     )

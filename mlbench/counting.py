@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,20 +57,33 @@ def count_outranking(
     if len(used) < queries.shape[0]:
         queries = queries[used]
     pairs = Pairs(query.astype(np.int64), pairs.passage)
-    product = Dense if isinstance(queries, np.ndarray) else Sparse
-    scorer = product(queries, passages, passage_starts)
+    scorer = _scorer(queries, passages, passage_starts, limits)
     rows = Rows(
         starts=np.searchsorted(pairs.query, np.arange(len(used) + 1)).astype(np.int64),
         passage=pairs.passage,
-        threshold=scorer.pair_scores(pairs),
+        threshold=scorer.exact(pairs.query, pairs.passage),
     )
     above = np.zeros((len(pairs.query), len(passage_starts) - 1), np.int32)
     tied = np.zeros_like(above)
     place = np.empty(len(pairs.query), np.int32)
     kernels.places(rows.starts, rows.threshold, place)
-    left = Limits(limits.threads, limits.memory - above.nbytes - tied.nbytes)
+    left = replace(limits, memory=limits.memory - above.nbytes - tied.nbytes)
     recomputed = _count_tiles(scorer, rows, (above, tied), left, progress)
     return Counts(place, above, tied, recomputed)
+
+
+def _scorer(
+    queries: Floats | csr_matrix, passages: Floats | csr_matrix, starts: Ints, limits: Limits
+) -> Dense | Sparse:
+    if not isinstance(queries, np.ndarray):
+        return Sparse(queries, passages, starts)
+    if limits.device == "cpu":
+        return Dense(queries, passages, starts)
+    from mlbench.products_torch import TorchDense, gpu_at_hand
+
+    if limits.device != "auto":
+        return TorchDense(queries, passages, starts, limits.device)
+    return (TorchDense if gpu_at_hand() else Dense)(queries, passages, starts)
 
 
 def _count_tiles(

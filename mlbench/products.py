@@ -39,10 +39,12 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much the scorer may use: threads, and bytes beside the vectors."""
+    """What the scorer may use: threads, bytes beside the vectors, and where dense vectors are
+    multiplied: "cpu", "cuda" or another torch device, or "auto" (a GPU if torch sees one)."""
 
     threads: int = 1
     memory: int = DEFAULT_MEMORY
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Tile:
         return int(height * (self.passages.stop - self.passages.start))
 
 
+def tile_edges(passage_starts: Ints, tile: Tile) -> Ints:
+    """Return where each language begins and ends within a tile's passages (languages + 1,)."""
+    return np.clip(passage_starts, tile.passages.start, tile.passages.stop) - tile.passages.start
+
+
 def _slices(size: int, step: int) -> Iterator[slice]:
     return (slice(start, min(start + step, size)) for start in range(0, size, step))
 
@@ -91,12 +98,12 @@ class Dense:
         self.fast = _scaled(self.queries, self.exponent)
         self.local = threading.local()
 
-    def pair_scores(self, pairs: Pairs) -> npt.NDArray[np.float64]:
-        """Return the exact score of every pair."""
+    def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
+        """Return the exact score of each query with the passage beside it."""
         from mlbench import kernels
 
         scores: npt.NDArray[np.float64] = kernels.pair_scores(
-            self.queries, self.passages, pairs.query, pairs.passage
+            self.queries, self.passages, query, passage
         )
         return scores
 
@@ -130,25 +137,34 @@ class Dense:
         queries, passages = self.queries[tile.queries], self.passages[tile.passages]
         own = rows.of(tile.queries)
         starts = rows.starts[tile.queries.start : tile.queries.stop + 1] - own.start
-        threshold = rows.threshold[own]
-        largest = _largest_norm(passages)
-        exponent = _exponent(largest)
+        low, high, exponent = self._band(tile, rows)
         scores = self._block(tile.size).reshape(len(queries), len(passages))
-        np.matmul(self.fast[tile.queries], _scaled(passages, exponent).T, out=scores)
-        dimension = queries.shape[1]
-        norms = np.ldexp(self.norms[tile.queries], -self.exponent)
-        bound = error_bound(dimension) * norms * np.ldexp(largest, -exponent)
-        band = np.repeat(bound, np.diff(starts)) + dimension * 2.0**-125
-        fast = np.ldexp(threshold, -self.exponent - exponent)
-        edges = np.clip(self.starts, tile.passages.start, tile.passages.stop) - tile.passages.start
+        np.matmul(self.fast[tile.queries], self._scaled_passages(tile, exponent).T, out=scores)
         recomputed = kernels.count_tile(
-            scores,
-            np.nextafter((fast - band).astype(np.float32), np.float32(-np.inf)),
-            np.nextafter((fast + band).astype(np.float32), np.float32(np.inf)),
-            threshold, starts, rows.passage[own] - tile.passages.start,
-            edges, np.arange(len(self.starts) - 1), queries, passages, above, tied,
+            scores, low, high, rows.threshold[own], starts,
+            rows.passage[own] - tile.passages.start, tile_edges(self.starts, tile),
+            np.arange(len(self.starts) - 1), queries, passages, above, tied,
         )  # fmt: skip
         return int(recomputed)
+
+    def _band(self, tile: Tile, rows: Rows) -> tuple[Floats, Floats, int]:
+        """Return, for each row of a tile, the fast scores below which and above which a passage
+        is certainly under and over the threshold; and the exponent that scales the passages."""
+        own = rows.of(tile.queries)
+        counts = np.diff(rows.starts[tile.queries.start : tile.queries.stop + 1])
+        dimension = self.queries.shape[1]
+        largest = _largest_norm(self.passages[tile.passages])
+        exponent = _exponent(largest)
+        norms = np.ldexp(self.norms[tile.queries], -self.exponent)
+        bound = error_bound(dimension) * norms * np.ldexp(largest, -exponent)
+        band = np.repeat(bound, counts) + dimension * 2.0**-125
+        fast = np.ldexp(rows.threshold[own], -self.exponent - exponent)
+        low = np.nextafter((fast - band).astype(np.float32), np.float32(-np.inf))
+        high = np.nextafter((fast + band).astype(np.float32), np.float32(np.inf))
+        return low, high, exponent
+
+    def _scaled_passages(self, tile: Tile, exponent: int) -> Floats:
+        return _scaled(self.passages[tile.passages], exponent)
 
     def _block(self, size: int) -> Floats:
         """Return this thread's scratch block, made once and grown when a tile needs more."""
@@ -166,13 +182,13 @@ class Sparse:
         self.passages = passages
         self.starts = passage_starts
 
-    def pair_scores(self, pairs: Pairs) -> npt.NDArray[np.float64]:
-        """Return the exact score of every pair."""
+    def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
+        """Return the exact score of each query with the passage beside it."""
         from mlbench import kernels
 
         q, p = self.queries, self.passages
         scores: npt.NDArray[np.float64] = kernels.sparse_pair_scores(
-            q.indptr, q.indices, q.data, p.indptr, p.indices, p.data, pairs.query, pairs.passage
+            q.indptr, q.indices, q.data, p.indptr, p.indices, p.data, query, passage
         )
         return scores
 

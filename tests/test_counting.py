@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +14,7 @@ from scipy import sparse
 from mlbench.collection import Collection, Judgement, Records, TextRecord, build_collection
 from mlbench.counting import count_outranking
 from mlbench.errors import EnvironmentFault
-from mlbench.products import Limits
+from mlbench.products import Limits, Rows
 from mlbench.table import rank_collection, relevant_pairs
 from tests.oracles import scores as oracle
 from tests.strategies import CODES, parallel_collection, vectors_for
@@ -133,3 +138,53 @@ def test_progress_adds_up_to_every_comparison():
     done: list[int] = []
     rank_collection(collection, *vectors_for(collection), progress=done.append)
     assert sum(done) == len(collection.queries) * len(collection.passages)
+
+
+@pytest.mark.parametrize("name", ["plain", "near duplicates", "huge norms", "collapsed"])
+def test_the_torch_product_gives_the_same_integers(name):
+    pytest.importorskip("torch", reason="torch is not installed")
+    from mlbench.products_torch import TorchDense
+
+    collection = parallel_collection(3, 8, 30)
+    queries, passages = adversarial(name, collection)
+    pairs, _ = relevant_pairs(collection)
+    _, above, tied = oracle.table(collection, queries, passages)
+    scorer = TorchDense(queries, passages, collection.passages.starts, "cpu")
+    starts = np.searchsorted(pairs.query, np.arange(len(queries) + 1)).astype(np.int64)
+    rows = Rows(starts, pairs.passage, scorer.exact(pairs.query, pairs.passage))
+    found = np.zeros((2, len(pairs.query), 3), np.int32)
+    for tile in scorer.tiles(rows, Limits()):
+        scorer.count(tile, rows, found[0][rows.of(tile.queries)], found[1][rows.of(tile.queries)])
+    assert found[0].tolist() == above
+    assert found[1].tolist() == tied
+
+
+@pytest.mark.parametrize("core", ["Haswell", "SkylakeX", "Sandybridge", "Nehalem"])
+def test_the_table_is_the_same_on_every_kind_of_blas_kernel(core, tmp_path):
+    """In a process of its own, with OpenBLAS told which processor to think it runs on."""
+    if core == "SkylakeX" and "avx512f" not in processor_flags():
+        pytest.skip("this processor has no AVX-512")
+    program = (
+        "import sys, hashlib\n"
+        "from tests.strategies import parallel_collection, vectors_for\n"
+        "from mlbench.table import rank_collection\n"
+        "from mlbench.ranks_file import TaskKey, ranks_to_bytes\n"
+        "collection = parallel_collection(4, 200, 300)\n"
+        "ranks, _ = rank_collection(collection, *vectors_for(collection, dimension=97))\n"
+        "raw = ranks_to_bytes(ranks, TaskKey('t', '1', 'd', ()))\n"
+        "print(hashlib.sha256(raw).hexdigest())\n"
+    )
+    root = Path(__file__).resolve().parent.parent
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=root, env=os.environ | extra,
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for extra in ({}, {"OPENBLAS_CORETYPE": core})
+    ]  # fmt: skip
+    assert digests[0] == digests[1]
+
+
+def processor_flags() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.read_text() if cpuinfo.exists() else ""
