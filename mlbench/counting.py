@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlbench.products import Counts32, Dense, Floats, Ints, Limits, Pairs, Rows, Sparse, Tile
+from mlbench.products import (
+    Counts32,
+    Dense,
+    Floats,
+    Ints,
+    Limits,
+    Pairs,
+    Rows,
+    Sparse,
+    Tile,
+    tile_languages,
+)
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -103,11 +114,12 @@ def _count_tiles(
     def work(tile: Tile) -> None:
         nonlocal recomputed
         own = rows.of(tile.queries)
-        part = np.zeros((2, own.stop - own.start, above.shape[1]), np.int32)
+        languages = tile_languages(scorer.starts, tile)
+        part = np.zeros((2, own.stop - own.start, languages.stop - languages.start), np.int32)
         decided = scorer.count(tile, rows, part[0], part[1])
         with lock:
-            above[own] += part[0]
-            tied[own] += part[1]
+            above[own, languages] += part[0]
+            tied[own, languages] += part[1]
             recomputed += decided
             progress(tile.size)
 

@@ -117,7 +117,7 @@ def largest_square(vectors: Any) -> Any:
 @_jit
 def count_tile(
     scores: Any, low: Any, high: Any, threshold: Any, rows: Any, relevant: Any,
-    segments: Any, languages: Any, queries: Any, passages: Any, above: Any, tied: Any,
+    segments: Any, queries: Any, passages: Any, above: Any, tied: Any,
 ) -> Any:  # fmt: skip
     """Count, for each threshold of each query of a tile, the passages above it and level with it.
 
@@ -126,8 +126,8 @@ def count_tile(
     whose columns in the tile ``relevant`` names (out of range: not in this tile); they are left
     out. A fast score below ``low`` is certainly below the exact ``threshold``, one above
     ``high`` certainly above; what lies between is decided by ``dot``. ``segments`` (k + 1,) cuts
-    the tile's passages by language, ``languages`` (k,) names them. ``above`` and ``tied``
-    (thresholds, languages) int32 are added to. Returns how many scores were recomputed.
+    the tile's passages by language. ``above`` and ``tied`` (thresholds, k) int32 are added to.
+    Returns how many scores were recomputed.
     """
     recomputed = 0
     exact = np.empty(BLOCK)
@@ -137,10 +137,10 @@ def count_tile(
         for r in range(rows[i], rows[i + 1]):
             if 0 <= relevant[r] < scores.shape[1]:
                 scores[i, relevant[r]] = -np.inf
-        for k in range(languages.shape[0]):
-            language = languages[k]
-            for start in range(segments[k], segments[k + 1], BLOCK):
-                block = scores[i, start : min(start + BLOCK, segments[k + 1])]
+        for language in range(segments.shape[0] - 1):
+            end = segments[language + 1]
+            for start in range(segments[language], end, BLOCK):
+                block = scores[i, start : min(start + BLOCK, end)]
                 any_known = False
                 for r in range(rows[i], rows[i + 1]):
                     reach, over = _count(block, low[r], high[r])
@@ -179,7 +179,7 @@ def _count(scores: Any, low: Any, high: Any) -> Any:
 @_jit
 def count_sparse(
     q_starts: Any, q_columns: Any, q_values: Any, threshold: Any, rows: Any, relevant: Any,
-    t_starts: Any, t_passages: Any, t_values: Any, size: int, language: int,
+    t_starts: Any, t_passages: Any, t_values: Any, size: int,
     above: Any, tied: Any,
 ) -> None:  # fmt: skip
     """Count as ``count_tile`` does, for sparse rows and the passages of one language.
@@ -227,8 +227,8 @@ def count_sparse(
                 over += size - count - own
             elif threshold[r] == 0.0:
                 level += size - count - own
-            above[r, language] += np.int32(over)
-            tied[r, language] += np.int32(level)
+            above[r, 0] += np.int32(over)
+            tied[r, 0] += np.int32(level)
 
 
 @_jit

@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 Counts32 = npt.NDArray[np.int32]
 
 DEFAULT_MEMORY = 256 * 2**20
-QUERY_TILE, PASSAGE_TILE = 1024, 1024
+QUERY_TILE, PASSAGE_TILE = 1024, 2048
 SPARSE_QUERY_TILE, SPARSE_PASSAGE_TILE = 4096, 2**16
 SMALLEST_TILE = 64
 UNIT_ROUNDOFF_32, UNIT_ROUNDOFF_64 = 2.0**-24, 2.0**-53
@@ -75,9 +75,19 @@ class Tile:
         return int(height * (self.passages.stop - self.passages.start))
 
 
+def tile_languages(passage_starts: Ints, tile: Tile) -> slice:
+    """Return which languages a tile's passages belong to."""
+    first = np.searchsorted(passage_starts, tile.passages.start, "right") - 1
+    last = np.searchsorted(passage_starts, tile.passages.stop, "left")
+    return slice(int(first), int(last))
+
+
 def tile_edges(passage_starts: Ints, tile: Tile) -> Ints:
-    """Return where each language begins and ends within a tile's passages (languages + 1,)."""
-    return np.clip(passage_starts, tile.passages.start, tile.passages.stop) - tile.passages.start
+    """Return where each of the tile's languages begins and ends within its passages."""
+    languages = tile_languages(passage_starts, tile)
+    first, last = tile.passages.start, tile.passages.stop
+    edges: Ints = np.clip(passage_starts[languages.start : languages.stop + 1], first, last) - first
+    return edges
 
 
 def _slices(size: int, step: int) -> Iterator[slice]:
@@ -96,6 +106,7 @@ class Dense:
         self.norms = kernels.norms(self.queries)
         self.exponent = _exponent(float(self.norms.max(initial=0.0)))
         self.fast = _scaled(self.queries, self.exponent)
+        self.largest: dict[int, float] = {}
         self.local = threading.local()
 
     def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
@@ -124,14 +135,15 @@ class Dense:
         ]
 
     def _tile_bytes(self, rows: Rows, height: int, width: int) -> int:
-        """Bytes of a tile's scores and of its part of the table, above and tied."""
+        """Most bytes of a tile's scores and its counts, above and tied."""
         most = max(np.diff(rows.starts[np.arange(0, len(rows.starts) + height, height).clip(
             max=len(rows.starts) - 1
         )]))  # fmt: skip
         return int(height * width * 4 + most * (len(self.starts) - 1) * 8)
 
     def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
-        """Add a tile's counts to its rows' part of the table; return how many were recomputed."""
+        """Add a tile's counts to ``above`` and ``tied`` (the tile's rows, its languages), int32;
+        return how many scores were recomputed."""
         from mlbench import kernels
 
         queries, passages = self.queries[tile.queries], self.passages[tile.passages]
@@ -143,7 +155,7 @@ class Dense:
         recomputed = kernels.count_tile(
             scores, low, high, rows.threshold[own], starts,
             rows.passage[own] - tile.passages.start, tile_edges(self.starts, tile),
-            np.arange(len(self.starts) - 1), queries, passages, above, tied,
+            queries, passages, above, tied,
         )  # fmt: skip
         return int(recomputed)
 
@@ -153,7 +165,10 @@ class Dense:
         own = rows.of(tile.queries)
         counts = np.diff(rows.starts[tile.queries.start : tile.queries.stop + 1])
         dimension = self.queries.shape[1]
-        largest = _largest_norm(self.passages[tile.passages])
+        largest = self.largest.get(tile.passages.start)
+        if largest is None:
+            largest = _largest_norm(self.passages[tile.passages])
+            self.largest[tile.passages.start] = largest
         exponent = _exponent(largest)
         norms = np.ldexp(self.norms[tile.queries], -self.exponent)
         bound = error_bound(dimension) * norms * np.ldexp(largest, -exponent)
@@ -212,19 +227,19 @@ class Sparse:
         ]
 
     def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
-        """Add a tile's counts to its rows' part of the table; nothing is ever recomputed."""
+        """Add a tile's counts to ``above`` and ``tied`` (the tile's rows, one language), int32;
+        nothing is ever recomputed."""
         from mlbench import kernels
 
         queries = self.queries[tile.queries]
         by_column = self.passages[tile.passages].tocsc()
         own = rows.of(tile.queries)
         starts = rows.starts[tile.queries.start : tile.queries.stop + 1] - own.start
-        language = int(np.searchsorted(self.starts, tile.passages.start, "right")) - 1
         kernels.count_sparse(
             queries.indptr, queries.indices, queries.data,
             rows.threshold[own], starts, rows.passage[own] - tile.passages.start,
             by_column.indptr, by_column.indices, by_column.data,
-            by_column.shape[0], language, above, tied,
+            by_column.shape[0], above, tied,
         )  # fmt: skip
         return 0
 

@@ -71,7 +71,7 @@ def _sorted_table(
         query_groups=tuple(collection.queries.groups[i] for i in query[begin]),
         query_language=query_language[query[begin]],
         starts=np.append(begin, len(query)).astype(np.int64),
-        passage_ids=tuple(passage_ids[i] for i in passage),
+        passage_ids=tuple(map(passage_ids.__getitem__, passage.tolist())),
         passage_language=passage_language[passage],
         relevance=relevance[order],
         place=counts.place[order],

@@ -1,0 +1,159 @@
+"""Run the benchmarks: python -m benchmarks [--tiny] [--only NAME] [--json FILE] [--plot FILE]."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tabulate import tabulate
+from threadpoolctl import threadpool_info
+
+import mlbench
+from benchmarks import scoring
+from benchmarks.timing import side_by_side
+
+Rows = Iterator[dict[str, object]]
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def machine(threads: int) -> dict[str, object]:
+    """The BLAS under numpy, its kernel, and the machine: without them a ratio says little."""
+    import numpy as np
+
+    np.zeros((2, 2)) @ np.zeros((2, 2))
+    blas = [entry for entry in threadpool_info() if entry["user_api"] == "blas"]
+    return {
+        "blas": ", ".join(f"{b['internal_api']} {b['version']}" for b in blas),
+        "core": ", ".join(str(b.get("architecture", "?")) for b in blas),
+        "threads": threads,
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "mlbench": mlbench.__version__,
+        "load": ", ".join(f"{value:.1f}" for value in os.getloadavg()),
+    }
+
+
+def memory(threads: int, turns: int, scale: float = 1.0) -> Rows:
+    """Peak memory of scoring beyond the vectors, in a process of its own."""
+    program = (
+        "import resource, sys\n"
+        "from benchmarks.data import xquad_r_shape\n"
+        "from benchmarks.scoring import scores_of, table_of\n"
+        "def now(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "small = xquad_r_shape(questions=4, scale=0.01)\n"
+        f"scores_of(table_of(small, {threads}))\n"
+        f"problem = xquad_r_shape(questions={max(4, int(1190 * scale))}, scale={scale})\n"
+        "open('/proc/self/clear_refs', 'w').write('5')\n"
+        "before = now()\n"
+        f"scores_of(table_of(problem, {threads}))\n"
+        "peak = [l for l in open('/proc/self/status') if l.startswith('VmHWM')][0].split()[1]\n"
+        "print(int(peak) * 1024 - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
+        yield {
+            "what": "peak memory of scoring beside vectors, MB",
+            "seconds": None,
+            "ratio": int(done.stdout) / 1e6,
+            "target": "under 300",
+        }
+
+
+def start_up(threads: int, turns: int, scale: float = 1.0) -> Rows:
+    """The time of `mlbench --help`, beside that of an empty Python."""
+    found = side_by_side(
+        {
+            "python -c pass": lambda: subprocess.run([sys.executable, "-c", "pass"], check=True),
+            "mlbench --help": lambda: subprocess.run(
+                [sys.executable, "-m", "mlbench", "--help"], check=True, stdout=subprocess.DEVNULL
+            ),
+        },
+        "python -c pass",
+        turns,
+    )
+    for name, timing in found.items():
+        target = "under 0.3 s" if "help" in name else ""
+        yield {"what": name, "seconds": timing.seconds, "ratio": timing.ratio, "target": target}
+
+
+def stream(threads: int, turns: int, scale: float = 1.0) -> Rows:
+    """Streaming, at sizes that ``scale`` shrinks."""
+    sizes = tuple(int(size * scale) for size in (100_000, 1_000_000))
+    return scoring.streaming(threads, turns, sizes, max(20, int(1000 * scale)))
+
+
+GROUPS: dict[str, Callable[..., Rows]] = {
+    "product": scoring.against_product,
+    "others": scoring.against_others,
+    "streaming": stream,
+    "memory": memory,
+    "start": start_up,
+}
+
+
+def plot(rows: list[dict[str, object]], path: Path) -> None:
+    """Draw the ratios as bars on a log scale."""
+    from matplotlib.figure import Figure
+
+    shown = [row for row in rows if isinstance(row["ratio"], float) and row["seconds"]]
+    figure = Figure(figsize=(9, 0.36 * len(shown) + 1))
+    axes = figure.add_subplot()
+    axes.barh([str(row["what"]).strip() for row in shown], [row["ratio"] for row in shown])
+    axes.set_xscale("log")
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.invert_yaxis()
+    axes.set_xlabel("time over that of the group's first row (medians, turn by turn)")
+    for place, row in enumerate(shown):
+        axes.text(float(str(row["ratio"])), place, f" {row['ratio']:.2f}", va="center", fontsize=8)
+    figure.savefig(path, bbox_inches="tight", dpi=150)
+
+
+def main() -> None:
+    """Measure, print the table, and write JSON and a plot where asked."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--tiny", action="store_true", help="a size that proves it runs, no more")
+    parser.add_argument(
+        "--only", choices=GROUPS, action="append", help="one group; may be repeated"
+    )
+    parser.add_argument("--turns", type=int, default=5, help="turns of each comparison (default 5)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    facts = machine(args.threads)
+    print("\n".join(f"{name:<9} {value}" for name, value in facts.items()), end="\n\n")
+    rows = []
+    for name in args.only or GROUPS:
+        for row in GROUPS[name](
+            args.threads, 1 if args.tiny else args.turns, scale=0.02 if args.tiny else 1.0
+        ):
+            rows.append(row)
+            print(f"  {str(row['what']).strip()}: {row['ratio']:.2f}", file=sys.stderr)
+    cells = [
+        [
+            row["what"],
+            "" if row["seconds"] is None else f"{row['seconds']:.3f}",
+            f"{row['ratio']:.2f}",
+            row["target"],
+        ]
+        for row in rows
+    ]
+    headers = ["what", "seconds", "ratio", "target"]
+    aligned = ("left", "right", "right", "left")
+    print(tabulate(cells, headers, "pipe", colalign=aligned, disable_numparse=True))
+    if args.json:
+        args.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n")
+    if args.plot:
+        plot(rows, args.plot)
+
+
+if __name__ == "__main__":
+    main()
