@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import re
 import shlex
 import signal
 import sys
@@ -15,8 +14,8 @@ from typing import Any, NoReturn
 
 from mlbench import __version__
 from mlbench.errors import MlbenchError
+from mlbench.sizes import parse_size
 
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 EXIT_CODES = """exit codes:
   0 success             1 a regression found by a check
   2 wrong usage         3 bad input data         4 model failure
@@ -60,10 +59,13 @@ def _terminate(number: int, frame: Any) -> NoReturn:
 
 def size(text: str) -> int:
     """Parse a number of bytes such as ``256M`` or ``2GiB``; suffixes are powers of 1024."""
-    match = SIZE.fullmatch(text.strip())
-    if not match or float(match[1]) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 256M or 2G")
-    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+    try:
+        value = parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size above 0")
+    return value
 
 
 def positive(text: str) -> int:
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_tasks(commands)
     _add_models(commands)
+    _add_cache(commands)
     return parser
 
 
@@ -144,6 +147,9 @@ def _add_run(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a report of another configuration"
+    )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="neither read nor write the embedding cache"
     )
     parser.add_argument(
         "--measure", action="append", default=[], metavar="NAME",
@@ -231,6 +237,19 @@ def _add_models(commands: Any) -> None:
     )
     check.add_argument("model", metavar="SPEC", help="a name, a path or kind:value")
     check.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def _add_cache(commands: Any) -> None:
+    group = commands.add_parser("cache", help="show, verify and clear the embedding cache")
+    cache = group.add_subparsers(metavar="COMMAND", required=True)
+    for name, help_ in (
+        ("info", "show what the embedding cache holds"),
+        ("verify", "read all of the embedding cache and find what is damaged"),
+        ("clear", "remove all cached embeddings"),
+    ):
+        command = _command(cache, name, help_, f"mlbench cache {name}", "cache_commands")
+        if name != "clear":
+            command.add_argument("--json", action="store_true", help="print as JSON")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ ROOM_FOR_A_REPORT = 64 * 2**20
 def run(args: Namespace) -> int:
     """Evaluate a model on tasks and write their reports."""
     from mlbench.adapters.registry import load_adapter
+    from mlbench.cache import open_cache
     from mlbench.encoding import learns
     from mlbench.evaluate import chosen_measures, describe_task
 
@@ -36,6 +37,7 @@ def run(args: Namespace) -> int:
     locator = Locator(args.data_dir, args.offline)
     if args.dry_run:
         return _dry_run(tasks, locator, args)
+    args.cache = None if args.no_cache else open_cache()
     model = load_adapter(args.model)
     folders = {task.name: args.output / slug(model.name) / slug(task.name) for task in tasks}
     for task in tasks:
@@ -68,6 +70,7 @@ def _evaluate(
         limits=Limits(args.threads, args.memory, device="auto"),
         command=args.command_line,
         quiet=args.quiet,
+        cache=args.cache,
     )
     report, ranks = evaluate(task, collection, model, options)
     write_report(folder, report, ranks, report_pages(report, ranks))

@@ -1,52 +1,73 @@
-"""Encoding: each distinct text of a role and language once, checked and normalised."""
+"""Encoding: each distinct text of a role and language once, checked and normalised.
+
+A model that is not told the language (``language_free``) is given each text of a role once,
+whatever languages it stands in; texts that it reads as the same bytes (``canonical``) are one
+text. So all these tie exactly. What the embedding cache holds is not encoded again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.adapters.base import Bound, Fitted
+from mlbench.adapters.base import Bound, Canonical, Fitted
 from mlbench.adapters.boundary import calling
-from mlbench.adapters.vectors import Layout, check_vectors
+from mlbench.adapters.vectors import Layout, Vectors, check_vectors
 from mlbench.collection import Collection, Entries
-from mlbench.counting import Floats
+from mlbench.errors import Fault, ModelError
+from mlbench.products import Floats
+from mlbench.rows import Ints, Rows, mean_cosine, normalise
+from mlbench.shards import Source
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from mlbench.adapters.registry import LoadedModel
+    from mlbench.cache import EmbeddingCache
 
-BATCH = 1024
+BATCH = 2048
+"""Texts that a model is given, and the cache stores, at once."""
 COLLAPSED = 0.9999
 
 
 @dataclass(frozen=True)
 class Distinct:
-    """The distinct texts of one role and language, and which of them each entry has."""
+    """The distinct texts of one role and language; ``language`` "" stands for all together."""
 
     role: str
     language: str
     texts: list[str]
-    ids: list[str]
-    """The id of the first entry with each distinct text."""
-    entry: npt.NDArray[np.int64]
-    """(entries,) index into ``texts``."""
+    first: Ints
+    """(texts,) the first entry of the role that has each text."""
+    entry: Ints
+    """(entries,) index into ``texts`` of each entry of that language."""
+
+    def merged(self, forms: list[bytes]) -> tuple[Distinct, list[bytes]]:
+        """Take texts of equal form (``forms`` has one a text) as one; return also its forms."""
+        index = {form: number for number, form in enumerate(dict.fromkeys(forms))}
+        same = np.array([index[form] for form in forms], np.int64)
+        keep = np.unique(same, return_index=True)[1]
+        texts = [self.texts[place] for place in keep]
+        return replace(self, texts=texts, first=self.first[keep], entry=same[self.entry]), [*index]
 
 
-def distinct_texts(role: str, entries: Entries, languages: tuple[str, ...]) -> Iterator[Distinct]:
+def distinct_texts(
+    role: str, entries: Entries, languages: tuple[str, ...], *, by_language: bool = True
+) -> Iterator[Distinct]:
     """Yield the distinct texts of each language, in the order they first appear."""
-    for number, language in enumerate(languages):
-        part = entries.slice(number)
-        first: dict[str, int] = {}
-        entry = [first.setdefault(text, len(first)) for text in entries.texts[part]]
-        seen: dict[str, str] = {}
-        for id_, text in zip(entries.ids[part], entries.texts[part], strict=True):
-            seen.setdefault(text, id_)
-        yield Distinct(role, language, list(first), list(seen.values()), np.array(entry, np.int64))
+    parts = {"": slice(0, len(entries))}
+    if by_language:
+        parts = {language: entries.slice(number) for number, language in enumerate(languages)}
+    for language, part in parts.items():
+        index: dict[str, int] = {}
+        entry = np.array([index.setdefault(t, len(index)) for t in entries.texts[part]], np.int64)
+        first = np.unique(entry, return_index=True)[1] + part.start
+        yield Distinct(role, language, list(index), first, entry)
 
 
 @dataclass(frozen=True)
@@ -57,28 +78,35 @@ class Plan:
     passages: tuple[Distinct, ...]
 
     @classmethod
-    def of(cls, collection: Collection) -> Plan:
-        """Find the distinct texts of a collection."""
-        languages = collection.languages
-        return cls(
-            tuple(distinct_texts("query", collection.queries, languages)),
-            tuple(distinct_texts("passage", collection.passages, languages)),
-        )
+    def of(cls, collection: Collection, *, by_language: bool = True) -> Plan:
+        """Find the distinct texts of a collection, of each language or of all together."""
 
-    @property
-    def texts(self) -> dict[str, int]:
-        """Role -> number of texts to encode."""
-        groups = {"query": self.queries, "passage": self.passages}
-        return {role: sum(len(g.texts) for g in of_role) for role, of_role in groups.items()}
+        def find(role: str, entries: Entries) -> tuple[Distinct, ...]:
+            return tuple(
+                distinct_texts(role, entries, collection.languages, by_language=by_language)
+            )
+
+        return cls(find("query", collection.queries), find("passage", collection.passages))
+
+
+class Count(NamedTuple):
+    """How many distinct texts were encoded now, and how many came from the cache."""
+
+    encoded: int
+    cached: int
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """The vectors of a collection, one row an entry, ready for scoring: float32 (n, d) or CSR."""
+    """The vectors of a collection, one row an entry, ready for scoring: float32 (n, d) or CSR.
+
+    ``counts`` says by role ("query", "passage") where the vectors are from.
+    """
 
     queries: Floats | csr_matrix
     passages: Floats | csr_matrix
     warnings: tuple[str, ...]
+    counts: dict[str, Count]
 
 
 def learns(adapter: object) -> bool:
@@ -86,36 +114,89 @@ def learns(adapter: object) -> bool:
     return isinstance(adapter, Fitted | Bound)
 
 
-class Encoder:
-    """Encodes a collection with one model, telling ``progress`` how many texts are done."""
+def is_cacheable(model: LoadedModel) -> bool:
+    """Say whether a model's vectors may be cached.
 
-    def __init__(self, model: LoadedModel, progress: Callable[[int], None]) -> None:
+    It must ask for it (``cacheable = True``) and declare its identity: one derived from its
+    source says nothing of weights. Nor may its vectors depend on the collection.
+    """
+    asks = getattr(model.adapter, "cacheable", False) is True
+    return asks and model.identity.startswith("declared: ") and not learns(model.adapter)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one group of texts needs; all arrays have one element a text.
+
+    ``sizes`` are in ``Encoding.unit``; ``order`` is that of encoding; ``keys`` and ``source``
+    are those of the cache, if it is used.
+    """
+
+    group: Distinct
+    sizes: Ints
+    order: Ints
+    missing: npt.NDArray[np.bool_]
+    keys: list[bytes] = field(default_factory=list)
+    source: Source | None = None
+
+
+class Encoding:
+    """The encoding of one collection with one model.
+
+    Making one lets a model that asks for it read the passages or learn the ids, and takes from
+    ``cache`` what is there; ``encode`` does the rest, which is ``cost`` in ``unit``: "texts", or
+    "bytes" of what the model reads of them.
+    Raises ModelError where the model raises or breaks the adapter's contract.
+    """
+
+    def __init__(
+        self, model: LoadedModel, collection: Collection, cache: EmbeddingCache | None = None
+    ) -> None:
         self.model = model
-        self.progress = progress
-        self.layout: Layout | None = None
+        self.collection = collection
+        self.cache = cache if is_cacheable(model) else None
+        self.unit = "bytes" if isinstance(model.adapter, Canonical) else "texts"
+        self._layout: Layout | None = None
+        self._rows = {
+            "passage": Rows(len(collection.passages)),
+            "query": Rows(len(collection.queries)),
+        }
+        self._teach()
+        by_language = not getattr(model.adapter, "language_free", False)
+        plan = Plan.of(collection, by_language=by_language)
+        self._jobs = [self._prepare(group) for group in (*plan.passages, *plan.queries)]
+        self.cost = sum(int(job.sizes[job.missing].sum()) for job in self._jobs)
 
-    def encode(self, collection: Collection, plan: Plan) -> Embedded:
-        """Return the vectors of all passages and queries.
-
-        Raises ModelError where the model raises or breaks the adapter's contract.
-        """
-        self._prepare(collection, plan.passages)
-        parts = {"passage": self._role(plan.passages), "query": self._role(plan.queries)}
+    def encode(self, progress: Callable[[int], None] = lambda done: None) -> Embedded:
+        """Encode what is missing, telling ``progress`` how much is done; return all vectors."""
+        for job in self._jobs:
+            for start in range(0, len(job.order), BATCH):
+                batch = job.order[start : start + BATCH]
+                batch = batch[job.missing[batch]]
+                if len(batch):
+                    self._encode(job, batch)
+                    progress(int(job.sizes[batch].sum()))
+        parts = {role: self._entries(role) for role in self._rows}
         warnings = tuple(
             f"the model gives all {role} texts nearly the same vector (mean cosine of two is "
             f"{cosine:.5f}): it has collapsed, and ties count against it"
             for role, vectors in parts.items()
             if (cosine := mean_cosine(vectors)) > COLLAPSED
         )
-        return Embedded(parts["query"], parts["passage"], warnings)
+        counts = {role: self._count(role) for role in self._rows}
+        return Embedded(parts["query"], parts["passage"], warnings, counts)
 
-    def _prepare(self, collection: Collection, passages: Iterable[Distinct]) -> None:
+    def _count(self, role: str) -> Count:
+        missing = np.concatenate([job.missing for job in self._jobs if job.group.role == role])
+        return Count(int(missing.sum()), int((~missing).sum()))
+
+    def _teach(self) -> None:
         """Let a model that asks for it read the passages, or learn the ids of the texts."""
-        adapter = self.model.adapter
+        adapter, collection = self.model.adapter, self.collection
         if isinstance(adapter, Fitted):
-            for group in passages:
+            for group in distinct_texts("passage", collection.passages, collection.languages):
                 with calling(self.model.spec, "fit"):
-                    adapter.fit(list(group.texts), group.language)
+                    adapter.fit(group.texts, group.language)
         if isinstance(adapter, Bound):
             for role, entries in (("query", collection.queries), ("passage", collection.passages)):
                 for number, language in enumerate(collection.languages):
@@ -125,75 +206,87 @@ class Encoder:
                             role, language, list(entries.ids[part]), list(entries.texts[part])
                         )
 
-    def _role(self, groups: Iterable[Distinct]) -> Floats | csr_matrix:
-        """Encode the groups of one role and lay the vectors out by entry."""
-        blocks: list[Any] = []
-        for group in groups:
-            batches = [self._batch(group, start) for start in range(0, len(group.texts), BATCH)]
-            blocks.append(_stack(batches)[group.entry])
-        return _stack(blocks)
+    def _prepare(self, group: Distinct) -> _Job:
+        """Merge the texts that are one to the model, and take from the cache what is there.
 
-    def _batch(self, group: Distinct, start: int) -> Floats | csr_matrix:
-        texts = group.texts[start : start + BATCH]
+        The order of encoding, hence the batches, depends on the texts alone and not on what is
+        cached: a model whose rounding varies with the batch gives a resumed run the same bytes.
+        """
+        if self.unit == "texts":
+            forms = [text.encode() for text in group.texts]
+            order = np.arange(len(forms))
+            sizes = np.ones_like(order)
+        else:
+            group, forms = group.merged(self._canonical(group))
+            order = np.array(sorted(range(len(forms)), key=lambda i: (-len(forms[i]), forms[i])))
+            sizes = np.array([len(form) for form in forms])
+        job = _Job(group, sizes, order, np.ones(len(forms), bool))
+        if self.cache is None:
+            return job
+        source = self._source(group)
+        job = replace(job, source=source, keys=source.keys(forms))
+        for places, vectors in self.cache.find(source, job.keys):
+            self._keep(job, places, self._checked(vectors, "the embedding cache", group, places))
+            job.missing[places] = False
+        return job
+
+    def _canonical(self, group: Distinct) -> list[bytes]:
+        """Return the model's own form of each text."""
+        with calling(self.model.spec, "canonical"):
+            forms = self.model.adapter.canonical(group.role, list(group.texts))
+        if not isinstance(forms, list) or {type(form) for form in forms} != {bytes}:
+            found = f"returned {type(forms).__name__}"
+        elif len(forms) != len(group.texts):
+            found = f"returned {len(forms)} values for {len(group.texts)} texts"
+        else:
+            return forms
+        raise ModelError(Fault(f"model {self.model.spec}, canonical", found, "a list of bytes"))
+
+    def _source(self, group: Distinct) -> Source:
+        """Say what the vectors of a group depend on beside its texts."""
         adapter = self.model.adapter
+        return Source(
+            identity=self.model.identity,
+            role=group.role,
+            prompt=getattr(adapter, "prompts", {}).get(group.role, ""),
+            language=group.language,
+            options=json.dumps(getattr(adapter, "options", {}), sort_keys=True),
+            form="text" if self.unit == "texts" else "canonical",
+        )
+
+    def _encode(self, job: _Job, batch: Ints) -> None:
+        """Encode, store and keep some texts of a job."""
+        group, adapter = job.group, self.model.adapter
         name = "encode_queries" if group.role == "query" else "encode_passages"
         encode = adapter.encode_queries if group.role == "query" else adapter.encode_passages
         with calling(self.model.spec, name):
-            value = encode(list(texts), group.language)
-        where = f"model {self.model.spec}, {name} ({group.language})"
+            value = encode([group.texts[place] for place in batch], group.language)
+        where = f"model {self.model.spec}, {name} ({group.language or 'all languages'})"
+        vectors = self._checked(value, where, group, batch)
+        if self.cache and job.source and isinstance(vectors, np.ndarray):
+            keys = [job.keys[place] for place in batch]
+            self.cache.store(job.source, keys, vectors, self.model.name)
+        self._keep(job, batch, vectors)
+
+    def _checked(self, value: Any, where: str, group: Distinct, places: Ints) -> Vectors:
+        """Return the vectors of some texts of a group, in float32, as the model gave them."""
+
+        def text_id(row: int) -> str:
+            entry = group.first[places[row]]
+            language = self.collection.languages[entries.language[entry]]
+            return f"{group.role} {entries.ids[entry]!r} ({language})"
+
+        entries = self.collection.queries if group.role == "query" else self.collection.passages
         vectors = check_vectors(
-            value,
-            method=where,
-            rows=len(texts),
-            text_id=lambda row: f"{group.role} {group.ids[start + row]!r} ({group.language})",
-            layout=self.layout,
+            value, method=where, rows=len(places), text_id=text_id, layout=self._layout
         )
-        self.layout = self.layout or Layout.of(vectors, where)
-        self.progress(len(texts))
-        return normalise(vectors) if self.model.similarity == "cosine" else vectors
+        self._layout = self._layout or Layout.of(vectors, where)
+        return vectors
 
+    def _keep(self, job: _Job, places: Ints, vectors: Vectors) -> None:
+        ready = normalise(vectors) if self.model.similarity == "cosine" else vectors
+        self._rows[job.group.role].put(job.group.first[places], ready)
 
-def _stack(blocks: list[Any]) -> Floats | csr_matrix:
-    if isinstance(blocks[0], np.ndarray):
-        stacked: Floats = np.concatenate(blocks)
-        return stacked
-    from scipy import sparse
-
-    return sparse.vstack(blocks, format="csr", dtype=np.float32)
-
-
-def normalise(vectors: Floats | csr_matrix) -> Floats | csr_matrix:
-    """Divide each row by its Euclidean norm, in float64, and round to float32; zero rows stay.
-
-    The norm is added in the fixed order of ``kernels.dot`` (sparse: of the columns), so that the
-    result is the same on every machine.
-    """
-    from mlbench import kernels
-
-    if isinstance(vectors, np.ndarray):
-        norms = kernels.norms(vectors)[:, None]
-        divided = np.divide(vectors, norms, where=norms > 0, out=vectors.astype(np.float64))
-        return divided.astype(np.float32)
-    rows = np.arange(vectors.shape[0])
-    csr = (vectors.indptr, vectors.indices, vectors.data)
-    norms = np.repeat(np.sqrt(kernels.sparse_pair_scores(*csr, *csr, rows, rows)), np.diff(csr[0]))
-    result = vectors.copy()
-    result.data = np.divide(
-        vectors.data, norms, where=norms > 0, out=vectors.data.astype(np.float64)
-    ).astype(np.float32)
-    return result
-
-
-def mean_cosine(vectors: Floats | csr_matrix) -> float:
-    """Return the mean cosine of two different rows; 0 for fewer than two.
-
-    From the length of the sum of the unit vectors: |sum|^2 = n + n (n - 1) mean.
-    """
-    size = vectors.shape[0]
-    if size < 2:
-        return 0.0
-    total = np.zeros(vectors.shape[1])
-    for start in range(0, size, BATCH):
-        part = normalise(vectors[start : start + BATCH])
-        total += np.asarray(part.sum(0, dtype=np.float64)).ravel()
-    return float((total @ total - size) / (size * (size - 1)))
+    def _entries(self, role: str) -> Floats | csr_matrix:
+        groups = [job.group for job in self._jobs if job.group.role == role]
+        return self._rows[role].spread(np.concatenate([g.first[g.entry] for g in groups]))

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING
 from mlbench import __version__
 from mlbench.collection import Collection
 from mlbench.counting import DEFAULT_LIMITS
-from mlbench.encoding import Embedded, Encoder, Plan
+from mlbench.encoding import Embedded, Encoding
 from mlbench.measures import Measure, parse_measures
 from mlbench.products import Limits
 from mlbench.progress import Step
 from mlbench.ranks import Ranks
 from mlbench.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo
+from mlbench.sampling import sample_warnings
 from mlbench.scores import compute_scores
 from mlbench.table import rank_collection
 from mlbench.task import Task
 
 if TYPE_CHECKING:
     from mlbench.adapters.registry import LoadedModel
+    from mlbench.cache import EmbeddingCache
 
 TABLE_MEASURES = ("AP", "R@1", "R@10")
 """Measures that every report has, because its main table shows them."""
@@ -39,6 +41,7 @@ class Options:
     limits: Limits = DEFAULT_LIMITS
     command: str = ""
     quiet: bool = False
+    cache: EmbeddingCache | None = None
 
 
 def chosen_measures(task: Task, names: Sequence[str]) -> tuple[Measure, ...]:
@@ -62,6 +65,7 @@ def describe_task(task: Task, collection: Collection) -> TaskInfo:
         queries=dict(zip(languages, collection.queries.counts.tolist(), strict=True)),
         passages=dict(zip(languages, collection.passages.counts.tolist(), strict=True)),
         relevant_pairs=int((collection.qrels.relevance > 0).sum()),
+        sample=collection.sample,
     )
 
 
@@ -73,10 +77,10 @@ def evaluate(
     Raises ModelError where the model fails, EnvironmentFault where memory does not suffice.
     """
     measures = chosen_measures(task, options.measures)
-    plan = Plan.of(collection)
-    texts = sum(plan.texts.values())
-    with Step(f"{task.name}: encoding", texts, "texts", quiet=options.quiet) as encoding:
-        embedded = Encoder(model, encoding.advance).encode(collection, plan)
+    with Step(f"{task.name}: preparing", 1, "plan", quiet=options.quiet) as preparing:
+        work = Encoding(model, collection, options.cache)
+    with Step(f"{task.name}: encoding", work.cost, work.unit, quiet=options.quiet) as encoding:
+        embedded = work.encode(encoding.advance)
     comparisons = len(collection.queries) * len(collection.passages)
     with Step(f"{task.name}: ranking", comparisons, "scores", quiet=options.quiet) as ranking:
         ranks, recomputed = rank_collection(
@@ -93,14 +97,23 @@ def evaluate(
         processor=platform.processor() or platform.machine(),
         threads=options.limits.threads,
         seconds={
+            "preparing": round(preparing.seconds, 3),
             "encoding": round(encoding.seconds, 3),
             "ranking": round(ranking.seconds, 3),
             "measuring": round(measuring.seconds, 3),
         },
         peak_memory=peak_memory(),
         encoded={
-            "query": Encoded(len(collection.queries), plan.texts["query"]),
-            "passage": Encoded(len(collection.passages), plan.texts["passage"]),
+            "query": Encoded(
+                len(collection.queries),
+                sum(embedded.counts["query"]),
+                embedded.counts["query"].cached,
+            ),
+            "passage": Encoded(
+                len(collection.passages),
+                sum(embedded.counts["passage"]),
+                embedded.counts["passage"].cached,
+            ),
         },
         recomputed=recomputed,
     )
@@ -110,7 +123,7 @@ def evaluate(
         measures=tuple(measure.name for measure in measures),
         scores=scores,
         run=run,
-        warnings=embedded.warnings,
+        warnings=(*sample_warnings(collection), *embedded.warnings),
     )
     return report, ranks
 

@@ -108,20 +108,21 @@ def r_precision(ranking: Ranking, cutoff: int | None) -> Values:
 
 def ndcg(ranking: Ranking, cutoff: int | None) -> Values:
     """Discounted cumulative gain over that of the ideal order; gain = grade, discount log2(i+1)."""
-    gained = ranking.sum(_gain(ranking.grade, ranking.rank, within(ranking, cutoff)))
+    gained = ranking.sum(_gain(ranking, cutoff))
     order = np.lexsort((-ranking.grade.astype(np.int64), ranking.owner))
     best = replace(ranking, rank=ranking.position, grade=ranking.grade[order])
-    ideal = best.sum(_gain(best.grade, best.rank, within(best, cutoff)))
+    ideal = best.sum(_gain(best, cutoff))
     return gained / ideal
 
 
-def _gain(
-    grade: npt.NDArray[np.int32], rank: npt.NDArray[np.int64], inside: npt.NDArray[np.bool_]
-) -> Values:
-    distinct, which = np.unique(rank[inside], return_inverse=True)
+def _gain(ranking: Ranking, cutoff: int | None) -> Values:
+    """Return each row's discounted gain; the logarithms are the C library's, taken once each."""
+    inside = np.flatnonzero(within(ranking, cutoff))
+    rank = ranking.rank[inside]
+    distinct = np.unique(rank) if cutoff is None else np.arange(1, cutoff + 1)
     discount = np.array([math.log2(r + 1) for r in distinct.tolist()])
-    gain = np.zeros(len(rank))
-    gain[inside] = grade[inside] / discount[which]
+    gain = np.zeros(len(ranking.rank))
+    gain[inside] = ranking.grade[inside] / discount[np.searchsorted(distinct, rank)]
     return gain
 
 

@@ -28,7 +28,10 @@ REPORT_FILE, RANKS_FILE = "report.json", "ranks.parquet"
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """What was evaluated. ``queries`` and ``passages`` count by language."""
+    """What was evaluated. ``queries`` and ``passages`` count by language.
+
+    ``sample`` is the number of questions drawn for a quick gate, None for the whole task.
+    """
 
     name: str
     version: str
@@ -42,6 +45,7 @@ class TaskInfo:
     queries: dict[str, int]
     passages: dict[str, int]
     relevant_pairs: int
+    sample: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,11 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Encoded:
-    """How many texts of a role there were, and how many distinct ones were encoded."""
+    """How many texts of a role there were; how many distinct ones were encoded, or were cached."""
 
     texts: int
     distinct: int
+    cached: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from mlbench import encoding
 from mlbench.adapters.registry import LoadedModel
+from mlbench.cache import EmbeddingCache
 from mlbench.collection import Judgement, Records, TextRecord, build_collection
-from mlbench.encoding import BATCH, Encoder, Plan, mean_cosine, normalise
+from mlbench.encoding import BATCH, Encoding, Plan
 from mlbench.errors import ModelError
 
 
@@ -31,8 +33,12 @@ class Recorder:
         return np.array([[len(t), ord(t[0]), ord(t[-1])] for t in texts], np.float64)
 
 
-def loaded(adapter, similarity="cosine") -> LoadedModel:
-    return LoadedModel("test", "test", "file", adapter, similarity, "none")
+def loaded(adapter, similarity="cosine", identity="declared: test") -> LoadedModel:
+    return LoadedModel("test", "test", "file", adapter, similarity, identity)
+
+
+def encode(adapter, collection, similarity="cosine", **options):
+    return Encoding(loaded(adapter, similarity), collection, **options).encode()
 
 
 def repeated_collection(extra: int = 0):
@@ -51,9 +57,16 @@ def repeated_collection(extra: int = 0):
 
 def test_each_distinct_text_of_a_role_and_language_is_encoded_once():
     collection, adapter, done = repeated_collection(), Recorder(), []
-    embedded = Encoder(loaded(adapter), done.append).encode(collection, Plan.of(collection))
+    work = Encoding(loaded(adapter), collection)
+    embedded = work.encode(done.append)
     assert set(adapter.given.values()) == {1}
-    assert len(adapter.given) == 2 * (3 + 1) == sum(done) == sum(Plan.of(collection).texts.values())
+    assert len(adapter.given) == 2 * (3 + 1) == sum(done) == work.cost
+    assert work.unit == "texts"
+    assert embedded.counts == {"passage": (6, 0), "query": (2, 0)}
+    plan = Plan.of(collection)
+    assert [(g.language, len(g.texts), len(g.entry)) for g in plan.passages] == [
+        ("en", 3, 4), ("de", 3, 4),
+    ]  # fmt: skip
     assert embedded.passages.shape == (8, 3)
     assert np.array_equal(embedded.passages[0], embedded.passages[2])
     assert embedded.passages.dtype == embedded.queries.dtype == np.float32
@@ -65,40 +78,15 @@ def test_long_lists_go_in_batches():
     records.queries = [TextRecord("q", "en", "text", "")]
     records.judgements = [Judgement("q", "en", "p0", "en", 1, "")]
     collection, adapter = build_collection(("en",), records), Recorder()
-    Encoder(loaded(adapter), lambda n: None).encode(collection, Plan.of(collection))
+    encode(adapter, collection)
     assert sorted(adapter.calls) == [1, 5, BATCH]
 
 
 def test_cosine_vectors_are_normalised_and_dot_vectors_kept():
     collection = repeated_collection()
-    plan = Plan.of(collection)
-    cosine = Encoder(loaded(Recorder()), lambda n: None).encode(collection, plan)
-    dot = Encoder(loaded(Recorder(), "dot"), lambda n: None).encode(collection, plan)
+    cosine, dot = encode(Recorder(), collection), encode(Recorder(), collection, "dot")
     assert np.linalg.norm(cosine.passages, axis=1) == pytest.approx(1)
     assert dot.passages[0].tolist() == [5, ord("a"), ord("a")]
-
-
-@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
-def test_normalise_rounds_the_exact_quotient_and_keeps_zero_rows(form):
-    vectors = np.random.default_rng(0).standard_normal((6, 20)).astype(np.float32)
-    vectors[2] = 0
-    vectors[3] *= np.float32(1e30)
-    found = normalise(form(vectors))
-    dense = found if isinstance(found, np.ndarray) else found.toarray()
-    norms = np.sqrt((vectors.astype(np.longdouble) ** 2).sum(1, keepdims=True))
-    expected = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
-    assert found.dtype == np.float32
-    assert dense == pytest.approx(expected, rel=1.2e-7)
-    assert not dense[2].any()
-
-
-def test_mean_cosine_equals_the_slow_mean_over_pairs():
-    vectors = np.random.default_rng(1).standard_normal((7, 5)).astype(np.float32) + 1
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    cosines = unit @ unit.T
-    assert mean_cosine(vectors) == pytest.approx(cosines[~np.eye(7, dtype=bool)].mean(), abs=1e-6)
-    assert mean_cosine(sparse.csr_matrix(vectors)) == pytest.approx(mean_cosine(vectors))
-    assert mean_cosine(vectors[:1]) == 0
 
 
 class Collapsed(Recorder):
@@ -108,7 +96,7 @@ class Collapsed(Recorder):
 
 def test_a_collapsed_encoder_is_warned_about():
     collection = repeated_collection()
-    embedded = Encoder(loaded(Collapsed()), lambda n: None).encode(collection, Plan.of(collection))
+    embedded = encode(Collapsed(), collection)
     assert len(embedded.warnings) == 2
     assert "has collapsed" in embedded.warnings[0]
 
@@ -146,7 +134,7 @@ def _wide(vectors, role, language):
 def test_broken_vectors_are_model_errors_that_name_the_call(fault, message):
     collection = repeated_collection()
     with pytest.raises(ModelError, match=message) as caught:
-        Encoder(loaded(Faulty(fault)), lambda n: None).encode(collection, Plan.of(collection))
+        encode(Faulty(fault), collection)
     assert "model test, encode_" in str(caught.value)
 
 
@@ -168,8 +156,229 @@ def test_fit_and_bind_come_before_anything_is_encoded():
             return super()._encode(role, texts, language)
 
     collection, adapter = repeated_collection(), Learner()
-    Encoder(loaded(adapter), lambda n: None).encode(collection, Plan.of(collection))
+    encode(adapter, collection)
     kinds = [entry[0] for entry in adapter.log]
     assert kinds == ["fit"] * 2 + ["bind"] * 4 + ["encode"] * 4
     assert adapter.log[0] == ("fit", "en", ("alpha", "beta", "gamma"))
     assert adapter.log[4] == ("bind", "passage", "en", ("p0", "p1", "p2", "p3"))
+
+
+class Neural(Recorder):
+    """Is told no language, reads texts by their letters alone, and may be cached."""
+
+    cacheable = True
+    language_free = True
+
+    def canonical(self, role, texts):
+        return ["".join(filter(str.isalpha, text)).lower().encode() for text in texts]
+
+    def _encode(self, role, texts, language):
+        """Round as a network does: the vector depends on what stands beside the text."""
+        vectors = super()._encode(role, texts, language)
+        return vectors + len(texts) / 1024
+
+
+def letters(*texts, languages=("en", "de")):
+    """The texts as passages of each language, in turn, and one query a language."""
+    records = Records()
+    for place, text in enumerate(texts):
+        records.passages.append(TextRecord(f"p{place}", languages[place % 2], text, ""))
+    for code in languages:
+        records.queries.append(TextRecord("q", code, "what", ""))
+        records.judgements.append(Judgement("q", code, f"p{languages.index(code)}", code, 1, ""))
+    return build_collection(languages, records)
+
+
+def test_a_model_that_is_told_no_language_gets_each_text_once_over_all():
+    class Free(Recorder):
+        language_free = True
+
+    adapter, collection = Free(), repeated_collection()
+    embedded = encode(adapter, collection)
+    assert adapter.given == Counter(
+        [("passage", "", t) for t in ("alpha", "beta", "gamma")] + [("query", "", "alpha")]
+    )
+    assert embedded.counts == {"passage": (3, 0), "query": (1, 0)}
+    told = encode(Recorder(), collection)
+    assert embedded.passages.tobytes() == told.passages.tobytes()
+    assert embedded.queries.tobytes() == told.queries.tobytes()
+
+
+def test_texts_that_a_model_reads_alike_are_one_text_and_tie_exactly_across_languages():
+    collection = letters("one", "ONE", "four", "o-n-e", "two", "three", "one!")
+    adapter, done = Neural(), []
+    work = Encoding(loaded(adapter), collection)
+    embedded = work.encode(done.append)
+    assert work.unit == "bytes"
+    assert work.cost == sum(done) == len("one" + "four" + "two" + "three" + "what")
+    assert embedded.counts == {"passage": (4, 0), "query": (1, 0)}
+    assert max(adapter.given.values()) == 1
+    same = [
+        i
+        for i, t in enumerate(collection.passages.texts)
+        if Neural().canonical("", [t]) == [b"one"]
+    ]
+    assert len(same) == 4
+    assert len({embedded.passages[i].tobytes() for i in same}) == 1
+
+
+def test_the_longest_texts_are_encoded_first_in_an_order_that_the_texts_alone_decide(monkeypatch):
+    class Logged(Neural):
+        def __init__(self):
+            super().__init__()
+            self.batches = []
+
+        def _encode(self, role, texts, language):
+            self.batches.append(texts)
+            return super()._encode(role, texts, language)
+
+    monkeypatch.setattr(encoding, "BATCH", 2)
+    batches = []
+    for texts in (("b", "ccc", "a", "dd", "eeee"), ("eeee", "a", "ccc", "b", "dd")):
+        adapter = Logged()
+        encode(adapter, letters(*texts))
+        batches.append(adapter.batches)
+    assert batches[0] == batches[1] == [["eeee", "ccc"], ["dd", "a"], ["b"], ["what"]]
+
+
+@pytest.mark.parametrize("value", [None, ["a", "b"], [b"a"], (b"a", b"b"), [b"a", b"b", b"c"]])
+def test_a_canonical_form_must_be_bytes_one_a_text(value):
+    class Odd(Neural):
+        def canonical(self, role, texts):
+            return value
+
+    with pytest.raises(ModelError, match=r"model test, canonical.*\n.*a list of bytes"):
+        encode(Odd(), letters("one", "two"))
+
+
+def test_a_model_that_fails_in_canonical_is_a_model_error():
+    class Broken(Neural):
+        def canonical(self, role, texts):
+            raise ValueError("no tokenizer")
+
+    with pytest.raises(ModelError, match=r"canonical: ValueError: no tokenizer"):
+        encode(Broken(), letters("one", "two"))
+
+
+def test_errors_name_the_text_and_its_language_when_languages_are_encoded_together():
+    class Broken(Neural):
+        def _encode(self, role, texts, language):
+            return np.array([[np.inf if t == "two" else 1.0] for t in texts])
+
+    with pytest.raises(ModelError, match=r"infinity for passage 'p3' \(de\)"):
+        encode(Broken(), letters("one", "four", "three", "two"))
+
+
+@pytest.fixture
+def cache(tmp_path):
+    def warn(message):
+        raise AssertionError(message)
+
+    return EmbeddingCache(tmp_path / "embeddings", warn=warn)
+
+
+TEXTS = ("one", "TWO", "three", "two", "five", "six", "seven", "eleven")
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_a_warm_run_encodes_nothing_and_gives_the_same_bytes(cache, monkeypatch, similarity):
+    monkeypatch.setattr(encoding, "BATCH", 3)
+    collection = letters(*TEXTS)
+    plain = encode(Neural(), collection, similarity)
+    cold = encode(Neural(), collection, similarity, cache=cache)
+    adapter = Neural()
+    work = Encoding(loaded(adapter, similarity), collection, cache)
+    assert work.cost == 0
+    warm = work.encode()
+    assert not adapter.calls
+    assert cold.counts == plain.counts == {"passage": (7, 0), "query": (1, 0)}
+    assert warm.counts == {"passage": (0, 7), "query": (0, 1)}
+    for embedded in (cold, warm):
+        assert embedded.passages.tobytes() == plain.passages.tobytes()
+        assert embedded.queries.tobytes() == plain.queries.tobytes()
+
+
+def test_texts_that_tie_also_tie_with_what_the_cache_holds_from_another_task(cache):
+    before = encode(Neural(), letters("one", "two", "three"), cache=cache)
+    adapter = Neural()
+    embedded = encode(adapter, letters("four", "T-W-O", "ONE", "five"), cache=cache)
+    assert sum(adapter.given.values()) == 2
+    assert embedded.counts["passage"] == (2, 2)
+    assert embedded.passages[1].tobytes() == before.passages[0].tobytes()  # ONE and one, both en
+    assert embedded.passages[2].tobytes() == before.passages[2].tobytes()  # two, both de
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"identity": "declared: another"},
+        {"prompts": {"passage": "passage: ", "query": "query: "}},
+        {"options": {"dimension": 2}},
+        {"language_free": False},
+    ],
+)
+def test_whatever_may_change_a_vector_misses(cache, change):
+    collection = letters(*TEXTS)
+    encode(Neural(), collection, cache=cache)
+    adapter = Neural()
+    identity = change.pop("identity", "declared: test")
+    vars(adapter).update(change)
+    embedded = Encoding(loaded(adapter, identity=identity), collection, cache).encode()
+    assert [count.cached for count in embedded.counts.values()] == [0, 0]
+
+
+def test_a_model_told_the_language_is_cached_by_language(cache):
+    class Told(Recorder):
+        cacheable = True
+
+    first = encode(Told(), letters("one", "one", "two"), cache=cache)
+    assert first.counts["passage"] == (3, 0)
+    again = encode(Told(), letters("one", "two", "two"), cache=cache)  # "two" is new to de alone
+    assert again.counts["passage"] == (1, 2)
+
+
+class _Asks(Recorder):
+    cacheable = True
+
+
+class _Fitted(_Asks):
+    def fit(self, texts, language):
+        pass
+
+
+class _Sparse(_Asks):
+    def _encode(self, role, texts, language):
+        return sparse.csr_matrix(super()._encode(role, texts, language))
+
+
+@pytest.mark.parametrize(
+    ("adapter", "identity"),
+    [
+        (Recorder, "declared: test"),
+        (_Asks, "derived: test"),
+        (_Fitted, "declared: test"),
+        (_Sparse, "declared: test"),
+    ],
+)
+def test_what_is_not_safe_to_cache_is_not_cached(cache, adapter, identity):
+    for _ in range(2):
+        work = Encoding(loaded(adapter(), identity=identity), letters(*TEXTS), cache)
+        assert work.encode().counts["passage"].cached == 0
+    assert not cache.folder.exists()
+
+
+def test_a_model_whose_dimension_changed_under_one_identity_is_refused(cache):
+    class Wider(Neural):
+        def _encode(self, role, texts, language):
+            return np.ones((len(texts), 9), np.float32)
+
+    encode(Neural(), letters("one", "two", "three"), cache=cache)
+    with pytest.raises(ModelError, match=r"of 9 dimensions; the embedding cache returned .* of 3"):
+        encode(Wider(), letters("one", "four", "five"), cache=cache)
+
+
+def test_sparse_vectors_are_laid_out_as_dense_ones_are():
+    collection = letters("one", "two", "one", "two", "three", "four")
+    dense, found = encode(_Asks(), collection), encode(_Sparse(), collection)
+    assert np.array_equal(found.passages.toarray(), dense.passages)
+    assert found.passages.dtype == np.float32
