@@ -242,3 +242,32 @@ def places(rows: Any, threshold: Any, place: Any) -> None:
             place[r] = 1
             for other in range(rows[i], rows[i + 1]):
                 place[r] += np.int32(threshold[other] > threshold[r])
+
+
+@_jit
+def row_order(starts: Any, queries: Any, place: Any, relevance: Any, passage: Any) -> Any:
+    """Return the rows of ``queries``, one query after the other, int64.
+
+    A query's rows ``starts[q]:starts[q + 1]`` ascend by place, then relevance, then passage; a
+    query has few relevant passages, so they are inserted one by one.
+    """
+    order = np.empty(place.shape[0], np.int64)
+    end = 0
+    for q in queries:
+        first = end
+        for row in range(starts[q], starts[q + 1]):
+            k = end
+            while k > first:
+                other = order[k - 1]
+                later = place[other] - place[row]
+                if later == 0:
+                    later = relevance[other] - relevance[row]
+                if later == 0:
+                    later = passage[other] - passage[row]
+                if later <= 0:
+                    break
+                order[k] = other
+                k -= 1
+            order[k] = row
+            end += 1
+    return order

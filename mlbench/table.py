@@ -49,16 +49,18 @@ def _sorted_table(
     counts: Counts,
 ) -> Ranks:
     """Sort rows by query language, query id, place, relevance, passage language and passage id."""
+    from mlbench import kernels
+
     query_ids, passage_ids = collection.queries.ids, collection.passages.ids
     query_language = collection.queries.language
     passage_language = collection.passages.language
-    order = np.lexsort(
-        (
-            _places(collection.passages)[pairs.passage],
-            relevance,
-            counts.place,
-            _places(collection.queries)[pairs.query],
-        )
+    asked, begin = np.unique(pairs.query, return_index=True)
+    order = kernels.row_order(
+        np.append(begin, len(pairs.query)),
+        np.argsort(_places(collection.queries)[asked]),
+        counts.place,
+        relevance,
+        _places(collection.passages)[pairs.passage],
     )
     query, passage = pairs.query[order], pairs.passage[order]
     begin = np.flatnonzero(np.diff(query, prepend=-1))
