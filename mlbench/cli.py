@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mlbench import __version__
+from mlbench.adapters.neural.options import OPTIONS
+from mlbench.compare_parser import add_comparing
 from mlbench.errors import MlbenchError
 from mlbench.sizes import parse_size
 
@@ -90,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     _add_report(commands)
+    _add_explain(commands)
+    add_comparing(commands, _command)
     _add_tasks(commands)
     _add_models(commands)
     _add_cache(commands)
@@ -128,6 +132,7 @@ def _add_run(commands: Any) -> None:
         "mlbench run --model bm25 --task xquad-r --task mlqa-r\n"
         "mlbench run --model path/to/my_model.py:make --output results --overwrite\n"
         "mlbench run --model random:7 --task xquad-r --measure AP --measure R@5 --json\n"
+        "mlbench run --model checkpoints/my-encoder --query-prompt 'Query: '\n"
         "mlbench run --model bm25 --dry-run",
     )
     parser.add_argument(
@@ -156,6 +161,10 @@ def _add_run(commands: Any) -> None:
         help="a measure such as nDCG@10; may be repeated (default: the task's)",
     )  # fmt: skip
     parser.add_argument(
+        "--sample-questions", type=positive, metavar="N", dest="sample",
+        help="a quick check: N questions, the same for every model, and all passages",
+    )  # fmt: skip
+    parser.add_argument(
         "--threads", type=positive, default=os.cpu_count() or 1, metavar="N",
         help="threads for scoring (default: the number of processors)",
     )  # fmt: skip
@@ -168,6 +177,19 @@ def _add_run(commands: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print results as JSON, no tables")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    _add_model_options(parser)
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of neural models; their values are read by ``neural.options``."""
+    group = parser.add_argument_group("options of neural models (see docs/models.md)")
+    for option in OPTIONS:
+        if option.name == "offline":  # an option of the run as well
+            continue
+        if option.metavar:
+            group.add_argument(option.flag, metavar=option.metavar, help=option.help)
+        else:
+            group.add_argument(option.flag, action="store_true", help=option.help)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -183,12 +205,48 @@ def _add_report(commands: Any) -> None:
         commands,
         "report",
         "compute the scores of saved reports again from their tables and render them",
-        "mlbench report results/bm25/xquad-r\nmlbench report results",
+        "mlbench report results/bm25/xquad-r\nmlbench report results\n"
+        "mlbench report results/bm25/xquad-r --languages ar,de,en",
+        module="report_commands",
     )
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER", help="a report's folder, or one that holds reports"
     )
+    parser.add_argument(
+        "--languages", metavar="CODES",
+        help="score the task cut to these languages, such as ar,de,en, from the same table",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR",
+        help="where that report goes (default: FOLDER/languages-<codes>)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print results as JSON, no tables")
+
+
+def _add_explain(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "explain",
+        "show where a query's relevant passages rank and which languages outrank them",
+        "mlbench explain results/bm25/xquad-r\n"
+        "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b\n"
+        "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --language de",
+        module="explain_commands",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a report's folder")
+    parser.add_argument(
+        "--query", metavar="ID", help="a query's id (default: list the most biased queries)"
+    )
+    parser.add_argument("--language", metavar="CODE", help="the query's language (default: all)")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR",
+        help="folder with the task's data, to show texts (default: $MLBENCH_DATA, else the cache)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--top", type=positive, default=10, metavar="N",
+        help="how many queries to list (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def _add_tasks(commands: Any) -> None:

@@ -98,12 +98,16 @@ class Qrels:
 
 @dataclass(frozen=True)
 class Collection:
-    """A task's data. ``languages`` fixes the order of everything that is by language."""
+    """A task's data. ``languages`` fixes the order of everything that is by language.
+
+    ``sample`` is the number of questions drawn from the whole task, None for all of it.
+    """
 
     languages: tuple[str, ...]
     queries: Entries
     passages: Entries
     qrels: Qrels
+    sample: int | None = None
 
     @cached_property
     def relevant_by_language(self) -> npt.NDArray[np.int64]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from mlbench.artefacts import check_writable, slug
 from mlbench.catalog import DEFAULT_SUITE, find_task, task_names
-from mlbench.errors import DataError, Fault, IntegrityError, UsageError
+from mlbench.errors import Fault, IntegrityError, UsageError
 from mlbench.files import Locator, MissingData
 from mlbench.readers import load_collection
+from mlbench.sampling import sample_questions
 from mlbench.task import Task
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ ROOM_FOR_A_REPORT = 64 * 2**20
 
 def run(args: Namespace) -> int:
     """Evaluate a model on tasks and write their reports."""
+    from mlbench.adapters.neural.options import OPTIONS
     from mlbench.adapters.registry import load_adapter
     from mlbench.cache import open_cache
     from mlbench.encoding import learns
@@ -38,7 +40,8 @@ def run(args: Namespace) -> int:
     if args.dry_run:
         return _dry_run(tasks, locator, args)
     args.cache = None if args.no_cache else open_cache()
-    model = load_adapter(args.model)
+    options = {option.name: getattr(args, option.name) for option in OPTIONS}
+    model = load_adapter(args.model, options)
     folders = {task.name: args.output / slug(model.name) / slug(task.name) for task in tasks}
     for task in tasks:
         _refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
@@ -47,11 +50,11 @@ def run(args: Namespace) -> int:
     results = []
     for number, task in enumerate(tasks):
         if number and learns(model.adapter):
-            model = load_adapter(args.model)
-        collection = load_collection(task, sources[task.name])
+            model = load_adapter(args.model, options)
+        collection = sample_questions(load_collection(task, sources[task.name]), args.sample)
         _refuse_other_data(folders[task.name], describe_task(task, collection), args)
         report = _evaluate(task, collection, model, folders[task.name], args)
-        results.append({"folder": str(folders[task.name])} | _summary(report))
+        results.append({"folder": str(folders[task.name])} | summary(report))
     if args.json:
         print(json.dumps(results, indent=1, ensure_ascii=False))
     return 0
@@ -74,11 +77,12 @@ def _evaluate(
     )
     report, ranks = evaluate(task, collection, model, options)
     write_report(folder, report, ranks, report_pages(report, ranks))
-    _print_report(report, folder, args)
+    print_report(report, folder, args)
     return report
 
 
-def _print_report(report: Report, folder: Path, args: Namespace) -> None:
+def print_report(report: Report, folder: Path, args: Namespace) -> None:
+    """Print what a report says and where it is, unless JSON was asked for."""
     from mlbench.tables import terminal_text
 
     if not args.json:
@@ -86,10 +90,12 @@ def _print_report(report: Report, folder: Path, args: Namespace) -> None:
         print(f"\nreport: {folder / 'report.html'}\n")
 
 
-def _summary(report: Report) -> dict[str, Any]:
+def summary(report: Report) -> dict[str, Any]:
+    """Return the macro scores of a report, as ``--json`` prints them."""
     distance = report.scores.bias.rank_distance
     return {
         "task": report.task.name,
+        "languages": list(report.task.languages),
         "model": report.model.name,
         "macro": {
             kind: {name: asdict(score) for name, score in of_kind.items()}
@@ -147,7 +153,7 @@ def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
 
     rows: list[dict[str, Any]] = []
     for task in tasks:
-        plan = Plan.of(load_collection(task, locator.of(task)))
+        plan = Plan.of(sample_questions(load_collection(task, locator.of(task)), args.sample))
         for role, groups in (("query", plan.queries), ("passage", plan.passages)):
             rows += [
                 {
@@ -167,30 +173,6 @@ def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
     settings = ", ".join(f"{len(task.settings())} settings of {task.name}" for task in tasks)
     total = sum(row["distinct"] for row in rows)
     print(f"\n{args.model} would encode {total:,} texts, each once, for {settings}")
-    return 0
-
-
-def report(args: Namespace) -> int:
-    """Score saved tables again, check that report.json says the same, and render."""
-    from mlbench.page import report_pages
-    from mlbench.report import REPORT_FILE, read_report, rescored, write_report
-
-    folders = [args.folder] if (args.folder / REPORT_FILE).exists() else []
-    folders += sorted(path.parent for path in args.folder.glob(f"*/**/{REPORT_FILE}"))
-    if not folders:
-        raise DataError(
-            Fault(str(args.folder), f"no {REPORT_FILE} in it", "the folder of a report",
-                  "make one with `mlbench run`")
-        )  # fmt: skip
-    results = []
-    for folder in folders:
-        saved, ranks = read_report(folder)
-        fresh = rescored(saved, ranks, folder)
-        write_report(folder, fresh, ranks, report_pages(fresh, ranks))
-        _print_report(fresh, folder, args)
-        results.append({"folder": str(folder)} | _summary(fresh))
-    if args.json:
-        print(json.dumps(results, indent=1, ensure_ascii=False))
     return 0
 
 

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mlbench.macro import TIE_TOLERANCE
 from mlbench.measures import MEASURES
+from mlbench.pools import MOST_SUBSETS
 from mlbench.reading import mean_name, plural
 from mlbench.report import Report
-from mlbench.scores import TIE_TOLERANCE
 
 LAREQA = "https://arxiv.org/abs/2004.05484"
 HYBRID = "https://arxiv.org/abs/2408.10536"
+MAX_RANK = "https://arxiv.org/abs/2604.05684"
+PEER = "https://arxiv.org/abs/2405.00978"
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,59 @@ def definitions(report: Report) -> list[Definition]:
         Definition(
             "Outranking",
             "Of the non-relevant passages that rank above a relevant one, the share in a "
-            "language, divided by that language's share of the pool's non-relevant passages.",
+            "language, divided by that language's share of the pool's non-relevant passages. The "
+            "query's own language is the diagonal.",
+        ),
+        *_bias_definitions(report),
+    ]
+
+
+def _bias_definitions(report: Report) -> list[Definition]:
+    """Return the definitions of those figures of language bias that the report has."""
+    bias = report.scores.bias
+    names = list(bias.measures)
+    complete = ", ".join(name for name in names if name.startswith("Complete@"))
+    possible = [
+        Definition(
+            "Max@R",
+            "100 (log2 N - log2 rank) / (log2 N - log2 k) for the lowest-ranked of a query's k "
+            "relevant passages, k at least 2, in the mixed pool of N: 100 where they are the "
+            "first k, 0 where one is last.",
+            MAX_RANK,
+        ),
+        Definition(
+            complete,
+            "Share of the queries with at least two relevant passages that have all of them "
+            "within the first k of the mixed pool.",
+        ),
+        Definition(
+            "PEER",
+            "p value of the Kruskal-Wallis statistic over the ranks of a query's relevant "
+            "passages by language, each grade by itself; a query with one passage a language "
+            "does not count, because p is constant there.",
+            PEER,
         ),
     ]
+    found = [each for each in possible if each.term in {*names, complete} - {""}]
+    if bias.target_removed.own is not None:
+        found.append(
+            Definition(
+                "Target removed",
+                "The change in a query's AP in the mixed pool when its relevant passages in one "
+                "language leave the pool and the judgements; all other passages stay.",
+                LAREQA,
+            )
+        )
+    if bias.language_counts:
+        found.append(
+            Definition(
+                "Languages added",
+                "Multilingual mAP and rank distance of the task cut to k languages, queries and "
+                f"pool both: the mean over all choices of k languages, or over {MOST_SUBSETS:,} "
+                f"drawn with seed {report.scores.statistics.seed} where there are more.",
+            )
+        )
+    return found
 
 
 def _first_line(function: Callable[..., Any]) -> str:

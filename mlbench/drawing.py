@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
@@ -29,6 +30,8 @@ OWN, OTHER = "#d55e00", "#0072b2"
 DARK = {INK: "#e8e8e8", FAINT: "#a8a8a8", GRID: "#444444", PAPER: "#1c1f24", EMPTY: "#555555"}
 MOST_ANNOTATED = 24
 """With more languages a number no longer fits its cell."""
+ROOMY = 12
+"""With more languages a matrix has room for three characters a cell."""
 GAP = 0.25
 STYLE = {
     "svg.hashsalt": "mlbench",
@@ -83,6 +86,7 @@ class MatrixPlot:
     title: str
     subtitle: str
     scale: Scale
+    columns: str = "passages in"
 
 
 @contextmanager
@@ -167,7 +171,7 @@ def draw_matrix(plot: MatrixPlot) -> Figure:
     axes.tick_params(axis="x", rotation=90 if upright else 0)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
-    axes.set_xlabel("passages in", labelpad=6)
+    axes.set_xlabel(plot.columns, labelpad=6)
     axes.set_ylabel("queries in", labelpad=6)
     _draw_colour_bar(
         figure, Box(body.left + body.width + 0.18, body.top, 0.13, count * cell), plot.scale
@@ -234,3 +238,44 @@ def _draw_colour_bar(figure: Figure, box: Box, scale: Scale) -> None:
     bar.set_xticks([])
     bar.set_yticks(list(scale.ticks), list(scale.ticks.values()), size=8.5)
     bar.yaxis.tick_right()
+
+
+def ticks(limit: float) -> list[float]:
+    """Return ticks from 0 to ``limit``, in steps that people count in."""
+    step = next(step for step in (0.02, 0.05, 0.1, 0.2) if limit / step < 6)
+    return [round(step * i, 2) for i in range(int(limit / step + 1.001))]
+
+
+def legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Put a legend below the axes, at the left."""
+    figure.legend(
+        handles=handles, loc="lower left", ncols=len(handles), fontsize=8.5, handlelength=1.2
+    )
+
+
+def mark(axes: Axes, x: float, text: str, raised: bool = False) -> None:
+    """Draw a dashed vertical line and its name above the axes."""
+    axes.axvline(x, color=FAINT, linewidth=1, linestyle=(0, (3, 3)))
+    axes.annotate(
+        text,
+        (x, 1),
+        (0, 14 if raised else 3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        size=8,
+        color=FAINT,
+        ha="center",
+    )
+
+
+def without_diagonal(values: Values) -> Values:
+    """Return a square matrix with NaN on its diagonal."""
+    return np.where(np.eye(len(values), dtype=bool), np.nan, values)
+
+
+def means(values: Values, axis: int) -> Values:
+    """Return the means along an axis of what is not NaN."""
+    present = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        found: Values = np.where(present, values, 0).sum(axis) / present.sum(axis)
+    return found

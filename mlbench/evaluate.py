@@ -5,20 +5,22 @@ from __future__ import annotations
 import datetime
 import platform
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlbench import __version__
+from mlbench.adapters.base import Described, Truncating
+from mlbench.adapters.boundary import calling
 from mlbench.collection import Collection
 from mlbench.counting import DEFAULT_LIMITS
-from mlbench.encoding import Embedded, Encoding
+from mlbench.encoding import Embedded, Encoding, Plan
 from mlbench.measures import Measure, parse_measures
 from mlbench.products import Limits
 from mlbench.progress import Step
 from mlbench.ranks import Ranks
-from mlbench.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo
+from mlbench.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo, Truncated
 from mlbench.sampling import sample_warnings
 from mlbench.scores import compute_scores
 from mlbench.table import rank_collection
@@ -88,38 +90,20 @@ def evaluate(
         )
     with Step(f"{task.name}: measuring", 1, "report", quiet=options.quiet) as measuring:
         scores = compute_scores(ranks, task.settings(), measures)
-    run = RunInfo(
-        command=options.command,
-        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        versions={"mlbench": __version__, "python": platform.python_version()}
-        | {name: metadata.version(name) for name in RECORDED_VERSIONS},
-        platform=platform.platform(),
-        processor=platform.processor() or platform.machine(),
-        threads=options.limits.threads,
-        seconds={
-            "preparing": round(preparing.seconds, 3),
-            "encoding": round(encoding.seconds, 3),
-            "ranking": round(ranking.seconds, 3),
-            "measuring": round(measuring.seconds, 3),
-        },
-        peak_memory=peak_memory(),
-        encoded={
-            "query": Encoded(
-                len(collection.queries),
-                sum(embedded.counts["query"]),
-                embedded.counts["query"].cached,
-            ),
-            "passage": Encoded(
-                len(collection.passages),
-                sum(embedded.counts["passage"]),
-                embedded.counts["passage"].cached,
-            ),
-        },
+    facts: Mapping[str, Any] = {}
+    if isinstance(model.adapter, Described):
+        with calling(model.spec, "describe"):
+            facts = model.adapter.describe()
+    steps = (preparing, encoding, ranking, measuring)
+    run = replace(
+        _describe_run(collection, embedded, options, facts),
+        seconds={step.title.partition(": ")[2]: round(step.seconds, 3) for step in steps},
         recomputed=recomputed,
+        truncated=_truncated(model, collection),
     )
     report = Report(
         task=describe_task(task, collection),
-        model=_describe_model(model, embedded),
+        model=_describe_model(model, embedded, facts),
         measures=tuple(measure.name for measure in measures),
         scores=scores,
         run=run,
@@ -128,7 +112,30 @@ def evaluate(
     return report, ranks
 
 
-def _describe_model(model: LoadedModel, embedded: Embedded) -> ModelInfo:
+def _describe_run(
+    collection: Collection, embedded: Embedded, options: Options, facts: Mapping[str, Any]
+) -> RunInfo:
+    texts = {"query": len(collection.queries), "passage": len(collection.passages)}
+    return RunInfo(
+        command=options.command,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions={"mlbench": __version__, "python": platform.python_version()}
+        | {name: metadata.version(name) for name in RECORDED_VERSIONS}
+        | dict(facts.get("versions", {})),
+        platform=platform.platform(),
+        processor=platform.processor() or platform.machine(),
+        threads=options.limits.threads,
+        seconds={},
+        peak_memory=peak_memory(),
+        encoded={
+            role: Encoded(texts[role], sum(count), count.cached)
+            for role, count in embedded.counts.items()
+        },
+        recomputed=0,
+    )
+
+
+def _describe_model(model: LoadedModel, embedded: Embedded, facts: Mapping[str, Any]) -> ModelInfo:
     return ModelInfo(
         name=model.name,
         spec=model.spec,
@@ -136,8 +143,37 @@ def _describe_model(model: LoadedModel, embedded: Embedded) -> ModelInfo:
         identity=model.identity,
         similarity=model.similarity,
         dimension=int(embedded.passages.shape[1]),
-        dtype="float32",
+        dtype=facts.get("dtype", "float32"),
+        parameters=facts.get("parameters"),
+        max_length=facts.get("max_length"),
+        pooling=facts.get("pooling"),
+        prompts=facts.get("prompts", {}),
+        first_input=facts.get("first_input", {}),
+        device=facts.get("device"),
+        notes=tuple(facts.get("notes", ())),
     )
+
+
+def _truncated(
+    model: LoadedModel, collection: Collection
+) -> dict[str, dict[str, Truncated]] | None:
+    """Ask a model that can say so what it cut of each role's texts in each language."""
+    if not isinstance(model.adapter, Truncating):
+        return None
+    plan = Plan.of(collection)
+    found: dict[str, dict[str, Truncated]] = {}
+    for groups in (plan.queries, plan.passages):
+        for group in groups:
+            with calling(model.spec, "truncation"):
+                cut = model.adapter.truncation(group.role, group.texts)
+            if cut is None:
+                return None
+            found.setdefault(group.role, {})[group.language] = Truncated(
+                texts=cut.texts,
+                texts_share=cut.texts / max(len(group.texts), 1),
+                tokens_share=cut.lost / max(cut.tokens, 1),
+            )
+    return found
 
 
 def peak_memory() -> int | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlbench.bias_plots import counts, distance, outranking, targets
 from mlbench.drawing import (
-    FAINT,
     GRID,
     INK,
     OTHER,
     OWN,
+    ROOMY,
     WIDTH,
     Box,
     MatrixPlot,
@@ -22,9 +23,14 @@ from mlbench.drawing import (
     add_axes,
     canvas,
     draw_matrix,
+    legend,
+    mark,
+    means,
     plain_style,
+    ticks,
     to_png,
     to_svg,
+    without_diagonal,
 )
 from mlbench.errors import Fault, UsageError
 from mlbench.ranks import Ranks
@@ -35,16 +41,11 @@ from mlbench.tables import score_matrix
 from mlbench.task import Kind
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 KIND_COLOURS = dict(zip(KIND_NAMES, ("#0072b2", "#e69f00", "#009e73"), strict=True))
 PALE = 0.3
-ROOMY = 12
-"""With more languages a matrix has room for three characters a cell."""
-MOST_FACTOR = 3
-"""The outranking figure's colours span at most 2**-3 to 2**3."""
 
 
 def figures(report: Report, ranks: Ranks) -> dict[str, bytes]:
@@ -59,7 +60,7 @@ def figures(report: Report, ranks: Ranks) -> dict[str, bytes]:
 
 
 def figure_png(name: str, report: Report, ranks: Ranks, dpi: int = 192) -> bytes:
-    """Return one figure ("heatmap", "macro", "outranking" or "ranks") as PNG.
+    """Return one figure, such as "macro" or "outranking", as PNG.
 
     Raises UsageError for another name, or where this report cannot fill the figure.
     """
@@ -94,21 +95,15 @@ def _macro(report: Report, _: Ranks) -> Figure | None:
     reach = max(_draw_bar(axes, place, score, colour) for place, score, colour in bars)
     limit = min(1.0, max(0.1, math.ceil(10 * reach) / 10))
     axes.set(xlim=(0, limit * 1.1), ylim=(step * len(names) - 1.0, -0.8))
-    axes.set_xticks(_ticks(limit))
+    axes.set_xticks(ticks(limit))
     axes.xaxis.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.set_yticks([step * i + (len(kinds) - 1) / 2 for i in range(len(names))], names)
     handles = [Patch(color=KIND_COLOURS[kind], label=kind_name(kind)) for kind in kinds]
     if any(score.ties_matter for _, score, _ in bars):
         handles.append(Patch(color=INK, alpha=PALE, label="pale: if ties counted for the model"))
-    _legend(figure, handles)
+    legend(figure, handles)
     return figure
-
-
-def _ticks(limit: float) -> list[float]:
-    """Return ticks from 0 to ``limit``, in steps that people count in."""
-    step = next(step for step in (0.02, 0.05, 0.1, 0.2) if limit / step < 6)
-    return [round(step * i, 2) for i in range(int(limit / step + 1.001))]
 
 
 def _draw_bar(axes: Axes, place: float, score: Score, colour: str) -> float:
@@ -135,12 +130,6 @@ def _draw_bar(axes: Axes, place: float, score: Score, colour: str) -> float:
     return end
 
 
-def _legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    figure.legend(
-        handles=handles, loc="lower left", ncols=len(handles), fontsize=8.5, handlelength=1.2
-    )
-
-
 def _heatmap(report: Report, _: Ranks) -> Figure | None:
     """Headline measure by query and passage language, with the means without the diagonal."""
     if not any(setting.queries for setting in settings_of(report, Kind.CROSSLINGUAL.value)):
@@ -149,74 +138,73 @@ def _heatmap(report: Report, _: Ranks) -> Figure | None:
     scores = score_matrix(report, headline(report))
     values = np.array([[scores[q, p] for p in languages] for q in languages], np.float64)
     top = max(0.1, math.ceil(10 * float(np.nanmax(values))) / 10)
-    cross = _without_diagonal(values)
+    cross = without_diagonal(values)
     short = len(languages) > ROOMY
     digits = 3 if top <= 0.1 else 2
     return draw_matrix(
         MatrixPlot(
             languages,
             values,
-            below=_nanmean(cross, 0),
+            below=means(cross, 0),
             below_name="mean",
-            right=_nanmean(cross, 1),
+            right=means(cross, 1),
             title=f"{name} by query language and passage language",
             subtitle="Outlined: monolingual. Means: cross-lingual, without the outlined cells.",
             scale=Scale(
                 "YlGnBu",
                 0,
                 top,
-                {tick: f"{tick:g}" for tick in _ticks(top)},
+                {tick: f"{tick:g}" for tick in ticks(top)},
                 lambda value: f"{value:.{digits}f}".removeprefix("0" if short else ""),
             ),
         )
     )
 
 
-def _outranking(report: Report, _: Ranks) -> Figure | None:
-    """Who outranks relevant passages, in colours on a log2 scale around 1."""
-    matrix = report.scores.bias.outranking
-    values = np.array([list(row.values()) for row in matrix.values()], np.float64)
-    if not np.isfinite(values).any():
+def _languages(report: Report, _: Ranks) -> Figure | None:
+    """Headline measure by query language and kind of setting, with 95% intervals."""
+    main = headline(report)
+    scores = {
+        kind: report.scores.per_language.get(kind, {}).get(main, {})
+        for kind in KIND_NAMES
+        if report.scores.per_language.get(kind, {}).get(main)
+    }
+    languages = report.task.languages
+    if len(languages) < 2 or not scores:
         return None
-    logs = np.abs(_log2(values))
-    span = int(np.clip(np.ceil(np.nanmax(logs)), 1, MOST_FACTOR))
-    digits = 1 if len(matrix) > ROOMY else 2
-    return draw_matrix(
-        MatrixPlot(
-            tuple(matrix),
-            values,
-            below=_nanmean(_without_diagonal(values), 0),
-            below_name="others",
-            right=None,
-            title="Which languages outrank relevant passages",
-            subtitle="Times their share of the pool: 1 is unbiased. Others: mean off the diagonal.",
-            scale=Scale(
-                "PuOr_r",
-                -span,
-                span,
-                {n: f"{2**n}" if n >= 0 else f"1/{2**-n}" for n in range(-span, span + 1)},
-                lambda value: f"{value:.{digits if value < 9.95 else 0}f}",
-                _log2,
-            ),
-        )
+    step = len(scores) + 1.0
+    height = 0.13 * step * len(languages)
+    figure = canvas(
+        WIDTH,
+        height + 1.6,
+        f"{mean_name(main)} by query language",
+        "Means over a language's settings, with 95% intervals. Dashed: the macro score.",
     )
-
-
-def _log2(values: Values) -> Values:
-    with np.errstate(divide="ignore"):
-        logs: Values = np.log2(values)
-    return logs
-
-
-def _without_diagonal(values: Values) -> Values:
-    return np.where(np.eye(len(values), dtype=bool), np.nan, values)
-
-
-def _nanmean(values: Values, axis: int) -> Values:
-    present = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        means: Values = np.where(present, values, 0).sum(axis) / present.sum(axis)
-    return means
+    left = 0.55 + 0.085 * max(map(len, languages))
+    axes = add_axes(figure, Box(left, 0.75, WIDTH - left - 0.35, height))
+    reach = 0.0
+    for j, (kind, of_kind) in enumerate(scores.items()):
+        rows = [
+            (step * i + j, of_kind[code]) for i, code in enumerate(languages) if code in of_kind
+        ]
+        places = [place for place, score in rows if score]
+        low, value, high = np.array([(s.low, s.value, s.high) for _, s in rows if s]).T
+        colour = KIND_COLOURS[kind]
+        axes.hlines(places, low, high, color=colour, linewidth=1.8)
+        axes.scatter(value, places, s=20, color=colour, zorder=3, label=kind_name(kind))
+        whole = macro_score(report, kind, main)
+        if whole is not None:
+            axes.axvline(whole.value, color=colour, linewidth=0.9, linestyle=(0, (3, 3)))
+        reach = max(reach, float(high.max()))
+    limit = min(1.0, max(0.1, math.ceil(10 * reach) / 10))
+    axes.set(xlim=(0, limit * 1.02), ylim=(step * len(languages) - 1.2, -0.9))
+    axes.set_xticks(ticks(limit))
+    axes.xaxis.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.set_yticks([step * i + (len(scores) - 1) / 2 for i in range(len(languages))], languages)
+    axes.set_ylabel("queries in", labelpad=6)
+    legend(figure, axes.get_legend_handles_labels()[0])
+    return figure
 
 
 def _ranks(_: Report, ranks: Ranks) -> Figure | None:
@@ -261,9 +249,9 @@ def _ranks(_: Report, ranks: Ranks) -> Figure | None:
     most = max(int(ranking.relevant.max()) for ranking in rankings if len(ranking.query))
     random = (pool + 1) / 2
     close = math.log(random / most) < 0.25 * math.log(pool)
-    _mark(axes, most, f"perfect: within {most:,}", raised=close)
-    _mark(axes, random, f"random median: {random:,.0f}")
-    _legend(figure, axes.get_legend_handles_labels()[0])
+    mark(axes, most, f"perfect: within {most:,}", raised=close)
+    mark(axes, random, f"random median: {random:,.0f}")
+    legend(figure, axes.get_legend_handles_labels()[0])
     return figure
 
 
@@ -280,23 +268,13 @@ def _draw_quantiles(axes: Axes, parts: list[tuple[float, Values]], colour: str, 
     axes.scatter(median, at, s=26, color=colour, zorder=3, label=label)
 
 
-def _mark(axes: Axes, x: float, text: str, raised: bool = False) -> None:
-    axes.axvline(x, color=FAINT, linewidth=1, linestyle=(0, (3, 3)))
-    axes.annotate(
-        text,
-        (x, 1),
-        (0, 14 if raised else 3),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        size=8,
-        color=FAINT,
-        ha="center",
-    )
-
-
 FIGURES: dict[str, Callable[[Report, Ranks], Figure | None]] = {
     "macro": _macro,
+    "languages": _languages,
     "heatmap": _heatmap,
-    "outranking": _outranking,
+    "outranking": outranking,
+    "targets": targets,
+    "distance": distance,
+    "counts": counts,
     "ranks": _ranks,
 }

@@ -12,7 +12,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlbench.bias_reading import counts_line, extremes_line, target_line
+from mlbench.bias_tables import counts_table, extremes_table, figures_table
 from mlbench.definitions import definitions
+from mlbench.explain import most_biased
+from mlbench.explain_tables import biased_queries_table, passages_table
 from mlbench.figures import figures
 from mlbench.ranks import Ranks
 from mlbench.reading import (
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 CROSS = Kind.CROSSLINGUAL.value
+MOST_BIASED = 10
+"""Queries that the page shows in full."""
 MOST_ROWS = 400
 """Settings of a kind that the page lists one by one; report.json always has them all."""
 
@@ -84,7 +90,7 @@ def report_pages(report: Report, ranks: Ranks) -> dict[str, bytes]:
     no script; report.md links to the plots beside it.
     """
     plots = figures(report, ranks)
-    view = _view(report, plots)
+    view = _view(report, ranks, plots)
     markdown = _environment(lambda v: v if isinstance(v, Safe) else escape_markdown(str(v)))
     markdown.globals.update(table=lambda table: Safe(table.markdown()), code=_code)
     page = _environment()
@@ -117,8 +123,9 @@ def _code(text: str) -> Safe:
     return Safe(f"{fence} {flat} {fence}")
 
 
-def _view(report: Report, plots: dict[str, bytes]) -> dict[str, Any]:
+def _view(report: Report, ranks: Ranks, plots: dict[str, bytes]) -> dict[str, Any]:
     """Return all that the two templates show."""
+    biased = most_biased(ranks, MOST_BIASED)
     kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
     cross = settings_of(report, CROSS)
     bias = report.scores.bias
@@ -135,6 +142,14 @@ def _view(report: Report, plots: dict[str, bytes]) -> dict[str, Any]:
         "distance": distance_table(report) if bias.by_language else None,
         "outranking_line": outranking_line(report),
         "outranking": outranking_table(report) if bias.outranking else None,
+        "figures": figures_table(report) if bias.measures else None,
+        "target_line": target_line(report),
+        "extremes_line": extremes_line(report),
+        "extremes": extremes_table(report) if bias.by_query_language else None,
+        "counts_line": counts_line(report),
+        "language_counts": counts_table(report) if bias.language_counts else None,
+        "biased": biased_queries_table(biased) if biased else None,
+        "queries": [(each, passages_table(each)) for each in biased],
         "main": mean_name(headline(report)),
         "crosslingual": crosslingual_table(report) if cross else None,
         "excluded": excluded_table(report) if any(s.excluded for s in cross) else None,
@@ -164,6 +179,11 @@ PLOT_TEXTS = {
         "what is lost between languages. In the mixed pool (green) a query can have more relevant "
         "passages, and R@k with a small k cannot reach 1.",
     ),
+    "languages.svg": (
+        "Dots with intervals: the score of each query language by kind of setting.",
+        "Languages whose intervals lie apart are served differently; how far the colours lie "
+        "apart is what crossing and mixing languages costs the queries of a language.",
+    ),
     "heatmap.svg": (
         "Heat map: the score of each pair of query language and passage language.",
         "A dark outlined diagonal on a pale ground is a model that works within languages only; "
@@ -174,6 +194,21 @@ PLOT_TEXTS = {
         "Orange above 1: these passages push relevant ones down more often than their number "
         "explains. An orange diagonal is a preference for the query's own language; an orange "
         "column, a language that is favoured whatever is asked.",
+    ),
+    "targets.svg": (
+        "Heat map: change in multilingual mAP when the target in one language is removed.",
+        "An orange diagonal is a model that lives on the target in the query's own language: "
+        "without it the query is lost. For a model without bias a row has one colour.",
+    ),
+    "distance.svg": (
+        "Dots with intervals: rank distance by query language, its floor, a random order's.",
+        "Near the floor, relevant passages of all languages rank together; near a random order "
+        "or beyond, they are scattered. Read it beside the score: a weak model scatters too.",
+    ),
+    "counts.svg": (
+        "Two curves: multilingual mAP and rank distance by the number of languages.",
+        "How the scores change as languages are added to the pool and to the queries, for any "
+        "choice of them. The steeper mAP falls, the more a mixed pool costs.",
     ),
     "ranks.svg": (
         "Quantiles of the ranks of relevant passages in the mixed pool, by passage language.",
@@ -228,11 +263,26 @@ def _pairs(table: dict[str, Any], form: str) -> str:
     return ", ".join(form.format(name, value) for name, value in table.items())
 
 
+def _truncated(roles: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Say by role which languages' texts were cut, and what that lost."""
+    said = []
+    for role, languages in roles.items():
+        cut = [
+            f"{code} {of['texts_share']:.1%} ({of['tokens_share']:.1%})"
+            for code, of in languages.items()
+            if of["texts"]
+        ]
+        said.append(f"{role} texts (tokens lost): {', '.join(cut) if cut else 'none'}")
+    return "; ".join(said)
+
+
 FACTS: dict[str, Callable[[Any], str]] = {
     "peak_memory": lambda size: f"{size / 2**30:.2f} GiB",
     "seconds": lambda steps: _pairs(steps, "{} {:.1f} s"),
     "encoded": lambda roles: _pairs(roles, "{0}: {1[distinct]:,} distinct of {1[texts]:,} texts"),
     "prompts": lambda prompts: _pairs(prompts, "{}: {!r}"),
+    "first_input": lambda first: _pairs(first, "{}: {!r}"),
+    "truncated": _truncated,
     "versions": lambda versions: _pairs(versions, "{} {}"),
 }
 """Fields of a report that are shown in a form of their own."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable
 
 from mlbench.report import Report
 from mlbench.scores import Score, SettingScores
 from mlbench.task import Kind
 
+WIDTH = 80
+"""Columns of a terminal."""
 MISSING = "-"
 FAINT, CHANCES = 0.05, 2
 """A model finds next to nothing whose best headline score is below 0.05 or twice chance."""
@@ -73,8 +76,7 @@ def own_language_preference(report: Report) -> float | None:
     Macro over query languages like every other score; a geometric mean would be 0 as soon as one
     language never outranks its own.
     """
-    matrix = report.scores.bias.outranking
-    return mean(row.get(language) for language, row in matrix.items())
+    return report.scores.bias.same_language
 
 
 def outranking_by_others(report: Report) -> dict[str, float]:
@@ -280,6 +282,11 @@ def tie_lines(report: Report) -> list[str]:
 def printable(text: str) -> str:
     """Return ``text`` with what could steer a terminal replaced by spaces; newlines stay."""
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
+def fill(text: str) -> str:
+    """Return ``text`` in lines of at most 80 columns, without what could steer a terminal."""
+    return textwrap.fill(printable(text), WIDTH)
 
 
 def plural(count: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ REPORT_FILE, RANKS_FILE = "report.json", "ranks.parquet"
 class TaskInfo:
     """What was evaluated. ``queries`` and ``passages`` count by language.
 
-    ``sample`` is the number of questions drawn for a quick gate, None for the whole task.
+    ``sample`` is the number of questions drawn for a quick gate, None for the whole task;
+    ``subset_of`` the digest of the whole task where this one is cut to some of its languages.
     """
 
     name: str
@@ -46,11 +47,16 @@ class TaskInfo:
     passages: dict[str, int]
     relevant_pairs: int
     sample: int | None = None
+    subset_of: str | None = None
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Which model was evaluated; what a kind of model does not have is None."""
+    """Which model was evaluated; what a kind of model does not have is None.
+
+    ``first_input`` is the literal first text of each role after its prompt; ``notes`` say what
+    was assumed of the model.
+    """
 
     name: str
     spec: str
@@ -63,7 +69,9 @@ class ModelInfo:
     max_length: int | None = None
     pooling: str | None = None
     prompts: dict[str, str] = field(default_factory=dict)
+    first_input: dict[str, str] = field(default_factory=dict)
     device: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,10 +84,20 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class Truncated:
+    """Distinct texts that a model cut to its maximum length, and the share of texts and of
+    tokens that this took, 0 to 1."""
+
+    texts: int
+    texts_share: float
+    tokens_share: float
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """How the report was made. ``seconds`` is wall time by step, ``peak_memory`` bytes.
 
-    ``truncated`` is the number of texts by language that the model cut, None where unknown;
+    ``truncated`` says by role and language what the model cut, None where unknown;
     ``recomputed`` the scores that fell within the error bound of the fast product.
     """
 
@@ -93,7 +111,7 @@ class RunInfo:
     peak_memory: int | None
     encoded: dict[str, Encoded]
     recomputed: int
-    truncated: dict[str, int] | None = None
+    truncated: dict[str, dict[str, Truncated]] | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +195,7 @@ def parse_report(path: Path) -> tuple[Report, str]:
     if not isinstance(table, dict) or table.get("schema") != SCHEMA:
         found = table.get("schema") if isinstance(table, dict) else type(table).__name__
         raise IntegrityError(Fault(where, f"schema {found!r}", SCHEMA))
-    scores = {name: table.get(name) for name in ("macro", "settings", "bias", "statistics")}
+    scores = {entry.name: table.get(entry.name) for entry in fields(Scores)}
     converter = cattrs.Converter(forbid_extra_keys=False)
     try:
         report = converter.structure({**table, "scores": scores}, Report)

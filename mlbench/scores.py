@@ -5,35 +5,33 @@ Computed from the table of ranks and nothing else, so a saved table gives them a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from mlbench.bias import RankDistance, outranking_matrix, rank_distance
-from mlbench.measures import Measure
-from mlbench.ranks import Ranking, Ranks
-from mlbench.significance import DRAWS, LEVEL, SEED, Sample, macro_intervals
+from mlbench.bias_figures import bias_figures, mixed_pools
+from mlbench.bias_scores import BiasScores, bias_scores
+from mlbench.clusters import question_clusters
+from mlbench.macro import TIE_TOLERANCE, Score, macro_score
+from mlbench.measures import Measure, Values
+from mlbench.ranks import Ints, Ranking, Ranks
+from mlbench.significance import DRAWS, LEVEL, SEED, Interval, Sample, macro_intervals
 from mlbench.task import Setting
 
-TIE_TOLERANCE = 0.0005
+__all__ = [
+    "TIE_TOLERANCE",
+    "BiasScores",
+    "Score",
+    "Scores",
+    "SettingScores",
+    "Statistics",
+    "compute_scores",
+]
 
-
-@dataclass(frozen=True)
-class Score:
-    """A macro score: ties against the model, its 95% interval, and ties for the model."""
-
-    value: float
-    low: float
-    high: float
-    optimistic: float
-
-    @property
-    def ties_matter(self) -> bool:
-        """Whether ties move the score by more than 0.0005 of its size (1 at the least)."""
-        return abs(self.optimistic - self.value) > TIE_TOLERANCE * max(1.0, abs(self.value))
+Key = tuple[str, str, str]
+"""Kind of setting or ``BIAS``, measure or figure, and query language or "" for all of them."""
+BIAS = "bias"
 
 
 @dataclass(frozen=True)
@@ -53,35 +51,6 @@ class SettingScores:
 
 
 @dataclass(frozen=True)
-class LanguageDistance:
-    """Rank distance of one language's queries, with its floor and its random expectation.
-
-    The value is None where no query has two relevant passages.
-    """
-
-    value: float | None
-    optimistic: float | None
-    floor: float | None
-    random: float | None
-    queries: int
-    excluded: int
-
-
-@dataclass(frozen=True)
-class BiasScores:
-    """Language bias over the multilingual pool; None for a task of one language.
-
-    ``outranking[q][l]`` is None where nothing outranks.
-    """
-
-    rank_distance: Score | None
-    floor: float | None
-    random: float | None
-    by_language: dict[str, LanguageDistance]
-    outranking: dict[str, dict[str, float | None]]
-
-
-@dataclass(frozen=True)
 class Statistics:
     """How the intervals were made: bootstrap draws over ``clusters`` question ids."""
 
@@ -94,9 +63,13 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Scores:
-    """All scores of a report. ``macro`` maps kind -> measure -> score."""
+    """All scores of a report. ``macro`` maps kind -> measure -> score.
+
+    ``per_language`` maps kind -> measure -> query language -> mean over its settings of the kind.
+    """
 
     macro: dict[str, dict[str, Score]]
+    per_language: dict[str, dict[str, dict[str, Score]]]
     settings: tuple[SettingScores, ...]
     bias: BiasScores
     statistics: Statistics
@@ -106,142 +79,109 @@ def compute_scores(
     ranks: Ranks, settings: Sequence[Setting], measures: Sequence[Measure]
 ) -> Scores:
     """Score every setting that has a query; settings without one are left out of the means."""
-    clusters = _Clusters(ranks)
-    groups: dict[tuple[str, str], list[Sample]] = {}
+    clusters = question_clusters(ranks)
+    groups: dict[Key, list[Sample]] = {}
+
+    def gather(kind: str, name: str, language: str, query: Ints, values: Values) -> None:
+        for key in ((kind, name, ""), (kind, name, language)):
+            groups.setdefault(key, []).append(Sample(clusters.of[query], values))
+
     rows: list[SettingScores] = []
-    for scored, row in _score_settings(ranks, settings, measures):
+    for scored, row in score_settings(ranks, settings, measures):
         rows.append(row)
         for name, values in scored.values.items():
-            sample = Sample(clusters.of[scored.query], values)
-            groups.setdefault((row.kind, name), []).append(sample)
-    distances = {
-        language: (rank_distance(ranks, language), rank_distance(ranks, language, optimistic=True))
-        for language in ranks.languages
-        if len(ranks.languages) > 1
-    }
-    spread = [
-        Sample(clusters.of[pessimistic.query], pessimistic.distance.astype(np.float64))
-        for pessimistic, _ in distances.values()
-        if len(pessimistic.query)
-    ]
-    every = [*groups.values(), *([spread] if spread else [])]
-    intervals = macro_intervals(every, clusters.count)
-    macro: dict[str, dict[str, Score]] = {}
-    for (kind, name), interval in zip(groups, intervals, strict=False):
-        of_kind = [row for row in rows if row.kind == kind and row.queries]
-        macro.setdefault(kind, {})[name] = Score(
-            value=_mean([row.measures[name] for row in of_kind]),
-            low=interval.low,
-            high=interval.high,
-            optimistic=_mean([row.optimistic[name] for row in of_kind]),
-        )
-    last = intervals[-1] if spread else None
-    bias = _bias(ranks, distances, (last.low, last.high) if last else (math.nan, math.nan))
-    statistics = Statistics("cluster bootstrap", LEVEL, DRAWS, SEED, clusters.count)
-    return Scores(macro, tuple(rows), bias, statistics)
-
-
-class _Clusters:
-    """The questions that the bootstrap draws: queries of one id, whatever their language."""
-
-    def __init__(self, ranks: Ranks) -> None:
-        numbers: dict[str, int] = {}
-        for id_ in sorted(set(ranks.query_ids)):
-            numbers[id_] = len(numbers)
-        self.of = np.array([numbers[id_] for id_ in ranks.query_ids], np.int64)
-        self.count = len(numbers)
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """The queries of a setting, and measure name -> each one's value."""
-
-    query: npt.NDArray[np.int64]
-    values: dict[str, npt.NDArray[np.float64]]
-
-
-def _score_settings(
-    ranks: Ranks, settings: Sequence[Setting], measures: Sequence[Measure]
-) -> Iterator[tuple[_Scored, SettingScores]]:
-    """Take every measure once over the queries of all settings together, and cut by setting."""
-    pools = [(s.query_language, s.passage_languages) for s in settings]
-    rankings = [ranks.ranking(*pool) for pool in pools]
-    scored = _take(rankings, measures)
-    lucky = scored
-    if ranks.tied.any():
-        lucky = _take([ranks.ranking(*pool, optimistic=True) for pool in pools], measures)
-    for setting, ranking, values, optimistic in zip(settings, rankings, scored, lucky, strict=True):
-        yield (
-            values,
-            SettingScores(
-                kind=setting.kind.value,
-                query_language=setting.query_language,
-                passage_languages=setting.passage_languages,
-                queries=len(ranking.query),
-                excluded=ranking.excluded,
-                measures={name: _mean(each) for name, each in values.values.items()},
-                optimistic={name: _mean(each) for name, each in optimistic.values.items()},
-            ),
-        )
-
-
-def _take(rankings: Sequence[Ranking], measures: Sequence[Measure]) -> list[_Scored]:
-    whole = Ranking.joined(rankings)
-    cuts = np.cumsum([len(ranking.query) for ranking in rankings])[:-1]
-    values = {measure.name: np.split(measure.per_query(whole), cuts) for measure in measures}
-    return [
-        _Scored(
-            ranking.query,
-            {name: parts[i] for name, parts in values.items()} if len(ranking.query) else {},
-        )
-        for i, ranking in enumerate(rankings)
-    ]
-
-
-def _bias(
-    ranks: Ranks,
-    distances: dict[str, tuple[RankDistance, RankDistance]],
-    interval: tuple[float, float],
-) -> BiasScores:
-    by_language = {
-        language: LanguageDistance(
-            value=_mean(pessimistic.distance) if len(pessimistic.query) else None,
-            optimistic=_mean(optimistic.distance) if len(pessimistic.query) else None,
-            floor=_mean(pessimistic.floor) if len(pessimistic.query) else None,
-            random=_mean(pessimistic.expected) if len(pessimistic.query) else None,
-            queries=len(pessimistic.query),
-            excluded=pessimistic.excluded,
-        )
-        for language, (pessimistic, optimistic) in distances.items()
-    }
-    present = [d for d in by_language.values() if d.value is not None]
-    macro = None
-    if present:
-        macro = Score(
-            value=_mean([d.value for d in present]),
-            low=interval[0],
-            high=interval[1],
-            optimistic=_mean([d.optimistic for d in present]),
-        )
-    matrix = outranking_matrix(ranks)
-    return BiasScores(
-        rank_distance=macro,
-        floor=_mean([d.floor for d in present]) if present else None,
-        random=_mean([d.random for d in present]) if present else None,
-        by_language=by_language,
-        outranking={
-            query: {
-                passage: None if math.isnan(matrix[i, j]) else float(matrix[i, j])
-                for j, passage in enumerate(ranks.languages)
-            }
-            for i, query in enumerate(ranks.languages)
-            if len(ranks.languages) > 1
-        },
+            gather(row.kind, name, row.query_language, scored.query, values)
+    pools = mixed_pools(ranks)
+    figures = bias_figures(ranks, pools)
+    for name, by_language in figures.items():
+        for language, each in by_language.items():
+            if len(each.query):
+                gather(BIAS, name, language, each.query, each.values)
+    found = macro_intervals(list(groups.values()), clusters.count) if groups else []
+    intervals = dict(zip(groups, found, strict=True))
+    macro, per_language = _means(rows, intervals)
+    of_bias = {key[1:]: interval for key, interval in intervals.items() if key[0] == BIAS}
+    return Scores(
+        macro=macro,
+        per_language=per_language,
+        settings=tuple(rows),
+        bias=bias_scores(ranks, pools, figures, of_bias, per_language),
+        statistics=Statistics("cluster bootstrap", LEVEL, DRAWS, SEED, clusters.count),
     )
 
 
-def _mean(
-    values: Sequence[float | None] | np.ndarray[tuple[int, ...], np.dtype[np.generic]],
-) -> float:
-    """Return the mean, correctly rounded, so that it does not depend on the order; NaN of none."""
-    return math.fsum(values) / len(values) if len(values) else math.nan  # type: ignore[arg-type]
+def _means(
+    rows: Sequence[SettingScores], intervals: Mapping[Key, Interval]
+) -> tuple[dict[str, dict[str, Score]], dict[str, dict[str, dict[str, Score]]]]:
+    """Return the macro scores, and the means over the settings of each query language."""
+    macro: dict[str, dict[str, Score]] = {}
+    per_language: dict[str, dict[str, dict[str, Score]]] = {}
+    parts: dict[Key, list[SettingScores]] = {}
+    for row in rows:
+        for name in row.measures:
+            for language in ("", row.query_language):
+                parts.setdefault((row.kind, name, language), []).append(row)
+    for (kind, name, language), of in parts.items():
+        score = macro_score(
+            [row.measures[name] for row in of],
+            [row.optimistic[name] for row in of],
+            intervals[kind, name, language],
+        )
+        if language:
+            per_language.setdefault(kind, {}).setdefault(name, {})[language] = score
+        else:
+            macro.setdefault(kind, {})[name] = score
+    return macro, per_language
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The queries of a setting; measure name -> each one's value, and their mean."""
+
+    query: Ints
+    values: dict[str, Values]
+    means: dict[str, float]
+
+
+def score_settings(
+    ranks: Ranks, settings: Sequence[Setting], measures: Sequence[Measure]
+) -> Iterator[tuple[Scored, SettingScores]]:
+    """Take every measure once over the queries of all settings together, and cut by setting."""
+    pools = [(s.query_language, s.passage_languages) for s in settings]
+    rankings = [ranks.ranking(*pool) for pool in pools]
+    scored = lucky = _take(rankings, measures)
+    if ranks.tied.any():
+        lucky = _take([ranks.ranking(*pool, optimistic=True) for pool in pools], measures)
+    for setting, ranking, pessimistic, optimistic in zip(
+        settings, rankings, scored, lucky, strict=True
+    ):
+        row = SettingScores(
+            kind=setting.kind.value,
+            query_language=setting.query_language,
+            passage_languages=setting.passage_languages,
+            queries=len(ranking.query),
+            excluded=ranking.excluded,
+            measures=pessimistic.means,
+            optimistic=optimistic.means,
+        )
+        yield pessimistic, row
+
+
+def _take(rankings: Sequence[Ranking], measures: Sequence[Measure]) -> list[Scored]:
+    whole = Ranking.joined(rankings)
+    sizes = np.array([len(ranking.query) for ranking in rankings])
+    setting, cuts = np.repeat(np.arange(len(sizes)), sizes), np.cumsum(sizes)[:-1]
+    values, means = {}, {}
+    for measure in measures:
+        each = measure.per_query(whole)
+        values[measure.name] = np.split(each, cuts)
+        sums = np.bincount(setting, each, len(sizes))  # one after the other: the same everywhere
+        means[measure.name] = (sums / np.maximum(sizes, 1)).tolist()
+    return [
+        Scored(
+            ranking.query,
+            {name: parts[i] for name, parts in values.items() if len(ranking.query)},
+            {name: of_settings[i] for name, of_settings in means.items() if len(ranking.query)},
+        )
+        for i, ranking in enumerate(rankings)
+    ]

@@ -18,6 +18,8 @@ DRAWS = 10_000
 SEED = 20_408
 LEVEL = 0.95
 CHUNK = 500
+ALPHA = 1 - LEVEL
+POWER = 0.80
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,12 @@ class Interval:
     high: float
 
 
+Groups = Sequence[Sequence[Sample]]
+"""The settings of each of several macro means."""
+
+
 def macro_intervals(
-    groups: Sequence[Sequence[Sample]], clusters: int, *, draws: int = DRAWS, seed: int = SEED
+    groups: Groups, clusters: int, *, draws: int = DRAWS, seed: int = SEED
 ) -> list[Interval]:
     """Return the 95% percentile interval of each group's macro mean, all on the same draws.
 
@@ -45,25 +51,45 @@ def macro_intervals(
     questions drawn from, with replacement. A setting without a query in some draw is left out
     of that draw.
     """
-    parts = _Parts(groups, clusters)
+    low, high = percentiles(macro_draws([groups], clusters, draws=draws, seed=seed)[0])
+    return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
+def macro_draws(
+    models: Sequence[Groups], clusters: int, *, draws: int = DRAWS, seed: int = SEED
+) -> Values:
+    """Return each group's macro mean in each draw: float64 (models, draws, groups).
+
+    All models are taken on the same draws, so a difference along the first axis is paired.
+    NaN where a draw holds no query of the group.
+    """
+    parts = [_Parts(groups, clusters) for groups in models]
     generator = np.random.default_rng(seed)
-    macro = np.empty((draws, len(groups)))
+    macro = np.empty((len(models), draws, len(models[0])))
     for start in range(0, draws, CHUNK):
         size = min(CHUNK, draws - start)
         drawn = generator.integers(0, clusters, (size, clusters))
         drawn += np.arange(size)[:, None] * clusters
-        weights = np.bincount(drawn.ravel(), minlength=size * clusters).reshape(size, clusters)
-        macro[start : start + size] = parts.macro(weights.astype(np.float64))
+        counts = np.bincount(drawn.ravel(), minlength=size * clusters)
+        weights = counts.reshape(size, clusters).astype(np.float64)
+        for model, part in enumerate(parts):
+            macro[model, start : start + size] = part.macro(weights)
+    return macro
+
+
+def percentiles(draws: Values) -> tuple[Values, Values]:
+    """Return the ends of the 95% percentile interval along the first axis, NaN left out."""
     tail = (1 - LEVEL) / 2
-    low, high = np.nanquantile(macro, [tail, 1 - tail], axis=0)
-    return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+    quantile = np.nanquantile if np.isnan(draws).any() else np.quantile
+    low, high = quantile(draws, [tail, 1 - tail], axis=0)
+    return low, high
 
 
 class _Parts:
     """Settings of one group with the same membership (the same queries of each cluster) share a
     denominator, so their sums are added before anything is drawn."""
 
-    def __init__(self, groups: Sequence[Sequence[Sample]], clusters: int) -> None:
+    def __init__(self, groups: Groups, clusters: int) -> None:
         memberships: dict[bytes, int] = {}
         counts: list[Values] = []
         parts: dict[tuple[int, int], tuple[Values, int]] = {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from dataclasses import dataclass
 
+from mlbench.bias_reading import bias_lines
 from mlbench.reading import (
     KIND_NAMES,
     MISSING,
     excluded_lines,
+    fill,
     headline,
     kind_name,
     macro_score,
@@ -29,7 +30,6 @@ from mlbench.reading import (
 from mlbench.report import Report
 from mlbench.task import Kind
 
-WIDTH = 80
 LABEL = 14
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
 
@@ -282,21 +282,20 @@ def terminal_text(report: Report) -> str:
     notes = [
         rank_distance_line(report),
         outranking_line(report),
+        " ".join(bias_lines(report)),
         *excluded_lines(report),
         *tie_lines(report),
         *(f"Warning: {warning}" for warning in report.warnings),
     ]
-    title = f"{report.model.name} on {report.task.name} (version {report.task.version})"
+    task = report.task
+    only = f", only {', '.join(task.languages)}" if task.subset_of else ""
+    title = f"{report.model.name} on {task.name} (version {task.version}{only})"
     blocks = [
-        _fill(title),
-        _fill(" ".join(reading(report))),
+        fill(title),
+        fill(" ".join(reading(report))),
         paper_table(report).text(),
         macro_table(report).text() if report.scores.macro else "",
-        _fill(intervals),
-        *map(_fill, notes),
+        fill(intervals),
+        *map(fill, filter(None, notes)),
     ]
     return "\n\n".join(block for block in blocks if block)
-
-
-def _fill(text: str) -> str:
-    return textwrap.fill(printable(text), WIDTH)

@@ -70,9 +70,14 @@ FORBIDDEN = {
     "tables": DATA_AND_MODELS,
     "figures": DATA_AND_MODELS,
     "page": DATA_AND_MODELS,
+    "explain": {"report", *DATA_AND_MODELS},
+    "subset": DATA_AND_MODELS,
     **{
         name: {"collection", "report", "artefacts", *DATA_AND_MODELS}
-        for name in ("kernels", "products", "ranks", "measures", "bias", "significance", "scores")
+        for name in (
+            *("kernels", "products", "ranks", "measures", "bias", "significance", "scores"),
+            *("pools", "bias_figures", "bias_scores", "macro"),
+        )
     },
 }
 

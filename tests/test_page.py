@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mlbench.definitions import definitions
-from mlbench.page import report_pages
+from mlbench.explain import most_biased
+from mlbench.page import MOST_BIASED, report_pages
 from mlbench.report import write_report
 from mlbench.task import Kind
 from tests.reports import (
@@ -62,8 +63,8 @@ def test_pages_are_complete_and_repeat(count: int) -> None:
     assert pages == report_pages(report, ranks)
     plots = {name for name in pages if name.startswith("plots/")}
     assert set(pages) == {"report.html", "report.md", *plots}
-    assert len(plots) == (1 if count == 1 else 4)
-    assert len(pages["report.html"]) < 1_000_000
+    assert len(plots) == (1 if count == 1 else 8)
+    assert len(pages["report.html"]) < 1_500_000
     markdown = pages["report.md"].decode()
     assert set(re.findall(r"!\[[^\]]+\]\(([^)]+)\)", markdown)) == plots
     for text in (markdown, Page(pages["report.html"]).text):
@@ -226,3 +227,15 @@ def test_measures_of_one_family_share_a_definition() -> None:
     assert "R@1, R@10" in terms
     assert "mAP" in terms
     assert all(definition.text for definition in definitions(report))
+
+
+def test_the_most_biased_queries_fold_out() -> None:
+    report, ranks = example(3)
+    content = report_pages(report, ranks)["report.html"]
+    page = Page(content)
+    folded = [each for each in most_biased(ranks, MOST_BIASED) if each.passages]
+    assert len(folded) == MOST_BIASED
+    assert len(page.all("details")) == MOST_BIASED + len(Kind)
+    for each in folded:
+        assert f"{each.query_id} in {each.language}: rank distance {each.distance:,}" in page.text
+        assert str(each.passages[-1].rank) in page.text

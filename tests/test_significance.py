@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlbench.significance import Sample, macro_intervals
+from mlbench.significance import Interval, Sample, macro_draws, macro_intervals, percentiles
 
 
 def test_one_language_agrees_with_scipy():
@@ -63,3 +63,37 @@ def test_unequal_membership_is_recomputed_inside_each_draw():
     low, high = np.quantile(draws, [0.025, 0.975])
     assert interval.low == pytest.approx(low, abs=0.1 * (high - low))
     assert interval.high == pytest.approx(high, abs=0.1 * (high - low))
+
+
+def test_coverage_of_a_paired_difference_is_near_95_percent():
+    generator = np.random.default_rng(9)
+    questions, languages, trials = 60, 6, 300
+    cluster = np.arange(questions)
+    covered = unpaired = 0
+    for trial in range(trials):
+        easy = correlated(generator, questions, languages)
+        models = [easy + gain + correlated(generator, questions, languages) * 0.3
+                  for gain in (0, 0.2)]  # fmt: skip
+        groups = [[[Sample(cluster, m[:, i]) for i in range(languages)]] for m in models]
+        drawn = macro_draws(groups, questions, draws=400, seed=trial)
+        low, high = percentiles(drawn[1] - drawn[0])
+        covered += bool(low[0] <= 0.2 <= high[0])
+        each = [macro_intervals(group, questions, draws=400, seed=trial)[0] for group in groups]
+        unpaired += each[0].high >= each[1].low
+    assert 0.91 <= covered / trials <= 0.98
+    assert unpaired / trials > 0.5, "overlap of single intervals hides what pairing shows"
+
+
+def test_all_models_are_taken_on_the_same_draws():
+    sample = [[Sample(np.arange(20), np.random.default_rng(1).random(20))]]
+    drawn = macro_draws([sample, sample], 20, draws=50)
+    assert drawn.shape == (2, 50, 1)
+    assert (drawn[0] == drawn[1]).all()
+    low, high = percentiles(drawn[0])
+    assert macro_intervals(sample, 20, draws=50)[0] == Interval(low[0], high[0])
+
+
+def test_a_draw_without_any_query_is_left_out_of_the_interval():
+    group = [Sample(np.array([0]), np.array([0.5]))]
+    interval = macro_intervals([group], 3, draws=200)[0]
+    assert (interval.low, interval.high) == (0.5, 0.5)

@@ -210,7 +210,7 @@ def with_scores(
     }
     a, b = report.task.languages
     outranking = {a: {a: own, b: 2 - own}, b: {a: 2 - own, b: own}}
-    bias: BiasScores = replace(report.scores.bias, outranking=outranking)
+    bias: BiasScores = replace(report.scores.bias, outranking=outranking, same_language=own)
     return replace(report, scores=replace(report.scores, macro=macro, bias=bias))
 
 

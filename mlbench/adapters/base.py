@@ -24,12 +24,27 @@ Two optional methods are called, once a role or language, before anything is enc
 ``fit`` gives a model that needs statistics of the collection it searches (as BM25 does) all
 distinct passages of a language. ``bind`` gives a model that looks its vectors up by id all ids
 of a role ("query" or "passage") and language, and their texts; text i has id i, and texts may
-repeat. ``mlbench models check SPEC`` tests a model against all this.
+repeat.
+
+A model that is slow may also have any of these:
+
+        language_free = True         # no vector depends on the language; it is called with ""
+        cacheable = True             # vectors may be kept: ``identity`` covers all they depend on
+        prompts = {"query": "", "passage": ""}   # what it puts before a text of each role
+        options = {}                 # what else vectors depend on, as JSON; part of the cache's key
+
+        def canonical(self, role, texts): ...    # -> list of bytes
+        def truncation(self, role, texts): ...   # -> (texts cut, tokens lost, tokens), or None
+        def describe(self): ...                  # -> dict of facts for the report, as JSON
+
+``canonical`` gives what the model reads of each text (a neural model: its token ids). Texts of
+equal bytes are encoded as one; the more bytes, the more work, and the longest are encoded first.
+``mlbench models check SPEC`` tests a model against all this.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 SIMILARITIES = ("cosine", "dot")
 
@@ -59,3 +74,38 @@ class Bound(Protocol):
 
     def bind(self, role: str, language: str, ids: list[str], texts: list[str]) -> None:
         """Learn which text has which id; ``role`` is "query" or "passage"."""
+
+
+@runtime_checkable
+class Canonical(Protocol):
+    """An adapter that says which texts are one to it."""
+
+    def canonical(self, role: str, texts: list[str]) -> list[bytes]:
+        """Return what the model reads of each text, as bytes."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """An adapter that has facts for the report; asked after all texts were encoded."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return facts such as "parameters", "max_length" and "device"; values as in JSON."""
+
+
+class Truncation(NamedTuple):
+    """How many of some texts were cut to the model's maximum length, and what that lost.
+
+    ``tokens`` counts all tokens that the texts have uncut, prompts and special tokens included.
+    """
+
+    texts: int
+    lost: int
+    tokens: int
+
+
+@runtime_checkable
+class Truncating(Protocol):
+    """An adapter that cuts long texts and can say so."""
+
+    def truncation(self, role: str, texts: list[str]) -> Truncation | None:
+        """Count what the maximum length costs these texts; None where that is unknown."""

@@ -1,9 +1,9 @@
 """The registry: find a model by name, file, folder or entry point; load nothing but that one.
 
 A SPEC is a name (``bm25``), a Python file and a factory in it (``path/to/file.py:factory``), a
-kind and its value (``random:7``, ``precomputed:FOLDER``, ``python:package.module:factory``), or
-a folder of a known kind. Installed packages add names by the entry point group
-``mlbench.adapters``.
+kind and its value (``random:7``, ``precomputed:FOLDER``, ``python:package.module:factory``), a
+folder of a known kind, a model file (``path/to/model.toml``), or a model of the hub
+(``ORG/NAME``). Installed packages add names by the entry point group ``mlbench.adapters``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -20,58 +20,13 @@ from typing import Any, NamedTuple
 from mlbench.adapters import plugin
 from mlbench.adapters.base import SIMILARITIES
 from mlbench.adapters.boundary import calling
+from mlbench.adapters.built_in import BUILT_IN, BuiltIn
 from mlbench.errors import Fault, ModelError, UsageError, did_you_mean
 
 GROUP = "mlbench.adapters"
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\\/:]+)")
-_FORMS = "a name (see mlbench models list), path/to/file.py:factory, or KIND:VALUE"
-
-
-@dataclass(frozen=True)
-class BuiltIn:
-    """A kind of model that comes with mlbench; ``module`` is imported when it is asked for.
-
-    ``value`` names what may follow ``name:`` ("" if nothing may); the factory then takes it as
-    a string, "" where it was left out. ``marker`` is a glob: a folder given as SPEC that holds
-    such a file is of this kind.
-    """
-
-    name: str
-    module: str
-    factory: str
-    help: str
-    value: str = ""
-    required: bool = False
-    marker: str = ""
-
-    @property
-    def syntax(self) -> str:
-        """Return how it is written, such as ``random[:SEED]``."""
-        if not self.value:
-            return self.name
-        return f"{self.name}:{self.value}" if self.required else f"{self.name}[:{self.value}]"
-
-
-BUILT_IN = (
-    BuiltIn("bm25", "mlbench.adapters.bm25", "make", "BM25, Lucene's variant, by language"),
-    BuiltIn("char-ngram", "mlbench.adapters.char_ngram", "CharNgram", "hashed character n-grams"),
-    BuiltIn(
-        "precomputed",
-        "mlbench.adapters.precomputed",
-        "make",
-        "vectors read from a folder (.npy or Parquet), by the ids of the texts",
-        value="FOLDER",
-        required=True,
-        marker="passages.*",
-    ),
-    BuiltIn(
-        "random",
-        "mlbench.adapters.random_vectors",
-        "make",
-        "random vectors: what any model must beat",
-        value="SEED",
-    ),
-)
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_FORMS = "a name (see mlbench models list), a folder, path/to/file.py:factory, or KIND:VALUE"
 _BY_NAME = {row.name: row for row in BUILT_IN}
 
 
@@ -123,39 +78,88 @@ def model_rows() -> list[ModelRow]:
     )
 
 
-def load_adapter(spec: str) -> LoadedModel:
-    """Load the model that ``spec`` names.
+def load_adapter(spec: str, options: Mapping[str, Any] | None = None) -> LoadedModel:
+    """Load the model that ``spec`` names; ``options`` are for those kinds that take some.
 
-    Raises UsageError if there is no such model, file or folder (with near names), and
+    An option that is None or False counts as not given. Raises UsageError if there is no such
+    model, file or folder (with near names), or for options that it does not take, and
     ModelError, with the place in the user's code, if it cannot be loaded or is no model.
     """
+    given = {
+        name: value
+        for name, value in (options or {}).items()
+        if value is not None and value is not False
+    }
     kind, colon, value = spec.partition(":")
+    if kind in _BY_NAME:
+        return _load_built_in(spec, _BY_NAME[kind], value if colon else None, given)
+    plugins = _plugins()
+    if (colon and kind == "python") or _FILE.fullmatch(spec) or spec in plugins:
+        _refuse_options(spec, given)
     if colon and kind == "python":
         return _load_module(spec, value)
-    if kind in _BY_NAME:
-        return _load_built_in(spec, _BY_NAME[kind], value if colon else None)
     if match := _FILE.fullmatch(spec):
         found = plugin.from_file(spec, match["file"], match["factory"])
         return _finish(spec, "file", found, f"{Path(match['file']).stem}-{match['factory']}")
-    plugins = _plugins()
     if spec in plugins:
         _refuse_clash(spec, plugins[spec])
         return _finish(spec, "plug-in", plugin.from_entry_point(spec, plugins[spec][0]), spec)
-    folder = Path(spec)
-    if spec and folder.is_dir():
-        return _load_folder(spec, folder)
-    raise _unknown(spec, kind if colon else spec, plugins)
+    row = _row_of(spec)
+    if row is None:
+        raise _unknown(spec, kind if colon else spec, plugins)
+    return _load_built_in(spec, row, spec, given)
 
 
-def _load_built_in(spec: str, row: BuiltIn, value: str | None) -> LoadedModel:
+def _row_of(spec: str) -> BuiltIn | None:
+    """Return the kind of model that a folder, a model file or a name of the hub is."""
+    path = Path(spec)
+    if spec and path.is_dir():
+        return _folder_row(spec, path)
+    if path.suffix == ".toml" and path.is_file():
+        return _BY_NAME["toml"]
+    if _HUB.fullmatch(spec) and path.suffix not in (".py", ".toml"):
+        return _BY_NAME["hub"]
+    return None
+
+
+def _folder_row(spec: str, folder: Path) -> BuiltIn:
+    for row in BUILT_IN:
+        if any(any(folder.glob(marker)) for marker in row.markers):
+            return row
+    markers = [f"{' or '.join(row.markers)} ({row.name})" for row in BUILT_IN if row.markers]
+    inside = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        for row in BUILT_IN
+        if entry.is_dir() and any((entry / marker).is_file() for marker in row.markers)
+    )
+    hint = f"name one of the folders in it: {', '.join(inside[:5])}" if inside else ""
+    expected = "one that holds " + ", ".join(markers)
+    raise UsageError(Fault(f"model {spec}", "a folder of no known kind", expected, hint))
+
+
+def _load_built_in(
+    spec: str, row: BuiltIn, value: str | None, options: Mapping[str, Any]
+) -> LoadedModel:
     _refuse_clash(row.name, _plugins().get(row.name, []))
     if (value and not row.value) or (not value and row.required) or value == "":
         found = f"{value!r} given" if value else "no value given"
         raise UsageError(Fault(f"model {spec}", found, row.syntax))
+    if not row.options:
+        _refuse_options(spec, options)
     with calling(spec, "load"):
         factory = getattr(importlib.import_module(row.module), row.factory)
-        adapter = factory(value or "") if row.value else factory()
-    return _describe(spec, row.name, adapter, row.name, row.name)
+        taken = ([value or ""] if row.value else []) + ([options] if row.options else [])
+        adapter = factory(*taken)
+    return _describe(spec, row.kind or row.name, adapter, row.name, row.name)
+
+
+def _refuse_options(spec: str, options: Mapping[str, Any]) -> None:
+    refused = sorted(options.keys() - {"offline"})  # nothing else goes to the network
+    if refused:
+        names = ", ".join("--" + name.replace("_", "-") for name in refused)
+        found = f"takes none of the options given: {names}"
+        raise UsageError(Fault(f"model {spec}", found, "a neural model, which takes them"))
 
 
 def _load_module(spec: str, value: str) -> LoadedModel:
@@ -166,16 +170,6 @@ def _load_module(spec: str, value: str) -> LoadedModel:
         )
     found = plugin.from_module(spec, module, factory)
     return _finish(spec, "python", found, f"{module}-{factory}")
-
-
-def _load_folder(spec: str, folder: Path) -> LoadedModel:
-    for row in BUILT_IN:
-        if row.marker and any(folder.glob(row.marker)):
-            return _load_built_in(spec, row, str(folder))
-    markers = [f"{row.marker} ({row.name})" for row in BUILT_IN if row.marker]
-    raise UsageError(
-        Fault(f"model {spec}", "a folder of no known kind", "one that holds " + ", ".join(markers))
-    )
 
 
 def _finish(spec: str, kind: str, found: plugin.Found, name: str) -> LoadedModel:

@@ -1,0 +1,86 @@
+"""The kinds of models that come with mlbench, one row each; nothing is loaded here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A kind of model that comes with mlbench; ``module`` is imported when it is asked for.
+
+    ``value`` names what may follow ``name:`` ("" if nothing may); the factory then takes it as
+    a string, "" where it was left out. A folder given as SPEC that holds a file of one of the
+    globs ``markers`` is of this kind. With ``options`` the factory takes those as a second
+    argument, a mapping of names to values (see ``mlbench.adapters.neural.options``). Reports call
+    it ``kind``, or ``name`` where that is "".
+    """
+
+    name: str
+    module: str
+    factory: str
+    help: str
+    value: str = ""
+    required: bool = False
+    markers: tuple[str, ...] = ()
+    options: bool = False
+    kind: str = ""
+
+    @property
+    def syntax(self) -> str:
+        """Return how it is written, such as ``random[:SEED]``."""
+        if not self.value:
+            return self.name
+        return f"{self.name}:{self.value}" if self.required else f"{self.name}[:{self.value}]"
+
+
+BUILT_IN = (
+    BuiltIn("bm25", "mlbench.adapters.bm25", "make", "BM25, Lucene's variant, by language"),
+    BuiltIn("char-ngram", "mlbench.adapters.char_ngram", "CharNgram", "hashed character n-grams"),
+    BuiltIn(
+        "precomputed",
+        "mlbench.adapters.precomputed",
+        "make",
+        "vectors read from a folder (.npy or Parquet), by the ids of the texts",
+        value="FOLDER",
+        required=True,
+        markers=("passages.*",),
+    ),
+    BuiltIn(
+        "random",
+        "mlbench.adapters.random_vectors",
+        "make",
+        "random vectors: what any model must beat",
+        value="SEED",
+    ),
+    BuiltIn(
+        "sentence-transformers",
+        "mlbench.adapters.neural.adapter",
+        "from_folder",
+        "a neural encoder: a checkpoint folder of sentence-transformers or transformers",
+        value="FOLDER",
+        required=True,
+        markers=("modules.json", "config.json"),
+        options=True,
+    ),
+    BuiltIn(
+        "hub",
+        "mlbench.adapters.neural.adapter",
+        "from_hub",
+        "a neural encoder from the Hugging Face hub",
+        value="ORG/NAME",
+        required=True,
+        options=True,
+        kind="sentence-transformers",
+    ),
+    BuiltIn(
+        "toml",
+        "mlbench.adapters.neural.adapter",
+        "from_file",
+        "a neural encoder and its options, as a TOML file says",
+        value="FILE",
+        required=True,
+        options=True,
+        kind="sentence-transformers",
+    ),
+)

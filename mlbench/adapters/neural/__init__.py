@@ -1,0 +1,1 @@
+"""Neural encoders: sentence-transformers and transformers checkpoints, encoded fast and safely."""

@@ -1,0 +1,278 @@
+"""Neural encoders, run by sentence-transformers: the adapter, and the ways to name a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlbench.adapters.base import Truncation
+from mlbench.adapters.neural.folder import Checkpoint, inspect_folder
+from mlbench.adapters.neural.forward import Floats, Forward, ahead, cut, default_budget, run_here
+from mlbench.adapters.neural.inputs import BLOCK, Asked, Form, TextForm, find_form, uncut
+from mlbench.adapters.neural.load import (
+    ROLES,
+    Loaded,
+    check_installed,
+    load_model,
+    similarity_of,
+)
+from mlbench.adapters.neural.options import (
+    NeuralOptions,
+    override,
+    parse_options,
+    read_model_file,
+)
+from mlbench.adapters.neural.workers import Workers
+from mlbench.errors import Fault, UsageError
+
+CHUNK = 8192
+"""Texts that are sorted and encoded together where no caller did so."""
+VERSION = "sentence-transformers/1"
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers")
+_UNTELLING = re.compile(r"checkpoint-\d+|model|final|best|last|\d+_\w+")
+
+
+class Neural:
+    """A checkpoint: float32 (n, d) vectors, equal to the library's but for rounding.
+
+    ``canonical`` tokenises; what it found is kept until it is called again for the role, so that
+    no text is tokenised twice.
+    """
+
+    language_free = True
+    cacheable = True
+
+    def __init__(self, checkpoint: Checkpoint, name: str, options: NeuralOptions) -> None:
+        self.name = name
+        self._layout = checkpoint.layout
+        self.similarity = similarity_of(checkpoint, options)
+        self._loaded: Loaded = load_model(checkpoint, options, self.similarity)
+        asked = self._loaded.asked
+        self.prompts = {role: asked[role].prompt for role in ROLES}
+        self._devices = options.device or (str(self._loaded.model.device),)
+        chosen = self._vector_options(options)
+        self.identity = f"{VERSION}, sha256 {_digest(checkpoint, self.prompts, chosen)}"
+        self.options = chosen | {"versions": _versions()}
+        forms = {role: find_form(self._loaded.model, asked[role]) for role in ROLES}
+        self._forward = Forward(self._loaded.model, forms, asked, self._loaded.truncate_dim)
+        self._budget = options.batch_tokens or default_budget(self._devices[0])
+        self._workers: Workers | None = None
+        self._kept: dict[str, dict[str, bytes]] = {role: {} for role in ROLES}
+        self._first: dict[str, str] = {}
+
+    def _vector_options(self, options: NeuralOptions) -> dict[str, Any]:
+        """Return all that a vector depends on beside the files and prompts."""
+        loaded = self._loaded
+        return {
+            "similarity": self.similarity,
+            "pooling": loaded.pooling.removesuffix(" (assumed)"),
+            "max_length": loaded.lengths,
+            "truncate_dim": loaded.truncate_dim,
+            "dtype": _dtype(loaded.model),
+            "backend": options.backend,
+        }
+
+    def encode_queries(self, texts: list[str], language: str) -> Floats:
+        """Return the vectors of queries; the language is not looked at."""
+        return self._encode("query", texts)
+
+    def encode_passages(self, texts: list[str], language: str) -> Floats:
+        """Return the vectors of passages; the language is not looked at."""
+        return self._encode("passage", texts)
+
+    def canonical(self, role: str, texts: list[str]) -> list[bytes]:
+        """Return the token ids of each text, int32, after prompt and truncation."""
+        self._note_first(role, texts)
+        rows = [row for block in self._tokenised(role, texts) for row in block]
+        self._kept[role] = dict(zip(texts, rows, strict=True))
+        return rows
+
+    def truncation(self, role: str, texts: list[str]) -> Truncation | None:
+        """Count what the maximum length costs these texts, with prompts and special tokens.
+
+        None where only the library knows the tokens (chat templates, say).
+        """
+        form, length = self._form(role), self._loaded.lengths[role]
+        if isinstance(form, TextForm):
+            return None
+        rows = [row for block in self._tokenised(role, texts) for row in block]
+        sizes = np.array([form.size(row) for row in rows], np.int64)
+        total = int(sizes.sum())
+        if length is None:
+            return Truncation(0, 0, total)
+        full = np.flatnonzero(sizes >= length)
+        with uncut(self._loaded.model):
+            asked = self._asked(role)
+            whole = [
+                form.size(row)
+                for block in _blocks([texts[place] for place in full])
+                for row in form.rows(self._loaded.model, asked, block)
+            ]
+        lost = np.array(whole, np.int64) - sizes[full]
+        return Truncation(int((lost > 0).sum()), int(lost.sum()), total + int(lost.sum()))
+
+    def describe(self) -> dict[str, Any]:
+        """Return facts for the report."""
+        loaded, lengths = self._loaded, self._loaded.lengths
+        return {
+            "layout": self._layout,
+            "parameters": sum(p.numel() for p in loaded.model.parameters()),
+            "max_length": max((n for n in lengths.values() if n), default=None),
+            "pooling": loaded.pooling,
+            "truncate_dim": loaded.truncate_dim,
+            "prompts": self.prompts,
+            "first_input": self._first,
+            "dtype": self.options["dtype"],
+            "device": ", ".join(self._devices),
+            "backend": self.options["backend"],
+            "batch_tokens": self._budget,
+            "notes": list(loaded.notes),
+            "versions": self.options["versions"],
+        }
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None
+
+    def _form(self, role: str) -> Form:
+        return self._forward.forms[role]
+
+    def _asked(self, role: str) -> Asked:
+        return self._forward.asked[role]
+
+    def _note_first(self, role: str, texts: Sequence[str]) -> None:
+        if texts:
+            self._first.setdefault(role, self.prompts[role] + texts[0])
+
+    def _tokenised(self, role: str, texts: Sequence[str]) -> Iterator[list[bytes]]:
+        """Yield the rows of CHUNK texts at a time; what ``canonical`` found is not looked for."""
+        kept, form, asked = self._kept[role], self._form(role), self._asked(role)
+        for start in range(0, len(texts), CHUNK):
+            part = texts[start : start + CHUNK]
+            new = [text for text in part if text not in kept]
+            found = (
+                row for block in _blocks(new) for row in form.rows(self._loaded.model, asked, block)
+            )
+            yield [kept[text] if text in kept else next(found) for text in part]
+
+    def _encode(self, role: str, texts: list[str]) -> Floats:
+        """Encode CHUNK texts at a time, while the next are tokenised."""
+        self._note_first(role, texts)
+        parts = [self._chunk(role, rows) for rows in ahead(self._tokenised(role, texts))]
+        if not parts:
+            width = self._loaded.truncate_dim or self._loaded.model.get_embedding_dimension()
+            return np.empty((0, width), np.float32)
+        return np.concatenate(parts)
+
+    def _chunk(self, role: str, rows: list[bytes]) -> Floats:
+        """Encode in batches of like length, each set of token ids once."""
+        place = {row: number for number, row in enumerate(dict.fromkeys(rows))}
+        size = self._form(role).size
+        longest = sorted(place, key=lambda row: (-size(row), row))
+        batches = [longest[part] for part in cut([*map(size, longest)], self._budget)]
+        vectors = np.concatenate([*self._run()(role, batches)])
+        order = np.empty(len(longest), np.int64)
+        order[[place[row] for row in longest]] = np.arange(len(longest))
+        result: Floats = vectors[order[[place[row] for row in rows]]]
+        return result
+
+    def _run(self) -> Callable[[str, Sequence[Sequence[bytes]]], Iterator[Floats]]:
+        """Return what encodes batches: this process, or one for each device."""
+        if len(self._devices) == 1:
+            return partial(run_here, self._forward)
+        if self._workers is None:
+            self._workers = Workers(self.name, self._forward, self._devices)
+        return self._workers.run
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK))
+
+
+def _dtype(model: Any) -> str:
+    """Return the type of the weights, such as "float32"."""
+    parameter = next(model.parameters(), None)
+    return "float32" if parameter is None else str(parameter.dtype).removeprefix("torch.")
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def _digest(checkpoint: Checkpoint, prompts: dict[str, str], options: dict[str, Any]) -> str:
+    """SHA-256 (hex) over files, prompts and options; not over path, name or device."""
+    fields = (checkpoint.layout, checkpoint.sha256, json.dumps([prompts, options], sort_keys=True))
+    total = hashlib.sha256()
+    for field in fields:
+        raw = field.encode("utf-8", "surrogatepass")
+        total.update(len(raw).to_bytes(8, "little") + raw)
+    return total.hexdigest()
+
+
+def from_folder(value: str, given: Mapping[str, Any]) -> Neural:
+    """Return the model of a checkpoint folder. ``given`` are options of the command line."""
+    return _open(Path(value), parse_options(given))
+
+
+def from_hub(value: str, given: Mapping[str, Any]) -> Neural:
+    """Return a model of the hub, "ORG/NAME", downloaded if it is not in the hub's cache."""
+    return _fetch(value, parse_options(given))
+
+
+def from_file(value: str, given: Mapping[str, Any]) -> Neural:
+    """Return the model that a model file describes; ``given`` options go before its own."""
+    path = Path(value)
+    file = read_model_file(path)
+    parse_options(given)
+    parse_options(file.values, str(path))
+    options = parse_options(override(file.values, given), str(path))
+    if file.folder is None:
+        return _fetch(file.hub, options)
+    if not file.folder.is_dir():
+        raise UsageError(Fault(f"{path}, field path", f"no such folder: {file.folder}"))
+    return _open(file.folder, options)
+
+
+def _fetch(repository: str, options: NeuralOptions) -> Neural:
+    check_installed(options.backend)
+    from mlbench.adapters.neural.hub import fetch
+
+    return _build(fetch(repository, options), options, repository)
+
+
+def _open(folder: Path, options: NeuralOptions) -> Neural:
+    if not folder.is_dir():
+        raise UsageError(Fault(f"model {folder}", "no such folder", "a checkpoint's folder"))
+    if options.revision is not None:
+        raise UsageError(
+            Fault("option --revision", "given for a folder", "a model from the hub, hub:ORG/NAME")
+        )
+    return _build(folder, options, folder_name(folder))
+
+
+def _build(folder: Path, options: NeuralOptions, name: str) -> Neural:
+    checkpoint = inspect_folder(folder, options)
+    check_installed(options.backend)
+    return Neural(checkpoint, options.name or name, options)
+
+
+def folder_name(folder: Path) -> str:
+    """Return a name for the model in a folder: the folder's, with its parent's if that says more.
+
+    >>> folder_name(Path("/runs/xlmr-ft/checkpoint-500"))
+    'xlmr-ft-checkpoint-500'
+    """
+    folder = folder.resolve()
+    if _UNTELLING.fullmatch(folder.name) and folder.parent.name:
+        return f"{folder.parent.name}-{folder.name}"
+    return folder.name

@@ -1,0 +1,217 @@
+"""A model's inputs: texts to rows of bytes, one a text, and rows to the tensors of a batch.
+
+The library makes the tensors once, with its own prompts, templates and truncation; they are cut
+into rows of token ids, and a batch is put together from rows again. A form is used only if it
+gives the library's own tensors back, bit by bit, for the texts of PROBES; TextForm, which asks
+the library anew for every batch, always does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCK = 512
+"""Texts that are tokenised at once."""
+PROBES = ("a", "A few words in English, і трохи українською, 和一点中文。 12345", "?")
+UNCUT = 2**30
+"""A maximum length that cuts nothing."""
+
+Features = dict[str, Any]
+
+
+@dataclass
+class Asked:
+    """What the library is asked to do with the texts of a role: prompt, task, and the like."""
+
+    prompt: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def features(self, model: Any, texts: Sequence[str]) -> Features:
+        """Return the library's own tensors for a batch."""
+        given: Features = model.preprocess(
+            [_sound(text) for text in texts], prompt=self.prompt or None, **self.arguments
+        )
+        return given
+
+
+def _sound(text: str) -> str:
+    """Replace half surrogate pairs, which no tokenizer takes."""
+    return (
+        text
+        if text.isascii()
+        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
+
+
+class Form(Protocol):
+    """A way to keep inputs as rows."""
+
+    def rows(self, model: Any, asked: Asked, texts: Sequence[str]) -> list[bytes]:
+        """Return one row a text."""
+
+    def features(self, model: Any, asked: Asked, rows: Sequence[bytes]) -> Features:
+        """Return the tensors of a batch."""
+
+    def size(self, row: bytes) -> int:
+        """Return the length of a row in tokens, or as near as is known."""
+
+
+@dataclass(frozen=True)
+class TokenForm:
+    """Rows are token ids, int32; batches are padded. ``same`` is equal for all batches."""
+
+    pad: int
+    left: bool
+    keys: tuple[str, ...]
+    same: dict[str, Any]
+
+    @classmethod
+    def of(cls, features: Features) -> TokenForm:
+        """Read off the tensors of PROBES how batches are padded."""
+        ids, mask = (features[key].numpy() for key in ("input_ids", "attention_mask"))
+        padded = ids[mask == 0]
+        tensors = {key for key, value in features.items() if hasattr(value, "numpy")}
+        return cls(
+            pad=int(padded[0]) if len(padded) else 0,
+            left=bool(len(padded)) and not mask[:, 0].all(),
+            keys=tuple(sorted(tensors)),
+            same={key: value for key, value in features.items() if key not in tensors},
+        )
+
+    def rows(self, model: Any, asked: Asked, texts: Sequence[str]) -> list[bytes]:
+        """Return the ids of each text, without padding."""
+        features = asked.features(model, texts)
+        ids, mask = (features[key].numpy() for key in ("input_ids", "attention_mask"))
+        ids, widths = ids.astype(np.int32), mask.sum(axis=1)
+        if self.left:
+            return [row[len(row) - n :].tobytes() for row, n in zip(ids, widths, strict=True)]
+        return [row[:n].tobytes() for row, n in zip(ids, widths, strict=True)]
+
+    def features(self, model: Any, asked: Asked, rows: Sequence[bytes]) -> Features:
+        """Pad the rows to the longest."""
+        import torch
+
+        width = max(1, *map(self.size, rows))
+        tensors = {key: np.zeros((len(rows), width), np.int64) for key in self.keys}
+        ids, mask = tensors["input_ids"], tensors["attention_mask"]
+        ids.fill(self.pad)
+        for place, row in enumerate(rows):
+            n = self.size(row)
+            span = slice(width - n, width) if self.left else slice(n)
+            ids[place, span] = _ids(row)
+            mask[place, span] = 1
+        return {key: torch.from_numpy(value) for key, value in tensors.items()} | self.same
+
+    def size(self, row: bytes) -> int:
+        """Return the number of tokens."""
+        return len(row) // 4
+
+
+@dataclass(frozen=True)
+class BagForm:
+    """Rows are token ids, int32; a batch is all of them in a row and where each text begins."""
+
+    same: dict[str, Any]
+
+    @classmethod
+    def of(cls, features: Features) -> BagForm:
+        """Keep what is no tensor."""
+        return cls({k: value for k, value in features.items() if not hasattr(value, "numpy")})
+
+    def rows(self, model: Any, asked: Asked, texts: Sequence[str]) -> list[bytes]:
+        """Return the ids of each text."""
+        features = asked.features(model, texts)
+        ids = features["input_ids"].numpy().astype(np.int32)
+        return [part.tobytes() for part in np.split(ids, features["offsets"].numpy()[1:])]
+
+    def features(self, model: Any, asked: Asked, rows: Sequence[bytes]) -> Features:
+        """Put the rows one after the other."""
+        import torch
+
+        ids = np.concatenate([_ids(row) for row in rows]).astype(np.int64)
+        starts = np.cumsum([0, *map(self.size, rows[:-1])]).astype(np.int64)
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "offsets": torch.from_numpy(starts),
+            **self.same,
+        }
+
+    def size(self, row: bytes) -> int:
+        """Return the number of tokens."""
+        return len(row) // 4
+
+
+class TextForm:
+    """Rows are texts in UTF-8: the library tokenises every batch itself."""
+
+    def rows(self, model: Any, asked: Asked, texts: Sequence[str]) -> list[bytes]:
+        """Return each text."""
+        return [_sound(text).encode() for text in texts]
+
+    def features(self, model: Any, asked: Asked, rows: Sequence[bytes]) -> Features:
+        """Return the library's own tensors."""
+        return asked.features(model, [row.decode() for row in rows])
+
+    def size(self, row: bytes) -> int:
+        """Return a rough number of tokens."""
+        return 1 + len(row) // 3
+
+
+def find_form(model: Any, asked: Asked) -> Form:
+    """Return the first form that gives the library's own tensors back."""
+    features = asked.features(model, PROBES)
+    for kind, needed in ((TokenForm, "attention_mask"), (BagForm, "offsets")):
+        if {"input_ids", needed} <= features.keys():
+            form: Form = kind.of(features)
+            rows = form.rows(model, asked, PROBES)
+            if _equal(form.features(model, asked, rows), features):
+                return form
+    return TextForm()
+
+
+def _equal(first: Features, second: Features) -> bool:
+    import torch
+
+    if first.keys() != second.keys():
+        return False
+    for key, value in first.items():
+        other = second[key]
+        if torch.is_tensor(value) != torch.is_tensor(other):
+            return False
+        if torch.is_tensor(value):
+            if value.dtype != other.dtype or not torch.equal(value, other):
+                return False
+        elif value != other:
+            return False
+    return True
+
+
+def _ids(row: bytes) -> npt.NDArray[np.int32]:
+    return np.frombuffer(row, np.int32)
+
+
+@contextlib.contextmanager
+def uncut(model: Any) -> Iterator[None]:
+    """Let the model's tokenizer cut nothing."""
+    first = model[0]
+    lengths = {
+        name: value
+        for name in ("query_length", "document_length")
+        if (value := getattr(first, name, None)) is not None
+    }
+    length = model.max_seq_length
+    try:
+        model.max_seq_length = UNCUT
+        for name in lengths:
+            setattr(first, name, None)
+        yield
+    finally:
+        model.max_seq_length = length
+        for name, value in lengths.items():
+            setattr(first, name, value)

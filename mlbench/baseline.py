@@ -1,0 +1,257 @@
+"""A baseline: a saved result that others are held against, in one small file or a report's folder.
+
+The file is Parquet: the table of ranks, with the task, the model and the file's own digest in
+its metadata (key ``mlbench``, schema ``mlbench/baseline/1``). Counts are kept as their increase
+along a query's rows, which never decreases, so they are small and compress well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.errors import DataError, Fault, IntegrityError
+from mlbench.ranks import Ranks
+from mlbench.report import (
+    RANKS_FILE,
+    REPORT_FILE,
+    ModelInfo,
+    Report,
+    TaskInfo,
+    read_report,
+    rescored,
+)
+
+Column = npt.NDArray[Any]
+
+SCHEMA = "mlbench/baseline/1"
+WRITE = "write one with `mlbench baseline REPORT`"
+ZEROS = b"0" * 64
+DIGEST = re.compile(rb'"sha256": "([0-9a-f]{64})"')
+TEXTS = ("query_id", "query_language", "query_group", "passage_id", "passage_language")
+COMPARED = ("name", "version", "sample", "languages", "kinds", "subset_of", "digest")
+"""Fields of TaskInfo that must be equal for results to be comparable."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A saved result: which task and model, the table, and where it was read from."""
+
+    where: str
+    task: TaskInfo
+    model: ModelInfo
+    measures: tuple[str, ...]
+    ranks: Ranks
+
+
+def saved_report(report: Report, ranks: Ranks, where: str) -> Saved:
+    """Return what is compared of a report."""
+    return Saved(where, report.task, report.model, report.measures, ranks)
+
+
+def read_saved(path: Path) -> Saved:
+    """Read a report's folder or a baseline file, checked.
+
+    Raises DataError where there is none, IntegrityError where it is damaged, or where a report's
+    scores do not follow from its table.
+    """
+    if path.is_dir():
+        report, ranks = read_report(path)
+        return saved_report(rescored(report, ranks, path), ranks, str(path))
+    if path.name in {REPORT_FILE, RANKS_FILE}:
+        found = "one file of a report"
+        raise DataError(Fault(str(path), found, "its folder, or a file that `baseline` wrote"))
+    return read_baseline(path)
+
+
+def refuse_other_task(saved: Sequence[Saved]) -> None:
+    """Raise DataError, naming what differs, unless all results are of the very same task.
+
+    Raises IntegrityError where they say so, yet their tables have other rows.
+    """
+    first = saved[0]
+    refuse_other_infos([(each.where, each.task) for each in saved])
+    for other in saved[1:]:
+        if not _same_rows(first.ranks, other.ranks):
+            found = f"its queries and relevant passages are not those of {first.where}"
+            expected = "the same rows, since both name the same digest of the task"
+            raise IntegrityError(Fault(other.where, found, expected, "run the evaluation again"))
+
+
+def refuse_other_infos(tasks: Sequence[tuple[str, TaskInfo]]) -> None:
+    """Raise DataError unless all (where, task) have the same task, version, languages, sample."""
+    where, first = tasks[0]
+    faults = [
+        Fault(
+            other_where,
+            f"task {field} is {_shown(getattr(other, field))}",
+            f"{_shown(getattr(first, field))}, as in {where}",
+            "compare results of one task, version, choice of languages and sample",
+        )
+        for other_where, other in tasks[1:]
+        for field in COMPARED
+        if getattr(other, field) != getattr(first, field)
+    ]
+    if faults:
+        raise DataError(*faults)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "the whole task" if value is None else str(value)
+
+
+def _same_rows(a: Ranks, b: Ranks) -> bool:
+    return (
+        a.query_ids == b.query_ids
+        and np.array_equal(a.query_language, b.query_language)
+        and np.array_equal(a.starts, b.starts)
+        and np.array_equal(a.pool_sizes, b.pool_sizes)
+        and _passages(a) == _passages(b)
+    )
+
+
+def _passages(ranks: Ranks) -> list[tuple[int, int, str, int]]:
+    columns = (ranks.query, ranks.passage_language, ranks.passage_ids, ranks.relevance)
+    return sorted(zip(*(c if isinstance(c, tuple) else c.tolist() for c in columns), strict=True))
+
+
+def baseline_bytes(saved: Saved) -> bytes:
+    """Return the file that ``read_baseline`` reads: the same bytes for the same result.
+
+    Its digest is that of the whole file with zeros in the digest's own place.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = _columns(saved.ranks)
+    metadata = {
+        "schema": SCHEMA,
+        "task": asdict(saved.task),
+        "model": asdict(saved.model),
+        "measures": saved.measures,
+        "pool_sizes": saved.ranks.pool_sizes.tolist(),
+        "judged": saved.ranks.judged.tolist(),
+        "sha256": ZEROS.decode(),
+    }
+    table = pa.table({name: pa.array(column) for name, column in columns.items()})
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(
+        buffer,
+        table.schema,
+        compression="zstd",
+        compression_level=9,
+        use_dictionary=list(TEXTS),
+        column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name not in TEXTS},
+        store_schema=False,
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({"mlbench": json.dumps(metadata)})
+    raw = buffer.getvalue()
+    head, _, tail = raw.rpartition(ZEROS)
+    return head + hashlib.sha256(raw).hexdigest().encode() + tail
+
+
+def _columns(ranks: Ranks) -> dict[str, Column]:
+    """Return the columns of the file: texts as objects, counts of each language as int32."""
+    codes = np.array(ranks.languages, object)
+    query = ranks.query
+    columns: dict[str, Column] = {
+        "query_id": np.array(ranks.query_ids, object)[query],
+        "query_language": codes[ranks.query_language[query]],
+        "query_group": np.array(ranks.query_groups, object)[query],
+        "passage_id": np.array(ranks.passage_ids, object),
+        "passage_language": codes[ranks.passage_language],
+        "relevance": ranks.relevance,
+        "place": ranks.place,
+    }
+    increase = ranks.above.copy()
+    increase[1:] -= ranks.above[:-1]
+    first = ranks.starts[:-1]
+    increase[first] = ranks.above[first]
+    for name, counts in (("above", increase), ("tied", ranks.tied)):
+        columns |= {f"{name}_{code}": counts[:, i] for i, code in enumerate(ranks.languages)}
+    return columns
+
+
+def read_baseline(path: Path) -> Saved:
+    """Read a baseline file.
+
+    Raises DataError where there is no such file, IntegrityError where it is no baseline or not
+    the very bytes that were written.
+    """
+    import cattrs
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(Fault(str(path), "no such file", "a baseline", WRITE)) from None
+    except OSError as error:
+        raise DataError(Fault(str(path), f"not readable: {error.strerror}", "a baseline")) from None
+    marks = list(DIGEST.finditer(raw))
+    if not marks:
+        raise _damaged(path, "not a baseline: it names no digest")
+    at = marks[-1].start(1)
+    blank = raw[:at] + ZEROS + raw[at + len(ZEROS) :]
+    if hashlib.sha256(blank).hexdigest().encode() != marks[-1][1]:
+        raise _damaged(path, "damaged: it does not have the digest it names")
+    try:
+        file = pq.ParquetFile(io.BytesIO(raw))
+        table, metadata = file.read(), json.loads(file.metadata.metadata[b"mlbench"])
+        if metadata["schema"] != SCHEMA:
+            raise _damaged(path, f"schema {metadata['schema']!r}")
+        columns = {name: table.column(name).to_numpy() for name in table.column_names}
+        task = cattrs.structure(metadata["task"], TaskInfo)
+        model = cattrs.structure(metadata["model"], ModelInfo)
+        return Saved(str(path), task, model, tuple(metadata["measures"]), _ranks(columns, metadata))
+    except (pa.ArrowException, cattrs.BaseValidationError, TypeError, LookupError, ValueError) as e:
+        raise _damaged(path, f"not a baseline: {e}") from None
+
+
+def _damaged(path: Path, found: str) -> IntegrityError:
+    return IntegrityError(
+        Fault(str(path), found, "a baseline as `mlbench baseline` writes it", WRITE)
+    )
+
+
+def _ranks(columns: Mapping[str, Column], metadata: dict[str, Any]) -> Ranks:
+    languages = tuple(metadata["task"]["languages"])
+    number = {code: i for i, code in enumerate(languages)}
+    query_language, passage_language = (
+        np.array([number[code] for code in columns[name]], np.int16)
+        for name in ("query_language", "passage_language")
+    )
+    ids = columns["query_id"]
+    new = np.ones(len(ids), bool)
+    new[1:] = (ids[1:] != ids[:-1]) | (query_language[1:] != query_language[:-1])
+    first = np.flatnonzero(new)
+    above = np.stack([columns[f"above_{code}"] for code in languages], axis=1)
+    for i, j in zip(first, [*first[1:], len(ids)], strict=True):
+        np.cumsum(above[i:j], axis=0, out=above[i:j])
+    return Ranks(
+        languages=languages,
+        pool_sizes=np.array(metadata["pool_sizes"], np.int64),
+        judged=np.array(metadata["judged"], np.int64),
+        query_ids=tuple(ids[first]),
+        query_groups=tuple(columns["query_group"][first]),
+        query_language=query_language[first],
+        starts=np.append(first, len(ids)).astype(np.int64),
+        passage_ids=tuple(columns["passage_id"]),
+        passage_language=passage_language,
+        relevance=columns["relevance"],
+        place=columns["place"],
+        above=above,
+        tied=np.stack([columns[f"tied_{code}"] for code in languages], axis=1),
+    )

@@ -1,0 +1,115 @@
+"""What is compared between models: macro means, means by query language, single settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mlbench.bias import rank_distance
+from mlbench.clusters import Clusters
+from mlbench.errors import Fault, UsageError
+from mlbench.measures import Values, parse_measure
+from mlbench.ranks import Ranking, Ranks
+from mlbench.significance import Sample
+from mlbench.task import Kind, Setting, all_settings
+
+RANK_DISTANCE = "rank-distance"
+
+
+@dataclass(frozen=True, order=True)
+class Quantity:
+    """A mean: of a kind of setting, of one query language, or of a single setting.
+
+    Without languages it is the macro mean over the kind's settings; with a query language the
+    mean over that language's settings; with both one setting (only monolingual and cross-lingual).
+    """
+
+    kind: str
+    measure: str
+    query_language: str | None = None
+    passage_language: str | None = None
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller value is better, which holds for rank distance alone."""
+        return self.measure == RANK_DISTANCE
+
+    @property
+    def level(self) -> int:
+        """0 for a macro mean, 1 for the mean of a query language, 2 for a single setting."""
+        return (self.query_language is not None) + (self.passage_language is not None)
+
+
+def chosen_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return canonical names of measures, ``rank-distance`` among them; twice counts once.
+
+    Raises UsageError with every name that is no measure.
+    """
+    chosen: dict[str, None] = {}
+    faults: list[Fault] = []
+    for name in names:
+        try:
+            known = name == RANK_DISTANCE
+            chosen[RANK_DISTANCE if known else parse_measure(name).name] = None
+        except UsageError as error:
+            faults += [
+                Fault(f.where, f.found, f"{f.expected}, {RANK_DISTANCE}", f.mend)
+                for f in error.faults
+            ]
+    if faults:
+        raise UsageError(*faults)
+    return tuple(chosen)
+
+
+class SettingTable:
+    """The ranks of all settings of one model, from which the samples of any measure follow."""
+
+    def __init__(self, ranks: Ranks, kinds: Sequence[str], clusters: Clusters) -> None:
+        self.ranks = ranks
+        self.clusters = clusters
+        self.settings = all_settings(ranks.languages, [Kind(kind) for kind in kinds])
+        self.rankings = [
+            ranks.ranking(s.query_language, s.passage_languages) for s in self.settings
+        ]
+
+    @cached_property
+    def _joined(self) -> Ranking:
+        return Ranking.joined(self.rankings)
+
+    def quantities(self, measure: str) -> dict[Quantity, list[Sample]]:
+        """Return each quantity of a measure that has a query, with its settings' samples."""
+        groups: dict[Quantity, list[Sample]] = {}
+        for setting, sample in self._samples(measure):
+            kind, query = setting.kind.value, setting.query_language
+            pool = setting.passage_languages
+            several = setting.kind is Kind.MULTILINGUAL
+            languages = [(None, None), (query, None), *([] if several else [(query, pool[0])])]
+            for language in languages:
+                groups.setdefault(Quantity(kind, measure, *language), []).append(sample)
+        return dict(sorted(groups.items(), key=lambda item: item[0].level))
+
+    def _samples(self, measure: str) -> list[tuple[Setting, Sample]]:
+        of = self.clusters.of
+        if measure == RANK_DISTANCE:
+            languages = self.ranks.languages if len(self.ranks.languages) > 1 else ()
+            spread = {language: rank_distance(self.ranks, language) for language in languages}
+            return [
+                (
+                    Setting(Kind.MULTILINGUAL, language, languages),
+                    Sample(of[each.query], each.distance.astype(np.float64)),
+                )
+                for language, each in spread.items()
+                if len(each.query)
+            ]
+        values: Values = parse_measure(measure).per_query(self._joined)
+        cuts = np.cumsum([len(ranking.query) for ranking in self.rankings])[:-1]
+        return [
+            (setting, Sample(of[ranking.query], part))
+            for setting, ranking, part in zip(
+                self.settings, self.rankings, np.split(values, cuts), strict=True
+            )
+            if len(part)
+        ]

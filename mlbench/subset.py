@@ -1,0 +1,102 @@
+"""A report cut down to some of its languages: every score again, nothing encoded again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from mlbench.artefacts import slug
+from mlbench.errors import Fault, UsageError, did_you_mean
+from mlbench.measures import parse_measures
+from mlbench.ranks import Ranks
+from mlbench.report import REPORT_FILE, Report, TaskInfo, parse_report
+from mlbench.scores import compute_scores
+from mlbench.task import Kind, all_settings
+
+MARK = "mlbench/languages/1"
+
+
+def choose_languages(text: str, known: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Return the languages that ``text`` names, such as "ar,de,en", in the order of ``known``.
+
+    Raises UsageError with every one that is unknown or named twice, and where all are named.
+    """
+    named = [part.strip() for part in text.split(",")]
+    faults = []
+    for number, language in enumerate(named):
+        if language not in known:
+            found = f"{language!r} is not one of its languages" if language else "an empty name"
+            mend = did_you_mean(language, known)
+            faults.append(Fault(where, found, ", ".join(known), mend))
+        elif language in named[:number]:
+            faults.append(Fault(where, f"{language!r} is named twice", "each language once"))
+    if not faults and len(named) == len(known):
+        faults.append(
+            Fault(where, "names all of its languages", "some of them", "leave --languages out")
+        )
+    if faults:
+        raise UsageError(*faults)
+    return tuple(language for language in known if language in named)
+
+
+def cut_report(
+    report: Report, ranks: Ranks, languages: tuple[str, ...], command: str
+) -> tuple[Report, Ranks]:
+    """Return the report and table of the task cut down to ``languages``, queries and pool both.
+
+    The scores are those of a run on that smaller task. Its digest is made from the whole task's
+    and the languages, so the two can never be taken for each other.
+    """
+    cut = ranks.subset(languages)
+    settings = all_settings(languages, [Kind(kind) for kind in report.task.kinds])
+    whole = len(report.task.languages)
+    note = (
+        f"cut to {len(languages)} of {whole} languages ({', '.join(languages)}): its scores do "
+        "not compare with those of the whole task"
+    )
+    return (
+        replace(
+            report,
+            task=_cut_task(report.task, cut),
+            scores=compute_scores(cut, settings, parse_measures(report.measures)),
+            run=replace(report.run, command=f"{report.run.command} && {command}"),
+            warnings=(*report.warnings, note),
+        ),
+        cut,
+    )
+
+
+def _cut_task(task: TaskInfo, cut: Ranks) -> TaskInfo:
+    whole = task.subset_of or task.digest
+    key = "\n".join([MARK, whole, *cut.languages])
+    return replace(
+        task,
+        title=f"{task.title}, only {', '.join(cut.languages)}",
+        digest=hashlib.sha256(key.encode()).hexdigest(),
+        languages=cut.languages,
+        queries={language: task.queries[language] for language in cut.languages},
+        passages={language: task.passages[language] for language in cut.languages},
+        relevant_pairs=len(cut.passage_ids),
+        subset_of=whole,
+    )
+
+
+def subset_folder(folder: Path, languages: tuple[str, ...]) -> Path:
+    """Return where the report on some languages goes beside the whole one."""
+    return folder / slug("-".join(("languages", *languages)))
+
+
+def refuse_other_report(folder: Path, report: Report) -> None:
+    """Raise UsageError where ``folder`` holds a report of another task, subset or model."""
+    if not (folder / REPORT_FILE).exists():
+        return
+    old, _ = parse_report(folder / REPORT_FILE)
+    for what, before, now in (
+        ("task or other languages", old.task.digest, report.task.digest),
+        ("model", old.model.identity, report.model.identity),
+    ):
+        if before != now:
+            found = f"holds a report of another {what}: digest {before[:12]}, now {now[:12]}"
+            raise UsageError(Fault(str(folder), found, "no report, or one of the same languages",
+                                   "choose another --output"))  # fmt: skip

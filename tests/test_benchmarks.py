@@ -1,0 +1,42 @@
+"""The benchmarks run, and what they compare agrees; how fast, no test says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_benchmarks_run_at_a_tiny_size(tmp_path):
+    result, picture = tmp_path / "result.json", tmp_path / "result.png"
+    command = [sys.executable, "-m", "benchmarks", "--tiny"]
+    done = subprocess.run(
+        [*command, "--json", str(result), "--plot", str(picture)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(result.read_text())["rows"]
+    names = " ".join(row["what"] for row in rows)
+    for expected in ("product", "132 settings", "argsort", "pytrec_eval", "ranx", "streaming"):
+        assert expected in names
+    assert all(row["ratio"] > 0 for row in rows)
+    assert picture.stat().st_size > 1000
+
+
+def test_what_does_not_compute_the_same_is_not_timed():
+    from benchmarks import scoring
+    from benchmarks.data import xquad_r_shape
+    from mlbench.task import Kind, all_settings
+
+    problem = xquad_r_shape(questions=4, scale=0.02)
+    ours = scoring.scores_of(scoring.table_of(problem, 1))
+    theirs = scoring.argsort_ap(problem, all_settings(problem.collection.languages, Kind))
+    scoring._agree("argsort", ours, theirs)
+    wrong = {setting: value + 0.01 for setting, value in theirs.items()}
+    with pytest.raises(RuntimeError, match="argsort"):
+        scoring._agree("argsort", ours, wrong)

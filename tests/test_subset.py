@@ -1,0 +1,107 @@
+"""A report cut to some languages: the smaller task's scores, never in the whole one's place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from mlbench.cli import main
+from mlbench.errors import UsageError
+from mlbench.report import read_report, write_report
+from mlbench.subset import choose_languages, cut_report
+from mlbench.task import Kind
+from tests.reports import collection_of, example, languages, report_of, vectors
+
+
+def saved(tmp_path):
+    report, ranks = example(4)
+    write_report(tmp_path / "whole", report, ranks, {})
+    return tmp_path / "whole"
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    code = main(["report", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("chosen", [("ar", "el"), ("de",), ("ar", "de", "en")])
+def test_scores_are_those_of_a_run_on_the_smaller_task(chosen):
+    codes = languages(4)
+    collection = collection_of(codes)
+    queries, passages = vectors(collection)
+    report, ranks = report_of(collection, (queries, passages))
+    found, cut = cut_report(report, ranks, chosen, "mlbench report")
+    smaller = collection_of(chosen)
+    kept = [
+        [codes[code] in chosen for code in entries.language]
+        for entries in (collection.queries, collection.passages)
+    ]
+    kinds = [kind for kind in Kind if len(chosen) > 1 or kind is not Kind.MULTILINGUAL]
+    expected, table = report_of(smaller, (queries[kept[0]], passages[kept[1]]), kinds)
+    assert asdict(found.scores) == asdict(expected.scores)
+    assert (cut.above == table.above).all()
+    assert (cut.passage_ids, cut.query_ids) == (table.passage_ids, table.query_ids)
+    for name in ("languages", "queries", "passages", "relevant_pairs"):
+        assert getattr(found.task, name) == getattr(expected.task, name)
+
+
+def test_the_digest_is_its_own_and_the_same_by_any_way():
+    report, ranks = example(4)
+    once = cut_report(report, ranks, ("ar", "de"), "")[0]
+    twice = cut_report(*cut_report(report, ranks, ("ar", "de", "el"), ""), ("ar", "de"), "")[0]
+    other = cut_report(report, ranks, ("ar", "el"), "")[0]
+    assert once.task.digest == twice.task.digest
+    assert len({report.task.digest, once.task.digest, other.task.digest}) == 3
+    assert once.task.subset_of == twice.task.subset_of == report.task.digest
+    assert "only ar, de" in once.task.title
+    assert "cut to 2 of 4 languages" in once.warnings[-1]
+
+
+def test_it_lies_beside_the_whole_one_and_is_read_like_any(tmp_path, capsys):
+    folder = saved(tmp_path)
+    before = (folder / "report.json").read_bytes()
+    code, out, _ = run(capsys, folder, "--languages", "de,ar")
+    assert code == 0
+    assert (folder / "report.json").read_bytes() == before
+    found, _ = read_report(folder / "languages-ar-de")
+    assert found.task.languages == ("ar", "de")
+    assert "cut to 2 of 4 languages" in " ".join(out.split())
+    code, out, _ = run(capsys, folder, "--json")
+    assert code == 0
+    assert [each["languages"] for each in json.loads(out)] == [list(languages(4)), ["ar", "de"]]
+
+
+def test_the_whole_report_is_never_overwritten(tmp_path, capsys):
+    folder = saved(tmp_path)
+    code, _, err = run(capsys, folder, "--languages", "ar,de", "--output", folder)
+    assert code == 2
+    assert "other languages" in err
+    assert run(capsys, folder, "--languages", "ar,de", "--output", tmp_path / "cut")[0] == 0
+    assert run(capsys, folder, "--languages", "ar,de", "--output", tmp_path / "cut")[0] == 0
+    assert run(capsys, folder, "--languages", "ar,el", "--output", tmp_path / "cut")[0] == 2
+    other = replace(example(4)[0], model=replace(example(4)[0].model, identity="cd" * 32))
+    write_report(tmp_path / "other", other, example(4)[1], {})
+    code, _, err = run(
+        capsys, tmp_path / "other", "--languages", "ar,de", "--output", tmp_path / "cut"
+    )
+    assert code == 2
+    assert "another model" in err
+
+
+def test_bad_languages_are_all_named():
+    with pytest.raises(UsageError) as caught:
+        choose_languages("ar,dee,ar,", ("ar", "de", "el"), "--languages")
+    message = str(caught.value)
+    assert "did you mean 'de'" in message
+    assert "'ar' is named twice" in message
+    assert "an empty name" in message
+    with pytest.raises(UsageError, match="all of its languages"):
+        choose_languages("el,de,ar", ("ar", "de", "el"), "--languages")
+    assert choose_languages("el, ar", ("ar", "de", "el"), "--languages") == ("ar", "el")
+
+
+def test_output_needs_languages(tmp_path, capsys):
+    assert run(capsys, saved(tmp_path), "--output", tmp_path / "x")[0] == 2
