@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlbench.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.measures import parse_measures
 from mlbench.readers import check_source
 from mlbench.task import NAME, Task, parse_task
 
@@ -72,6 +73,11 @@ def _load(path: Path) -> Task:
     if path.stem != task.name:
         mend = f"call the file {task.name}.toml, or the task {path.stem!r}"
         faults.insert(0, Fault(f"{path}, field name", f"{task.name!r}", f"{path.stem!r}", mend))
+    try:
+        parse_measures(task.measures)
+    except UsageError as error:
+        where = f"{path}, field measures"
+        faults += [Fault(where, f"{f.where}: {f.found}", f.expected, f.mend) for f in error.faults]
     if faults:
         raise DataError(*faults)
     return task

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,29 +17,38 @@ from typing import Any, NoReturn
 from mlbench import __version__
 from mlbench.adapters.neural.options import OPTIONS
 from mlbench.compare_parser import add_comparing
-from mlbench.errors import MlbenchError
+from mlbench.errors import EnvironmentFault, MlbenchError
 from mlbench.sizes import parse_size
+from mlbench.streams import stdout_guard
 
 EXIT_CODES = """exit codes:
   0 success             1 a regression found by a check
   2 wrong usage         3 bad input data         4 model failure
   5 environment (disk, memory, network)          6 integrity (digest, damaged file)
+  70 a defect of mlbench itself
   130 interrupted       143 terminated"""
+INTERNAL_ERROR = 70
+
+RUN_FOREIGN_CODE = {"run", "models_check"}
+"""The commands that run a model's code."""
 
 
 class Terminated(KeyboardInterrupt):
     """The process was asked to end (SIGTERM)."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one an exit code
     """Run one command and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     args = _parser().parse_args(given)
-    args.command_line = shlex.join(["mlbench", *given])
+    command = shlex.join(["mlbench", *given])
+    args.command_line = command.encode("utf-8", "backslashreplace").decode()
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        result: int = args.action(args)
-        sys.stdout.flush()
+        with stdout_guard(final=arguments is None) if args.foreign else contextlib.nullcontext():
+            result: int = args.action(args)
+        if sys.stdout:  # None where it was closed
+            sys.stdout.flush()
     except MlbenchError as error:
         if args.debug:
             raise
@@ -52,6 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if args.debug:
+            raise
+        print(f"mlbench: error: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
+        return EnvironmentFault.exit_code
+    except Exception:  # a defect of mlbench; code 1 would say "regressed"
+        traceback.print_exc()
+        print("mlbench: this is a defect of mlbench; please report it", file=sys.stderr)
+        return INTERNAL_ERROR
     return result
 
 
@@ -114,7 +134,9 @@ def _command(
     )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     function = "_".join(parser.prog.split()[1:])
-    parser.set_defaults(action=lambda args: _call(module, function, args))
+    parser.set_defaults(
+        action=lambda args: _call(module, function, args), foreign=function in RUN_FOREIGN_CODE
+    )
     return parser
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,20 +33,21 @@ def run(args: Namespace) -> int:
     from mlbench.encoding import learns
     from mlbench.evaluate import chosen_measures, describe_task
 
-    tasks = [find_task(name) for name in dict.fromkeys(args.task or DEFAULT_SUITE)]
+    tasks = _find_tasks(args.task or DEFAULT_SUITE)
     measures = {
         task.name: tuple(m.name for m in chosen_measures(task, args.measure)) for task in tasks
     }
-    locator = Locator(args.data_dir, args.offline)
+    locator = Locator(args.data_dir and args.data_dir.absolute(), args.offline)
+    output = args.output.absolute()  # whatever folder the model's code may change to
+    options = {option.name: getattr(args, option.name) for option in OPTIONS}
+    model = load_adapter(args.model, options)
     if args.dry_run:
         return _dry_run(tasks, locator, args)
     args.cache = None if args.no_cache else open_cache()
-    options = {option.name: getattr(args, option.name) for option in OPTIONS}
-    model = load_adapter(args.model, options)
-    folders = {task.name: args.output / slug(model.name) / slug(task.name) for task in tasks}
+    folders = {task.name: output / slug(model.name) / slug(task.name) for task in tasks}
     for task in tasks:
-        _refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
         check_writable(folders[task.name], ROOM_FOR_A_REPORT)
+        _refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
     sources = {task.name: locator.of(task) for task in tasks}
     results = []
     for number, task in enumerate(tasks):
@@ -58,6 +60,17 @@ def run(args: Namespace) -> int:
     if args.json:
         print(json.dumps(results, indent=1, ensure_ascii=False))
     return 0
+
+
+def _find_tasks(names: Iterable[str]) -> list[Task]:
+    """Find the tasks of a run; two of one name would write one report."""
+    found: dict[str, Task] = {}
+    for task in map(find_task, dict.fromkeys(names)):
+        first = found.setdefault(task.name, task)
+        if first.path.resolve() != task.path.resolve():
+            clash = f"two tasks are called {task.name!r}: {first.path} and {task.path}"
+            raise UsageError(Fault("--task", clash, "a name of its own for each task"))
+    return list(found.values())
 
 
 def _evaluate(
@@ -121,6 +134,7 @@ def _refuse_other_configuration(
     pairs = {
         "model identity": (old.model.identity, model.identity),
         "similarity": (old.model.similarity, model.similarity),
+        "choice of settings": (", ".join(old.task.kinds), ", ".join(task.kinds)),
         "task": (f"{old.task.name} {old.task.version}", f"{task.name} {task.version}"),
         "measures": (", ".join(old.measures), ", ".join(measures)),
     }

@@ -7,6 +7,7 @@ same bytes, and an SVG follows the reader's light or dark mode.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,10 +93,22 @@ class MatrixPlot:
 @contextmanager
 def plain_style() -> Iterator[None]:
     """Draw in matplotlib's own defaults and ours, whatever the user's matplotlibrc says."""
+    _import_matplotlib()
     from matplotlib import style
 
     with style.context(["default", STYLE]):
         yield
+
+
+def _import_matplotlib() -> None:
+    """Import it without MPLBACKEND: one that is not installed, as Jupyter leaves to its children,
+    ends the import with ValueError, and no figure here needs it."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib  # noqa: F401
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
 
 
 def canvas(width: float, height: float, title: str, subtitle: str) -> Figure:

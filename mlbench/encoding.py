@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.adapters.base import Bound, Canonical, Fitted
-from mlbench.adapters.boundary import calling
+from mlbench.adapters.boundary import attribute, calling
 from mlbench.adapters.vectors import Layout, Vectors, check_vectors
 from mlbench.collection import Collection, Entries
 from mlbench.errors import Fault, ModelError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BATCH = 2048
 """Texts that a model is given, and the cache stores, at once."""
 COLLAPSED = 0.9999
+ENOUGH = 8
+"""Distinct texts from which a model that gives them one vector is said to have collapsed."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def is_cacheable(model: LoadedModel) -> bool:
     It must ask for it (``cacheable = True``) and declare its identity: one derived from its
     source says nothing of weights. Nor may its vectors depend on the collection.
     """
-    asks = getattr(model.adapter, "cacheable", False) is True
+    asks = attribute(model.spec, model.adapter, "cacheable", False) is True
     return asks and model.identity.startswith("declared: ") and not learns(model.adapter)
 
 
@@ -162,8 +164,10 @@ class Encoding:
             "query": Rows(len(collection.queries)),
         }
         self._teach()
-        by_language = not getattr(model.adapter, "language_free", False)
-        plan = Plan.of(collection, by_language=by_language)
+        free = attribute(model.spec, model.adapter, "language_free", False)
+        self._prompts = attribute(model.spec, model.adapter, "prompts", {})
+        self._options = attribute(model.spec, model.adapter, "options", {})
+        plan = Plan.of(collection, by_language=not free)
         self._jobs = [self._prepare(group) for group in (*plan.passages, *plan.queries)]
         self.cost = sum(int(job.sizes[job.missing].sum()) for job in self._jobs)
 
@@ -181,10 +185,16 @@ class Encoding:
             f"the model gives all {role} texts nearly the same vector (mean cosine of two is "
             f"{cosine:.5f}): it has collapsed, and ties count against it"
             for role, vectors in parts.items()
-            if (cosine := mean_cosine(vectors)) > COLLAPSED
+            if (cosine := mean_cosine(vectors, self._distinct(role))) > COLLAPSED
         )
         counts = {role: self._count(role) for role in self._rows}
         return Embedded(parts["query"], parts["passage"], warnings, counts)
+
+    def _distinct(self, role: str) -> Ints:
+        """Return an entry of each distinct text of all languages; none if they are few."""
+        groups = [job.group for job in self._jobs if job.group.role == role]
+        entry = {text: at for g in groups for text, at in zip(g.texts, g.first, strict=True)}
+        return np.array([*entry.values()] if len(entry) >= ENOUGH else [], np.int64)
 
     def _count(self, role: str) -> Count:
         missing = np.concatenate([job.missing for job in self._jobs if job.group.role == role])
@@ -244,13 +254,15 @@ class Encoding:
 
     def _source(self, group: Distinct) -> Source:
         """Say what the vectors of a group depend on beside its texts."""
-        adapter = self.model.adapter
+        with calling(self.model.spec, "attributes prompts and options"):
+            prompt = self._prompts.get(group.role, "")
+            options = json.dumps(self._options, sort_keys=True)
         return Source(
             identity=self.model.identity,
             role=group.role,
-            prompt=getattr(adapter, "prompts", {}).get(group.role, ""),
+            prompt=prompt,
             language=group.language,
-            options=json.dumps(getattr(adapter, "options", {}), sort_keys=True),
+            options=options,
             form="text" if self.unit == "texts" else "canonical",
         )
 

@@ -3,7 +3,7 @@
 A message says where the fault is (file, line or field), what was found, what was expected and
 how to mend it. Exit codes: 2 wrong usage, 3 bad input data, 4 model failure, 5 environment
 (disk, memory, network), 6 integrity (a digest differs, an artefact is damaged or forged).
-Code 1 is kept for a regression found by a check.
+Code 1 is kept for a regression found by a check, 70 for a defect of mlbench itself.
 """
 
 from __future__ import annotations

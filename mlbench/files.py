@@ -72,12 +72,12 @@ class Locator:
         self, data_dir: Path | None = None, offline: bool = False, cache_dir: Path | None = None
     ) -> None:
         """Raise UsageError if ``data_dir`` is given and no folder."""
+        if data_dir is None and (given := os.environ.get("MLBENCH_DATA")):
+            data_dir = Path(given)
         if data_dir is not None and not data_dir.is_dir():
             raise UsageError(
                 Fault(f"data folder {data_dir}", "no such folder", "the folder that holds the data")
             )
-        if data_dir is None and (given := os.environ.get("MLBENCH_DATA")):
-            data_dir = Path(given)
         self.data_dir = data_dir
         self.offline = offline
         self.cache = (cache_dir or cache_folder()) / "data"

@@ -9,6 +9,7 @@ and the counts do not depend on the machine.
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 import numba
@@ -18,6 +19,16 @@ LANES = 32
 BLOCK = 512
 STRIP = 32
 
+
+def _find_cache() -> None:
+    """Keep compiled code in a folder of this process where no other can be written."""
+    try:
+        numba.njit(cache=True)(_find_cache)
+    except RuntimeError:
+        numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="mlbench-")  # type: ignore[attr-defined]
+
+
+_find_cache()
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 _jit_any_order = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
 

@@ -19,6 +19,7 @@ from mlbench.errors import Fault, UsageError, did_you_mean
 from mlbench.ranks import Ranking
 
 Values = npt.NDArray[np.float64]
+MOST_LISTED = 10_000
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def _gain(ranking: Ranking, cutoff: int | None) -> Values:
     """Return each row's discounted gain; the logarithms are the C library's, taken once each."""
     inside = np.flatnonzero(within(ranking, cutoff))
     rank = ranking.rank[inside]
-    distinct = np.unique(rank) if cutoff is None else np.arange(1, cutoff + 1)
+    few = cutoff is not None and cutoff <= MOST_LISTED
+    distinct = np.arange(1, cutoff + 1) if few and cutoff else np.unique(rank)
     discount = np.array([math.log2(r + 1) for r in distinct.tolist()])
     gain = np.zeros(len(ranking.rank))
     gain[inside] = ranking.grade[inside] / discount[np.searchsorted(distinct, rank)]

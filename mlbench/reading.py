@@ -14,7 +14,10 @@ WIDTH = 80
 """Columns of a terminal."""
 MISSING = "-"
 FAINT, CHANCES = 0.05, 2
-"""A model finds next to nothing whose best headline score is below 0.05 or twice chance."""
+"""A model finds next to nothing whose best headline score is below 0.05 or twice chance; where
+that is high, below half of the way from chance to 1."""
+TOO_SMALL = 0.3
+"""Chance at or above which a task is too small to tell models apart."""
 HEAVY_TIES = 0.05
 """Ties that move a headline score by this much or more decide it."""
 HOLDS, LOSES_SOME, LOSES_MUCH = 0.95, 0.75, 0.5
@@ -106,7 +109,10 @@ def toward_random(value: float | None, floor: float | None, random: float | None
 
 
 def reading(report: Report) -> list[str]:
-    """Return what the scores say in at most three sentences, "the reading in ten seconds"."""
+    """Return what the scores say in a few sentences, "the reading in ten seconds".
+
+    There are at most three, and one more where the task is too small to tell much.
+    """
     name, measure = mean_name(headline(report)), headline(report)
     scores = {kind: macro_score(report, kind, measure) for kind in KIND_NAMES}
     present = {kind: score for kind, score in scores.items() if score is not None}
@@ -122,12 +128,21 @@ def reading(report: Report) -> list[str]:
             "Its other figures, rank distance above all, say nothing until the ties are mended.",
         ]
     best = max(score.value for score in present.values())
-    if best < max(FAINT, CHANCES * chance(report)):
+    luck = chance(report)
+    if best < max(FAINT, min(CHANCES * luck, (1 + luck) / 2)):
         return [
             f"It finds next to nothing: its best macro {name} is {best:.4f}.",
             "What the figures below say about its language bias is therefore worth little.",
+            *_too_small(luck),
         ]
-    return [*_quality(report, scores), *_mixed(report, scores[Kind.MULTILINGUAL.value])]
+    mixed = _mixed(report, scores[Kind.MULTILINGUAL.value])
+    return [*_quality(report, scores), *mixed, *_too_small(luck)]
+
+
+def _too_small(luck: float) -> list[str]:
+    if luck < TOO_SMALL:
+        return []
+    return [f"The task is too small to tell much: a random order already has AP {luck:.2f}."]
 
 
 def _quality(report: Report, scores: dict[str, Score | None]) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.artefacts import sha256_of, write_atomically
-from mlbench.errors import DataError, Fault, IntegrityError
+from mlbench.errors import DataError, Fault, IntegrityError, UsageError
 from mlbench.measures import parse_measures
 from mlbench.ranks import Ranks
 from mlbench.ranks_file import TaskKey, ranks_to_bytes, read_ranks
@@ -160,14 +160,15 @@ def write_report(folder: Path, report: Report, ranks: Ranks, pages: dict[str, by
 def read_report(folder: Path) -> tuple[Report, Ranks]:
     """Read a report folder and check that its two files belong together.
 
-    Raises DataError where a file is missing, IntegrityError where one is damaged or the table is
-    not the one that report.json was written with.
+    Raises DataError where a file is missing, IntegrityError where one is damaged, the table is
+    not the one that report.json was written with, or report.json says otherwise than the table
+    of the task, or names measures and kinds that there are not.
     """
     path = folder / REPORT_FILE
     report, digest = parse_report(path)
     ranks, key = read_ranks(folder / RANKS_FILE)
     found = sha256_of(folder / RANKS_FILE)
-    if found != digest or key.digest != report.task.digest:
+    if found != digest:
         raise IntegrityError(
             Fault(
                 str(folder / RANKS_FILE),
@@ -176,7 +177,43 @@ def read_report(folder: Path) -> tuple[Report, Ranks]:
                 "run the evaluation again",
             )
         )
+    faults = [*_task_faults(report.task, ranks, key), *_name_faults(report)]
+    if faults:
+        where = f"{path}, "
+        raise IntegrityError(*(replace(fault, where=where + fault.where) for fault in faults[:20]))
     return report, ranks
+
+
+def _task_faults(task: TaskInfo, ranks: Ranks, key: TaskKey) -> Iterator[Fault]:
+    """Compare all that the table knows of the task; each fault names a field of report.json.
+
+    The queries of a task are its judged ones: readers leave the others out.
+    """
+    table = {
+        **asdict(key),
+        "languages": ranks.languages,
+        "queries": dict(zip(ranks.languages, ranks.judged.tolist(), strict=True)),
+        "passages": dict(zip(ranks.languages, ranks.pool_sizes.tolist(), strict=True)),
+        "relevant_pairs": len(ranks.passage_ids),
+    }
+    said = {name: getattr(task, name) for name in table}
+    for field_, one, other in _differences(_finite(said), _finite(table), "task"):
+        yield Fault(field_, f"{one!r}", f"{other!r}, from {RANKS_FILE}")
+
+
+def _name_faults(report: Report) -> Iterator[Fault]:
+    """Find kinds and measures that there are not, or that are not called so."""
+    for number, kind in enumerate(report.task.kinds):
+        if kind not in list(Kind):
+            yield Fault(f"task.kinds[{number}]", f"{kind!r}", "one of " + ", ".join(Kind))
+    try:
+        names = tuple(measure.name for measure in parse_measures(report.measures))
+    except UsageError as error:
+        for fault in error.faults:
+            yield replace(fault, where=f"measures, {fault.where}")
+    else:
+        if names != report.measures:
+            yield Fault("measures", ", ".join(report.measures), ", ".join(names))
 
 
 def parse_report(path: Path) -> tuple[Report, str]:

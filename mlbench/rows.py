@@ -73,16 +73,19 @@ def normalise(vectors: Floats | csr_matrix) -> Floats | csr_matrix:
     return result
 
 
-def mean_cosine(vectors: Floats | csr_matrix) -> float:
-    """Return the mean cosine of two different rows; 0 for fewer than two.
+def mean_cosine(vectors: Floats | csr_matrix, rows: Ints) -> float:
+    """Return the mean cosine of two different ones of ``rows``; 0 for fewer than two.
 
-    From the length of the sum of the unit vectors: |sum|^2 = n + n (n - 1) mean.
+    Two zero rows count as alike (1), a zero row and another as unlike (0). From the length of
+    the sum of the n unit vectors, |sum|^2 = n + the cosines of all ordered pairs, with one more
+    dimension in which all zero rows, and they alone, are 1.
     """
-    size = vectors.shape[0]
+    size, zeros = len(rows), 0
     if size < 2:
         return 0.0
     total = np.zeros(vectors.shape[1])
     for start in range(0, size, BLOCK):
-        part = normalise(vectors[start : start + BLOCK])
+        part = normalise(vectors[rows[start : start + BLOCK]])
         total += np.asarray(part.sum(0, dtype=np.float64)).ravel()
-    return float((total @ total - size) / (size * (size - 1)))
+        zeros += int((np.asarray(abs(part).sum(1)) == 0).sum())
+    return float((total @ total + zeros**2 - size) / (size * (size - 1)))

@@ -147,7 +147,7 @@ def parse_task(path: Path) -> Task:
     fields (with the nearest known one), missing fields, wrong types, bad values.
     """
     try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8"))
+        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise DataError(Fault(str(path), "no such file", "a task file (TOML)")) from None
     except UnicodeDecodeError as error:
@@ -238,6 +238,13 @@ class _TaskParser:
         for key in ("languages", "settings", "measures"):
             if values[key] is not None and self._strings(key, values[key]):
                 self._check_list(key, values[key])
+
+        if len(values["languages"] or []) == 1 and "monolingual" not in (values["settings"] or []):
+            self._fault(
+                "settings",
+                "no setting at all: the task has one language",
+                "monolingual, or more languages",
+            )
 
     def _check_list(self, key: str, entries: list[str]) -> None:
         if not entries:

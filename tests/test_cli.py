@@ -123,6 +123,7 @@ def test_dry_run_says_what_would_be_encoded_and_writes_nothing(task, tmp_path):
         (["run", "--model", "bm25", "--task", "sample", "--memory", "1K"], 5, "raise --memory"),
         (["run", "--model", "gone.py:make", "--task", "sample"], 2, "gone.py"),
         (["report", "nowhere"], 3, "no report.json"),
+        (["run", "--model", "bm25", "--task", "sample", "--memory", "9" * 400], 2, "any machine"),
         (["tasks", "show", "smaple"], 2, "did you mean 'sample'"),
         (["models", "check", "precomputed:nowhere"], 2, "nowhere"),
     ],
@@ -133,6 +134,64 @@ def test_faults_end_with_their_exit_code_and_a_message(arguments, code, message,
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("report.json"))
+
+
+def test_two_tasks_of_one_name_are_refused(task, tmp_path):
+    other = tmp_path / "other" / "mine.toml"
+    other.parent.mkdir()
+    other.write_text(task.read_text())
+    done = mlbench("run", "--model", "random", "--task", task, "--task", other, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "two tasks are called 'mine'" in done.stderr
+
+
+def test_other_settings_are_another_configuration(task, tmp_path):
+    run = ["run", "--model", "random", "--task", task]
+    assert mlbench(*run, cwd=tmp_path).returncode == 0
+    text = task.read_text()
+    task.write_text(text.replace("licence", 'settings = ["monolingual"]\nlicence'))
+    done = mlbench(*run, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "choice of settings" in done.stderr
+
+
+def test_a_dry_run_looks_at_the_model_too(task, tmp_path):
+    done = mlbench("run", "--model", "bogus", "--task", task, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "bogus" in done.stderr
+
+
+def test_a_model_that_changes_folder_does_not_move_the_report(task, tmp_path):
+    spec = model_file(tmp_path, "__import__('os').chdir('/')")
+    done = mlbench("run", "--model", spec, "--task", task, "--output", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "out").rglob("report.json"))
+
+
+def test_an_unknown_measure_in_a_task_file_names_file_and_field(task, tmp_path):
+    task.write_text(task.read_text().replace("licence", 'measures = ["nDGC@10"]\nlicence'))
+    done = mlbench("tasks", "validate", task, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "mine.toml, field measures" in done.stderr
+
+
+def test_a_task_without_any_setting_is_refused(task, tmp_path):
+    text = task.read_text().replace('["en", "de", "tr"]', '["en"]')
+    task.write_text(text.replace("licence", 'settings = ["multilingual"]\nlicence'))
+    done = mlbench("tasks", "validate", task, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "no setting at all" in done.stderr
+
+
+def test_a_defect_of_our_own_is_never_exit_1(monkeypatch, capsys):
+    from mlbench import commands
+
+    def broken(args):
+        raise KeyError("oops")
+
+    monkeypatch.setattr(commands, "tasks_list", broken)
+    assert main(["tasks", "list"]) == 70
+    assert "a defect of mlbench" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -152,6 +211,51 @@ def test_a_broken_model_is_exit_4_with_the_place_in_its_code(task, tmp_path, bod
     assert done.returncode == 4, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+LOUD = """
+import atexit, os, subprocess, sys, threading, time
+from pathlib import Path
+stop = threading.Event()
+def talk():
+    while not stop.wait(0.01):
+        print("NOISE of a thread")
+threading.Thread(target=talk, daemon=True).start()
+atexit.register(print, "NOISE at exit")
+atexit.register(os.write, 1, b"NOISE at exit, below\\n")
+os.write(1, b"NOISE of os.write\\n")
+os.system("echo NOISE of a shell")
+subprocess.run([sys.executable, "-c", "print('NOISE of a child')"])
+sys.__stdout__.write("NOISE of the first stream\\n")
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "models check"])
+def test_json_is_all_of_standard_output_whatever_a_model_writes(task, tmp_path, command):
+    spec = model_file(tmp_path, "os.write(1, b'NOISE of encode\\n')")
+    path = tmp_path / "model.py"
+    path.write_text(LOUD + path.read_text())
+    given = ["--model", spec, "--task", task] if command == "run" else [spec]
+    done = mlbench(*command.split(), *given, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "NOISE" not in done.stdout
+    assert isinstance(json.loads(done.stdout), list)
+    for what in ("a thread", "at exit", "at exit, below", "os.write", "a shell", "a child",
+                 "the first stream", "encode"):  # fmt: skip
+        assert what in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_fault(task, tmp_path, closed):
+    spec = model_file(tmp_path, "print('noise')")
+    line = f"{sys.executable} -m mlbench models check {spec} --json {closed}"
+    done = subprocess.run(
+        line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert closed != "2>&-" or json.loads(done.stdout)
 
 
 def test_debug_shows_the_traceback(task, tmp_path):

@@ -95,10 +95,41 @@ class Collapsed(Recorder):
 
 
 def test_a_collapsed_encoder_is_warned_about():
-    collection = repeated_collection()
-    embedded = encode(Collapsed(), collection)
-    assert len(embedded.warnings) == 2
-    assert "has collapsed" in embedded.warnings[0]
+    embedded = encode(Collapsed(), letters(*"abcdefgh"))
+    (warning,) = embedded.warnings  # of the passages: one query text shows nothing
+    assert "all passage texts" in warning
+    assert "has collapsed" in warning
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_an_encoder_of_zeros_alone_has_collapsed(similarity, form):
+    adapter = Faulty(lambda v, role, language: form(0 * v))
+    embedded = encode(adapter, letters(*"abcdefgh"), similarity)
+    assert len(embedded.warnings) == 1
+
+
+def test_few_distinct_texts_show_no_collapse():
+    assert encode(Collapsed(), letters(*"abcdefg")).warnings == ()
+    assert encode(Collapsed(), letters(*"abc" * 9)).warnings == ()
+    assert encode(Recorder(), letters(*("a" * 20**i for i in range(4)), *"bcde")).warnings == ()
+
+
+@pytest.mark.parametrize("name", ["cacheable", "language_free", "prompts", "options"])
+def test_an_attribute_that_cannot_be_read_is_a_model_error(name):
+    def fail(self):
+        raise OSError("no such file")
+
+    adapter = type("Broken", (Recorder,), {name: property(fail)})()
+    with pytest.raises(ModelError, match=f"attribute {name}: OSError: no such file"):
+        encode(adapter, repeated_collection())
+
+
+@pytest.mark.parametrize(("name", "value"), [("prompts", "query: "), ("options", {"a": {1}})])
+def test_an_attribute_of_another_type_is_a_model_error(cache, name, value):
+    adapter = type("Broken", (_Asks,), {name: value})()
+    with pytest.raises(ModelError, match="attributes prompts and options"):
+        encode(adapter, repeated_collection(), cache=cache)
 
 
 class Faulty(Recorder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -63,6 +64,24 @@ def test_a_users_matplotlib_settings_change_nothing_and_stay() -> None:
         assert figures(report, ranks) == expected
         assert matplotlib.rcParams["font.size"] == 30
         assert matplotlib.rcParams["svg.fonttype"] == "none"
+
+
+@pytest.mark.parametrize("backend", ["module://not_installed.backend", "nonsense"])
+def test_a_broken_backend_in_the_environment_changes_nothing_and_stays(backend: str) -> None:
+    code = (
+        "import os; from mlbench.drawing import canvas, plain_style, to_svg\n"
+        "with plain_style(): to_svg(canvas(3, 2, 'a', 'b'))\n"
+        "print(os.environ['MPLBACKEND'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env={**os.environ, "MPLBACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, backend), done.stderr
 
 
 def test_no_date_is_written() -> None:

@@ -27,9 +27,20 @@ def test_mean_cosine_equals_the_slow_mean_over_pairs():
     vectors = np.random.default_rng(1).standard_normal((7, 5)).astype(np.float32) + 1
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = unit @ unit.T
-    assert mean_cosine(vectors) == pytest.approx(cosines[~np.eye(7, dtype=bool)].mean(), abs=1e-6)
-    assert mean_cosine(sparse.csr_matrix(vectors)) == pytest.approx(mean_cosine(vectors))
-    assert mean_cosine(vectors[:1]) == 0
+    every = np.arange(7)
+    mean = cosines[~np.eye(7, dtype=bool)].mean()
+    assert mean_cosine(vectors, every) == pytest.approx(mean, abs=1e-6)
+    assert mean_cosine(sparse.csr_matrix(vectors), every) == pytest.approx(mean, abs=1e-6)
+    assert mean_cosine(vectors, every[[2, 5]]) == pytest.approx(cosines[2, 5], abs=1e-6)
+    assert mean_cosine(vectors, every[:1]) == 0
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_zero_rows_are_alike_and_unlike_all_others(form):
+    zeros = np.zeros((4, 3), np.float32)
+    assert mean_cosine(form(zeros), np.arange(4)) == 1
+    zeros[0] = 1
+    assert mean_cosine(form(zeros), np.arange(4)) == pytest.approx(6 / 12)
 
 
 @given(st.data())

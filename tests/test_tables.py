@@ -251,6 +251,22 @@ def test_reading_of_a_weak_model_and_of_a_random_one() -> None:
     assert "next to nothing" in reading.reading(generator_only)[0]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
+def test_reading_of_a_tiny_task(size: int) -> None:
+    def sized(report: Report) -> Report:
+        return replace(report, task=replace(report.task, passages={"ar": size, "de": size}))
+
+    small = "too small to tell much"
+    perfect = reading.reading(sized(with_scores(1.0, 1.0)))
+    assert "next to nothing" not in " ".join(perfect)
+    assert small in perfect[-1]
+    luck = reading.chance(sized(with_scores(0, 0)))
+    weak = reading.reading(sized(with_scores(0.99 * luck, 0)))
+    assert "next to nothing" in weak[0]
+    assert small in weak[-1]
+    assert small not in " ".join(reading.reading(example(3)[0]))
+
+
 def test_reading_of_a_collapsed_model() -> None:
     collection = collection_of(languages(3))
     report, _ = report_of(collection, equal_vectors(collection))

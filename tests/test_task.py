@@ -151,3 +151,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         parse_task(tmp_path / "none.toml")
     with pytest.raises(EnvironmentFault, match="cannot be read"):
         parse_task(tmp_path)
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    assert parse(tmp_path, b"\xef\xbb\xbf" + SOUND.encode()).name == "small"

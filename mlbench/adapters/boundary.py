@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mlbench.errors import EnvironmentFault, Fault, MlbenchError, ModelError
 
@@ -16,6 +18,7 @@ _OWN = str(Path(__file__).parents[1]) + os.sep
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = {"site-packages", "dist-packages"}
 _LONGEST_MESSAGE = 2000
+_ABSENT = object()
 
 
 @contextlib.contextmanager
@@ -29,7 +32,7 @@ def calling(spec: str, method: str) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
-    except (MlbenchError, KeyboardInterrupt, GeneratorExit):
+    except (MlbenchError, KeyboardInterrupt):
         raise
     except MemoryError as error:
         raise EnvironmentFault(
@@ -43,6 +46,20 @@ def calling(spec: str, method: str) -> Iterator[None]:
         raise ModelError(
             Fault(f"model {spec}, {method}", f"{_message(error)}{_at(error)}", mend=_mend(error))
         ) from error
+
+
+def attribute(spec: str, adapter: object, name: str, default: Any) -> Any:
+    """Return an optional attribute of a model, ``default`` if it has none.
+
+    Raises ModelError if there is one and reading it (a property) raises, be it AttributeError.
+    """
+    with calling(spec, f"attribute {name}"):
+        try:
+            return getattr(adapter, name)
+        except AttributeError:
+            if inspect.getattr_static(adapter, name, _ABSENT) is not _ABSENT:
+                raise
+            return default
 
 
 def _message(error: BaseException) -> str:

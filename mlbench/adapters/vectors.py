@@ -53,8 +53,10 @@ def check_vectors(
     source = _floats(value, method)
     if source.shape[0] != rows or source.shape[1] == 0:
         _refuse(method, f"returned shape {source.shape} for {rows} texts", "one row for each text")
+    if not isinstance(source, np.ndarray):
+        source = _sound_csr(source, method)
     with np.errstate(over="ignore", invalid="ignore"):
-        result = _copy(source, method)
+        result = _float32(source)
     found = Layout.of(result, method)
     if layout and (found.dimension, found.sparse) != (layout.dimension, layout.sparse):
         _refuse(
@@ -111,18 +113,36 @@ def _is_sparse(value: Any) -> bool:
     return bool(sparse.issparse(value))
 
 
-def _copy(source: Any, method: str) -> Vectors:
+def _float32(source: Any) -> Vectors:
     if isinstance(source, np.ndarray):
         return np.array(source, dtype=np.float32, order="C")
+    return source.astype(np.float32, copy=False)
+
+
+def _sound_csr(source: Any, method: str) -> Any:
+    """Return a copy of a sparse matrix as CSR, in float32 or float64.
+
+    Its indices are checked before scipy converts it: the conversion trusts them, and writes
+    outside its arrays if they are wrong. scipy cannot compute with float16.
+    """
     from scipy import sparse
 
-    result = sparse.csr_matrix(source, copy=True)
     try:
+        if source.dtype.itemsize == 2:
+            source = source.astype(np.float32)
+        if source.format == "coo":
+            places = (source.row.copy(), source.col.copy())
+            copy = sparse.coo_matrix((source.data.copy(), places), shape=source.shape)
+        else:
+            copy = source.copy()
+        if copy.format in ("csc", "bsr"):
+            copy.check_format(full_check=True)
+        result = sparse.csr_matrix(copy)
         result.check_format(full_check=True)
-    except ValueError as error:
+    except (ValueError, TypeError, IndexError) as error:
         _refuse(method, f"returned a malformed sparse matrix: {error}")
     result.sum_duplicates()
-    return result.astype(np.float32)
+    return result
 
 
 def _describe(layout: Layout) -> str:
@@ -141,7 +161,7 @@ def _check_finite(source: Any, result: Vectors, method: str, text_id: Callable[[
         if finite.all():
             return
         bad = np.unique(np.searchsorted(result.indptr, np.flatnonzero(~finite), "right") - 1)
-        values = source.tocsr()[[bad[0]]].data
+        values = source[[bad[0]]].data
     more = f" (and for {len(bad) - 1} more texts)" if len(bad) > 1 else ""
     what = "a value too large for float32" if np.isfinite(values).all() else "NaN or infinity"
     _refuse(method, f"returned {what} for {text_id(int(bad[0]))}{more}", "finite numbers")

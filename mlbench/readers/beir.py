@@ -110,7 +110,7 @@ class _Texts:
         value = row.fields.get(key)
         if isinstance(value, str):
             return value
-        if value is None:
+        if key not in row.fields:
             found, mend = f"no {key!r}", did_you_mean(key, row.fields)
         else:
             found, mend = f"{key!r} is {describe(value)}", ""

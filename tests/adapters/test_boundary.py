@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlbench.adapters.boundary import calling
+from mlbench.adapters.boundary import attribute, calling
 from mlbench.errors import DataError, EnvironmentFault, Fault, ModelError
 
 
@@ -28,6 +28,7 @@ def _user_function(folder: Path, body: str) -> Callable[[], Any]:
         ("import json\njson.loads('{')", "JSONDecodeError: Expecting property name"),
         ("import sys\nsys.exit('bye')", "called sys.exit('bye')"),
         ("raise StopIteration", "StopIteration"),
+        ("raise GeneratorExit", "GeneratorExit"),
         ("class Panic(BaseException): pass\nraise Panic('index out of range')", "Panic: index out"),
         ("class E(Exception):\n    def __str__(self): return 1/0\nraise E", "str() failed"),
     ],
@@ -68,6 +69,27 @@ def test_what_passes(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, calling("m", "fit"):
         raise error
     assert caught.value is error
+
+
+class _Optional:
+    given = 1
+
+    @property
+    def broken(self) -> int:
+        raise ValueError("no such file")
+
+    @property
+    def lacking(self) -> int:
+        return self.absent  # type: ignore[attr-defined,no-any-return]
+
+
+def test_an_optional_attribute_is_read_or_its_default_or_a_model_error() -> None:
+    assert attribute("m", _Optional(), "given", 0) == 1
+    assert attribute("m", _Optional(), "other", 0) == 0
+    with pytest.raises(ModelError, match="model m, attribute broken: ValueError: no such file"):
+        attribute("m", _Optional(), "broken", 0)
+    with pytest.raises(ModelError, match="model m, attribute lacking: AttributeError"):
+        attribute("m", _Optional(), "lacking", 0)
 
 
 def test_long_messages_are_cut(tmp_path: Path) -> None:

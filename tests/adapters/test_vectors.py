@@ -97,6 +97,38 @@ def test_malformed_sparse_is_refused() -> None:
         _check(value)
 
 
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "coo_matrix", "bsr_array"])
+def test_sparse_float16_is_float32(form: str) -> None:
+    dense = np.array([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]], np.float16)
+    value = getattr(sparse, form)(dense.astype(np.float32))
+    value.data = value.data.astype(np.float16)
+    assert value.dtype == np.float16
+    result = _check(value)
+    assert result.dtype == np.float32
+    assert np.array_equal(result.toarray(), dense)
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "bsr_matrix"])
+@pytest.mark.parametrize(
+    ("array", "bad"),
+    [("indptr", [0, 9, 2]), ("indptr", [1, 1, 2]), ("indptr", [0, 2]), ("indices", [0, 10**6])],
+)
+def test_malformed_compressed_sparse_is_refused(form: str, array: str, bad: list[int]) -> None:
+    value = getattr(sparse, form)(np.eye(2))
+    setattr(value, array, np.array(bad, np.int32))
+    with pytest.raises(ModelError, match="malformed sparse"):
+        _check(value)
+
+
+@pytest.mark.parametrize("axis", ["row", "col"])
+@pytest.mark.parametrize("bad", [10**8, -(10**8), 2])
+def test_coordinates_out_of_range_are_refused(axis: str, bad: int) -> None:
+    value = sparse.coo_matrix(np.eye(2))
+    getattr(value, axis)[0] = bad
+    with pytest.raises(ModelError, match="malformed sparse"):
+        _check(value)
+
+
 @pytest.mark.parametrize("make", [np.array, sparse.csr_matrix])
 @pytest.mark.parametrize(
     ("bad", "message"),

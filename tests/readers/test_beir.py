@@ -194,6 +194,7 @@ def test_a_missing_last_line_feed_is_accepted(tmp_path: Path) -> None:
         ('{"_id": 3, "text": "x"}', 'write it as a string: "_id": "3"'),
         ('{"_id": "", "text": "x"}', "'_id' is empty"),
         ('{"_id": "3"}', "no 'text'"),
+        ('{"_id": "3", "text": null}', "'text' is null\n  expected: 'text' as a string"),
         ('{"_id": "3", "text": ["x"]}', "'text' is a list"),
         ('{"_id": "3", "text": "x", "title": 5}', "'title' is the number 5"),
         ('{"_id": "3", "text": " "}', "passage '3' has no text"),
@@ -289,7 +290,7 @@ def test_parquet_rows_are_checked_like_lines(tmp_path: Path) -> None:
     parquet.write_table(pa.Table.from_pylist([{"_id": "1", "text": "x"}]), tmp_path / "en.parquet")
     message = faults_of(tmp_path, {}, files={**PER_LANGUAGE, "corpus": "{language}.parquet"})
     assert "de.parquet, row 1: '_id' is the number 1" in message
-    assert "de.parquet, row 2: no 'text'" in message
+    assert "de.parquet, row 2: 'text' is null" in message
 
 
 def test_faults_of_all_files_are_reported_at_once(tmp_path: Path) -> None:

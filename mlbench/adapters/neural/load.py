@@ -24,6 +24,10 @@ _SIMILARITIES = {
 }  # fmt: skip
 _UNUSED = re.compile(r"\bpooler\b")
 """Weights of the transformers library's own pooler, which no pooling of ours reads."""
+_FOREIGN = (
+    "--trust-remote-code was given: code that the model takes from elsewhere than its folder is no "
+    "part of its identity"
+)
 _MISSING = re.compile(r"^(\S.*?)\s*\|\s*MIS(?:SING|MATCH)", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -113,14 +117,14 @@ def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) 
             str(view),
             device=options.device[0] if options.device else None,
             trust_remote_code=options.trust_remote_code,
-            local_files_only=True,
+            local_files_only=options.offline or not options.trust_remote_code,
             model_kwargs=arguments,
             backend=options.backend,
             similarity_fn_name=similarity,
         )
     model.eval()
     truncate_dim = _truncate(model, options.truncate_dim)
-    notes: list[str] = []
+    notes = [_FOREIGN] if options.trust_remote_code else []
     pooling = _pool(model, checkpoint.layout, options.pooling, notes)
     _cut(model, options.max_length, notes)
     asked = {role: _ask(model, role, options, notes) for role in ROLES}

@@ -118,6 +118,10 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
     return read
 
 
+def _list(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 OPTIONS = (
     Option("name", _word, "name of the model in reports", "NAME"),
     Option("revision", _word, "branch, tag or commit of a model from the hub", "REV"),
@@ -125,13 +129,15 @@ OPTIONS = (
     Option("passage_prompt", _text, "text put before every passage", "TEXT"),
     Option("query_prompt_name", _word, "which of the model's own prompts queries get", "NAME"),
     Option("passage_prompt_name", _word, "which of the model's own prompts passages get", "NAME"),
-    Option("pooling", _one_of(*POOLINGS), "how token vectors become one", "|".join(POOLINGS)),
+    Option("pooling", _one_of(*POOLINGS), f"token vectors to one: {_list(POOLINGS)}", "NAME"),
     Option("max_length", _count, "tokens after which a text is cut", "N"),
     Option("truncate_dim", _count, "keep the first N dimensions (Matryoshka)", "N"),
-    Option("similarity", _one_of(*SIMILARITIES), "how vectors compare", "|".join(SIMILARITIES)),
-    Option("dtype", _one_of(*DTYPES), "type of weights and activations", "|".join(DTYPES)),
-    Option("backend", _one_of(*BACKENDS), "what runs the model", "|".join(BACKENDS)),
-    Option("device", _devices, "where it runs; several, as cuda:0,cuda:1, share it", "DEV[,...]"),
+    Option(
+        "similarity", _one_of(*SIMILARITIES), f"how vectors compare: {_list(SIMILARITIES)}", "NAME"
+    ),
+    Option("dtype", _one_of(*DTYPES), f"type of the weights: {_list(DTYPES)}", "NAME"),
+    Option("backend", _one_of(*BACKENDS), f"what runs the model: {_list(BACKENDS)}", "NAME"),
+    Option("device", _devices, "where it runs; several, as cuda:0,cuda:1, share it", "DEVICES"),
     Option("batch_tokens", _count, "tokens encoded at once", "N"),
     Option("offline", _switch, "take models of the hub from its cache only"),
     Option("trust_remote_code", _switch, "run Python code that comes with the model"),

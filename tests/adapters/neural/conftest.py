@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ Copy = Callable[..., Path]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_network() -> None:
+def _no_network() -> Iterator[None]:
     """Let no library ask the hub."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")

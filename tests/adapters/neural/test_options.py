@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from dataclasses import fields
@@ -27,6 +28,10 @@ def test_every_option_is_a_field_and_has_help() -> None:
         "trust_remote_code",
         "allow_pickle",
     }
+    parser = argparse.ArgumentParser("mlbench run")
+    for option in OPTIONS:
+        parser.add_argument(option.flag, help=option.help, metavar=option.metavar or "X")
+    assert all(option.flag in parser.format_help() for option in OPTIONS)
     assert OPTIONS[4].flag == "--query-prompt-name"
 
 
