@@ -29,7 +29,7 @@ EXIT_CODES = """exit codes:
   130 interrupted       143 terminated"""
 INTERNAL_ERROR = 70
 
-RUN_FOREIGN_CODE = {"run", "models_check"}
+RUN_FOREIGN_CODE = {"run", "models_check", "check"}
 """The commands that run a model's code."""
 
 
