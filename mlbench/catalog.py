@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlbench.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
-from mlbench.measures import parse_measures
 from mlbench.readers import check_source
 from mlbench.task import NAME, Task, parse_task
 
@@ -68,6 +67,8 @@ def _built_in(name: str) -> Path:
 
 
 def _load(path: Path) -> Task:
+    from mlbench.measures import parse_measures
+
     task = parse_task(path)
     faults = check_source(task)
     if path.stem != task.name:

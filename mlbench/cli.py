@@ -18,6 +18,7 @@ from mlbench import __version__
 from mlbench.adapters.neural.options import OPTIONS
 from mlbench.compare_parser import add_comparing
 from mlbench.errors import EnvironmentFault, MlbenchError
+from mlbench.listing_parser import add_data, add_listing
 from mlbench.sizes import parse_size
 from mlbench.streams import stdout_guard
 
@@ -114,9 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_explain(commands)
     add_comparing(commands, _command)
-    _add_tasks(commands)
-    _add_models(commands)
-    _add_cache(commands)
+    add_listing(commands, _command)
     return parser
 
 
@@ -167,7 +166,7 @@ def _add_run(commands: Any) -> None:
         "--task", action="append", metavar="TASK",
         help="a task's name or file; may be repeated (default: xquad-r and mlqa-r)",
     )  # fmt: skip
-    _add_data(parser)
+    add_data(parser)
     parser.add_argument(
         "--output", type=Path, default=Path("results"), metavar="DIR",
         help="where reports go, as DIR/<model>/<task> (default: %(default)s)",
@@ -212,14 +211,6 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
             group.add_argument(option.flag, metavar=option.metavar, help=option.help)
         else:
             group.add_argument(option.flag, action="store_true", help=option.help)
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR",
-        help="folder with the tasks' data (default: $MLBENCH_DATA, else the cache, else download)",
-    )  # fmt: skip
-    parser.add_argument("--offline", action="store_true", help="open no network connection")
 
 
 def _add_report(commands: Any) -> None:
@@ -269,67 +260,6 @@ def _add_explain(commands: Any) -> None:
         help="how many queries to list (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print as JSON")
-
-
-def _add_tasks(commands: Any) -> None:
-    group = commands.add_parser("tasks", help="list, show, validate and fetch tasks")
-    tasks = group.add_subparsers(metavar="COMMAND", required=True)
-    listing = _command(tasks, "list", "list the built-in tasks", "mlbench tasks list")
-    listing.add_argument("--json", action="store_true", help="print as JSON")
-    show = _command(
-        tasks,
-        "show",
-        "show a task and every setting of it with its number of queries",
-        "mlbench tasks show xquad-r\nmlbench tasks show path/to/my-task.toml",
-    )
-    show.add_argument("task", metavar="TASK", help="a task's name or file")
-    show.add_argument("--json", action="store_true", help="print as JSON")
-    validate = _command(
-        tasks,
-        "validate",
-        "check a task file, and its data where it is at hand",
-        "mlbench tasks validate my-task.toml",
-    )
-    validate.add_argument("task", metavar="FILE", help="a task file, or a built-in task's name")
-    fetch = _command(
-        tasks,
-        "fetch",
-        "download the data of tasks into the cache, or say where it was found",
-        "mlbench tasks fetch xquad-r\nmlbench tasks fetch xquad-r mlqa-r",
-    )
-    fetch.add_argument("tasks", nargs="+", metavar="NAME", help="a task's name or file")
-    for parser in (show, validate, fetch):
-        _add_data(parser)
-
-
-def _add_models(commands: Any) -> None:
-    group = commands.add_parser("models", help="list models, and check one against the contract")
-    models = group.add_subparsers(metavar="COMMAND", required=True)
-    listing = _command(
-        models, "list", "list the models that can be named, and their forms", "mlbench models list"
-    )
-    listing.add_argument("--json", action="store_true", help="print as JSON")
-    check = _command(
-        models,
-        "check",
-        "test a model against the adapter contract",
-        "mlbench models check bm25\nmlbench models check path/to/my_model.py:make",
-    )
-    check.add_argument("model", metavar="SPEC", help="a name, a path or kind:value")
-    check.add_argument("--json", action="store_true", help="print as JSON")
-
-
-def _add_cache(commands: Any) -> None:
-    group = commands.add_parser("cache", help="show, verify and clear the embedding cache")
-    cache = group.add_subparsers(metavar="COMMAND", required=True)
-    for name, help_ in (
-        ("info", "show what the embedding cache holds"),
-        ("verify", "read all of the embedding cache and find what is damaged"),
-        ("clear", "remove all cached embeddings"),
-    ):
-        command = _command(cache, name, help_, f"mlbench cache {name}", "cache_commands")
-        if name != "clear":
-            command.add_argument("--json", action="store_true", help="print as JSON")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def run(args: Namespace) -> int:
         collection = sample_questions(load_collection(task, sources[task.name]), args.sample)
         _refuse_other_data(folders[task.name], describe_task(task, collection), args)
         report = _evaluate(task, collection, model, folders[task.name], args)
-        results.append({"folder": str(folders[task.name])} | summary(report))
+        results.append({"folder": str(_shown(folders[task.name], args))} | summary(report))
     if args.json:
         print(json.dumps(results, indent=1, ensure_ascii=False))
     return 0
@@ -90,8 +90,13 @@ def _evaluate(
     )
     report, ranks = evaluate(task, collection, model, options)
     write_report(folder, report, ranks, report_pages(report, ranks))
-    print_report(report, folder, args)
+    print_report(report, _shown(folder, args), args)
     return report
+
+
+def _shown(folder: Path, args: Namespace) -> Path:
+    """Return a report's folder as the user named it."""
+    return Path(args.output, *folder.parts[-2:])
 
 
 def print_report(report: Report, folder: Path, args: Namespace) -> None:

@@ -304,6 +304,7 @@ def test_signals_end_with_their_code_and_leave_nothing_half_written(task, tmp_pa
     process = subprocess.Popen(
         [sys.executable, "-m", "mlbench", "run", "--model", spec, "--task", str(task)],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
