@@ -15,11 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.data import Problem, mapped_corpus, unit_vectors, xquad_r_shape
 from benchmarks.timing import side_by_side
-from mlbench.counting import count_outranking
 from mlbench.measures import parse_measures
-from mlbench.products import PASSAGE_TILE, QUERY_TILE, Limits, Pairs
 from mlbench.ranks import Ranks
 from mlbench.scores import compute_scores, score_settings
+from mlbench.scoring.counting import count_outranking
+from mlbench.scoring.products import PASSAGE_TILE, QUERY_TILE, Limits, Pairs
 from mlbench.table import rank_collection
 from mlbench.task import Kind, Setting, all_settings
 

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 
 from mlbench import __version__
 from mlbench.adapters.neural.options import OPTIONS
-from mlbench.compare_parser import add_comparing
+from mlbench.commands.compare_parser import add_comparing
+from mlbench.commands.listing_parser import add_data, add_listing
 from mlbench.errors import EnvironmentFault, MlbenchError
-from mlbench.listing_parser import add_data, add_listing
 from mlbench.sizes import parse_size
 from mlbench.streams import stdout_guard
 
@@ -120,10 +120,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: Any, name: str, help_: str, examples: str, module: str = "commands"
+    commands: Any, name: str, help_: str, examples: str, module: str = ""
 ) -> argparse.ArgumentParser:
-    """Add a command; its function, such as ``tasks_list``, is looked up in ``mlbench.<module>``
-    when it is called, so that ``--help`` imports nothing."""
+    """Add a command; its function, such as ``tasks_list``, is looked up in
+    ``mlbench.commands.<module>`` (default: its first word) when it is called, so that ``--help``
+    imports nothing."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help_,
@@ -132,15 +133,17 @@ def _command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
-    function = "_".join(parser.prog.split()[1:])
+    words = parser.prog.split()[1:]
+    function = "_".join(words)
     parser.set_defaults(
-        action=lambda args: _call(module, function, args), foreign=function in RUN_FOREIGN_CODE
+        action=lambda args: _call(module or words[0], function, args),
+        foreign=function in RUN_FOREIGN_CODE,
     )
     return parser
 
 
 def _call(module: str, function: str, args: argparse.Namespace) -> int:
-    code: int = getattr(importlib.import_module(f"mlbench.{module}"), function)(args)
+    code: int = getattr(importlib.import_module(f"mlbench.commands.{module}"), function)(args)
     return code
 
 
@@ -220,7 +223,6 @@ def _add_report(commands: Any) -> None:
         "compute the scores of saved reports again from their tables and render them",
         "mlbench report results/bm25/xquad-r\nmlbench report results\n"
         "mlbench report results/bm25/xquad-r --languages ar,de,en",
-        module="report_commands",
     )
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER", help="a report's folder, or one that holds reports"
@@ -244,7 +246,6 @@ def _add_explain(commands: Any) -> None:
         "mlbench explain results/bm25/xquad-r\n"
         "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b\n"
         "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --language de",
-        module="explain_commands",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a report's folder")
     parser.add_argument(

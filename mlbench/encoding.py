@@ -20,8 +20,8 @@ from mlbench.adapters.boundary import attribute, calling
 from mlbench.adapters.vectors import Layout, Vectors, check_vectors
 from mlbench.collection import Collection, Entries
 from mlbench.errors import Fault, ModelError
-from mlbench.products import Floats
 from mlbench.rows import Ints, Rows, mean_cosine, normalise
+from mlbench.scoring.products import Floats
 from mlbench.shards import Source
 
 if TYPE_CHECKING:

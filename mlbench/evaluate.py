@@ -14,15 +14,15 @@ from mlbench import __version__
 from mlbench.adapters.base import Described, Truncating
 from mlbench.adapters.boundary import calling
 from mlbench.collection import Collection
-from mlbench.counting import DEFAULT_LIMITS
 from mlbench.encoding import Embedded, Encoding, Plan
 from mlbench.measures import Measure, parse_measures
-from mlbench.products import Limits
 from mlbench.progress import Step
 from mlbench.ranks import Ranks
 from mlbench.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo, Truncated
 from mlbench.sampling import sample_warnings
 from mlbench.scores import compute_scores
+from mlbench.scoring.counting import DEFAULT_LIMITS
+from mlbench.scoring.products import Limits
 from mlbench.table import rank_collection
 from mlbench.task import Task
 

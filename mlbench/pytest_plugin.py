@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from mlbench.regression import Check
+    from mlbench.comparing.regression import Check
 
 
 class MlbenchCheck:
@@ -27,13 +27,13 @@ class MlbenchCheck:
         self.called = False
 
     def __call__(self, **settings: Any) -> Check:
-        """Check with the configuration and ``settings`` (fields of ``mlbench.gate.GateConfig``).
+        """Check with the configuration and ``settings``, the fields of ``GateConfig``.
 
         Returns the check where it passed; fails or skips the test otherwise.
         """
-        from mlbench.check_output import terminal_check
+        from mlbench.comparing.check_output import terminal_check
+        from mlbench.comparing.gate import exit_code, overridden, read_config, run_gate, write_check
         from mlbench.errors import MlbenchError
-        from mlbench.gate import exit_code, overridden, read_config, run_gate, write_check
 
         self.called = True
         try:

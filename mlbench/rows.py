@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.adapters.vectors import Vectors
-from mlbench.products import Floats
+from mlbench.scoring.products import Floats
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -57,7 +57,7 @@ def normalise(vectors: Floats | csr_matrix) -> Floats | csr_matrix:
     The norm is added in the fixed order of ``kernels.dot`` (sparse: of the columns), so that the
     result is the same on every machine.
     """
-    from mlbench import kernels
+    from mlbench.scoring import kernels
 
     if isinstance(vectors, np.ndarray):
         norms = kernels.norms(vectors)[:, None]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbench.collection import Collection, Entries
-from mlbench.counting import DEFAULT_LIMITS, Counts, Progress, count_outranking
-from mlbench.products import Floats, Ints, Limits, Pairs
 from mlbench.ranks import Ranks
+from mlbench.scoring.counting import DEFAULT_LIMITS, Counts, Progress, count_outranking
+from mlbench.scoring.products import Floats, Ints, Limits, Pairs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -49,7 +49,7 @@ def _sorted_table(
     counts: Counts,
 ) -> Ranks:
     """Sort rows by query language, query id, place, relevance, passage language and passage id."""
-    from mlbench import kernels
+    from mlbench.scoring import kernels
 
     query_ids, passage_ids = collection.queries.ids, collection.passages.ids
     query_language = collection.queries.language

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mlbench.bias import MixedPool, complete, max_rank, own_target_removed, recall_by_language
-from mlbench.bias_reading import bias_lines
 from mlbench.bias_scores import extremes
-from mlbench.bias_tables import counts_table, extremes_table, figures_table
-from mlbench.definitions import definitions
+from mlbench.rendering.bias_reading import bias_lines
+from mlbench.rendering.bias_tables import counts_table, extremes_table, figures_table
+from mlbench.rendering.definitions import definitions
 from mlbench.significance import Sample, macro_intervals
 from mlbench.task import Kind
 from tests.reports import collection_of, equal_vectors, example, languages, report_of, vectors

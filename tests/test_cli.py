@@ -184,7 +184,7 @@ def test_a_task_without_any_setting_is_refused(task, tmp_path):
 
 
 def test_a_defect_of_our_own_is_never_exit_1(monkeypatch, capsys):
-    from mlbench import commands
+    from mlbench.commands import tasks as commands
 
     def broken(args):
         raise KeyError("oops")

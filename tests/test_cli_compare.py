@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 from mlbench.cli import main
-from mlbench.compare_commands import read_axis
+from mlbench.commands.compare import read_axis
+from mlbench.comparing.gate import overridden, read_config
 from mlbench.errors import DataError, UsageError
-from mlbench.gate import overridden, read_config
 from mlbench.report import read_report, write_report
 from tests.model_repository import make_repository, run, write_model
 
@@ -219,8 +219,8 @@ def test_an_axis_comes_from_the_command_line_or_a_file(tmp_path):
 
 def test_nothing_that_compares_imports_models_data_or_an_encoder():
     code = (
-        "import sys, mlbench.comparison, mlbench.regression, mlbench.gate, mlbench.check_output,"
-        "mlbench.compare_commands, mlbench.comparison_tables, mlbench.comparison_figures;"
+        "import sys, mlbench.commands.compare; from mlbench.comparing import comparison,"
+        "regression, gate, check_output, comparison_tables, comparison_figures;"
         "print(*(m for m in sys.modules if m.startswith('mlbench.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from mlbench.cli import main
 from mlbench.errors import UsageError
 from mlbench.explain import explain_query, explain_row, most_biased, outranking_languages
 from mlbench.measures import parse_measure
-from mlbench.page import report_pages
+from mlbench.rendering.page import report_pages
 from mlbench.report import write_report
 from mlbench.table import rank_collection
 from tests.oracles.scores import all_scores

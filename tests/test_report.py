@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlbench.baseline import read_saved
+from mlbench.comparing.baseline import read_saved
 from mlbench.errors import IntegrityError
 from mlbench.report import read_report, write_report
 from tests.reports import example

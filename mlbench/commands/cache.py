@@ -1,0 +1,92 @@
+"""``mlbench cache info``, ``verify`` and ``clear``."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from mlbench.cache import EmbeddingCache, Entry, embeddings_folder, size_limit
+from mlbench.errors import IntegrityError
+from mlbench.shards import Head
+
+MEBIBYTE = 2**20
+
+
+def cache_info(args: Namespace) -> int:
+    """Show what the embedding cache holds, the latest used model first."""
+    from mlbench.commands.listings import plain_table
+
+    cache = _cache()
+    entries = [*cache.entries()]
+    models, size = _models(entries), sum(entry.size for entry in entries)
+    if args.json:
+        facts = {"folder": str(cache.folder), "bytes": size, "limit": cache.limit}
+        print(json.dumps(facts | {"models": models}, indent=1, ensure_ascii=False))
+        return 0
+    if models:
+        header = ["queries", "passages", "dimension", "MiB", "last used", "model"]
+        rows = [
+            [m["query"], m["passage"], m["dimension"], f"{m['bytes'] / MEBIBYTE:,.1f}",
+             m["used"][:10], m["model"]]
+            for m in models
+        ]  # fmt: skip
+        print(plain_table(header, rows) + "\n")
+    if bad := sum(not entry.head for entry in entries):
+        print(f"{bad} files not usable; see `mlbench cache verify`")
+    print(f"{cache.folder}: {size / MEBIBYTE:,.1f} MiB of {cache.limit / MEBIBYTE:,.0f} MiB used")
+    return 0
+
+
+def cache_verify(args: Namespace) -> int:
+    """Read all of the embedding cache and compare it with its digests; 6 if any is damaged."""
+    entries = [*_cache().entries(check=True)]
+    bad = [entry for entry in entries if entry.fault]
+    if args.json:
+        faults = [{"file": str(entry.path), "fault": entry.fault} for entry in bad]
+        print(json.dumps({"files": len(entries), "faults": faults}, indent=1, ensure_ascii=False))
+        return IntegrityError.exit_code if bad else 0
+    for entry in bad:
+        print(f"{entry.path}: {entry.fault}")
+    print(f"{len(entries)} files read, {len(bad)} not usable")
+    if bad:
+        print("The next run that meets them removes them and encodes their texts again.")
+    return IntegrityError.exit_code if bad else 0
+
+
+def cache_clear(args: Namespace) -> int:
+    """Remove all cached embeddings, and nothing else."""
+    cache = _cache()
+    print(f"{cache.folder}: {cache.clear() / MEBIBYTE:,.1f} MiB freed")
+    return 0
+
+
+def _models(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Return what is held of each model; ``query`` and ``passage`` are numbers of vectors."""
+    groups: dict[str, list[tuple[Entry, Head]]] = defaultdict(list)
+    for entry in entries:
+        if entry.head:
+            groups[entry.head.source.identity].append((entry, entry.head))
+    models = []
+    for identity, group in groups.items():
+        latest, head = max(group, key=lambda pair: pair[0].used)
+        counts = {
+            role: sum(head.rows for _, head in group if head.source.role == role)
+            for role in ("query", "passage")
+        }
+        models.append(
+            {"model": head.model, "identity": identity, "dimension": head.dimension}
+            | counts
+            | {
+                "bytes": sum(entry.size for entry, _ in group),
+                "used": datetime.fromtimestamp(latest.used, UTC).isoformat(timespec="seconds"),
+            }
+        )
+    return sorted(models, key=lambda model: str(model["used"]), reverse=True)
+
+
+def _cache() -> EmbeddingCache:
+    return EmbeddingCache(embeddings_folder(), size_limit())

@@ -1,0 +1,152 @@
+"""What `compare`, `baseline` and `check` do; they read saved results and print."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from argparse import Namespace
+from pathlib import Path
+
+from mlbench.artefacts import write_atomically
+from mlbench.errors import DataError, Fault, UsageError
+
+
+def compare(args: Namespace) -> int:
+    """Compare saved reports of one task, paired."""
+    from mlbench.comparing.baseline import read_saved, refuse_other_task
+    from mlbench.comparing.comparison import compare as compared
+    from mlbench.comparing.comparison import comparison_json, default_measures
+    from mlbench.comparing.comparison_tables import (
+        csv_comparison,
+        latex_comparison,
+        markdown_comparison,
+        terminal_comparison,
+    )
+    from mlbench.comparing.quantities import chosen_names
+
+    names = chosen_names(args.measure)
+    if len(args.reports) < 2:
+        found = f"{len(args.reports)} given"
+        raise UsageError(Fault("REPORT", found, "two or more reports, or baseline files"))
+    axis, xs = (None, None) if args.x is None else read_axis(args.x, args.reports)
+    saved = [read_saved(path) for path in args.reports]
+    refuse_other_task(saved)
+    measures = names or default_measures(saved)
+    comparison = compared(saved, measures, xs=xs, axis=axis, correction=args.correction)
+    if args.output is not None:
+        from mlbench.comparing.comparison_figures import comparison_figures
+
+        plots = comparison_figures(comparison)
+        for name, (content, _) in plots.items():
+            write_atomically(args.output / "plots" / name, content)
+        links = [(f"plots/{name}", alt) for name, (_, alt) in plots.items()]
+        page = markdown_comparison(comparison, links)
+        write_atomically(args.output / "comparison.md", page.encode())
+        write_atomically(args.output / "comparison.csv", csv_comparison(comparison).encode())
+        write_atomically(args.output / "comparison.tex", latex_comparison(comparison).encode())
+        write_atomically(args.output / "comparison.json", comparison_json(comparison).encode())
+    write = {
+        "text": terminal_comparison,
+        "markdown": markdown_comparison,
+        "latex": latex_comparison,
+        "csv": csv_comparison,
+        "json": comparison_json,
+    }[args.format]
+    print(write(comparison).rstrip("\n"))
+    if args.output is not None and args.format == "text":
+        print(f"\nwritten: {args.output / 'comparison.json'}, .md, .csv, .tex and plots")
+    return 0
+
+
+def read_axis(text: str, reports: list[Path]) -> tuple[str, list[float]]:
+    """Return an axis' name and each report's place on it, from NAME=VALUE,... or a TOML file.
+
+    The file has a ``name`` and a table ``[values]`` of report folder (relative to the file) to
+    number. Raises UsageError.
+    """
+    name, equals, values = text.partition("=")
+    if equals:
+        found = [_number(value) for value in values.split(",")]
+        if not name.strip() or len(found) != len(reports) or None in found:
+            expected = f"NAME= and {len(reports)} numbers, one a report, such as mix=0,0.5"
+            raise UsageError(Fault("--x", f"{text!r}", expected))
+        return name.strip(), [value for value in found if value is not None]
+    path = Path(text)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        expected = "NAME=VALUE,... or a TOML file"
+        raise UsageError(Fault("--x", f"{text!r}: no such file", expected)) from None
+    except (OSError, ValueError) as error:
+        raise DataError(Fault(text, f"cannot be read: {error}", "a TOML file")) from None
+    given = table.get("values")
+    places = {
+        (path.parent / folder).resolve(): _number(value)
+        for folder, value in (given.items() if isinstance(given, dict) else ())
+    }
+    faults = [
+        Fault(f"{text}, [values]", f"no number for {report}", f'"{report}" = NUMBER')
+        for report in reports
+        if places.get(report.resolve()) is None
+    ]
+    if not isinstance(table.get("name"), str):
+        faults.append(Fault(f"{text}, field name", f"{table.get('name')!r}", "the axis' name"))
+    if faults:
+        raise DataError(*faults)
+    return table["name"], [places[report.resolve()] or 0.0 for report in reports]
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def baseline(args: Namespace) -> int:
+    """Write a report's table and identity into one small file to commit."""
+    from mlbench.comparing.baseline import baseline_bytes, read_saved
+
+    saved = read_saved(args.report)
+    raw = baseline_bytes(saved)
+    write_atomically(args.output, raw)
+    print(
+        f"{args.output}: {len(raw) / 1e6:.2f} MB, {saved.model.name} on {saved.task.name} "
+        f"(version {saved.task.version})"
+    )
+    return 0
+
+
+def check(args: Namespace) -> int:
+    """Hold a report, or a fresh run of a model, against a baseline; 1 where it regressed."""
+    from mlbench.comparing.check_output import terminal_check
+    from mlbench.comparing.gate import exit_code, overridden, read_config, run_gate, write_check
+    from mlbench.comparing.regression import check_json
+
+    if args.report is not None and args.model is not None:
+        raise UsageError(Fault("what to check", "a report and --model", "one of the two"))
+    config = overridden(
+        read_config(Path(), args.config),
+        report=args.report,
+        model=args.model,
+        baseline=args.baseline,
+        task=args.task,
+        measures=args.measure or None,
+        margin=args.margin,
+        strict=args.strict or None,
+        data_dir=args.data_dir,
+        output=args.output,
+    )
+    result = run_gate(config, args.command_line, quiet=args.quiet)
+    if config.output is not None:
+        write_check(config.output, result, config.strict)
+    if args.json:
+        print(check_json(result), end="")
+    elif args.markdown:
+        from mlbench.comparing.check_output import markdown_check
+
+        print(markdown_check(result), end="")
+    else:
+        print(terminal_check(result))
+    return exit_code(result, config.strict)

@@ -1,0 +1,135 @@
+"""``mlbench explain``: the most biased queries of a report, or one query in full."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from mlbench.catalog import find_task
+from mlbench.collection import Collection, Entries
+from mlbench.commands.listings import plain_table
+from mlbench.errors import Fault, MlbenchError, UsageError
+from mlbench.explain import Explanation, explain_query, most_biased, outranking_languages
+from mlbench.files import Locator, MissingData
+from mlbench.ranks import Ranks
+from mlbench.readers import load_collection
+from mlbench.rendering.explain_tables import (
+    biased_queries_table,
+    languages_table,
+    passages_table,
+    versions_table,
+)
+from mlbench.rendering.reading import fill
+from mlbench.report import Report, TaskInfo, read_report
+from mlbench.sampling import sample_questions
+
+
+class Texts(NamedTuple):
+    """The texts of a task: role -> (language, id) -> text; or ``why`` there are none."""
+
+    queries: dict[tuple[str, str], str]
+    passages: dict[tuple[str, str], str]
+    why: str = ""
+
+
+def explain(args: Namespace) -> int:
+    """Show where a query's relevant passages rank, or the queries that fare worst."""
+    report, ranks = read_report(args.folder)
+    if args.query is None:
+        if args.language is not None:
+            raise UsageError(Fault("--language", "given without --query", "both, or neither"))
+        return _overview(report, ranks, args)
+    found = explain_query(ranks, args.query, args.language)
+    texts = find_texts(report.task, args)
+    if args.json:
+        rows = [_as_json(each, texts) for each in found]
+        print(_json({"queries": rows, "texts_missing": texts.why or None}))
+        return 0
+    print(fill(f"{report.model.name} on {report.task.name}: query {args.query}, mixed pool"))
+    if len(found) == 1:
+        print(f"\n{_in_full(found[0], texts)}")
+    else:
+        print(f"\n{versions_table(found).text()}")
+        print(f"\nIn full: --language {found[0].language}")
+    return 0
+
+
+def _overview(report: Report, ranks: Ranks, args: Namespace) -> int:
+    queries = most_biased(ranks, args.top)
+    languages = outranking_languages(ranks, report.scores.bias.outranking)
+    if args.json:
+        rows = [_as_json(each, Texts({}, {})) for each in queries]
+        print(_json({"queries": rows, "languages": [asdict(each) for each in languages]}))
+        return 0
+    print(fill(f"{report.model.name} on {report.task.name}, mixed pool"))
+    if not queries:
+        print("\nNo query has two relevant passages, so there is no rank distance.")
+        return 0
+    table = biased_queries_table(queries)
+    print("\nThe highest rank distances\n")
+    print(plain_table(table.headers, table.rows))
+    print(f"\nWhose passages outrank relevant ones (times its share: 1 is unbiased)\n\n"
+          f"{languages_table(languages).text()}")  # fmt: skip
+    print("\nOne query in full: mlbench explain FOLDER --query ID --language CODE")
+    return 0
+
+
+def _in_full(each: Explanation, texts: Texts) -> str:
+    table = passages_table(each)
+    blocks = [
+        fill(f"{each.language}: {text}")
+        if (text := texts.queries.get((each.language, each.query_id)))
+        else "",
+        fill(
+            f"Asked in {each.language}: rank distance {each.distance:,} in a pool of "
+            f"{each.pool_size:,}, AP {each.average_precision:.4f}. Of each relevant passage: its "
+            "language and rank, and how many passages of each language rank above it or tie."
+        ),
+        table.text(),
+        *(
+            fill(f"{passage.rank:,} {passage.language} {passage.passage_id}: {text}")
+            for passage in each.passages
+            if (text := texts.passages.get((passage.language, passage.passage_id)))
+        ),
+        fill(f"Texts are not shown: {texts.why}") if texts.why else "",
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def find_texts(task: TaskInfo, args: Namespace) -> Texts:
+    """Return the texts of the task that a report is on, if its data is here and the same.
+
+    Never raises: a report is explained without texts where they cannot be had, and says why.
+    """
+    try:
+        known = find_task(task.name)
+        data = load_collection(known, Locator(args.data_dir, offline=True).of(known))
+        collection = sample_questions(data, task.sample)
+    except MissingData:
+        return Texts({}, {}, f"the data of {task.name} is not here; name its folder by --data-dir")
+    except MlbenchError as error:
+        fault = error.faults[0]
+        return Texts({}, {}, f"{fault.where}: {fault.found}")
+    if collection.digest != (task.subset_of or task.digest):
+        return Texts({}, {}, f"the data of {task.name} that was found is not what was evaluated")
+    return Texts(_by_id(collection, collection.queries), _by_id(collection, collection.passages))
+
+
+def _by_id(collection: Collection, entries: Entries) -> dict[tuple[str, str], str]:
+    codes = [collection.languages[language] for language in entries.language]
+    return dict(zip(zip(codes, entries.ids, strict=True), entries.texts, strict=True))
+
+
+def _as_json(each: Explanation, texts: Texts) -> dict[str, Any]:
+    table = asdict(each)
+    table["rank_distance"] = each.distance
+    table["text"] = texts.queries.get((each.language, each.query_id))
+    for passage in table["passages"]:
+        passage["text"] = texts.passages.get((passage["language"], passage["passage_id"]))
+    return table
+
+
+def _json(table: dict[str, Any]) -> str:
+    return json.dumps(table, indent=1, ensure_ascii=False)

@@ -1,0 +1,63 @@
+"""``mlbench report``: saved tables scored again, whole or cut to some languages."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from mlbench.artefacts import check_writable
+from mlbench.commands.run import ROOM_FOR_A_REPORT, print_report, summary
+from mlbench.errors import DataError, Fault, UsageError
+from mlbench.rendering.page import report_pages
+from mlbench.report import REPORT_FILE, read_report, rescored, write_report
+from mlbench.subset import choose_languages, cut_report, refuse_other_report, subset_folder
+
+
+def report(args: Namespace) -> int:
+    """Score saved tables again, check that report.json says the same, and render."""
+    folders = [args.folder] if (args.folder / REPORT_FILE).exists() else []
+    folders += sorted(path.parent for path in args.folder.glob(f"*/**/{REPORT_FILE}"))
+    if not folders:
+        raise DataError(
+            Fault(str(args.folder), f"no {REPORT_FILE} in it", "the folder of a report",
+                  "make one with `mlbench run`")
+        )  # fmt: skip
+    if args.languages is not None:
+        return _report_languages(folders, args)
+    if args.output is not None:
+        raise UsageError(Fault("--output", "given without --languages", "both, or neither"))
+    results = []
+    for folder in folders:
+        saved, ranks = read_report(folder)
+        fresh = rescored(saved, ranks, folder)
+        write_report(folder, fresh, ranks, report_pages(fresh, ranks))
+        print_report(fresh, folder, args)
+        results.append({"folder": str(folder)} | summary(fresh))
+    if args.json:
+        print(json.dumps(results, indent=1, ensure_ascii=False))
+    return 0
+
+
+def _report_languages(folders: list[Path], args: Namespace) -> int:
+    """Write the reports cut down to some languages, beside the whole ones or to --output."""
+    saved = {folder: read_report(folder) for folder in folders}
+    cuts = {
+        folder: choose_languages(args.languages, report.task.languages, "--languages")
+        for folder, (report, _) in saved.items()
+        if folder == args.folder or report.task.subset_of is None
+    }
+    results = []
+    for folder, languages in cuts.items():
+        report, ranks = cut_report(*saved[folder], languages, args.command_line)
+        place = subset_folder(folder, languages)
+        if args.output is not None:
+            place = args.output / folder.relative_to(args.folder)
+        refuse_other_report(place, report)
+        check_writable(place, ROOM_FOR_A_REPORT)
+        write_report(place, report, ranks, report_pages(report, ranks))
+        print_report(report, place, args)
+        results.append({"folder": str(place)} | summary(report))
+    if args.json:
+        print(json.dumps(results, indent=1, ensure_ascii=False))
+    return 0

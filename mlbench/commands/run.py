@@ -1,0 +1,195 @@
+"""``mlbench run``: models evaluated on tasks, and their reports written and printed."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlbench.artefacts import check_writable, slug
+from mlbench.catalog import DEFAULT_SUITE, find_task
+from mlbench.errors import Fault, IntegrityError, UsageError
+from mlbench.files import Locator
+from mlbench.readers import load_collection
+from mlbench.sampling import sample_questions
+from mlbench.task import Task
+
+if TYPE_CHECKING:
+    from mlbench.adapters.registry import LoadedModel
+    from mlbench.collection import Collection
+    from mlbench.report import Report, TaskInfo
+
+ROOM_FOR_A_REPORT = 64 * 2**20
+
+
+def run(args: Namespace) -> int:
+    """Evaluate a model on tasks and write their reports."""
+    from mlbench.adapters.neural.options import OPTIONS
+    from mlbench.adapters.registry import load_adapter
+    from mlbench.cache import open_cache
+    from mlbench.encoding import learns
+    from mlbench.evaluate import chosen_measures, describe_task
+
+    tasks = _find_tasks(args.task or DEFAULT_SUITE)
+    measures = {
+        task.name: tuple(m.name for m in chosen_measures(task, args.measure)) for task in tasks
+    }
+    locator = Locator(args.data_dir and args.data_dir.absolute(), args.offline)
+    output = args.output.absolute()  # whatever folder the model's code may change to
+    options = {option.name: getattr(args, option.name) for option in OPTIONS}
+    model = load_adapter(args.model, options)
+    if args.dry_run:
+        return _dry_run(tasks, locator, args)
+    args.cache = None if args.no_cache else open_cache()
+    folders = {task.name: output / slug(model.name) / slug(task.name) for task in tasks}
+    for task in tasks:
+        check_writable(folders[task.name], ROOM_FOR_A_REPORT)
+        _refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
+    sources = {task.name: locator.of(task) for task in tasks}
+    results = []
+    for number, task in enumerate(tasks):
+        if number and learns(model.adapter):
+            model = load_adapter(args.model, options)
+        collection = sample_questions(load_collection(task, sources[task.name]), args.sample)
+        _refuse_other_data(folders[task.name], describe_task(task, collection), args)
+        report = _evaluate(task, collection, model, folders[task.name], args)
+        results.append({"folder": str(_shown(folders[task.name], args))} | summary(report))
+    if args.json:
+        print(json.dumps(results, indent=1, ensure_ascii=False))
+    return 0
+
+
+def _find_tasks(names: Iterable[str]) -> list[Task]:
+    """Find the tasks of a run; two of one name would write one report."""
+    found: dict[str, Task] = {}
+    for task in map(find_task, dict.fromkeys(names)):
+        first = found.setdefault(task.name, task)
+        if first.path.resolve() != task.path.resolve():
+            clash = f"two tasks are called {task.name!r}: {first.path} and {task.path}"
+            raise UsageError(Fault("--task", clash, "a name of its own for each task"))
+    return list(found.values())
+
+
+def _evaluate(
+    task: Task, collection: Collection, model: LoadedModel, folder: Path, args: Namespace
+) -> Report:
+    from mlbench.evaluate import Options, evaluate
+    from mlbench.rendering.page import report_pages
+    from mlbench.report import write_report
+    from mlbench.scoring.products import Limits
+
+    options = Options(
+        measures=tuple(args.measure),
+        limits=Limits(args.threads, args.memory, device="auto"),
+        command=args.command_line,
+        quiet=args.quiet,
+        cache=args.cache,
+    )
+    report, ranks = evaluate(task, collection, model, options)
+    write_report(folder, report, ranks, report_pages(report, ranks))
+    print_report(report, _shown(folder, args), args)
+    return report
+
+
+def _shown(folder: Path, args: Namespace) -> Path:
+    """Return a report's folder as the user named it."""
+    return Path(args.output, *folder.parts[-2:])
+
+
+def print_report(report: Report, folder: Path, args: Namespace) -> None:
+    """Print what a report says and where it is, unless JSON was asked for."""
+    from mlbench.rendering.tables import terminal_text
+
+    if not args.json:
+        print(terminal_text(report))
+        print(f"\nreport: {folder / 'report.html'}\n")
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """Return the macro scores of a report, as ``--json`` prints them."""
+    distance = report.scores.bias.rank_distance
+    return {
+        "task": report.task.name,
+        "languages": list(report.task.languages),
+        "model": report.model.name,
+        "macro": {
+            kind: {name: asdict(score) for name, score in of_kind.items()}
+            for kind, of_kind in report.scores.macro.items()
+        },
+        "rank_distance": asdict(distance) if distance else None,
+        "warnings": list(report.warnings),
+    }
+
+
+def _refuse_other_configuration(
+    folder: Path, task: Task, model: LoadedModel, measures: tuple[str, ...], args: Namespace
+) -> None:
+    """Refuse to replace a report that another model, task version or choice of measures left."""
+    from mlbench.report import REPORT_FILE, parse_report
+
+    if args.overwrite or not (folder / REPORT_FILE).exists():
+        return
+    try:
+        old, _ = parse_report(folder / REPORT_FILE)
+    except IntegrityError as error:
+        raise UsageError(_occupied(folder, f"holds a damaged report ({error})")) from None
+    pairs = {
+        "model identity": (old.model.identity, model.identity),
+        "similarity": (old.model.similarity, model.similarity),
+        "choice of settings": (", ".join(old.task.kinds), ", ".join(task.kinds)),
+        "task": (f"{old.task.name} {old.task.version}", f"{task.name} {task.version}"),
+        "measures": (", ".join(old.measures), ", ".join(measures)),
+    }
+    for what, (before, now) in pairs.items():
+        if before != now:
+            found = f"holds a report of another {what}: {before!r}, now {now!r}"
+            raise UsageError(_occupied(folder, found))
+
+
+def _refuse_other_data(folder: Path, info: TaskInfo, args: Namespace) -> None:
+    from mlbench.report import REPORT_FILE, parse_report
+
+    if args.overwrite or not (folder / REPORT_FILE).exists():
+        return
+    digest = parse_report(folder / REPORT_FILE)[0].task.digest
+    if digest != info.digest:
+        found = f"holds a report of other data: digest {digest[:12]}, now {info.digest[:12]}"
+        raise UsageError(_occupied(folder, found))
+
+
+def _occupied(folder: Path, found: str) -> Fault:
+    return Fault(
+        str(folder), found, "no report, or one of the same run", "--overwrite, or another --output"
+    )
+
+
+def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
+    from mlbench.commands.listings import plain_table
+    from mlbench.encoding import Plan
+
+    rows: list[dict[str, Any]] = []
+    for task in tasks:
+        plan = Plan.of(sample_questions(load_collection(task, locator.of(task)), args.sample))
+        for role, groups in (("query", plan.queries), ("passage", plan.passages)):
+            rows += [
+                {
+                    "task": task.name,
+                    "role": role,
+                    "language": group.language,
+                    "texts": len(group.entry),
+                    "distinct": len(group.texts),
+                    "characters": sum(map(len, group.texts)),
+                }
+                for group in groups
+            ]
+    if args.json:
+        print(json.dumps({"model": args.model, "encode": rows}, indent=1, ensure_ascii=False))
+        return 0
+    print(plain_table([*map(str, rows[0])], [list(row.values()) for row in rows]))
+    settings = ", ".join(f"{len(task.settings())} settings of {task.name}" for task in tasks)
+    total = sum(row["distinct"] for row in rows)
+    print(f"\n{args.model} would encode {total:,} texts, each once, for {settings}")
+    return 0

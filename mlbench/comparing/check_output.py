@@ -1,0 +1,159 @@
+"""What a check says: on the terminal, as Markdown for a pull request, as JUnit XML."""
+
+from __future__ import annotations
+
+from mlbench.comparing.comparison_tables import measure_title, shown
+from mlbench.comparing.quantities import RANK_DISTANCE
+from mlbench.comparing.regression import INCONCLUSIVE, PASS, REGRESSED, Check, Judgement
+from mlbench.randomisation import FEWEST
+from mlbench.rendering.reading import fill, kind_name, plural, printable
+from mlbench.rendering.tables import Table, escape_markdown
+
+MOST_FALLEN = 8
+MARKS = {PASS: "✅", REGRESSED: "❌", INCONCLUSIVE: "❔"}
+
+
+def title(judgement: Judgement) -> str:
+    """Return what a judgement is about: monolingual mAP, rank distance."""
+    name = measure_title(judgement.quantity.measure)
+    if judgement.quantity.measure == RANK_DISTANCE:
+        return name
+    return f"{kind_name(judgement.quantity.kind)} {name}"
+
+
+def reason(judgement: Judgement, questions: int) -> str:
+    """Return why a judgement is what it is, one sentence without its subject."""
+    j = judgement
+    measure = j.quantity.measure
+    margin, low, high, by = (
+        shown(v, measure, sign=sign)
+        for v, sign in (
+            (j.margin, False),
+            (j.low, True),
+            (j.high, True),
+            (abs(j.difference), False),
+        )
+    )
+    between = f"95% interval of the difference {low} to {high}"
+    if j.verdict == REGRESSED:
+        beyond = "all beyond" if j.beyond else "not all beyond"
+        return f"worse by {by}; {between}, {beyond} the margin of {margin}"
+    if j.verdict == PASS:
+        if not j.difference and j.low == j.high == 0:
+            return "no difference"
+        lower, upper = (-j.high, -j.low) if j.quantity.lower_is_better else (j.low, j.high)
+        how = "better" if lower > 0 else "worse, within the margin" if upper < 0 else "not worse"
+        return f"{how}; {between}, margin {margin}"
+    if questions < FEWEST:
+        return f"{plural(questions, 'question')} cannot show anything, {FEWEST} are the least"
+    return f"not decided; {between}, margin {margin}; {_more(j)}"
+
+
+def _more(judgement: Judgement) -> str:
+    if judgement.more_questions is None:
+        return "no number of questions would decide while the difference stays where it is"
+    return (
+        f"about {judgement.more_questions:,} more questions would decide if the difference stayed"
+    )
+
+
+def check_table(result: Check, whole: bool = False) -> Table:
+    """Return one row a judgement; ``whole`` keeps long names on one line."""
+    rows = []
+    for j in result.judgements:
+        measure, size = j.quantity.measure, max(abs(j.baseline), abs(j.value))
+        rows.append(
+            (
+                title(j) if whole else title(j).replace(" ", "\n", 1),
+                shown(j.baseline, measure, size=size),
+                shown(j.value, measure, size=size),
+                shown(j.difference, measure, sign=True, size=size),
+                " ".join(shown(end, measure, sign=True, size=size) for end in (j.low, j.high)),
+                f"{MARKS[j.verdict]} {j.verdict}" if whole else j.verdict,
+            )
+        )
+    headers = ("", "baseline", "now", "difference", "95% interval", "verdict")
+    return Table(headers, tuple(rows))
+
+
+def _head(result: Check) -> str:
+    sample = ", a sample" if result.task.sample else ""
+    return (
+        f"{result.model.name} against {result.baseline.name} on {result.task.name} "
+        f"(version {result.task.version}, {plural(result.questions, 'question')}{sample})"
+    )
+
+
+def verdict_line(result: Check) -> str:
+    """Return the verdict of the whole check with the reasons for it, on one line."""
+    own = [j for j in result.judgements if j.verdict == result.verdict]
+    reasons = "; ".join(f"{title(j)}: {reason(j, result.questions)}" for j in own)
+    return f"{result.verdict.upper()}. {reasons}."
+
+
+def _fallen_line(result: Check) -> str:
+    if not result.fallen:
+        return ""
+    parts = [
+        f"{d.quantity.query_language} {kind_name(d.quantity.kind)} "
+        f"{measure_title(d.quantity.measure)} {shown(d.difference, d.quantity.measure, sign=True)}"
+        for d in sorted(result.fallen, key=lambda d: d.difference / (d.least or 1))
+    ]
+    more = len(parts) - MOST_FALLEN
+    rest = f" and {more} more" if more > 0 else ""
+    return f"Worse by query language: {', '.join(parts[:MOST_FALLEN])}{rest}."
+
+
+def terminal_check(result: Check) -> str:
+    """Return what `mlbench check` prints."""
+    own = [j for j in result.judgements if j.verdict == result.verdict]
+    lines = [f"{title(j)}: {reason(j, result.questions)}." for j in own]
+    blocks = [_head(result), check_table(result).text(), _fallen_line(result), *lines]
+    filled = [b if "\n" in b else fill(b) for b in blocks if b]
+    return "\n\n".join([*filled, result.verdict.upper()])
+
+
+def markdown_check(result: Check) -> str:
+    """Return the check for a pull-request comment or a job's summary."""
+    own = [j for j in result.judgements if j.verdict == result.verdict]
+    identity = f"`{result.baseline.identity[:12]}` to `{result.model.identity[:12]}`"
+    parts = [
+        f"### {MARKS[result.verdict]} mlbench: {result.verdict}",
+        escape_markdown(_head(result)),
+        check_table(result, whole=True).markdown(),
+        "\n".join(
+            f"- {escape_markdown(f'{title(j)}: {reason(j, result.questions)}')}" for j in own
+        ),
+        escape_markdown(_fallen_line(result)),
+        f"<sub>Identity {identity}; margin {result.margin:g}; pass: the interval's worse end is "
+        "within the margin; regressed: it is not, and the better end is below 0.</sub>",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def junit_check(result: Check, strict: bool = False) -> bytes:
+    """Return the check as JUnit XML: regressed is a failure, inconclusive skipped, or with
+    ``strict`` an error."""
+    from xml.etree import ElementTree
+
+    kinds = {REGRESSED: "failure", INCONCLUSIVE: "error" if strict else "skipped"}
+    tags = [kinds.get(j.verdict, "") for j in result.judgements]
+    counts = {"tests": len(tags), "failures": tags.count("failure")}
+    counts |= {"errors": tags.count("error"), "skipped": tags.count("skipped")}
+    attributes = {name: str(count) for name, count in counts.items()}
+    suite = ElementTree.Element("testsuite", {"name": "mlbench check", **attributes})
+    for judgement, tag in zip(result.judgements, tags, strict=True):
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=printable(f"mlbench.{result.task.name}"),
+            name=title(judgement),
+        )
+        if tag:
+            why = printable(reason(judgement, result.questions))
+            ElementTree.SubElement(case, tag, message=f"{judgement.verdict}: {why}")
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    raw: bytes = ElementTree.tostring(root, "utf-8", xml_declaration=True)
+    return raw + b"\n"

@@ -1,0 +1,221 @@
+"""A comparison as plots: differences by pair of languages, the trade-off, a series' curve."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlbench.comparing.comparison import Comparison
+from mlbench.comparing.comparison_tables import measure_title
+from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
+from mlbench.comparing.verdicts import NOT_SHOWN, Value
+from mlbench.rendering.drawing import (
+    FAINT,
+    GRID,
+    INK,
+    OTHER,
+    WIDTH,
+    Box,
+    MatrixPlot,
+    Scale,
+    Values,
+    add_axes,
+    canvas,
+    draw_matrix,
+    plain_style,
+    to_svg,
+)
+from mlbench.rendering.reading import KIND_NAMES, kind_name, printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROOMY, LONGEST = 12, 28
+LEAST_SPAN = 0.01
+"""Differences below this stay pale."""
+
+
+def comparison_figures(comparison: Comparison) -> dict[str, tuple[bytes, str]]:
+    """Return file name -> SVG and what it shows; what a comparison cannot fill has no figure."""
+    drawn: dict[str, tuple[bytes, str]] = {}
+    with plain_style():
+        for model in comparison.models[1:]:
+            heat = _difference(comparison, model.label)
+            if heat is not None:
+                alt = f"Differences of {model.label} to the first model by pair of languages."
+                drawn[f"difference-{model.label}.svg"] = (to_svg(heat), alt)
+        trade = _trade_off(comparison)
+        if trade is not None:
+            drawn["trade-off.svg"] = (
+                to_svg(trade),
+                "Cross-lingual and multilingual against monolingual scores, rank distance as size.",
+            )
+        if comparison.axis is not None:
+            drawn["series.svg"] = (to_svg(_series(comparison)), f"Scores by {comparison.axis}.")
+    return drawn
+
+
+def _difference(comparison: Comparison, model: str) -> Figure | None:
+    """Differences of one model to the first, query language by passage language."""
+    languages, first = comparison.task.languages, comparison.models[0].label
+    at = {code: i for i, code in enumerate(languages)}
+    values = np.full((len(at), len(at)), np.nan)
+    shown = np.zeros(values.shape, bool)
+    for d in comparison.differences:
+        query, passage = d.quantity.query_language, d.quantity.passage_language
+        if (d.model, d.against) == (model, first) and query and passage:
+            values[at[query], at[passage]] = d.difference
+            shown[at[query], at[passage]] = d.verdict != NOT_SHOWN
+    if not np.isfinite(values).any():
+        return None
+    span = max(LEAST_SPAN, math.ceil(100 * float(np.nanmax(np.abs(values)))) / 100)
+    short = len(languages) > ROOMY
+    cross = np.where(np.eye(len(at), dtype=bool), np.nan, values)
+    figure = draw_matrix(
+        MatrixPlot(
+            languages,
+            values,
+            below=_means(cross, 0),
+            below_name="mean",
+            right=_means(cross, 1),
+            title=f"{measure_title(comparison.headline)}: {_name(comparison, model)} minus "
+            f"{_name(comparison, first)}",
+            subtitle="Blue: better. Dot: no difference shown. Means: cross-lingual.",
+            scale=Scale(
+                "RdBu",
+                -span,
+                span,
+                {t: f"{t:+.3g}" if t else "0" for t in (-span, -span / 2, 0.0, span / 2, span)},
+                lambda value: f"{value:+.{2 if short else 3}f}".replace("0.", ".", 1),
+            ),
+        )
+    )
+    rows, columns = np.nonzero(np.isfinite(values) & ~shown)
+    figure.axes[0].scatter(columns + 0.86, rows + 0.16, s=7, color=INK, linewidth=0)
+    return figure
+
+
+def _means(values: Values, axis: int) -> Values:
+    present = np.isfinite(values)
+    count = present.sum(axis)
+    sums = np.where(present, values, 0).sum(axis)
+    means: Values = np.divide(sums, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return means
+
+
+def _name(comparison: Comparison, label: str) -> str:
+    """Return "B (bm25)", cut to fit a title."""
+    name = next(m.name for m in comparison.models if m.label == label)
+    name = printable(name).replace("\n", " ")
+    return f"{label} ({name if len(name) <= LONGEST else name[: LONGEST - 1] + '…'})"
+
+
+def _names(figure: Figure, comparison: Comparison) -> None:
+    """Write what the labels stand for below a figure."""
+    lines = textwrap.wrap("; ".join(_name(comparison, m.label) for m in comparison.models), 115)
+    height = figure.get_size_inches()[1]
+    text = "\n".join(lines[:3])
+    figure.text(0.12 / WIDTH, 0.1 / height, text, size=8.5, color=FAINT, va="bottom")
+
+
+def _scores(comparison: Comparison, kind: str, measure: str) -> list[Value] | None:
+    """Return each model's macro score, None where the comparison has none."""
+    found = {v.model: v for v in comparison.scores if v.quantity == Quantity(kind, measure)}
+    return [found[m.label] for m in comparison.models] if found else None
+
+
+def _in_order(comparison: Comparison) -> list[int]:
+    """Return the models' order along the axis, as given where there is none."""
+    places = [m.x if m.x is not None else i for i, m in enumerate(comparison.models)]
+    return sorted(range(len(places)), key=places.__getitem__)
+
+
+def _trade_off(comparison: Comparison) -> Figure | None:
+    """Cross-lingual and multilingual scores against monolingual ones, a point a model."""
+    name = measure_title(comparison.headline)
+    mono, cross, multi = (_scores(comparison, kind, comparison.headline) for kind in KIND_NAMES)
+    panels = [
+        (kind, values)
+        for kind, values in (("crosslingual", cross), ("multilingual", multi))
+        if values
+    ]
+    if mono is None or not panels:
+        return None
+    spread = _scores(comparison, "multilingual", RANK_DISTANCE)
+    order = _in_order(comparison)
+    joined = ", joined in the order of " + comparison.axis if comparison.axis else ""
+    circle = "; circle and number: rank distance, larger is worse" if spread else ""
+    figure = canvas(WIDTH, 4.95, f"The trade-off in {name}", f"A point a model{joined}{circle}.")
+    width = 3.25
+    for number, (kind, values) in enumerate(panels):
+        axes = add_axes(figure, Box(0.8 + number * (width + 0.85), 0.85, width, 3.1))
+        _grid(axes, f"monolingual {name}", f"{kind_name(kind)} {name}")
+        x, y = ([each[i].value for i in order] for each in (mono, values))
+        if comparison.axis:
+            axes.plot(x, y, color=OTHER, linewidth=1, alpha=0.6, zorder=2)
+        _whiskers(axes, [mono[i] for i in order], [values[i] for i in order])
+        if spread:
+            axes.scatter(x, y, s=_sizes([spread[i].value for i in order]), color=OTHER,
+                         alpha=0.18, linewidth=0, zorder=1)  # fmt: skip
+        axes.scatter(x, y, s=22, color=OTHER, zorder=4)
+        for i, (a, b) in zip(order, zip(x, y, strict=True), strict=True):
+            model = comparison.models[i]
+            text = model.label if model.x is None else f"{model.label} ({model.x:g})"
+            if spread and number == len(panels) - 1:
+                text += f"\n{spread[i].value:,.0f}"
+            axes.annotate(text, (a, b), (6, 6), textcoords="offset points", size=8.5, zorder=5)
+        axes.margins(0.18)
+    _names(figure, comparison)
+    return figure
+
+
+def _sizes(distances: list[float]) -> list[float]:
+    """Return circle areas in square points: proportional to the distance, 1,400 for the largest."""
+    largest = max(distances)
+    return [1400 * d / largest if largest > 0 else 0.0 for d in distances]
+
+
+def _whiskers(axes: Axes, across: list[Value], up: list[Value]) -> None:
+    for x, y in zip(across, up, strict=True):
+        axes.hlines(y.value, x.low, x.high, color=FAINT, linewidth=0.8, zorder=3)
+        axes.vlines(x.value, y.low, y.high, color=FAINT, linewidth=0.8, zorder=3)
+
+
+def _grid(axes: Axes, across: str, up: str) -> None:
+    axes.locator_params(nbins=5)
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+
+
+def _series(comparison: Comparison) -> Figure:
+    """Every macro score of the headline measure, and rank distance, along the series' axis."""
+    wanted = [(kind, comparison.headline) for kind in KIND_NAMES]
+    wanted.append(("multilingual", RANK_DISTANCE))
+    panels = [(key, values) for key in wanted if (values := _scores(comparison, *key))]
+    order = _in_order(comparison)
+    x = [comparison.models[i].x or 0.0 for i in order]
+    rows = (len(panels) + 1) // 2
+    figure = canvas(WIDTH, 1.0 + 2.75 * rows, f"Scores by {comparison.axis}", "95% intervals.")
+    for number, ((kind, measure), values) in enumerate(panels):
+        row, column = divmod(number, 2)
+        axes = add_axes(figure, Box(0.8 + column * 4.1, 0.85 + row * 2.75, 3.25, 2.0))
+        across = (comparison.axis or "") if number + 2 >= len(panels) else ""
+        better = " (lower is better)" if measure == RANK_DISTANCE else ""
+        kind_part = "" if measure == RANK_DISTANCE else f"{kind_name(kind)} "
+        _grid(axes, across, f"{kind_part}{measure_title(measure)}{better}")
+        chosen = [values[i] for i in order]
+        axes.vlines(
+            x, [v.low for v in chosen], [v.high for v in chosen], color=OTHER, linewidth=1.2
+        )
+        axes.plot(
+            x, [v.value for v in chosen], color=OTHER, marker="o", markersize=4, linewidth=1.2
+        )
+        axes.margins(0.08, 0.12)
+    _names(figure, comparison)
+    return figure

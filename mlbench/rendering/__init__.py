@@ -1,0 +1,1 @@
+"""A report as words, terminal tables, plots and pages."""

@@ -1,0 +1,1 @@
+"""Exact scores and outranking counts: arrays in, counts out."""

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlbench.comparing.baseline import baseline_bytes, read_baseline, read_saved, refuse_other_task
+from mlbench.comparing.baseline import saved_report as saved
+from mlbench.errors import DataError, IntegrityError
+from mlbench.report import write_report
+from tests.reports import example
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    report, ranks = example(2)
+    return tmp_path_factory.mktemp("b") / "b", baseline_bytes(saved(report, ranks, "here"))
+
+
+def fields(ranks):
+    return {name: getattr(ranks, name) for name in ranks.__dataclass_fields__}
+
+
+def assert_same(a, b):
+    for name, value in fields(a).items():
+        other = fields(b)[name]
+        assert np.array_equal(value, other), name
+        assert getattr(value, "dtype", None) == getattr(other, "dtype", None), name
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_what_is_written_is_read_again_and_the_bytes_are_the_same(count, tmp_path):
+    report, ranks = example(count)
+    raw = baseline_bytes(saved(report, ranks, "here"))
+    path = tmp_path / "b.parquet"
+    path.write_bytes(raw)
+    found = read_baseline(path)
+    assert (found.task, found.model, found.measures) == (report.task, report.model, report.measures)
+    assert_same(found.ranks, ranks)
+    assert baseline_bytes(found) == raw
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 255))
+def test_any_changed_byte_is_found(written, at, mask):
+    path, raw = written
+    changed = bytearray(raw)
+    changed[at % len(raw)] ^= mask
+    path.write_bytes(changed)
+    with pytest.raises(IntegrityError, match="mlbench baseline"):
+        read_baseline(path)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**9))
+def test_any_cut_is_found(written, at):
+    path, raw = written
+    path.write_bytes(raw[: at % len(raw)])
+    with pytest.raises(IntegrityError):
+        read_baseline(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"{}", b"\xff" * 100])
+def test_what_is_no_baseline_is_an_integrity_error(content, tmp_path):
+    path = tmp_path / "b.parquet"
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match="not a baseline"):
+        read_saved(path)
+
+
+def test_a_missing_baseline_is_a_data_error(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_saved(tmp_path / "none.parquet")
+
+
+def test_another_parquet_file_and_one_file_of_a_report_are_refused(tmp_path):
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(IntegrityError):
+        read_saved(tmp_path / "other.parquet")
+    report, ranks = example(2)
+    write_report(tmp_path / "r", report, ranks, {})
+    for name in ("report.json", "ranks.parquet"):
+        with pytest.raises(DataError, match="its folder"):
+            read_saved(tmp_path / "r" / name)
+
+
+def test_a_report_s_folder_is_read_and_altered_scores_are_found(tmp_path):
+    report, ranks = example(3)
+    write_report(tmp_path, report, ranks, {})
+    assert_same(read_saved(tmp_path).ranks, ranks)
+    path = tmp_path / "report.json"
+    table = json.loads(path.read_text())
+    table["macro"]["crosslingual"]["AP"]["value"] += 0.01
+    path.write_text(json.dumps(table))
+    with pytest.raises(IntegrityError, match="crosslingual"):
+        read_saved(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": "2"}, "task version is 2"),
+        ({"digest": "0" * 64}, "task digest is 000"),
+        ({"sample": 100}, "task sample is 100"),
+        ({"languages": ("ar", "de")}, "task languages is ar, de"),
+        ({"kinds": ("monolingual",)}, "task kinds is monolingual"),
+    ],
+)
+def test_results_of_another_task_are_refused_and_the_difference_is_named(change, said):
+    report, ranks = example(3)
+    one = saved(report, ranks, "one")
+    refuse_other_task([one, one])
+    with pytest.raises(DataError, match=said) as caught:
+        refuse_other_task([one, replace(one, task=replace(one.task, **change), where="two")])
+    assert "two" in str(caught.value)
+
+
+def test_tables_of_other_rows_under_one_digest_are_an_integrity_error():
+    report, ranks = example(3)
+    other = replace(ranks, query_ids=tuple(f"x{id_}" for id_ in ranks.query_ids))
+    with pytest.raises(IntegrityError, match="not those of one"):
+        refuse_other_task([saved(report, ranks, "one"), saved(report, other, "two")])

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from functools import cache
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from mlbench.comparing.baseline import Saved, saved_report
+from mlbench.comparing.comparison import compare, comparison_json, default_measures
+from mlbench.comparing.comparison_figures import comparison_figures
+from mlbench.comparing.comparison_tables import (
+    csv_comparison,
+    latex_comparison,
+    markdown_comparison,
+    terminal_comparison,
+)
+from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
+from mlbench.comparing.verdicts import (
+    BETTER,
+    NOT_SHOWN,
+    WORSE,
+    Difference,
+    Value,
+    group_letters,
+    label,
+    standings,
+    verdict,
+)
+from mlbench.errors import UsageError
+from tests.reports import collection_of, languages, renamed, report_of, vectors
+
+MEASURES = ("AP", "R@1", RANK_DISTANCE)
+
+
+@cache
+def model(noise: float, seed: int = 3, questions: int = 60, count: int = 3) -> Saved:
+    collection = collection_of(languages(count), questions)
+    report, ranks = report_of(
+        collection, vectors(collection, noise, seed=seed), measures=["AP", "R@1"]
+    )
+    return saved_report(renamed(report, f"noise-{noise}"), ranks, f"results/noise-{noise}")
+
+
+def macro(comparison, measure="AP", kind="multilingual", model="B", against="A"):
+    (found,) = [
+        d for d in comparison.differences
+        if (d.model, d.against, d.quantity) == (model, against, Quantity(kind, measure))
+    ]  # fmt: skip
+    return found
+
+
+def test_the_better_model_is_better_in_both_directions_of_a_measure():
+    comparison = compare([model(1.5), model(0.9)], MEASURES)
+    ap, distance = macro(comparison), macro(comparison, RANK_DISTANCE)
+    assert ap.difference > 0
+    assert distance.difference < 0
+    assert (ap.verdict, distance.verdict) == (BETTER, BETTER)
+    turned = compare([model(0.9), model(1.5)], MEASURES)
+    assert macro(turned).verdict == macro(turned, RANK_DISTANCE).verdict == WORSE
+    assert macro(turned).difference == pytest.approx(-ap.difference)
+    assert macro(turned).p == ap.p
+
+
+def test_scores_are_those_of_the_report_and_differences_are_theirs():
+    saved = [model(1.5), model(0.9)]
+    comparison = compare(saved, MEASURES)
+    for letter, each in zip("AB", saved, strict=True):
+        values = {v.quantity: v for v in comparison.scores if v.model == letter}
+        collection = collection_of(languages(3), 60)
+        noise = float(each.model.name.removeprefix("noise-"))
+        report, _ = report_of(collection, vectors(collection, noise), measures=["AP", "R@1"])
+        for kind, scores in report.scores.macro.items():
+            for name, score in scores.items():
+                found = values[Quantity(kind, name)]
+                assert found.value == pytest.approx(score.value, abs=1e-12)
+                assert (found.low, found.high) == pytest.approx((score.low, score.high))
+        distance = report.scores.bias.rank_distance
+        assert values[Quantity("multilingual", RANK_DISTANCE)].value == pytest.approx(
+            distance.value
+        )
+        settings = [s for s in report.scores.settings if s.query_language == "ar"]
+        mono = next(s for s in settings if s.kind == "monolingual")
+        assert values[Quantity("monolingual", "AP", "ar")].value == pytest.approx(
+            mono.measures["AP"]
+        )
+        cross = [s.measures["AP"] for s in settings if s.kind == "crosslingual"]
+        assert values[Quantity("crosslingual", "AP", "ar")].value == pytest.approx(np.mean(cross))
+    at = {(v.model, v.quantity): v.value for v in comparison.scores}
+    for d in comparison.differences:
+        expected = at[d.model, d.quantity] - at[d.against, d.quantity]
+        assert d.difference == pytest.approx(expected, abs=1e-9)
+        assert d.low <= d.difference <= d.high
+        assert 0 < d.p <= d.corrected <= 1
+
+
+def test_a_model_against_itself_has_no_difference_and_no_nan():
+    comparison = compare([model(1.5), model(1.5)], MEASURES)
+    for d in comparison.differences:
+        assert (d.difference, d.low, d.high, d.p, d.verdict) == (0, 0, 0, 1, NOT_SHOWN)
+    assert "NaN" not in comparison_json(comparison)
+
+
+def test_a_small_difference_is_not_shown_and_the_smallest_that_would_be_is_larger():
+    comparison = compare([model(1.5, seed=3), model(1.5, seed=4)], ["AP"])
+    d = macro(comparison, kind="monolingual")
+    assert d.verdict == NOT_SHOWN
+    assert d.least > abs(d.difference)
+
+
+@pytest.mark.parametrize("questions", [1, 2, 5])
+def test_a_handful_of_questions_shows_nothing(questions):
+    comparison = compare([model(9.0, questions=questions), model(0.0, questions=questions)], ["AP"])
+    assert {d.verdict for d in comparison.differences} == {NOT_SHOWN}
+    assert '"least": null' in comparison_json(comparison)
+
+
+def test_by_language_p_is_corrected_and_by_kind_it_is_not_for_two_models():
+    for correction in ("max-t", "holm"):
+        comparison = compare([model(1.2), model(1.0)], ["AP"], correction=correction)
+        for d in comparison.differences:
+            assert (d.corrected == d.p) if d.quantity.level == 0 else (d.corrected >= d.p)
+    assert any(d.corrected > d.p for d in comparison.differences)
+
+
+def test_many_models_have_rank_intervals_and_groups():
+    saved = [model(3.0), model(1.5, seed=3), model(1.5, seed=4), model(0.5)]
+    comparison = compare(saved, MEASURES)
+    places = {
+        s.model: s for s in comparison.standings if s.quantity == Quantity("multilingual", "AP")
+    }
+    assert (places["D"].best, places["D"].worst, places["D"].groups) == (1, 1, "a")
+    assert (places["A"].best, places["A"].worst) == (4, 4)
+    assert {places["B"].best, places["C"].best} == {2}
+    assert places["B"].groups == places["C"].groups == "b"
+    distance = [s.model for s in comparison.standings if s.quantity.measure == RANK_DISTANCE]
+    assert (distance[0], distance[-1]) == ("D", "A")
+
+
+def test_overlapping_groups_have_several_letters():
+    letters = group_letters("ABCD", {("A", "B"), ("B", "C")})
+    assert letters == {"A": "a", "B": "ab", "C": "b", "D": "c"}
+
+
+def test_rank_intervals_follow_the_verdicts_not_the_order():
+    quantity = Quantity("monolingual", "AP")
+    scores = [Value(m, quantity, v, v, v) for m, v in zip("ABC", (0.5, 0.6, 0.7), strict=True)]
+    shown = {("B", "A"): NOT_SHOWN, ("C", "A"): BETTER, ("C", "B"): NOT_SHOWN}
+    differences = [Difference(*pair, quantity, 0, 0, 0, 1, 1, 0, v) for pair, v in shown.items()]
+    found = {s.model: (s.best, s.worst, s.groups) for s in standings(scores, differences)}
+    assert found == {"C": (1, 2, "a"), "B": (1, 3, "ab"), "A": (2, 3, "b")}
+
+
+def test_labels_and_verdicts():
+    assert [label(i) for i in (0, 25, 26, 27, 701, 702)] == ["A", "Z", "AA", "AB", "ZZ", "AAA"]
+    ap, distance = Quantity("multilingual", "AP"), Quantity("multilingual", RANK_DISTANCE)
+    assert verdict(ap, 0.1, 0.2, 0.01) == verdict(distance, -20, -10, 0.01) == BETTER
+    assert verdict(ap, -0.2, -0.1, 0.01) == verdict(distance, 10, 20, 0.01) == WORSE
+    for low, high, p in ((0.1, 0.2, 0.06), (-0.1, 0.2, 0.01), (0, 0.2, 0.01), (np.nan, 1, 0.01)):
+        assert verdict(ap, low, high, p) == NOT_SHOWN
+
+
+def test_the_run_with_whole_paragraphs_has_wider_intervals_where_they_are_alike():
+    from dataclasses import replace
+
+    def grouped(saved: Saved) -> Saved:
+        groups = tuple(str(int(id_[1:]) // 6) for id_ in saved.ranks.query_ids)
+        return replace(saved, ranks=replace(saved.ranks, query_groups=groups))
+
+    comparison = compare([grouped(model(1.5)), grouped(model(0.9))], MEASURES)
+    assert comparison.method.paragraphs == 10
+    assert {d.quantity.level for d in comparison.sensitivity} == {0}
+    assert len(comparison.sensitivity) == 3 + 3 + 1
+    assert "10 paragraphs as clusters" in " ".join(terminal_comparison(comparison).split())
+
+
+def test_measures_are_checked_and_chosen():
+    assert chosen_names(["MRR@10", RANK_DISTANCE, "RR@10"]) == ("RR@10", RANK_DISTANCE)
+    with pytest.raises(UsageError, match="rank-distance"):
+        chosen_names(["nDGC@10", "AP", "bpref"])
+    assert default_measures([model(1.5), model(0.9)]) == ("AP", "R@1", RANK_DISTANCE)
+    assert default_measures([model(1.5, count=1)]) == ("AP", "R@1")
+    with pytest.raises(UsageError, match="two or more"):
+        compare([model(1.5)], ["AP"])
+    with pytest.raises(UsageError, match="one that this task has a value for"):
+        compare([model(1.5, count=1), model(0.9, count=1)], [RANK_DISTANCE])
+
+
+def test_what_is_printed_fits_a_terminal_and_says_what_counts():
+    two = terminal_comparison(compare([model(1.5), model(0.9)], MEASURES))
+    many = terminal_comparison(compare([model(1.5), model(0.9), model(0.5)], MEASURES))
+    for text in (two, many):
+        assert max(map(len, text.splitlines())) <= 80
+        assert "noise-1.5" in text
+        assert "lower is better" in text
+    assert "B is" in two
+    assert "group" in many
+    one = terminal_comparison(compare([model(1.5, count=1), model(0.9, count=1)], ["AP"]))
+    assert "rank" not in one.replace("ranks", "")
+
+
+def test_the_forms_hold_the_same_numbers():
+    comparison = compare([model(1.5), model(0.9)], MEASURES)
+    d = macro(comparison)
+    rows = list(csv.DictReader(io.StringIO(csv_comparison(comparison))))
+    assert len(rows) == len(comparison.differences)
+    (row,) = [r for r in rows if (r["kind"], r["measure"], r["query_language"]) ==
+              ("multilingual", "AP", "")]  # fmt: skip
+    assert float(row["difference"]) == d.difference
+    table = json.loads(comparison_json(comparison))
+    assert table["schema"] == "mlbench/comparison/1"
+    assert len(table["differences"]) == len(comparison.differences)
+    for text in (markdown_comparison(comparison), latex_comparison(comparison)):
+        assert f"{d.difference:+.4f}" in text
+        assert "no difference shown" in text or "better" in text
+    assert "\\toprule" in latex_comparison(comparison)
+
+
+def test_names_of_models_are_shown_and_never_interpreted():
+    from dataclasses import replace
+
+    bad = model(1.5)
+    bad = replace(bad, model=replace(bad.model, name="*x*\x1b[2J|<b>"), where="a_b_c")
+    comparison = compare([bad, model(0.9)], ["AP"])
+    assert "\x1b" not in terminal_comparison(comparison)
+    assert "<b>" not in markdown_comparison(comparison)
+    assert "*x*" not in markdown_comparison(comparison).replace("\\*x\\*", "")
+
+
+def test_figures_are_svg_the_same_each_time_and_a_series_has_its_axis():
+    saved = [model(2.0), model(1.5), model(0.9)]
+    plain = comparison_figures(compare(saved, MEASURES))
+    assert set(plain) == {"difference-B.svg", "difference-C.svg", "trade-off.svg"}
+    comparison = compare(saved, MEASURES, xs=[0, 0.5, 1], axis="mixing")
+    series = comparison_figures(comparison)
+    assert set(series) == {*plain, "series.svg"}
+    for content, alt in series.values():
+        ElementTree.fromstring(content)
+        assert alt
+    assert comparison_figures(comparison) == series
+    assert "mixing 0.5" in terminal_comparison(comparison)
+
+
+def test_figures_of_one_language_are_left_out():
+    assert comparison_figures(compare([model(1.5, count=1), model(0.9, count=1)], ["AP"])) != {}
