@@ -7,14 +7,14 @@ languages without queries or passages, empty texts, no relevant passage at all.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.digests import collection_digest, judged_records, sum_of_records
 from mlbench.errors import DataError, Fault
 from mlbench.task import Setting
 
@@ -138,35 +138,34 @@ class Collection:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over every language, id, text and judgement, in canonical order."""
-        hasher = hashlib.sha256(b"mlbench/collection/1")
-        _feed(hasher, self.languages)
-        place_of_query = _feed_entries(hasher, self.queries)
-        place_of_passage = _feed_entries(hasher, self.passages)
-        query, passage = place_of_query[self.qrels.query], place_of_passage[self.qrels.passage]
-        order = np.lexsort((passage, query))
-        rows = np.stack((query, passage, self.qrels.relevance), axis=1)[order]
-        hasher.update(rows.astype("<i8").tobytes())
-        return hasher.hexdigest()
+        """SHA-256 (hex) over every language, id, text and judgement; see ``digests``."""
+        return collection_digest(
+            self.languages,
+            {"query": self.queries.counts.tolist(), "passage": self.passages.counts.tolist()},
+            {
+                "query": self._sum("query", self.queries),
+                "passage": self._sum("passage", self.passages),
+                "qrels": sum_of_records("qrels", judged_records(self._judgements())),
+            },
+        )
 
+    def _judgements(self) -> Iterator[tuple[str, str, str, str, str]]:
+        names = [
+            [
+                (self.languages[code], id_)
+                for code, id_ in zip(e.language.tolist(), e.ids, strict=True)
+            ]
+            for e in (self.queries, self.passages)
+        ]
+        qrels = self.qrels
+        for query, passage, relevance in zip(
+            qrels.query.tolist(), qrels.passage.tolist(), qrels.relevance.tolist(), strict=True
+        ):
+            yield *names[0][query], *names[1][passage], str(relevance)
 
-def _feed(hasher: hashlib._Hash, values: Sequence[str]) -> None:
-    """Hash strings so that no other sequence of strings gives the same bytes."""
-    raw = [value.encode("utf-8") for value in values]
-    hasher.update(np.array([len(raw), *map(len, raw)], "<i8").tobytes())
-    hasher.update(b"".join(raw))
-
-
-def _feed_entries(hasher: hashlib._Hash, entries: Entries) -> npt.NDArray[np.int64]:
-    """Hash entries by language, then id; return each entry's place in that order."""
-    language = entries.language.tolist()
-    order = sorted(range(len(entries)), key=lambda i: (language[i], entries.ids[i]))
-    hasher.update(entries.counts.astype("<i8").tobytes())
-    _feed(hasher, [entries.ids[i] for i in order])
-    _feed(hasher, [entries.texts[i] for i in order])
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    return place
+    def _sum(self, role: str, entries: Entries) -> int:
+        codes = map(self.languages.__getitem__, entries.language.tolist())
+        return sum_of_records(role, zip(codes, entries.ids, entries.texts, strict=True))
 
 
 def build_collection(languages: Sequence[str], records: Records) -> Collection:

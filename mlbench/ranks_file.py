@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA = "mlbench/ranks/1"
+TEXTS = ("query_id", "query_language", "query_group", "passage_id", "passage_language")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,14 @@ def ranks_to_bytes(ranks: Ranks, task: TaskKey) -> bytes:
         arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel()), size))
     buffer = io.BytesIO()
     table = pa.Table.from_arrays(arrays, schema=schema)
-    pq.write_table(table, buffer, compression="zstd", compression_level=9)
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        compression_level=9,
+        use_dictionary=list(TEXTS),
+        column_encoding={"above.list.element": "BYTE_STREAM_SPLIT"},
+    )
     return buffer.getvalue()
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from mlbench.errors import DataError, Fault, IntegrityError
 from mlbench.ranks import Ranks
+from mlbench.ranks_file import TEXTS
 from mlbench.report import (
     RANKS_FILE,
     REPORT_FILE,
@@ -37,7 +38,6 @@ SCHEMA = "mlbench/baseline/1"
 WRITE = "write one with `mlbench baseline REPORT`"
 ZEROS = b"0" * 64
 DIGEST = re.compile(rb'"sha256": "([0-9a-f]{64})"')
-TEXTS = ("query_id", "query_language", "query_group", "passage_id", "passage_language")
 COMPARED = ("name", "version", "sample", "languages", "kinds", "subset_of", "digest")
 """Fields of TaskInfo that must be equal for results to be comparable."""
 

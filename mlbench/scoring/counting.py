@@ -47,6 +47,59 @@ class Counts:
     recomputed: int
 
 
+class Counter:
+    """Counts passages against the thresholds of fixed queries, block by block.
+
+    ``queries`` (nq, d) and ``relevant`` (m, d) are float32 arrays or CSR matrices with sorted
+    columns; ``pairs.passage`` names rows of ``relevant``. Blocks may come in any order and any
+    size: their counts add up to those of all passages at once.
+    """
+
+    def __init__(
+        self,
+        queries: Floats | csr_matrix,
+        relevant: Floats | csr_matrix,
+        pairs: Pairs,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        from mlbench.scoring import kernels
+
+        used, query = np.unique(pairs.query, return_inverse=True)
+        if len(used) < queries.shape[0]:
+            queries = queries[used]
+        nothing = np.zeros(1, np.int64)
+        self.limits = limits
+        self.recomputed = 0
+        self._scorer = _scorer(queries, relevant, nothing, limits)
+        self._starts = np.searchsorted(query, np.arange(len(used) + 1)).astype(np.int64)
+        self._threshold = self._scorer.exact(query.astype(np.int64), pairs.passage)
+        self.place: Counts32 = np.empty(len(query), np.int32)
+        kernels.places(self._starts, self._threshold, self.place)
+
+    def count(
+        self,
+        passages: Floats | csr_matrix,
+        passage_starts: Ints,
+        own: Ints,
+        table: tuple[Counts32, Counts32],
+        progress: Progress = lambda done: None,
+    ) -> None:
+        """Add the counts of a block of passages to ``table``: above and tied, int32 of shape
+        (pairs, languages).
+
+        The block is contiguous by language; ``passage_starts`` (languages + 1,) cuts it. ``own``
+        (pairs,) says where in the block each pair's passage stands, -1 where it does not: a
+        query's relevant passages are not counted. ``progress`` is told how many score comparisons
+        (query x passage) each step did. Raises EnvironmentFault where the table and one tile a
+        thread do not fit into ``limits.memory``.
+        """
+        room = self.limits.memory - sum(counts.nbytes for counts in table)
+        scorer = self._scorer.over(passages, passage_starts)
+        rows = Rows(self._starts, own, self._threshold)
+        limits = replace(self.limits, memory=room)
+        self.recomputed += _count_tiles(scorer, rows, table, limits, progress)
+
+
 def count_outranking(
     queries: Floats | csr_matrix,
     passages: Floats | csr_matrix,
@@ -57,30 +110,13 @@ def count_outranking(
 ) -> Counts:
     """Count, for every relevant pair and language, the non-relevant passages above and level.
 
-    ``queries`` (nq, d) and ``passages`` (np, d) are float32 arrays or CSR matrices with sorted
-    columns; passages are contiguous by language and ``passage_starts`` (languages + 1,) cuts
-    them. ``progress`` is told how many score comparisons (query x passage) each step did. Raises
-    EnvironmentFault where the table and one block a thread do not fit into ``limits.memory``.
+    All passages at once; see ``Counter``.
     """
-    from mlbench.scoring import kernels
-
-    used, query = np.unique(pairs.query, return_inverse=True)
-    if len(used) < queries.shape[0]:
-        queries = queries[used]
-    pairs = Pairs(query.astype(np.int64), pairs.passage)
-    scorer = _scorer(queries, passages, passage_starts, limits)
-    rows = Rows(
-        starts=np.searchsorted(pairs.query, np.arange(len(used) + 1)).astype(np.int64),
-        passage=pairs.passage,
-        threshold=scorer.exact(pairs.query, pairs.passage),
-    )
-    above = np.zeros((len(pairs.query), len(passage_starts) - 1), np.int32)
-    tied = np.zeros_like(above)
-    place = np.empty(len(pairs.query), np.int32)
-    kernels.places(rows.starts, rows.threshold, place)
-    left = replace(limits, memory=limits.memory - above.nbytes - tied.nbytes)
-    recomputed = _count_tiles(scorer, rows, (above, tied), left, progress)
-    return Counts(place, above, tied, recomputed)
+    counter = Counter(queries, passages, pairs, limits)
+    shape = (len(pairs.query), len(passage_starts) - 1)
+    above, tied = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    counter.count(passages, passage_starts, pairs.passage, (above, tied), progress)
+    return Counts(counter.place, above, tied, counter.recomputed)
 
 
 def _scorer(

@@ -5,10 +5,11 @@ Both kinds of product cut the work into tiles, know the exact score of a pair, a
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +110,12 @@ class Dense:
         self.largest: dict[int, float] = {}
         self.local = threading.local()
 
+    def over(self, passages: Floats, passage_starts: Ints) -> Self:
+        """Return the same queries over other passages."""
+        other = copy.copy(self)
+        other.passages, other.starts, other.largest = passages, passage_starts, {}
+        return other
+
     def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
         """Return the exact score of each query with the passage beside it."""
         from mlbench.scoring import kernels
@@ -196,6 +203,10 @@ class Sparse:
         self.queries = queries
         self.passages = passages
         self.starts = passage_starts
+
+    def over(self, passages: csr_matrix, passage_starts: Ints) -> Self:
+        """Return the same queries over other passages."""
+        return type(self)(self.queries, passages, passage_starts)
 
     def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
         """Return the exact score of each query with the passage beside it."""

@@ -13,8 +13,8 @@ from scipy import sparse
 
 from mlbench.collection import Collection, Judgement, Records, TextRecord, build_collection
 from mlbench.errors import EnvironmentFault
-from mlbench.scoring.counting import count_outranking
-from mlbench.scoring.products import Limits, Rows
+from mlbench.scoring.counting import Counter, count_outranking
+from mlbench.scoring.products import Limits, Pairs, Rows
 from mlbench.table import rank_collection, relevant_pairs
 from tests.oracles import scores as oracle
 from tests.strategies import CODES, parallel_collection, vectors_for
@@ -188,3 +188,35 @@ def test_the_table_is_the_same_on_every_kind_of_blas_kernel(core, tmp_path):
 def processor_flags() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.read_text() if cpuinfo.exists() else ""
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**16), blocks=st.integers(1, 9), kind=st.sampled_from([0, 1]))
+def test_counts_of_blocks_in_any_order_add_up(seed, blocks, kind):
+    collection = graded_collection(seed)
+    generator = np.random.default_rng(seed)
+    as_given = (np.asarray, sparse.csr_matrix)[kind]
+    queries = as_given(few_valued(generator, (len(collection.queries), 6)))
+    passages = few_valued(generator, (len(collection.passages), 6))
+    pairs, _ = relevant_pairs(collection)
+    starts = collection.passages.starts
+    whole = count_outranking(queries, as_given(passages), pairs, starts)
+
+    relevant, index = np.unique(pairs.passage, return_inverse=True)
+    counter = Counter(queries, as_given(passages[relevant]), Pairs(pairs.query, index))
+    above, tied = np.zeros_like(whole.above), np.zeros_like(whole.tied)
+    for part in generator.permutation(blocks):
+        for language in range(len(starts) - 1):
+            chosen = np.arange(starts[language], starts[language + 1])[part::blocks]
+            if len(chosen):
+                place = np.full(len(collection.passages), -1)
+                place[chosen] = np.arange(len(chosen))
+                counter.count(
+                    as_given(passages[chosen]),
+                    np.array([0, len(chosen)]),
+                    place[pairs.passage],
+                    (above[:, language : language + 1], tied[:, language : language + 1]),
+                )
+    assert counter.place.tolist() == whole.place.tolist()
+    assert above.tolist() == whole.above.tolist()
+    assert tied.tolist() == whole.tied.tolist()

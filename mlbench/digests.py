@@ -1,0 +1,71 @@
+"""What a collection's digest is made of: sums of record digests, so that shards' digests add.
+
+A record (a query, a passage, a judgement) is hashed to 2,048 bits with SHAKE-256; the digest of a
+set of records is their sum modulo 2**2048 (AdHash; Bellare and Micciancio, "A New Paradigm for
+Collision-Free Hashing", EUROCRYPT 1997). It depends on no order, and the digest of a collection
+read in shards, on any machines, is that of the collection read at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+WIDTH = 256
+"""Bytes of a record's digest and of a sum."""
+MODULUS = 1 << (8 * WIDTH)
+VERSION = b"mlbench/collection/2"
+
+
+def sum_of_records(role: str, records: Iterable[Sequence[str]]) -> int:
+    """Return the sum of the digests of some records of a role, 0 <= sum < MODULUS.
+
+    ``role`` is "query" or "passage" (fields: language, id, text) or "qrels" (one record a query,
+    see ``judged_records``). Add sums of disjoint parts with ``add``.
+    """
+    total = 0
+    head = _framed([role])
+    for record in records:
+        hashed = hashlib.shake_256(head + _framed(record)).digest(WIDTH)
+        total += int.from_bytes(hashed, "little")
+    return total % MODULUS
+
+
+def judged_records(
+    judgements: Iterable[tuple[str, str, str, str, str]],
+) -> Iterator[list[str]]:
+    """Gather judgements (query language, query id, passage language, passage id, relevance) to
+    one record a query: its language and id, then all that was judged, sorted."""
+    by_query: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+    for query_language, query, language, passage, relevance in judgements:
+        by_query.setdefault((query_language, query), []).append((language, passage, relevance))
+    for name, judged in by_query.items():
+        yield [*name, *(part for row in sorted(judged) for part in row)]
+
+
+def add(*sums: int) -> int:
+    """Return the digest of all records together, from the sums of disjoint parts."""
+    return sum(sums) % MODULUS
+
+
+def collection_digest(
+    languages: Sequence[str], counts: Mapping[str, Sequence[int]], sums: Mapping[str, int]
+) -> str:
+    """Return the SHA-256 (hex) of a collection.
+
+    ``counts`` holds role -> number of records by language, ``sums`` role -> sum of all its
+    records' digests.
+    """
+    hasher = hashlib.sha256(VERSION + _framed(languages))
+    for role in sorted(counts):
+        hasher.update(_framed([role, *map(str, counts[role])]))
+    for role in sorted(sums):
+        hasher.update(_framed([role]) + sums[role].to_bytes(WIDTH, "little"))
+    return hasher.hexdigest()
+
+
+def _framed(values: Sequence[str]) -> bytes:
+    """Return bytes that no other sequence of strings gives."""
+    raw = [value.encode() for value in values]
+    lengths = b"".join(len(part).to_bytes(8, "little") for part in raw)
+    return len(raw).to_bytes(8, "little") + lengths + b"".join(raw)
