@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mlbench.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
 from mlbench.readers import check_source
-from mlbench.task import NAME, Task, parse_task
+from mlbench.task import NAME, Task
+from mlbench.task_file import parse_task
 
 DEFAULT_SUITE = ("xquad-r", "mlqa-r")
 """The tasks that are run when none is named."""
@@ -37,10 +38,15 @@ def task_names() -> list[str]:
 def find_task(name_or_path: str | Path) -> Task:
     """Return the built-in task of that name, or the task in the file of that path.
 
-    What ends in ``.toml`` or holds a separator is a path. The task file is checked as far as
-    that goes without data (``task.parse_task``, ``readers.check_source``), and must be called as
-    the task it holds. Raises UsageError if there is no such task, DataError if it is faulty.
+    ``ir_datasets:ID``, or several ids with commas, is the task of these data sets. What ends in
+    ``.toml`` or holds a separator is a path. The task file is checked as far as that goes without
+    data (``task_file.parse_task``, ``readers.check_source``), and must be called as the task it
+    holds. Raises UsageError if there is no such task, DataError if it is faulty.
     """
+    if str(name_or_path).startswith("ir_datasets:"):
+        from mlbench.readers.irds import make_task
+
+        return make_task(str(name_or_path))
     path = Path(name_or_path)
     if path.suffix != ".toml" and len(path.parts) == 1:
         return _load(_built_in(str(name_or_path)))

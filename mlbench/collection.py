@@ -7,6 +7,7 @@ languages without queries or passages, empty texts, no relevant passage at all.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -96,8 +97,36 @@ class Qrels:
     relevance: npt.NDArray[np.int32]
 
 
+class Questions(ABC):
+    """What can be said of a task's queries and judgements, wherever its passages are."""
+
+    languages: tuple[str, ...]
+    queries: Entries
+
+    @property
+    @abstractmethod
+    def relevant_by_language(self) -> npt.NDArray[np.int64]:
+        """Number of relevant passages of each query in each language, (queries, languages)."""
+
+    @property
+    @abstractmethod
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """Whether each query has a judgement, whatever it says, of shape (queries,)."""
+
+    def query_counts(self, setting: Setting) -> tuple[int, int]:
+        """Return how many judged queries a setting has, and how many of its language it excludes.
+
+        A judged query with no relevant passage in the setting's pool is excluded.
+        """
+        of_language = self.queries.slice(self.languages.index(setting.query_language))
+        pool = [self.languages.index(language) for language in setting.passage_languages]
+        judged = self.judged[of_language]
+        has_relevant = self.relevant_by_language[of_language][:, pool].any(axis=1)
+        return int((judged & has_relevant).sum()), int((judged & ~has_relevant).sum())
+
+
 @dataclass(frozen=True)
-class Collection:
+class Collection(Questions):
     """A task's data. ``languages`` fixes the order of everything that is by language.
 
     ``sample`` is the number of questions drawn from the whole task, None for all of it.
@@ -111,7 +140,7 @@ class Collection:
 
     @cached_property
     def relevant_by_language(self) -> npt.NDArray[np.int64]:
-        """Number of relevant passages of each query in each language, (queries, languages)."""
+        """See ``Questions``."""
         counts = np.zeros((len(self.queries), len(self.languages)), np.int64)
         positive = self.qrels.relevance > 0
         language = self.passages.language[self.qrels.passage[positive]]
@@ -120,21 +149,10 @@ class Collection:
 
     @cached_property
     def judged(self) -> npt.NDArray[np.bool_]:
-        """Whether each query has a judgement, whatever it says, of shape (queries,)."""
+        """See ``Questions``."""
         judged = np.zeros(len(self.queries), bool)
         judged[self.qrels.query] = True
         return judged
-
-    def query_counts(self, setting: Setting) -> tuple[int, int]:
-        """Return how many judged queries a setting has, and how many of its language it excludes.
-
-        A judged query with no relevant passage in the setting's pool is excluded.
-        """
-        of_language = self.queries.slice(self.languages.index(setting.query_language))
-        pool = [self.languages.index(language) for language in setting.passage_languages]
-        judged = self.judged[of_language]
-        has_relevant = self.relevant_by_language[of_language][:, pool].any(axis=1)
-        return int((judged & has_relevant).sum()), int((judged & ~has_relevant).sum())
 
     @cached_property
     def digest(self) -> str:
@@ -174,19 +192,28 @@ def build_collection(languages: Sequence[str], records: Records) -> Collection:
     Raises DataError with every fault found (the first 20 of many).
     """
     faults: list[Fault] = []
-    queries, query_index = _entries("query", languages, records.queries, faults)
-    passages, passage_index = _entries("passage", languages, records.passages, faults)
+    queries, query_index = build_entries("query", languages, records.queries, faults)
+    passages, passage_index = build_entries("passage", languages, records.passages, faults)
     qrels = _qrels(records.judgements, query_index, passage_index, faults)
-    if faults:
-        more = len(faults) - MOST_FAULTS
-        tail = [Fault("and", f"{more} more faults of the same file set")] if more > 0 else []
-        raise DataError(*faults[:MOST_FAULTS], *tail)
+    raise_faults(faults)
     return Collection(tuple(languages), queries, passages, qrels)
 
 
-def _entries(
+def raise_faults(faults: Sequence[Fault]) -> None:
+    """Raise DataError with the first faults, if there is any, and the number of the rest."""
+    more = len(faults) - MOST_FAULTS
+    tail = [Fault("and", f"{more} more faults of the same file set")] if more > 0 else []
+    if faults:
+        raise DataError(*faults[:MOST_FAULTS], *tail)
+
+
+def build_entries(
     role: str, languages: Sequence[str], records: Iterable[TextRecord], faults: list[Fault]
 ) -> tuple[Entries, dict[tuple[str, str], int]]:
+    """Lay the records of a role out by language and check them; what is wrong joins ``faults``.
+
+    Also returns (language, id) -> index.
+    """
     by_language: dict[str, list[TextRecord]] = {language: [] for language in languages}
     seen: dict[tuple[str, str], str] = {}
     for record in records:
@@ -240,36 +267,44 @@ def _qrels(
         query = query_index.get((judgement.query_language, judgement.query_id))
         passage = passage_index.get((judgement.passage_language, judgement.passage_id))
         if query is None:
-            faults.append(
-                _dangling(judgement, "query", judgement.query_id, judgement.query_language)
-            )
+            faults.append(dangling(judgement, "query"))
         if passage is None:
-            faults.append(
-                _dangling(judgement, "passage", judgement.passage_id, judgement.passage_language)
-            )
+            faults.append(dangling(judgement, "passage"))
         if query is None or passage is None:
             continue
         first = seen.setdefault((query, passage), judgement)
         if first.relevance != judgement.relevance:
-            faults.append(
-                Fault(
-                    judgement.where,
-                    f"query {judgement.query_id!r} and passage {judgement.passage_id!r} judged "
-                    f"{judgement.relevance}; judged {first.relevance} at {first.where}",
-                    "one judgement a pair",
-                )
-            )
+            faults.append(contradiction(first, judgement))
     if not faults and not any(judgement.relevance > 0 for judgement in seen.values()):
-        faults.append(Fault("qrels", "no query has a relevant passage", "a judgement of 1 or more"))
+        faults.append(nothing_relevant())
     pairs = np.array(list(seen), np.int64).reshape(-1, 2)
     relevance = np.array([judgement.relevance for judgement in seen.values()], np.int32)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return Qrels(pairs[order, 0], pairs[order, 1], relevance[order])
 
 
-def _dangling(judgement: Judgement, role: str, id_: str, language: str) -> Fault:
+def dangling(judgement: Judgement, role: str) -> Fault:
+    """Say that a judgement's "query" or "passage" does not exist."""
+    ids = {"query": judgement.query_id, "passage": judgement.passage_id}
+    languages = {"query": judgement.query_language, "passage": judgement.passage_language}
     return Fault(
         judgement.where,
-        f"a judgement names {role} {id_!r} ({language}), which is not in the collection",
+        f"a judgement names {role} {ids[role]!r} ({languages[role]}), which is not in the "
+        "collection",
         f"the id of a {role} that was read",
     )
+
+
+def contradiction(first: Judgement, second: Judgement) -> Fault:
+    """Say that two judgements of one pair differ."""
+    return Fault(
+        second.where,
+        f"query {second.query_id!r} and passage {second.passage_id!r} judged "
+        f"{second.relevance}; judged {first.relevance} at {first.where}",
+        "one judgement a pair",
+    )
+
+
+def nothing_relevant() -> Fault:
+    """Say that the judgements call nothing relevant."""
+    return Fault("qrels", "no query has a relevant passage", "a judgement of 1 or more")

@@ -9,6 +9,7 @@ read in shards, on any machines, is that of the collection read at once.
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 WIDTH = 256
@@ -67,5 +68,5 @@ def collection_digest(
 def _framed(values: Sequence[str]) -> bytes:
     """Return bytes that no other sequence of strings gives."""
     raw = [value.encode() for value in values]
-    lengths = b"".join(len(part).to_bytes(8, "little") for part in raw)
-    return len(raw).to_bytes(8, "little") + lengths + b"".join(raw)
+    sizes = struct.pack(f"<{len(raw) + 1}Q", len(raw), *map(len, raw))
+    return b"".join([sizes, *raw])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from mlbench.artefacts import slug
 from mlbench.errors import Fault, UsageError, did_you_mean
@@ -17,18 +19,27 @@ from mlbench.task import Kind, all_settings
 MARK = "mlbench/languages/1"
 
 
-def choose_languages(text: str, known: tuple[str, ...], where: str) -> tuple[str, ...]:
+def choose_languages(
+    text: str,
+    known: tuple[str, ...],
+    where: str,
+    sets: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> tuple[str, ...]:
     """Return the languages that ``text`` names, such as "ar,de,en", in the order of ``known``.
 
-    Raises UsageError with every one that is unknown or named twice, and where all are named.
+    It may also name one of ``sets``. Raises UsageError with every one that is unknown or named
+    twice, and where all are named.
     """
-    named = [part.strip() for part in text.split(",")]
+    named = sets.get(text.strip()) or [part.strip() for part in text.split(",")]
     faults = []
     for number, language in enumerate(named):
         if language not in known:
             found = f"{language!r} is not one of its languages" if language else "an empty name"
-            mend = did_you_mean(language, known)
-            faults.append(Fault(where, found, ", ".join(known), mend))
+            expected = ", ".join(known)
+            if sets:
+                expected += f"; or one of the sets {', '.join(sets)}"
+            mend = did_you_mean(language, (*known, *sets))
+            faults.append(Fault(where, found, expected, mend))
         elif language in named[:number]:
             faults.append(Fault(where, f"{language!r} is named twice", "each language once"))
     if not faults and len(named) == len(known):
@@ -51,14 +62,16 @@ def cut_report(
     cut = ranks.subset(languages)
     settings = all_settings(languages, [Kind(kind) for kind in report.task.kinds])
     whole = len(report.task.languages)
+    task = cut_task(report.task, cut.languages, len(cut.passage_ids))
+    name = f"{task.averaged}: " if task.averaged else ""
     note = (
-        f"cut to {len(languages)} of {whole} languages ({', '.join(languages)}): its scores do "
-        "not compare with those of the whole task"
+        f"cut to {len(languages)} of {whole} languages ({name}{', '.join(languages)}): its scores "
+        "do not compare with those of the whole task"
     )
     return (
         replace(
             report,
-            task=_cut_task(report.task, cut),
+            task=task,
             scores=compute_scores(cut, settings, parse_measures(report.measures)),
             run=replace(report.run, command=f"{report.run.command} && {command}"),
             warnings=(*report.warnings, note),
@@ -67,24 +80,25 @@ def cut_report(
     )
 
 
-def _cut_task(task: TaskInfo, cut: Ranks) -> TaskInfo:
+def cut_task(task: TaskInfo, languages: tuple[str, ...], relevant_pairs: int) -> TaskInfo:
+    """Return what a report says of a task cut to some languages, with a digest of its own."""
     whole = task.subset_of or task.digest
-    key = "\n".join([MARK, whole, *cut.languages])
+    key = "\n".join([MARK, whole, *languages])
+    cut = replace(task, languages=languages)
     return replace(
-        task,
-        title=f"{task.title}, only {', '.join(cut.languages)}",
+        cut,
+        title=f"{task.title}, only {cut.averaged or ', '.join(languages)}",
         digest=hashlib.sha256(key.encode()).hexdigest(),
-        languages=cut.languages,
-        queries={language: task.queries[language] for language in cut.languages},
-        passages={language: task.passages[language] for language in cut.languages},
-        relevant_pairs=len(cut.passage_ids),
+        queries={language: task.queries[language] for language in languages},
+        passages={code: task.passages[code] for code in languages if code in task.passages},
+        relevant_pairs=relevant_pairs,
         subset_of=whole,
     )
 
 
-def subset_folder(folder: Path, languages: tuple[str, ...]) -> Path:
-    """Return where the report on some languages goes beside the whole one."""
-    return folder / slug("-".join(("languages", *languages)))
+def subset_folder(folder: Path, task: TaskInfo) -> Path:
+    """Return where the report on a task cut to some languages goes beside the whole one."""
+    return folder / slug("-".join(("languages", task.averaged or "-".join(task.languages))))
 
 
 def refuse_other_report(folder: Path, report: Report) -> None:

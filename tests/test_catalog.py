@@ -11,8 +11,9 @@ from mlbench.catalog import DEFAULT_SUITE, find_task, task_names, tasks_folder
 from mlbench.collection import Collection
 from mlbench.errors import DataError, EnvironmentFault, UsageError
 from mlbench.files import Locator
+from mlbench.locations import wanted_files
 from mlbench.readers import READERS, load_collection, text_choice
-from mlbench.task import parse_task
+from mlbench.task_file import parse_task
 
 from .conftest import REPOSITORY
 from .readers.building import json_lines, qrels_set, write
@@ -27,7 +28,8 @@ def load(path: Path) -> Collection:
 
 
 def test_names() -> None:
-    assert task_names() == ["mlqa-r", "mlqa-r-context", "sample", "xquad-r", "xquad-r-context"]
+    lareqa = ["mlqa-r", "mlqa-r-context", "sample", "xquad-r", "xquad-r-context"]
+    assert task_names() == ["miracl", "miracl-hard-negatives", *lareqa]
     assert set(DEFAULT_SUITE) <= set(task_names())
 
 
@@ -40,6 +42,22 @@ def test_every_built_in_task_is_sound(name: str) -> None:
     assert len(task.settings()) == languages * (languages + 1)
     assert task.measures == ("AP", "RR", "nDCG@10", "R@1", "R@10", "R@100", "Success@1")
     assert task.path == tasks_folder() / f"{name}.toml"
+
+
+@pytest.mark.parametrize("name", ["miracl", "miracl-hard-negatives"])
+def test_miracl(name: str) -> None:
+    task = find_task(name)
+    assert task.measures[:2] == ("nDCG@10", "R@100")
+    assert text_choice(task) == "title-text"
+    assert [kind.value for kind in task.kinds] == ["monolingual", "multilingual"]
+    assert task.language_sets["miracl-18"] == task.languages
+    assert "judged in the query's language only" in task.notes[0]
+    files = list(wanted_files(task))
+    urls = [file.url for file in files]
+    assert len(files) == len(set(urls)) == (258 if name == "miracl" else 54)
+    assert all(str(url).startswith("hf://datasets/") for url in urls)
+    pinned = {file.role for file in files if file.sha256}
+    assert pinned == ({"topics", "qrels"} if name == "miracl" else set())
 
 
 def test_context_tasks_differ_in_text_alone() -> None:
@@ -76,7 +94,7 @@ def test_sample_comes_with_its_data() -> None:
 def test_a_miss_names_what_is_near() -> None:
     with pytest.raises(UsageError, match=r"did you mean .*'xquad-r'"):
         find_task("xqad-r")
-    with pytest.raises(UsageError, match="known: mlqa-r"):
+    with pytest.raises(UsageError, match="known: miracl, miracl-hard-negatives, mlqa-r"):
         find_task("zzzzzzz")
 
 

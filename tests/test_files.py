@@ -29,11 +29,12 @@ class Server(BaseHTTPRequestHandler):
 
     files: ClassVar[dict[str, bytes]] = {}
     asked: ClassVar[list[str]] = []
+    missing: ClassVar[int] = 404
 
     def do_GET(self) -> None:
         name = self.path.removeprefix("/v1/")
         self.asked.append(name)
-        self.send_response(200 if name in self.files else 404)
+        self.send_response(200 if name in self.files else self.missing)
         self.end_headers()
         self.wfile.write(self.files.get(name, b"not here"))
 
@@ -45,7 +46,7 @@ class Server(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a running server; retries do not wait."""
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("mlbench.download.time.sleep", lambda seconds: None)
     monkeypatch.setattr(Server, "files", dict(CONTENT))
     monkeypatch.setattr(Server, "asked", [])
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
@@ -116,6 +117,41 @@ def test_one_file_for_all_languages_has_no_language(tmp_path: Path) -> None:
     assert Locator().of(task)("corpus") == {"": tmp_path / "c.jsonl"}
 
 
+def test_a_file_may_lie_in_several_places(tmp_path: Path) -> None:
+    places = {"text": ("elsewhere/{language}.txt", "{language}.txt")}
+    task = lines_task(tmp_path, places=places)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/en.txt").touch()
+    for language in ("de", "en"):
+        (tmp_path / f"{language}.txt").touch()
+    assert Locator().of(task)("text") == {
+        "de": tmp_path / "de.txt",
+        "en": tmp_path / "elsewhere/en.txt",
+    }
+    put(tmp_path)
+    assert {file.name for file in Locator().fetch(task)} == set(CONTENT)
+    assert Locator().of(task)("text")["en"] == tmp_path / "lines/en.txt"
+
+
+def test_streamed_files_are_named_and_not_opened(tmp_path: Path) -> None:
+    put(tmp_path)
+    task = lines_task(tmp_path, sha256={**SHA256, "lines/en.txt": "0" * 64})
+    files = Locator().of(task, streamed=["text"])
+    assert files("text") == {}
+    assert [(file.language, file.size) for file in files.corpus("text")] == [("de", 5), ("en", 4)]
+    assert files.corpus("text")[0].digest() == SHA256["lines/de.txt"]
+    with pytest.raises(IntegrityError, match="0000"):
+        files.corpus("text")[1].digest()
+
+
+def test_what_may_be_absent_is_no_fault_until_it_is_read(tmp_path: Path) -> None:
+    task = lines_task(tmp_path)
+    with pytest.raises(MissingData):
+        Locator().of(task, streamed=["text"])
+    files = Locator().of(task, streamed=["text"], absent=True)
+    assert [file.path for file in files.corpus("text")] == [None, None]
+
+
 def test_absolute_and_upward_paths_are_allowed_in_local_tasks(tmp_path: Path) -> None:
     put(tmp_path)
     absolute = make_task(tmp_path, "lines", {"text": f"{tmp_path}/lines/{{language}}.txt"})
@@ -170,7 +206,7 @@ def test_a_download_with_another_digest_leaves_nothing(tmp_path: Path, server: s
     assert f"{server}/lines/en.txt" in message
     assert hashlib.sha256(b"forged\n").hexdigest() in message
     assert SHA256["lines/en.txt"] in message
-    left = [path for path in cache_folder().rglob("*") if path.is_file()]
+    left = [path for path in cache_folder().rglob("[!.]*") if path.is_file()]
     assert [path.read_bytes() for path in left] == [b"eins\n"]
 
 
@@ -179,7 +215,8 @@ def test_a_download_that_fails_for_a_while_is_tried_again(
 ) -> None:
     files = dict(CONTENT)
     monkeypatch.setattr(Server, "files", {})
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: Server.files.update(files))
+    monkeypatch.setattr(Server, "missing", 503)
+    monkeypatch.setattr("mlbench.download.time.sleep", lambda seconds: Server.files.update(files))
     task = lines_task(tmp_path, url=server + "/{path}", sha256=SHA256)
     assert origins(Locator(), task) == {Origin.DOWNLOAD}
 
@@ -195,14 +232,14 @@ def test_all_failed_downloads_are_reported(tmp_path: Path, server: str) -> None:
         f"{server}/lines/en.txt",
     ]
     assert "404" in str(caught.value)
-    assert not [path for path in cache_folder().rglob("*") if path.is_file()]
+    assert not [path for path in cache_folder().rglob("[!.]*") if path.is_file()]
 
 
 def test_without_a_server_one_file_is_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("mlbench.download.time.sleep", lambda seconds: None)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -103,5 +103,43 @@ def test_bad_languages_are_all_named():
     assert choose_languages("el, ar", ("ar", "de", "el"), "--languages") == ("ar", "el")
 
 
+SETS = {"mine-2": ("ar", "el"), "all-3": ("ar", "de", "el")}
+
+
+def test_a_set_of_languages_can_be_named():
+    known = ("ar", "de", "el")
+    assert choose_languages("mine-2", known, "--languages", SETS) == ("ar", "el")
+    with pytest.raises(UsageError, match="names all of its languages"):
+        choose_languages("all-3", known, "--languages", SETS)
+    with pytest.raises(UsageError, match=r"or one of the sets mine-2, all-3.*\n.*'mine-2'"):
+        choose_languages("mine-3", known, "--languages", SETS)
+    with pytest.raises(UsageError, match="'el' is not one of its languages"):
+        choose_languages("mine-2", ("ar", "de"), "--languages", SETS)
+
+
+def test_a_report_says_which_set_is_averaged_and_what_must_be_known(tmp_path, capsys):
+    report, ranks = example(3)
+    codes = report.task.languages
+    sets = {"all-3": codes, "mine-2": (codes[0], codes[2])}
+    task = replace(report.task, language_sets=sets, notes=("judged by nobody",))
+    write_report(tmp_path / "whole", replace(report, task=task), ranks, {})
+    code, out, _ = run(capsys, tmp_path / "whole")
+    assert code == 0
+    assert "macro scores average over all-3, which is 3 languages" in " ".join(out.split())
+    assert "judged by nobody" in out
+    code, out, _ = run(capsys, tmp_path / "whole", "--languages", "mine-2")
+    assert code == 0
+    words = " ".join(out.split())
+    assert "macro scores average over mine-2, which is 2 languages" in words
+    assert "all-3" not in words
+    assert f"(mine-2: {codes[0]}, {codes[2]})" in words
+    place = next((tmp_path / "whole").glob("languages-*"))
+    cut, _ = read_report(place)
+    assert cut.task.averaged == "mine-2"
+    assert cut.task.title.endswith("only mine-2")
+    for page in ("report.md", "report.html"):
+        assert "judged by nobody" in (place / page).read_text(encoding="utf-8")
+
+
 def test_output_needs_languages(tmp_path, capsys):
     assert run(capsys, saved(tmp_path), "--output", tmp_path / "x")[0] == 2

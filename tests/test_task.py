@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mlbench.errors import DataError, EnvironmentFault
-from mlbench.task import Kind, Setting, Task, parse_task
+from mlbench.task import Kind, Setting, Task
+from mlbench.task_file import parse_task
 
 SOUND = """
 name = "small"
@@ -57,9 +58,8 @@ def test_what_a_task_file_says(tmp_path: Path) -> None:
     assert task.path == tmp_path / "small.toml"
     assert task.source.reader == "lines"
     assert task.source.options == {"key": "value"}
-    assert task.source.url == "https://example.org/{path}"
-    assert task.source.paths("text", task.languages)["zh-Hans"] == "zh-Hans.txt"
-    assert task.source.paths("all", task.languages) == {"": "all.txt"}
+    assert task.source.url("text") == "https://example.org/{path}"
+    assert task.source.files == {"text": "{language}.txt", "all": "all.txt"}
 
 
 def test_what_may_be_left_out(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
     assert task.kinds == tuple(Kind)
     assert task.measures == ("AP", "RR", "nDCG@10", "R@1", "R@10")
     assert task.text == ""
-    assert (task.source.url, task.source.sha256, task.source.options) == (None, {}, {})
+    assert (task.source.urls, task.source.sha256, task.source.options) == ({}, {}, {})
 
 
 def test_settings_by_kind_then_query_language_then_pool(tmp_path: Path) -> None:

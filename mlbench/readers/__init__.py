@@ -1,26 +1,49 @@
 """Readers: one file a source format; they turn files into records and know nothing of models.
 
-A reader is a module of this package with one function, ``read(task, locate) -> Records``, and a
-row in ``READERS``. Modules are imported when first used.
+A reader is a module of this package and a row in ``READERS``. The module has a function
+``read(task, locate) -> Records``, or ``stream(task, files) -> StreamedRecords``, or both. Modules
+are imported when first used.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from mlbench.errors import DataError, Fault, did_you_mean
-from mlbench.locations import check_locations
+from mlbench.errors import DataError, Fault, UsageError, did_you_mean
+from mlbench.garbage import uncollected
+from mlbench.locations import SHARD, check_locations
 
 if TYPE_CHECKING:
-    from mlbench.collection import Collection, Records
+    from mlbench.collection import Collection as Data
+    from mlbench.collection import Records
+    from mlbench.corpus import CorpusFile, StreamedCollection
     from mlbench.task import Task
 
 Locate = Callable[[str], Mapping[str, Path]]
 """Role -> local path of each language's file; the key is "" for one file of all languages."""
+
+
+@runtime_checkable
+class Files(Protocol):
+    """A ``Locate`` that also knows where the files of a streamed role are."""
+
+    def __call__(self, role: str) -> Mapping[str, Path]:
+        """Return the local path of each language's file."""
+
+    def corpus(self, role: str) -> Sequence[CorpusFile]:
+        """Return the files of a streamed role, by language, then shard."""
+
+
+class Finder(Protocol):
+    """What finds the files of tasks; usually a ``files.Locator``."""
+
+    def of(self, task: Task, streamed: Collection[str] = (), *, absent: bool = False) -> Files:
+        """Find the files of ``task``; those of the roles ``streamed`` may lie on the hub."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +53,8 @@ class Reader:
     ``roles`` must be given in ``[source.files]`` and ``optional_roles`` may be; the patterns of
     the roles in ``per_language`` must hold ``{language}``. ``options`` maps each key of
     ``[source.options]`` to its allowed values, none for any string. ``texts`` are the values of
-    ``text``, the default first.
+    ``text``, the default first. Roles in ``streamed`` may come in shards and be read piece by
+    piece. ``by_id`` says that ``[source.ids]`` must name the data of each language.
     """
 
     name: str
@@ -40,6 +64,8 @@ class Reader:
     optional_roles: tuple[str, ...] = ()
     per_language: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    streamed: tuple[str, ...] = ()
+    by_id: bool = False
 
 
 READERS: Mapping[str, Reader] = {
@@ -58,6 +84,23 @@ READERS: Mapping[str, Reader] = {
             roles=("corpus", "queries", "qrels"),
             texts=("text", "title-text"),
             options={"relevance": ("same-language", "parallel"), "language-field": ()},
+            streamed=("corpus",),
+        ),
+        Reader(
+            name="miracl",
+            module="mlbench.readers.miracl",
+            roles=("corpus", "topics", "qrels"),
+            texts=("title-text", "text"),
+            per_language=("corpus", "topics", "qrels"),
+            streamed=("corpus",),
+        ),
+        Reader(
+            name="ir_datasets",
+            module="mlbench.readers.irds",
+            roles=(),
+            texts=("default", "title-text", "text"),
+            options={"query-field": ()},
+            by_id=True,
         ),
         Reader(
             name="lines",
@@ -95,6 +138,7 @@ def check_source(task: Task) -> list[Fault]:
         ]
     return [
         *_check_roles(task, reader),
+        *_check_ids(task, reader),
         *_check_options(task, reader),
         *_check_text(task, reader),
         *check_locations(task),
@@ -102,19 +146,20 @@ def check_source(task: Task) -> list[Fault]:
 
 
 def read(task: Task, locate: Locate) -> Records:
-    """Read a task's records with the reader it names.
+    """Read a task's records with the reader it names; all shards, where it has any.
 
     Raises DataError with all faults of the task's source, or else of its files.
     """
-    faults = check_source(task)
-    if faults:
-        raise DataError(*faults)
-    module = importlib.import_module(READERS[task.source.reader].module)
-    records: Records = module.read(task, locate)
-    return records
+    module = _module(task)
+    if hasattr(module, "read"):
+        records: Records = module.read(task, locate)
+        return records
+    streamed: Records = module.stream(task, locate).read_all()
+    return streamed
 
 
-def load_collection(task: Task, locate: Locate) -> Collection:
+@uncollected()
+def load_collection(task: Task, locate: Locate) -> Data:
     """Read a task's data from the files that ``locate`` names and check it.
 
     ``locate`` is usually ``Locator(...).of(task)``. Raises DataError.
@@ -122,6 +167,38 @@ def load_collection(task: Task, locate: Locate) -> Collection:
     from mlbench.collection import build_collection
 
     return build_collection(task.languages, read(task, locate))
+
+
+def in_shards(task: Task) -> bool:
+    """Whether a task's passages come in shards, so that it had better be streamed."""
+    reader = READERS[task.source.reader]
+    return reader.by_id or any(SHARD.search(path) for path in task.source.files.values())
+
+
+def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> StreamedCollection:
+    """Read a task's queries and judgements, and find its passages, which are left where they are.
+
+    ``finder`` is usually a ``Locator``. With ``absent``, shards that are nowhere are no fault
+    until they are read. The collection is the one that ``load_collection`` returns.
+
+    Raises UsageError where the task cannot be streamed, DataError as ``load_collection`` does.
+    """
+    from mlbench.corpus import build_streamed
+
+    module = _module(task)
+    if not hasattr(module, "stream"):
+        able = ", ".join(n for n, r in READERS.items() if r.streamed or r.by_id)
+        found = f"cannot be streamed: reader {task.source.reader!r} reads all passages at once"
+        raise UsageError(Fault(f"task {task.name!r}", found, f"a task of reader {able}"))
+    files = finder.of(task, READERS[task.source.reader].streamed, absent=absent)
+    return build_streamed(task.languages, module.stream(task, files))
+
+
+def _module(task: Task) -> ModuleType:
+    faults = check_source(task)
+    if faults:
+        raise DataError(*faults)
+    return importlib.import_module(READERS[task.source.reader].module)
 
 
 def _check_roles(task: Task, reader: Reader) -> list[Fault]:
@@ -154,6 +231,31 @@ def _check_roles(task: Task, reader: Reader) -> list[Fault]:
         for role in reader.per_language
         if role in files and "{language}" not in files[role]
     ]
+    faults += [
+        Fault(
+            f"{task.path}, field source.files.{role}",
+            f"reader {reader.name!r} reads no {role!r} in shards",
+            "one file" + (f"; shards of {', '.join(reader.streamed)}" if reader.streamed else ""),
+        )
+        for role in sorted(files.keys() & set(known) - set(reader.streamed))
+        if SHARD.search(files[role])
+    ]
+    return faults
+
+
+def _check_ids(task: Task, reader: Reader) -> list[Fault]:
+    where = f"{task.path}, field source.ids"
+    if not reader.by_id:
+        found = f"reader {reader.name!r} finds its data by files"
+        return [Fault(where, found, "no ids")] if task.source.ids else []
+    faults = [
+        Fault(f"{where}.{language}", "missing", "the id of the data set of this language")
+        for language in task.languages
+        if language not in task.source.ids
+    ]
+    for language in sorted(task.source.ids.keys() - set(task.languages)):
+        hint = did_you_mean(language, task.languages)
+        faults.append(Fault(f"{where}.{language}", "no language of the task", mend=hint))
     return faults
 
 

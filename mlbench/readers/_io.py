@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,13 @@ from mlbench.errors import DataError, EnvironmentFault, Fault
 
 MOST_FAULTS = 20
 BOM = b"\xef\xbb\xbf"
+CHUNK = 1 << 20
+LONGEST_LINE = 64 << 20
+"""Bytes that a line may have."""
+SMALL, MOST_TIMES_PACKED = 1 << 30, 200
+"""What a packed file may unpack to: bytes or, if that is more, times its size."""
+
+Members = Callable[[list[tuple[str, Any]]], Any]
 
 
 class Faults:
@@ -33,6 +40,10 @@ class Faults:
         if len(self._first) < MOST_FAULTS:
             self._first.append(Fault(where, found, expected, mend))
 
+    def __bool__(self) -> bool:
+        """Whether there was a fault."""
+        return self._count > 0
+
     def check(self) -> None:
         """Raise DataError if there was a fault."""
         more = self._count - len(self._first)
@@ -42,10 +53,16 @@ class Faults:
 
 
 class Line(NamedTuple):
-    """A line without its end; ``where`` is "file:line"."""
+    """A line without its end, and its number from 1."""
 
-    where: str
+    file: str
+    number: int
     text: str
+
+    @property
+    def where(self) -> str:
+        """The place as "file:line"."""
+        return f"{self.file}:{self.number}"
 
 
 def read_lines(path: Path, faults: Faults) -> Iterator[Line]:
@@ -53,27 +70,51 @@ def read_lines(path: Path, faults: Faults) -> Iterator[Line]:
 
     Only "\\n" and "\\r\\n" end a line: U+2028, U+0085 and the like are text. A byte order mark at
     the start is skipped. Lines that are not UTF-8 are left out and noted with their byte offset.
+    Reading ends, noted too, where a line or what is unpacked is beyond all measure.
     """
-    offset = 0
+    offset, name = 0, str(path)
+    for number, raw in enumerate(_raw_lines(path, faults), 1):
+        line = raw.removesuffix(b"\r")
+        mark = len(BOM) if number == 1 and line.startswith(BOM) else 0
+        try:
+            yield Line(name, number, line[mark:].decode("utf-8"))
+        except UnicodeDecodeError as error:
+            at = offset + mark + error.start
+            found = f"byte {at} of the file (0x{line[mark + error.start]:02x}) is not UTF-8"
+            faults.add(f"{path}:{number}", found, "text in UTF-8")
+        offset += len(raw) + 1
+
+
+def _raw_lines(path: Path, faults: Faults) -> Iterator[bytes]:
+    """Yield what lies between line feeds."""
     with _opened(path, faults) as file:
-        for number, raw in enumerate(file, 1):
-            line = raw.removesuffix(b"\n").removesuffix(b"\r")
-            mark = len(BOM) if number == 1 and line.startswith(BOM) else 0
-            try:
-                yield Line(f"{path}:{number}", line[mark:].decode("utf-8"))
-            except UnicodeDecodeError as error:
-                at = offset + mark + error.start
-                found = f"byte {at} of the file (0x{line[mark + error.start]:02x}) is not UTF-8"
-                faults.add(f"{path}:{number}", found, "text in UTF-8")
-            offset += len(raw)
+        most = max(SMALL, MOST_TIMES_PACKED * path.stat().st_size)
+        read, rest = 0, b""
+        while chunk := file.read(CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+            read += len(chunk)
+            if len(rest) > LONGEST_LINE:
+                expected = f"a line feed at least every {LONGEST_LINE >> 20} MiB"
+                faults.add(str(path), "a line without end", expected)
+                return
+            if path.suffix == ".gz" and read > most:
+                expected = f"at most {SMALL >> 30} GiB, or {MOST_TIMES_PACKED} times its size"
+                faults.add(str(path), f"unpacks to more than {most:,} bytes", expected)
+                return
+        if rest:
+            yield rest
 
 
-def read_json(path: Path, faults: Faults) -> Any:
-    """Return the value of a JSON file in UTF-8, or None after noting what is wrong with it."""
+def read_json(path: Path, faults: Faults, members: Members | None = None) -> Any:
+    """Return the value of a JSON file in UTF-8, or None after noting what is wrong with it.
+
+    ``members`` turns the (key, value) pairs of an object into what stands for it.
+    """
     with _opened(path, faults) as file:
         raw = file.read().removeprefix(BOM)
         try:
-            return json.loads(raw.decode("utf-8"))
+            return json.loads(raw.decode("utf-8"), object_pairs_hook=members)
         except UnicodeDecodeError as error:
             faults.add(str(path), f"byte {error.start} is not UTF-8", "JSON in UTF-8")
         except (ValueError, RecursionError) as error:

@@ -9,7 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from mlbench.readers._io import Faults, Line, read_lines
+from mlbench.corpus import CorpusFile
+from mlbench.readers._io import Faults, Line, describe, read_lines
+from mlbench.readers._rows import Texts, read_rows
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
 
@@ -43,10 +45,14 @@ class Row(NamedTuple):
 def read_qrels(path: Path, language: str, faults: Faults) -> Iterator[Row]:
     """Yield the judgements of a file.
 
-    The first line decides what the file is: with the header "query-id corpus-id score" it has
-    BEIR's three columns, split by tabs; with four columns it is TREC's (query, iteration,
-    passage, relevance), split by white space. Empty lines are skipped.
+    A ``.parquet`` file has BEIR's three columns. Of another, the first line decides what it is:
+    with the header "query-id corpus-id score" it has BEIR's columns, split by tabs; with four
+    columns it is TREC's (query, iteration, passage, relevance), split by white space. Empty lines
+    are skipped.
     """
+    if path.suffix == ".parquet":
+        yield from _read_parquet(path, language, faults)
+        return
     lines: Iterator[Line] = (line for line in read_lines(path, faults) if line.text.strip())
     first = next(lines, None)
     if first is None:
@@ -84,3 +90,18 @@ def _row(line: Line, format_: _Format, language: str, faults: Faults) -> Row | N
         faults.add(line.where, f"relevance {score!r}", "a whole number, at most nine digits")
         return None
     return Row(query, passage, int(score), language, line.where)
+
+
+def _read_parquet(path: Path, language: str, faults: Faults) -> Iterator[Row]:
+    texts = Texts(faults, BEIR.columns[:2])
+    empty = True
+    for row in read_rows(CorpusFile(language, path.name, path), faults):
+        empty = False
+        query, passage = (texts.string(row, key) for key in BEIR.columns[:2])
+        score = row.fields.get("score")
+        if type(score) is not int:
+            faults.add(row.where, f"'score' is {describe(score)}", "a whole number")
+        elif query is not None and passage is not None:
+            yield Row(query, passage, score, language, row.where)
+    if empty and not faults:
+        faults.add(str(path), "no judgement at all", f"columns {', '.join(BEIR.columns)}")

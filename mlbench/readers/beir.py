@@ -1,7 +1,7 @@
-"""BEIR's folder layout: a corpus and queries as JSON lines or Parquet, judgements as TSV.
+"""BEIR's layout: a corpus and queries as JSON lines or Parquet, judgements as TSV or Parquet.
 
-Corpus and queries hold ``_id``, ``text`` and, in the corpus, ``title``. Their language is that
-of the file (``{language}`` in its path) or stands in each record.
+Corpus and queries hold ``_id`` (or ``id``), ``text`` and, in the corpus, ``title``. Their
+language is that of the file (``{language}`` in its path) or stands in each record.
 
 Format: Thakur et al., BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information
 Retrieval Models, https://arxiv.org/abs/2104.08663, and the project's wiki.
@@ -11,14 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from mlbench.collection import Judgement, Records, TextRecord
-from mlbench.errors import did_you_mean
-from mlbench.readers import Locate, text_choice
-from mlbench.readers._io import Faults, describe, parse_object, read_lines
+from mlbench.corpus import CorpusFile, StreamedRecords
+from mlbench.errors import Fault, UsageError
+from mlbench.locations import SHARD
+from mlbench.readers import Files, Locate, text_choice
+from mlbench.readers._io import Faults
 from mlbench.readers._qrels import Row, read_qrels
+from mlbench.readers._rows import Row as TextRow
+from mlbench.readers._rows import Texts, read_rows
+from mlbench.readers._shards import TableShard
 from mlbench.task import Task
+
+ID_KEYS = ("_id", "id")
 
 
 def read(task: Task, locate: Locate) -> Records:
@@ -29,112 +35,94 @@ def read(task: Task, locate: Locate) -> Records:
     Raises DataError for broken lines, missing or non-string fields, scores that are not whole
     numbers, ids that cannot be resolved, and languages whose queries are all unjudged.
     """
+    if isinstance(locate, Files) and SHARD.search(task.source.files["corpus"]):
+        return stream(task, locate).read_all()
     faults = Faults()
-    passages = _Texts(task, text_choice(task) == "title-text", faults).read(locate("corpus"))
-    queries = _Texts(task, False, faults).read(locate("queries"))
+    passages = _records(task, locate("corpus"), text_choice(task) == "title-text", faults)
+    queries, rows = _questions(task, locate, faults)
+    parallel = task.source.options.get("relevance") == "parallel"
+    join = _join_parallel if parallel else _join
+    judgements = list(join(rows, _languages(queries), _languages(passages), faults))
+    kept = _judged(queries, judgements, faults)
+    faults.check()
+    return Records(queries=kept, passages=passages, judgements=judgements)
+
+
+def stream(task: Task, files: Files) -> StreamedRecords:
+    """Read the task's ``queries`` and ``qrels``; each file of its ``corpus`` is a shard.
+
+    Raises as ``read`` does, and UsageError where a file does not tell the languages: then a
+    judgement can only be resolved by one who knows all passages.
+    """
+    single = task.languages[0] if len(task.languages) == 1 else ""
+    patterns = [task.source.files[role] for role in ("corpus", "qrels")]
+    apart = single or all("{language}" in pattern for pattern in patterns)
+    if not apart or task.source.options.get("relevance") == "parallel":
+        raise UsageError(
+            Fault(
+                f"task {task.name!r}",
+                "cannot be streamed: its judgements name passages of several languages",
+                "a corpus and qrels of each language, and relevance 'same-language'",
+            )
+        )
+    faults = Faults()
+    queries, rows = _questions(task, files, faults)
+    judgements = [_judgement(row, row.language or single, row.language or single) for row in rows]
+    kept = _judged(queries, judgements, faults)
+    faults.check()
+    with_title = text_choice(task) == "title-text"
+    shards = [
+        TableShard.of(file, file.language or single, ID_KEYS, with_title)
+        for file in files.corpus("corpus")
+    ]
+    return StreamedRecords(kept, judgements, list(shards))
+
+
+def _questions(task: Task, locate: Locate, faults: Faults) -> tuple[list[TextRecord], list[Row]]:
+    """Return all queries, and the judgements as they stand; raises if there was a fault."""
+    queries = _records(task, locate("queries"), False, faults)
     rows = [
         row
         for language, path in locate("qrels").items()
         for row in read_qrels(path, language, faults)
     ]
     faults.check()
-    parallel = task.source.options.get("relevance") == "parallel"
-    join = _join_parallel if parallel else _join
-    judgements = list(join(rows, _languages(queries), _languages(passages), faults))
+    return queries, rows
+
+
+def _judged(
+    queries: Sequence[TextRecord], judgements: Iterable[Judgement], faults: Faults
+) -> list[TextRecord]:
+    """Return the queries that are judged; every language must have one."""
     judged = {(row.query_id, row.query_language) for row in judgements}
     kept = [query for query in queries if (query.id, query.language) in judged]
-    with_queries = {query.language for query in queries}
-    for language in sorted(with_queries - {query.language for query in kept}):
-        faults.add(
-            f"language {language!r}", "the qrels judge none of its queries", "at least one query"
-        )
-    faults.check()
-    return Records(queries=kept, passages=passages, judgements=judgements)
+    for language in sorted({q.language for q in queries} - {q.language for q in kept}):
+        found = "the qrels judge none of its queries"
+        faults.add(f"language {language!r}", found, "at least one query")
+    return kept
 
 
-class _Row(NamedTuple):
-    """A row of a corpus or queries file as it stands, and where."""
-
-    where: str
-    fields: Mapping[str, Any]
-
-
-class _Texts:
-    """Reads the files of one role into text records."""
-
-    def __init__(self, task: Task, with_title: bool, faults: Faults) -> None:
-        self.language_field = task.source.options.get("language-field", "language")
-        self.only_language = task.languages[0] if len(task.languages) == 1 else None
-        self.with_title = with_title
-        self.faults = faults
-
-    def read(self, paths: Mapping[str, Path]) -> list[TextRecord]:
-        """Read every file; the key "" says that each record names its own language."""
-        records = (
-            self._record(row, language)
-            for language, path in paths.items()
-            for row in self._rows(path)
-        )
-        return [record for record in records if record is not None]
-
-    def _rows(self, path: Path) -> Iterator[_Row]:
-        if path.suffix == ".parquet":
-            yield from _read_parquet(path, self.faults)
-            return
-        for line in read_lines(path, self.faults):
-            if line.text.strip():
-                fields = parse_object(line, self.faults)
-                if fields is not None:
-                    yield _Row(line.where, fields)
-
-    def _record(self, row: _Row, language: str) -> TextRecord | None:
-        id_ = self._string(row, "_id")
-        text = self._string(row, "text")
-        language_found = language or self._language(row)
-        title = ""
-        if self.with_title and row.fields.get("title") is not None:
-            title = self._string(row, "title") or ""
-        if id_ is None or text is None or language_found is None:
-            return None
-        if not id_:
-            self.faults.add(row.where, "'_id' is empty", "a string that names the record")
-        whole = "\n".join(part for part in (title, text) if part) if title else text
-        return TextRecord(id_, language_found, whole, row.where)
-
-    def _language(self, row: _Row) -> str | None:
-        if self.only_language and row.fields.get(self.language_field) is None:
-            return self.only_language
-        return self._string(row, self.language_field)
-
-    def _string(self, row: _Row, key: str) -> str | None:
-        value = row.fields.get(key)
-        if isinstance(value, str):
-            return value
-        if key not in row.fields:
-            found, mend = f"no {key!r}", did_you_mean(key, row.fields)
-        else:
-            found, mend = f"{key!r} is {describe(value)}", ""
-        if key == "_id" and type(value) is int:
-            mend = f'write it as a string: "_id": "{value}"'
-        elif value is None and key == self.language_field:
-            mend = "put {language} into the file's path, or name the field in `language-field`"
-        self.faults.add(row.where, found, f"{key!r} as a string", mend)
-        return None
+def _records(
+    task: Task, paths: Mapping[str, Path], with_title: bool, faults: Faults
+) -> list[TextRecord]:
+    """Read the files of a role; the language "" says that each record names its own."""
+    texts = Texts(faults, ID_KEYS, with_title)
+    records = []
+    for its_language, path in paths.items():
+        for row in read_rows(CorpusFile(its_language, path.name, path), faults):
+            passage = texts.passage(row)
+            language = its_language or _language(task, row, texts)
+            if passage is not None and language is not None:
+                records.append(TextRecord(passage.id, language, passage.text, row.where))
+    return records
 
 
-def _read_parquet(path: Path, faults: Faults) -> Iterator[_Row]:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            start = 1
-            for batch in file.iter_batches():
-                for number, fields in enumerate(batch.to_pylist(), start):
-                    yield _Row(f"{path}, row {number}", fields)
-                start += batch.num_rows
-    except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
-        faults.add(str(path), f"damaged Parquet file: {error}", "a whole Parquet file")
+def _language(task: Task, row: TextRow, texts: Texts) -> str | None:
+    field = task.source.options.get("language-field", "language")
+    if len(task.languages) == 1 and row.fields.get(field) is None:
+        return task.languages[0]
+    mend = "put {language} into the file's path, or name the field in `language-field`"
+    return texts.string(row, field, mend if row.fields.get(field) is None else "")
 
 
 def _languages(records: Iterable[TextRecord]) -> dict[str, list[str]]:

@@ -19,8 +19,11 @@ def make_task(
     files: Mapping[str, str],
     languages: tuple[str, ...] = ("de", "en"),
     text: str = "",
+    url: str | None = None,
     **source: Any,
 ) -> Task:
+    if url is not None:
+        source["urls"] = {"": url}
     return Task(
         name="small",
         version="1",

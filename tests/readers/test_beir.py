@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mlbench.collection import Collection
-from mlbench.errors import DataError
+from mlbench.errors import DataError, UsageError
+from mlbench.files import Locator
+from mlbench.readers import check_source, stream_collection
 from mlbench.task import Task
 
 from .building import json_lines, load, make_task, qrels_set, write
@@ -190,7 +193,7 @@ def test_a_missing_last_line_feed_is_accepted(tmp_path: Path) -> None:
         ('{"_id": "3"', "broken JSON"),
         ("[1]", "JSON, but a list"),
         ("7", "JSON, but the number 7"),
-        ('{"id": "3", "text": "x"}', "no '_id'\n  expected: '_id' as a string\n  to mend: did you"),
+        ('{"_i": "3", "text": "x"}', "no '_id'\n  expected: '_id' as a string\n  to mend: did you"),
         ('{"_id": 3, "text": "x"}', 'write it as a string: "_id": "3"'),
         ('{"_id": "", "text": "x"}', "'_id' is empty"),
         ('{"_id": "3"}', "no 'text'"),
@@ -367,3 +370,120 @@ def test_round_trip(tmp_path: Path, data: st.DataObject) -> None:
             part = entries.slice(index)
             assert dict(zip(entries.ids[part], entries.texts[part], strict=True)) == group[language]
     assert qrels_set(collection) == judged
+
+
+PARQUET = {
+    "corpus": "{language}-corpus/dev-00000-of-00001.parquet",
+    "queries": "{language}-queries/dev-00000-of-00001.parquet",
+    "qrels": "{language}-qrels/dev-00000-of-00001.parquet",
+}
+
+
+def write_parquet(folder: Path, id_key: str = "_id", qrels: list[dict[str, Any]] | None = None):
+    """Write the sound files as MTEB publishes its data sets on the hub."""
+    for language in ("de", "en"):
+        roles: dict[str, list[dict[str, Any]]] = {}
+        for role in ("corpus", "queries"):
+            rows = [json.loads(line) for line in FILES[f"{language}/{role}.jsonl"].splitlines()]
+            roles[role] = [{id_key if k == "_id" else k: v for k, v in row.items()} for row in rows]
+        rows = [line.split("\t") for line in FILES[f"{language}/qrels.tsv"].splitlines()[1:]]
+        names = ("query-id", "corpus-id", "score")
+        judged = [dict(zip(names, (q, p, int(r)), strict=True)) for q, p, r in rows]
+        roles["qrels"] = judged if qrels is None else qrels
+        for role, rows_ in roles.items():
+            path = folder / f"{language}-{role}" / "dev-00000-of-00001.parquet"
+            path.parent.mkdir(exist_ok=True)
+            parquet.write_table(pa.Table.from_pylist(rows_), path)
+
+
+@pytest.mark.parametrize("id_key", ["_id", "id"])
+def test_the_hubs_parquet_layout_holds_the_same(tmp_path: Path, id_key: str) -> None:
+    write_parquet(tmp_path, id_key)
+    assert load(beir(tmp_path, PARQUET)).digest == small(tmp_path).digest
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"query-id": "1", "corpus-id": "2", "score": 1.0}, "row 1: 'score' is the number 1.0"),
+        ({"query-id": 1, "corpus-id": "2", "score": 1}, "row 1: 'query-id' is the number 1"),
+        ({"query-id": "1", "corpus-id": None, "score": 1}, "row 1: 'corpus-id' is null"),
+        ({"query-id": "1", "docid": "2", "score": 1}, "row 1: no 'corpus-id'"),
+    ],
+)
+def test_a_bad_judgement_in_parquet_is_told(
+    tmp_path: Path, row: dict[str, Any], expected: str
+) -> None:
+    write_parquet(tmp_path, qrels=[row])
+    with pytest.raises(DataError) as caught:
+        load(beir(tmp_path, PARQUET))
+    assert f"de-qrels/dev-00000-of-00001.parquet, {expected}" in str(caught.value)
+
+
+def test_parquet_without_a_judgement_is_told(tmp_path: Path) -> None:
+    write_parquet(tmp_path, qrels=[])
+    with pytest.raises(DataError, match="no judgement at all"):
+        load(beir(tmp_path, PARQUET))
+
+
+def passages(task: Task) -> set[tuple[str, str, str]]:
+    streamed = stream_collection(task, Locator(offline=True))
+    return {
+        (shard.language, *passage)
+        for shard in streamed.shards
+        for batch in shard.passages()
+        for passage in batch
+    }
+
+
+@pytest.mark.parametrize("files", [PER_LANGUAGE, PARQUET], ids=["lines", "parquet"])
+def test_streaming_gives_the_same(tmp_path: Path, files: Mapping[str, str]) -> None:
+    write_parquet(tmp_path)
+    data = small(tmp_path, text="title-text")
+    task = beir(tmp_path, files, text="title-text")
+    streamed = stream_collection(task, Locator(offline=True))
+    assert streamed.queries == replace(data.queries, starts=streamed.queries.starts)
+    assert streamed.relevant_by_language.tolist() == data.relevant_by_language.tolist()
+    languages = (data.languages[code] for code in data.passages.language)
+    texts = zip(languages, data.passages.ids, data.passages.texts, strict=True)
+    assert passages(task) == set(texts)
+
+
+def test_a_corpus_in_shards(tmp_path: Path) -> None:
+    whole = small(tmp_path)
+    for language, name in (("de", "eins zwei"), ("en", "one two")):
+        for number, word in enumerate(name.split()):
+            record = {"_id": str(number + 1), "text": word}
+            path = {f"{language}/{number:05}-of-00002.jsonl": json_lines(record)}
+            write(tmp_path, path)
+    files = {**PER_LANGUAGE, "corpus": "{language}/{shard:05}-of-{shards:05}.jsonl"}
+    task = beir(tmp_path, files, shards={"de": 2, "en": 2})
+    assert check_source(task) == []
+    assert load(task).digest == whole.digest
+    assert {id_ for _, id_, _ in passages(task)} == {"1", "2"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"options": {"relevance": "parallel"}},
+        {"files": {**PER_LANGUAGE, "qrels": "de/qrels.tsv"}},
+        {"files": {**PER_LANGUAGE, "corpus": "de/corpus.jsonl"}},
+    ],
+)
+def test_what_cannot_be_streamed_is_told(tmp_path: Path, changes: dict[str, Any]) -> None:
+    small(tmp_path)
+    with pytest.raises(UsageError, match="cannot be streamed"):
+        stream_collection(beir(tmp_path, **changes), Locator())
+
+
+def test_other_readers_say_that_they_cannot_stream(tmp_path: Path) -> None:
+    task = make_task(tmp_path, "lines", {"text": "{language}.txt"})
+    with pytest.raises(UsageError, match="a task of reader beir, miracl, ir_datasets"):
+        stream_collection(task, Locator())
+
+
+def test_only_the_corpus_comes_in_shards(tmp_path: Path) -> None:
+    files = {**PER_LANGUAGE, "queries": "{language}/{shard}.jsonl"}
+    (fault,) = check_source(beir(tmp_path, files, shards={"de": 1, "en": 1}))
+    assert "reads no 'queries' in shards" in fault.found
