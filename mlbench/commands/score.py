@@ -1,0 +1,94 @@
+"""``mlbench score``: run files from elsewhere, scored and written as a report."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbench.artefacts import check_writable, slug
+from mlbench.catalog import find_task
+from mlbench.commands.run import ROOM_FOR_A_REPORT, print_report, summary
+from mlbench.files import Locator
+from mlbench.progress import Step
+from mlbench.readers import in_shards, load_collection, stream_collection
+from mlbench.subset import choose_languages, cut_task, refuse_other_report
+from mlbench.task import Task
+
+if TYPE_CHECKING:
+    from mlbench.report import TaskInfo
+    from mlbench.runs.matching import Targets
+    from mlbench.runs.reporting import Read
+
+
+def score(args: Namespace) -> int:
+    """Score run files on a task and write the report."""
+    from mlbench.evaluate import chosen_measures
+    from mlbench.rendering.page import report_pages
+    from mlbench.report import write_report
+    from mlbench.runs.naming import find_runs
+    from mlbench.runs.reporting import About, read_runs, runs_report, score_read
+
+    task = find_task(args.task)
+    measures = chosen_measures(task, args.measure)
+    languages = task.languages
+    if args.languages is not None:
+        languages = choose_languages(
+            args.languages, task.languages, "--languages", task.language_sets
+        )
+    given = find_runs(args.run, args.pool, task.languages)
+    with Step(f"{task.name}: reading", len(given) + 1, "file", quiet=args.quiet) as reading:
+        info, targets = _targets(task, args)
+        reading.advance(1)
+        read = read_runs(
+            given, targets, languages, allow_unknown=args.allow_unknown, advance=reading.advance
+        )
+    if languages != task.languages:
+        inside = read.rankings.chosen
+        info = cut_task(info, languages, len(targets.pairs_in(inside, inside)))
+    with Step(f"{task.name}: measuring", 1, "report", quiet=args.quiet) as measuring:
+        scored = score_read(read, languages, task.kinds, measures)
+    about = About(
+        name=args.name or _name(read, args.run[0]),
+        runs=tuple(args.run),
+        measures=measures,
+        command=args.command_line,
+        seconds={"reading": round(reading.seconds, 3), "measuring": round(measuring.seconds, 3)},
+    )
+    report = runs_report(read, scored, given, info, about)
+    folder = args.output / slug(about.name) / slug(task.name)
+    check_writable(folder, ROOM_FOR_A_REPORT)
+    if not args.overwrite:
+        refuse_other_report(folder, report)
+    write_report(folder, report, None, report_pages(report, None))
+    print_report(report, folder, args)
+    if args.json:
+        print(json.dumps({"folder": str(folder)} | summary(report), indent=1, ensure_ascii=False))
+    return 0
+
+
+def _targets(task: Task, args: Namespace) -> tuple[TaskInfo, Targets]:
+    """Return what the report says of a task, and what runs are held against.
+
+    Of a task whose passages come in shards none is read: its digest is over the judgements alone.
+    """
+    from mlbench.evaluate import describe_task
+    from mlbench.runs.matching import Targets
+    from mlbench.runs.reporting import describe_judgements
+
+    locator = Locator(args.data_dir, args.offline)
+    if in_shards(task):
+        streamed = stream_collection(task, locator, absent=True)
+        return describe_judgements(task, streamed), Targets.of_judgements(streamed)
+    collection = load_collection(task, locator.of(task))
+    return describe_task(task, collection), Targets.of(collection)
+
+
+def _name(read: Read, path: str) -> str:
+    """Return the tag that all runs have, else the name of the first one's file."""
+    if len(read.tags) == 1 and read.tags[0]:
+        return read.tags[0]
+    stem = re.sub(r"\{\w*\}", "", Path(path).name.split(".")[0]).strip("-_ ")
+    return stem or "run"

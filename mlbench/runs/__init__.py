@@ -1,0 +1,1 @@
+"""Runs: rankings in files, read, scored, fused, and written by a model for other tools."""

@@ -1,0 +1,168 @@
+"""Several runs fused into one, by ranx.
+
+ranx orders equal scores as it happens to find them and compiles anew for passage ids of another
+length; so it is given scores that fall strictly, by trec_eval's rule for ties, and numbers of one
+length for names.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mlbench.errors import DataError, Fault, UsageError
+from mlbench.runs.reading import Name, RunFile
+from mlbench.runs.writing import trec_lines
+
+PARAMETERS: Mapping[str, Mapping[str, float | None]] = {
+    "rrf": {"k": 60},
+    "logn_isr": {"sigma": 0.01},
+    "gmnz": {"gamma": None},
+    "rbc": {"phi": None},
+}
+"""Method -> its parameters and their defaults, None where it has to be given."""
+WEIGHTED = ("wsum", "mixed", "wmnz", "w_bordafuse", "w_condorcet")
+ON_RANKS = ("rrf", "isr", "log_isr", "logn_isr", "rbc", "bordafuse", "w_bordafuse", "condorcet",
+            "w_condorcet")  # fmt: skip
+"""Methods to which scores say the order only, so that normalising them changes nothing."""
+DEFAULT_NORM = "min-max"
+SHOWN = 3
+
+Ranked = dict[str, list[tuple[str, float]]]
+"""Query -> its passages with their scores, the best first."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How runs are fused: a method of ranx, its normalisation, parameters and weights."""
+
+    method: str
+    norm: str | None = None
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    weights: tuple[float, ...] | None = None
+
+    def check(self, runs: int) -> None:
+        """Raise UsageError where the options do not fit the method or the number of runs."""
+        known = PARAMETERS.get(self.method, {})
+        faults = [
+            Fault("--param", f"{self.method} has no {name}", ", ".join(known) or "no parameter")
+            for name in self.parameters
+            if name not in known
+        ]
+        for name, default in known.items():
+            value = self.parameters.get(name, default)
+            if value is None:
+                faults.append(Fault("--param", f"{self.method} needs {name}", f"{name}=NUMBER"))
+            elif not math.isfinite(value) or (name == "k" and not float(value).is_integer()):
+                faults.append(Fault("--param", f"{name}={value}", "a whole number for k, else any"))
+        if runs < 2:
+            faults.append(Fault("RUN", f"{runs} given", "two or more"))
+        if self.method in ON_RANKS and self.norm not in {None, "none"}:
+            found = f"{self.method} takes ranks, not scores: normalising them changes nothing"
+            faults.append(Fault("--norm", found, "--norm left out"))
+        weighted = self.method in WEIGHTED
+        if weighted and (self.weights is None or len(self.weights) != runs):
+            found = f"{len(self.weights or ())} given"
+            faults.append(Fault("--weights", found, f"{runs} for {self.method}, one a run"))
+        if not weighted and self.weights is not None:
+            faults.append(Fault("--weights", f"{self.method} takes none", ", ".join(WEIGHTED)))
+        if faults:
+            raise UsageError(*faults)
+
+    def options(self) -> dict[str, Any]:
+        """Return the parameters as ranx takes them."""
+        values: dict[str, Any] = {
+            name: self.parameters.get(name, default)
+            for name, default in PARAMETERS.get(self.method, {}).items()
+        }
+        if "k" in values:
+            values["k"] = int(values["k"])
+        return values | ({} if self.weights is None else {"weights": list(self.weights)})
+
+
+def fuse_runs(runs: Sequence[RunFile], fusion: Fusion, depth: int) -> Ranked:
+    """Fuse runs over the same queries; at most ``depth`` passages of each are kept.
+
+    Passages of equal fused scores are sorted by id, descending. Raises UsageError where the options
+    do not fit, DataError where the runs differ in their queries or a fused score is no number.
+    """
+    fusion.check(len(runs))
+    _refuse_other_queries(runs)
+    import ranx
+
+    passages = sorted({shown(name) for run in runs for name in run.passages})
+    number = {name: f"{i:010d}" for i, name in enumerate(passages)}
+    norm = DEFAULT_NORM if fusion.norm is None else fusion.norm
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numba's, about ranx's own code
+        fused = ranx.fuse(
+            [ranx.Run(_numbered(run, number)) for run in runs],
+            norm=None if fusion.method in ON_RANKS or norm == "none" else norm,
+            method=fusion.method,
+            params=fusion.options(),
+        ).to_dict()
+    ranked: Ranked = {}
+    for query, ranking in sorted(fused.items()):
+        if not all(map(math.isfinite, ranking.values())):
+            found = f"{fusion.method} gives no number for query {query!r}"
+            raise DataError(Fault("fuse", found, "scores that it can fuse", "try another --norm"))
+        best = sorted(((float(score), label) for label, score in ranking.items()), reverse=True)
+        ranked[query] = [(passages[int(label)], score) for score, label in best[:depth]]
+    return ranked
+
+
+def shown(name: Name) -> str:
+    """Return an id as a fused run has it: with its language where the file has a column for it."""
+    return f"{name.language}:{name.id}" if name.language else name.id
+
+
+def _refuse_other_queries(runs: Sequence[RunFile]) -> None:
+    """Raise DataError, naming a few, where a run lacks queries that another has."""
+    queries = [{shown(name) for name in run.queries} for run in runs]
+    every = set().union(*queries)
+    faults = []
+    for run, own in zip(runs, queries, strict=True):
+        lacking = sorted(every - own)
+        if lacking:
+            named = ", ".join(map(repr, lacking[:SHOWN]))
+            more = f" and {len(lacking) - SHOWN:,} more" if len(lacking) > SHOWN else ""
+            found = f"lacks {len(lacking):,} of {len(every):,} queries: {named}{more}"
+            mend = "add these queries to it, or leave them out of the others"
+            faults.append(Fault(str(run.path), found, "the queries of the other runs", mend))
+    if faults:
+        raise DataError(*faults)
+
+
+def _numbered(run: RunFile, number: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Return query -> number of each passage -> score, falling strictly."""
+    labels = [number[shown(name)] for name in run.passages]
+    place = np.array([int(label) for label in labels])
+    order = np.lexsort((-place[run.passage], -run.score, run.query))
+    ranked: dict[str, dict[str, float]] = {shown(name): {} for name in run.queries}
+    names = [shown(name) for name in run.queries]
+    last, before = -1, math.inf
+    for query, passage, score in zip(
+        run.query[order].tolist(), run.passage[order].tolist(), run.score[order].tolist(),
+        strict=True,
+    ):  # fmt: skip
+        before = math.inf if query != last else before
+        last, before = query, min(score, math.nextafter(before, -math.inf))
+        ranked[names[query]][labels[passage]] = before
+    return ranked
+
+
+def fused_lines(ranked: Ranked, tag: str) -> Iterator[str]:
+    """Yield the TREC lines of a fused run, its scores as float32 and falling strictly."""
+    for query, ranking in ranked.items():
+        before = np.float32(np.inf)
+        named = []
+        for passage, score in ranking:
+            below = np.nextafter(before, np.float32(-np.inf))
+            before = min(np.float32(score), below)
+            named.append((passage, float(before)))
+        yield from trec_lines(query, named, tag)

@@ -1,0 +1,282 @@
+"""Which queries and passages of a task the ids in a run file mean.
+
+Ids are unique within a role and a language only. An id means the entry that has it in a language it
+can be of, or, written ``<language>:<id>``, the one that has the rest of it there. One meaning is
+taken; none, or several, is a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.collection import Collection
+from mlbench.corpus import StreamedCollection
+from mlbench.readers._io import Faults
+from mlbench.runs.naming import Given
+from mlbench.runs.reading import Ints, Name, RunFile, duplicates
+from mlbench.task import Kind
+
+ANY = -1
+"""No language is said: it can be each of the task's."""
+UNKNOWN = -1
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The ids of one role: ``tables`` maps an id to its entry, a table a language; ``language``
+    (entries,) is the language of each entry.
+
+    ``whole`` is False where only the judged ones are known, so that another id is none of these.
+    """
+
+    role: str
+    tables: tuple[dict[str, int], ...]
+    language: npt.NDArray[np.int16]
+    whole: bool = True
+
+    @classmethod
+    def of(cls, role: str, ids: Sequence[str], starts: Ints, *, whole: bool = True) -> Texts:
+        """Lay out ids contiguous by language: language l holds ``starts[l]:starts[l + 1]``."""
+        edges = list(zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True))
+        tables = tuple(dict(zip(ids[a:b], range(a, b), strict=True)) for a, b in edges)
+        language = np.repeat(np.arange(len(edges), dtype=np.int16), np.diff(starts))
+        return cls(role, tables, language, whole)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What runs are held against: the ids of a task and its relevant pairs.
+
+    ``judged`` (queries,) says which queries have a judgement; ``query``, ``passage`` (entries) and
+    ``relevance`` (at least 1) are arrays of one length, sorted by query and passage. ``pool_sizes``
+    (languages,) counts passages, None where they were not read.
+    """
+
+    languages: tuple[str, ...]
+    query_ids: tuple[str, ...]
+    queries: Texts
+    passages: Texts
+    judged: npt.NDArray[np.bool_]
+    query: Ints
+    passage: Ints
+    relevance: npt.NDArray[np.int32]
+    pool_sizes: Ints | None
+
+    @classmethod
+    def of(cls, collection: Collection) -> Targets:
+        """Return what runs on a collection are held against."""
+        qrels = collection.qrels
+        relevant = qrels.relevance > 0
+        queries, passages = collection.queries, collection.passages
+        return cls(
+            languages=collection.languages,
+            query_ids=queries.ids,
+            queries=Texts.of("query", queries.ids, queries.starts),
+            passages=Texts.of("passage", passages.ids, passages.starts),
+            judged=collection.judged,
+            query=qrels.query[relevant],
+            passage=qrels.passage[relevant],
+            relevance=qrels.relevance[relevant],
+            pool_sizes=passages.counts,
+        )
+
+    @classmethod
+    def of_judgements(cls, streamed: StreamedCollection) -> Targets:
+        """Return what runs on a task are held against whose passages are not read."""
+        queries, judged = streamed.queries, streamed.judgements
+        names = list(zip(judged.passage_language.tolist(), judged.passage_ids, strict=True))
+        entries = sorted(set(names))
+        entry = {name: i for i, name in enumerate(entries)}
+        languages = [language for language, _ in entries]
+        starts = np.searchsorted(languages, np.arange(len(streamed.languages) + 1))
+        passage = np.array([entry[name] for name in names], np.int64)
+        relevant = np.flatnonzero(judged.relevance > 0)
+        rows = relevant[np.lexsort((passage[relevant], judged.query[relevant]))]
+        ids = [id_ for _, id_ in entries]
+        return cls(
+            languages=streamed.languages,
+            query_ids=queries.ids,
+            queries=Texts.of("query", queries.ids, queries.starts),
+            passages=Texts.of("passage", ids, starts.astype(np.int64), whole=False),
+            judged=streamed.judged,
+            query=judged.query[rows],
+            passage=passage[rows],
+            relevance=judged.relevance[rows],
+            pool_sizes=None,
+        )
+
+    def pairs_in(self, asked: npt.NDArray[np.bool_], pool: npt.NDArray[np.bool_]) -> Ints:
+        """Return the relevant pairs of queries in some languages and passages in some; both say
+        for each language whether it is one."""
+        languages = self.queries.language[self.query], self.passages.language[self.passage]
+        inside: Ints = np.flatnonzero(asked[languages[0]] & pool[languages[1]])
+        return inside
+
+
+@dataclass
+class Unknown:
+    """Lines whose query or passage the task does not have, and the first few of their ids."""
+
+    queries: int = 0
+    passages: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The lines of a run file that count, as arrays of one length.
+
+    ``line`` indexes the file's entries; ``query`` and ``passage`` are entries of the task, with
+    numbers beyond them for passages that it does not have; ``language`` is the passage's,
+    ``UNKNOWN`` where it cannot be told; ``pool`` is a language, or the number of languages for the
+    pool of all.
+    """
+
+    run: RunFile
+    line: Ints
+    query: Ints
+    passage: Ints
+    language: Ints
+    pool: Ints
+
+    def kept(self, which: Ints) -> Placed:
+        """Return some of the lines."""
+        columns = (self.line, self.query, self.passage, self.language, self.pool)
+        return Placed(self.run, *(column[which] for column in columns))
+
+
+class _Meaning(NamedTuple):
+    entry: int
+    language: int
+
+
+class Matching:
+    """Finds the task's entries that run files name; gathers the faults of all of them."""
+
+    def __init__(self, targets: Targets, *, allow_unknown: bool = False) -> None:
+        self.targets = targets
+        self.allow_unknown = allow_unknown
+        self.number = {code: i for i, code in enumerate(targets.languages)}
+        self.faults = Faults()
+        self.unknown = Unknown()
+
+    def place(self, run: RunFile, given: Given) -> Placed:
+        """Match a file's lines; what is wrong joins ``faults``.
+
+        Unknown ids, if they are allowed, join ``unknown``: lines of unknown queries are left out.
+        """
+        targets, count = self.targets, len(self.targets.languages)
+        line = np.arange(len(run))
+        said = np.full(len(run.queries), self.number.get(given.query_language, ANY))
+        found, _ = self._meanings(targets.queries, run, run.queries, (line, run.query), said)
+        line = line[found[run.query] != UNKNOWN]
+        query = found[run.query[line]]
+        within = np.full(len(line), self.number.get(given.pool, ANY))
+        if given.pool == Kind.MONOLINGUAL.value:
+            within = targets.queries.language[query].astype(np.int64)
+        name = run.passage[line]
+        pairs, which = np.unique(name * (count + 1) + within + 1, return_inverse=True)
+        names, inside = np.divmod(pairs, count + 1)
+        distinct = [run.passages[i] for i in names.tolist()]
+        found, languages = self._meanings(
+            targets.passages, run, distinct, (line, which), inside - 1
+        )
+        passage, language = found[which], languages[which]
+        passage = np.where(passage == UNKNOWN, len(targets.passages.language) + name, passage)
+        pools = {
+            Kind.MULTILINGUAL.value: np.full(len(line), count),
+            Kind.CROSSLINGUAL.value: language,
+        }.get(given.pool, within)
+        placed = Placed(run, line, query, passage, language, pools)
+        placed = placed.kept(np.flatnonzero(pools != UNKNOWN))
+        self._note_aliases(placed)
+        return placed
+
+    def _meanings(
+        self, texts: Texts, run: RunFile, names: Sequence[Name], of: tuple[Ints, Ints], within: Ints
+    ) -> tuple[Ints, Ints]:
+        """Return the entry and the language of each of ``names``, ``UNKNOWN`` where there is none.
+
+        ``of`` says which name each of some lines has; ``within`` which language a name must be in.
+        """
+        found = np.full((2, len(names)), UNKNOWN, np.int64)
+        line, which = of
+        lines = np.bincount(which, minlength=len(names)).tolist()
+        first = np.zeros(len(names), np.int64)
+        first[which[::-1]] = line[::-1]
+        for i, (name, inside) in enumerate(zip(names, within.tolist(), strict=True)):
+            where = run.where(int(first[i]))
+            meaning = self._meaning(texts, name, inside, where)
+            if meaning is None:
+                continue
+            found[:, i] = meaning
+            if meaning.entry == UNKNOWN and (texts.whole or meaning.language == ANY):
+                self._note_unknown(texts.role, name, inside, f"{where} ({lines[i]} lines)")
+                if texts.role == "query":
+                    self.unknown.queries += lines[i]
+                else:
+                    self.unknown.passages += lines[i]
+        return found[0], found[1]
+
+    def _meaning(self, texts: Texts, name: Name, within: int, where: str) -> _Meaning | None:
+        """Return what a name means, the entry or both may be unknown; None after a fault."""
+        codes = self.targets.languages
+        if name.language:
+            said = self.number.get(name.language, UNKNOWN)
+            if said == UNKNOWN or within not in {ANY, said}:
+                found = f"{texts.role} {name.id!r} is said to be in {name.language}"
+                expected = ", ".join(codes if said == UNKNOWN else [codes[within]])
+                self.faults.add(where, found, expected)
+                return None
+            within = said
+        meanings = self._as_written(texts, name.id, within)
+        prefix, _, rest = name.id.partition(":")
+        marked = self.number.get(prefix, UNKNOWN)
+        if marked != UNKNOWN and within in {ANY, marked}:
+            within = marked
+            if rest in texts.tables[marked]:
+                meanings.add(_Meaning(texts.tables[marked][rest], marked))
+        if len(meanings) > 1:
+            found = f"{texts.role} {name.id!r} can be one of several: " + ", ".join(
+                codes[meaning.language] for meaning in sorted(meanings)
+            )
+            mend = f"name its language: as {codes[0]}:{name.id}, by two more columns, by the file"
+            self.faults.add(where, found, f"one {texts.role}", mend)
+            return None
+        return next(iter(meanings), _Meaning(UNKNOWN, within))
+
+    def _as_written(self, texts: Texts, id_: str, within: int) -> set[_Meaning]:
+        """Return the entries that have an id as it is written."""
+        possible = range(len(texts.tables)) if within == ANY else [within]
+        if within == ANY and not texts.whole:
+            return set()  # a passage that was not read may have it, too
+        return {
+            _Meaning(texts.tables[language][id_], language)
+            for language in possible
+            if id_ in texts.tables[language]
+        }
+
+    def _note_unknown(self, role: str, name: Name, within: int, where: str) -> None:
+        if self.allow_unknown:
+            if len(self.unknown.examples) < EXAMPLES:
+                self.unknown.examples.append(f"{role} {name.id!r} at {where}")
+            return
+        in_which = "the task" if within == ANY else self.targets.languages[within]
+        expected = f"an id of a {role} of the task, or <language>:<id>"
+        found = f"{role} {name.id!r} is not in {in_which}"
+        self.faults.add(where, found, expected, "mend the file, or add --allow-unknown")
+
+    def _note_aliases(self, placed: Placed) -> None:
+        """Refuse one passage under two names, such as "7" and "de:7"."""
+        run, size = placed.run, len(self.targets.languages) + 1
+        for first, again in duplicates(placed.query * size + placed.pool, placed.passage):
+            one, other = (int(placed.line[i]) for i in (first, again))
+            name = run.passages[run.passage[other]].id
+            found = f"passage {name!r} is the one at {run.where(one)}"
+            self.faults.add(run.where(other), found, "each passage of a query once")

@@ -1,0 +1,205 @@
+"""Runs in TREC's format for other tools, and the top of a model's rankings as such runs.
+
+One file a query language and pool, ``runs/<query language>-<passage language>.trec.gz`` with
+``multilingual`` for the pool of all languages, where passages are called ``<language>:<id>``, and
+beside each a ``.qrels`` with the relevant passages by the same names.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.artefacts import write_atomically
+from mlbench.collection import Collection
+from mlbench.errors import DataError, Fault, ModelError
+from mlbench.runs.naming import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, filled
+from mlbench.runs.reading import Ints
+from mlbench.runs.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
+from mlbench.scoring.products import Floats, Limits
+from mlbench.task import Kind, Setting
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+FOLDER = Path(EXAMPLE).parts[0]
+SUFFIX = ".trec.gz"
+GZIP_LEVEL = 4
+LARGEST = float(np.finfo(np.float32).max) / 2
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What `run --save-run` asks for: ``depth`` passages a query, in ``folder`` under ``runs``;
+    ``tag`` is the last column of every line."""
+
+    folder: Path
+    depth: int
+    tag: str
+
+
+def discard_runs(folder: Path) -> None:
+    """Remove the runs that an earlier report in ``folder`` was saved with."""
+    for path in (folder / FOLDER).glob("*"):
+        if path.name.endswith((SUFFIX, ".qrels")):
+            path.unlink()
+
+
+def save_runs(
+    saving: Saving,
+    settings: Sequence[Setting],
+    collection: Collection,
+    vectors: tuple[Floats | csr_matrix, Floats | csr_matrix],
+    limits: Limits,
+    progress: Progress = lambda done: None,
+) -> None:
+    """Write the top of each query's ranking in each setting, from query and passage vectors.
+
+    The order is that of the exact scores; of equal ones, passages that are not relevant go first,
+    then the less relevant, so that a relevant passage has the rank that mlbench gives it; then by
+    language and id, descending. Raises DataError for ids that cannot stand in a column.
+    """
+    check_names(collection)
+    searched = _searched(collection, *vectors)
+    discard_runs(saving.folder)
+    rows = query_rows(searched, saving.depth, limits)
+    for language, code in enumerate(collection.languages):
+        pools = [s for s in settings if s.query_language == code]
+        numbers = {_pool_number(setting, collection.languages): setting for setting in pools}
+        if not numbers:
+            continue
+        asked = collection.queries.slice(language)
+        blocks = [
+            (slice(start, min(start + rows, asked.stop)), list(numbers))
+            for start in range(asked.start, asked.stop, rows)
+        ]
+        files = {number: _Compressed() for number in numbers}
+        for top in top_passages(searched, blocks, saving.depth, limits, progress):
+            for number, (passages, scores) in top.pools.items():
+                lines = _lines(collection, top, passages, scores, number, saving.tag)
+                files[number].write("".join(lines).encode())
+        for number, setting in numbers.items():
+            path = saving.folder / run_path(setting)
+            write_atomically(path, files[number].close())
+            content = "".join(_qrels_lines(collection, asked, setting))
+            name = path.name.removesuffix(SUFFIX) + ".qrels"
+            write_atomically(path.with_name(name), content.encode())
+
+
+def _pool_number(setting: Setting, languages: Sequence[str]) -> int:
+    if setting.kind is Kind.MULTILINGUAL:
+        return len(languages)
+    return languages.index(setting.passage_languages[0])
+
+
+def run_path(setting: Setting) -> Path:
+    """Return where a setting's run goes, below the report's folder."""
+    multilingual = setting.kind is Kind.MULTILINGUAL
+    pool = ALL_LANGUAGES if multilingual else setting.passage_languages[0]
+    return Path(filled(EXAMPLE, {QUERY: setting.query_language, PASSAGE: pool}))
+
+
+def check_names(collection: Collection) -> None:
+    """Raise DataError where an id holds a blank, which ends a column."""
+    faults = [
+        Fault(f"{role} {id_!r}", "its id holds a blank", "ids that can stand in a TREC column")
+        for role, entries in (("query", collection.queries), ("passage", collection.passages))
+        for id_ in entries.ids
+        if len(id_.split()) != 1 or id_ != id_.strip()
+    ]
+    if faults:
+        raise DataError(*faults[:20])
+
+
+def _searched(
+    collection: Collection, queries: Floats | csr_matrix, passages: Floats | csr_matrix
+) -> Searched:
+    """Return what is searched, with equal scores by language and id, descending."""
+    codes = [collection.languages[i] for i in collection.passages.language.tolist()]
+    names = list(zip(codes, collection.passages.ids, strict=True))
+    order = sorted(range(len(names)), key=names.__getitem__, reverse=True)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    qrels = collection.qrels
+    relevant = qrels.relevance > 0
+    return Searched(
+        queries=queries,
+        passages=passages,
+        starts=collection.passages.starts,
+        place=place,
+        query=qrels.query[relevant],
+        passage=qrels.passage[relevant],
+        relevance=qrels.relevance[relevant],
+    )
+
+
+def _lines(
+    collection: Collection, top: Top, passages: Ints, scores: Doubles, pool: int, tag: str
+) -> Iterator[str]:
+    """Yield the lines of some queries."""
+    from mlbench.runs.topk_kernels import falling
+
+    if np.abs(scores).max(initial=0.0) > LARGEST:
+        found = f"a score of {np.abs(scores).max():.3g}"
+        raise ModelError(Fault("--save-run", found, "scores that float32 can hold, as trec_eval's"))
+    written: npt.NDArray[np.float32] = np.zeros(scores.shape, np.float32)
+    falling(scores, passages, written)
+    prefixed = pool == len(collection.languages)
+    queries = collection.queries.ids[top.queries]
+    for query, row, values in zip(queries, passages.tolist(), written.tolist(), strict=True):
+        size = row.index(-1) if row[-1] < 0 else len(row)
+        names = [_name(collection, passage, prefixed) for passage in row[:size]]
+        yield from trec_lines(query, zip(names, values[:size], strict=True), tag)
+
+
+def _name(collection: Collection, passage: int, prefixed: bool) -> str:
+    id_ = collection.passages.ids[passage]
+    if not prefixed:
+        return id_
+    return f"{collection.languages[collection.passages.language[passage]]}:{id_}"
+
+
+def trec_lines(query: str, ranking: Iterable[tuple[str, float]], tag: str) -> Iterator[str]:
+    """Yield the lines of a query; nine digits tell any two float32 numbers apart."""
+    for rank, (passage, score) in enumerate(ranking, 1):
+        yield f"{query} Q0 {passage} {rank} {score:.9g} {tag}\n"
+
+
+def _qrels_lines(collection: Collection, asked: slice, setting: Setting) -> Iterator[str]:
+    """Yield the judgements of a setting's queries by the names that its run has."""
+    qrels = collection.qrels
+    languages = [collection.languages.index(code) for code in setting.passage_languages]
+    prefixed = setting.kind is Kind.MULTILINGUAL
+    mine = (qrels.query >= asked.start) & (qrels.query < asked.stop)
+    mine &= np.isin(collection.passages.language[qrels.passage], languages)
+    rows = np.flatnonzero(mine)
+    for query, passage, relevance in zip(
+        qrels.query[rows].tolist(), qrels.passage[rows].tolist(), qrels.relevance[rows].tolist(),
+        strict=True,
+    ):  # fmt: skip
+        name = _name(collection, passage, prefixed)
+        yield f"{collection.queries.ids[query]} 0 {name} {relevance}\n"
+
+
+class _Compressed:
+    """A gzip file in memory; the same content has the same bytes."""
+
+    def __init__(self) -> None:
+        self._buffer = io.BytesIO()
+        self._file = gzip.GzipFile(
+            filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=self._buffer, mtime=0
+        )
+
+    def write(self, content: bytes) -> None:
+        self._file.write(content)
+
+    def close(self) -> bytes:
+        self._file.close()
+        return self._buffer.getvalue()

@@ -1,0 +1,206 @@
+"""Fused runs: reciprocal ranks and weighted sums by hand; what does not fit is refused.
+
+ranx compiles its code for a minute where it never ran; here it runs uncompiled, in a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mlbench.commands.runs_parser import METHODS, NORMS
+from mlbench.errors import DataError, UsageError
+from mlbench.runs.fusing import ON_RANKS, PARAMETERS, WEIGHTED, Fusion, fuse_runs, fused_lines
+from mlbench.runs.reading import read_run
+from tests.runs.building import lines, trec
+
+ONE = {"q1": {"a": 3.0, "b": 2.0, "c": 2.0, "d": -1.0}, "q2": {"a": 0.5, "x": 0.25}}
+OTHER = {"q1": {"b": 90.0, "e": 20.0, "a": 15.0}, "q2": {"y": 5.0, "a": 4.0, "x": 1.0}}
+
+
+PATTERN = "{query_language}.trec"
+PATTERNS = [f"x/{PATTERN}", f"y/{PATTERN}", "--output", f"z/{PATTERN}"]
+COMMANDS = {
+    "rrf": ["one", "other", "--param", "k=10", "--output", "fused.trec"],
+    "wsum": ["one", "other", "--method", "wsum", "--weights", "0.3,0.7", "--output", "fused"],
+    "json": ["one", "other", "--depth", "2", "--tag", "both", "--output", "f.gz", "--json"],
+    "again": ["one", "other", "--depth", "2", "--tag", "both", "--output", "g.gz"],
+    "patterns": PATTERNS,
+    "columns": ["e", "f", "--output", "g"],
+    "itself": ["one", "other", "--output", "other"],
+    "no file": [f"x/{PATTERN}", f"w/{PATTERN}", "--output", f"z/{PATTERN}"],
+    "no pattern": [f"x/{PATTERN}", "other", "--output", f"z/{PATTERN}"],
+}
+SCRIPT = """
+import contextlib, io, json, pathlib, sys, warnings
+from mlbench.cli import main
+from mlbench.commands.runs_parser import METHODS, NORMS
+from mlbench.runs.fusing import ON_RANKS, WEIGHTED, Fusion, fuse_runs
+from mlbench.runs.reading import read_run
+
+done = {}
+for name, arguments in json.loads(sys.argv[1]).items():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["fuse", *arguments])
+    done[name] = [code, out.getvalue(), err.getvalue()]
+runs = [read_run(pathlib.Path(name)) for name in ("one", "other")]
+given = {"gmnz": {"gamma": 0.5}, "rbc": {"phi": 0.8}}
+for method in METHODS:
+    weights = (0.3, 0.7) if method in WEIGHTED else None
+    for norm in [None] if method in ON_RANKS else NORMS:
+        fused = fuse_runs(runs, Fusion(method, norm, given.get(method, {}), weights), 3)
+        done[f"{method} {norm}"] = {query: len(ranking) for query, ranking in fused.items()}
+print(json.dumps(done))
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for name, run in (("one", ONE), ("other", OTHER)):
+        (folder / name).write_text(trec(run))
+    for name, code in (("x", "de"), ("x", "zh-Hans"), ("y", "de"), ("y", "zh-Hans"), ("w", "de")):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / f"{code}.trec").write_text(trec(ONE if name == "x" else OTHER))
+    for name in ("e", "f"):
+        (folder / name).write_text(lines("q Q0 p 1 2 t de en", "q Q0 p 1 1 t de fr"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(runs):
+    """Name of a command -> its exit code, standard output and standard error."""
+    process = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(COMMANDS)],
+        cwd=runs, env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
+
+
+def ranking(path):
+    """Query -> passages in order of their lines, whose scores fall strictly."""
+    found = {}
+    for row in path.read_text().splitlines():
+        query, _, passage, rank, score, _ = row.split()
+        found.setdefault(query, []).append((passage, float(score)))
+        assert int(rank) == len(found[query])
+    for rows in found.values():
+        assert (np.diff(np.float32([score for _, score in rows])) < 0).all()
+    return {query: [passage for passage, _ in rows] for query, rows in found.items()}
+
+
+def order(run, query):
+    """A run's passages, best first; of equal scores the higher id first."""
+    return sorted(run[query], key=lambda p: (run[query][p], p), reverse=True)
+
+
+def by_hand(score, runs=(ONE, OTHER)):
+    found = {}
+    for query in ONE:
+        passages = {p for run in runs for p in run[query]}
+        found[query] = sorted(passages, key=lambda p: (score(query, p), p), reverse=True)
+    return found
+
+
+def test_reciprocal_rank_fusion_is_the_sum_over_runs_of_one_over_k_plus_rank(runs, done):
+    def score(query, passage):
+        ranks = [order(run, query).index(passage) + 1 for run in (ONE, OTHER)
+                 if passage in run[query]]  # fmt: skip
+        return round(sum(1 / (10 + rank) for rank in ranks), 12)
+
+    assert done["rrf"] == [0, "fused.trec: 2 queries, 8 lines, rrf of 2 runs\n", ""]
+    assert ranking(runs / "fused.trec") == by_hand(score)
+
+
+def test_a_weighted_sum_is_of_scores_from_0_to_1(runs, done):
+    def scaled(run, query, passage):
+        low, high = min(run[query].values()), max(run[query].values())
+        return (run[query].get(passage, low) - low) / (high - low)
+
+    def score(query, passage):
+        return round(0.3 * scaled(ONE, query, passage) + 0.7 * scaled(OTHER, query, passage), 12)
+
+    assert done["wsum"][0] == 0
+    assert ranking(runs / "fused") == by_hand(score)
+
+
+def test_depth_and_tag_and_json(runs, done):
+    assert json.loads(done["json"][1]) == [{"file": "f.gz", "queries": 2, "passages": 4}]
+    fused = read_run(runs / "f.gz")
+    assert len(fused) == 4
+    assert fused.tag == "both"
+    assert (runs / "f.gz").read_bytes() == (runs / "g.gz").read_bytes()
+
+
+def test_files_of_several_languages_are_fused_one_by_one(runs, done):
+    assert done["patterns"][0] == 0
+    assert {path.name for path in (runs / "z").iterdir()} == {"de.trec", "zh-Hans.trec"}
+    code, _, said = done["no file"]
+    assert code == 3
+    assert "w/{query_language}.trec: no file for zh-Hans" in said
+    code, _, said = done["no pattern"]
+    assert code == 2
+    assert "other has other placeholders" in said
+
+
+def test_ids_with_a_column_of_languages_keep_them(runs, done):
+    assert ranking(runs / "g") == {"de:q": ["en:p", "fr:p"]}
+
+
+def test_an_output_that_is_an_input_is_refused(runs, done):
+    code, _, said = done["itself"]
+    assert code == 2
+    assert "one of the runs" in said
+    assert (runs / "other").read_text() == trec(OTHER)
+
+
+def test_runs_of_other_queries_are_refused_and_the_queries_named(runs):
+    (runs / "third").write_text(lines("q2 Q0 a 1 1 t", *(f"r{i} Q0 a 1 1 t" for i in range(5))))
+    files = [read_run(runs / name) for name in ("one", "third")]
+    with pytest.raises(DataError) as error:
+        fuse_runs(files, Fusion("rrf"), 10)
+    one, third = map(str, error.value.faults)
+    assert "lacks 5 of 7 queries: 'r0', 'r1', 'r2' and 2 more" in one
+    assert f"{runs / 'third'}: lacks 1 of 7 queries: 'q1'" in third
+
+
+@pytest.mark.parametrize(
+    ("fusion", "runs", "found"),
+    [
+        (Fusion("rrf"), 1, "two or more"),
+        (Fusion("rrf", parameters={"phi": 1.0}), 2, "rrf has no phi"),
+        (Fusion("rrf", parameters={"k": 1.5}), 2, "a whole number"),
+        (Fusion("rrf", parameters={"k": float("nan")}), 2, "k=nan"),
+        (Fusion("rbc"), 2, "rbc needs phi"),
+        (Fusion("rrf", norm="max"), 2, "takes ranks, not scores"),
+        (Fusion("wsum"), 2, "0 given\n  expected: 2 for wsum"),
+        (Fusion("wsum", weights=(1.0,)), 2, "1 given\n  expected: 2 for wsum"),
+        (Fusion("sum", weights=(1.0, 1.0)), 2, "sum takes none"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(fusion, runs, found):
+    with pytest.raises(UsageError) as error:
+        fusion.check(runs)
+    assert found in str(error.value)
+
+
+def test_every_method_and_norm_that_is_offered_works(done):
+    assert {*ON_RANKS, *WEIGHTED, *PARAMETERS} <= set(METHODS)
+    for method in METHODS:
+        for norm in [None] if method in ON_RANKS else NORMS:
+            assert done[f"{method} {norm}"] == {"q1": 3, "q2": 3}
+
+
+def test_fused_scores_that_are_equal_fall_in_the_order_of_the_list():
+    rows = list(fused_lines({"q": [("b", 0.5), ("a", 0.5), ("c", 0.1)]}, "tag"))
+    scores = [np.float32(row.split()[4]) for row in rows]
+    assert [row.split()[2] for row in rows] == ["b", "a", "c"]
+    assert scores[0] > scores[1] > scores[2]
