@@ -6,7 +6,7 @@ the languages are fixed. Each draw recomputes the mean of every setting, then th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,18 +63,28 @@ def macro_draws(
     All models are taken on the same draws, so a difference along the first axis is paired.
     NaN where a draw holds no query of the group.
     """
+    from threadpoolctl import threadpool_limits
+
     parts = [_Parts(groups, clusters) for groups in models]
-    generator = np.random.default_rng(seed)
     macro = np.empty((len(models), draws, len(models[0])))
+    start = 0
+    with threadpool_limits(1, "blas"):  # more threads wait for each other longer than they work
+        for weights in drawn_weights(clusters, draws=draws, seed=seed):
+            for model, part in enumerate(parts):
+                macro[model, start : start + len(weights)] = part.macro(weights)
+            start += len(weights)
+    return macro
+
+
+def drawn_weights(clusters: int, *, draws: int = DRAWS, seed: int = SEED) -> Iterator[Values]:
+    """Yield how often each draw takes each cluster: float64 (draws, clusters), some at a time."""
+    generator = np.random.default_rng(seed)
     for start in range(0, draws, CHUNK):
         size = min(CHUNK, draws - start)
         drawn = generator.integers(0, clusters, (size, clusters))
         drawn += np.arange(size)[:, None] * clusters
         counts = np.bincount(drawn.ravel(), minlength=size * clusters)
-        weights = counts.reshape(size, clusters).astype(np.float64)
-        for model, part in enumerate(parts):
-            macro[model, start : start + size] = part.macro(weights)
-    return macro
+        yield counts.reshape(size, clusters).astype(np.float64)
 
 
 def percentiles(draws: Values) -> tuple[Values, Values]:
@@ -105,16 +115,17 @@ class _Parts:
         self.counts = np.stack(counts, axis=1)
         self.membership = np.array([membership for _, membership in parts])
         self.sums = np.stack([total for total, _ in parts.values()], axis=1)
-        settings_of = np.array([settings for _, settings in parts.values()], np.float64)
-        self.spread = np.zeros((len(parts), len(groups)))
-        self.spread[np.arange(len(parts)), [group for group, _ in parts]] = 1
-        self.settings = self.spread * settings_of[:, None]
+        self.settings = np.array([settings for _, settings in parts.values()], np.float64)
+        self.group, self.begin = np.unique([group for group, _ in parts], return_index=True)
+        self.groups = len(groups)
 
     def macro(self, weights: Values) -> Values:
         """Return each group's macro mean for each draw: (draws, groups)."""
         size = (weights @ self.counts)[:, self.membership]
         present = size > 0
         means = np.divide(weights @ self.sums, size, out=np.zeros_like(size), where=present)
+        settings = np.add.reduceat(present * self.settings, self.begin, axis=1)
+        macro = np.full((len(weights), self.groups), np.nan)
         with np.errstate(invalid="ignore"):
-            macro: Values = (means @ self.spread) / (present @ self.settings)
+            macro[:, self.group] = np.add.reduceat(means, self.begin, axis=1) / settings
         return macro

@@ -1,0 +1,156 @@
+"""How often `mlbench verify` refuses honest and forged tables: python -m benchmarks.verification.
+
+Generated vectors of XQuAD-R's shape, of models of three kinds; the table is counted on all
+of them, the sample compared is the same vectors rounded otherwise. Nothing is encoded.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from tabulate import tabulate
+
+from benchmarks.data import Problem, xquad_r_shape
+from mlbench.adapters.registry import load_adapter
+from mlbench.cache import open_cache
+from mlbench.catalog import find_task
+from mlbench.encoding import Embedded, Encoding
+from mlbench.files import Locator
+from mlbench.leaderboard.agreement import Agreement, compare
+from mlbench.leaderboard.reencoded import TOLERANCES
+from mlbench.leaderboard.samples import claims_of, draw, find_places, part_of, vectors_of
+from mlbench.ranks import Ranks
+from mlbench.readers import load_collection
+from mlbench.table import rank_collection
+
+ROUNDING = 1e-6
+GENERATED = {"strong": 384, "weak": 12}
+"""By the vectors' dimension: the fewer, the more passages outrank a relevant one."""
+
+Forge = Callable[[Ranks, np.random.Generator], Ranks]
+
+
+def lower(share: float, where: Callable[[Ranks], object] = lambda ranks: True) -> Forge:
+    """Lower counts by a share, rounded to the nearest, ``where`` (rows, languages) says so."""
+
+    def forge(ranks: Ranks, generator: np.random.Generator) -> Ranks:
+        counts = np.rint(ranks.above * (1 - share)).astype(np.int32)
+        return replace(ranks, above=np.where(where(ranks), counts, ranks.above))
+
+    return forge
+
+
+def perfect(share: float) -> Forge:
+    """Claim that nothing outranks the relevant passages of a share of the queries."""
+
+    def forge(ranks: Ranks, generator: np.random.Generator) -> Ranks:
+        chosen = generator.random(len(ranks.query_ids)) < share
+        return replace(ranks, above=np.where(chosen[ranks.query][:, None], 0, ranks.above))
+
+    return forge
+
+
+def swapped(ranks: Ranks, generator: np.random.Generator) -> Ranks:
+    """Give each query the counts of another one of its language; macro scores stay the same."""
+    size = len(ranks.languages)
+    queries = np.arange(len(ranks.query_ids)).reshape(size, -1)
+    other = np.concatenate([generator.permutation(row) for row in queries])
+    rows = (ranks.starts[other][:, None] + np.arange(size)).ravel()
+    return replace(ranks, above=ranks.above[rows])
+
+
+def own(ranks: Ranks) -> object:
+    """The counts that monolingual scores are made of."""
+    language = ranks.query_language[ranks.query]
+    columns = np.arange(len(ranks.languages))
+    return (ranks.passage_language == language)[:, None] & (language[:, None] == columns)
+
+
+def of_queries(ranks: Ranks) -> object:
+    """The rows of two query languages."""
+    return np.isin(ranks.query_language[ranks.query], [0, 1])[:, None]
+
+
+FORGERIES: dict[str, Forge] = {
+    "honest": lambda ranks, generator: ranks,
+    "all counts 5% lower": lower(0.05),
+    "all counts 10% lower": lower(0.1),
+    "all counts 20% lower": lower(0.2),
+    "counts of 2 passage languages 20% lower": lower(0.2, lambda ranks: np.arange(11) < 2),
+    "counts of 2 passage languages 50% lower": lower(0.5, lambda ranks: np.arange(11) < 2),
+    "rows of 2 query languages 20% lower": lower(0.2, of_queries),
+    "monolingual counts 20% lower": lower(0.2, own),
+    "monolingual counts 50% lower": lower(0.5, own),
+    "1% of the queries perfect": perfect(0.01),
+    "5% of the queries perfect": perfect(0.05),
+    "counts swapped between queries": swapped,
+}
+
+
+def verified(problem: Problem, ranks: Ranks, seed: int, queries: int, passages: int) -> Agreement:
+    """Hold a table against a sample of the vectors, rounded otherwise."""
+    generator = np.random.default_rng(seed)
+    places = find_places(ranks, problem.collection)
+    sample = draw(ranks, problem.collection, queries, passages, seed)
+    claims, rows = claims_of(ranks, sample.queries)
+    asked, relevant = places.query[sample.queries], places.passage[rows]
+    part = part_of(problem.collection, asked, np.append(relevant, sample.drawn))
+    sides = [
+        side * (1 + ROUNDING * generator.standard_normal(side.shape)).astype(np.float32)
+        for side in (problem.queries[part.queries], problem.passages[part.passages])
+    ]
+    vectors = vectors_of(part, Embedded(*sides, (), {}), asked, relevant, sample)
+    return compare(claims, vectors, TOLERANCES["float32"])
+
+
+def refused(problem: Problem, ranks: Ranks, forge: Forge, args: argparse.Namespace) -> list[object]:
+    """Return how many verifications, and which of their checks, refuse a forged table."""
+    counts = np.zeros(3, int)
+    for seed in range(args.draws):
+        found = verified(
+            problem, forge(ranks, np.random.default_rng(seed)), seed, args.sample, args.passages
+        )
+        evidence = not all(worst.agrees for worst in found.families.values())
+        counts += np.array([not found.agrees, found.exceeded.any(), evidence])
+    return [f"{count / args.draws:.0%}" for count in counts]
+
+
+def problems(args: argparse.Namespace) -> Iterator[tuple[str, Problem]]:
+    """Yield the generated models, or the one asked for on XQuAD-R."""
+    if args.model is None:
+        for name, dimension in GENERATED.items():
+            yield name, xquad_r_shape(dimension, max(40, int(1190 * args.scale)), args.scale)
+        return
+    task = find_task("xquad-r")
+    collection = load_collection(task, Locator(offline=True).of(task))
+    model = load_adapter(args.model)
+    embedded = Encoding(model, collection, open_cache()).encode()
+    yield model.name, Problem(collection, embedded.queries, embedded.passages)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=__doc__)
+    parser.add_argument("--draws", type=int, default=100, help="verifications of each (100)")
+    parser.add_argument("--sample", type=int, default=200, help="queries (200)")
+    parser.add_argument("--passages", type=int, default=100, help="passages a language (100)")
+    parser.add_argument("--model", metavar="SPEC", help="one that gives dense vectors, on XQuAD-R")
+    parser.add_argument("--scale", type=float, default=1.0, help="shrinks the task")
+    parser.add_argument("--only", metavar="NAME", help="one table")
+    args = parser.parse_args()
+    rows = []
+    for model, problem in problems(args):
+        ranks, _ = rank_collection(problem.collection, problem.queries, problem.passages)
+        for name, forge in FORGERIES.items():
+            if args.only in (None, name):
+                rows.append([model, name, *refused(problem, ranks, forge, args)])
+                print(*rows[-1], sep=", ", flush=True)
+    header = ["model", "table", "refused", "by bounds", "by evidence"]
+    print("\n" + tabulate(rows, header, "github", disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""``mlbench verify``: an entry's table held against texts that are encoded again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from argparse import Namespace
+from pathlib import Path
+
+from mlbench.catalog import find_task
+from mlbench.errors import Fault, UsageError
+from mlbench.files import Locator
+from mlbench.readers import in_shards, load_collection
+
+
+def verify(args: Namespace) -> int:
+    """Verify an entry or a report; 6 where it disagrees, 3 where nothing can be concluded."""
+    from mlbench.adapters.neural.options import OPTIONS
+    from mlbench.adapters.registry import load_adapter
+    from mlbench.leaderboard.subjects import read_subject
+    from mlbench.leaderboard.verification import terminal_verification, verification_json
+    from mlbench.leaderboard.verify import Request
+    from mlbench.leaderboard.verify import verify as verified
+
+    request = Request(
+        queries=args.sample,
+        passages=args.passages,
+        seed=_seed(args.seed),
+        full=args.full,
+        threads=os.cpu_count() or 1,
+        command=args.command_line,
+        quiet=args.quiet,
+    )
+    subject = read_subject(args.entry)
+    task = find_task(args.task or subject.task.name)
+    if in_shards(task):
+        streamed = f"the passages of {task.name} come in shards, to be streamed"
+        raise UsageError(Fault("mlbench verify", streamed, "a task that is held in memory"))
+    locator = Locator(args.data_dir and Path(args.data_dir).absolute(), args.offline)
+    sources = locator.of(task)
+    model = load_adapter(
+        args.model, {option.name: getattr(args, option.name) for option in OPTIONS}
+    )
+    found = verified(subject, task, load_collection(task, sources), model, request)
+    if args.json:
+        print(verification_json(found), end="")
+    else:
+        print(terminal_verification(found))
+    return found.exit_code
+
+
+def _seed(given: int | None) -> int:
+    """Return the seed given, else one that nobody could foresee."""
+    if given is None:
+        return secrets.randbelow(2**32)
+    if not 0 <= given < 2**53:
+        raise UsageError(Fault("--seed", f"{given}", "a whole number from 0 to 2^53"))
+    return given

@@ -1,0 +1,92 @@
+"""Text from strangers: what may stand in it, how it is shown, and which names look alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_NAME = 200
+FORMULA = ("=", "+", "-", "@")
+"""What makes a spreadsheet take a cell for a formula."""
+
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+"""Unicode categories of control, format (bidirectional marks, zero width), surrogate, private-use
+and line-separator characters."""
+
+LOOK = {
+    "авгԁеһіјкӏмнострԛѕѵԝхуѡ": "abrdehijklmhoctpqsvwxyw",  # Cyrillic
+    "αβγεηικνορτυχωϲϳ": "abyenikvoptuxwcj",  # Greek
+    "ıɑɡɩʟոցսօǀ": "iagilnguol",  # other Latin, Armenian, a click
+}
+ALIKE = str.maketrans(
+    {strange: plain for pair in LOOK.items() for strange, plain in zip(*pair, strict=True)}
+)
+ALIKE_IN_SHAPE = str.maketrans("01i|", "olll")
+"""Letters and digits that are easily taken for a Latin letter, after case folding."""
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""Return text with what cannot be seen written as an escape, but for characters in ``keep``.
+
+    >>> visible("a\u202eb")
+    'a\\u202eb'
+    """
+    return "".join(
+        f"\\u{ord(c):04x}" if unicodedata.category(c) in HIDDEN and c not in keep else c
+        for c in text
+    )
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """Return a value for a message: on one line, nothing hidden, cut at ``limit`` characters."""
+    text = visible(repr(value))
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"
+
+
+def text_fault(text: str, keep: str = "") -> str:
+    """Say what a text must not hold, "" if nothing: a character that cannot be seen."""
+    for character in text:
+        if unicodedata.category(character) in HIDDEN and character not in keep:
+            name = unicodedata.name(character, "a control character")
+            return f"holds U+{ord(character):04X} ({name.lower()})"
+    return ""
+
+
+def name_fault(name: str) -> str:
+    """Say why a text will not do as the name of a model or a person, "" if it will."""
+    if not name or name != name.strip():
+        return f"{shown(name)} is empty, or has space at an end"
+    if len(name) > MAX_NAME:
+        return f"{len(name)} characters: at most {MAX_NAME}"
+    if name.startswith(FORMULA):
+        return f"{shown(name)} begins with {name[0]!r}, as a formula of a spreadsheet does"
+    if found := re.search(r"[<>]", name):
+        return f"{shown(name)} holds {found[0]!r}"
+    fault = text_fault(name)
+    return f"{shown(name)} {fault}" if fault else ""
+
+
+def link_fault(link: str) -> str:
+    """Say why a text is no link that a page may show, "" if it is one (https only)."""
+    if re.fullmatch(r"https://[A-Za-z0-9.-]+\.[A-Za-z]{2,}(:\d{1,5})?([/?#][^\s<>\"'\\]*)?", link):
+        return ""
+    return f"{shown(link)} is not an https:// link"
+
+
+def skeleton(name: str) -> str:
+    """Return what is left of a name when all that is easily overlooked is taken away.
+
+    That is compatibility forms, case, accents, letters of other alphabets that look Latin, the
+    difference of l, i and 1 and of o and 0, space, and punctuation but for that between digits.
+
+    >>> skeleton("BM25") == skeleton("bm-25")
+    True
+    >>> skeleton("e5-base") == skeleton("е5-base")  # the second begins with a Cyrillic letter
+    True
+    >>> skeleton("v1.12") == skeleton("v11.2")
+    False
+    """
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
+    plain = "".join(c for c in folded if unicodedata.category(c) not in {"Mn", *HIDDEN})
+    plain = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", plain.translate(ALIKE))
+    return re.sub(r"[^\w.]|_|(?<!\d)\.|\.(?!\d)", "", plain).translate(ALIKE_IN_SHAPE)

@@ -1,0 +1,57 @@
+"""Tables and vectors of a parallel task, and a sample of them, for tests of verification."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from mlbench.collection import Collection
+from mlbench.encoding import Embedded
+from mlbench.leaderboard.agreement import Agreement, compare
+from mlbench.leaderboard.reencoded import Tolerance
+from mlbench.leaderboard.samples import claims_of, draw, find_places, part_of, vectors_of
+from mlbench.ranks import Ranks
+from mlbench.table import rank_collection
+from tests.reports import collection_of, languages, vectors
+
+FLOAT32 = Tolerance(1e-5)
+
+
+@cache
+def problem(seed: int = 0, noise: float = 4.0, questions: int = 150):
+    """A collection of three languages, vectors of a middling model, and its table."""
+    collection = collection_of(languages(3), questions)
+    sides = vectors(collection, noise=noise, seed=seed)
+    return collection, sides, rank_collection(collection, *sides)[0]
+
+
+def sampled(
+    collection: Collection,
+    sides,
+    ranks: Ranks,
+    seed: int = 0,
+    size: tuple[int, int] = (60, 60),
+    tolerance: Tolerance = FLOAT32,
+    rounding: float = 1e-6,
+) -> Agreement:
+    """Hold a table against a sample of vectors that are rounded otherwise."""
+    generator = np.random.default_rng(seed)
+    places = find_places(ranks, collection)
+    sample = draw(ranks, collection, *size, seed)
+    claims, rows = claims_of(ranks, sample.queries)
+    queries, relevant = places.query[sample.queries], places.passage[rows]
+    part = part_of(collection, queries, np.append(relevant, sample.drawn))
+    other = [
+        (side * (1 + rounding * generator.standard_normal(side.shape))).astype(np.float32)
+        for side in (sides[0][part.queries], sides[1][part.passages])
+    ]
+    vectors_ = vectors_of(part, Embedded(*other, (), {}), queries, relevant, sample)
+    return compare(claims, vectors_, tolerance)
+
+
+def lowered(ranks: Ranks, share: float, where: object = True) -> Ranks:
+    """The table with counts lower by a share, rounded to the nearest."""
+    counts = np.rint(ranks.above * (1 - share)).astype(np.int32)
+    return replace(ranks, above=np.where(where, counts, ranks.above))

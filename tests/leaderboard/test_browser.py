@@ -1,0 +1,462 @@
+"""The page in a real browser: what a reader can do, and what it must never do."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlbench.leaderboard.columns import Column, chosen_score
+from mlbench.leaderboard.page_data import UNIT, packed
+from mlbench.leaderboard.rows import Row, Standings
+from mlbench.leaderboard.site import site_files
+from mlbench.leaderboard.wording import rank_text, score_text
+from mlbench.significance import Values
+from tests.leaderboard.browser import NAMES, Browser, find_browser, running_browser
+from tests.leaderboard.synthetic import standings, unpacked
+
+READ = """(name => [...document.querySelectorAll(`section[data-table="${name}"] tbody[data-key]`)]
+  .filter(body => !body.hidden)
+  .map(body => [body.dataset.key, ...[...body.rows[0].cells].map(cell => cell.innerText)]))"""
+KEYS = ("mono", "cross", "multi", "recall", "distance")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    for name, content in site_files(standings()).items():
+        (folder / name).write_bytes(content)
+    return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = find_browser()
+    if program is None:
+        pytest.skip(f"no browser found ({', '.join(NAMES)}): apt-get install chromium")
+    with running_browser(program, tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(started: Browser, site: Path) -> Iterator[Browser]:
+    """A browser with nothing open; at its end the page must not have complained or asked."""
+    started.view(1280, 900)
+    yield started
+    assert started.complaints() == []
+    asked = {url.partition("#")[0] for url in started.requests()}
+    assert asked <= {site.as_uri(), "data:,"}
+
+
+def rows(browser: Browser, table: str) -> list[list[str]]:
+    """The visible rows: key, rank, model, evidence, contamination, scores, costs, date."""
+    found: list[list[str]] = browser.run(f"{READ}({json.dumps(table)})")
+    return found
+
+
+def keys(browser: Browser, table: str) -> list[str]:
+    return [row[0] for row in rows(browser, table)]
+
+
+def table_of(name: str) -> Standings:
+    return next(each for each in standings() if each.name == name)
+
+
+def click(browser: Browser, selector: str) -> None:
+    browser.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+
+def choose(browser: Browser, field: str, value: str) -> None:
+    """Set a field of the controls as a reader does."""
+    browser.run(
+        f"(field => {{ field.value = {json.dumps(value)};"
+        "field.dispatchEvent(new Event('input', {bubbles: true})) })"
+        f"(document.getElementById('controls').elements.{field})"
+    )
+
+
+def head(table: str, key: str) -> str:
+    return f'section[data-table="{table}"] th[data-sort="{key}"]'
+
+
+def texts(row: Row, table: Standings) -> list[str]:
+    """The cells of scores as the page writes them."""
+    found = []
+    for column in table.columns:
+        cell = row.cells[column.key]
+        rank = "" if row.unranked else f"\n{rank_text(cell)}"
+        found.append(score_text(cell.value, column, table) + rank)
+    return found
+
+
+def test_it_opens_from_the_disk_and_shows_the_first_table(browser: Browser, site: Path) -> None:
+    browser.open(site)
+    assert browser.run("document.title") == "mlbench leaderboard"
+    shown = browser.run(
+        "[...document.querySelectorAll('section[data-table]')].filter(s => !s.hidden)"
+        ".map(s => s.dataset.table)"
+    )
+    assert shown == ["Overall"]
+    table = table_of("Overall")
+    assert keys(browser, "Overall") == [row.slug for row in table.rows]
+    for found, row in zip(rows(browser, "Overall"), table.rows, strict=True):
+        assert found[5:10] == texts(row, table)
+    assert browser.run("document.getElementById('status').hidden")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_sorting_by_a_score(browser: Browser, site: Path, key: str) -> None:
+    browser.open(site, "#table=parallel")
+    table = table_of("parallel")
+    column = next(c for c in table.columns if c.key == key)
+    if key != "multi":
+        click(browser, head("parallel", key) + " button")
+    direction = "ascending" if column.lower_is_better else "descending"
+    for turn in range(2):
+        sorts = browser.run(
+            "[...document.querySelectorAll('section:not([hidden]) th[aria-sort]')]"
+            ".map(th => [th.dataset.sort, th.getAttribute('aria-sort')])"
+        )
+        assert sorts == [[key, direction]]
+        values = {row.slug: row.cells[key].value for row in table.rows}
+        found = [values[slug] for slug in keys(browser, "parallel")]
+        known = [value for value in found if value is not None]
+        assert known == sorted(known, reverse=direction == "descending")
+        assert found == known + [None] * (len(found) - len(known))
+        for row in rows(browser, "parallel"):
+            cell = next(each for each in table.rows if each.slug == row[0]).cells[key]
+            near = cell.near_first and cell.worst != 1
+            assert row[1].split("\n") == [rank_text(cell), *(["≈ first"] if near else [])]
+        if not turn:
+            click(browser, head("parallel", key) + " button")
+            direction = "descending" if direction == "ascending" else "ascending"
+
+
+def test_sorting_by_what_is_no_score_keeps_the_main_ranks(browser: Browser, site: Path) -> None:
+    browser.open(site, "#table=apart")
+    table = table_of("apart")
+    click(browser, head("apart", "parameters") + " button")
+    sizes = {row.slug: row.cost.parameters for row in table.rows}
+    found = [sizes[slug] for slug in keys(browser, "apart")]
+    assert [size for size in found if size] == [2 * 10**7, 10**8, 3 * 10**8, 10**9]
+    assert found[-2:] == [None, None]
+    for row in rows(browser, "apart"):
+        cells = next(each for each in table.rows if each.slug == row[0]).cells
+        assert row[1].split("\n")[0] == rank_text(cells["multi"])
+    click(browser, head("apart", "model") + " button")
+    names = [row[2].split("\n")[0] for row in rows(browser, "apart")]
+    assert names == sorted(names)
+
+
+def test_keyboard_sorts_and_opens(browser: Browser, site: Path) -> None:
+    browser.open(site, "#table=apart")
+    browser.run(f"document.querySelector({json.dumps(head('apart', 'mono') + ' button')}).focus()")
+    browser.press("Enter")
+    assert (
+        browser.run(
+            f"document.querySelector({json.dumps(head('apart', 'mono'))}).getAttribute('aria-sort')"
+        )
+        == "descending"
+    )
+    assert browser.run("document.activeElement.closest('th').dataset.sort") == "mono"
+    browser.press("Tab")
+    assert browser.run("document.activeElement.closest('th').dataset.sort") == "cross"
+    width = browser.run("getComputedStyle(document.activeElement).outlineWidth")
+    assert width != "0px"
+    toggle = 'section[data-table="apart"] tbody[data-key="weak"] th button'
+    browser.run(f"document.querySelector('{toggle}').focus()")
+    browser.press("Enter")
+    assert (
+        browser.run(f"document.querySelector('{toggle}').getAttribute('aria-expanded')") == "true"
+    )
+    drawer = (
+        f"document.getElementById(document.querySelector('{toggle}').getAttribute('aria-controls'))"
+    )
+    assert "weights of weak" in browser.run(f"{drawer}.innerText")
+    browser.press(" ")
+    assert browser.run(f"{drawer}.offsetHeight") == 0
+
+
+def test_search_and_filters_hide_rows_and_keep_ranks(browser: Browser, site: Path) -> None:
+    browser.open(site, "#table=parallel")
+    before = {row[0]: row for row in rows(browser, "parallel")}
+    choose(browser, "find", "ALIKE")
+    assert len(keys(browser, "parallel")) == 2
+    assert all(row == before[row[0]] for row in rows(browser, "parallel"))
+    assert browser.run("document.getElementById('status').innerText") == "2 of 9 models."
+    choose(browser, "find", "no such model")
+    assert keys(browser, "parallel") == []
+    choose(browser, "find", "")
+    for field, value, expected in (
+        ("evidence", "recomputed", lambda row: row.level not in ("reported", "disputed")),
+        ("contamination", "clean", lambda row: row.contamination == "clean"),
+        ("contamination", "unseen", lambda row: row.contamination in ("clean", "train-split-only")),
+        ("size", "1e8", lambda row: row.cost.parameters and row.cost.parameters <= 10**8),
+    ):
+        choose(browser, field, value)
+        kept = [row.slug for row in table_of("parallel").rows if expected(row)]
+        assert 0 < len(kept) < len(before)
+        assert keys(browser, "parallel") == kept
+        choose(browser, field, "")
+    assert len(keys(browser, "parallel")) == len(before)
+
+
+def rounded(row: Row, key: str) -> Values:
+    """The figures as the page has them: five decimals, rank distances four."""
+    values = row.figures[key]
+    if key == "distance":
+        return np.round(values, 4)
+    return unpacked(packed(values)).reshape(values.shape)
+
+
+def reads_as(text: str, value: float | None, *, unit: float) -> bool:
+    """Whether a number on the page is ``value``, rounded to that unit; "-" is None."""
+    if value is None or text == "-":
+        return value is None and text == "-"
+    return abs(float(text.replace(",", "")) - value) <= unit / 2 + 1e-9
+
+
+@pytest.mark.parametrize("table_name", ["apart", "parallel"])
+def test_a_choice_of_languages_scores_again(browser: Browser, site: Path, table_name: str) -> None:
+    table = table_of(table_name)
+    assert table.task is not None
+    codes = table.task.languages
+    browser.open(site)
+    for size in range(1, len(codes)):
+        for chosen in itertools.combinations(range(len(codes)), size):
+            told = ",".join(codes[i] for i in chosen)
+            browser.run(f"location.hash = 'table={table_name}&languages={told}'")
+            said = f"Scored over {', '.join(codes[i] for i in chosen)}:"
+            browser.wait(partial(says, browser, said))
+            found = {row[0]: row[5:] for row in rows(browser, table_name)}
+            for i, column in enumerate(table.columns):
+                cells = {slug: [*row[i].split("\n"), ""][:2] for slug, row in found.items()}
+                agree(table, column, cells, chosen)
+
+
+def says(browser: Browser, text: str) -> bool:
+    found: bool = text in browser.run("document.getElementById('status').innerText")
+    return found
+
+
+def agree(
+    table: Standings, column: Column, cells: dict[str, list[str]], chosen: tuple[int, ...]
+) -> None:
+    """The (score, rank) of each model are Python's over the chosen languages."""
+    unit = 0.1 if column.lower_is_better else 1e-4
+    sign = -1 if column.lower_is_better else 1
+    ranked = [
+        sign * float(cells[row.slug][0].replace(",", ""))
+        for row in table.rows
+        if not row.unranked and cells[row.slug][0] != "-"
+    ]
+    for row in table.rows:
+        text, rank = cells[row.slug]
+        if not row.figures:
+            assert (text, rank) == ("-", "")
+            continue
+        value = chosen_score(rounded(row, column.key), chosen)
+        exact = chosen_score(row.figures[column.key], chosen)
+        assert reads_as(text, value, unit=unit)
+        assert exact is None or value == pytest.approx(exact, abs=0.5 / UNIT + 1e-4 * (unit > 0.01))
+        if row.unranked or value is None:
+            assert rank == ""
+        else:
+            number = sign * float(text.replace(",", ""))
+            assert rank == str(1 + sum(other > number for other in ranked))
+
+
+def test_overall_scores_again_over_the_languages_of_all_tasks(browser: Browser, site: Path) -> None:
+    overall = table_of("Overall")
+    chosen = ("ar", "el")
+    browser.open(site, f"#languages={','.join(chosen)}")
+    boxes = "[...document.querySelectorAll('#languages input')].map(box => box.value)"
+    assert browser.run(boxes) == ["ar", "de", "el"]
+    found = {row[0]: row for row in rows(browser, "Overall")}
+    for row in overall.rows:
+        for i, column in enumerate(overall.columns):
+            total = 0.0
+            for name in overall.tasks:
+                table = table_of(name)
+                of = next((each for each in table.rows if each.slug == row.slug), None)
+                value = None
+                if of is not None and of.figures and table.task is not None:
+                    index = [table.task.languages.index(code) for code in chosen]
+                    value = chosen_score(rounded(of, column.key), index)
+                if value is None:
+                    total = float("nan")
+                else:
+                    scale, offset = overall.weights[name][column.key]
+                    total += scale * value + offset
+            text = found[row.slug][5 + i].split("\n")[0].strip()
+            value = None if np.isnan(total) else total
+            if column.lower_is_better and value is not None:
+                assert text.endswith("%")
+                assert reads_as(text[:-1], 100 * value, unit=0.1)
+            else:
+                assert reads_as(text, value, unit=1e-4)
+
+
+def test_all_languages_again_is_the_page_as_written(browser: Browser, site: Path) -> None:
+    browser.open(site, "#table=parallel")
+    before = rows(browser, "parallel")
+    click(browser, "#languages summary")
+    click(browser, '#languages input[value="ar"]')
+    assert "de,el" in browser.run("location.hash")
+    assert rows(browser, "parallel") != before
+    assert browser.run("document.querySelector('section:not([hidden]) .reading').hidden")
+    click(browser, '#languages input[value="ar"]')
+    assert rows(browser, "parallel") == before
+    assert browser.run("location.hash") == "#table=parallel"
+    click(browser, '#languages button[name="none"]')
+    assert [row[5].strip() for row in rows(browser, "parallel")] == ["-"] * len(before)
+    click(browser, '#languages button[name="all"]')
+    assert rows(browser, "parallel") == before
+
+
+def test_a_view_can_be_shared(browser: Browser, site: Path) -> None:
+    browser.open(site)
+    click(browser, 'nav a[data-table="parallel"]')
+    browser.wait(lambda: browser.run("location.hash") == "#table=parallel")
+    click(browser, head("parallel", "distance") + " button")
+    click(browser, head("parallel", "distance") + " button")
+    choose(browser, "evidence", "recomputed")
+    click(browser, '#languages input[value="de"]')
+    click(browser, 'section[data-table="parallel"] tbody[data-key="weak"] th button')
+    address = browser.run("location.hash")
+    assert address == (
+        "#table=parallel&sort=distance&order=descending&languages=ar,el&evidence=recomputed&open=weak"
+    )
+    view = "document.querySelector('main').innerText"
+    before = browser.run(view)
+    browser.open(site, address)
+    assert browser.run(view) == before
+    assert browser.run("location.hash") == address
+    assert browser.run("document.getElementById('parallel/weak').open")
+    click(browser, "#controls [type=reset]")
+    browser.wait(lambda: browser.run("location.hash") == "#table=parallel")
+    assert len(keys(browser, "parallel")) == len(table_of("parallel").rows)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "#table=nowhere&sort=x&order=up&languages=xx,&open=no,%3Cb%3E&size=abc&evidence=%22",
+        "#%%%",
+        "#",
+    ],
+)
+def test_an_address_that_says_nonsense_does_no_harm(
+    browser: Browser, site: Path, address: str
+) -> None:
+    browser.open(site, address)
+    assert keys(browser, "Overall") == [row.slug for row in table_of("Overall").rows]
+
+
+def test_links_within_the_page_work_with_the_script(browser: Browser, site: Path) -> None:
+    browser.open(site, "#table-apart")
+    assert browser.run("document.querySelector('section:not([hidden])').dataset.table") == "apart"
+    click(browser, "nav a[href='#reading']")
+    browser.wait(lambda: browser.run("scrollY") > 100)
+    assert keys(browser, "apart")
+
+
+def test_without_a_script_all_is_there(started: Browser, site: Path) -> None:
+    started.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        started.open(site)
+        assert started.run("document.documentElement.className") == ""
+        for table in standings():
+            found = rows(started, table.name)
+            assert [row[0] for row in found] == [row.slug for row in table.rows]
+            for cells, row in zip(found, table.rows, strict=True):
+                assert cells[5:10] == texts(row, table)
+        assert started.run("document.getElementById('controls').offsetHeight") == 0
+        summary = "document.getElementById('parallel/strong').querySelector('summary')"
+        assert started.run(f"{summary}.offsetHeight") > 0
+        started.run(f"{summary}.click()")
+        shown = started.run("document.getElementById('parallel/strong').innerText")
+        assert "weights of strong" in shown
+        assert started.complaints() == []
+    finally:
+        started.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_heat_maps_of_a_large_board_are_the_same_drawn_by_the_script(
+    browser: Browser, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = "[...document.getElementById('apart/weak').querySelectorAll('svg.heat path')].map("
+    paths = (
+        of + "path => [path.getAttribute('class'), (path.getAttribute('d').match(/M/g)).length])"
+    )
+    browser.open(site, "#table=apart&open=weak")
+    written = sorted(browser.run(paths))
+    assert len(written) > 3
+    assert browser.complaints() == []
+    monkeypatch.setattr("mlbench.leaderboard.site.MOST_CELLS", 1)
+    large = site.with_name("large.html")
+    large.write_bytes(site_files(standings())["index.html"])
+    try:
+        browser.open(large, "#table=apart&open=weak")
+        assert sorted(browser.run(paths)) == written
+        assert browser.complaints() == []
+    finally:
+        browser.open(site)
+
+
+def test_hostile_names_do_nothing(browser: Browser, site: Path) -> None:
+    browser.open(site, "#table=parallel")
+    slug = next(row.slug for row in table_of("parallel").rows if row.name.startswith("</script>"))
+    click(browser, f'section[data-table="parallel"] tbody[data-key="{slug}"] th button')
+    assert browser.run("typeof hacked") == "undefined"
+    assert browser.run("document.querySelectorAll('img, iframe, script[src]').length") == 0
+    text = browser.run(f"document.querySelector('[data-key=\"{slug}\"]').innerText")
+    assert "</script><script>hacked=1</script>" in text
+
+
+def test_what_is_injected_does_not_run(started: Browser, site: Path) -> None:
+    started.open(site)
+    attempt = "(() => { try { document.body.innerHTML = '<b>'; } catch (e) { return e.name } })()"
+    assert started.run(attempt) == "TypeError"
+    started.run(
+        "document.body.append(Object.assign(document.createElement('img'), "
+        "{src: 'https://example.org/x.png'}))"
+    )
+    asked = "securitypolicyviolation"
+    refused = started.run(
+        f"new Promise(done => {{ document.addEventListener('{asked}', e => done(e.blockedURI));"
+        "document.body.append(Object.assign(document.createElement('img'), "
+        "{src: 'https://example.org/y.png'})) })"
+    )
+    assert refused == "https://example.org/y.png"
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_the_page_never_scrolls_sideways(browser: Browser, site: Path, width: int) -> None:
+    browser.view(width, 800)
+    for address in ("", "#table=parallel&open=strong,weak", "#table=apart&languages=ar,de"):
+        browser.open(site, address)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    drawer = "document.getElementById('parallel/strong')"
+    browser.open(site, "#table=parallel&open=strong")
+    assert browser.run(f"{drawer}.getBoundingClientRect().width") <= width
+
+
+def test_dark_mode_has_a_dark_ground_and_light_ink(browser: Browser, site: Path) -> None:
+    colours = "(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))"
+    browser.open(site)
+    light = browser.run(colours)
+    browser.view(1280, 900, dark=True)
+    dark = browser.run(colours)
+    brightness = [
+        [sum(int(part) for part in colour[4:-1].split(",")) for colour in pair]
+        for pair in (light, dark)
+    ]
+    (ground, ink), (dark_ground, dark_ink) = brightness
+    assert min(ground, dark_ink) > 600
+    assert max(ink, dark_ground) < 200

@@ -1,0 +1,111 @@
+"""`leaderboard build` as a process: the same bytes everywhere, and its faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlbench.leaderboard.entry import ENTRY_FILE, RANKS_FILE
+from tests.leaderboard.boards import TASK, edit
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def build(
+    entries: Path | str, output: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mlbench", "leaderboard", "build", "--entries", str(entries),
+         "--output", str(output)],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def copied_backwards(board: Path, target: Path) -> Path:
+    """The same files, made in the opposite order."""
+    for path in sorted(board.rglob("*"), reverse=True):
+        if path.is_file():
+            to = target / path.relative_to(board)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(path.read_bytes())
+    return target
+
+
+def test_the_same_bytes_whatever_the_machine(honest: Path, tmp_path: Path) -> None:
+    first = build(honest, tmp_path / "a", PYTHONHASHSEED="1", LC_ALL="C", TZ="UTC")
+    assert (first.returncode, first.stderr.count("Traceback")) == (0, 0)
+    assert "3 standing entries" in first.stdout
+    other = copied_backwards(honest, tmp_path / "copy")
+    second = build(
+        other, tmp_path / "b", PYTHONHASHSEED="2", LC_ALL="C.UTF-8", TZ="Pacific/Apia",
+        OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENBLAS_CORETYPE="Prescott",
+    )  # fmt: skip
+    assert second.returncode == 0
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert set(files(tmp_path / "a")) == {
+        "index.html", "leaderboard.csv", "leaderboard.json", "leaderboard.md",
+    }  # fmt: skip
+
+
+def test_what_it_says_of_the_entries(honest: Path, tmp_path: Path) -> None:
+    assert build(honest, tmp_path).returncode == 0
+    (standings,) = json.loads((tmp_path / "leaderboard.json").read_bytes())["standings"]
+    rows = {row["model"]: row for row in standings["rows"]}
+    assert set(rows) == {"alpha", "Beta/large", "Published (2020)"}
+    assert rows["alpha"]["date"] == "2025-06-10"
+    assert rows["Published (2020)"]["unranked"] == "reported, not recomputed"
+    assert rows["Published (2020)"]["scores"]["mono"]["value"] is None
+    entry = json.loads((honest / TASK / rows["Beta/large"]["slug"] / ENTRY_FILE).read_bytes())
+    said = entry["scores"]["macro"]["multilingual"]["AP"]
+    found = rows["Beta/large"]["scores"]["multi"]
+    assert [found[key] for key in ("value", "low", "high")] == pytest.approx(
+        [said[key] for key in ("value", "low", "high")], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("folder", ["", "nowhere"])
+def test_a_folder_without_a_task(tmp_path: Path, folder: str) -> None:
+    done = build(tmp_path / folder, tmp_path / "site")
+    assert done.returncode == 3
+    assert "no task in it" in done.stderr
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_score_that_is_not_the_tables(board: Path, tmp_path: Path) -> None:
+    key = ("scores", "macro", "monolingual", "AP", "value")
+    (path,) = (board / TASK).glob("beta-large-*/" + ENTRY_FILE)
+    edit(path, key, 0.999)
+    done = build(board, tmp_path / "site")
+    assert done.returncode == 6
+    assert f"{path}, monolingual AP: 0.999" in done.stderr
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_table_that_is_another(board: Path, tmp_path: Path) -> None:
+    (path,) = (board / TASK).glob("beta-large-*/" + RANKS_FILE)
+    shutil.copy(board / TASK / "alpha" / RANKS_FILE, path)
+    done = build(board, tmp_path / "site")
+    assert done.returncode == 6
+    assert str(path) in done.stderr
+    assert "SHA-256" in done.stderr
+
+
+def test_the_benchmark_runs_at_a_tiny_size() -> None:
+    small = ["--entries", "6", "--languages", "3", "--questions", "20", "--turns", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.leaderboard", *small],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for expected in ("ranking", "index.html", "browser"):
+        assert expected in done.stdout

@@ -1,0 +1,151 @@
+"""Validation: what is honest passes, and every forgery is found, with its file and field."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlbench.artefacts import slug
+from tests.leaderboard.boards import TASK, check, edit, exit_code
+
+ALPHA, BETA = f"{TASK}/alpha", f"{TASK}/{slug('Beta/large')}"
+PUBLISHED = f"{TASK}/{slug('Published (2020)')}"
+
+
+def test_an_honest_board_is_in_order(honest: Path) -> None:
+    findings = check(honest)
+    assert (findings.malformed, findings.contradictory, findings.flags) == ([], [], [])
+
+
+def test_every_part_of_it_is_in_order_by_itself(honest: Path) -> None:
+    for path in (ALPHA, BETA, PUBLISHED, TASK):
+        assert exit_code(check(honest, path)) == 0
+
+
+def test_a_part_that_is_chosen_hides_the_faults_of_others(board: Path) -> None:
+    edit(board / BETA / "entry.json", ("model", "dimension"), -1)
+    assert exit_code(check(board, ALPHA)) == 0
+    assert exit_code(check(board, BETA)) == 3
+    assert exit_code(check(board)) == 3
+
+
+Keys = tuple[str | int, ...]
+MONO, MULTI = ("scores", "macro", "monolingual"), ("scores", "macro", "multilingual")
+SCORE = {"value": 1.0, "low": None, "high": None, "optimistic": None}
+SCRIPT = "<script>alert(1)</script>"
+EDITS: list[tuple[Keys, Any, int, str]] = [
+    # what the entry says, altered; the exit code; what the message names
+    ((*MULTI, "AP", "value"), 0.99, 6, "scores.macro.multilingual.AP.value"),
+    ((*MONO, "RR", "low"), 0.0, 6, "scores.macro.monolingual.RR.low"),
+    ((*MONO, "RR", "high"), None, 6, "scores.macro.monolingual.RR.high"),
+    ((*MONO, "R@1", "optimistic"), 1.0, 6, "scores.macro.monolingual.R@1.optimistic"),
+    ((*MONO, "AP"), ..., 6, "scores.macro.monolingual"),
+    (MULTI, ..., 6, "scores.macro"),
+    (("scores", "macro", "bilingual"), {}, 6, "scores.macro"),
+    (("scores", "bias", "rank_distance", "value"), 1.0, 6, "scores.bias.rank_distance.value"),
+    (("scores", "bias", "rank_distance"), None, 6, "scores.bias.rank_distance"),
+    (("scores", "bias", "floor"), 0.5, 6, "scores.bias.floor"),
+    (("scores", "bias", "random"), 5000.0, 6, "scores.bias.random"),
+    (("scores", "bias", "same_language"), 1.0, 6, "scores.bias.same_language"),
+    (("scores", "bias", "measures", "Max@R", "value"), 99.0, 6, "scores.bias.measures.Max@R.value"),
+    (("scores", "bias", "measures", "Nice@R"), SCORE, 6, "scores.bias.measures"),
+    (("measures",), ["AP"], 3, "measures: without R@10"),
+    (("measures",), ["AP", "R@10", "Foo"], 3, "measures: measure 'Foo'"),
+    (("measures",), ["AP", "AP", "R@10"], 3, "measures"),
+    (("measures",), ["AP", "R@10", "R@9999999999"], 3, "measures: 'R@9999999999'"),
+    (("measures",), [f"R@{k}" for k in range(1, 40)] + ["AP"], 3, "40 measures"),
+    (("measures",), ["AP", "R@10", "__import__('os')"], 3, "measures"),
+    (("evidence", "ranks_sha256"), "0" * 64, 6, "ranks.parquet: SHA-256"),
+    (("evidence", "report_sha256"), "none", 3, "evidence.report_sha256"),
+    (("evidence",), None, 3, "evidence: null"),
+    (("run",), None, 3, "run: null"),
+    (("run", "date"), "2025-06-09T00:00:00+00:00", 3, "run.date"),
+    (("run", "date"), "yesterday", 3, "run.date"),
+    (("run", "threads"), -2, 3, "run: -2"),
+    (("run", "seconds", "encoding"), "fast", 3, "run.seconds.encoding"),
+    (("kind",), "reported", 6, "evidence: given"),
+    (("kind",), "proven", 3, "kind"),
+    (("level",), "reproduced", 3, "level"),
+    (("trust",), {"level": "reproduced"}, 3, "trust"),
+    (("schema",), "mlbench/entry/2", 3, "schema: 'mlbench/entry/2'"),
+    (("task", "name"), "sample", 3, "task.name: 'sample'"),
+    (("task", "version"), "2", 3, "task.version: '2'"),
+    (("task", "digest"), "0" * 64, 3, "task.digest"),
+    (("task", "digest"), None, 3, "task.digest"),
+    (("model", "name"), "gamma", 3, "model.name: 'gamma' in the folder alpha"),
+    (("model", "name"), "", 3, "model.name"),
+    (("model", "name"), "x" * 300, 3, "300 characters"),
+    (("model", "name"), SCRIPT, 3, f"model.name: {SCRIPT!r} holds '<'"),
+    (("model", "name"), "</script>", 3, "model.name: '</script>' holds '<'"),
+    (("model", "name"), "=cmd|' /C calc'!A0", 3, "begins with '='"),
+    (("model", "name"), "+1", 3, "begins with '+'"),
+    (("model", "name"), "-1", 3, "begins with '-'"),
+    (("model", "name"), "@SUM(A1)", 3, "begins with '@'"),
+    (("model", "name"), "\tx", 3, "model.name: holds U+0009"),
+    (("model", "name"), "al\u202epha", 3, "model.name: holds U+202E (right-to-left override)"),
+    (("model", "name"), "\x1b[31malpha", 3, "model.name: holds U+001B"),
+    (("model", "name"), "al\u200bpha", 3, "model.name: holds U+200B (zero width space)"),
+    (("model", "name"), "al\u2028pha", 3, "model.name: holds U+2028"),
+    (("model", "name"), "al\ue000pha", 3, "model.name: holds U+E000"),
+    (("model", "spec"), None, 3, "model.spec: null"),
+    (("model", "identity"), None, 3, "model.identity: null"),
+    (("model", "dimension"), -1, 3, "model.dimension"),
+    (("model", "dimension"), "64", 3, "model.dimension"),
+    (("model", "dimension"), True, 3, "model.dimension"),
+    (("model", "dimension"), 64.0, 3, "model.dimension"),
+    (("model", "dimension"), 2**60, 3, "broken JSON: integer"),
+    (("model", "parameters"), -5, 3, "model.parameters"),
+    (("model", "notes"), "one text", 3, "model.notes"),
+    (("model", "prompts", "query"), "\u2066ask", 3, "model.prompts.query: holds U+2066"),
+    (("model", "prompts", "a\x1bb"), "ask", 3, "model.prompts.a\\u001bb: its key holds"),
+    (("model", "pooling"), "m" * 1000, 3, "model.pooling"),
+    (("model", "pooling"), ..., 3, "model.pooling: missing"),
+    (("note",), ..., 3, "note: missing"),
+    (("note",), "n" * 3000, 3, "note: 3,000 characters"),
+    (("note",), "n" * 30_000, 3, "note: 30,000 characters"),
+    (("note",), "bell\x07", 3, "note: holds U+0007"),
+    (("note",), "\x9b31m", 3, "note: holds U+009B"),
+    (("note",), None, 3, "note"),
+    (("submitter",), "Eve <script>", 6, "submitter"),
+    (("submitter",), "=Eve", 6, "submitter"),
+    (("submitter",), " ", 6, "submitter"),
+    (("date",), "2026-01-01", 3, "date: 2026-01-01 lies in the future"),
+    (("date",), "2025-02-30", 3, "date: '2025-02-30'"),
+    (("date",), "01/06/2025", 3, "date: '01/06/2025'"),
+    (("declared", "link"), "javascript:alert(1)", 3, "declared.link: 'javascript:alert(1)'"),
+    (("declared", "link"), "data:text/html,<script>", 3, "declared.link"),
+    (("declared", "link"), "http://example.org", 3, "declared.link"),
+    (("declared", "link"), "https://example.org/\" onclick=\"x", 3, "declared.link"),
+    (("declared", "link"), "https://user:pw@example.org/", 3, "declared.link"),
+    (("declared", "link"), "https:/\\evil.example", 3, "declared.link"),
+    (("declared", "contamination"), "mostly clean", 3, "declared.contamination"),
+    (("declared", "contamination"), None, 3, "declared.contamination"),
+    (("declared", "training_languages"), ["<b>"], 3, "declared.training_languages: '<b>'"),
+    (("declared", "training_data"), ["x"] * 101, 3, "declared.training_data: 101"),
+    (("declared", "licence"), "l" * 201, 3, "declared.licence"),
+    (("source",), {"citation": "c", "link": "https://example.org"}, 3, "source: given"),
+    (("truncated",), {"query": 1.5}, 3, "truncated.query"),
+    (("truncated",), {"title": 0.5}, 3, "truncated.title"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "code", "named"),
+    EDITS,
+    ids=lambda each: ".".join(map(str, each))[:60] if isinstance(each, tuple) else None,
+)
+def test_an_edited_entry_is_found(
+    board: Path, keys: Keys, value: Any, code: int, named: str
+) -> None:
+    path = board / ALPHA / "entry.json"
+    edit(path, keys, value)
+    shutil.rmtree(board / "records")  # it names the digest of what was edited
+    error = check(board, ALPHA).error()
+    assert error is not None
+    assert error.exit_code == code
+    assert named in str(error)
+    assert str(path.parent) in str(error)
+    assert not any(character in str(error) for character in "\x1b\u202e\x07\t\x9b")
