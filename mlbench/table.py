@@ -39,16 +39,17 @@ def rank_collection(
     counts = count_outranking(
         queries, passages, pairs, collection.passages.starts, limits, progress
     )
-    return _sorted_table(collection, pairs, relevance, counts), counts.recomputed
+    return sorted_table(collection, pairs, relevance, counts), counts.recomputed
 
 
-def _sorted_table(
+def sorted_table(
     collection: Collection,
     pairs: Pairs,
     relevance: np.ndarray[tuple[int], np.dtype[np.int32]],
     counts: Counts,
 ) -> Ranks:
-    """Sort rows by query language, query id, place, relevance, passage language and passage id."""
+    """Return the table of counted pairs, its rows sorted by query language, query id, place,
+    relevance, passage language and passage id."""
     from mlbench.scoring import kernels
 
     query_ids, passage_ids = collection.queries.ids, collection.passages.ids

@@ -1,0 +1,70 @@
+"""``mlbench merge``: the parts of a streamed run added up."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbench.artefacts import check_writable, slug
+from mlbench.errors import DataError, Fault, IntegrityError
+
+if TYPE_CHECKING:
+    from mlbench.streaming.partial import Partial
+
+
+def merge(args: Namespace) -> int:
+    """Add up partial results, and write and print the report."""
+    from mlbench.commands.run import (
+        ROOM_FOR_A_REPORT,
+        print_report,
+        refuse_other_configuration,
+        refuse_other_data,
+        summary,
+    )
+    from mlbench.rendering.page import report_pages
+    from mlbench.report import write_report
+    from mlbench.streaming.results import finish
+    from mlbench.streaming.results import merge as added_up
+
+    partial = added_up(_read(_files(args.partials)))
+    report, ranks = finish(partial, args.measure, args.command_line, quiet=args.quiet)
+    folder = args.output / slug(report.model.name) / slug(report.task.name)
+    check_writable(folder, ROOM_FOR_A_REPORT)
+    refuse_other_configuration(folder, report.task, report.model, report.measures, args)
+    refuse_other_data(folder, report.task, args)
+    write_report(folder, report, ranks, report_pages(report, ranks))
+    print_report(report, folder, args)
+    if args.json:
+        print(json.dumps([{"folder": str(folder)} | summary(report)], indent=1, ensure_ascii=False))
+    return 0
+
+
+def _files(given: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files given, and those in the folders given."""
+    from mlbench.streaming.partial import SUFFIX
+
+    for path in dict.fromkeys(given):
+        inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+        if not inside or not inside[0].is_file():
+            found = f"no file {SUFFIX} in it" if path.is_dir() else "no such file"
+            raise DataError(Fault(str(path), found, "the result of `mlbench run --shard I/N`"))
+        yield from inside
+
+
+def _read(paths: Iterable[Path]) -> dict[Path, Partial]:
+    """Read all files, and say of all at once which are damaged."""
+    from mlbench.streaming.partial import read_partial
+
+    found: dict[Path, Partial] = {}
+    faults: list[Fault] = []
+    for path in paths:
+        try:
+            found[path] = read_partial(path)
+        except IntegrityError as error:
+            faults += error.faults
+    if faults:
+        raise IntegrityError(*faults)
+    return found

@@ -1,0 +1,153 @@
+"""The streamed side of ``mlbench run``: a task read shard by shard, whole or in part."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlbench.artefacts import slug
+from mlbench.errors import Fault, UsageError
+from mlbench.files import Locator, cache_folder
+from mlbench.readers import in_shards, stream_collection
+from mlbench.task import Task
+
+if TYPE_CHECKING:
+    from mlbench.adapters.registry import LoadedModel
+    from mlbench.streaming.driver import Engine, Pass
+    from mlbench.streaming.partial import Partial
+
+STATE = "partial"
+"""Folder beside a report where the state of its run is kept."""
+
+
+def is_streamed(task: Task, args: Namespace) -> bool:
+    """Say whether a task is read shard by shard.
+
+    Raises UsageError for options that go with streamed tasks only, or with others only.
+    """
+    streamed = args.stream or in_shards(task)
+    of_streams = {"--shard": args.shard, "--work": args.work}
+    of_streams |= {"--keep-embeddings": args.keep_embeddings, "--address": args.address}
+    of_streams |= {"--engine ray": args.engine == "ray", "--workers": args.workers}
+    given = [name for name, value in of_streams.items() if value]
+    if given and not streamed:
+        found = f"task {task.name!r} is read at once, not shard by shard"
+        raise UsageError(Fault(", ".join(given), found, "a task in shards, or --stream"))
+    if args.engine != "ray" and (args.address or args.workers):
+        name = "--address" if args.address else "--workers"
+        raise UsageError(Fault(name, "given without --engine ray", "--engine ray"))
+    refused = {"--sample-questions": args.sample, "--save-run": args.save_run}
+    given = [name for name, value in refused.items() if value]
+    if given and streamed:
+        found = f"task {task.name!r} is read shard by shard"
+        raise UsageError(Fault(", ".join(given), found, "a task that is read at once"))
+    return streamed
+
+
+def run_streamed(
+    task: Task, locator: Locator, model: LoadedModel, folder: Path, args: Namespace
+) -> dict[str, Any]:
+    """Count a task, or the part of it that was asked for, and write and print what comes of it.
+
+    Returns what ``--json`` prints of it.
+    """
+    from mlbench.commands.run import print_report, shown, summary
+    from mlbench.evaluate import Options
+    from mlbench.rendering.page import report_pages
+    from mlbench.report import write_report
+    from mlbench.scoring.products import Limits
+    from mlbench.streaming.driver import stream
+    from mlbench.streaming.results import finish
+
+    options = Options(
+        measures=tuple(args.measure),
+        limits=Limits(args.threads, args.memory, device="auto"),
+        command=args.command_line,
+        quiet=args.quiet,
+        cache=args.cache,
+    )
+    how = _how(task, model, folder, args)
+    partial = stream(task, stream_collection(task, locator), model, options, how)
+    if args.shard:
+        return _said_of_part(task, partial, how, args)
+    report, ranks = finish(partial, command=args.command_line, quiet=args.quiet)
+    write_report(folder, report, ranks, report_pages(report, ranks))
+    _forget(how.work)
+    print_report(report, shown(folder, args), args)
+    return {"folder": str(shown(folder, args))} | summary(report)
+
+
+def _how(task: Task, model: LoadedModel, folder: Path, args: Namespace) -> Pass:
+    """Return how the pass is to be made."""
+    from mlbench.adapters.neural.options import OPTIONS
+    from mlbench.commands.run import refuse_other_data
+    from mlbench.streaming.driver import Pass
+    from mlbench.streaming.partial import Part
+
+    place = Path(slug(model.name), slug(task.name))
+    work, keep = args.work, args.keep_embeddings
+    return Pass(
+        work=work.absolute() / place if work else folder / STATE,
+        scans=(work.absolute() if work else cache_folder()) / "scans",
+        part=Part(*(args.shard or (1, 1))),
+        keep=keep.absolute() / place if keep else None,
+        overwrite=args.overwrite,
+        engine=_engine(model, args),
+        load={option.name: getattr(args, option.name) for option in OPTIONS},
+        approve=lambda info: refuse_other_data(folder, info, args),
+    )
+
+
+def _engine(model: LoadedModel, args: Namespace) -> Engine | None:
+    if args.engine != "ray":
+        return None
+    from mlbench.streaming.ray_engine import RayEngine
+
+    return RayEngine(model, args.address, args.workers)
+
+
+def _said_of_part(task: Task, partial: Partial, how: Pass, args: Namespace) -> dict[str, Any]:
+    """Return, and print unless JSON was asked for, what a part has done."""
+    done, shards = len(partial.done), len(partial.shards)
+    if not args.json:
+        command = shlex.join(["mlbench", "merge", str(how.file.parent)])
+        part = f"part {how.part.number} of {how.part.of}"
+        print(f"{task.name}: {part} is done, {done} of {shards} shards:\n  {how.file}")
+        print(f"When all {how.part.of} parts are done:\n  {command}")
+    return {"task": task.name, "partial": str(how.file), "done": done, "shards": shards}
+
+
+def _forget(work: Path) -> None:
+    """Remove the state of a run whose report is written, but not that of its parts."""
+    from mlbench.streaming.partial import SUFFIX, WHOLE
+    from mlbench.streaming.state import CORE_FILE
+
+    (work / WHOLE.file).unlink(missing_ok=True)
+    if not any(work.glob(f"*{SUFFIX}")):
+        (work / CORE_FILE).unlink(missing_ok=True)
+        if not any(work.iterdir()):
+            work.rmdir()
+
+
+def plan_rows(task: Task, locator: Locator) -> Iterator[dict[str, Any]]:
+    """Yield what a streamed run would encode: a row a role and language.
+
+    Passages are not read, so what is to be known of them is None.
+    """
+    collection = stream_collection(task, locator)
+    for number, language in enumerate(collection.languages):
+        texts = collection.queries.texts[collection.queries.slice(number)]
+        distinct = set(texts)
+        found = (len(texts), len(distinct), sum(map(len, distinct)))
+        yield _row(task, "query", language, found)
+    for language in collection.languages:
+        yield _row(task, "passage", language, (None, None, None))
+
+
+def _row(task: Task, role: str, language: str, sizes: tuple[int | None, ...]) -> dict[str, Any]:
+    names = ("texts", "distinct", "characters")
+    row = {"task": task.name, "role": role, "language": language}
+    return row | dict(zip(names, sizes, strict=True))

@@ -1,0 +1,1 @@
+"""One pass over a collection larger than memory: encode a shard, count, add, forget it."""
