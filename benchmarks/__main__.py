@@ -1,4 +1,7 @@
-"""Run the benchmarks: python -m benchmarks [--tiny] [--only NAME] [--json FILE] [--plot FILE]."""
+"""Run the benchmarks: python -m benchmarks [--tiny] [--only NAME] [--json FILE] [--plot FILE].
+
+Without --only, all groups but ``warm``, which needs a model and a quarter of an hour.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
 from threadpoolctl import threadpool_info
 
 import mlbench
-from benchmarks import scoring
+from benchmarks import scoring, warm
 from benchmarks.timing import side_by_side
 
 Rows = Iterator[dict[str, object]]
@@ -97,6 +101,7 @@ GROUPS: dict[str, Callable[..., Rows]] = {
     "memory": memory,
     "start": start_up,
 }
+NEEDS_A_MODEL = {"warm": warm.whole_runs}
 
 
 def plot(rows: list[dict[str, object]], path: Path) -> None:
@@ -121,8 +126,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="a size that proves it runs, no more")
     parser.add_argument(
-        "--only", choices=GROUPS, action="append", help="one group; may be repeated"
-    )
+        "--only", choices=[*GROUPS, *NEEDS_A_MODEL], action="append",
+        help="one group; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="warm: a checkpoint folder")
     parser.add_argument("--turns", type=int, default=5, help="turns of each comparison (default 5)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -131,10 +138,10 @@ def main() -> None:
     facts = machine(args.threads)
     print("\n".join(f"{name:<9} {value}" for name, value in facts.items()), end="\n\n")
     rows = []
+    turns, scale = (1, 0.02) if args.tiny else (args.turns, 1.0)
+    groups = GROUPS | {name: partial(of, model=args.model) for name, of in NEEDS_A_MODEL.items()}
     for name in args.only or GROUPS:
-        for row in GROUPS[name](
-            args.threads, 1 if args.tiny else args.turns, scale=0.02 if args.tiny else 1.0
-        ):
+        for row in groups[name](args.threads, turns, scale=scale):
             rows.append(row)
             print(f"  {str(row['what']).strip()}: {row['ratio']:.2f}", file=sys.stderr)
     cells = [

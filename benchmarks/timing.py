@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -40,3 +42,16 @@ def side_by_side(
         )
         for name, taken in seconds.items()
     }
+
+
+def processor_seconds(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:
+    """Run a process, and return the processor time that it took, in itself and in the kernel.
+
+    Raises RuntimeError if it fails.
+    """
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"exit code {process.returncode}: {' '.join(command)}")
+    return usage.ru_utime + usage.ru_stime

@@ -90,6 +90,8 @@ def slug(name: str) -> str:
     marked = re.search(r"-[0-9a-f]{10}$", safe)
     if safe == name and safe and not marked and not DEVICE_NAMES.fullmatch(safe):
         return safe
+    if DEVICE_NAMES.fullmatch(safe):  # con.txt-<digest> would be the device still
+        safe = safe.replace(".", "-")
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{safe or 'model'}-{digest}"
 

@@ -143,31 +143,31 @@ def equal_expected_rank(pool: MixedPool) -> Values:
     constant there. From 0 to 1, higher is fairer (Yang et al., SIGIR 2024, arXiv 2405.00978, as
     in the authors' peer_measure 0.0.1, without a cutoff and with no weight on grade 0).
     """
-    from scipy.special import chdtrc
-
     ranking = pool.ranking
     rank, size = ranking.rank.astype(np.float64), len(ranking.query)
-    pairs = np.stack([ranking.owner, ranking.grade], axis=1)
-    units, unit = np.unique(pairs, axis=0, return_inverse=True)
-    unit = unit.reshape(-1)
-    counts = np.bincount(unit)
-    centre = np.bincount(unit, rank) / counts
-    spread = np.bincount(unit, (rank - centre[unit]) ** 2)
+    pair = ranking.owner * (1 + int(ranking.grade.max(initial=0))) + ranking.grade
+    _, first, unit = np.unique(pair, return_index=True, return_inverse=True)
+    owner, units = ranking.owner[first], len(first)
     cell = unit * pool.languages + pool.language
-    members = np.bincount(cell, minlength=len(units) * pool.languages)
-    totals = np.bincount(cell, rank, len(members))
+    members = np.bincount(cell, minlength=units * pool.languages)
     present = np.flatnonzero(members)
     of = present // pool.languages
-    between = members[present] * (totals[present] / members[present] - centre[of]) ** 2
-    groups = np.bincount(of, minlength=len(units))
+    counts, groups = np.bincount(unit), np.bincount(of, minlength=units)
     compared = groups >= 2
+    varies = np.bincount(owner, compared & (counts > groups), size) > 0
+    if not varies.any():
+        return np.full(size, np.nan)
+    from scipy.special import chdtrc
+
+    centre = np.bincount(unit, rank) / counts
+    spread = np.bincount(unit, (rank - centre[unit]) ** 2)
+    totals = np.bincount(cell, rank, len(members))
+    between = members[present] * (totals[present] / members[present] - centre[of]) ** 2
     statistic = np.divide(
-        (counts - 1) * np.bincount(of, between, len(units)), spread,
-        out=np.zeros(len(units)), where=spread > 0,
+        (counts - 1) * np.bincount(of, between, units), spread,
+        out=np.zeros(units), where=spread > 0,
     )  # fmt: skip
     p = np.where(compared, chdtrc(np.maximum(groups - 1, 1), statistic), 1.0)
-    owner = units[:, 0]
-    varies = np.bincount(owner, compared & (counts > groups), size) > 0
     mean = np.bincount(owner, p, size) / np.bincount(owner, minlength=size)
     return np.where(varies, mean, np.nan)
 

@@ -1,10 +1,12 @@
 """The embedding cache: no text is encoded twice by the same model, in this run or a later one.
 
     <cache folder>/embeddings/<digest of a Source>/<digest of a head>.vectors
+    <cache folder>/embeddings/notes/<digest of a subject>.note
 
 Shards (see ``mlbench.shards``) are named after their content, written under another name, and
-never changed, so that runs may share a cache without locks: each sees whole shards or none.
-What is damaged is said, removed and encoded again. The cache never fails a run: where it cannot
+never changed, so that runs may share a cache without locks: each sees whole shards or none. So
+are notes (see ``mlbench.notes``), what a model said before that one need not load it for.
+What is damaged is said, removed and made again. The cache never fails a run: where it cannot
 read or write, it says so and the run goes on without it. Least recently used shards make room.
 """
 
@@ -20,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mlbench import notes
 from mlbench.artefacts import write_atomically
 from mlbench.errors import EnvironmentFault, Fault, UsageError
 from mlbench.files import cache_folder
@@ -42,7 +45,8 @@ ABANDONED_SECONDS = 3600
 """An unfinished file of this age belongs to a run that was killed."""
 
 _SHARDS = f"[0-9a-f]*{SUFFIX}"
-_UNFINISHED = f".{_SHARDS}.*.tmp"
+_NOTES = f"[0-9a-f]*{notes.SUFFIX}"
+_UNFINISHED = (f".{_SHARDS}.*.tmp", f".{_NOTES}.*.tmp")
 
 
 class Hit(NamedTuple):
@@ -53,8 +57,8 @@ class Hit(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A shard on disk: its head (None if it is unusable, see ``fault``), size in bytes, and when
-    it was last used, in seconds since 1970."""
+    """A shard or a note on disk: a shard's head (None for a note, and if it is unusable, see
+    ``fault``), size in bytes, and when it was last used, in seconds since 1970."""
 
     path: Path
     head: Head | None
@@ -100,7 +104,7 @@ def size_limit() -> int:
 
 
 class EmbeddingCache:
-    """The shards below ``folder``, kept within ``limit`` bytes; ``warn`` is told what is amiss.
+    """The files below ``folder``, kept within ``limit`` bytes; ``warn`` is told what is amiss.
 
     One object serves one run: what it has found or stored is never evicted by it.
     """
@@ -152,7 +156,7 @@ class EmbeddingCache:
     def _drop(self, path: Path, fault: Unusable) -> None:
         try:
             path.unlink(missing_ok=True)
-            done = "removed; what it held is encoded again"
+            done = "removed; what it held is computed again"
         except OSError as error:
             done = f"passed over, as it cannot be removed: {error.strerror or error}"
         self.warn(f"embedding cache: {path} is {fault} ({done})")
@@ -172,10 +176,36 @@ class EmbeddingCache:
         ``model`` is the name that ``mlbench cache info`` shows. Where storing fails, as on a full
         disk, says so once and stores no more in this run.
         """
-        if not self._storing:
-            return
-        name, content = shard_to_bytes(source, keys, vectors, model)
-        path = self.folder / source.digest / name
+        if self._storing:
+            name, content = shard_to_bytes(source, keys, vectors, model)
+            self._put(self.folder / source.digest / name, content)
+
+    def recall(self, about: str) -> bytes | None:
+        """Return the answer that was noted on a subject (see ``notes.subject``), if one was."""
+        path = self._note(about)
+        try:
+            answer = notes.read_note(about, path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self.warn(f"embedding cache: {path} cannot be read: {error.strerror or error}")
+            return None
+        except Unusable as fault:
+            self._drop(path, fault)
+            return None
+        self._touch(path)
+        return answer
+
+    def note(self, about: str, answer: bytes) -> None:
+        """Keep an answer; where that fails, it is as with ``store``."""
+        path = self._note(about)
+        if self._storing and path not in self._mine:
+            self._put(path, notes.note_to_bytes(about, answer))
+
+    def _note(self, about: str) -> Path:
+        return self.folder / "notes" / f"{about}{notes.SUFFIX}"
+
+    def _put(self, path: Path, content: bytes) -> None:
         try:
             if not self._make_room(len(content)):
                 self._stop(
@@ -211,8 +241,8 @@ class EmbeddingCache:
         return self._held <= self.limit
 
     def _files(self) -> Iterator[_File]:
-        """Yield all shards and unfinished files."""
-        for pattern in (_SHARDS, _UNFINISHED):
+        """Yield all shards, notes and unfinished files."""
+        for pattern in (_SHARDS, _NOTES, *_UNFINISHED):
             for path in self.folder.glob(f"*/{pattern}"):
                 try:
                     info = path.stat()
@@ -221,17 +251,14 @@ class EmbeddingCache:
                 yield _File(info.st_mtime_ns, path, info.st_size)
 
     def entries(self, *, check: bool = False) -> Iterator[Entry]:
-        """Yield every shard; with ``check``, all of it is read and compared with its digests."""
+        """Yield every shard and note; with ``check``, all of it is read and compared with its
+        digests."""
         for file in sorted(self._files(), key=lambda file: file.path):
-            if not file.path.name.endswith(SUFFIX):
+            if _is_unfinished(file):
                 continue
             head, fault = None, ""
             try:
-                with file.path.open("rb") as content:
-                    head = read_head(content, file.path.name)
-                    if check:
-                        read_keys(content, head)
-                        read_vectors(content, head)
+                head = _look(file.path, check=check)
             except FileNotFoundError:
                 continue
             except (OSError, Unusable) as error:
@@ -239,7 +266,7 @@ class EmbeddingCache:
             yield Entry(file.path, head, file.size, file.used / 1e9, fault)
 
     def clear(self) -> int:
-        """Remove all shards and unfinished files, and nothing else; return the bytes freed.
+        """Remove all shards, notes and unfinished files, and nothing else; return the bytes freed.
 
         Raises EnvironmentFault if one cannot be removed.
         """
@@ -257,6 +284,23 @@ class EmbeddingCache:
         return sum(file.size for file in files)
 
 
+def _look(path: Path, *, check: bool) -> Head | None:
+    """Return the head of a shard, None for a note; with ``check``, read all. Raises Unusable."""
+    with path.open("rb") as file:
+        if path.suffix == notes.SUFFIX:
+            if check:
+                notes.read_note(path.stem, file.read())
+            return None
+        head = read_head(file, path.name)
+        if check:
+            read_keys(file, head)
+            read_vectors(file, head)
+        return head
+
+
+def _is_unfinished(file: _File) -> bool:
+    return file.path.suffix == ".tmp"
+
+
 def _in_progress(file: _File) -> bool:
-    unfinished = not file.path.name.endswith(SUFFIX)
-    return unfinished and file.used / 1e9 > time.time() - ABANDONED_SECONDS
+    return _is_unfinished(file) and file.used / 1e9 > time.time() - ABANDONED_SECONDS

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mlbench import __version__
-from mlbench.adapters.neural.options import OPTIONS
 from mlbench.commands.compare_parser import add_comparing
+from mlbench.commands.leaderboard_parser import add_leaderboard
 from mlbench.commands.listing_parser import add_data, add_listing
+from mlbench.commands.parsing import add_model_options, positive
+from mlbench.commands.runs_parser import add_runs
+from mlbench.commands.stream_parser import add_merge, add_streaming
 from mlbench.errors import EnvironmentFault, MlbenchError
 from mlbench.sizes import parse_size
 from mlbench.streams import stdout_guard
@@ -30,7 +33,7 @@ EXIT_CODES = """exit codes:
   130 interrupted       143 terminated"""
 INTERNAL_ERROR = 70
 
-RUN_FOREIGN_CODE = {"run", "models_check", "check"}
+RUN_FOREIGN_CODE = {"run", "models_check", "check", "verify"}
 """The commands that run a model's code."""
 
 
@@ -91,13 +94,6 @@ def size(text: str) -> int:
     return value
 
 
-def positive(text: str) -> int:
-    """Parse a whole number from 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mlbench",
@@ -112,9 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mlbench {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
+    add_merge(commands, _command)
     _add_report(commands)
     _add_explain(commands)
     add_comparing(commands, _command)
+    add_runs(commands, _command)
+    add_leaderboard(commands, _command)
     add_listing(commands, _command)
     return parser
 
@@ -134,7 +133,7 @@ def _command(
     )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     words = parser.prog.split()[1:]
-    function = "_".join(words)
+    function = "_".join(words).replace("-", "_")
     parser.set_defaults(
         action=lambda args: _call(module or words[0], function, args),
         foreign=function in RUN_FOREIGN_CODE,
@@ -167,7 +166,8 @@ def _add_run(commands: Any) -> None:
     )
     parser.add_argument(
         "--task", action="append", metavar="TASK",
-        help="a task's name or file; may be repeated (default: xquad-r and mlqa-r)",
+        help="a task's name or file, or ir_datasets:ID; may be repeated "
+        "(default: xquad-r and mlqa-r)",
     )  # fmt: skip
     add_data(parser)
     parser.add_argument(
@@ -197,23 +197,16 @@ def _add_run(commands: Any) -> None:
         help="memory for scoring beside texts and vectors (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--save-run", type=positive, metavar="K",
+        help="write the first K passages of every query as TREC runs, for other tools",
+    )  # fmt: skip
+    parser.add_argument(
         "--dry-run", action="store_true", help="say what would be encoded, and stop"
     )
     parser.add_argument("--json", action="store_true", help="print results as JSON, no tables")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
-    _add_model_options(parser)
-
-
-def _add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of neural models; their values are read by ``neural.options``."""
-    group = parser.add_argument_group("options of neural models (see docs/models.md)")
-    for option in OPTIONS:
-        if option.name == "offline":  # an option of the run as well
-            continue
-        if option.metavar:
-            group.add_argument(option.flag, metavar=option.metavar, help=option.help)
-        else:
-            group.add_argument(option.flag, action="store_true", help=option.help)
+    add_streaming(parser)
+    add_model_options(parser)
 
 
 def _add_report(commands: Any) -> None:
@@ -229,7 +222,8 @@ def _add_report(commands: Any) -> None:
     )
     parser.add_argument(
         "--languages", metavar="CODES",
-        help="score the task cut to these languages, such as ar,de,en, from the same table",
+        help="score the task cut to these languages, such as ar,de,en, or to a set of the task's "
+        "such as miracl-16, from the same table",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="DIR",

@@ -7,19 +7,18 @@ text. So all these tie exactly. What the embedding cache holds is not encoded ag
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.adapters.base import Bound, Canonical, Fitted
+from mlbench.adapters.base import Bound, Fitted
 from mlbench.adapters.boundary import attribute, calling
 from mlbench.adapters.vectors import Layout, Vectors, check_vectors
 from mlbench.collection import Collection, Entries
-from mlbench.errors import Fault, ModelError
+from mlbench.inputs import Inputs
 from mlbench.rows import Ints, Rows, mean_cosine, normalise
 from mlbench.scoring.products import Floats
 from mlbench.shards import Source
@@ -49,19 +48,20 @@ class Distinct:
     entry: Ints
     """(entries,) index into ``texts`` of each entry of that language."""
 
-    def merged(self, forms: list[bytes]) -> tuple[Distinct, list[bytes]]:
-        """Take texts of equal form (``forms`` has one a text) as one; return also its forms."""
-        index = {form: number for number, form in enumerate(dict.fromkeys(forms))}
-        same = np.array([index[form] for form in forms], np.int64)
+    def merged(self, keys: list[bytes]) -> tuple[Distinct, Ints]:
+        """Take texts of equal key (``keys`` has one a text) as one; return also the places of
+        the texts that stand for them."""
+        index = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        same = np.array([index[key] for key in keys], np.int64)
         keep = np.unique(same, return_index=True)[1]
         texts = [self.texts[place] for place in keep]
-        return replace(self, texts=texts, first=self.first[keep], entry=same[self.entry]), [*index]
+        return replace(self, texts=texts, first=self.first[keep], entry=same[self.entry]), keep
 
 
 def distinct_texts(
     role: str, entries: Entries, languages: tuple[str, ...], *, by_language: bool = True
 ) -> Iterator[Distinct]:
-    """Yield the distinct texts of each language, in the order they first appear."""
+    """Yield the distinct texts of each language that has any, in the order they first appear."""
     parts = {"": slice(0, len(entries))}
     if by_language:
         parts = {language: entries.slice(number) for number, language in enumerate(languages)}
@@ -69,7 +69,8 @@ def distinct_texts(
         index: dict[str, int] = {}
         entry = np.array([index.setdefault(t, len(index)) for t in entries.texts[part]], np.int64)
         first = np.unique(entry, return_index=True)[1] + part.start
-        yield Distinct(role, language, list(index), first, entry)
+        if index:
+            yield Distinct(role, language, list(index), first, entry)
 
 
 @dataclass(frozen=True)
@@ -111,35 +112,20 @@ class Embedded:
     counts: dict[str, Count]
 
 
-def learns(adapter: object) -> bool:
-    """Say whether an adapter keeps something of a collection, so that each needs a new one."""
-    return isinstance(adapter, Fitted | Bound)
-
-
-def is_cacheable(model: LoadedModel) -> bool:
-    """Say whether a model's vectors may be cached.
-
-    It must ask for it (``cacheable = True``) and declare its identity: one derived from its
-    source says nothing of weights. Nor may its vectors depend on the collection.
-    """
-    asks = attribute(model.spec, model.adapter, "cacheable", False) is True
-    return asks and model.identity.startswith("declared: ") and not learns(model.adapter)
-
-
 @dataclass(frozen=True)
 class _Job:
-    """What one group of texts needs; all arrays have one element a text.
+    """What one group of texts needs; ``keys`` and all arrays but ``order`` have one element a
+    text.
 
-    ``sizes`` are in ``Encoding.unit``; ``order`` is that of encoding; ``keys`` and ``source``
-    are those of the cache, if it is used.
+    ``sizes`` are in ``Encoding.unit``; ``order`` is that of encoding, empty if all are cached.
     """
 
     group: Distinct
+    source: Source
+    keys: list[bytes]
+    missing: npt.NDArray[np.bool_]
     sizes: Ints
     order: Ints
-    missing: npt.NDArray[np.bool_]
-    keys: list[bytes] = field(default_factory=list)
-    source: Source | None = None
 
 
 class Encoding:
@@ -147,26 +133,30 @@ class Encoding:
 
     Making one lets a model that asks for it read the passages or learn the ids, and takes from
     ``cache`` what is there; ``encode`` does the rest, which is ``cost`` in ``unit``: "texts", or
-    "bytes" of what the model reads of them.
+    "bytes" of what the model reads of them. Where ``collection`` is part of a larger one, ``whole``
+    is what the model reads and learns of.
     Raises ModelError where the model raises or breaks the adapter's contract.
     """
 
     def __init__(
-        self, model: LoadedModel, collection: Collection, cache: EmbeddingCache | None = None
+        self,
+        model: LoadedModel,
+        collection: Collection,
+        cache: EmbeddingCache | None = None,
+        whole: Collection | None = None,
     ) -> None:
         self.model = model
         self.collection = collection
-        self.cache = cache if is_cacheable(model) else None
-        self.unit = "bytes" if isinstance(model.adapter, Canonical) else "texts"
+        self._inputs = Inputs(model, cache)
+        self.cache = self._inputs.cache
+        self.unit = "bytes" if self._inputs.by_form else "texts"
         self._layout: Layout | None = None
         self._rows = {
             "passage": Rows(len(collection.passages)),
             "query": Rows(len(collection.queries)),
         }
-        self._teach()
+        self._teach(whole or collection)
         free = attribute(model.spec, model.adapter, "language_free", False)
-        self._prompts = attribute(model.spec, model.adapter, "prompts", {})
-        self._options = attribute(model.spec, model.adapter, "options", {})
         plan = Plan.of(collection, by_language=not free)
         self._jobs = [self._prepare(group) for group in (*plan.passages, *plan.queries)]
         self.cost = sum(int(job.sizes[job.missing].sum()) for job in self._jobs)
@@ -180,6 +170,7 @@ class Encoding:
                 if len(batch):
                     self._encode(job, batch)
                     progress(int(job.sizes[batch].sum()))
+        self._inputs.note()
         parts = {role: self._entries(role) for role in self._rows}
         warnings = tuple(
             f"the model gives all {role} texts nearly the same vector (mean cosine of two is "
@@ -200,9 +191,9 @@ class Encoding:
         missing = np.concatenate([job.missing for job in self._jobs if job.group.role == role])
         return Count(int(missing.sum()), int((~missing).sum()))
 
-    def _teach(self) -> None:
+    def _teach(self, collection: Collection) -> None:
         """Let a model that asks for it read the passages, or learn the ids of the texts."""
-        adapter, collection = self.model.adapter, self.collection
+        adapter = self.model.adapter
         if isinstance(adapter, Fitted):
             for group in distinct_texts("passage", collection.passages, collection.languages):
                 with calling(self.model.spec, "fit"):
@@ -222,49 +213,24 @@ class Encoding:
         The order of encoding, hence the batches, depends on the texts alone and not on what is
         cached: a model whose rounding varies with the batch gives a resumed run the same bytes.
         """
-        if self.unit == "texts":
-            forms = [text.encode() for text in group.texts]
-            order = np.arange(len(forms))
-            sizes = np.ones_like(order)
-        else:
-            group, forms = group.merged(self._canonical(group))
-            order = np.array(sorted(range(len(forms)), key=lambda i: (-len(forms[i]), forms[i])))
-            sizes = np.array([len(form) for form in forms])
-        job = _Job(group, sizes, order, np.ones(len(forms), bool))
-        if self.cache is None:
-            return job
-        source = self._source(group)
-        job = replace(job, source=source, keys=source.keys(forms))
-        for places, vectors in self.cache.find(source, job.keys):
+        source = self._inputs.source(group.role, group.language)
+        read = self._inputs.read(source, group.texts)
+        group, kept = group.merged(read.keys)
+        keys, nothing = [read.keys[place] for place in kept], np.zeros(len(kept), np.int64)
+        job = _Job(group, source, keys, np.ones(len(keys), bool), nothing, nothing[:0])
+        for places, vectors in self.cache.find(source, keys) if self.cache else ():
             self._keep(job, places, self._checked(vectors, "the embedding cache", group, places))
             job.missing[places] = False
-        return job
-
-    def _canonical(self, group: Distinct) -> list[bytes]:
-        """Return the model's own form of each text."""
-        with calling(self.model.spec, "canonical"):
-            forms = self.model.adapter.canonical(group.role, list(group.texts))
-        if not isinstance(forms, list) or {type(form) for form in forms} != {bytes}:
-            found = f"returned {type(forms).__name__}"
-        elif len(forms) != len(group.texts):
-            found = f"returned {len(forms)} values for {len(group.texts)} texts"
+        if not job.missing.any():
+            return job
+        if not self._inputs.by_form:
+            return replace(job, sizes=nothing + 1, order=np.arange(len(keys)))
+        if read.forms is None:
+            forms = self._inputs.forms(group.role, group.texts)
         else:
-            return forms
-        raise ModelError(Fault(f"model {self.model.spec}, canonical", found, "a list of bytes"))
-
-    def _source(self, group: Distinct) -> Source:
-        """Say what the vectors of a group depend on beside its texts."""
-        with calling(self.model.spec, "attributes prompts and options"):
-            prompt = self._prompts.get(group.role, "")
-            options = json.dumps(self._options, sort_keys=True)
-        return Source(
-            identity=self.model.identity,
-            role=group.role,
-            prompt=prompt,
-            language=group.language,
-            options=options,
-            form="text" if self.unit == "texts" else "canonical",
-        )
+            forms = [read.forms[place] for place in kept]
+        order = np.array(sorted(range(len(forms)), key=lambda i: (-len(forms[i]), forms[i])))
+        return replace(job, sizes=np.array([len(form) for form in forms]), order=order)
 
     def _encode(self, job: _Job, batch: Ints) -> None:
         """Encode, store and keep some texts of a job."""
@@ -275,7 +241,7 @@ class Encoding:
             value = encode([group.texts[place] for place in batch], group.language)
         where = f"model {self.model.spec}, {name} ({group.language or 'all languages'})"
         vectors = self._checked(value, where, group, batch)
-        if self.cache and job.source and isinstance(vectors, np.ndarray):
+        if self.cache and isinstance(vectors, np.ndarray):
             keys = [job.keys[place] for place in batch]
             self.cache.store(job.source, keys, vectors, self.model.name)
         self._keep(job, batch, vectors)

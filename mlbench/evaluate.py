@@ -10,15 +10,19 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mlbench import __version__
-from mlbench.adapters.base import Described, Truncating
+from mlbench.adapters.base import Described
 from mlbench.adapters.boundary import calling
 from mlbench.collection import Collection
 from mlbench.encoding import Embedded, Encoding, Plan
+from mlbench.inputs import Inputs
 from mlbench.measures import Measure, parse_measures
 from mlbench.progress import Step
 from mlbench.ranks import Ranks
 from mlbench.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo, Truncated
+from mlbench.runs.writing import Saving, check_names, save_runs
 from mlbench.sampling import sample_warnings
 from mlbench.scores import compute_scores
 from mlbench.scoring.counting import DEFAULT_LIMITS
@@ -37,13 +41,14 @@ RECORDED_VERSIONS = ("numpy", "scipy", "numba", "bm25s", "pyarrow")
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is made; ``command`` is recorded as given."""
+    """How a run is made; ``command`` is recorded as given, ``saving`` keeps the top of rankings."""
 
     measures: tuple[str, ...] = ()
     limits: Limits = DEFAULT_LIMITS
     command: str = ""
     quiet: bool = False
     cache: EmbeddingCache | None = None
+    saving: Saving | None = None
 
 
 def chosen_measures(task: Task, names: Sequence[str]) -> tuple[Measure, ...]:
@@ -54,6 +59,7 @@ def chosen_measures(task: Task, names: Sequence[str]) -> tuple[Measure, ...]:
 def describe_task(task: Task, collection: Collection) -> TaskInfo:
     """Return what the report says of the task."""
     languages = collection.languages
+    judged = np.bincount(collection.queries.language[collection.judged], minlength=len(languages))
     return TaskInfo(
         name=task.name,
         version=task.version,
@@ -64,10 +70,12 @@ def describe_task(task: Task, collection: Collection) -> TaskInfo:
         text=task.text,
         licence=task.licence,
         citation=task.citation,
-        queries=dict(zip(languages, collection.queries.counts.tolist(), strict=True)),
+        queries=dict(zip(languages, judged.tolist(), strict=True)),
         passages=dict(zip(languages, collection.passages.counts.tolist(), strict=True)),
         relevant_pairs=int((collection.qrels.relevance > 0).sum()),
         sample=collection.sample,
+        language_sets=dict(task.language_sets),
+        notes=task.notes,
     )
 
 
@@ -79,6 +87,8 @@ def evaluate(
     Raises ModelError where the model fails, EnvironmentFault where memory does not suffice.
     """
     measures = chosen_measures(task, options.measures)
+    if options.saving is not None:
+        check_names(collection)
     with Step(f"{task.name}: preparing", 1, "plan", quiet=options.quiet) as preparing:
         work = Encoding(model, collection, options.cache)
     with Step(f"{task.name}: encoding", work.cost, work.unit, quiet=options.quiet) as encoding:
@@ -90,20 +100,24 @@ def evaluate(
         )
     with Step(f"{task.name}: measuring", 1, "report", quiet=options.quiet) as measuring:
         scores = compute_scores(ranks, task.settings(), measures)
-    facts: Mapping[str, Any] = {}
-    if isinstance(model.adapter, Described):
-        with calling(model.spec, "describe"):
-            facts = model.adapter.describe()
-    steps = (preparing, encoding, ranking, measuring)
+    steps = [preparing, encoding, ranking, measuring]
+    if options.saving is not None:
+        vectors = (embedded.queries, embedded.passages)
+        with Step(f"{task.name}: saving", comparisons, "scores", quiet=options.quiet) as saving:
+            save_runs(
+                options.saving, task.settings(), collection, vectors, options.limits, saving.advance
+            )
+        steps.append(saving)
+    facts = model_facts(model)
     run = replace(
-        _describe_run(collection, embedded, options, facts),
+        describe_run(collection, embedded, options, facts),
         seconds={step.title.partition(": ")[2]: round(step.seconds, 3) for step in steps},
         recomputed=recomputed,
-        truncated=_truncated(model, collection),
+        truncated=truncated(model, collection, options.cache),
     )
     report = Report(
         task=describe_task(task, collection),
-        model=_describe_model(model, embedded, facts),
+        model=describe_model(model, collection, embedded, facts),
         measures=tuple(measure.name for measure in measures),
         scores=scores,
         run=run,
@@ -112,9 +126,19 @@ def evaluate(
     return report, ranks
 
 
-def _describe_run(
+def model_facts(model: LoadedModel) -> Mapping[str, Any]:
+    """Return what a model says of itself; nothing if it does not."""
+    if not isinstance(model.adapter, Described):
+        return {}
+    with calling(model.spec, "describe"):
+        facts: Mapping[str, Any] = model.adapter.describe()
+    return facts
+
+
+def describe_run(
     collection: Collection, embedded: Embedded, options: Options, facts: Mapping[str, Any]
 ) -> RunInfo:
+    """Return what the report says of the run, as far as it is known once all is encoded."""
     texts = {"query": len(collection.queries), "passage": len(collection.passages)}
     return RunInfo(
         command=options.command,
@@ -135,7 +159,12 @@ def _describe_run(
     )
 
 
-def _describe_model(model: LoadedModel, embedded: Embedded, facts: Mapping[str, Any]) -> ModelInfo:
+def describe_model(
+    model: LoadedModel, collection: Collection, embedded: Embedded, facts: Mapping[str, Any]
+) -> ModelInfo:
+    """Return what the report says of the model; ``facts`` are those of ``model_facts``."""
+    prompts = facts.get("prompts", {})
+    first = {"query": collection.queries.texts[0], "passage": collection.passages.texts[0]}
     return ModelInfo(
         name=model.name,
         spec=model.spec,
@@ -147,25 +176,23 @@ def _describe_model(model: LoadedModel, embedded: Embedded, facts: Mapping[str, 
         parameters=facts.get("parameters"),
         max_length=facts.get("max_length"),
         pooling=facts.get("pooling"),
-        prompts=facts.get("prompts", {}),
-        first_input=facts.get("first_input", {}),
+        prompts=prompts,
+        first_input={role: prompts[role] + text for role, text in first.items() if role in prompts},
         device=facts.get("device"),
         notes=tuple(facts.get("notes", ())),
     )
 
 
-def _truncated(
-    model: LoadedModel, collection: Collection
+def truncated(
+    model: LoadedModel, collection: Collection, cache: EmbeddingCache | None
 ) -> dict[str, dict[str, Truncated]] | None:
     """Ask a model that can say so what it cut of each role's texts in each language."""
-    if not isinstance(model.adapter, Truncating):
-        return None
+    inputs = Inputs(model, cache)
     plan = Plan.of(collection)
     found: dict[str, dict[str, Truncated]] = {}
     for groups in (plan.queries, plan.passages):
         for group in groups:
-            with calling(model.spec, "truncation"):
-                cut = model.adapter.truncation(group.role, group.texts)
+            cut = inputs.truncation(group.role, group.language, group.texts)
             if cut is None:
                 return None
             found.setdefault(group.role, {})[group.language] = Truncated(

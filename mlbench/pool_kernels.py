@@ -9,40 +9,48 @@ import numpy as np
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def sum_over_pools(starts: Any, asked: Any, language: Any, counts: Any, pools: Any) -> Any:
-    """Return AP, rank distance, floor, share and the queries of each, summed: (pools, L, 6).
+def sum_over_pools(starts: Any, language: Any, counts: Any, members: Any) -> Any:
+    """Return AP, rank distance, floor, share and the queries of each, summed: (6, pools).
 
-    ``starts`` (n + 1,) int64 rows of each query in order of rank; ``asked`` (n,) int64 and
-    ``language`` (rows,) int64 languages of queries and passages; ``counts`` (rows, L) int32
-    passages that rank above, by language; ``pools`` (pools, L) int32, 1 where a language is in.
-    Sums by query language: 0 AP, 1 queries with a relevant passage, 2 rank distance, 3 its
-    floor k - 1, 4 (k - 1) / (k + 1), 5 queries with two relevant passages. A query counts in
-    the pools that hold its own language.
+    ``starts`` (n + 1,) int64 rows of each query in order of rank; ``language`` (rows,) int64 of
+    the passages; ``counts`` (rows, L) int32 passages that rank above, by language; ``members``
+    (L, pools) int32, 1 where a language is in. Sums over the queries: 0 AP, 1 queries with a
+    relevant passage, 2 rank distance, 3 its floor k - 1, 4 (k - 1) / (k + 1), 5 queries with two
+    relevant passages. All pools are taken at once, which the processor does several at a time.
     """
-    width = counts.shape[1]
-    sums = np.zeros((pools.shape[0], width, 6))
-    for query in range(asked.shape[0]):
-        own = asked[query]
-        for pool in range(pools.shape[0]):
-            if pools[pool, own] == 0:
-                continue
-            precision = 0.0
-            found = first = last = 0
-            for row in range(starts[query], starts[query + 1]):
-                if pools[pool, language[row]]:
-                    found += 1
-                    last = found
-                    for column in range(width):
-                        last += counts[row, column] * pools[pool, column]
-                    if found == 1:
-                        first = last
-                    precision += found / last
-            if found:
-                sums[pool, own, 0] += precision / found
-                sums[pool, own, 1] += 1
-            if found > 1:
-                sums[pool, own, 2] += last - first
-                sums[pool, own, 3] += found - 1
-                sums[pool, own, 4] += (found - 1) / (found + 1)
-                sums[pool, own, 5] += 1
+    width, size = members.shape
+    sums = np.zeros((6, size))
+    rank, found = np.empty(size, np.int32), np.empty(size, np.int32)
+    first, last = np.empty(size, np.int32), np.empty(size, np.int32)
+    precision = np.empty(size)
+    for query in range(len(starts) - 1):
+        found[:] = first[:] = last[:] = 0
+        precision[:] = 0
+        for row in range(starts[query], starts[query + 1]):
+            inside = members[language[row]]
+            for pool in range(size):
+                found[pool] += inside[pool]
+                rank[pool] = found[pool]
+            for column in range(width):
+                count = counts[row, column]
+                if count:
+                    member = members[column]
+                    for pool in range(size):
+                        rank[pool] += count * member[pool]
+            for pool in range(size):
+                precision[pool] += inside[pool] * (found[pool] / rank[pool]) if found[pool] else 0
+                if inside[pool]:
+                    if found[pool] == 1:
+                        first[pool] = rank[pool]
+                    last[pool] = rank[pool]
+        for pool in range(size):
+            k = found[pool]
+            if k:
+                sums[0, pool] += precision[pool] / k
+                sums[1, pool] += 1
+            if k > 1:
+                sums[2, pool] += last[pool] - first[pool]
+                sums[3, pool] += k - 1
+                sums[4, pool] += (k - 1) / (k + 1)
+                sums[5, pool] += 1
     return sums

@@ -55,19 +55,11 @@ def language_counts(
     everywhere; then the mean over the subsets of a size. Sizes with more than ``most`` subsets
     are sampled, without replacement, by ``seed``.
     """
-    from mlbench.pool_kernels import sum_over_pools
-
     size = len(ranks.languages)
     sizes = range(1, size + 1)
     pools = [language_subsets(size, k, most, seed) for k in sizes]
     stacked = np.concatenate(pools)
-    sums = sum_over_pools(
-        ranks.starts,
-        ranks.query_language.astype(np.int64),
-        ranks.passage_language.astype(np.int64),
-        ranks.above + ranks.tied,
-        stacked,
-    )
+    sums = _sum_over_pools(ranks, stacked)
     passages = stacked @ ranks.pool_sizes
     precision = _over_languages(sums[..., 0], sums[..., 1])
     distance, floor, share = (_over_languages(sums[..., i], sums[..., 5]) for i in (2, 3, 4))
@@ -91,6 +83,23 @@ def language_counts(
         )
         for k, pool, scores in zip(sizes, pools, parts, strict=True)
     )
+
+
+def _sum_over_pools(ranks: Ranks, pools: npt.NDArray[np.int32]) -> Values:
+    """Return the sums of ``pool_kernels.sum_over_pools`` by pool and query language, float64
+    (pools, languages, 6); a query counts in the pools that hold its own language."""
+    from mlbench.pool_kernels import sum_over_pools
+
+    size = len(ranks.languages)
+    sums = np.zeros((len(pools), size, 6))
+    passages, counts = ranks.passage_language.astype(np.int64), ranks.above + ranks.tied
+    begin = np.searchsorted(ranks.query_language, np.arange(size + 1))
+    for own in range(size):
+        holding = np.flatnonzero(pools[:, own])
+        members = np.ascontiguousarray(pools[holding].T)
+        starts = ranks.starts[begin[own] : begin[own + 1] + 1]
+        sums[holding, own] = sum_over_pools(starts, passages, counts, members).T
+    return sums
 
 
 def language_subsets(size: int, count: int, most: int, seed: int) -> npt.NDArray[np.int32]:

@@ -17,6 +17,7 @@ class Step:
         self.title, self.total, self.unit, self.quiet = title, total, unit, quiet
         self.done = 0
         self.seconds = 0.0
+        self.note = ""
         self._bar: Any = None
 
     def __enter__(self) -> Self:
@@ -43,10 +44,16 @@ class Step:
         elif not self.quiet and now - self._last > LINE_EVERY_SECONDS:
             self._last = now
             left = (now - self._start) * (self.total - self.done) / max(self.done, 1)
+            share = f"{self.done / max(self.total, 1):.0%}"
             print(
-                f"{self.title}: {self.done / max(self.total, 1):.0%}, about {left:.0f} s left",
-                file=sys.stderr,
+                f"{self.title}: {share}, about {duration(left)} left{self.note}", file=sys.stderr
             )
+
+    def say(self, note: str) -> None:
+        """Show a note beside the progress from now on, such as which part is done."""
+        self.note = f" ({note})"
+        if self._bar is not None:
+            self._bar.set_postfix_str(note)
 
     def __exit__(
         self,
@@ -59,3 +66,14 @@ class Step:
             self._bar.close()
         if kind is None and not self.quiet:
             print(f"{self.title}: done in {self.seconds:.1f} s", file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it.
+
+    >>> duration(90), duration(5400), duration(200000)
+    ('90 s', '90 min', '55.6 h')
+    """
+    if seconds < 300:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3 * 3600 else f"{seconds / 3600:.1f} h"

@@ -11,13 +11,15 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from mlbench.errors import DataError, Fault, IntegrityError
+from mlbench.errors import DataError, EnvironmentFault, Fault, IntegrityError
 from mlbench.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 SCHEMA = "mlbench/ranks/1"
 TEXTS = ("query_id", "query_language", "query_group", "passage_id", "passage_language")
+
+MOST_TEXT = 2**31 - 1
+"""Bytes that a column of strings can have."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +55,22 @@ def ranks_to_bytes(ranks: Ranks, task: TaskKey) -> bytes:
         "pool_sizes": ranks.pool_sizes.tolist(),
         "judged": ranks.judged.tolist(),
     }
-    schema = _schema(len(ranks.languages)).with_metadata(
+    schema = table_schema(len(ranks.languages)).with_metadata(
         {"mlbench": json.dumps(metadata, sort_keys=True, ensure_ascii=False)}
     )
-    codes = np.array(ranks.languages, object)
     query = ranks.query
-    columns = [
-        np.array(ranks.query_ids, object)[query],
-        codes[ranks.query_language[query]],
-        np.array(ranks.query_groups, object)[query],
-        np.array(ranks.passage_ids, object),
-        codes[ranks.passage_language],
-        ranks.relevance,
-        ranks.place,
+    arrays = [
+        _texts(ranks.query_ids, query),
+        _texts(ranks.languages, ranks.query_language[query]),
+        _texts(ranks.query_groups, query),
+        _texts(ranks.passage_ids, np.arange(len(query))),
+        _texts(ranks.languages, ranks.passage_language),
+        _numbers(ranks.relevance),
+        _numbers(ranks.place),
     ]
-    arrays = [pa.array(c, type=schema.field(i).type) for i, c in enumerate(columns)]
     size = len(ranks.languages)
     for counts in (ranks.above, ranks.tied):
-        arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel()), size))
+        arrays.append(pa.FixedSizeListArray.from_arrays(_numbers(counts.ravel()), size))
     buffer = io.BytesIO()
     table = pa.Table.from_arrays(arrays, schema=schema)
     pq.write_table(
@@ -81,7 +84,35 @@ def ranks_to_bytes(ranks: Ranks, task: TaskKey) -> bytes:
     return buffer.getvalue()
 
 
-def _schema(languages: int) -> pa.Schema:
+def _texts(values: Sequence[str], which: npt.NDArray[np.integer]) -> pa.Array:
+    """Return ``values[i]`` for each i of ``which``.
+
+    Made of buffers: ``pa.array`` would import pandas, if that is installed, to look at its types.
+    """
+    import pyarrow as pa
+
+    raw = [value.encode() for value in values]
+    starts = np.zeros(len(which) + 1, np.int64)
+    np.cumsum(np.array([*map(len, raw)], np.int64)[which], out=starts[1:])
+    if starts[-1] > MOST_TEXT:
+        found = f"{starts[-1]:,} bytes of ids in a column"
+        raise EnvironmentFault(Fault("table of ranks", found, f"at most {MOST_TEXT:,}"))
+    texts = b"".join([raw[i] for i in which.tolist()])
+    return pa.StringArray.from_buffers(
+        len(which), pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(texts)
+    )
+
+
+def _numbers(values: npt.NDArray[np.int32]) -> pa.Array:
+    """Return a column of int32; see ``_texts``."""
+    import pyarrow as pa
+
+    buffer = pa.py_buffer(np.ascontiguousarray(values, np.int32))
+    return pa.Array.from_buffers(pa.int32(), len(values), [None, buffer])
+
+
+def table_schema(languages: int) -> pa.Schema:
+    """Return the columns of the table of a task of so many languages."""
     import pyarrow as pa
 
     counts = pa.list_(pa.int32(), languages)
@@ -115,6 +146,11 @@ def read_ranks(path: Path) -> tuple[Ranks, TaskKey]:
         raise DataError(Fault(str(path), "no such file", "the table of ranks of a run")) from None
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, f"not readable as Parquet: {error}") from error
+    return ranks_from_table(table, path)
+
+
+def ranks_from_table(table: pa.Table, path: Path) -> tuple[Ranks, TaskKey]:
+    """Return what an unpacked file holds. Raises IntegrityError where it is no table of ranks."""
     try:
         metadata = json.loads(table.schema.metadata[b"mlbench"])
         if metadata["schema"] != SCHEMA:
@@ -125,7 +161,7 @@ def read_ranks(path: Path) -> tuple[Ranks, TaskKey]:
         judged = np.array(metadata["judged"], np.int64)
     except (TypeError, KeyError, ValueError) as error:
         raise _damaged(path, "its metadata is missing or incomplete") from error
-    if not table.schema.equals(_schema(len(languages))):
+    if not table.schema.equals(table_schema(len(languages))):
         raise _damaged(path, "its columns are not those of a table of ranks")
     if pool_sizes.shape != judged.shape or len(pool_sizes) != len(languages):
         raise _damaged(path, "pool sizes, judged queries and languages differ in number")
@@ -136,7 +172,8 @@ def _from_table(
     path: Path, table: Any, languages: tuple[str, ...], sizes: tuple[Any, Any]
 ) -> Ranks:
     column = {name: table.column(name).combine_chunks() for name in table.column_names}
-    if any(array.null_count for array in column.values()):
+    counts = [column[name].flatten() for name in ("above", "tied")]
+    if any(array.null_count for array in (*column.values(), *counts)):
         raise _damaged(path, "a value is missing")
     number = {language: i for i, language in enumerate(languages)}
     try:
@@ -162,8 +199,8 @@ def _from_table(
         passage_language=np.array(passage_language, np.int16),
         relevance=column["relevance"].to_numpy(),
         place=column["place"].to_numpy(),
-        above=column["above"].flatten().to_numpy().reshape(shape),
-        tied=column["tied"].flatten().to_numpy().reshape(shape),
+        above=counts[0].to_numpy().reshape(shape),
+        tied=counts[1].to_numpy().reshape(shape),
     )
 
 

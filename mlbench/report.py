@@ -18,6 +18,7 @@ from mlbench.errors import DataError, Fault, IntegrityError, UsageError
 from mlbench.measures import parse_measures
 from mlbench.ranks import Ranks
 from mlbench.ranks_file import TaskKey, ranks_to_bytes, read_ranks
+from mlbench.retrieved import Retrieved
 from mlbench.scores import Scores, compute_scores
 from mlbench.task import Kind, all_settings
 
@@ -32,6 +33,8 @@ class TaskInfo:
 
     ``sample`` is the number of questions drawn for a quick gate, None for the whole task;
     ``subset_of`` the digest of the whole task where this one is cut to some of its languages.
+    ``language_sets`` names languages that scores are averaged over elsewhere, ``notes`` is what a
+    reader of any score of the task must know.
     """
 
     name: str
@@ -48,6 +51,13 @@ class TaskInfo:
     relevant_pairs: int
     sample: int | None = None
     subset_of: str | None = None
+    language_sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def averaged(self) -> str:
+        """The name of the set that its languages are, "" if it is none."""
+        return next((n for n, codes in self.language_sets.items() if codes == self.languages), "")
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,9 @@ class ModelInfo:
     spec: str
     adapter: str
     identity: str
-    similarity: str
-    dimension: int
-    dtype: str
+    similarity: str | None
+    dimension: int | None
+    dtype: str | None
     parameters: int | None = None
     max_length: int | None = None
     pooling: str | None = None
@@ -116,7 +126,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Report:
-    """One model on one task."""
+    """One model on one task. ``retrieved`` is None unless it was made from run files."""
 
     task: TaskInfo
     model: ModelInfo
@@ -124,48 +134,68 @@ class Report:
     scores: Scores
     run: RunInfo
     warnings: tuple[str, ...] = ()
+    retrieved: Retrieved | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What qualifies all scores of its task: the task's notes, the languages averaged."""
+        name, count = self.task.averaged, len(self.task.languages)
+        averaged = f"macro scores average over {name}, which is {count} languages"
+        return (*self.task.notes, *([averaged] if name else []))
 
 
-def report_to_json(report: Report, ranks_sha256: str) -> str:
+def report_to_json(report: Report, ranks_sha256: str | None) -> str:
     """Return ``report.json``: strict JSON, values as exact as float64 prints."""
     table = {"schema": SCHEMA, "ranks_sha256": ranks_sha256} | asdict(report)
     table |= table.pop("scores")
-    return json.dumps(_finite(table), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(table), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return value
 
 
-def write_report(folder: Path, report: Report, ranks: Ranks, pages: dict[str, bytes]) -> None:
+def write_report(
+    folder: Path, report: Report, ranks: Ranks | None, pages: dict[str, bytes]
+) -> None:
     """Write the table and ``pages`` (file name -> content), then report.json, each atomically.
 
-    report.json names the digest of its table, so a folder that was half replaced shows it.
+    report.json names the digest of its table, so a folder that was half replaced shows it. A report
+    on run files has no table; another's is removed.
     """
-    info = report.task
-    raw = ranks_to_bytes(ranks, TaskKey(info.name, info.version, info.digest, info.kinds))
-    write_atomically(folder / RANKS_FILE, raw)
+    info, digest = report.task, None
+    if ranks is not None:
+        raw = ranks_to_bytes(ranks, TaskKey(info.name, info.version, info.digest, info.kinds))
+        write_atomically(folder / RANKS_FILE, raw)
+        digest = sha256_of(folder / RANKS_FILE)
+    else:
+        (folder / RANKS_FILE).unlink(missing_ok=True)
     for name, content in pages.items():
         write_atomically(folder / name, content)
-    text = report_to_json(report, sha256_of(folder / RANKS_FILE))
-    write_atomically(folder / REPORT_FILE, text.encode())
+    write_atomically(folder / REPORT_FILE, report_to_json(report, digest).encode())
 
 
 def read_report(folder: Path) -> tuple[Report, Ranks]:
     """Read a report folder and check that its two files belong together.
 
-    Raises DataError where a file is missing, IntegrityError where one is damaged, the table is
-    not the one that report.json was written with, or report.json says otherwise than the table
-    of the task, or names measures and kinds that there are not.
+    Raises DataError where a file is missing or the report was made from run files and has no
+    table, IntegrityError where one is damaged, the table is not the one that report.json was
+    written with, or report.json says otherwise than the table of the task, or names measures and
+    kinds that there are not.
     """
     path = folder / REPORT_FILE
     report, digest = parse_report(path)
+    if report.retrieved is not None:
+        found = (
+            "made by `mlbench score` from run files, which are truncated: it has no table of ranks"
+        )
+        raise DataError(Fault(str(path), found, "a report of `mlbench run`"))
     ranks, key = read_ranks(folder / RANKS_FILE)
     found = sha256_of(folder / RANKS_FILE)
     if found != digest:
@@ -197,7 +227,7 @@ def _task_faults(task: TaskInfo, ranks: Ranks, key: TaskKey) -> Iterator[Fault]:
         "relevant_pairs": len(ranks.passage_ids),
     }
     said = {name: getattr(task, name) for name in table}
-    for field_, one, other in _differences(_finite(said), _finite(table), "task"):
+    for field_, one, other in differences(finite(said), finite(table), "task"):
         yield Fault(field_, f"{one!r}", f"{other!r}, from {RANKS_FILE}")
 
 
@@ -217,7 +247,7 @@ def _name_faults(report: Report) -> Iterator[Fault]:
 
 
 def parse_report(path: Path) -> tuple[Report, str]:
-    """Read report.json: the report, and the SHA-256 of the table it was made from."""
+    """Read report.json: the report, and the SHA-256 of the table it was made from, "" if none."""
     import cattrs
 
     where = str(path)
@@ -236,7 +266,7 @@ def parse_report(path: Path) -> tuple[Report, str]:
     converter = cattrs.Converter(forbid_extra_keys=False)
     try:
         report = converter.structure({**table, "scores": scores}, Report)
-        digest = str(table["ranks_sha256"])
+        digest = str(table["ranks_sha256"] or "")
     except (cattrs.BaseValidationError, KeyError) as error:
         faults = cattrs.transform_error(error) if not isinstance(error, KeyError) else [str(error)]
         raise IntegrityError(
@@ -253,7 +283,7 @@ def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
     """
     settings = all_settings(report.task.languages, [Kind(kind) for kind in report.task.kinds])
     scores = compute_scores(ranks, settings, parse_measures(report.measures))
-    differing = list(_differences(_finite(asdict(report.scores)), _finite(asdict(scores)), ""))
+    differing = list(differences(finite(asdict(report.scores)), finite(asdict(scores)), ""))
     if differing:
         where = folder / REPORT_FILE
         raise IntegrityError(
@@ -265,13 +295,13 @@ def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
     return replace(report, scores=scores)
 
 
-def _differences(said: Any, found: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+def differences(said: Any, found: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(said, dict) and isinstance(found, dict) and said.keys() == found.keys():
         for name in said:
-            yield from _differences(said[name], found[name], f"{key}.{name}".lstrip("."))
+            yield from differences(said[name], found[name], f"{key}.{name}".lstrip("."))
     elif isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
         for number, (a, b) in enumerate(zip(said, found, strict=True)):
-            yield from _differences(a, b, f"{key}[{number}]")
+            yield from differences(a, b, f"{key}[{number}]")
     elif isinstance(said, float) and isinstance(found, float):
         if not math.isclose(said, found, rel_tol=AGREEMENT, abs_tol=AGREEMENT):
             yield key, said, found

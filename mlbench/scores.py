@@ -27,6 +27,7 @@ __all__ = [
     "SettingScores",
     "Statistics",
     "compute_scores",
+    "mean_scores",
 ]
 
 Key = tuple[str, str, str]
@@ -99,7 +100,7 @@ def compute_scores(
                 gather(BIAS, name, language, each.query, each.values)
     found = macro_intervals(list(groups.values()), clusters.count) if groups else []
     intervals = dict(zip(groups, found, strict=True))
-    macro, per_language = _means(rows, intervals)
+    macro, per_language = mean_scores(rows, intervals)
     of_bias = {key[1:]: interval for key, interval in intervals.items() if key[0] == BIAS}
     return Scores(
         macro=macro,
@@ -110,7 +111,7 @@ def compute_scores(
     )
 
 
-def _means(
+def mean_scores(
     rows: Sequence[SettingScores], intervals: Mapping[Key, Interval]
 ) -> tuple[dict[str, dict[str, Score]], dict[str, dict[str, dict[str, Score]]]]:
     """Return the macro scores, and the means over the settings of each query language."""

@@ -50,23 +50,24 @@ class Source:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) over all fields."""
-        return hashlib.sha256(_packed(map(str.encode, astuple(self)))).hexdigest()
+        return hashlib.sha256(packed(map(str.encode, astuple(self)))).hexdigest()
 
     def keys(self, texts: Iterable[bytes]) -> list[bytes]:
         """Return the key of each text: SHA-256 over the schema, all fields and the text.
 
         Every part is preceded by its length, so that no other parts give the same bytes.
         """
-        prefix = hashlib.sha256(_packed(map(str.encode, (SCHEMA, *astuple(self)))))
+        prefix = hashlib.sha256(packed(map(str.encode, (SCHEMA, *astuple(self)))))
         keys = []
         for text in texts:
             hasher = prefix.copy()
-            hasher.update(_packed((text,)))
+            hasher.update(packed((text,)))
             keys.append(hasher.digest())
         return keys
 
 
-def _packed(parts: Iterable[bytes]) -> bytes:
+def packed(parts: Iterable[bytes]) -> bytes:
+    """Join parts, each after its length in 8 bytes, so that no other parts give the same bytes."""
     return b"".join(len(part).to_bytes(8, "little") + part for part in parts)
 
 

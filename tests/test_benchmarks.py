@@ -40,3 +40,16 @@ def test_what_does_not_compute_the_same_is_not_timed():
     wrong = {setting: value + 0.01 for setting, value in theirs.items()}
     with pytest.raises(RuntimeError, match="argsort"):
         scoring._agree("argsort", ours, wrong)
+
+
+def test_the_benchmark_of_verification_tells_forged_tables_from_honest_ones():
+    command = [sys.executable, "-m", "benchmarks.verification", "--scale", "0.03", "--draws", "2"]
+    sample = ["--sample", "60", "--passages", "20"]
+    for name, expected in (("honest", "0%"), ("counts swapped between queries", "100%")):
+        done = subprocess.run(
+            [*command, *sample, "--only", name],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        lines = [line for line in done.stdout.splitlines() if line.startswith(("strong", "weak"))]
+        assert lines == [f"{model}, {name}" + f", {expected}" * 3 for model in ("strong", "weak")]

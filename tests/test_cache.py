@@ -14,6 +14,7 @@ from mlbench import cache as module
 from mlbench import shards
 from mlbench.cache import DEFAULT_LIMIT, EmbeddingCache, open_cache, size_limit
 from mlbench.errors import EnvironmentFault, UsageError
+from mlbench.notes import subject
 from mlbench.shards import SUFFIX, Source
 
 SOURCE = Source("declared: a model", "passage", "passage: ", "en", "{}", "text")
@@ -93,7 +94,7 @@ def test_a_damaged_shard_is_said_removed_and_stored_anew(cache, warned, damage):
     (message,) = warned
     assert str(path) in message
     assert "damaged" in message
-    assert "encoded again" in message
+    assert "computed again" in message
     cache.store(SOURCE, KEYS[:2], VECTORS[:2])
     assert path.read_bytes() == content
     assert len(found(cache)) == 3
@@ -156,6 +157,77 @@ def test_a_cache_folder_that_is_a_file_is_said_and_the_run_goes_on(tmp_path, war
     cache.store(SOURCE, KEYS, VECTORS)
     assert len(warned) == 1
     assert "stor" in warned[0]
+
+
+ABOUT, OTHER = subject("what", ["a"]), subject("what", ["b"])
+
+
+def test_what_is_noted_is_recalled_and_nothing_else(cache, warned):
+    assert cache.recall(ABOUT) is None
+    cache.note(ABOUT, b"answer")
+    cache.note(OTHER, b"")
+    again = EmbeddingCache(cache.folder, warn=warned.append)
+    assert [again.recall(ABOUT), again.recall(OTHER)] == [b"answer", b""]
+    assert again.recall(subject("what", ["c"])) is None
+    assert [path.parent for path in files(cache)] == [cache.folder / "notes"] * 2
+    assert warned == []
+
+
+@pytest.mark.parametrize("damage", [_flip, lambda c: c[:-1], lambda c: c[:20], lambda c: b""])
+def test_a_damaged_note_is_said_and_removed(cache, warned, damage):
+    cache.note(ABOUT, b"answer")
+    (path,) = files(cache)
+    path.write_bytes(damage(path.read_bytes()))
+    assert EmbeddingCache(cache.folder, warn=warned.append).recall(ABOUT) is None
+    assert files(cache) == []
+    (message,) = warned
+    assert f"{path} is damaged" in message
+    assert "computed again" in message
+
+
+def test_the_note_of_another_subject_is_not_recalled(cache, warned):
+    cache.note(ABOUT, b"answer")
+    (path,) = files(cache)
+    path.rename(path.with_name(f"{OTHER}.note"))
+    assert cache.recall(OTHER) is None
+    assert "is damaged" in warned[0]
+
+
+def test_a_note_that_cannot_be_read_is_passed_over(cache, warned, monkeypatch):
+    cache.note(ABOUT, b"answer")
+    monkeypatch.setattr(type(files(cache)[0]), "read_bytes", _refuse)
+    assert cache.recall(ABOUT) is None
+    assert "cannot be read: no permission" in warned[0]
+
+
+def test_no_note_is_kept_where_none_can_be(tmp_path, warned):
+    (tmp_path / "file").write_text("")
+    cache = EmbeddingCache(tmp_path / "file", warn=warned.append)
+    assert cache.recall(ABOUT) is None
+    cache.note(ABOUT, b"answer")
+    cache.note(OTHER, b"answer")
+    assert len(warned) == 1
+
+
+def test_notes_are_evicted_listed_checked_and_cleared_as_shards_are(tmp_path, warned):
+    first = EmbeddingCache(tmp_path)
+    first.note(ABOUT, b"x" * 500)
+    (note,) = files(first)
+    os.utime(note, (1, 1))
+    path = aged(first, SOURCE, 300)
+    assert [entry.head is None for entry in first.entries(check=True)] == [False, True]
+    run = EmbeddingCache(tmp_path, limit=note.stat().st_size + path.stat().st_size - 1)
+    run.note(OTHER, b"y")
+    assert [note.exists(), path.exists()] == [False, True]
+    (mine,) = set(files(run)) - {path}
+    content = mine.read_bytes()
+    mine.write_bytes(content[:-1])
+    assert [entry.fault for entry in run.entries()] == ["", ""]
+    (fault,) = [entry.fault for entry in run.entries(check=True) if entry.fault]
+    assert "damaged" in fault
+    assert run.clear() > 0
+    assert not any(tmp_path.iterdir())
+    assert warned == []
 
 
 def aged(cache, source, seconds):

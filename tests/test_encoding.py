@@ -329,6 +329,40 @@ def test_a_warm_run_encodes_nothing_and_gives_the_same_bytes(cache, monkeypatch,
         assert embedded.queries.tobytes() == plain.queries.tobytes()
 
 
+class Mute(Neural):
+    """Encodes, but does not say how it reads texts."""
+
+    def canonical(self, role, texts):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_a_warm_run_asks_the_model_nothing(cache, similarity):
+    collection = letters(*TEXTS, "t-w-o", "ONE")
+    cold = encode(Neural(), collection, similarity, cache=cache)
+    adapter = Mute()
+    warm = encode(adapter, collection, similarity, cache=cache)
+    assert not adapter.calls
+    assert warm.passages.tobytes() == cold.passages.tobytes()
+    assert warm.counts == {"passage": (0, 7), "query": (0, 1)}
+
+
+def test_a_run_that_must_encode_again_does_so_in_the_same_batches(cache, monkeypatch):
+    """Its texts are known, its vectors are gone but for some."""
+    monkeypatch.setattr(encoding, "BATCH", 3)
+    collection = letters(*TEXTS, "t-w-o", "ONE")
+    plain, adapter = encode(Neural(), collection, cache=cache), Neural()
+    shards = sorted(entry.path for entry in cache.entries() if entry.head is not None)
+    lost = shards[1:]
+    for path in lost:
+        path.unlink()
+    again = encode(adapter, collection, cache=cache)
+    assert len(adapter.calls) == len(lost)
+    assert again.passages.tobytes() == plain.passages.tobytes()
+    assert again.queries.tobytes() == plain.queries.tobytes()
+    assert sum(count.cached for count in again.counts.values()) < 8
+
+
 def test_texts_that_tie_also_tie_with_what_the_cache_holds_from_another_task(cache):
     before = encode(Neural(), letters("one", "two", "three"), cache=cache)
     adapter = Neural()

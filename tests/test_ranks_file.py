@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlbench.errors import DataError, IntegrityError
+from mlbench import ranks_file
+from mlbench.errors import DataError, EnvironmentFault, IntegrityError
 from mlbench.ranks_file import TaskKey, ranks_to_bytes, read_ranks
 from mlbench.table import rank_collection
 from tests.strategies import parallel_collection, vectors_for
@@ -30,6 +31,22 @@ def test_round_trip(ranks, tmp_path):
         before, after = getattr(ranks, field.name), getattr(again, field.name)
         assert np.array_equal(before, after), field.name
     assert ranks_to_bytes(again, key) == path.read_bytes()
+
+
+def test_ids_of_any_script_and_length_are_kept(ranks, tmp_path):
+    ids = tuple(
+        ("", "ü", "問" * 9, "a\x00b", "\U0001f600")[i % 5] for i in range(len(ranks.relevance))
+    )
+    path = tmp_path / "ranks.parquet"
+    path.write_bytes(ranks_to_bytes(dataclasses.replace(ranks, passage_ids=ids), KEY))
+    assert read_ranks(path)[0].passage_ids == ids
+    assert pq.read_table(path).column("passage_id").to_pylist() == list(ids)
+
+
+def test_more_text_than_a_column_holds_is_said(ranks, monkeypatch):
+    monkeypatch.setattr(ranks_file, "MOST_TEXT", 9)
+    with pytest.raises(EnvironmentFault, match="at most 9"):
+        ranks_to_bytes(ranks, KEY)
 
 
 def test_missing_and_damaged_files(ranks, tmp_path):

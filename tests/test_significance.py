@@ -50,6 +50,16 @@ def test_same_seed_same_interval_and_no_spread_no_width():
     assert macro_intervals([[sample]], 10)[0].high == pytest.approx(0.25)
 
 
+def test_a_group_without_queries_has_no_mean_and_the_others_theirs():
+    values = np.random.default_rng(2).random(12)
+    sample = Sample(np.arange(12), values)
+    nobody = Sample(np.zeros(0, np.int64), np.zeros(0))
+    draws = macro_draws([[[], [sample], [nobody], [sample, sample]]], 12, draws=50)[0]
+    assert np.isnan(draws[:, [0, 2]]).all()
+    assert draws[:, 1] == pytest.approx(draws[:, 3])
+    assert draws[:, 1] == pytest.approx(macro_draws([[[sample]]], 12, draws=50)[0][:, 0])
+
+
 def test_unequal_membership_is_recomputed_inside_each_draw():
     generator = np.random.default_rng(5)
     first, second = generator.random(30), generator.random(10)

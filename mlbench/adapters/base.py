@@ -34,11 +34,14 @@ A model that is slow may also have any of these:
         options = {}                 # what else vectors depend on, as JSON; part of the cache's key
 
         def canonical(self, role, texts): ...    # -> list of bytes
+        def encode_forms(self, role, forms): ... # -> (n, d) array, from what canonical gave
         def truncation(self, role, texts): ...   # -> (texts cut, tokens lost, tokens), or None
         def describe(self): ...                  # -> dict of facts for the report, as JSON
 
 ``canonical`` gives what the model reads of each text (a neural model: its token ids). Texts of
 equal bytes are encoded as one; the more bytes, the more work, and the longest are encoded first.
+``encode_forms`` is for collections larger than memory: it encodes those bytes themselves while
+``canonical`` and ``truncation`` run in another thread, so that an encoder need not wait for them.
 ``mlbench models check SPEC`` tests a model against all this.
 """
 
@@ -82,6 +85,14 @@ class Canonical(Protocol):
 
     def canonical(self, role: str, texts: list[str]) -> list[bytes]:
         """Return what the model reads of each text, as bytes."""
+
+
+@runtime_checkable
+class FormEncoding(Canonical, Protocol):
+    """An adapter that encodes its own forms, whatever else it is asked meanwhile."""
+
+    def encode_forms(self, role: str, forms: list[bytes]) -> Any:
+        """Return one vector a form that ``canonical`` gave for the role: (len(forms), d)."""
 
 
 @runtime_checkable

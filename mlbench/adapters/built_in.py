@@ -11,9 +11,9 @@ class BuiltIn:
 
     ``value`` names what may follow ``name:`` ("" if nothing may); the factory then takes it as
     a string, "" where it was left out. A folder given as SPEC that holds a file of one of the
-    globs ``markers`` is of this kind. With ``options`` the factory takes those as a second
-    argument, a mapping of names to values (see ``mlbench.adapters.neural.options``). Reports call
-    it ``kind``, or ``name`` where that is "".
+    globs ``markers`` is of this kind. With ``options`` the factory takes two more
+    arguments, a mapping of names to values (see ``mlbench.adapters.neural.options``) and the
+    embedding cache or None. Reports call it ``kind``, or ``name`` where that is "".
     """
 
     name: str

@@ -8,7 +8,8 @@ files a language:
     passages.th.ids.txt    n lines: the id of each row, UTF-8
 
 and may hold ``model.toml`` with ``name``, ``similarity`` ("cosine", the default, or "dot") and
-``identity``. Rows in any order; ids that the task does not have are left alone.
+``identity``. Rows in any order; ids that the task does not have are left alone. Or it was made by
+`mlbench run --keep-embeddings`, and is read a piece at a time (see ``kept``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import hashlib
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,13 +26,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.adapters.base import SIMILARITIES
+from mlbench.adapters.kept import INDEX, KeptVectors
 from mlbench.adapters.vectors import difference
 from mlbench.errors import Fault, ModelError, UsageError, did_you_mean
 
 ROLES = {"query": "queries", "passage": "passages"}
 LAYOUT = "passages.parquet, or passages.LANGUAGE.npy with passages.LANGUAGE.ids.txt; queries too"
 SAME = 1e-5
-"""Greatest relative difference of two vectors of one text: room for rounding alone."""
+"""Greatest relative difference of two vectors of one text: room for rounding alone, ..."""
+SAME_HALF = 2e-3
+"""... and for rounding to float16."""
 _FIELDS = ("identity", "name", "similarity")
 
 _Array = npt.NDArray[Any]
@@ -43,6 +48,11 @@ class _Table:
     path: Path
     ids: list[str]
     vectors: _Array
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Id -> row."""
+        return {id_: row for row, id_ in enumerate(self.ids)}
 
 
 class Precomputed:
@@ -58,21 +68,25 @@ class Precomputed:
             if not any(path.name.startswith(f"{plural}.") for path in files):
                 raise ModelError(Fault(str(folder), f"no {plural} in it", LAYOUT))
         table = _settings(folder / "model.toml")
+        self._kept = KeptVectors(folder) if (folder / INDEX).is_file() else None
+        if self._kept is not None:  # it names the others by their digests
+            files = [folder / "model.toml", folder / INDEX]
         self.folder = folder
         self.name = table.get("name", folder.resolve().name)
         self.similarity = table.get("similarity", SIMILARITIES[0])
         declared = f"{table['identity']}, " if "identity" in table else ""
         self.identity = f"{declared}precomputed/1, sha256 {_digest(files)}"
+        self._tables: dict[tuple[str, str], _Table] = {}
         self._vectors: dict[tuple[str, str], _Array] = {}
         self._rows: dict[tuple[str, str], dict[str, int]] = {}
 
     def bind(self, role: str, language: str, ids: list[str], texts: list[str]) -> None:
-        """Learn the ids of texts, and find the vector of each.
+        """Learn the ids of texts, and find the vector of each; those bound before are forgotten.
 
         Raises ModelError if ids have no vector, or if one text has ids of different vectors.
         """
-        table = _read(self.folder, ROLES[role], language)
-        row_of = {id_: row for row, id_ in enumerate(table.ids)}
+        table = self._table(role, language, ids)
+        row_of = table.rows
         missing = [id_ for id_ in ids if id_ not in row_of]
         if missing:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
@@ -87,7 +101,7 @@ class Precomputed:
         for id_, text in zip(ids, texts, strict=True):
             row, first = row_of[id_], rows.setdefault(text, row_of[id_])
             pair = table.vectors[first : first + 1], table.vectors[row : row + 1]
-            if row != first and difference(*pair) > SAME:
+            if row != first and difference(*pair) > (SAME_HALF if self._kept else SAME):
                 _refuse(
                     table.path,
                     f"{role} ids {table.ids[first]!r} and {id_!r} ({language}) have the same text "
@@ -97,6 +111,14 @@ class Precomputed:
                 )
         self._vectors[role, language] = table.vectors
         self._rows[role, language] = rows
+
+    def _table(self, role: str, language: str, ids: list[str]) -> _Table:
+        """Return a table that holds ``ids``, as far as there are vectors of them."""
+        if self._kept is not None:
+            return _Table(self.folder, *self._kept.find(ROLES[role], language, ids))
+        if (role, language) not in self._tables:
+            self._tables[role, language] = _read(self.folder, ROLES[role], language)
+        return self._tables[role, language]
 
     def encode_queries(self, texts: list[str], language: str) -> _Array:
         """Return the vectors of bound queries."""

@@ -15,13 +15,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlbench.adapters import plugin
 from mlbench.adapters.base import SIMILARITIES
 from mlbench.adapters.boundary import calling
 from mlbench.adapters.built_in import BUILT_IN, BuiltIn
 from mlbench.errors import Fault, ModelError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from mlbench.cache import EmbeddingCache
 
 GROUP = "mlbench.adapters"
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\\/:]+)")
@@ -78,10 +81,13 @@ def model_rows() -> list[ModelRow]:
     )
 
 
-def load_adapter(spec: str, options: Mapping[str, Any] | None = None) -> LoadedModel:
+def load_adapter(
+    spec: str, options: Mapping[str, Any] | None = None, cache: EmbeddingCache | None = None
+) -> LoadedModel:
     """Load the model that ``spec`` names; ``options`` are for those kinds that take some.
 
-    An option that is None or False counts as not given. Raises UsageError if there is no such
+    An option that is None or False counts as not given. A neural model that ``cache`` knows is
+    loaded only when it must encode. Raises UsageError if there is no such
     model, file or folder (with near names), or for options that it does not take, and
     ModelError, with the place in the user's code, if it cannot be loaded or is no model.
     """
@@ -92,7 +98,7 @@ def load_adapter(spec: str, options: Mapping[str, Any] | None = None) -> LoadedM
     }
     kind, colon, value = spec.partition(":")
     if kind in _BY_NAME:
-        return _load_built_in(spec, _BY_NAME[kind], value if colon else None, given)
+        return _load_built_in(spec, _BY_NAME[kind], value if colon else None, given, cache)
     plugins = _plugins()
     if (colon and kind == "python") or _FILE.fullmatch(spec) or spec in plugins:
         _refuse_options(spec, given)
@@ -107,7 +113,7 @@ def load_adapter(spec: str, options: Mapping[str, Any] | None = None) -> LoadedM
     row = _row_of(spec)
     if row is None:
         raise _unknown(spec, kind if colon else spec, plugins)
-    return _load_built_in(spec, row, spec, given)
+    return _load_built_in(spec, row, spec, given, cache)
 
 
 def _row_of(spec: str) -> BuiltIn | None:
@@ -139,7 +145,11 @@ def _folder_row(spec: str, folder: Path) -> BuiltIn:
 
 
 def _load_built_in(
-    spec: str, row: BuiltIn, value: str | None, options: Mapping[str, Any]
+    spec: str,
+    row: BuiltIn,
+    value: str | None,
+    options: Mapping[str, Any],
+    cache: EmbeddingCache | None,
 ) -> LoadedModel:
     _refuse_clash(row.name, _plugins().get(row.name, []))
     if (value and not row.value) or (not value and row.required) or value == "":
@@ -149,7 +159,7 @@ def _load_built_in(
         _refuse_options(spec, options)
     with calling(spec, "load"):
         factory = getattr(importlib.import_module(row.module), row.factory)
-        taken = ([value or ""] if row.value else []) + ([options] if row.options else [])
+        taken = ([value or ""] if row.value else []) + ([options, cache] if row.options else [])
         adapter = factory(*taken)
     return _describe(spec, row.kind or row.name, adapter, row.name, row.name)
 

@@ -35,7 +35,7 @@ def cache_info(args: Namespace) -> int:
             for m in models
         ]  # fmt: skip
         print(plain_table(header, rows) + "\n")
-    if bad := sum(not entry.head for entry in entries):
+    if bad := sum(bool(entry.fault) for entry in entries):
         print(f"{bad} files not usable; see `mlbench cache verify`")
     print(f"{cache.folder}: {size / MEBIBYTE:,.1f} MiB of {cache.limit / MEBIBYTE:,.0f} MiB used")
     return 0

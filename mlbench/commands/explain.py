@@ -14,7 +14,7 @@ from mlbench.errors import Fault, MlbenchError, UsageError
 from mlbench.explain import Explanation, explain_query, most_biased, outranking_languages
 from mlbench.files import Locator, MissingData
 from mlbench.ranks import Ranks
-from mlbench.readers import load_collection
+from mlbench.readers import in_shards, load_collection
 from mlbench.rendering.explain_tables import (
     biased_queries_table,
     languages_table,
@@ -105,6 +105,8 @@ def find_texts(task: TaskInfo, args: Namespace) -> Texts:
     """
     try:
         known = find_task(task.name)
+        if in_shards(known):
+            return Texts({}, {}, f"{task.name} is read shard by shard, and too large to search")
         data = load_collection(known, Locator(args.data_dir, offline=True).of(known))
         collection = sample_questions(data, task.sample)
     except MissingData:

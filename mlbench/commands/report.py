@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mlbench.artefacts import check_writable
 from mlbench.commands.run import ROOM_FOR_A_REPORT, print_report, summary
 from mlbench.errors import DataError, Fault, UsageError
 from mlbench.rendering.page import report_pages
-from mlbench.report import REPORT_FILE, read_report, rescored, write_report
+from mlbench.report import REPORT_FILE, parse_report, read_report, rescored, write_report
 from mlbench.subset import choose_languages, cut_report, refuse_other_report, subset_folder
 
 
@@ -23,6 +24,7 @@ def report(args: Namespace) -> int:
             Fault(str(args.folder), f"no {REPORT_FILE} in it", "the folder of a report",
                   "make one with `mlbench run`")
         )  # fmt: skip
+    folders = [folder for folder in folders if folder == args.folder or _has_table(folder)]
     if args.languages is not None:
         return _report_languages(folders, args)
     if args.output is not None:
@@ -39,18 +41,28 @@ def report(args: Namespace) -> int:
     return 0
 
 
+def _has_table(folder: Path) -> bool:
+    """Whether a report has a table to compute from; says so where it was made from run files."""
+    saved, _ = parse_report(folder / REPORT_FILE)
+    if saved.retrieved is not None:
+        print(f"{folder}: made from run files by `mlbench score`; left as it is", file=sys.stderr)
+    return saved.retrieved is None
+
+
 def _report_languages(folders: list[Path], args: Namespace) -> int:
     """Write the reports cut down to some languages, beside the whole ones or to --output."""
     saved = {folder: read_report(folder) for folder in folders}
     cuts = {
-        folder: choose_languages(args.languages, report.task.languages, "--languages")
+        folder: choose_languages(
+            args.languages, report.task.languages, "--languages", report.task.language_sets
+        )
         for folder, (report, _) in saved.items()
         if folder == args.folder or report.task.subset_of is None
     }
     results = []
     for folder, languages in cuts.items():
         report, ranks = cut_report(*saved[folder], languages, args.command_line)
-        place = subset_folder(folder, languages)
+        place = subset_folder(folder, report.task)
         if args.output is not None:
             place = args.output / folder.relative_to(args.folder)
         refuse_other_report(place, report)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlbench.artefacts import check_writable, slug
 from mlbench.catalog import DEFAULT_SUITE, find_task
+from mlbench.commands.stream import is_streamed, plan_rows, run_streamed
 from mlbench.errors import Fault, IntegrityError, UsageError
 from mlbench.files import Locator
 from mlbench.readers import load_collection
@@ -20,7 +21,7 @@ from mlbench.task import Task
 if TYPE_CHECKING:
     from mlbench.adapters.registry import LoadedModel
     from mlbench.collection import Collection
-    from mlbench.report import Report, TaskInfo
+    from mlbench.report import ModelInfo, Report, TaskInfo
 
 ROOM_FOR_A_REPORT = 64 * 2**20
 
@@ -30,8 +31,8 @@ def run(args: Namespace) -> int:
     from mlbench.adapters.neural.options import OPTIONS
     from mlbench.adapters.registry import load_adapter
     from mlbench.cache import open_cache
-    from mlbench.encoding import learns
     from mlbench.evaluate import chosen_measures, describe_task
+    from mlbench.inputs import learns
 
     tasks = _find_tasks(args.task or DEFAULT_SUITE)
     measures = {
@@ -40,23 +41,27 @@ def run(args: Namespace) -> int:
     locator = Locator(args.data_dir and args.data_dir.absolute(), args.offline)
     output = args.output.absolute()  # whatever folder the model's code may change to
     options = {option.name: getattr(args, option.name) for option in OPTIONS}
-    model = load_adapter(args.model, options)
+    args.cache = None if args.no_cache else open_cache()
+    model = load_adapter(args.model, options, args.cache)
     if args.dry_run:
         return _dry_run(tasks, locator, args)
-    args.cache = None if args.no_cache else open_cache()
     folders = {task.name: output / slug(model.name) / slug(task.name) for task in tasks}
     for task in tasks:
         check_writable(folders[task.name], ROOM_FOR_A_REPORT)
-        _refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
-    sources = {task.name: locator.of(task) for task in tasks}
-    results = []
+        refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
+    sources = {task.name: locator.of(task) for task in tasks if not is_streamed(task, args)}
+    results: list[dict[str, Any]] = []
     for number, task in enumerate(tasks):
+        folder = folders[task.name]
         if number and learns(model.adapter):
-            model = load_adapter(args.model, options)
+            model = load_adapter(args.model, options, args.cache)
+        if task.name not in sources:
+            results.append(run_streamed(task, locator, model, folder, args))
+            continue
         collection = sample_questions(load_collection(task, sources[task.name]), args.sample)
-        _refuse_other_data(folders[task.name], describe_task(task, collection), args)
-        report = _evaluate(task, collection, model, folders[task.name], args)
-        results.append({"folder": str(_shown(folders[task.name], args))} | summary(report))
+        refuse_other_data(folder, describe_task(task, collection), args)
+        report = _evaluate(task, collection, model, folder, args)
+        results.append({"folder": str(shown(folder, args))} | summary(report))
     if args.json:
         print(json.dumps(results, indent=1, ensure_ascii=False))
     return 0
@@ -79,22 +84,27 @@ def _evaluate(
     from mlbench.evaluate import Options, evaluate
     from mlbench.rendering.page import report_pages
     from mlbench.report import write_report
+    from mlbench.runs.writing import Saving, discard_runs
     from mlbench.scoring.products import Limits
 
+    tag = f"{slug(model.name)}.top{args.save_run}"
     options = Options(
         measures=tuple(args.measure),
         limits=Limits(args.threads, args.memory, device="auto"),
         command=args.command_line,
         quiet=args.quiet,
         cache=args.cache,
+        saving=Saving(folder, args.save_run, tag) if args.save_run else None,
     )
     report, ranks = evaluate(task, collection, model, options)
-    write_report(folder, report, ranks, report_pages(report, ranks))
-    print_report(report, _shown(folder, args), args)
+    if options.saving is None:
+        discard_runs(folder)
+    write_report(folder, report, ranks, report_pages(report, ranks, args.cache))
+    print_report(report, shown(folder, args), args)
     return report
 
 
-def _shown(folder: Path, args: Namespace) -> Path:
+def shown(folder: Path, args: Namespace) -> Path:
     """Return a report's folder as the user named it."""
     return Path(args.output, *folder.parts[-2:])
 
@@ -124,8 +134,12 @@ def summary(report: Report) -> dict[str, Any]:
     }
 
 
-def _refuse_other_configuration(
-    folder: Path, task: Task, model: LoadedModel, measures: tuple[str, ...], args: Namespace
+def refuse_other_configuration(
+    folder: Path,
+    task: Task | TaskInfo,
+    model: LoadedModel | ModelInfo,
+    measures: tuple[str, ...],
+    args: Namespace,
 ) -> None:
     """Refuse to replace a report that another model, task version or choice of measures left."""
     from mlbench.report import REPORT_FILE, parse_report
@@ -149,7 +163,8 @@ def _refuse_other_configuration(
             raise UsageError(_occupied(folder, found))
 
 
-def _refuse_other_data(folder: Path, info: TaskInfo, args: Namespace) -> None:
+def refuse_other_data(folder: Path, info: TaskInfo, args: Namespace) -> None:
+    """Refuse to replace a report on other data."""
     from mlbench.report import REPORT_FILE, parse_report
 
     if args.overwrite or not (folder / REPORT_FILE).exists():
@@ -172,6 +187,9 @@ def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
 
     rows: list[dict[str, Any]] = []
     for task in tasks:
+        if is_streamed(task, args):
+            rows += plan_rows(task, locator)
+            continue
         plan = Plan.of(sample_questions(load_collection(task, locator.of(task)), args.sample))
         for role, groups in (("query", plan.queries), ("passage", plan.passages)):
             rows += [
@@ -188,8 +206,11 @@ def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
     if args.json:
         print(json.dumps({"model": args.model, "encode": rows}, indent=1, ensure_ascii=False))
         return 0
-    print(plain_table([*map(str, rows[0])], [list(row.values()) for row in rows]))
+    cells = [["-" if value is None else value for value in row.values()] for row in rows]
+    print(plain_table([*map(str, rows[0])], cells))
     settings = ", ".join(f"{len(task.settings())} settings of {task.name}" for task in tasks)
-    total = sum(row["distinct"] for row in rows)
-    print(f"\n{args.model} would encode {total:,} texts, each once, for {settings}")
+    total = sum(row["distinct"] or 0 for row in rows)
+    unknown = any(row["distinct"] is None for row in rows)
+    more = " and the passages of all shards" if unknown else ""
+    print(f"\n{args.model} would encode {total:,} texts{more}, each once, for {settings}")
     return 0

@@ -38,7 +38,7 @@ MOST_FACTOR = 3
 """The outranking figure's colours span at most 2**-3 to 2**3."""
 
 
-def outranking(report: Report, _: Ranks) -> Figure | None:
+def outranking(report: Report, _: Ranks | None) -> Figure | None:
     """Who outranks relevant passages, in colours on a log2 scale around 1."""
     matrix = report.scores.bias.outranking
     values = np.array([list(row.values()) for row in matrix.values()], np.float64)
@@ -74,7 +74,7 @@ def _log2(values: Values) -> Values:
     return logs
 
 
-def targets(report: Report, _: Ranks) -> Figure | None:
+def targets(report: Report, _: Ranks | None) -> Figure | None:
     """What is lost in AP, in points of 100, without the target in each language."""
     removed = report.scores.bias.target_removed
     values = 100 * np.array([list(row.values()) for row in removed.by_language.values()], float)
@@ -110,7 +110,7 @@ def _nice(limit: float) -> float:
     return next(power * step for step in (1, 2, 4, 5, 10) if power * step >= limit)
 
 
-def distance(report: Report, _: Ranks) -> Figure | None:
+def distance(report: Report, _: Ranks | None) -> Figure | None:
     """Rank distance by query language with its interval, its floor and a random order's."""
     entries = {
         code: entry
@@ -171,7 +171,7 @@ def _scale_distance(axes: Axes, least: float, ends: tuple[float, float]) -> None
     axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:,.0f}")
 
 
-def counts(report: Report, _: Ranks) -> Figure | None:
+def counts(report: Report, _: Ranks | None) -> Figure | None:
     """Multilingual mAP and rank distance of k languages, the mean over the choices of k."""
     from matplotlib.ticker import MaxNLocator
 

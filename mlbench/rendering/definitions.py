@@ -17,6 +17,7 @@ LAREQA = "https://arxiv.org/abs/2004.05484"
 HYBRID = "https://arxiv.org/abs/2408.10536"
 MAX_RANK = "https://arxiv.org/abs/2604.05684"
 PEER = "https://arxiv.org/abs/2405.00978"
+TREC_EVAL = "https://github.com/usnistgov/trec_eval"
 
 
 @dataclass(frozen=True)
@@ -55,28 +56,43 @@ def definitions(report: Report) -> list[Definition]:
             f"{plural(statistics.clusters, 'question')} drawn {statistics.draws:,} times with "
             f"replacement, each with all its languages; seed {statistics.seed}.",
         ),
-        Definition(
-            "Ties",
-            "A passage ranks below all non-relevant ones that score exactly as it does. Where "
-            f"ranking it above them would move a macro score by more than {TIE_TOLERANCE}, both "
-            "are shown.",
-        ),
-        Definition(
-            "Rank distance",
-            "The highest minus the lowest rank of a query's relevant passages in the mixed pool, "
-            "over all ranks; the mean over a language's queries, then over languages. With k "
-            "relevant of N passages it is at least k - 1, and (N + 1)(k - 1) / (k + 1) in a "
-            "random order. It mixes bias with weakness, so it is read beside the score.",
-            HYBRID,
-        ),
-        Definition(
-            "Outranking",
-            "Of the non-relevant passages that rank above a relevant one, the share in a "
-            "language, divided by that language's share of the pool's non-relevant passages. The "
-            "query's own language is the diagonal.",
-        ),
+        *(RUN_FILES if report.retrieved else ALL_RANKS),
         *_bias_definitions(report),
     ]
+
+
+ALL_RANKS = (
+    Definition(
+        "Ties",
+        "A passage ranks below all non-relevant ones that score exactly as it does. Where "
+        f"ranking it above them would move a macro score by more than {TIE_TOLERANCE}, both "
+        "are shown.",
+    ),
+    Definition(
+        "Rank distance",
+        "The highest minus the lowest rank of a query's relevant passages in the mixed pool, "
+        "over all ranks; the mean over a language's queries, then over languages. With k "
+        "relevant of N passages it is at least k - 1, and (N + 1)(k - 1) / (k + 1) in a "
+        "random order. It mixes bias with weakness, so it is read beside the score.",
+        HYBRID,
+    ),
+    Definition(
+        "Outranking",
+        "Of the non-relevant passages that rank above a relevant one, the share in a "
+        "language, divided by that language's share of the pool's non-relevant passages. The "
+        "query's own language is the diagonal.",
+    ),
+)
+RUN_FILES = (
+    Definition(
+        "Ranks",
+        "A query's passages are sorted by their score in the run, read in single precision, then "
+        "by passage id, both descending, as trec_eval sorts them. What the run does not hold "
+        "counts as not found, and a query that it does not hold as 0.",
+        TREC_EVAL,
+    ),
+)
+"""What takes the place of ``ALL_RANKS`` in a report on run files."""
 
 
 def _bias_definitions(report: Report) -> list[Definition]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbench.errors import Fault, UsageError
+from mlbench.garbage import uncollected
 from mlbench.ranks import Ranks
 from mlbench.rendering.bias_plots import counts, distance, outranking, targets
 from mlbench.rendering.drawing import (
@@ -55,7 +56,8 @@ KIND_COLOURS = dict(zip(KIND_NAMES, ("#0072b2", "#e69f00", "#009e73"), strict=Tr
 PALE = 0.3
 
 
-def figures(report: Report, ranks: Ranks) -> dict[str, bytes]:
+@uncollected()
+def figures(report: Report, ranks: Ranks | None) -> dict[str, bytes]:
     """Return file name -> SVG of every figure this report can fill; same report, same bytes."""
     drawn = {}
     for name, draw in FIGURES.items():
@@ -66,7 +68,7 @@ def figures(report: Report, ranks: Ranks) -> dict[str, bytes]:
     return drawn
 
 
-def figure_png(name: str, report: Report, ranks: Ranks, dpi: int = 192) -> bytes:
+def figure_png(name: str, report: Report, ranks: Ranks | None, dpi: int = 192) -> bytes:
     """Return one figure, such as "macro" or "outranking", as PNG.
 
     Raises UsageError for another name, or where this report cannot fill the figure.
@@ -79,7 +81,7 @@ def figure_png(name: str, report: Report, ranks: Ranks, dpi: int = 192) -> bytes
         return to_png(figure, dpi)
 
 
-def _macro(report: Report, _: Ranks) -> Figure | None:
+def _macro(report: Report, _: Ranks | None) -> Figure | None:
     """Every macro score with its interval, a bar a kind of setting."""
     from matplotlib.patches import Patch
 
@@ -137,7 +139,7 @@ def _draw_bar(axes: Axes, place: float, score: Score, colour: str) -> float:
     return end
 
 
-def _heatmap(report: Report, _: Ranks) -> Figure | None:
+def _heatmap(report: Report, _: Ranks | None) -> Figure | None:
     """Headline measure by query and passage language, with the means without the diagonal."""
     if not any(setting.queries for setting in settings_of(report, Kind.CROSSLINGUAL.value)):
         return None
@@ -168,7 +170,7 @@ def _heatmap(report: Report, _: Ranks) -> Figure | None:
     )
 
 
-def _languages(report: Report, _: Ranks) -> Figure | None:
+def _languages(report: Report, _: Ranks | None) -> Figure | None:
     """Headline measure by query language and kind of setting, with 95% intervals."""
     main = headline(report)
     scores = {
@@ -214,13 +216,13 @@ def _languages(report: Report, _: Ranks) -> Figure | None:
     return figure
 
 
-def _ranks(_: Report, ranks: Ranks) -> Figure | None:
+def _ranks(_: Report, ranks: Ranks | None) -> Figure | None:
     """Quantiles of the ranks of relevant passages in the mixed pool, by passage language.
 
     Quantiles, not densities: half of a good model's ranks are whole numbers below 10, which a
     smoothed curve would smear.
     """
-    if len(ranks.languages) < 2:
+    if ranks is None or len(ranks.languages) < 2:
         return None
     rankings = [ranks.ranking(language, ranks.languages) for language in ranks.languages]
     rank = np.concatenate([ranking.rank for ranking in rankings])
@@ -275,7 +277,7 @@ def _draw_quantiles(axes: Axes, parts: list[tuple[float, Values]], colour: str, 
     axes.scatter(median, at, s=26, color=colour, zorder=3, label=label)
 
 
-FIGURES: dict[str, Callable[[Report, Ranks], Figure | None]] = {
+FIGURES: dict[str, Callable[[Report, Ranks | None], Figure | None]] = {
     "macro": _macro,
     "languages": _languages,
     "heatmap": _heatmap,

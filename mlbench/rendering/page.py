@@ -18,9 +18,10 @@ from mlbench.rendering.bias_reading import counts_line, extremes_line, target_li
 from mlbench.rendering.bias_tables import counts_table, extremes_table, figures_table
 from mlbench.rendering.definitions import definitions
 from mlbench.rendering.explain_tables import biased_queries_table, passages_table
-from mlbench.rendering.figures import figures
+from mlbench.rendering.kept import kept_figures
 from mlbench.rendering.reading import (
     KIND_NAMES,
+    MISSING,
     excluded_lines,
     headline,
     kind_name,
@@ -34,6 +35,7 @@ from mlbench.rendering.reading import (
     settings_of,
     tie_lines,
 )
+from mlbench.rendering.run_files import star_line, truncation_reading
 from mlbench.rendering.tables import (
     Table,
     crosslingual_table,
@@ -50,6 +52,8 @@ from mlbench.task import Kind
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from mlbench.cache import EmbeddingCache
 
 CROSS = Kind.CROSSLINGUAL.value
 MOST_BIASED = 10
@@ -83,13 +87,16 @@ class Plot:
     how: str
 
 
-def report_pages(report: Report, ranks: Ranks) -> dict[str, bytes]:
+def report_pages(
+    report: Report, ranks: Ranks | None, cache: EmbeddingCache | None = None
+) -> dict[str, bytes]:
     """Return file name -> content of report.html, report.md and the plots under ``plots/``.
 
-    The same report gives the same bytes. report.html asks for nothing over the network and runs
-    no script; report.md links to the plots beside it.
+    ``ranks`` is None for a report on run files, which shows what it can without them.
+    The same report gives the same bytes; plots that ``cache`` has are not drawn again. report.html
+    asks for nothing over the network and runs no script; report.md links to the plots beside it.
     """
-    plots = figures(report, ranks)
+    plots = kept_figures(report, ranks, cache)
     view = _view(report, ranks, plots)
     markdown = _environment(lambda v: v if isinstance(v, Safe) else escape_markdown(str(v)))
     markdown.globals.update(table=lambda table: Safe(table.markdown()), code=_code)
@@ -123,15 +130,16 @@ def _code(text: str) -> Safe:
     return Safe(f"{fence} {flat} {fence}")
 
 
-def _view(report: Report, ranks: Ranks, plots: dict[str, bytes]) -> dict[str, Any]:
+def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[str, Any]:
     """Return all that the two templates show."""
-    biased = most_biased(ranks, MOST_BIASED)
+    biased = [] if ranks is None else most_biased(ranks, MOST_BIASED)
     kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
     cross = settings_of(report, CROSS)
     bias = report.scores.bias
     return {
         "report": report,
-        "reading": reading(report),
+        "reading": [*truncation_reading(report), *reading(report)],
+        "star_line": star_line(report),
         "tiles": _tiles(report),
         "paper": paper_table(report),
         "macro": macro_table(report) if report.scores.macro else None,
@@ -284,6 +292,8 @@ FACTS: dict[str, Callable[[Any], str]] = {
     "first_input": lambda first: _pairs(first, "{}: {!r}"),
     "truncated": _truncated,
     "versions": lambda versions: _pairs(versions, "{} {}"),
+    "language_sets": lambda sets: "; ".join(f"{n}: {' '.join(codes)}" for n, codes in sets.items()),
+    "notes": "; ".join,
 }
 """Fields of a report that are shown in a form of their own."""
 
@@ -293,6 +303,10 @@ def _counts_table(report: Report) -> Table:
     counts = (task.queries, task.passages)
     return Table(
         ("language", "queries", "passages"),
-        tuple((code, *(f"{n.get(code, 0):,}" for n in counts)) for code in task.languages),
-        ("all", *(f"{sum(n.values()):,}" for n in counts)),
+        tuple((code, *(_counted(n.get(code)) for n in counts)) for code in task.languages),
+        ("all", *(_counted(sum(n.values()) if n else None) for n in counts)),
     )
+
+
+def _counted(number: int | None) -> str:
+    return MISSING if number is None else f"{number:,}"

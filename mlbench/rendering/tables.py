@@ -15,7 +15,6 @@ from mlbench.rendering.reading import (
     kind_name,
     macro_score,
     mean,
-    mean_name,
     number,
     outranking_by_others,
     outranking_line,
@@ -27,6 +26,7 @@ from mlbench.rendering.reading import (
     tie_lines,
     toward_random,
 )
+from mlbench.rendering.run_files import marked_name, star_line, truncation_reading
 from mlbench.report import Report
 from mlbench.task import Kind
 
@@ -124,7 +124,10 @@ def paper_table(report: Report) -> Table:
     ]
     macros = [macro_score(report, kind, measure) for kind, measure in columns]
     footer = [number(score.value if score else None) for score in macros]
-    headers = [f"{_narrow(mean_name(measure), 7)}\n{short[kind]}" for kind, measure in columns]
+    headers = [
+        f"{_narrow(marked_name(report, measure, kind), 7)}\n{short[kind]}"
+        for kind, measure in columns
+    ]
     if bias.by_language:
         headers.append("rank\ndistance")
         for language, row in zip(languages, rows, strict=True):
@@ -155,7 +158,7 @@ def macro_table(report: Report) -> Table:
         cells = [
             f"{number(s.value)} {number(s.low)}..{number(s.high)}" if s else MISSING for s in scores
         ]
-        rows.append((_narrow(mean_name(measure), 9), *cells))
+        rows.append((_narrow(marked_name(report, measure), 9), *cells))
     return Table(("", *(f"{kind_name(kind)}\n95% interval" for kind in kinds)), tuple(rows))
 
 
@@ -176,7 +179,7 @@ def settings_table(report: Report, kind: str) -> Table:
         for setting in settings_of(report, kind)
     )
     headers = ("setting" if kind == CROSS else "query", "queries", "excluded")
-    return Table((*headers, *map(mean_name, report.measures)), rows)
+    return Table((*headers, *(marked_name(report, m, kind) for m in report.measures)), rows)
 
 
 def crosslingual_table(report: Report) -> Table:
@@ -280,11 +283,13 @@ def terminal_text(report: Report) -> str:
         f"draws of {statistics.clusters:,} questions with all their languages."
     )
     notes = [
+        star_line(report),
         rank_distance_line(report),
         outranking_line(report),
         " ".join(bias_lines(report)),
         *excluded_lines(report),
         *tie_lines(report),
+        *(f"Note: {note}" for note in report.notes),
         *(f"Warning: {warning}" for warning in report.warnings),
     ]
     task = report.task
@@ -292,7 +297,7 @@ def terminal_text(report: Report) -> str:
     title = f"{report.model.name} on {task.name} (version {task.version}{only})"
     blocks = [
         fill(title),
-        fill(" ".join(reading(report))),
+        fill(" ".join([*truncation_reading(report), *reading(report)])),
         paper_table(report).text(),
         macro_table(report).text() if report.scores.macro else "",
         fill(intervals),

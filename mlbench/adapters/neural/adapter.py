@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from importlib import metadata
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlbench.adapters.base import Truncation
+from mlbench.adapters.neural.facts import Facts, digest, facts_subject, versions
 from mlbench.adapters.neural.folder import Checkpoint, inspect_folder
 from mlbench.adapters.neural.forward import Floats, Forward, ahead, cut, default_budget, run_here
 from mlbench.adapters.neural.inputs import BLOCK, Asked, Form, TextForm, find_form, uncut
@@ -31,18 +29,21 @@ from mlbench.adapters.neural.options import (
     read_model_file,
 )
 from mlbench.adapters.neural.workers import Workers
-from mlbench.errors import Fault, UsageError
+from mlbench.errors import Fault, IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    from mlbench.cache import EmbeddingCache
 
 CHUNK = 8192
 """Texts that are sorted and encoded together where no caller did so."""
 VERSION = "sentence-transformers/1"
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers")
 _UNTELLING = re.compile(r"checkpoint-\d+|model|final|best|last|\d+_\w+")
 
 
 class Neural:
     """A checkpoint: float32 (n, d) vectors, equal to the library's but for rounding.
 
+    It is loaded at once, or where ``cache`` knows its facts, when the first text is to be read.
     ``canonical`` tokenises; what it found is kept until it is called again for the role, so that
     no text is tokenised twice.
     """
@@ -50,35 +51,67 @@ class Neural:
     language_free = True
     cacheable = True
 
-    def __init__(self, checkpoint: Checkpoint, name: str, options: NeuralOptions) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        name: str,
+        options: NeuralOptions,
+        cache: EmbeddingCache | None = None,
+    ) -> None:
         self.name = name
-        self._layout = checkpoint.layout
         self.similarity = similarity_of(checkpoint, options)
-        self._loaded: Loaded = load_model(checkpoint, options, self.similarity)
-        asked = self._loaded.asked
-        self.prompts = {role: asked[role].prompt for role in ROLES}
-        self._devices = options.device or (str(self._loaded.model.device),)
-        chosen = self._vector_options(options)
-        self.identity = f"{VERSION}, sha256 {_digest(checkpoint, self.prompts, chosen)}"
-        self.options = chosen | {"versions": _versions()}
-        forms = {role: find_form(self._loaded.model, asked[role]) for role in ROLES}
-        self._forward = Forward(self._loaded.model, forms, asked, self._loaded.truncate_dim)
-        self._budget = options.batch_tokens or default_budget(self._devices[0])
+        self._checkpoint, self._given = checkpoint, options
+        self._facts = self._recall(cache)
+        self.prompts = self._facts.prompts
+        chosen = self._facts.chosen(self.similarity, options.backend)
+        self.identity = f"{VERSION}, sha256 {digest(checkpoint, self.prompts, chosen)}"
+        self.options = chosen | {"versions": versions()}
         self._workers: Workers | None = None
         self._kept: dict[str, dict[str, bytes]] = {role: {} for role in ROLES}
-        self._first: dict[str, str] = {}
 
-    def _vector_options(self, options: NeuralOptions) -> dict[str, Any]:
-        """Return all that a vector depends on beside the files and prompts."""
+    def _recall(self, cache: EmbeddingCache | None) -> Facts:
+        """Return the model's facts as the cache knows them, else load it, and note them.
+
+        With code of the model's own they may follow from more than its files.
+        """
+        if cache is None or self._given.trust_remote_code:
+            return Facts.of(self._loaded)
+        about = facts_subject(self._checkpoint, self._given)
+        known = cache.recall(about)
+        if known is None:
+            known = Facts.of(self._loaded).to_bytes()
+            cache.note(about, known)
+        return Facts.from_bytes(known)
+
+    @cached_property
+    def _loaded(self) -> Loaded:
+        return load_model(self._checkpoint, self._given, self.similarity)
+
+    @cached_property
+    def _forward(self) -> Forward:
+        """The model, ready to encode. Raises IntegrityError if it is not the one expected."""
         loaded = self._loaded
-        return {
-            "similarity": self.similarity,
-            "pooling": loaded.pooling.removesuffix(" (assumed)"),
-            "max_length": loaded.lengths,
-            "truncate_dim": loaded.truncate_dim,
-            "dtype": _dtype(loaded.model),
-            "backend": options.backend,
-        }
+        facts = Facts.of(loaded)
+        if differing := facts.differing(self._facts):
+            raise IntegrityError(
+                Fault(
+                    f"model {self._checkpoint.folder}",
+                    f"has another {', '.join(differing)} than the embedding cache says",
+                    "what the same files, options and libraries gave before",
+                    "mlbench cache clear, or --no-cache",
+                )
+            )
+        self._facts = facts
+        forms = {role: find_form(loaded.model, loaded.asked[role]) for role in ROLES}
+        return Forward(loaded.model, forms, loaded.asked, loaded.truncate_dim)
+
+    @property
+    def _devices(self) -> tuple[str, ...]:
+        return self._given.device or (self._facts.device,)
+
+    @property
+    def _budget(self) -> int:
+        return self._given.batch_tokens or default_budget(self._devices[0])
 
     def encode_queries(self, texts: list[str], language: str) -> Floats:
         """Return the vectors of queries; the language is not looked at."""
@@ -90,17 +123,20 @@ class Neural:
 
     def canonical(self, role: str, texts: list[str]) -> list[bytes]:
         """Return the token ids of each text, int32, after prompt and truncation."""
-        self._note_first(role, texts)
         rows = [row for block in self._tokenised(role, texts) for row in block]
         self._kept[role] = dict(zip(texts, rows, strict=True))
         return rows
+
+    def encode_forms(self, role: str, forms: list[bytes]) -> Floats:
+        """Return the vectors of what ``canonical`` gave, which may go on with other texts."""
+        return self._chunk(role, forms)
 
     def truncation(self, role: str, texts: list[str]) -> Truncation | None:
         """Count what the maximum length costs these texts, with prompts and special tokens.
 
         None where only the library knows the tokens (chat templates, say).
         """
-        form, length = self._form(role), self._loaded.lengths[role]
+        form, length = self._form(role), self._facts.lengths[role]
         if isinstance(form, TextForm):
             return None
         rows = [row for block in self._tokenised(role, texts) for row in block]
@@ -121,20 +157,19 @@ class Neural:
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the report."""
-        loaded, lengths = self._loaded, self._loaded.lengths
+        facts = self._facts
         return {
-            "layout": self._layout,
-            "parameters": sum(p.numel() for p in loaded.model.parameters()),
-            "max_length": max((n for n in lengths.values() if n), default=None),
-            "pooling": loaded.pooling,
-            "truncate_dim": loaded.truncate_dim,
+            "layout": self._checkpoint.layout,
+            "parameters": facts.parameters,
+            "max_length": max((n for n in facts.lengths.values() if n), default=None),
+            "pooling": facts.pooling,
+            "truncate_dim": facts.truncate_dim,
             "prompts": self.prompts,
-            "first_input": self._first,
-            "dtype": self.options["dtype"],
+            "dtype": facts.dtype,
             "device": ", ".join(self._devices),
-            "backend": self.options["backend"],
+            "backend": self._given.backend,
             "batch_tokens": self._budget,
-            "notes": list(loaded.notes),
+            "notes": list(facts.notes),
             "versions": self.options["versions"],
         }
 
@@ -150,10 +185,6 @@ class Neural:
     def _asked(self, role: str) -> Asked:
         return self._forward.asked[role]
 
-    def _note_first(self, role: str, texts: Sequence[str]) -> None:
-        if texts:
-            self._first.setdefault(role, self.prompts[role] + texts[0])
-
     def _tokenised(self, role: str, texts: Sequence[str]) -> Iterator[list[bytes]]:
         """Yield the rows of CHUNK texts at a time; what ``canonical`` found is not looked for."""
         kept, form, asked = self._kept[role], self._form(role), self._asked(role)
@@ -167,10 +198,9 @@ class Neural:
 
     def _encode(self, role: str, texts: list[str]) -> Floats:
         """Encode CHUNK texts at a time, while the next are tokenised."""
-        self._note_first(role, texts)
         parts = [self._chunk(role, rows) for rows in ahead(self._tokenised(role, texts))]
         if not parts:
-            width = self._loaded.truncate_dim or self._loaded.model.get_embedding_dimension()
+            width = self._facts.truncate_dim or self._loaded.model.get_embedding_dimension()
             return np.empty((0, width), np.float32)
         return np.concatenate(parts)
 
@@ -199,37 +229,19 @@ def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     return (texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK))
 
 
-def _dtype(model: Any) -> str:
-    """Return the type of the weights, such as "float32"."""
-    parameter = next(model.parameters(), None)
-    return "float32" if parameter is None else str(parameter.dtype).removeprefix("torch.")
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in LIBRARIES}
-
-
-def _digest(checkpoint: Checkpoint, prompts: dict[str, str], options: dict[str, Any]) -> str:
-    """SHA-256 (hex) over files, prompts and options; not over path, name or device."""
-    fields = (checkpoint.layout, checkpoint.sha256, json.dumps([prompts, options], sort_keys=True))
-    total = hashlib.sha256()
-    for field in fields:
-        raw = field.encode("utf-8", "surrogatepass")
-        total.update(len(raw).to_bytes(8, "little") + raw)
-    return total.hexdigest()
-
-
-def from_folder(value: str, given: Mapping[str, Any]) -> Neural:
+def from_folder(
+    value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None
+) -> Neural:
     """Return the model of a checkpoint folder. ``given`` are options of the command line."""
-    return _open(Path(value), parse_options(given))
+    return _open(Path(value), parse_options(given), cache)
 
 
-def from_hub(value: str, given: Mapping[str, Any]) -> Neural:
+def from_hub(value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None) -> Neural:
     """Return a model of the hub, "ORG/NAME", downloaded if it is not in the hub's cache."""
-    return _fetch(value, parse_options(given))
+    return _fetch(value, parse_options(given), cache)
 
 
-def from_file(value: str, given: Mapping[str, Any]) -> Neural:
+def from_file(value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None) -> Neural:
     """Return the model that a model file describes; ``given`` options go before its own."""
     path = Path(value)
     file = read_model_file(path)
@@ -237,33 +249,33 @@ def from_file(value: str, given: Mapping[str, Any]) -> Neural:
     parse_options(file.values, str(path))
     options = parse_options(override(file.values, given), str(path))
     if file.folder is None:
-        return _fetch(file.hub, options)
+        return _fetch(file.hub, options, cache)
     if not file.folder.is_dir():
         raise UsageError(Fault(f"{path}, field path", f"no such folder: {file.folder}"))
-    return _open(file.folder, options)
+    return _open(file.folder, options, cache)
 
 
-def _fetch(repository: str, options: NeuralOptions) -> Neural:
+def _fetch(repository: str, options: NeuralOptions, cache: EmbeddingCache | None) -> Neural:
     check_installed(options.backend)
     from mlbench.adapters.neural.hub import fetch
 
-    return _build(fetch(repository, options), options, repository)
+    return _build(fetch(repository, options), options, repository, cache)
 
 
-def _open(folder: Path, options: NeuralOptions) -> Neural:
+def _open(folder: Path, options: NeuralOptions, cache: EmbeddingCache | None) -> Neural:
     if not folder.is_dir():
         raise UsageError(Fault(f"model {folder}", "no such folder", "a checkpoint's folder"))
     if options.revision is not None:
         raise UsageError(
             Fault("option --revision", "given for a folder", "a model from the hub, hub:ORG/NAME")
         )
-    return _build(folder, options, folder_name(folder))
+    return _build(folder, options, folder_name(folder), cache)
 
 
-def _build(folder: Path, options: NeuralOptions, name: str) -> Neural:
+def _build(folder: Path, options: NeuralOptions, name: str, cache: EmbeddingCache | None) -> Neural:
     checkpoint = inspect_folder(folder, options)
     check_installed(options.backend)
-    return Neural(checkpoint, options.name or name, options)
+    return Neural(checkpoint, options.name or name, options, cache)
 
 
 def folder_name(folder: Path) -> str:

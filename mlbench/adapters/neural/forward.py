@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -43,7 +43,7 @@ def cut(sizes: Sequence[int], budget: int) -> Iterator[slice]:
         start = stop
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
+def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
     """Yield ``items``, making the next one in a thread while the caller works on the last."""
     done = object()
     ready: queue.Queue[Any] = queue.Queue(maxsize=1)

@@ -54,7 +54,6 @@ def test_prompts_arrive_in_the_right_role(full_folder: Path) -> None:
         encode = ours.encode_queries if role == "query" else ours.encode_passages
         expected = plain.encode([prompt + text for text in texts], prompt="")
         np.testing.assert_allclose(encode(texts, ""), expected, atol=GAP, rtol=0)
-        assert ours.describe()["first_input"][role] == prompt + texts[0]
     assert ours.prompts == ours.describe()["prompts"] == {"query": "q: ", "passage": "passage: "}
 
 
@@ -117,7 +116,7 @@ def test_canonical_is_what_the_model_reads(full_folder: Path) -> None:
 def test_nothing_is_tokenised_twice(full_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = load_adapter(str(full_folder)).adapter
     seen: list[str] = []
-    model = ours._loaded.model
+    model = ours._forward.model
     preprocess = model.preprocess
 
     def watched(texts: list[str], **arguments: Any) -> Any:

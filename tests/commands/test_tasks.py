@@ -1,0 +1,94 @@
+"""`mlbench tasks` on corpora in shards, as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..miracl_corpus import write_corpus
+
+
+def mlbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    known = {name: value for name, value in os.environ.items() if name != "MLBENCH_DATA"}
+    return subprocess.run(
+        [sys.executable, "-m", "mlbench", *map(str, arguments)],
+        env=known, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def corpus(data_dir: Path, tmp_path: Path) -> Path:
+    return write_corpus(tmp_path, data_dir, ["sw", "te"], queries=5, distractors=20)
+
+
+def test_show_needs_no_corpus(data_dir: Path) -> None:
+    done = mlbench("tasks", "show", "miracl", "--data-dir", data_dir, "--offline")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["ar", "2,896", "5", "0"] in lines
+    assert ["all", "13,495", "222", "0"] in lines
+    assert ["zh", "393", "393"] in lines
+    words = " ".join(done.stdout.split())
+    assert "note judged in the query's language only" in words
+    assert "miracl-16 ar bn en es fa fi fr hi id ja ko ru sw te th zh" in words
+    assert "36 settings (18 monolingual, 18 multilingual) with 26,990 queries" in words
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_show_as_json(data_dir: Path) -> None:
+    done = mlbench("tasks", "show", "miracl", "--data-dir", data_dir, "--offline", "--json")
+    found = json.loads(done.stdout)
+    assert len(found["settings"]) == 36
+    assert found["settings"][0]["queries"] == 2896
+    assert found["language_sets"]["miracl-15"][-1] == "zh"
+    assert len(found["notes"]) == 1
+
+
+def test_validate_reads_every_shard(corpus: Path) -> None:
+    done = mlbench("tasks", "validate", corpus)
+    assert done.returncode == 0, done.stderr
+    passages = sum(
+        1
+        for path in corpus.parent.rglob("docs-*")
+        for _ in subprocess.run(["gzip", "-dc", path], capture_output=True, check=True)
+        .stdout.rstrip(b"\n")
+        .split(b"\n")
+    )
+    assert f"10 queries, {passages} passages, {passages - 40} judged passages\n" in done.stdout
+
+
+def test_validate_counts_judged_passages_that_are_not_there(corpus: Path) -> None:
+    qrels = next(corpus.parent.rglob("qrels.*-sw-dev.tsv"))
+    query = qrels.read_text().split("\t")[0]
+    qrels.write_text(qrels.read_text() + f"{query}\tQ0\tnowhere#0\t1\n")
+    done = mlbench("tasks", "validate", corpus)
+    assert done.returncode == 0
+    assert "of which 1 are not there" in done.stdout
+
+
+def test_validate_tells_of_a_faulty_shard(corpus: Path) -> None:
+    shard = next(corpus.parent.rglob("docs-1.jsonl.gz"))
+    shard.write_bytes(shard.read_bytes()[:-10])
+    done = mlbench("tasks", "validate", corpus)
+    assert done.returncode == 3
+    assert f"{shard}: damaged gzip file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_fetch_lists_what_is_there(corpus: Path) -> None:
+    done = mlbench("tasks", "fetch", corpus)
+    assert done.returncode == 0
+    assert done.stdout.count("docs-") == 4
+    assert "task's folder" in done.stdout
+
+
+def test_without_data_it_is_told_where_it_could_be(tmp_path: Path) -> None:
+    done = mlbench("tasks", "show", "miracl", "--data-dir", tmp_path, "--offline")
+    assert done.returncode == 3
+    assert "36 data files not found (offline)" in done.stderr
+    assert "mlbench tasks fetch miracl" in done.stderr
