@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.absent import Absent
 from mlbench.digests import collection_digest, judged_records, sum_of_records
 from mlbench.errors import DataError, Fault
 from mlbench.task import Setting
@@ -102,6 +103,7 @@ class Questions(ABC):
 
     languages: tuple[str, ...]
     queries: Entries
+    absent: Absent | None
 
     @property
     @abstractmethod
@@ -129,7 +131,8 @@ class Questions(ABC):
 class Collection(Questions):
     """A task's data. ``languages`` fixes the order of everything that is by language.
 
-    ``sample`` is the number of questions drawn from the whole task, None for all of it.
+    ``sample`` is the number of questions drawn from the whole task, None for all of it; ``absent``
+    are judgements that were left out.
     """
 
     languages: tuple[str, ...]
@@ -137,6 +140,7 @@ class Collection(Questions):
     passages: Entries
     qrels: Qrels
     sample: int | None = None
+    absent: Absent | None = None
 
     @cached_property
     def relevant_by_language(self) -> npt.NDArray[np.int64]:
@@ -152,6 +156,8 @@ class Collection(Questions):
         """See ``Questions``."""
         judged = np.zeros(len(self.queries), bool)
         judged[self.qrels.query] = True
+        if self.absent is not None:
+            judged[self.absent.query] = True
         return judged
 
     @cached_property

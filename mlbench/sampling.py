@@ -19,7 +19,7 @@ def sample_questions(collection: Collection, count: int | None) -> Collection:
     where a language would be left without a question.
     """
     ids = collection.queries.ids
-    judged = sorted({ids[query] for query in np.unique(collection.qrels.query)}, key=_place)
+    judged = sorted({ids[query] for query in np.flatnonzero(collection.judged)}, key=_place)
     if count is None or count >= len(judged):
         return collection
     chosen = set(judged[:count])
@@ -40,7 +40,10 @@ def sample_questions(collection: Collection, count: int | None) -> Collection:
     qrels = collection.qrels
     inside = number[qrels.query] >= 0
     qrels = Qrels(number[qrels.query[inside]], qrels.passage[inside], qrels.relevance[inside])
-    return replace(collection, queries=queries, qrels=qrels, sample=count)
+    absent = collection.absent
+    if absent is not None:
+        absent = absent.of_queries(number)
+    return replace(collection, queries=queries, qrels=qrels, sample=count, absent=absent)
 
 
 def sample_warnings(collection: Collection) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def sorted_table(
     )
     query, passage = pairs.query[order], pairs.passage[order]
     begin = np.flatnonzero(np.diff(query, prepend=-1))
-    judged = np.unique(collection.qrels.query)
+    judged = np.flatnonzero(collection.judged)
     return Ranks(
         languages=collection.languages,
         pool_sizes=collection.passages.counts,

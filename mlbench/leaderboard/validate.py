@@ -22,7 +22,7 @@ from mlbench.leaderboard.copies import (
 from mlbench.leaderboard.entry import ENTRY_FILE, RANKS_FILE, TASK_FILE, EntryKind
 from mlbench.leaderboard.field_checks import Found, entry_faults
 from mlbench.leaderboard.findings import Findings
-from mlbench.leaderboard.layout import RECORDS, Place, place_of, run_folder
+from mlbench.leaderboard.layout import RECORDS, WITHDRAWN, Place, place_of, run_folder
 from mlbench.leaderboard.names import shown
 from mlbench.leaderboard.plausibility import implausible
 from mlbench.leaderboard.reading import BoardEntry, load_board
@@ -65,6 +65,7 @@ def validate(root: Path, options: Options) -> Outcome:
     work.documents()
     entries = work.tables()
     work.names()
+    work.people()
     return Outcome(work.findings, entries)
 
 
@@ -146,7 +147,35 @@ class _Validation:
             (self.board.withdrawals, withdrawal_findings),
         ):
             for path in filter(self.chosen, document):
-                self.findings.add(check(self.board, path, self.tree.where(path), today))
+                result = check(self.board, path, self.tree.where(path), today)
+                if self.changes and path in self.changes.added and not self.options.maintainer:
+                    result.contradictory += result.flags  # only a maintainer may do for others
+                    result.flags = []
+                self.findings.add(result)
+
+    def people(self) -> None:
+        """Flag what is in another's name: nobody but a person can tell who opened the change."""
+        for entry in filter(self.to_check, self.board.entries()):
+            owners = {
+                other.entry.submitter
+                for other in self.board.entries()
+                if other.slug == entry.slug and other.place != entry.place and other.entry.evidence
+            }
+            for owner in sorted(owners - {entry.entry.submitter}):
+                found = f"of a model that {shown(owner)} submitted"
+                self.flag(entry, [("submitter", found, "an entry of theirs")])
+        if self.changes is None:
+            return
+        for path in self.changes.added:
+            place = place_of(path)
+            if place is None or not self.chosen(path):
+                continue
+            if WITHDRAWN.fullmatch(path.name):
+                fault = Fault(self.tree.where(path), "an entry is withdrawn", "by its submitter")
+                self.findings.flags.append(fault)
+            elif place.run and path.name == ENTRY_FILE:
+                fault = Fault(self.tree.where(path), "a new run of a model", "by its submitter")
+                self.findings.flags.append(fault)
 
     def tables(self) -> tuple[Place, ...]:
         """Check tables and what follows from them, and return the entries that were checked."""

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int], None]
+SWITCH_SECONDS = 0.001
+"""A thread that reads may hold the interpreter so long while the encoder waits for it; Python's
+usual 0.005 makes an encoder of 10,000 texts a second a tenth slower."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def count_shards(
     """
     encoder = BlockEncoder(prepared, model)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_switching_often())
         tally = stack.enter_context(contextlib.closing(_Tally(prepared, encoder)))
         read = (block for shard in shards for block in blocks_of(shard, BLOCK))
         blocks = stack.enter_context(contextlib.closing(ahead(read)))
@@ -94,6 +98,17 @@ def count_shards(
             progress(done)
             if counts is not None:
                 yield counts
+
+
+@contextlib.contextmanager
+def _switching_often() -> Iterator[None]:
+    """Let no thread keep the interpreter from the encoder for long."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _ends_shard(encoded: Encoded) -> bool:

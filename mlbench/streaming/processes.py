@@ -34,7 +34,10 @@ def in_processes(
         for done in as_completed(number):
             yield number[done], done.result()
     except BrokenProcessPool:
-        mend = "memory may not have sufficed; the lines above may say why"
+        mend = (
+            "memory may not have sufficed, or a script of your own lacks "
+            "`if __name__ == '__main__':`; the lines above may say why"
+        )
         raise EnvironmentFault(Fault("worker process", "ended too early", mend=mend)) from None
     finally:
         for child in multiprocessing.active_children():

@@ -33,6 +33,9 @@ SMALL = 1 << 14
 SAMPLED = 64
 """... and one in how many ids, chosen by their CRC, it keeps of a larger one."""
 
+QUICKLY_READ = 32 * 2**20
+"""Bytes of shards that one process scans in seconds."""
+
 Wanted = Mapping[str, bool]
 """Ids of the judged passages of a language -> whether one is relevant to some query."""
 
@@ -135,7 +138,8 @@ def scan(
             progress(cost(shard))
     todo = [shard for shard in collection.shards if shard.name not in found]
     jobs = [(shard, wanted[shard.language]) for shard in todo]
-    for number, learned in in_processes(_scan_job, jobs, workers):
+    many = workers if _worth_processes(todo) else 1
+    for number, learned in in_processes(_scan_job, jobs, many):
         found[learned.name] = learned
         path = paths[learned.name]
         if path is not None:
@@ -149,6 +153,11 @@ def scan(
 def cost(shard: ShardSource) -> int:
     """Return what scanning a shard costs: its bytes, 1 where they are unknown."""
     return shard.size or 1
+
+
+def _worth_processes(shards: Sequence[ShardSource]) -> bool:
+    """Say whether scanning takes so long that starting processes pays."""
+    return any(s.size is None for s in shards) or sum(map(cost, shards)) > QUICKLY_READ
 
 
 def _record(folder: Path, shard: ShardSource, wanted: Wanted) -> Path | None:

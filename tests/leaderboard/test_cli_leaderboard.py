@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from mlbench.cli import main
+from mlbench.commands import leaderboard_parser
 from mlbench.errors import DataError, EnvironmentFault
 from mlbench.leaderboard import layout
-from mlbench.leaderboard.entry import Level
+from mlbench.leaderboard.entry import Contamination, Level
+from mlbench.leaderboard.field_checks import RECORDED
 from mlbench.leaderboard.layout import leaderboards_folder, root_of
 from tests.leaderboard.boards import TASK, edit, verified
 from tests.test_cli import mlbench
@@ -37,12 +39,12 @@ def test_from_a_model_to_a_pull_request(
     submission = ("submit", "results/bm25/sample", "--to", "lb", "--submitter", "Ada")
     assert "not a task of this leaderboard" in said(*submission, code=2)
     told = said("leaderboard", "add-task", "results/bm25/sample", "--to", "lb")
-    assert "written: lb/sample/task.json" in told
+    assert f"written: {Path('lb', 'sample', 'task.json')}" in told
     done = mlbench(*submission, cwd=run)
     assert done.returncode == 0, done.stderr
-    assert "lb/sample/bm25: " in done.stdout
+    assert f"{Path('lb', 'sample', 'bm25')}: " in done.stdout
     assert "command that everybody will see: mlbench run --model bm25" in done.stdout
-    assert "mlbench leaderboard validate lb/sample/bm25" in done.stdout
+    assert "mlbench leaderboard validate " in done.stdout
     done = mlbench("leaderboard", "validate", "lb", "--quiet", cwd=run)
     assert (done.returncode, done.stdout) == (0, "1 entry checked, no fault\n"), done.stderr
     assert "is there already: sample/bm25" in said(*submission, code=2)
@@ -90,6 +92,11 @@ def test_figures_that_cannot_be(
     assert code == 2
     assert found in capsys.readouterr().err
     assert not (run / "figures" / "sample" / "old").exists()
+
+
+def test_the_words_of_the_options_are_those_of_the_schema() -> None:
+    assert tuple(Contamination) == leaderboard_parser.CONTAMINATION
+    assert leaderboard_parser.RECORDED == RECORDED
 
 
 def test_a_forgery_and_what_is_for_review(board: Path) -> None:
