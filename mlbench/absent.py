@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,18 @@ import numpy.typing as npt
 from mlbench.errors import DataError, Fault
 
 SHOWN = 3
+MOST_FAULTS = 20
+FOUND = "judged, and not in the corpus"
 MEND = "get the whole corpus, of the version that was judged"
+
+
+class Lost(NamedTuple):
+    """A judgement of the query with that index; its passage was not read."""
+
+    query: int
+    language: str
+    id: str
+    relevance: int
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,15 @@ class Absent:
     query: npt.NDArray[np.int64]
     passages: tuple[str, ...]
     relevance: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, rows: Sequence[Lost]) -> Absent:
+        """Lay rows out as columns."""
+        return cls(
+            query=np.array([row.query for row in rows], np.int64),
+            passages=tuple(f"{row.id!r} ({row.language})" for row in rows),
+            relevance=np.array([row.relevance for row in rows], np.int32),
+        )
 
     @property
     def _names(self) -> list[str]:
@@ -47,37 +68,29 @@ class Absent:
         lost = np.unique(self.query[self.relevance > 0])
         return int((~has_relevant[lost]).sum())
 
-    def warning(self, judgements: int, unanswered: int) -> str:
-        """Say what was left out of ``judgements`` in all."""
+    def warning(self, unanswered: int) -> str:
+        """Say what was left out; ``unanswered`` is what the method of that name counts."""
         names = self._names
         more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+        several = len(self.passages) > 1
         said = (
-            f"{len(self.passages):,} of {judgements:,} judgements name passages that are not in "
-            f"the corpus, and are left out: {', '.join(names[:SHOWN])}{more}"
+            (f"{len(self.passages):,} judgements name" if several else "1 judgement names")
+            + (" passages that are" if len(names) > 1 else " a passage that is")
+            + f" not in the corpus, and {'are' if several else 'is'} left out: "
+            + ", ".join(names[:SHOWN])
+            + more
         )
         if not unanswered:
             return said
-        queries = "1 query that has" if unanswered == 1 else f"{unanswered:,} queries that have"
-        return f"{said}; {queries} no other relevant passage in any language excluded"
+        one = unanswered == 1
+        queries = "1 query has" if one else f"{unanswered:,} queries have"
+        return f"{said}; {queries} no other relevant passage and {'is' if one else 'are'} excluded"
 
-    def refuse(self, most: int = 20) -> None:
-        """Raise DataError that lists the passages, the first ``most`` of them."""
+    def refuse(self) -> NoReturn:
+        """Raise DataError that lists the passages, the first 20 of many."""
         names = self._names
-        tail = [Fault("and", f"{len(names) - most:,} more passages")] if len(names) > most else []
-        found = "judged, and not in the corpus"
+        more = len(names) - MOST_FAULTS
+        tail = [Fault("and", f"{more:,} more passages")] if more > 0 else []
         expected = "every judged passage in the corpus"
-        faults = [Fault(f"passage {name}", found, expected, MEND) for name in names[:most]]
+        faults = [Fault(f"passage {name}", FOUND, expected, MEND) for name in names[:MOST_FAULTS]]
         raise DataError(*faults, *tail)
-
-
-def absent_from(
-    query: Sequence[int], passages: Sequence[tuple[str, str]], relevance: Sequence[int]
-) -> Absent | None:
-    """Return what is absent, from columns; ``passages`` are (language, id). None for nothing."""
-    if not query:
-        return None
-    return Absent(
-        query=np.array(query, np.int64),
-        passages=tuple(f"{id_!r} ({language})" for language, id_ in passages),
-        relevance=np.array(relevance, np.int32),
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import os
 import shlex
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
             result: int = args.action(args)
         if sys.stdout:  # None where it was closed
             sys.stdout.flush()
+        if arguments is None:
+            gc.freeze()  # what is left ends with the process: Python need not search it first
     except MlbenchError as error:
         if args.debug:
             raise
@@ -188,6 +191,13 @@ def _add_run(commands: Any) -> None:
         "--sample-questions", type=positive, metavar="N", dest="sample",
         help="a quick check: N questions, the same for every model, and all passages",
     )  # fmt: skip
+    _add_limits(parser)
+    add_streaming(parser)
+    add_model_options(parser)
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add what `run` may use, and what it is to leave behind and say."""
     parser.add_argument(
         "--threads", type=positive, default=os.cpu_count() or 1, metavar="N",
         help="threads for scoring (default: the number of processors)",
@@ -201,12 +211,14 @@ def _add_run(commands: Any) -> None:
         help="write the first K passages of every query as TREC runs, for other tools",
     )  # fmt: skip
     parser.add_argument(
+        "--strict", action="store_true",
+        help="a judged passage that is missing from the corpus is a fault (exit code 3)",
+    )  # fmt: skip
+    parser.add_argument(
         "--dry-run", action="store_true", help="say what would be encoded, and stop"
     )
     parser.add_argument("--json", action="store_true", help="print results as JSON, no tables")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
-    add_streaming(parser)
-    add_model_options(parser)
 
 
 def _add_report(commands: Any) -> None:

@@ -17,8 +17,10 @@ from mlbench.adapters.base import Described
 from mlbench.adapters.boundary import calling
 from mlbench.collection import Collection
 from mlbench.encoding import Embedded, Encoding, Plan
+from mlbench.garbage import uncollected
 from mlbench.inputs import Inputs
 from mlbench.measures import Measure, parse_measures
+from mlbench.missing import absent_warnings
 from mlbench.progress import Step
 from mlbench.ranks import Ranks
 from mlbench.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo, Truncated
@@ -56,6 +58,7 @@ def chosen_measures(task: Task, names: Sequence[str]) -> tuple[Measure, ...]:
     return parse_measures([*(names or task.measures), *TABLE_MEASURES])
 
 
+@uncollected()
 def describe_task(task: Task, collection: Collection) -> TaskInfo:
     """Return what the report says of the task."""
     languages = collection.languages
@@ -121,7 +124,7 @@ def evaluate(
         measures=tuple(measure.name for measure in measures),
         scores=scores,
         run=run,
-        warnings=(*sample_warnings(collection), *embedded.warnings),
+        warnings=(*sample_warnings(collection), *absent_warnings(collection), *embedded.warnings),
     )
     return report, ranks
 
@@ -146,7 +149,7 @@ def describe_run(
         versions={"mlbench": __version__, "python": platform.python_version()}
         | {name: metadata.version(name) for name in RECORDED_VERSIONS}
         | dict(facts.get("versions", {})),
-        platform=platform.platform(),
+        platform=f"{platform.system()} {platform.machine()}",
         processor=platform.processor() or platform.machine(),
         threads=options.limits.threads,
         seconds={},

@@ -83,7 +83,13 @@ class Files:
 
     def corpus(self, role: str) -> tuple[CorpusFile, ...]:
         """Return the files of a role that is streamed, by language, then shard."""
-        return tuple(file for its_role, file in self.streamed if its_role == role)
+        streamed = (file for its_role, file in self.streamed if its_role == role)
+        whole = (
+            CorpusFile(file.language, file.name, file.path, size=file.size)
+            for file in self.found
+            if file.role == role
+        )
+        return (*streamed, *whole)
 
 
 class Locator:

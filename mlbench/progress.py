@@ -45,9 +45,7 @@ class Step:
             self._last = now
             left = (now - self._start) * (self.total - self.done) / max(self.done, 1)
             share = f"{self.done / max(self.total, 1):.0%}"
-            print(
-                f"{self.title}: {share}, about {duration(left)} left{self.note}", file=sys.stderr
-            )
+            print(f"{self.title}: {share}, about {duration(left)} left{self.note}", file=sys.stderr)
 
     def say(self, note: str) -> None:
         """Show a note beside the progress from now on, such as which part is done."""

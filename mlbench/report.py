@@ -152,6 +152,7 @@ def report_to_json(report: Report, ranks_sha256: str | None) -> str:
 
 
 def finite(value: Any) -> Any:
+    """Return ``value``, with null for each number in it that JSON does not have."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
@@ -296,6 +297,7 @@ def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
 
 
 def differences(said: Any, found: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the key and both values of whatever differs by more than ``AGREEMENT``."""
     if isinstance(said, dict) and isinstance(found, dict) and said.keys() == found.keys():
         for name in said:
             yield from differences(said[name], found[name], f"{key}.{name}".lstrip("."))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.adapters.vectors import Vectors
+from mlbench.garbage import uncollected
 from mlbench.scoring.products import Floats
 
 if TYPE_CHECKING:
@@ -51,11 +52,12 @@ class Rows:
         return sparse.vstack(self.sparse, format="csr", dtype=np.float32)[row[same]]
 
 
+@uncollected()
 def normalise(vectors: Floats | csr_matrix) -> Floats | csr_matrix:
     """Divide each row by its Euclidean norm, in float64, and round to float32; zero rows stay.
 
     The norm is added in the fixed order of ``kernels.dot`` (sparse: of the columns), so that the
-    result is the same on every machine.
+    result is the same on every machine. The first call imports numba, which makes many objects.
     """
     from mlbench.scoring import kernels
 

@@ -86,7 +86,6 @@ class Task:
         return all_settings(self.languages, self.kinds)
 
 
-
 def all_settings(languages: tuple[str, ...], kinds: Iterable[Kind]) -> tuple[Setting, ...]:
     """Return the settings of the kinds: by kind, then query language, then pool language.
 

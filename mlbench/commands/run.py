@@ -58,7 +58,9 @@ def run(args: Namespace) -> int:
         if task.name not in sources:
             results.append(run_streamed(task, locator, model, folder, args))
             continue
-        collection = sample_questions(load_collection(task, sources[task.name]), args.sample)
+        collection = sample_questions(
+            load_collection(task, sources[task.name], strict=args.strict), args.sample
+        )
         refuse_other_data(folder, describe_task(task, collection), args)
         report = _evaluate(task, collection, model, folder, args)
         results.append({"folder": str(shown(folder, args))} | summary(report))
@@ -190,7 +192,8 @@ def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
         if is_streamed(task, args):
             rows += plan_rows(task, locator)
             continue
-        plan = Plan.of(sample_questions(load_collection(task, locator.of(task)), args.sample))
+        data = load_collection(task, locator.of(task), strict=args.strict)
+        plan = Plan.of(sample_questions(data, args.sample))
         for role, groups in (("query", plan.queries), ("passage", plan.passages)):
             rows += [
                 {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def score(args: Namespace) -> int:
         )
     given = find_runs(args.run, args.pool, task.languages)
     with Step(f"{task.name}: reading", len(given) + 1, "file", quiet=args.quiet) as reading:
-        info, targets = _targets(task, args)
+        info, targets, warnings = _targets(task, args)
         reading.advance(1)
         read = read_runs(
             given, targets, languages, allow_unknown=args.allow_unknown, advance=reading.advance
@@ -58,6 +59,7 @@ def score(args: Namespace) -> int:
         seconds={"reading": round(reading.seconds, 3), "measuring": round(measuring.seconds, 3)},
     )
     report = runs_report(read, scored, given, info, about)
+    report = replace(report, warnings=(*warnings, *report.warnings))
     folder = args.output / slug(about.name) / slug(task.name)
     check_writable(folder, ROOM_FOR_A_REPORT)
     if not args.overwrite:
@@ -69,21 +71,22 @@ def score(args: Namespace) -> int:
     return 0
 
 
-def _targets(task: Task, args: Namespace) -> tuple[TaskInfo, Targets]:
-    """Return what the report says of a task, and what runs are held against.
+def _targets(task: Task, args: Namespace) -> tuple[TaskInfo, Targets, tuple[str, ...]]:
+    """Return what the report says of a task, what runs are held against, and warnings.
 
     Of a task whose passages come in shards none is read: its digest is over the judgements alone.
     """
     from mlbench.evaluate import describe_task
+    from mlbench.missing import absent_warnings
     from mlbench.runs.matching import Targets
     from mlbench.runs.reporting import describe_judgements
 
     locator = Locator(args.data_dir, args.offline)
     if in_shards(task):
         streamed = stream_collection(task, locator, absent=True)
-        return describe_judgements(task, streamed), Targets.of_judgements(streamed)
+        return describe_judgements(task, streamed), Targets.of_judgements(streamed), ()
     collection = load_collection(task, locator.of(task))
-    return describe_task(task, collection), Targets.of(collection)
+    return describe_task(task, collection), Targets.of(collection), absent_warnings(collection)
 
 
 def _name(read: Read, path: str) -> str:

@@ -95,6 +95,7 @@ def _how(task: Task, model: LoadedModel, folder: Path, args: Namespace) -> Pass:
         part=Part(*(args.shard or (1, 1))),
         keep=keep.absolute() / place if keep else None,
         overwrite=args.overwrite,
+        strict=args.strict,
         engine=_engine(model, args),
         load={option.name: getattr(args, option.name) for option in OPTIONS},
         approve=lambda info: refuse_other_data(folder, info, args),

@@ -74,11 +74,20 @@ class Prints:
         return self.known[entry.place]
 
 
-def same_tables(entry: BoardEntry, others: Sequence[BoardEntry]) -> Iterator[Found]:
-    """Yield where an entry's table is, byte for byte, that of another model."""
+def same_tables(entry: BoardEntry, others: Sequence[BoardEntry], prints: Prints) -> Iterator[Found]:
+    """Yield where an entry's table is that of another model, however it was written."""
     for other in others:
-        if _table(entry) is not None and _table(entry) == _table(other):
+        if _table(entry) is None or _table(other) is None:
+            continue
+        if _table(entry) == _table(other) or _same(prints.of(entry), prints.of(other)):
             yield "evidence.ranks_sha256", f"the table of {other.place}", "a table of its own"
+
+
+def _same(one: Print | None, other: Print | None) -> bool:
+    """Say whether two tables have the same counts, and not so few that this can be chance."""
+    if one is None or other is None or (one.sizes > 0).sum() < FEWEST_ROWS:
+        return False
+    return np.array_equal(one.hashes, other.hashes)
 
 
 def likenesses(entry: BoardEntry, others: Sequence[BoardEntry], prints: Prints) -> Iterator[Found]:

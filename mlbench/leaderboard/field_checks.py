@@ -14,6 +14,7 @@ from mlbench.leaderboard.entry import (
     EntryBias,
     EntryKind,
     EntryModel,
+    EntryRun,
     EntryScore,
     LeaderboardTask,
     Level,
@@ -31,6 +32,8 @@ Found = tuple[str, str, str]
 MEASURE = re.compile(r"[A-Za-z]{1,10}(\(rel=[1-9]\d?\))?(@[1-9]\d{0,5})?")
 MOST_MEASURES = 32
 MOST_LISTED = 100
+MOST_SECONDS = 1e9
+ROLES = ("query", "passage")
 LONGEST = {"licence": 200, "note": 2000, "reason": 2000, "citation": 4000}
 LONGEST_ITEM = 200
 SHORT = ("adapter", "similarity", "dtype", "pooling")
@@ -55,7 +58,7 @@ def entry_faults(
     elif found := measures_fault(entry.measures):
         yield "measures", found, "measures as mlbench names them, each once"
     for role, share in (entry.truncated or {}).items():
-        if role not in ("query", "passage") or not 0 <= share <= 1:
+        if role not in ROLES or not 0 <= share <= 1:
             yield f"truncated.{role}", f"{share}", "query and passage: shares of 0 to 1"
 
 
@@ -173,10 +176,21 @@ def _evidence(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
     if entry.evidence is not None and not SHA256.fullmatch(entry.evidence.report_sha256):
         yield "evidence.report_sha256", shown(entry.evidence.report_sha256), "64 hex digits"
     if entry.run is not None:
-        counts = [entry.run.threads, entry.run.peak_memory or 0, *entry.run.seconds.values()]
-        counts += [n for of in entry.run.encoded.values() for n in (of.texts, of.distinct)]
-        if min(counts) < 0:
-            yield "run", f"{min(counts)}", "no number below 0"
+        yield from _run(entry.run)
+
+
+def _run(run: EntryRun) -> Iterator[Found]:
+    counts = (run.threads, run.peak_memory or 0, *run.seconds.values())
+    if min(counts) < 0:
+        yield "run", f"{min(counts)}", "no number below 0"
+    for step, seconds in run.seconds.items():
+        if seconds > MOST_SECONDS:
+            yield f"run.seconds.{step}", f"{seconds:g}", f"at most {MOST_SECONDS:g}"
+    for role, of in run.encoded.items():
+        if role not in ROLES or not 0 <= of.cached <= of.distinct <= of.texts:
+            found = f"{of.cached} of {of.distinct} distinct of {of.texts} texts"
+            expected = "query and passage: at most as many cached as distinct, distinct as texts"
+            yield f"run.encoded.{role}", found, expected
 
 
 def _reported(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:

@@ -13,6 +13,15 @@ HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 """Unicode categories of control, format (bidirectional marks, zero width), surrogate, private-use
 and line-separator characters."""
 
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""Characters of other categories that are blank all the same: fillers, variation selectors, what
+Unicode calls default ignorable (DerivedCoreProperties.txt), and the empty Braille cell."""
+MOST_MARKS = 4
+"""Marks on one letter of a name; more would stand over the lines above and below."""
+
 LOOK = {
     "авгԁеһіјкӏмнострԛѕѵԝхуѡ": "abrdehijklmhoctpqsvwxyw",  # Cyrillic
     "αβγεηικνορτυχωϲϳ": "abyenikvoptuxwcj",  # Greek
@@ -25,16 +34,18 @@ ALIKE_IN_SHAPE = str.maketrans("01i|", "olll")
 """Letters and digits that are easily taken for a Latin letter, after case folding."""
 
 
+def hidden(character: str) -> bool:
+    """Say whether a character cannot be seen."""
+    return unicodedata.category(character) in HIDDEN or bool(UNSEEN.match(character))
+
+
 def visible(text: str, keep: str = "") -> str:
     r"""Return text with what cannot be seen written as an escape, but for characters in ``keep``.
 
     >>> visible("a\u202eb")
     'a\\u202eb'
     """
-    return "".join(
-        f"\\u{ord(c):04x}" if unicodedata.category(c) in HIDDEN and c not in keep else c
-        for c in text
-    )
+    return "".join(f"\\u{ord(c):04x}" if hidden(c) and c not in keep else c for c in text)
 
 
 def shown(value: object, limit: int = 80) -> str:
@@ -46,7 +57,7 @@ def shown(value: object, limit: int = 80) -> str:
 def text_fault(text: str, keep: str = "") -> str:
     """Say what a text must not hold, "" if nothing: a character that cannot be seen."""
     for character in text:
-        if unicodedata.category(character) in HIDDEN and character not in keep:
+        if hidden(character) and character not in keep:
             name = unicodedata.name(character, "a control character")
             return f"holds U+{ord(character):04X} ({name.lower()})"
     return ""
@@ -62,6 +73,9 @@ def name_fault(name: str) -> str:
         return f"{shown(name)} begins with {name[0]!r}, as a formula of a spreadsheet does"
     if found := re.search(r"[<>]", name):
         return f"{shown(name)} holds {found[0]!r}"
+    marks = "".join("x" if unicodedata.category(c) in {"Mn", "Me"} else " " for c in name)
+    if "x" * (MOST_MARKS + 1) in marks:
+        return f"{shown(name)} has more than {MOST_MARKS} marks on a letter"
     fault = text_fault(name)
     return f"{shown(name)} {fault}" if fault else ""
 
@@ -87,6 +101,6 @@ def skeleton(name: str) -> str:
     False
     """
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
-    plain = "".join(c for c in folded if unicodedata.category(c) not in {"Mn", *HIDDEN})
+    plain = "".join(c for c in folded if not hidden(c) and unicodedata.category(c) != "Mn")
     plain = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", plain.translate(ALIKE))
     return re.sub(r"[^\w.]|_|(?<!\d)\.|\.(?!\d)", "", plain).translate(ALIKE_IN_SHAPE)

@@ -69,8 +69,17 @@ class BoardTask:
     entries: tuple[BoardEntry, ...]
 
     def current(self) -> tuple[BoardEntry, ...]:
-        """Return the last entry of each model that is not withdrawn."""
-        standing = {each.slug: each for each in self.entries if each.withdrawn is None}
+        """Return the last entry of each model that is not withdrawn; figures from a publication
+        only where it has none with evidence."""
+        standing: dict[str, BoardEntry] = {}
+        for each in self.entries:
+            before = standing.get(each.slug)
+            if each.withdrawn is None and (
+                before is None
+                or before.entry.kind is EntryKind.REPORTED
+                or each.entry.kind is EntryKind.EVIDENCE
+            ):
+                standing[each.slug] = each
         return tuple(standing.values())
 
     def previous(self, entry: BoardEntry) -> BoardEntry | None:

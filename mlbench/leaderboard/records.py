@@ -14,13 +14,13 @@ from typing import Any
 
 from mlbench.artefacts import write_atomically
 from mlbench.errors import DataError, Fault, UsageError
-from mlbench.leaderboard.entry import EntryKind, Level, Record, Withdrawal, to_json
+from mlbench.leaderboard.entry import EntryKind, Level, Record, Withdrawal
 from mlbench.leaderboard.field_checks import Found, record_faults, withdrawal_faults
 from mlbench.leaderboard.findings import Findings
 from mlbench.leaderboard.layout import place_of, record_path, root_of
 from mlbench.leaderboard.names import shown
 from mlbench.leaderboard.reading import Board, BoardEntry, find_entry
-from mlbench.leaderboard.strict import MAX_JSON, parse_json, read_bounded
+from mlbench.leaderboard.strict import MAX_JSON, parse_json, read_bounded, readable_json
 from mlbench.leaderboard.verification import SCHEMA as VERIFICATION
 
 
@@ -49,7 +49,7 @@ def write_record(
     if faults:
         raise UsageError(*faults)
     at = record_path(entry.place.task, entry.slug, entry.sha256, level, record.date)
-    return _write_new(root_of(path) / at, to_json(record))
+    return _write_new(root_of(path) / at, record)
 
 
 def _evidence(path: Path) -> dict[str, Any]:
@@ -87,13 +87,13 @@ def withdraw(path: Path, by: str, reason: str, today: datetime.date) -> Path:
     faults = [Fault(f"withdrawal, {key}", *rest) for key, *rest in wrong]
     if faults:
         raise UsageError(*faults)
-    return _write_new(entry.path / f"withdrawn-{withdrawal.date}.json", to_json(withdrawal))
+    return _write_new(entry.path / f"withdrawn-{withdrawal.date}.json", withdrawal)
 
 
-def _write_new(path: Path, content: bytes) -> Path:
+def _write_new(path: Path, document: Record | Withdrawal) -> Path:
     if path.exists():
         raise UsageError(Fault(str(path), "there already", "one a day"))
-    write_atomically(path, content)
+    write_atomically(path, readable_json(document, path.name))
     return path
 
 

@@ -19,6 +19,8 @@ from mlbench.significance import Values
 
 OVERALL = "Overall"
 """The name of the standings over all tasks; those of tasks begin with a small letter or a digit."""
+LEAST_SECONDS = 0.001
+"""Reports give seconds to three decimals; less is no time that anything could take."""
 WORST_FIRST = (
     Contamination.TRAINED_ON,
     Contamination.UNKNOWN,
@@ -149,7 +151,7 @@ def cost_of(entries: Sequence[Entry]) -> Cost:
     runs = [entry.run for entry in entries]
     encoded = seconds = 0.0
     for run in runs:
-        if run is None or not run.seconds.get("encoding") or not run.encoded:
+        if run is None or run.seconds.get("encoding", 0.0) < LEAST_SECONDS or not run.encoded:
             return Cost(parameters, dimension)
         distinct = sum(role.distinct for role in run.encoded.values())
         fresh = distinct - sum(role.cached for role in run.encoded.values())

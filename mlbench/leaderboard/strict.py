@@ -6,6 +6,7 @@ import json
 import math
 import re
 import types
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from mlbench.errors import DataError, Fault
-from mlbench.leaderboard.entry import SCHEMAS, Document
+from mlbench.leaderboard.entry import SCHEMAS, Document, to_json
 from mlbench.leaderboard.names import shown, text_fault, visible
 
 if TYPE_CHECKING:
@@ -33,6 +34,15 @@ def read_document(path: Path, kind: type[AnyDocument], where: str = "") -> AnyDo
     """Read a file of the leaderboard. Raises DataError with every fault of it (20 at most)."""
     where = where or str(path)
     return parse_document(read_bounded(path, MAX_JSON, where), kind, where)
+
+
+def readable_json(document: Document, what: str) -> bytes:
+    """Return the file of a document. Raises DataError where it could not be read again."""
+    raw = to_json(document)
+    if len(raw) > MAX_JSON:
+        raise DataError(Fault(what, f"{len(raw):,} bytes", f"at most {MAX_JSON:,}"))
+    parse_document(raw, type(document), what)
+    return raw
 
 
 def read_bounded(path: Path, limit: int, where: str) -> bytes:
@@ -102,7 +112,7 @@ def parse_json(raw: bytes, where: str) -> Any:
 
 def _depth(text: str) -> int:
     depth = deepest = 0
-    for bracket in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text, re.S):
+    for bracket in re.finditer(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', text, re.S):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket[0], 0)
         deepest = max(deepest, depth)
     return deepest
@@ -111,8 +121,8 @@ def _depth(text: str) -> int:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(k for k in keys if keys.count(k) > 1)!r} given twice")
+        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"key {twice!r} given twice")
     return table
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from mlbench.artefacts import slug, write_atomically
 from mlbench.errors import DataError, Fault, UsageError
-from mlbench.leaderboard.entry import TASK_FILE, LeaderboardTask, to_json
+from mlbench.leaderboard.entry import TASK_FILE, LeaderboardTask
 from mlbench.leaderboard.field_checks import measures_fault
 from mlbench.leaderboard.layout import RECORDS
 from mlbench.leaderboard.names import shown
-from mlbench.leaderboard.strict import read_document
+from mlbench.leaderboard.strict import read_document, readable_json
 from mlbench.ranks import Ranks
 from mlbench.ranks_file import SCHEMA, TaskKey
 from mlbench.report import Report
@@ -120,7 +120,7 @@ def add_task(report: Report, ranks: Ranks, root: Path) -> Path:
         ]
         if different:
             raise DataError(*different)
-    write_atomically(path, to_json(task))
+    write_atomically(path, readable_json(task, str(path)))
     return path
 
 

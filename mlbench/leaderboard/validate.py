@@ -117,6 +117,10 @@ class _Validation:
         changed = self.changes is None or self.changes.touches(entry.place)
         return changed and self.chosen(entry.place.folder / ENTRY_FILE)
 
+    def age(self, entry: BoardEntry) -> tuple[bool, Place]:
+        """Return what entries are sorted by: those of the base first, whatever date is claimed."""
+        return self.changes is not None and self.changes.touches(entry.place), entry.place
+
     def form(self) -> None:
         """Check which files there are, and what the change does to them."""
         found = [*self.tree.faults, *self.malformed, *_partial(self.tree, set(self.board.tasks))]
@@ -136,7 +140,7 @@ class _Validation:
                     for key, *rest in task_faults(task.task, name)
                 ]
             earlier: dict[str, list[BoardEntry]] = defaultdict(list)
-            for entry in sorted(task.entries, key=lambda each: each.place):
+            for entry in sorted(task.entries, key=self.age):
                 if self.to_check(entry):
                     found = entry_faults(entry.entry, entry.place, task.task, today)
                     self.malform(entry, ENTRY_FILE, found)
@@ -189,7 +193,7 @@ class _Validation:
         for entry in entries:
             task = self.board.tasks[entry.place.task]
             others = [other for other in task.entries if other.slug != entry.slug]
-            self.contradict(entry, ENTRY_FILE, same_tables(entry, others))
+            self.contradict(entry, ENTRY_FILE, same_tables(entry, others, prints))
             self.flag(entry, likenesses(entry, others, prints))
         return tuple(entry.place for entry in entries)
 

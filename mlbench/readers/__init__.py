@@ -159,14 +159,19 @@ def read(task: Task, locate: Locate) -> Records:
 
 
 @uncollected()
-def load_collection(task: Task, locate: Locate) -> Data:
+def load_collection(task: Task, locate: Locate, *, strict: bool = False) -> Data:
     """Read a task's data from the files that ``locate`` names and check it.
 
-    ``locate`` is usually ``Locator(...).of(task)``. Raises DataError.
+    ``locate`` is usually ``Locator(...).of(task)``. Where a task can be streamed, judgements that
+    name passages which are not there are left out, unless ``strict``; elsewhere they are always a
+    fault. Raises DataError.
     """
     from mlbench.collection import build_collection
+    from mlbench.missing import build_present
 
-    return build_collection(task.languages, read(task, locate))
+    records = read(task, locate)
+    lenient = hasattr(_module(task), "stream") and not strict
+    return (build_present if lenient else build_collection)(task.languages, records)
 
 
 def in_shards(task: Task) -> bool:

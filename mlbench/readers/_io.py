@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,20 +88,14 @@ def read_lines(path: Path, faults: Faults) -> Iterator[Line]:
 
 def _raw_lines(path: Path, faults: Faults) -> Iterator[bytes]:
     """Yield what lies between line feeds."""
-    with _opened(path, faults) as file:
-        most = max(SMALL, MOST_TIMES_PACKED * path.stat().st_size)
-        read, rest = 0, b""
+    with opened(path, faults) as file:
+        rest = b""
         while chunk := file.read(CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
             yield from lines
-            read += len(chunk)
             if len(rest) > LONGEST_LINE:
                 expected = f"a line feed at least every {LONGEST_LINE >> 20} MiB"
                 faults.add(str(path), "a line without end", expected)
-                return
-            if path.suffix == ".gz" and read > most:
-                expected = f"at most {SMALL >> 30} GiB, or {MOST_TIMES_PACKED} times its size"
-                faults.add(str(path), f"unpacks to more than {most:,} bytes", expected)
                 return
         if rest:
             yield rest
@@ -111,7 +106,7 @@ def read_json(path: Path, faults: Faults, members: Members | None = None) -> Any
 
     ``members`` turns the (key, value) pairs of an object into what stands for it.
     """
-    with _opened(path, faults) as file:
+    with opened(path, faults) as file:
         raw = file.read().removeprefix(BOM)
         try:
             return json.loads(raw.decode("utf-8"), object_pairs_hook=members)
@@ -146,11 +141,73 @@ def describe(value: Any) -> str:
     return f"the {kind or type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
 
 
+class _Bomb(ValueError):
+    """A packed file that unpacks to more than it may."""
+
+
+class _Unpacked(io.RawIOBase):
+    """What a packed file holds, up to ``most`` bytes; _Bomb is raised beyond."""
+
+    def __init__(self, file: io.BufferedIOBase, most: int) -> None:
+        self._file, self._left, self._most = file, most, most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer)
+        self._left -= count
+        if self._left < 0:
+            raise _Bomb(f"unpacks to more than {self._most:,} bytes")
+        return count
+
+
+class _Gzip(gzip.GzipFile):
+    """A gzip file; one without a byte is none, though ``gzip`` takes it for one."""
+
+    def readinto(self, buffer: Any) -> int:
+        if not self.tell() and not os.fstat(self.fileno()).st_size:
+            raise EOFError("it is empty")
+        return super().readinto(buffer)
+
+
+def _most_unpacked(path: Path) -> int:
+    """Return how many bytes a packed file may hold."""
+    return max(SMALL, MOST_TIMES_PACKED * path.stat().st_size)
+
+
+def unpacked_lz4(path: Path) -> bytes:
+    """Return what a file holds that was packed by LZ4 twice, as ranx packs runs.
+
+    Raises RuntimeError or EOFError for another, ValueError for one that holds more than it may.
+    """
+    import lz4.frame
+
+    most = _most_unpacked(path)
+    raw = path.read_bytes()
+    for _ in range(2):
+        with lz4.frame.open(io.BytesIO(raw)) as packed:
+            raw = io.BufferedReader(_Unpacked(packed, most), CHUNK).read()
+    return raw
+
+
 @contextmanager
-def _opened(path: Path, faults: Faults) -> Iterator[io.BufferedIOBase]:
+def opened(path: Path, faults: Faults) -> Iterator[io.BufferedIOBase]:
+    """Open a file for reading, unpacked if its name ends in ``.gz``.
+
+    Notes what is no gzip file, breaks off, or unpacks to more than it may; the block ends there.
+    Raises EnvironmentFault where it cannot be read.
+    """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield file
+        if path.suffix != ".gz":
+            with path.open("rb") as file:
+                yield file
+            return
+        with _Gzip(path) as packed:
+            yield io.BufferedReader(_Unpacked(packed, _most_unpacked(path)), CHUNK)
+    except _Bomb as error:
+        expected = f"at most {SMALL >> 30} GiB, or {MOST_TIMES_PACKED} times its size"
+        faults.add(str(path), str(error), expected, "unpack it, if it is what it should be")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         faults.add(str(path), f"damaged gzip file: {error}", "a whole gzip file")
     except OSError as error:

@@ -131,7 +131,9 @@ def _hub_examples(file: CorpusFile, builder: str, faults: Faults) -> Iterator[di
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         faults.add(file.where, f"damaged gzip file: {error}", "a whole gzip file")
     except UnicodeDecodeError as error:
-        faults.add(file.where, f"text that is not UTF-8: {error}", "text in UTF-8")
+        found = f"byte 0x{error.object[error.start]:02x} that is not UTF-8 ({error.reason})"
+        mend = "`mlbench tasks fetch` the data: of local files the place is told"
+        faults.add(file.where, found, "text in UTF-8", mend)
     except pyarrow.ArrowException as error:
         faults.add(file.where, f"damaged Parquet file: {error}", "a whole Parquet file")
 

@@ -23,6 +23,8 @@ from mlbench.task import Kind, Source, Task
 
 PREFIX = "ir_datasets:"
 DOCUMENTS_IN_A_SHARD = 500_000
+LONGEST_REASON = 160
+"""Characters of what ``ir_datasets`` says that are shown."""
 
 
 def make_task(spec: str) -> Task:
@@ -118,6 +120,7 @@ def _getting(id_: str) -> Iterator[None]:
         raise DataError(Fault(id_, f"not UTF-8: {error}", "text in UTF-8")) from None
     except (OSError, RuntimeError) as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
+        first = first if len(first) <= LONGEST_REASON else f"{first[:LONGEST_REASON]}..."
         mend = f"see what `ir_datasets export {id_} docs --out /dev/null` says"
         found = f"ir_datasets cannot get it: {first}"
         raise EnvironmentFault(Fault(id_, found, "its data", mend)) from None

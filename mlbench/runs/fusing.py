@@ -17,7 +17,7 @@ import numpy as np
 
 from mlbench.errors import DataError, Fault, UsageError
 from mlbench.runs.reading import Name, RunFile
-from mlbench.runs.writing import trec_lines
+from mlbench.runs.writing import LARGEST, trec_lines
 
 PARAMETERS: Mapping[str, Mapping[str, float | None]] = {
     "rrf": {"k": 60},
@@ -108,8 +108,8 @@ def fuse_runs(runs: Sequence[RunFile], fusion: Fusion, depth: int) -> Ranked:
         ).to_dict()
     ranked: Ranked = {}
     for query, ranking in sorted(fused.items()):
-        if not all(map(math.isfinite, ranking.values())):
-            found = f"{fusion.method} gives no number for query {query!r}"
+        if not all(abs(score) <= LARGEST for score in ranking.values()):
+            found = f"{fusion.method} gives no number that float32 can hold for query {query!r}"
             raise DataError(Fault("fuse", found, "scores that it can fuse", "try another --norm"))
         best = sorted(((float(score), label) for label, score in ranking.items()), reverse=True)
         ranked[query] = [(passages[int(label)], score) for score, label in best[:depth]]

@@ -8,6 +8,7 @@ the scores say the order. ``.gz`` files are unpacked; ``.json``, ``.lz4`` (ranx)
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from array import array
@@ -20,7 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.errors import DataError, Fault
-from mlbench.readers._io import Faults, describe, read_json, read_lines
+from mlbench.readers._io import (
+    Faults,
+    describe,
+    opened,
+    read_json,
+    read_lines,
+    unpacked_lz4,
+)
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -147,19 +155,21 @@ def duplicates(query: Ints, passage: Ints) -> Iterator[tuple[int, int]]:
 
 def _read_trec(path: Path, faults: Faults) -> RunFile:
     """Read lines; those that are well formed all together, any others one by one."""
-    return _read_plain(path) or _read_lines(path, faults)
+    run = _read_plain(path, faults)
+    return _read_lines(path, faults) if run is None else run
 
 
-def _read_plain(path: Path) -> RunFile | None:
+def _read_plain(path: Path, faults: Faults) -> RunFile | None:
     """Read a file of six columns with one space between them, None if it is anything else."""
     import pyarrow as pa
     from pyarrow import csv
 
     name = pa.dictionary(pa.int32(), pa.string())
     types = {"query": name, "passage": name, "score": pa.float64(), "tag": name}
-    try:
+    table = None
+    with opened(path, faults) as file, contextlib.suppress(pa.ArrowException):
         table = csv.read_csv(
-            path,
+            file,
             csv.ReadOptions(column_names=["query", "1", "passage", "3", "score", "tag"]),
             csv.ParseOptions(
                 delimiter=" ", quote_char=False, escape_char=False, ignore_empty_lines=False
@@ -169,9 +179,9 @@ def _read_plain(path: Path) -> RunFile | None:
                 strings_can_be_null=False,
             ),
         ).unify_dictionaries().combine_chunks()  # fmt: skip
-    except (pa.ArrowException, OSError):
-        return None
-    if not len(table):
+    if faults:
+        return _Table().run(path)
+    if table is None or not len(table):
         return None
     columns = {column: table.column(column).chunk(0) for column in types}
     names = {c: columns[c].dictionary.to_pylist() for c in ("query", "passage")}
@@ -233,11 +243,10 @@ def _read_json(path: Path, faults: Faults) -> RunFile:
 
 
 def _read_lz4(path: Path, faults: Faults) -> RunFile:
-    from cbor2 import CBORError
-    from ranx.io import load_lz4
+    from cbor2 import CBORError, loads
 
     try:
-        value = load_lz4(str(path))
+        value = loads(unpacked_lz4(path))
     except (RuntimeError, EOFError, ValueError, CBORError) as error:
         faults.add(str(path), f"damaged: {error}", "a run that ranx wrote as .lz4")
         value = None

@@ -171,7 +171,7 @@ def runs_report(
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             versions={"mlbench": __version__, "python": platform.python_version()}
             | {name: metadata.version(name) for name in RECORDED_VERSIONS},
-            platform=platform.platform(),
+            platform=f"{platform.system()} {platform.machine()}",
             processor=platform.processor() or platform.machine(),
             threads=1,
             seconds=about.seconds,

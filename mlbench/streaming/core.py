@@ -49,8 +49,8 @@ class Core:
             starts=starts.astype(np.int64),
         )
         collection = Collection(languages, queries, passages, _qrels(streamed, query_order, names))
-        judged = np.unique(streamed.judgements.query)
-        per_language = np.bincount(streamed.queries.language[judged], minlength=len(languages))
+        judged = streamed.queries.language[streamed.judged]
+        per_language = np.bincount(judged, minlength=len(languages))
         return cls(collection, scanned.passages, per_language)
 
     def table(self, place: Counts32) -> tuple[Ranks, Pairs]:

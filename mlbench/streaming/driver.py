@@ -25,6 +25,7 @@ from mlbench.evaluate import (
     peak_memory,
     truncated,
 )
+from mlbench.missing import absent_warnings, without_absent
 from mlbench.progress import Step
 from mlbench.report import TaskInfo
 from mlbench.streaming.core import Core
@@ -70,8 +71,9 @@ class Pass:
     """How a pass is made.
 
     ``work`` is the folder of its state, ``scans`` that of what is known of shards. ``load`` are
-    the options the model was loaded with; ``engine`` is this process if None. ``approve`` is told
-    what the task is before anything is encoded, and may refuse.
+    the options the model was loaded with; ``engine`` is this process if None. With ``strict``, a
+    judged passage that is in no shard is a fault. ``approve`` is told what the task is before
+    anything is encoded, and may refuse.
     """
 
     work: Path
@@ -79,6 +81,7 @@ class Pass:
     part: Part = WHOLE
     keep: Path | None = None
     overwrite: bool = False
+    strict: bool = False
     engine: Engine | None = None
     load: Mapping[str, Any] = field(default_factory=dict)
     approve: Callable[[TaskInfo], None] = lambda info: None
@@ -142,6 +145,9 @@ def _ready(
     costs = sum(map(cost, collection.shards))
     with Step(f"{task.name}: scanning", costs, "bytes", quiet=options.quiet) as step:
         scanned = scan(collection, how.scans, options.limits.threads, step.advance)
+    collection = without_absent(collection, scanned.present)
+    if how.strict and collection.absent is not None:
+        collection.absent.refuse()
     core = Core.of(collection, scanned)
     info = replace(
         describe_task(task, core.collection),
@@ -160,6 +166,7 @@ def _ready(
         check_identity(how.file, partial.identity, identity)
     frame, prepared = prepare(core, scanned, vectors, model, options.limits, how.load)
     draft = _draft(task, info, core, model, options, embedded)
+    draft = replace(draft, warnings=(*absent_warnings(collection), *draft.warnings))
     if partial is None or partial.identity != identity:
         took = {"scanning": step.seconds, "encoding": seconds}
         draft = _with_seconds(draft, {name: round(s, 3) for name, s in took.items()})

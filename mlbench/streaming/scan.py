@@ -75,6 +75,14 @@ class Scan:
             counts[self.languages.index(shard.language)] += shard.passages
         return counts
 
+    @property
+    def present(self) -> dict[str, set[str]]:
+        """Language -> the ids of its judged passages that some shard holds."""
+        found: dict[str, set[str]] = {language: set() for language in self.languages}
+        for shard in self.shards:
+            found[shard.language].update(shard.judged)
+        return found
+
     def digest(self, collection: StreamedCollection) -> str:
         """Return the digest of the collection: that of ``Collection.digest``, read at once."""
         languages, queries = collection.languages, collection.queries
@@ -124,8 +132,8 @@ def scan(
     """Scan what was not scanned before, in ``workers`` processes; ``folder`` keeps what is learned.
 
     ``progress`` is told how many of ``sum(map(cost, shards))`` are done. Raises DataError for what
-    is malformed, for passages given twice, for judged ones that are in no shard and for languages
-    without passages; EnvironmentFault and IntegrityError as reading does.
+    is malformed, for passages given twice and for languages without passages; EnvironmentFault and
+    IntegrityError as reading does.
     """
     wanted = wanted_passages(collection)
     found: dict[str, ShardScan] = {}
@@ -146,7 +154,7 @@ def scan(
             write_atomically(path, seal(SCHEMA, asdict(learned)))
         progress(cost(todo[number]))
     result = Scan(collection.languages, tuple(found[shard.name] for shard in collection.shards))
-    raise_faults([*_missing(result, wanted), *_given_twice(collection.shards, result)])
+    raise_faults([*_without_passages(result), *_given_twice(collection.shards, result)])
     return result
 
 
@@ -262,19 +270,8 @@ def _given_twice(shards: Sequence[ShardSource], scanned: Scan) -> Iterator[Fault
                 yield _twice(shard, id_, place, first.where(at))
 
 
-def _missing(scanned: Scan, wanted: Mapping[str, Wanted]) -> Iterator[Fault]:
-    """Find judged passages that no shard holds, and languages without any passage."""
-    here: dict[str, set[str]] = {language: set() for language in scanned.languages}
-    for shard in scanned.shards:
-        here[shard.language].update(shard.judged)
+def _without_passages(scanned: Scan) -> Iterator[Fault]:
     for language, count in zip(scanned.languages, scanned.passages.tolist(), strict=True):
         if not count:
             expected = "at least one passage in every language of the task"
             yield Fault(f"language {language!r}", "no passage at all", expected)
-    for language, of_language in wanted.items():
-        shards = sum(shard.language == language for shard in scanned.shards)
-        for id_ in sorted(of_language.keys() - here[language]):
-            found = f"judged, and in none of the {shards} shards of its language"
-            yield Fault(
-                f"passage {id_!r} ({language})", found, "every judged passage in the corpus"
-            )

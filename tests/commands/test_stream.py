@@ -189,10 +189,12 @@ def test_a_judged_passage_that_is_nowhere(corpus, tmp_path, capsys):
     query = topics.read_text(encoding="utf-8").partition("\t")[0]
     with qrels.open("a") as file:
         file.write(f"{query}\tQ0\tmissing#1\t1\n")
-    assert counted(copied, tmp_path / "results") == 3
-    assert (
-        "passage 'missing#1' (yo): judged, and in none of the 3 shards" in capsys.readouterr().err
-    )
+    assert counted(copied, tmp_path / "results", "--strict") == 3
+    said = capsys.readouterr().err
+    assert "passage 'missing#1' (yo): judged, and not in the corpus" in said
+    assert counted(copied, tmp_path / "results") == 0
+    report, _ = read_report(folder_of(tmp_path / "results"))
+    assert report.warnings[0].startswith("1 judgement names a passage that is not in the corpus")
 
 
 def test_vectors_are_kept_where_they_are_wanted(corpus, tmp_path):

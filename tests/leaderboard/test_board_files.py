@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -12,19 +13,42 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from mlbench.artefacts import slug
+from mlbench.errors import DataError
 from mlbench.leaderboard import changes
 from mlbench.leaderboard import validate as validating
-from mlbench.leaderboard.entry import Entry, to_json
+from mlbench.leaderboard.entry import (
+    Entry,
+    EntryModel,
+    EntryScore,
+    EntryScores,
+    Level,
+    Source,
+    to_json,
+)
 from mlbench.leaderboard.layout import run_folder
 from mlbench.leaderboard.reading import read_board
-from mlbench.leaderboard.records import withdraw
+from mlbench.leaderboard.records import withdraw, write_record
 from mlbench.leaderboard.strict import read_document
+from mlbench.leaderboard.submit import Submission, Submitted, reported
+from mlbench.leaderboard.tasks_known import add_task
 from mlbench.leaderboard.validate import Options, validate
 from mlbench.ranks_file import ranks_to_bytes, read_ranks
-from tests.leaderboard.boards import DAY, TASK, TODAY, check, edit, exit_code, put_table, submitted
+from tests.leaderboard.boards import (
+    DAY,
+    TASK,
+    TODAY,
+    check,
+    edit,
+    exit_code,
+    put_table,
+    run_of,
+    submitted,
+    verified,
+)
 
 ALPHA, BETA = f"{TASK}/alpha", f"{TASK}/{slug('Beta/large')}"
 
@@ -153,6 +177,18 @@ def test_a_table_under_another_name_is_found(board: Path, tmp_path: Path) -> Non
     assert any("model.identity" in flag.where for flag in findings.flags)
 
 
+def test_a_table_written_anew_is_found(board: Path, tmp_path: Path) -> None:
+    """The same counts in other bytes, with another digest."""
+    submitted(board, tmp_path, "gamma", 2, by="Eve")
+    raw = io.BytesIO()
+    pq.write_table(
+        pq.read_table(board / BETA / "ranks.parquet"), raw, compression="zstd", compression_level=1
+    )
+    put_table(board / TASK / "gamma", raw.getvalue())
+    error = check(board, f"{TASK}/gamma").error()
+    assert f"evidence.ranks_sha256: the table of {BETA}" in str(error)
+
+
 @pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
 def test_a_table_that_is_nearly_a_copy_is_flagged(
     board: Path, tmp_path: Path, share: float
@@ -221,6 +257,51 @@ def test_a_new_run_of_ones_own_model_is_in_order_and_is_the_current_one(
     assert previous.path == later_run_before(board, new.folder)
 
 
+def publish(board: Path, by: str, days: int) -> Submitted:
+    """Enter figures from a publication of a model that may be there already."""
+    return reported(
+        board,
+        TASK,
+        EntryModel("Published (2020)"),
+        EntryScores({"multilingual": {"AP": EntryScore(0.01)}}),
+        Source("Another Title", "https://example.org/paper"),
+        Submission(by, DAY + datetime.timedelta(days=days)),
+    )
+
+
+def test_nothing_is_written_that_could_not_be_read_again(board: Path, tmp_path: Path) -> None:
+    """One file that is malformed would keep everybody from reading the board."""
+    evidence = verified(board / ALPHA, tmp_path, Level.REPRODUCED)
+    for command in ("one\ntwo", "\x1b[31m"):
+        edit(evidence, ("command",), command)
+        with pytest.raises(DataError, match=r"evidence\.command: holds U\+00"):
+            write_record(board / ALPHA, Level.REPRODUCED, "Maintainer", evidence, "", TODAY)
+    evidence.write_text(json.dumps(json.loads(evidence.read_text()) | {"command": [1] * 80_000}))
+    with pytest.raises(DataError, match="bytes"):
+        write_record(board / ALPHA, Level.REPRODUCED, "Maintainer", evidence, "", TODAY)
+    with pytest.raises(DataError, match=r"reason: holds U\+000A"):
+        withdraw(board / ALPHA, "Ada", "one\ntwo", TODAY)
+    report, ranks = run_of(1)
+    strange = replace(report, task=replace(report.task, name="strange", title="a\nb"))
+    with pytest.raises(DataError, match=r"title: holds U\+000A"):
+        add_task(strange, ranks, board)
+    assert check(board).error() is None
+
+
+def test_figures_from_a_publication_do_not_take_the_place_of_evidence(
+    board: Path, tmp_path: Path
+) -> None:
+    """Ada entered a model's figures, Bob its table, and Ada enters figures again."""
+    bobs = submitted(board, tmp_path, "Published (2020)", 5, "Bob", DAY + datetime.timedelta(1))
+    adas = publish(board, "Ada", 2)
+    assert check(board).error() is None
+    current = {entry.slug: entry for entry in read_board(board).tasks[TASK].current()}
+    assert current[adas.place.slug].place == bobs.place
+    withdraw(bobs.folder, "Bob", "a wrong prompt", TODAY)
+    current = {entry.slug: entry for entry in read_board(board).tasks[TASK].current()}
+    assert current[adas.place.slug].place == adas.place
+
+
 def later_run_before(board: Path, newest: Path) -> Path:
     """The folder of the run before the newest."""
     folders = [path for path in (board / ALPHA).iterdir() if path.is_dir() and path != newest]
@@ -250,6 +331,21 @@ class TestChanges:
         assert error is not None
         assert f"{path}, by: by 'Eve', not by its submitter" in str(error)
         assert check(board, base=honest, maintainer=True).error() is None
+
+    def test_an_earlier_date_does_not_make_a_model_ones_own(
+        self, board: Path, tmp_path: Path
+    ) -> None:
+        """Where a model's first entry is from a publication, its owner's is a dated one."""
+        day = DAY + datetime.timedelta(days=9)
+        submitted(board, tmp_path, "Published (2020)", 5, "Bob", day)
+        base = Path(shutil.copytree(board, tmp_path / "base"))
+        eves = submitted(board, tmp_path, "Published (2020)", 4, "Bob", DAY).folder
+        entry = replace(read_document(eves / "entry.json", Entry), submitter="Eve")
+        raw = to_json(entry)
+        (eves / "entry.json").write_bytes(raw)
+        eves.rename(eves.with_name(run_folder(entry.date, hashlib.sha256(raw).hexdigest())))
+        error = check(board, base=base).error()
+        assert "submitter: 'Eve'\n  expected: 'Bob', whose model this is" in str(error)
 
     def test_a_model_that_somebody_else_has_in_another_task_is_flagged(
         self, board: Path, tmp_path: Path

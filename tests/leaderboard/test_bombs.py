@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from mlbench.artefacts import slug
 from mlbench.errors import DataError, IntegrityError
 from mlbench.leaderboard.entry import LeaderboardTask
 from mlbench.leaderboard.parquet_pages import MalformedPages, read_chunk, read_footer
+from mlbench.leaderboard.strict import MAX_JSON, parse_json
 from mlbench.leaderboard.strict_table import MAX_TABLE, read_table
 from mlbench.leaderboard.tasks_known import described, task_key
 from mlbench.ranks_file import TEXTS, ranks_to_bytes
@@ -239,6 +241,23 @@ def test_page_headers_say_what_the_columns_hold() -> None:
         assert chunk.values == column.num_values
         assert chunk.unpacked <= column.total_uncompressed_size
         assert (chunk.dictionary > 0) == (column.path_in_schema in TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        (b'"' + b'\\"' * (MAX_JSON // 2 - 1), "Unterminated string"),
+        (b"{" + b",".join(b'"%d":1' % i for i in (*range(24_000), 23_999)) + b"}", "given twice"),
+    ],
+    ids=["quotes", "keys"],
+)
+def test_json_that_is_slow_to_read_by_halves_is_refused_at_once(raw: bytes, named: str) -> None:
+    """Each of 130,000 quotes was read to the end of the file: five minutes."""
+    assert len(raw) <= MAX_JSON
+    begun = time.process_time()
+    with pytest.raises(DataError, match=named):
+        parse_json(raw, "entry.json")
+    assert time.process_time() - begun < 2
 
 
 def test_deep_json_is_refused_by_a_process_of_its_own(board: Path) -> None:

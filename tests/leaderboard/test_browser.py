@@ -356,6 +356,11 @@ def test_an_address_that_says_nonsense_does_no_harm(
 ) -> None:
     browser.open(site, address)
     assert keys(browser, "Overall") == [row.slug for row in table_of("Overall").rows]
+    browser.open(site)
+    browser.run(f"location.hash = {address!r}")
+    browser.run("new Promise(done => setTimeout(done, 50))")
+    assert keys(browser, "Overall") == [row.slug for row in table_of("Overall").rows]
+    assert browser.complaints() == []
 
 
 def test_links_within_the_page_work_with_the_script(browser: Browser, site: Path) -> None:

@@ -71,6 +71,9 @@ def test_plain_names_are_taken(name: str) -> None:
         ("@a", "formula"), ("a<b", "'<'"), ("a>b", "'>'"), ("a\x00b", "U+0000"),
         ("a\x85b", "U+0085"), ("a\u200eb", "left-to-right mark"), ("a\ufeffb", "U+FEFF"),
         ("a\u2029b", "U+2029"), ("a\ud800b", "U+D800"), ("a\U000e0041b", "tag latin capital"),
+        ("bm25\u3164", "hangul filler"), ("bm25\uffa0", "hangul filler"), ("bm\u034f25", "U+034F"),
+        ("bm25\ufe0f", "variation selector"), ("bm25\u2800", "braille"), ("bm\u206525", "U+2065"),
+        ("a" + "\u0301" * 5, "marks on a letter"),
     ],
 )  # fmt: skip
 def test_other_names_are_not(name: str, found: str) -> None:
@@ -86,7 +89,8 @@ def test_other_names_are_not(name: str, found: str) -> None:
         ("bm25", "bm25."), ("model", "mode1"), ("model", "modeI"), ("model", "m0del"),
         ("e5-base", "\u04355-base"), ("paper", "\u0440\u0430\u0440\u0435r"), ("ohm", "\u03bfhm"),
         ("LaBSE", "ＬａＢＳＥ"), ("bm25", "bm²⁵"), ("fine", "ﬁne"), ("cafe", "café"),
-        ("bm25", "bm\u200b25"), ("v1.2", "v1_2"), ("a(b)", "ab"),
+        ("bm25", "bm\u200b25"), ("bm25", "bm25\u3164"), ("bm25", "b\uffa0m25"),
+        ("v1.2", "v1_2"), ("a(b)", "ab"),
     ],
 )  # fmt: skip
 def test_names_that_look_alike_have_one_skeleton(one: str, other: str) -> None:

@@ -258,7 +258,14 @@ def run_with(made: Made, seconds: float | None, cached: int) -> Made:
 
 @pytest.mark.parametrize(
     ("seconds", "cached", "speed"),
-    [(4.0, 0, 50.0), (4.0, 20, 40.0), (4.0, 60, None), (None, 0, None), (0.0, 0, None)],
+    [
+        (4.0, 0, 50.0),
+        (4.0, 20, 40.0),
+        (4.0, 60, None),
+        (None, 0, None),
+        (0.0, 0, None),
+        (5e-324, 0, None),
+    ],
 )
 def test_speed_leaves_out_what_came_from_the_cache(
     seconds: float | None, cached: int, speed: float | None

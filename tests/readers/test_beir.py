@@ -226,7 +226,6 @@ def test_a_bad_record_is_told_by_file_and_line(tmp_path: Path, line: str, expect
         ("\t2\t1", "the query id is empty"),
         ("1\t2\t0", "judged 0; judged 1 at"),
         ("9\t2\t1", "a judgement names query '9' (de)"),
-        ("1\t9\t1", "a judgement names passage '9' (de)"),
     ],
 )
 def test_a_bad_judgement_is_told_by_file_and_line(tmp_path: Path, line: str, expected: str) -> None:

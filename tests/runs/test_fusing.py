@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,3 +205,13 @@ def test_fused_scores_that_are_equal_fall_in_the_order_of_the_list():
     scores = [np.float32(row.split()[4]) for row in rows]
     assert [row.split()[2] for row in rows] == ["b", "a", "c"]
     assert scores[0] > scores[1] > scores[2]
+
+
+def test_scores_beyond_single_precision_are_refused(tmp_path, monkeypatch):
+    fused = SimpleNamespace(to_dict=lambda: {"q": {"0000000000": 6e38}})
+    monkeypatch.setattr("ranx.Run", lambda run: run)
+    monkeypatch.setattr("ranx.fuse", lambda runs, **options: fused)
+    path = tmp_path / "run.trec"
+    path.write_text("q Q0 a 1 3e38 t\nq Q0 b 2 -3e38 t\n")
+    with pytest.raises(DataError, match="no number that float32 can hold for query 'q'"):
+        fuse_runs([read_run(path), read_run(path)], Fusion("sum", "none"), 10)

@@ -78,7 +78,7 @@ def test_well_formed_lines_are_read_alike_all_at_once_and_one_by_one(tmp_path_fa
     text = "".join(f"{q} Q0 {p} 1 {score!r} tag\n" for q, p, score in rows)
     path.write_text(text, encoding="utf-8", newline="")
     faults = Faults()
-    slow, fast = _read_lines(path, faults), _read_plain(path)
+    slow, fast = _read_lines(path, faults), _read_plain(path, faults)
     faults.check()
     assert fast is not None
     assert [slow.queries[i] for i in slow.query] == [fast.queries[i] for i in fast.query]
@@ -96,7 +96,9 @@ def test_well_formed_lines_are_read_alike_all_at_once_and_one_by_one(tmp_path_fa
 def test_anything_else_is_left_to_the_reader_of_lines(text, tmp_path):
     path = tmp_path / "run.trec"
     path.write_text(text, encoding="utf-8")
-    assert _read_plain(path) is None
+    faults = Faults()
+    assert _read_plain(path, faults) is None
+    assert not faults
 
 
 @pytest.mark.parametrize(
@@ -157,3 +159,28 @@ def test_duplicates_are_found_as_by_looking_back(pairs):
     query, passage = np.array(pairs, np.int64).reshape(-1, 2).T
     expected = {(pairs.index(p), i) for i, p in enumerate(pairs) if p in pairs[:i]}
     assert set(duplicates(query, passage)) == expected
+
+
+@pytest.mark.parametrize("name", ["run.trec.gz", "run.json.gz"])
+def test_a_decompression_bomb_is_refused_with_its_limit(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("mlbench.readers._io.SMALL", 1 << 16)
+    monkeypatch.setattr("mlbench.readers._io.MOST_TIMES_PACKED", 1)
+    row = b"q Q0 p 1 1 t\n" if "trec" in name else b" " * 13
+    (tmp_path / name).write_bytes(gzip.compress(row * (1 << 17)))
+    with pytest.raises(DataError, match="unpacks to more than 65,536 bytes"):
+        read_run(tmp_path / name)
+
+
+def test_what_ranx_packed_twice_may_be_a_bomb_inside(tmp_path, monkeypatch):
+    from ranx.io import save_lz4
+
+    monkeypatch.setattr("mlbench.readers._io.SMALL", 1 << 16)
+    save_lz4({"q": {"p" * (1 << 22): 1.0}}, tmp_path / "run.lz4")
+    with pytest.raises(DataError, match="unpacks to more than 65,536 bytes"):
+        read_run(tmp_path / "run.lz4")
+
+
+def test_an_empty_packed_file_is_no_gzip_file(tmp_path):
+    (tmp_path / "run.trec.gz").touch()
+    with pytest.raises(DataError, match="damaged gzip file: it is empty"):
+        read_run(tmp_path / "run.trec.gz")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlbench.adapters.registry import load_adapter
-from mlbench.collection import TextRecord
+from mlbench.collection import Records, TextRecord
 from mlbench.corpus import Passage
 from mlbench.encoding import Encoding
 from mlbench.errors import (
@@ -23,6 +23,7 @@ from mlbench.errors import (
     UsageError,
 )
 from mlbench.evaluate import evaluate
+from mlbench.missing import build_present
 from mlbench.ranks_file import TaskKey, ranks_to_bytes
 from mlbench.report import read_report, write_report
 from mlbench.streaming import pipeline
@@ -32,6 +33,7 @@ from mlbench.streaming.results import finish
 from mlbench.streaming.state import CORE_FILE
 from mlbench.table import rank_collection
 from tests.streaming.building import (
+    LANGUAGES,
     QUIET,
     ListShard,
     at_once,
@@ -406,9 +408,28 @@ def test_the_task_may_be_refused_before_anything_is_encoded(tmp_path):
 def test_a_faulty_corpus_is_refused_before_anything_is_encoded(tmp_path):
     adapter = Plain()
     found = records(6)
-    del found.shards[2]
-    with pytest.raises(DataError, match="in none of the 2 shards"):
+    found.shards.append(replace(found.shards[0], name="sw/again"))
+    with pytest.raises(DataError, match="given again"):
         run(tmp_path, found, loaded(adapter))
+    assert adapter.asked == []
+
+
+def test_judged_passages_that_are_nowhere_are_left_out_and_told_or_a_fault(tmp_path):
+    found = records(6)
+    whole = Records(found.queries, found.read_all().passages, found.judgements)
+    gone = found.shards.pop(2)
+    whole.passages = [p for p in whole.passages if p.id not in {q.id for q in gone.held}]
+    data = build_present(LANGUAGES, whole)
+    expected, table = evaluate(task_of(), data, model_of(), QUIET)
+    report, ranks = streamed_result(tmp_path, found)
+    assert table_bytes(report, ranks) == table_bytes(expected, table)
+    assert report.task == expected.task
+    assert report.scores == expected.scores
+    assert "judgements name passages that are not in the corpus" in report.warnings[0]
+    assert report.warnings == expected.warnings
+    adapter = Plain()
+    with pytest.raises(DataError, match=r"passage 'sw#\d+' \(sw\): judged, and not in the corpus"):
+        run(tmp_path, found, loaded(adapter), strict=True)
     assert adapter.asked == []
 
 

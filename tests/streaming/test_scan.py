@@ -118,24 +118,12 @@ def test_progress_is_told_of_every_shard_known_or_not(tmp_path):
         assert told == [1] * len(found.shards)
 
 
-def test_judged_passages_that_are_nowhere_are_named_all_at_once(tmp_path):
-    found = small([Passage("a", "x")], [Passage("b", "y")], judged=("a", "no", "none"))
-    with pytest.raises(DataError) as error:
-        scanned(tmp_path, found)
-    assert [fault.where for fault in error.value.faults] == [
-        "passage 'no' (en)",
-        "passage 'none' (en)",
-    ]
-    assert "in none of the 2 shards of its language" in str(error.value)
-
-
-def test_a_passage_of_another_language_does_not_serve(tmp_path):
-    found = records(0)
-    shard = found.shards[0]
-    found.judgements.append(replace(found.judgements[0], passage_id="en#1", passage_language="sw"))
-    with pytest.raises(DataError, match=r"passage 'en#1' \(sw\)"):
-        scan(streamed(found), tmp_path)
-    assert shard.language == "sw"
+def test_what_is_present_of_the_judged_is_told_by_language(tmp_path):
+    found = small([Passage("a", "x")], [Passage("b", "y")], judged=("a", "no", "b"))
+    found.queries.append(TextRecord("q", "de", "query", "here"))
+    found.judgements.append(Judgement("q", "de", "a", "de", 1, "qrels:9"))
+    found.shards.append(ListShard("de", "de/0", None, (Passage("b", "x"),)))
+    assert scanned(tmp_path, found, ("en", "de")).present == {"en": {"a", "b"}, "de": set()}
 
 
 def test_a_language_without_passages(tmp_path):

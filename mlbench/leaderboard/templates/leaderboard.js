@@ -408,7 +408,7 @@
     chooser.querySelector("summary").focus();
   });
   window.addEventListener("hashchange", () => {
-    if (document.getElementById(decodeURIComponent(location.hash.slice(1)))?.matches("#reading")) return;
+    if (location.hash === "#reading") return;
     parse();
     show();
   });
