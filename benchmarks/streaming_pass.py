@@ -209,6 +209,7 @@ def overlap(turns: int, threads: int, passages: int, queries: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         collection = build_streamed(LANGUAGES, packed_corpus(folder, passages, queries))
+        one_pass(folder / "warm", collection, 100_000, threads)
         print(f"{passages:,} passages in packed JSON lines, {queries * len(LANGUAGES)} queries")
         print(f"{'texts/s':>9} {'encoder s':>10} {'pass s':>8} {'ratio':>6}   (medians)")
         for speed in (3000, 10_000):
