@@ -120,11 +120,13 @@ def _gain(ranking: Ranking, cutoff: int | None) -> Values:
     """Return each row's discounted gain; the logarithms are the C library's, taken once each."""
     inside = np.flatnonzero(within(ranking, cutoff))
     rank = ranking.rank[inside]
-    few = cutoff is not None and cutoff <= MOST_LISTED
-    distinct = np.arange(1, cutoff + 1) if few and cutoff else np.unique(rank)
-    discount = np.array([math.log2(r + 1) for r in distinct.tolist()])
+    if cutoff is not None and cutoff <= MOST_LISTED:
+        ranks, index = np.arange(1, cutoff + 1), rank - 1
+    else:
+        ranks, index = np.unique(rank, return_inverse=True)
+    discount = np.array([math.log2(r + 1) for r in ranks.tolist()])
     gain = np.zeros(len(ranking.rank))
-    gain[inside] = ranking.grade[inside] / discount[np.searchsorted(distinct, rank)]
+    gain[inside] = ranking.grade[inside] / discount[index]
     return gain
 
 

@@ -12,7 +12,7 @@ its ranks are the position among the pool's relevant passages plus the summed co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -66,6 +66,23 @@ class Ranking:
         ).astype(np.float64)
         return sums
 
+    def part(self, first: int, last: int) -> Ranking:
+        """Return the queries whose index in ``Ranks.query_ids`` is from ``first``, below ``last``.
+
+        ``excluded`` stays as it is.
+        """
+        begin, end = np.searchsorted(self.query, [first, last]).tolist()
+        starts = self.starts[begin : end + 1]
+        rows = slice(int(starts[0]), int(starts[-1]))
+        return replace(
+            self,
+            query=self.query[begin:end],
+            starts=starts - rows.start,
+            rank=self.rank[rows],
+            grade=self.grade[rows],
+            row=self.row[rows],
+        )
+
     @classmethod
     def joined(cls, rankings: Sequence[Ranking]) -> Ranking:
         """Return all queries of several rankings in one, so that a measure is taken at once.
@@ -86,6 +103,13 @@ class Ranking:
             pool_size=max(ranking.pool_size for ranking in rankings),
             excluded=sum(ranking.excluded for ranking in rankings),
         )
+
+
+def first_of_runs(values: Ints) -> Ints:
+    """Return where each run of equal values begins."""
+    first = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=first[1:])
+    return np.flatnonzero(first)
 
 
 @dataclass(frozen=True)
@@ -137,29 +161,74 @@ class Ranks:
         """
         language = self.languages.index(query_language)
         columns = self.columns(pool)
-        first, last = np.searchsorted(self.query_language, [language, language + 1])
-        rows = np.arange(self.starts[first], self.starts[last])
-        inside = np.isin(np.arange(len(self.languages)), columns)
-        rows = rows[inside[self.passage_language[rows]]]
-        counts = self.above[rows][:, columns].sum(1, dtype=np.int64)
-        if optimistic:
-            order = np.lexsort((-self.relevance[rows], self.place[rows], self.query[rows]))
-            rows, counts = rows[order], counts[order]
+        first, last = np.searchsorted(self.query_language, [language, language + 1]).tolist()
+        if len(columns) == 1:
+            alone = self._alone_optimistic if optimistic else self._alone
+            ranking: Ranking = alone[columns[0]].part(first, last)
         else:
-            counts += self.tied[rows][:, columns].sum(1, dtype=np.int64)
+            order = self._optimistic if optimistic else self._pessimistic
+            rows = order[self.starts[first] : self.starts[last]]
+            if len(set(pool)) < len(self.languages):
+                rows = rows[np.isin(self.passage_language[rows], columns)]
+            ranking = self._rank(rows, columns, optimistic=optimistic)
+        return replace(ranking, excluded=int(self.judged[language]) - len(ranking.query))
+
+    def _rank(self, rows: Ints, columns: npt.NDArray[np.intp], *, optimistic: bool) -> Ranking:
+        """Return the ranks in a pool of its relevant passages, ``rows`` of any query language."""
+        inside = np.zeros(len(self.languages), np.int64)
+        inside[columns] = 1
+        counts = self.above.take(rows, 0) @ inside
+        if not optimistic and self.any_tied:
+            counts += self.tied.take(rows, 0) @ inside
         query = self.query[rows]
-        begin = np.flatnonzero(np.diff(query, prepend=-1))
-        query, starts = query[begin], np.append(begin, len(rows)).astype(np.int64)
-        position = np.arange(len(rows)) - np.repeat(begin, np.diff(starts)) + 1
+        begin = first_of_runs(query)
+        starts = np.append(begin, len(rows))
+        position = np.arange(1, len(rows) + 1) - np.repeat(begin, np.diff(starts))
         return Ranking(
-            query=query,
+            query=query[begin],
             starts=starts,
             rank=position + counts,
             grade=self.relevance[rows],
             row=rows,
-            pool_size=int(self.pool_sizes[columns].sum()),
-            excluded=int(self.judged[language]) - len(query),
+            pool_size=int(self.pool_sizes @ inside),
+            excluded=0,
         )
+
+    @cached_property
+    def any_tied(self) -> bool:
+        """Whether any non-relevant passage scores as a relevant one does."""
+        return bool(self.tied.any())
+
+    @cached_property
+    def _pessimistic(self) -> Ints:
+        return np.arange(len(self.place))
+
+    @cached_property
+    def _optimistic(self) -> Ints:
+        """The rows, higher grades first where place ties."""
+        if (self.relevance == self.relevance[:1]).all():
+            return self._pessimistic
+        return np.lexsort((-self.relevance, self.place, self.query))
+
+    @cached_property
+    def _alone(self) -> list[Ranking]:
+        return self._rank_alone(self._pessimistic, optimistic=False)
+
+    @cached_property
+    def _alone_optimistic(self) -> list[Ranking]:
+        if self._optimistic is self._pessimistic and not self.any_tied:
+            return self._alone
+        return self._rank_alone(self._optimistic, optimistic=True)
+
+    def _rank_alone(self, order: Ints, *, optimistic: bool) -> list[Ranking]:
+        """Rank all queries in the pool of each language alone; most settings are a part of it."""
+        language = self.passage_language[order]
+        counts = np.bincount(language, minlength=len(self.languages))
+        by_language = order[np.argsort(language, kind="stable")]
+        return [
+            self._rank(rows, np.array([column]), optimistic=optimistic)
+            for column, rows in enumerate(np.split(by_language, np.cumsum(counts)[:-1]))
+        ]
 
     def subset(self, languages: Sequence[str]) -> Ranks:
         """Return the table of the collection cut down to some of its languages (queries too)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,6 +34,7 @@ __all__ = [
 Key = tuple[str, str, str]
 """Kind of setting or ``BIAS``, measure or figure, and query language or "" for all of them."""
 BIAS = "bias"
+ROWS_AT_ONCE = 2**15
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,13 @@ def score_settings(
 
 
 def _take(rankings: Sequence[Ranking], measures: Sequence[Measure]) -> list[Scored]:
+    """Score rankings together, but so few at a time that what is made of them stays in cache."""
+    batch = np.cumsum([len(ranking.rank) for ranking in rankings]) // ROWS_AT_ONCE
+    cuts = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(rankings)]
+    return [scored for a, b in pairwise(cuts) for scored in _take_together(rankings[a:b], measures)]
+
+
+def _take_together(rankings: Sequence[Ranking], measures: Sequence[Measure]) -> list[Scored]:
     whole = Ranking.joined(rankings)
     sizes = np.array([len(ranking.query) for ranking in rankings])
     setting, cuts = np.repeat(np.arange(len(sizes)), sizes), np.cumsum(sizes)[:-1]

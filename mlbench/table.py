@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlbench.collection import Collection, Entries
-from mlbench.ranks import Ranks
+from mlbench.ranks import Ranks, first_of_runs
 from mlbench.scoring.counting import DEFAULT_LIMITS, Counts, Progress, count_outranking
-from mlbench.scoring.products import Floats, Ints, Limits, Pairs
+from mlbench.scoring.products import Counts32, Floats, Ints, Limits, Pairs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -21,6 +22,8 @@ def relevant_pairs(
     """Return the pairs judged relevant, sorted by query and passage, and their relevance."""
     qrels = collection.qrels
     relevant = qrels.relevance > 0
+    if relevant.all():
+        return Pairs(qrels.query, qrels.passage), qrels.relevance
     return Pairs(qrels.query[relevant], qrels.passage[relevant]), qrels.relevance[relevant]
 
 
@@ -52,41 +55,51 @@ def sorted_table(
     relevance, passage language and passage id."""
     from mlbench.scoring import kernels
 
-    query_ids, passage_ids = collection.queries.ids, collection.passages.ids
-    query_language = collection.queries.language
-    passage_language = collection.passages.language
-    asked, begin = np.unique(pairs.query, return_index=True)
+    queries, passages = collection.queries, collection.passages
+    begin = first_of_runs(pairs.query)
+    asked = pairs.query[begin]
+    by_name = np.argsort(_places(queries)[asked])
+    starts = np.append(begin, len(pairs.query))
     order = kernels.row_order(
-        np.append(begin, len(pairs.query)),
-        np.argsort(_places(collection.queries)[asked]),
-        counts.place,
-        relevance,
-        _places(collection.passages)[pairs.passage],
+        starts, by_name, counts.place, relevance, _places(passages)[pairs.passage]
     )
-    query, passage = pairs.query[order], pairs.passage[order]
-    begin = np.flatnonzero(np.diff(query, prepend=-1))
+    asked, passage = asked[by_name], pairs.passage[order]
     judged = np.flatnonzero(collection.judged)
     return Ranks(
         languages=collection.languages,
-        pool_sizes=collection.passages.counts,
-        judged=np.bincount(query_language[judged], minlength=len(collection.languages)),
-        query_ids=tuple(query_ids[i] for i in query[begin]),
-        query_groups=tuple(collection.queries.groups[i] for i in query[begin]),
-        query_language=query_language[query[begin]],
-        starts=np.append(begin, len(query)).astype(np.int64),
-        passage_ids=tuple(map(passage_ids.__getitem__, passage.tolist())),
-        passage_language=passage_language[passage],
+        pool_sizes=passages.counts,
+        judged=np.bincount(queries.language[judged], minlength=len(collection.languages)),
+        query_ids=_chosen(queries.ids, asked),
+        query_groups=_chosen(queries.groups, asked),
+        query_language=queries.language[asked],
+        starts=np.append(0, np.cumsum(np.diff(starts)[by_name])),
+        passage_ids=_chosen(passages.ids, passage),
+        passage_language=passages.language[passage],
         relevance=relevance[order],
         place=counts.place[order],
-        above=counts.above[order],
-        tied=counts.tied[order],
+        above=_rows(counts.above, order),
+        tied=_rows(counts.tied, order),
     )
+
+
+def _chosen(names: tuple[str, ...], index: Ints) -> tuple[str, ...]:
+    return tuple(np.array(names, object)[index].tolist())
+
+
+def _rows(counts: Counts32, order: Ints) -> Counts32:
+    """Return the rows of a table in that order; memory that nothing is in is left untouched."""
+    from mlbench.scoring import kernels
+
+    chosen = np.zeros(counts.shape, np.int32)
+    if counts.any():
+        kernels.choose_rows(counts, order, chosen)
+    return chosen
 
 
 def _places(entries: Entries) -> Ints:
     """Return the place of each entry when sorted by language and id (by code point)."""
-    order = sorted(range(len(entries)), key=entries.ids.__getitem__)
-    by_language = np.array(order)[np.argsort(entries.language[order], kind="stable")]
-    places = np.empty(len(order), np.int64)
-    places[by_language] = np.arange(len(order))
+    places = np.empty(len(entries), np.int64)
+    for first, last in pairwise(entries.starts.tolist()):
+        by_id = sorted(range(first, last), key=entries.ids.__getitem__)
+        places[by_id] = np.arange(first, last)
     return places

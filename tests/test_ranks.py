@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,3 +102,63 @@ def test_a_collapsed_encoder_comes_last():
     assert ranks.ranking("ar", ("ar",)).rank.tolist() == [8] * 6
     assert ranks.ranking("ar", CODES[:3]).rank.tolist() == [22, 23, 24] * 6
     assert ranks.ranking("ar", CODES[:3], optimistic=True).rank.tolist() == [1, 2, 3] * 6
+
+
+def random_table(generator: np.random.Generator, languages: int, queries: int) -> Ranks:
+    """A table of any counts, in the order of tables: some languages of passages may be missing."""
+    counts = generator.integers(1, 6, queries)
+    starts = np.append(0, np.cumsum(counts)).astype(np.int64)
+    query, rows = np.repeat(np.arange(queries), counts), int(starts[-1])
+    language, grade = generator.integers(0, languages, rows), generator.integers(1, 4, rows)
+    place = generator.integers(1, 4, rows)
+    order = np.lexsort((language, grade, place, query))
+    above, tied = generator.integers(0, 4, (2, rows, languages)).astype(np.int32)
+    return Ranks(
+        languages=CODES[:languages],
+        pool_sizes=generator.integers(20, 30, languages),
+        judged=np.full(languages, 20),
+        query_ids=tuple(f"q{i}" for i in range(queries)),
+        query_groups=("",) * queries,
+        query_language=np.sort(generator.integers(0, languages, queries)).astype(np.int16),
+        starts=starts,
+        passage_ids=tuple(f"p{i}" for i in range(rows)),
+        passage_language=language[order].astype(np.int16),
+        relevance=grade[order].astype(np.int32),
+        place=place[order].astype(np.int32),
+        above=above,
+        tied=tied * np.int32(generator.integers(0, 2)),
+    )
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    languages=st.integers(1, 4),
+    queries=st.integers(0, 7),
+    optimistic=st.booleans(),
+)
+def test_a_ranking_is_that_of_a_loop_over_the_rows(seed, languages, queries, optimistic):
+    ranks = random_table(np.random.default_rng(seed), languages, queries)
+    for asked, code in enumerate(ranks.languages):
+        for size in range(1, languages + 1):
+            for pool in itertools.combinations(range(languages), size):
+                found = ranks.ranking(
+                    code, [ranks.languages[i] for i in pool], optimistic=optimistic
+                )
+                expected = []
+                for query in np.flatnonzero(ranks.query_language == asked):
+                    rows = [
+                        row
+                        for row in range(ranks.starts[query], ranks.starts[query + 1])
+                        if ranks.passage_language[row] in pool
+                    ]
+                    sign = -1 if optimistic else 1
+                    rows.sort(key=lambda row: (ranks.place[row], sign * ranks.relevance[row]))
+                    for position, row in enumerate(rows, 1):
+                        ahead = sum(int(ranks.above[row, i]) for i in pool)
+                        level = sum(int(ranks.tied[row, i]) for i in pool)
+                        rank = position + ahead + (0 if optimistic else level)
+                        expected.append((query, row, rank, ranks.relevance[row]))
+                columns = (found.query[found.owner], found.row, found.rank, found.grade)
+                assert list(zip(*columns, strict=True)) == expected
+                assert found.pool_size == sum(ranks.pool_sizes[i] for i in pool)
+                assert found.excluded == 20 - len({row[0] for row in expected})

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from mlbench.scoring.products import (
     Counts32,
@@ -23,17 +24,16 @@ from mlbench.scoring.products import (
     Ints,
     Limits,
     Pairs,
-    Rows,
     Sparse,
-    Tile,
-    tile_languages,
 )
+from mlbench.scoring.tiles import Bands, Rows, Tile
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Progress = Callable[[int], None]
 DEFAULT_LIMITS = Limits()
+PAIRS_AT_ONCE = 2**13
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,21 @@ class Counter:
         pairs: Pairs,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        from threadpoolctl import ThreadpoolController
+
         from mlbench.scoring import kernels
 
-        used, query = np.unique(pairs.query, return_inverse=True)
-        if len(used) < queries.shape[0]:
-            queries = queries[used]
-        nothing = np.zeros(1, np.int64)
+        begin = np.flatnonzero(np.diff(pairs.query, prepend=-1))
+        if len(begin) < queries.shape[0]:
+            queries = queries[pairs.query[begin]]
         self.limits = limits
         self.recomputed = 0
-        self._scorer = _scorer(queries, relevant, nothing, limits)
-        self._starts = np.searchsorted(query, np.arange(len(used) + 1)).astype(np.int64)
-        self._threshold = self._scorer.exact(query.astype(np.int64), pairs.passage)
+        self._libraries = ThreadpoolController()
+        self._scorer = _scorer(queries, relevant, np.zeros(1, np.int64), limits)
+        self._starts = np.append(begin, len(pairs.query)).astype(np.int64)
+        query = np.repeat(np.arange(len(begin)), np.diff(self._starts))
+        self._threshold = _exact_scores(self._scorer, Pairs(query, pairs.passage), limits.threads)
+        self._bands: dict[tuple[int, int], Bands] = {}
         self.place: Counts32 = np.empty(len(query), np.int32)
         kernels.places(self._starts, self._threshold, self.place)
 
@@ -85,7 +89,7 @@ class Counter:
         progress: Progress = lambda done: None,
     ) -> None:
         """Add the counts of a block of passages to ``table``: above and tied, int32 of shape
-        (pairs, languages).
+        (pairs, languages), best in column order.
 
         The block is contiguous by language; ``passage_starts`` (languages + 1,) cuts it. ``own``
         (pairs,) says where in the block each pair's passage stands, -1 where it does not: a
@@ -95,9 +99,10 @@ class Counter:
         """
         room = self.limits.memory - sum(counts.nbytes for counts in table)
         scorer = self._scorer.over(passages, passage_starts)
-        rows = Rows(self._starts, own, self._threshold)
+        rows = Rows(self._starts, own, self._threshold, self._bands)
         limits = replace(self.limits, memory=room)
-        self.recomputed += _count_tiles(scorer, rows, table, limits, progress)
+        with self._libraries.limit(limits=1, user_api="blas"):
+            self.recomputed += _count_tiles(scorer, rows, table, limits, progress)
 
 
 def count_outranking(
@@ -114,7 +119,7 @@ def count_outranking(
     """
     counter = Counter(queries, passages, pairs, limits)
     shape = (len(pairs.query), len(passage_starts) - 1)
-    above, tied = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    above, tied = (np.zeros(shape, np.int32, order="F") for _ in range(2))
     counter.count(passages, passage_starts, pairs.passage, (above, tied), progress)
     return Counts(counter.place, above, tied, counter.recomputed)
 
@@ -133,6 +138,14 @@ def _scorer(
     return (TorchDense if gpu_at_hand() else Dense)(queries, passages, starts)
 
 
+def _exact_scores(scorer: Dense | Sparse, pairs: Pairs, threads: int) -> npt.NDArray[np.float64]:
+    """Return the exact score of every pair."""
+    parts = [slice(i, i + PAIRS_AT_ONCE) for i in range(0, len(pairs.query), PAIRS_AT_ONCE)]
+    with ThreadPoolExecutor(threads) as pool:
+        scores = pool.map(lambda part: scorer.exact(pairs.query[part], pairs.passage[part]), parts)
+        return np.concatenate([np.empty(0), *scores])
+
+
 def _count_tiles(
     scorer: Dense | Sparse,
     rows: Rows,
@@ -141,8 +154,6 @@ def _count_tiles(
     progress: Progress,
 ) -> int:
     """Work through all tiles with ``limits.threads`` threads and add their counts to the table."""
-    from threadpoolctl import threadpool_limits
-
     above, tied = table
     lock = threading.Lock()
     recomputed = 0
@@ -150,17 +161,17 @@ def _count_tiles(
     def work(tile: Tile) -> None:
         nonlocal recomputed
         own = rows.of(tile.queries)
-        languages = tile_languages(scorer.starts, tile)
-        part = np.zeros((2, own.stop - own.start, languages.stop - languages.start), np.int32)
+        part = np.zeros((2, own.stop - own.start, len(tile.edges) - 1), np.int32)
         decided = scorer.count(tile, rows, part[0], part[1])
         with lock:
-            above[own, languages] += part[0]
-            tied[own, languages] += part[1]
+            above[own, tile.languages] += part[0]
+            if part[1].any():  # else memory that nothing is in is left untouched
+                tied[own, tile.languages] += part[1]
             recomputed += decided
             progress(tile.size)
 
     tiles = scorer.tiles(rows, limits)
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(limits.threads) as pool:
+    with ThreadPoolExecutor(limits.threads) as pool:
         try:
             for _ in pool.map(work, tiles):
                 pass

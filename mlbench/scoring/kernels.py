@@ -1,4 +1,4 @@
-"""The compiled inner loops of scoring: exact scores, norms, and counting on a tile.
+"""The compiled inner loops of scoring: exact scores, norms, places, and counting sparse rows.
 
 Everything here is numba ``nogil`` code over plain arrays, cached on disk after its first
 compilation. The score of a query and a passage is defined by ``dot`` (dense) and
@@ -14,10 +14,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
 
 LANES = 32
-BLOCK = 512
-STRIP = 32
 
 
 def _find_cache() -> None:
@@ -29,11 +30,57 @@ def _find_cache() -> None:
 
 
 _find_cache()
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit_fused = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 _jit_any_order = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
 
 
-@_jit
+def _sum_lanes(a: Any, b: Any, whole: Any, lanes: Any) -> None:
+    """Set lane j to the sum of a[i] b[i] over i = j, j + 32, ... below ``whole``."""
+    lanes[:] = 0.0
+    for i in range(whole):
+        lanes[i % LANES] += np.float64(a[i]) * np.float64(b[i])
+
+
+def _in_registers(context: Any, a: Any, b: Any, whole: Any, lanes: Any) -> Any:
+    """Do so with a vector of 32 doubles; the sums of a loop the compiler keeps in memory."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        floats, doubles = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), ir.DoubleType()))
+        data = {
+            k: context.make_array(signature.args[k])(context, builder, args[k]).data
+            for k in (0, 1, 3)
+        }
+
+        def load(vector: Any, i: Any) -> Any:
+            at = builder.bitcast(builder.gep(data[vector], [i]), floats.as_pointer())
+            return builder.fpext(builder.load(at, align=4), doubles)
+
+        nothing = ir.Constant(doubles, [0.0] * LANES)
+        total = cgutils.alloca_once_value(builder, nothing)  # type: ignore[no-untyped-call]
+        begin, step = (ir.Constant(args[2].type, value) for value in (0, LANES))
+        with cgutils.for_range_slice(builder, begin, args[2], step) as (i, _):
+            product = builder.fmul(load(0, i), load(1, i), flags=["contract"])
+            added = builder.fadd(builder.load(total), product, flags=["contract"])
+            builder.store(added, total)
+        at = builder.bitcast(data[3], doubles.as_pointer())
+        builder.store(builder.load(total), at, align=8)
+        return context.get_dummy_value()
+
+    return numba.types.void(a, b, whole, lanes), generate
+
+
+_sum_in_registers: Any = intrinsic(_in_registers)
+
+
+@overload(_sum_lanes, strict=False)
+def _way_to_sum(a: Any, b: Any, whole: Any, lanes: Any) -> Any:
+    if all(vector.layout == "C" and vector.dtype == numba.float32 for vector in (a, b)):
+        return lambda a, b, whole, lanes: _sum_in_registers(a, b, whole, lanes)  # noqa: PLW0108
+    return _sum_lanes
+
+
+@_jit_fused
 def dot(a: Any, b: Any, lanes: Any) -> Any:
     """Return the score of two float32 vectors: their float64 dot product in a fixed order.
 
@@ -44,13 +91,7 @@ def dot(a: Any, b: Any, lanes: Any) -> Any:
     """
     size = a.shape[0]
     whole = size - size % LANES
-    for lane in range(LANES):
-        lanes[lane] = 0.0
-    for i in range(0, whole, LANES):
-        x = a[i : i + LANES]
-        y = b[i : i + LANES]
-        for lane in range(LANES):
-            lanes[lane] += np.float64(x[lane]) * np.float64(y[lane])
+    _sum_lanes(a, b, whole, lanes)
     for i in range(whole, size):
         lanes[i - whole] += np.float64(a[i]) * np.float64(b[i])
     width = LANES // 2
@@ -61,7 +102,7 @@ def dot(a: Any, b: Any, lanes: Any) -> Any:
     return lanes[0]
 
 
-@_jit
+@jit
 def sparse_dot(a_columns: Any, a_values: Any, b_columns: Any, b_values: Any) -> float:
     """Return the score of two sparse float32 rows: shared columns added in ascending order."""
     total = 0.0
@@ -78,7 +119,7 @@ def sparse_dot(a_columns: Any, a_values: Any, b_columns: Any, b_values: Any) -> 
     return total
 
 
-@_jit
+@jit
 def pair_scores(queries: Any, passages: Any, query: Any, passage: Any) -> Any:
     """Return the score of ``queries[query[k]]`` and ``passages[passage[k]]``, every k, float64."""
     out = np.empty(query.shape[0])
@@ -88,7 +129,7 @@ def pair_scores(queries: Any, passages: Any, query: Any, passage: Any) -> Any:
     return out
 
 
-@_jit
+@jit
 def sparse_pair_scores(
     q_starts: Any, q_columns: Any, q_values: Any,
     p_starts: Any, p_columns: Any, p_values: Any,
@@ -103,7 +144,7 @@ def sparse_pair_scores(
     return out
 
 
-@_jit
+@jit
 def norms(vectors: Any) -> Any:
     """Return the Euclidean norm of each float32 row, float64, in the order of ``dot``."""
     out = np.empty(vectors.shape[0])
@@ -125,69 +166,7 @@ def largest_square(vectors: Any) -> Any:
     return largest
 
 
-@_jit
-def count_tile(
-    scores: Any, low: Any, high: Any, threshold: Any, rows: Any, relevant: Any,
-    segments: Any, queries: Any, passages: Any, above: Any, tied: Any,
-) -> Any:  # fmt: skip
-    """Count, for each threshold of each query of a tile, the passages above it and level with it.
-
-    ``scores`` is the fast float32 product (queries x passages of the tile) and is altered. Query
-    i owns the thresholds ``rows[i]:rows[i + 1]``, the exact scores of its relevant passages,
-    whose columns in the tile ``relevant`` names (out of range: not in this tile); they are left
-    out. A fast score below ``low`` is certainly below the exact ``threshold``, one above
-    ``high`` certainly above; what lies between is decided by ``dot``. ``segments`` (k + 1,) cuts
-    the tile's passages by language. ``above`` and ``tied`` (thresholds, k) int32 are added to.
-    Returns how many scores were recomputed.
-    """
-    recomputed = 0
-    exact = np.empty(BLOCK)
-    known = np.zeros(BLOCK, np.bool_)
-    lanes = np.empty(LANES)
-    for i in range(scores.shape[0]):
-        for r in range(rows[i], rows[i + 1]):
-            if 0 <= relevant[r] < scores.shape[1]:
-                scores[i, relevant[r]] = -np.inf
-        for language in range(segments.shape[0] - 1):
-            end = segments[language + 1]
-            for start in range(segments[language], end, BLOCK):
-                block = scores[i, start : min(start + BLOCK, end)]
-                any_known = False
-                for r in range(rows[i], rows[i + 1]):
-                    reach, over = _count(block, low[r], high[r])
-                    above[r, language] += over
-                    if reach == over:
-                        continue
-                    for strip in range(0, block.shape[0], STRIP):
-                        part = block[strip : strip + STRIP]
-                        reach, over = _count(part, low[r], high[r])
-                        if reach == over:
-                            continue
-                        for p in range(strip, strip + part.shape[0]):
-                            if low[r] <= block[p] <= high[r]:
-                                if not known[p]:
-                                    exact[p] = dot(queries[i], passages[start + p], lanes)
-                                    known[p] = any_known = True
-                                    recomputed += 1
-                                above[r, language] += np.int32(exact[p] > threshold[r])
-                                tied[r, language] += np.int32(exact[p] == threshold[r])
-                if any_known:
-                    known[:] = False
-    return recomputed
-
-
-@numba.njit(nogil=True, inline="always")
-def _count(scores: Any, low: Any, high: Any) -> Any:
-    """Return how many scores reach ``low``, and how many lie over ``high``, int32."""
-    reach = np.int32(0)
-    over = np.int32(0)
-    for p in range(scores.shape[0]):
-        reach += np.int32(scores[p] >= low)
-        over += np.int32(scores[p] > high)
-    return reach, over
-
-
-@_jit
+@jit
 def count_sparse(
     q_starts: Any, q_columns: Any, q_values: Any, threshold: Any, rows: Any, relevant: Any,
     t_starts: Any, t_passages: Any, t_values: Any, size: int,
@@ -242,7 +221,7 @@ def count_sparse(
             tied[r, 0] += np.int32(level)
 
 
-@_jit
+@jit
 def places(rows: Any, threshold: Any, place: Any) -> None:
     """Fill ``place`` int32: 1 + the number of the query's relevant passages that score higher.
 
@@ -255,7 +234,7 @@ def places(rows: Any, threshold: Any, place: Any) -> None:
                 place[r] += np.int32(threshold[other] > threshold[r])
 
 
-@_jit
+@jit
 def row_order(starts: Any, queries: Any, place: Any, relevance: Any, passage: Any) -> Any:
     """Return the rows of ``queries``, one query after the other, int64.
 
@@ -282,3 +261,11 @@ def row_order(starts: Any, queries: Any, place: Any, relevance: Any, passage: An
             order[k] = row
             end += 1
     return order
+
+
+@jit
+def choose_rows(table: Any, rows: Any, chosen: Any) -> None:
+    """Set ``chosen`` to some rows of ``table``, which may be in column order."""
+    for i in range(rows.shape[0]):
+        for column in range(table.shape[1]):
+            chosen[i, column] = table[rows[i], column]

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.errors import EnvironmentFault, Fault
+from mlbench.scoring.tiles import Bands, Rows, Tile, cut_tiles, slices, slices_by_language
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -48,53 +49,6 @@ class Limits:
     device: str = "cpu"
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The table's rows: query i owns ``starts[i]:starts[i + 1]``, each a relevant passage and
-    its exact score, the threshold that other passages are counted against."""
-
-    starts: Ints
-    passage: Ints
-    threshold: npt.NDArray[np.float64]
-
-    def of(self, queries: slice) -> slice:
-        """Return the rows of some queries."""
-        return slice(int(self.starts[queries.start]), int(self.starts[queries.stop]))
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A block of work: some queries against some passages."""
-
-    queries: slice
-    passages: slice
-
-    @property
-    def size(self) -> int:
-        """Number of scores in the tile."""
-        height = self.queries.stop - self.queries.start
-        return int(height * (self.passages.stop - self.passages.start))
-
-
-def tile_languages(passage_starts: Ints, tile: Tile) -> slice:
-    """Return which languages a tile's passages belong to."""
-    first = np.searchsorted(passage_starts, tile.passages.start, "right") - 1
-    last = np.searchsorted(passage_starts, tile.passages.stop, "left")
-    return slice(int(first), int(last))
-
-
-def tile_edges(passage_starts: Ints, tile: Tile) -> Ints:
-    """Return where each of the tile's languages begins and ends within its passages."""
-    languages = tile_languages(passage_starts, tile)
-    first, last = tile.passages.start, tile.passages.stop
-    edges: Ints = np.clip(passage_starts[languages.start : languages.stop + 1], first, last) - first
-    return edges
-
-
-def _slices(size: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, size)) for start in range(0, size, step))
-
-
 class Dense:
     """Scores of float32 arrays: a fast product decides what its error bound allows."""
 
@@ -102,18 +56,19 @@ class Dense:
         from mlbench.scoring import kernels
 
         self.queries = np.ascontiguousarray(queries, np.float32)
-        self.passages = passages
+        self.passages = np.ascontiguousarray(passages, np.float32)
         self.starts = passage_starts
         self.norms = kernels.norms(self.queries)
         self.exponent = _exponent(float(self.norms.max(initial=0.0)))
-        self.fast = _scaled(self.queries, self.exponent)
+        self.fast = scaled(self.queries, self.exponent)
         self.largest: dict[int, float] = {}
         self.local = threading.local()
 
     def over(self, passages: Floats, passage_starts: Ints) -> Self:
         """Return the same queries over other passages."""
         other = copy.copy(self)
-        other.passages, other.starts, other.largest = passages, passage_starts, {}
+        other.passages = np.ascontiguousarray(passages, np.float32)
+        other.starts, other.largest = passage_starts, {}
         return other
 
     def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
@@ -135,11 +90,8 @@ class Dense:
             if max(height, width) == SMALLEST_TILE:
                 raise EnvironmentFault(memory_fault(need, limits.memory))
             height, width = max(height // 2, SMALLEST_TILE), max(width // 2, SMALLEST_TILE)
-        return [
-            Tile(queries, passages)
-            for passages in _slices(self.passages.shape[0], width)
-            for queries in _slices(self.queries.shape[0], height)
-        ]
+        parts = slices_by_language(self.starts, width)
+        return cut_tiles(self.queries.shape[0], height, parts, self.starts)
 
     def _tile_bytes(self, rows: Rows, height: int, width: int) -> int:
         """Most bytes of a tile's scores and its counts, above and tied."""
@@ -151,42 +103,43 @@ class Dense:
     def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
         """Add a tile's counts to ``above`` and ``tied`` (the tile's rows, its languages), int32;
         return how many scores were recomputed."""
-        from mlbench.scoring import kernels
+        from mlbench.scoring import tile_kernels
 
         queries, passages = self.queries[tile.queries], self.passages[tile.passages]
-        own = rows.of(tile.queries)
-        starts = rows.starts[tile.queries.start : tile.queries.stop + 1] - own.start
-        low, high, exponent = self._band(tile, rows)
+        bands = self._bands(tile, rows)
         scores = self._block(tile.size).reshape(len(queries), len(passages))
-        np.matmul(self.fast[tile.queries], self._scaled_passages(tile, exponent).T, out=scores)
-        recomputed = kernels.count_tile(
-            scores, low, high, rows.threshold[own], starts,
-            rows.passage[own] - tile.passages.start, tile_edges(self.starts, tile),
-            queries, passages, above, tied,
+        np.matmul(self.fast[tile.queries], scaled(passages, bands.exponent).T, out=scores)
+        recomputed = tile_kernels.count_tile(
+            scores, bands.edges, bands.grid, rows.within(tile.queries),
+            rows.passage[rows.of(tile.queries)], tile.passages.start,
+            tile.edges, queries, passages, above, tied,
         )  # fmt: skip
         return int(recomputed)
 
-    def _band(self, tile: Tile, rows: Rows) -> tuple[Floats, Floats, int]:
-        """Return, for each row of a tile, the fast scores below which and above which a passage
-        is certainly under and over the threshold; and the exponent that scales the passages."""
-        own = rows.of(tile.queries)
-        counts = np.diff(rows.starts[tile.queries.start : tile.queries.stop + 1])
-        dimension = self.queries.shape[1]
+    def _bands(self, tile: Tile, rows: Rows) -> Bands:
+        """Return the error bands of a tile's thresholds, those of an earlier tile if they serve."""
+        from mlbench.scoring import tile_kernels
+
         largest = self.largest.get(tile.passages.start)
         if largest is None:
-            largest = _largest_norm(self.passages[tile.passages])
+            largest = _rounded_up(_largest_norm(self.passages[tile.passages]))
             self.largest[tile.passages.start] = largest
-        exponent = _exponent(largest)
-        norms = np.ldexp(self.norms[tile.queries], -self.exponent)
-        bound = error_bound(dimension) * norms * np.ldexp(largest, -exponent)
-        band = np.repeat(bound, counts) + dimension * 2.0**-125
-        fast = np.ldexp(rows.threshold[own], -self.exponent - exponent)
-        low = np.nextafter((fast - band).astype(np.float32), np.float32(-np.inf))
-        high = np.nextafter((fast + band).astype(np.float32), np.float32(np.inf))
-        return low, high, exponent
-
-    def _scaled_passages(self, tile: Tile, exponent: int) -> Floats:
-        return _scaled(self.passages[tile.passages], exponent)
+        key = (tile.queries.start, tile.queries.stop)
+        bands = rows.bands.get(key)
+        if bands is not None and bands.largest == largest:
+            return bands
+        own = rows.of(tile.queries)
+        dimension, exponent = self.queries.shape[1], _exponent(largest)
+        edges = np.empty(own.stop - own.start, tile_kernels.EDGE)
+        grid = np.empty(tile.queries.stop - tile.queries.start, tile_kernels.GRID)
+        tile_kernels.set_edges(
+            rows.threshold[own], rows.within(tile.queries),
+            np.ldexp(self.norms[tile.queries], -self.exponent) * np.ldexp(largest, -exponent),
+            error_bound(dimension), dimension * 2.0**-125,
+            float(np.ldexp(1.0, -self.exponent - exponent)), edges, grid,
+        )  # fmt: skip
+        bands = rows.bands[key] = Bands(largest, exponent, edges, grid)
+        return bands
 
     def _block(self, size: int) -> Floats:
         """Return this thread's scratch block, made once and grown when a tile needs more."""
@@ -230,12 +183,12 @@ class Sparse:
         if width < SMALLEST_TILE:
             need = (columns + per_passage * SMALLEST_TILE) * limits.threads
             raise EnvironmentFault(memory_fault(need, limits.memory))
-        return [
-            Tile(queries, slice(int(first) + part.start, int(first) + part.stop))
-            for first, last in zip(self.starts[:-1], self.starts[1:], strict=True)
-            for part in _slices(int(last - first), int(width))
-            for queries in _slices(self.queries.shape[0], SPARSE_QUERY_TILE)
+        parts = [
+            slice(int(first) + part.start, int(first) + part.stop)
+            for first, last in pairwise(self.starts)
+            for part in slices(int(last - first), int(width))
         ]
+        return cut_tiles(self.queries.shape[0], SPARSE_QUERY_TILE, parts, self.starts)
 
     def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
         """Add a tile's counts to ``above`` and ``tied`` (the tile's rows, one language), int32;
@@ -245,10 +198,9 @@ class Sparse:
         queries = self.queries[tile.queries]
         by_column = self.passages[tile.passages].tocsc()
         own = rows.of(tile.queries)
-        starts = rows.starts[tile.queries.start : tile.queries.stop + 1] - own.start
         kernels.count_sparse(
             queries.indptr, queries.indices, queries.data,
-            rows.threshold[own], starts, rows.passage[own] - tile.passages.start,
+            rows.threshold[own], rows.within(tile.queries), rows.passage[own] - tile.passages.start,
             by_column.indptr, by_column.indices, by_column.data,
             by_column.shape[0], above, tied,
         )  # fmt: skip
@@ -281,12 +233,20 @@ def _largest_norm(vectors: Floats) -> float:
     return float(kernels.norms(vectors).max(initial=0.0))
 
 
+def _rounded_up(norm: float) -> float:
+    """Return ``norm`` or up to a 32nd part more: tiles of like norms share their bands, and those
+    of normalised vectors lose nothing to speak of."""
+    mantissa, exponent = np.frexp(norm)
+    return float(np.ldexp((np.ceil(mantissa * 64 - 2.0**-10) + 2.0**-10) / 64, exponent))
+
+
 def _exponent(largest: float) -> int:
     """Return 0, or the power of two that brings an extreme norm near 1 (no float32 overflow)."""
     return int(np.frexp(largest)[1]) if largest and not 2.0**-40 < largest < 2.0**40 else 0
 
 
-def _scaled(vectors: Floats, exponent: int) -> Floats:
+def scaled(vectors: Floats, exponent: int) -> Floats:
+    """Divide vectors by 2 to that exponent."""
     return np.ldexp(vectors, -exponent) if exponent else vectors
 
 

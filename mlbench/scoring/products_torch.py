@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mlbench.scoring.products import Counts32, Dense, Floats, Ints, Limits, Rows, Tile, tile_edges
+from mlbench.scoring.products import Counts32, Dense, Floats, Ints, Limits, scaled
+from mlbench.scoring.tiles import Rows, Tile, cut_tiles
 
 GPU_QUERY_TILE, GPU_PASSAGE_TILE = 4096, 8192
 
@@ -36,36 +37,33 @@ class TorchDense(Dense):
 
     def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
         """Cut the work into the device's tiles; the host holds counts of one tile at a time."""
-        return [
-            Tile(slice(row, min(row + GPU_QUERY_TILE, len(self.queries))), passages)
-            for passages in (
-                slice(start, min(start + GPU_PASSAGE_TILE, self.passages.shape[0]))
-                for start in range(0, self.passages.shape[0], GPU_PASSAGE_TILE)
-            )
-            for row in range(0, len(self.queries), GPU_QUERY_TILE)
+        parts = [
+            slice(start, min(start + GPU_PASSAGE_TILE, self.passages.shape[0]))
+            for start in range(0, self.passages.shape[0], GPU_PASSAGE_TILE)
         ]
+        return cut_tiles(len(self.queries), GPU_QUERY_TILE, parts, self.starts)
 
     def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
         """Add a tile's counts to its rows' part of the table; return how many were recomputed."""
         import torch
 
         own = rows.of(tile.queries)
-        starts = rows.starts[tile.queries.start : tile.queries.stop + 1] - own.start
-        low, high, exponent = self._band(tile, rows)
+        starts = rows.within(tile.queries)
+        bands = self._bands(tile, rows)
+        low, high = bands.edges["low"].copy(), bands.edges["high"].copy()
         fast = torch.from_numpy(np.ascontiguousarray(self.fast[tile.queries])).to(self.device)
-        block = self._scaled_passages(tile, exponent)
+        block = scaled(self.passages[tile.passages], bands.exponent)
         scores = fast @ torch.from_numpy(np.ascontiguousarray(block)).to(self.device).T
         owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         column = rows.passage[own] - tile.passages.start
         inside = (column >= 0) & (column < scores.shape[1])
         scores[torch.from_numpy(owner[inside]), torch.from_numpy(column[inside])] = -torch.inf
         position = np.arange(len(owner)) - starts[owner]
-        edges = tile_edges(self.starts, tile)
         recomputed = 0
         for place in range(int(position.max(initial=-1)) + 1):
             chosen = np.flatnonzero(position == place)
             recomputed += self._count_thresholds(
-                scores, chosen, owner[chosen], (low[chosen], high[chosen]), edges,
+                scores, chosen, owner[chosen], (low[chosen], high[chosen]), tile.edges,
                 (rows.threshold[own], tile, above, tied),
             )  # fmt: skip
         return recomputed

@@ -220,3 +220,37 @@ def test_counts_of_blocks_in_any_order_add_up(seed, blocks, kind):
     assert counter.place.tolist() == whole.place.tolist()
     assert above.tolist() == whole.above.tolist()
     assert tied.tolist() == whole.tied.tolist()
+
+
+@pytest.mark.parametrize("layout", ["column order", "every other column", "mapped, read only"])
+def test_vectors_may_lie_in_memory_as_they_like(layout, tmp_path):
+    collection = parallel_collection(3, 8, 30)
+    queries, passages = vectors_for(collection, dimension=40)
+    pairs, _ = relevant_pairs(collection)
+    plain = count_outranking(queries, passages, pairs, collection.passages.starts)
+    if layout == "column order":
+        given = [np.asfortranarray(vectors) for vectors in (queries, passages)]
+    elif layout == "every other column":
+        given = [np.repeat(vectors, 2, axis=1)[:, ::2] for vectors in (queries, passages)]
+    else:
+        for name, vectors in (("q", queries), ("p", passages)):
+            np.save(tmp_path / f"{name}.npy", vectors)
+        given = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "qp"]
+    other = count_outranking(*given, pairs, collection.passages.starts)
+    assert np.array_equal(other.above, plain.above)
+    assert np.array_equal(other.tied, plain.tied)
+    assert np.array_equal(other.place, plain.place)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_table_may_be_in_either_order(order):
+    collection = parallel_collection(3, 8, 30)
+    queries, passages = vectors_for(collection)
+    pairs, _ = relevant_pairs(collection)
+    plain = count_outranking(queries, passages, pairs, collection.passages.starts)
+    table = [np.ones(plain.above.shape, np.int32, order=order) for _ in range(2)]
+    Counter(queries, passages, pairs).count(
+        passages, collection.passages.starts, pairs.passage, tuple(table)
+    )
+    assert np.array_equal(table[0], plain.above + 1)
+    assert np.array_equal(table[1], plain.tied + 1)

@@ -55,3 +55,12 @@ def test_error_bound_holds_for_float32_products_of_any_shape(dimension):
 def test_norms_are_square_roots_of_the_score_with_itself():
     vectors = np.random.default_rng(0).standard_normal((5, 13)).astype(np.float32)
     assert kernels.norms(vectors).tolist() == [exact_score(v, v) ** 0.5 for v in vectors]
+
+
+@pytest.mark.parametrize("dimension", [1, 31, 32, 33, 64, 100])
+def test_dot_does_not_mind_how_vectors_lie_in_memory(dimension):
+    a, b = np.random.default_rng(1).standard_normal((2, dimension)).astype(np.float32)
+    apart = np.repeat(a, 3)[::3]
+    assert not apart.flags.c_contiguous or dimension == 1
+    assert dot(apart, b) == dot(a, b) == dot(a, np.repeat(b, 2)[::2]) == exact_score(a, b)
+    assert dot(a.astype(np.float64), b) == exact_score(a, b)
