@@ -78,9 +78,10 @@ def task(whole: Path, tmp_path: Path) -> Path:
 
 def run(site: Site, *command: str) -> subprocess.CompletedProcess[str]:
     known = {"HF_ENDPOINT": site.address, "NO_PROXY": "*", "HF_HOME": os.environ["MLBENCH_CACHE"]}
+    online = {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}  # whatever the tester has set
     return subprocess.run(
         [sys.executable, *command],
-        env={**os.environ, **known},
+        env={**os.environ, **known, **online},
         capture_output=True,
         text=True,
         check=False,

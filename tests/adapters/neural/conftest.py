@@ -18,9 +18,9 @@ MAX_LENGTH = 24
 Copy = Callable[..., Path]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _no_network() -> Iterator[None]:
-    """Let no library ask the hub."""
+    """Let no library ask the hub; a test of another folder may be the next one in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         yield
