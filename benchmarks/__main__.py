@@ -19,7 +19,7 @@ from tabulate import tabulate
 from threadpoolctl import threadpool_info
 
 import mlbench
-from benchmarks import scoring, warm
+from benchmarks import scoring, streaming, warm
 from benchmarks.timing import side_by_side
 
 Rows = Iterator[dict[str, object]]
@@ -91,7 +91,7 @@ def start_up(threads: int, turns: int, scale: float = 1.0) -> Rows:
 def stream(threads: int, turns: int, scale: float = 1.0) -> Rows:
     """Streaming, at sizes that ``scale`` shrinks."""
     sizes = tuple(int(size * scale) for size in (100_000, 1_000_000))
-    return scoring.streaming(threads, turns, sizes, max(20, int(1000 * scale)))
+    return streaming.against_product(threads, turns, sizes, max(20, int(1000 * scale)))
 
 
 GROUPS: dict[str, Callable[..., Rows]] = {

@@ -93,7 +93,7 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """A pass that may begin: what is counted so far, and what counting needs."""
 
     partial: Partial
@@ -114,7 +114,7 @@ def stream(
     if isinstance(model.adapter, Fitted):
         found = "must read the whole collection before it encodes (fit), so it cannot be streamed"
         raise UsageError(Fault(f"model {model.spec}", found, "a model that reads text by text"))
-    ready = _ready(task, collection, model, options, how)
+    ready = make_ready(task, collection, model, options, how)
     shards = {shard.name: shard.passages for shard in ready.partial.shards}
     mine = how.part.share(shards)
     done = ready.partial.done
@@ -138,9 +138,9 @@ def stream(
     return ready.partial
 
 
-def _ready(
+def make_ready(
     task: Task, collection: StreamedCollection, model: LoadedModel, options: Options, how: Pass
-) -> _Ready:
+) -> Ready:
     """Scan, find out what is done, and encode the core."""
     costs = sum(map(cost, collection.shards))
     with Step(f"{task.name}: scanning", costs, "bytes", quiet=options.quiet) as step:
@@ -173,7 +173,7 @@ def _ready(
         partial = Partial(identity, shards, {}, draft, empty_counts(frame))
     else:
         partial.draft = _with_seconds(draft, partial.draft.run.seconds)
-    return _Ready(partial, prepared, core, embedded)
+    return Ready(partial, prepared, core, embedded)
 
 
 def _rows(scanned: Scan) -> tuple[ShardRow, ...]:
