@@ -85,11 +85,17 @@ FORBIDDEN = {
 }
 
 
+def imports(path: Path) -> list[ast.ImportFrom]:
+    """What a file imports by ``from``, anywhere in it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+
+
 def imported(path: Path) -> set[str]:
-    """Modules of mlbench that a file imports, anywhere in it."""
+    """Modules of mlbench that a file imports, a folder counting as one."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("mlbench"):
+    for node in imports(path):
+        if node.module and node.module.startswith("mlbench"):
             parts = node.module.split(".")
             found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
     return found
@@ -108,6 +114,17 @@ def import_graph() -> dict[str, set[str]]:
 def test_imports_run_one_way():
     order = list(graphlib.TopologicalSorter(import_graph()).static_order())
     assert order.index("errors") < order.index("report") < order.index("commands")
+
+
+def test_nor_do_modules_of_one_folder_import_each_other():
+    package = ROOT / "mlbench"
+    files = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in package.rglob("*.py")}
+    graph = {}
+    for name, path in files.items():
+        named = {f"{node.module}.{alias.name}" for node in imports(path) for alias in node.names}
+        graph[name] = (named | {node.module for node in imports(path)}) & set(files)
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+    assert order.index("mlbench.commands.stream") < order.index("mlbench.commands.run")
 
 
 def test_modules_do_not_know_what_they_must_not():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def merge(args: Namespace) -> int:
     """Add up partial results, and write and print the report."""
-    from mlbench.commands.run import (
+    from mlbench.commands.results import (
         ROOM_FOR_A_REPORT,
         print_report,
         refuse_other_configuration,

@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from mlbench.artefacts import check_writable
-from mlbench.commands.run import ROOM_FOR_A_REPORT, print_report, summary
+from mlbench.commands.results import ROOM_FOR_A_REPORT, print_report, summary
 from mlbench.errors import DataError, Fault, UsageError
 from mlbench.rendering.page import report_pages
 from mlbench.report import REPORT_FILE, parse_report, read_report, rescored, write_report

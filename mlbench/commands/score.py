@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlbench.artefacts import check_writable, slug
 from mlbench.catalog import find_task
-from mlbench.commands.run import ROOM_FOR_A_REPORT, print_report, summary
+from mlbench.commands.results import ROOM_FOR_A_REPORT, print_report, summary
 from mlbench.files import Locator
 from mlbench.progress import Step
 from mlbench.readers import in_shards, load_collection, stream_collection

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench.artefacts import slug
+from mlbench.commands.results import print_report, refuse_other_data, shown, summary
 from mlbench.errors import Fault, UsageError
 from mlbench.files import Locator, cache_folder
 from mlbench.readers import in_shards, stream_collection
@@ -54,7 +55,6 @@ def run_streamed(
 
     Returns what ``--json`` prints of it.
     """
-    from mlbench.commands.run import print_report, shown, summary
     from mlbench.evaluate import Options
     from mlbench.rendering.page import report_pages
     from mlbench.report import write_report
@@ -83,7 +83,6 @@ def run_streamed(
 def _how(task: Task, model: LoadedModel, folder: Path, args: Namespace) -> Pass:
     """Return how the pass is to be made."""
     from mlbench.adapters.neural.options import OPTIONS
-    from mlbench.commands.run import refuse_other_data
     from mlbench.streaming.driver import Pass
     from mlbench.streaming.partial import Part
 

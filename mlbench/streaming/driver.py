@@ -29,6 +29,7 @@ from mlbench.missing import absent_warnings, without_absent
 from mlbench.progress import Step
 from mlbench.report import TaskInfo
 from mlbench.streaming.core import Core
+from mlbench.streaming.counts import ShardCounts
 from mlbench.streaming.embeddings import Kept, keep_queries, open_kept
 from mlbench.streaming.partial import (
     WHOLE,
@@ -40,7 +41,7 @@ from mlbench.streaming.partial import (
     empty_counts,
     write_partial,
 )
-from mlbench.streaming.pipeline import Progress, ShardCounts, count_shards
+from mlbench.streaming.pipeline import Progress, count_shards
 from mlbench.streaming.prepared import CoreVectors, Prepared, prepare
 from mlbench.streaming.scan import Scan, cost, scan
 from mlbench.streaming.state import VECTORS, State, identity_of

@@ -20,7 +20,7 @@ from mlbench.errors import Fault, IntegrityError, UsageError
 from mlbench.ranks import Ranks
 from mlbench.ranks_file import TaskKey, ranks_from_table, ranks_to_bytes
 from mlbench.report import ModelInfo, RunInfo, TaskInfo
-from mlbench.streaming.pipeline import ShardCounts
+from mlbench.streaming.counts import ShardCounts
 from mlbench.streaming.sealed import seal, unseal
 
 SCHEMA = "mlbench/partial/1"

@@ -15,18 +15,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from mlbench.adapters.base import Truncation
-from mlbench.adapters.kept import KeptFile
 from mlbench.adapters.neural.forward import ahead
 from mlbench.corpus import ShardSource
 from mlbench.errors import Fault, IntegrityError, MlbenchError
-from mlbench.scoring.products import Counts32
 from mlbench.streaming.blocks import BLOCK, blocks_of
+from mlbench.streaming.counts import ShardCounts
 from mlbench.streaming.embeddings import Keeper
 from mlbench.streaming.encoder import BlockEncoder, Encoded, Planned
 from mlbench.streaming.prepared import Expected, Prepared
@@ -40,29 +38,6 @@ Progress = Callable[[int], None]
 SWITCH_SECONDS = 0.001
 """A thread that reads may hold the interpreter so long while the encoder waits for it; Python's
 usual 0.005 makes an encoder of 10,000 texts a second a tenth slower."""
-
-
-@dataclass(frozen=True)
-class ShardCounts:
-    """What one shard adds to the table, and what it took.
-
-    ``above`` and ``tied`` (rows,) are counts of the passages of the shard's language, int32.
-    ``encoded`` is the number of texts that the model was given, ``distinct`` that of the different
-    texts in each block, ``cut`` what the maximum length cost these (None where unknown).
-    """
-
-    name: str
-    language: str
-    above: Counts32
-    tied: Counts32
-    passages: int
-    content: str
-    encoded: int
-    distinct: int
-    recomputed: int
-    seconds: float
-    cut: Truncation | None = None
-    kept: KeptFile | None = None
 
 
 def count_shard(prepared: Prepared, model: LoadedModel, shard: ShardSource) -> ShardCounts:

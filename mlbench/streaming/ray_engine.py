@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from mlbench import __version__
 from mlbench.corpus import ShardSource
 from mlbench.errors import EnvironmentFault, Fault, IntegrityError, MlbenchError, UsageError
-from mlbench.streaming.pipeline import Progress, ShardCounts, count_shard
+from mlbench.streaming.counts import ShardCounts
+from mlbench.streaming.pipeline import Progress, count_shard
 from mlbench.streaming.prepared import Prepared
 
 if TYPE_CHECKING:
