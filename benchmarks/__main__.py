@@ -102,6 +102,7 @@ GROUPS: dict[str, Callable[..., Rows]] = {
     "start": start_up,
 }
 NEEDS_A_MODEL = {"warm": warm.whole_runs}
+TAKES_A_MODEL = {"product", *NEEDS_A_MODEL}
 
 
 def plot(rows: list[dict[str, object]], path: Path) -> None:
@@ -129,7 +130,12 @@ def main() -> None:
         "--only", choices=[*GROUPS, *NEEDS_A_MODEL], action="append",
         help="one group; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="warm: a checkpoint folder")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FOLDER",
+        help="a checkpoint folder for warm, and for product on real vectors too",
+    )
     parser.add_argument("--turns", type=int, default=5, help="turns of each comparison (default 5)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -139,9 +145,11 @@ def main() -> None:
     print("\n".join(f"{name:<9} {value}" for name, value in facts.items()), end="\n\n")
     rows = []
     turns, scale = (1, 0.02) if args.tiny else (args.turns, 1.0)
-    groups = GROUPS | {name: partial(of, model=args.model) for name, of in NEEDS_A_MODEL.items()}
     for name in args.only or GROUPS:
-        for row in groups[name](args.threads, turns, scale=scale):
+        group = (GROUPS | NEEDS_A_MODEL)[name]
+        if name in TAKES_A_MODEL:
+            group = partial(group, model=args.model)
+        for row in group(args.threads, turns, scale=scale):
             rows.append(row)
             print(f"  {str(row['what']).strip()}: {row['ratio']:.2f}", file=sys.stderr)
     cells = [

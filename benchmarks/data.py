@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.adapters.registry import load_adapter
+from mlbench.cache import open_cache
+from mlbench.catalog import find_task
 from mlbench.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.encoding import Encoding
+from mlbench.files import Locator
+from mlbench.readers import load_collection
 
 CODES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 XQUAD_R_PASSAGES = (1222, 1276, 1234, 1180, 1215, 1244, 1219, 852, 1167, 1209, 1196)
@@ -55,6 +61,15 @@ def xquad_r_shape(
     queries = generator.standard_normal((len(collection.queries), dimension))
     queries += np.tile(topic, (len(CODES), 1)) + 0.5 * tongue[collection.queries.language]
     return Problem(collection, _unit(queries), _unit(passages))
+
+
+def xquad_r(model: Path) -> Problem:
+    """Return XQuAD-R itself with the vectors of a checkpoint; what is cached is not encoded."""
+    task, cache = find_task("xquad-r"), open_cache()
+    collection = load_collection(task, Locator().of(task))
+    loaded = load_adapter(str(model.absolute()), {}, cache)
+    found = Encoding(loaded, collection, cache).encode(lambda done: None)
+    return Problem(collection, found.queries, found.passages)
 
 
 def mapped_corpus(path: Path, passages: int, dimension: int) -> npt.NDArray[np.float32]:

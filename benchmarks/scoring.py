@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from benchmarks.data import Problem, xquad_r_shape
+from benchmarks.data import Problem, xquad_r, xquad_r_shape
 from benchmarks.timing import side_by_side
 from mlbench.measures import parse_measures
 from mlbench.ranks import Ranks
@@ -63,29 +64,36 @@ def scores_of(ranks: Ranks) -> dict[tuple[Setting, str], float]:
     }
 
 
-def against_product(threads: int, turns: int, *, scale: float = 1.0) -> Iterator[dict[str, object]]:
+def against_product(
+    threads: int, turns: int, *, scale: float = 1.0, model: Path | None = None
+) -> Iterator[dict[str, object]]:
     """Vectors to every score of 132 settings, over the bare tiled product."""
-    questions = max(4, int(1190 * scale))
-    problem = xquad_r_shape(questions=questions, scale=scale)
-    ranks = table_of(problem, threads)
+    generated = xquad_r_shape(questions=max(4, int(1190 * scale)), scale=scale)
+    yield from _over_product("generated vectors", generated, threads, turns)
+    if model is not None:
+        yield from _over_product(f"vectors of {model.name}", xquad_r(model), threads, turns)
+
+
+def _over_product(
+    source: str, problem: Problem, threads: int, turns: int
+) -> Iterator[dict[str, object]]:
+    settings = all_settings(problem.collection.languages, Kind)
     found = side_by_side(
         {
             "product": lambda: tiled_product(problem.queries, problem.passages, threads),
             "table": lambda: table_of(problem, threads),
             "scores": lambda: scores_of(table_of(problem, threads)),
-            "report": lambda: compute_scores(
-                table_of(problem, threads), all_settings(ranks.languages, Kind), MEASURES
-            ),
+            "report": lambda: compute_scores(table_of(problem, threads), settings, MEASURES),
         },
         "product",
         turns,
     )
     shape = f"{len(problem.queries):,} x {len(problem.passages):,} x {problem.queries.shape[1]}"
-    yield row(f"bare tiled product, {shape}", found["product"].seconds, 1.0, "")
+    yield row(f"bare tiled product, {source}, {shape}", found["product"].seconds, 1.0, "")
     yield row("  the table of outranking counts", found["table"].seconds, found["table"].ratio, "")
     target = "at most 1.30 (AVX2), 1.50 (AVX-512)"
     yield row(
-        f"  all {len(all_settings(ranks.languages, Kind))} settings, 7 measures, ties both ways",
+        f"  all {len(settings)} settings, 7 measures, ties both ways",
         found["scores"].seconds, found["scores"].ratio, target,
     )  # fmt: skip
     yield row(

@@ -46,16 +46,8 @@ def whole_runs(
         seconds, tables = [], set()
         for turn in range(1 + turns):
             output = Path(place, str(turn))
-            arguments = [
-                "--model",
-                folder,
-                "--task",
-                name,
-                "--output",
-                output,
-                "--threads",
-                threads,
-            ]
+            arguments = ["--model", folder, "--task", name, "--output", output]
+            arguments += ["--threads", threads]
             seconds.append(
                 processor_seconds(
                     [sys.executable, "-m", "mlbench", "run", "--quiet", *map(str, arguments)],
