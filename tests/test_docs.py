@@ -65,6 +65,14 @@ def test_every_measure_is_documented():
     assert [name for name in MEASURES if f"`{name}" not in text] == []
 
 
+def test_every_module_is_in_the_picture_of_the_design():
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    parts = {path.name for path in (ROOT / "mlbench").iterdir() if not path.name.startswith("_")}
+    parts -= {"py.typed"}
+    names = {f"`{part.removesuffix('.py')}{'' if part.endswith('.py') else '/'}`" for part in parts}
+    assert {name for name in names if name not in text} == set()
+
+
 DATA_AND_MODELS = {"adapters", "encoding", "evaluate", "files", "readers"}
 FORBIDDEN = {
     "task": {"collection", *DATA_AND_MODELS},
