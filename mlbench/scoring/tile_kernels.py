@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from mlbench.scoring.kernels import LANES, dot, jit
+from mlbench.scoring.kernels import AHEAD, LANES, dot, expect, jit
 
 EDGE = np.dtype(
     [("score", "f8"), ("low", "f4"), ("high", "f4"), ("bottom", "u2"), ("reach", "u2")], align=True
@@ -173,6 +173,8 @@ def _decide(doubts: Any, edges: Any, queries: Any, passages: Any, above: Any, ti
     lanes = np.empty(LANES)
     for k in range(doubts.shape[0]):
         doubt = doubts[k]
+        if k + AHEAD < doubts.shape[0]:
+            expect(passages[doubts[k + AHEAD].passage])
         last = doubts[max(k - 1, 0)]
         if k == 0 or doubt.passage != last.passage or doubt.query != last.query:
             exact = dot(queries[doubt.query], passages[doubt.passage], lanes)
