@@ -199,7 +199,7 @@ def opened(path: Path, faults: Faults) -> Iterator[io.BufferedIOBase]:
     Raises EnvironmentFault where it cannot be read.
     """
     try:
-        if path.suffix != ".gz":
+        if path.suffix.lower() != ".gz":
             with path.open("rb") as file:
                 yield file
             return

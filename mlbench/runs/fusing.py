@@ -17,7 +17,7 @@ import numpy as np
 
 from mlbench.errors import DataError, Fault, UsageError
 from mlbench.runs.reading import Name, RunFile
-from mlbench.runs.writing import LARGEST, trec_lines
+from mlbench.runs.writing import LARGEST, refuse_unfit, trec_lines
 
 PARAMETERS: Mapping[str, Mapping[str, float | None]] = {
     "rrf": {"k": 60},
@@ -89,9 +89,16 @@ def fuse_runs(runs: Sequence[RunFile], fusion: Fusion, depth: int) -> Ranked:
     """Fuse runs over the same queries; at most ``depth`` passages of each are kept.
 
     Passages of equal fused scores are sorted by id, descending. Raises UsageError where the options
-    do not fit, DataError where the runs differ in their queries or a fused score is no number.
+    do not fit, DataError where an id cannot stand in a TREC run, the runs differ in their queries,
+    or a fused score is no number.
     """
     fusion.check(len(runs))
+    refuse_unfit(
+        (f"{run.path}, {role} {name.id!r}", name.id)
+        for run in runs
+        for role, names in (("query", run.queries), ("passage", run.passages))
+        for name in names
+    )
     _refuse_other_queries(runs)
     import ranx
 

@@ -185,8 +185,9 @@ class Matching:
         names, inside = np.divmod(pairs, count + 1)
         distinct = [run.passages[i] for i in names.tolist()]
         found, languages = self._meanings(
-            targets.passages, run, distinct, (line, which), inside - 1
-        )
+            targets.passages, run, distinct, (line, which), inside - 1,
+            by_language=given.pool == Kind.CROSSLINGUAL.value,
+        )  # fmt: skip
         passage, language = found[which], languages[which]
         passage = np.where(passage == UNKNOWN, len(targets.passages.language) + name, passage)
         pools = {
@@ -199,11 +200,13 @@ class Matching:
         return placed
 
     def _meanings(
-        self, texts: Texts, run: RunFile, names: Sequence[Name], of: tuple[Ints, Ints], within: Ints
-    ) -> tuple[Ints, Ints]:
+        self, texts: Texts, run: RunFile, names: Sequence[Name], of: tuple[Ints, Ints],
+        within: Ints, *, by_language: bool = False,
+    ) -> tuple[Ints, Ints]:  # fmt: skip
         """Return the entry and the language of each of ``names``, ``UNKNOWN`` where there is none.
 
         ``of`` says which name each of some lines has; ``within`` which language a name must be in.
+        ``by_language`` refuses a name that has no language, as it says which ranking it is in.
         """
         found = np.full((2, len(names)), UNKNOWN, np.int64)
         line, which = of
@@ -217,7 +220,9 @@ class Matching:
                 continue
             found[:, i] = meaning
             if meaning.entry == UNKNOWN and (texts.whole or meaning.language == ANY):
-                self._note_unknown(texts.role, name, inside, f"{where} ({lines[i]} lines)")
+                lost = by_language and meaning.language == ANY
+                at = f"{where} ({lines[i]} lines)"
+                self._note_unknown(texts.role, name, inside, at, lost=lost)
                 if texts.role == "query":
                     self.unknown.queries += lines[i]
                 else:
@@ -262,15 +267,18 @@ class Matching:
             if id_ in texts.tables[language]
         }
 
-    def _note_unknown(self, role: str, name: Name, within: int, where: str) -> None:
-        if self.allow_unknown:
+    def _note_unknown(self, role: str, name: Name, within: int, where: str, *, lost: bool) -> None:
+        if self.allow_unknown and not lost:
             if len(self.unknown.examples) < EXAMPLES:
                 self.unknown.examples.append(f"{role} {name.id!r} at {where}")
             return
         in_which = "the task" if within == ANY else self.targets.languages[within]
         expected = f"an id of a {role} of the task, or <language>:<id>"
         found = f"{role} {name.id!r} is not in {in_which}"
-        self.faults.add(where, found, expected, "mend the file, or add --allow-unknown")
+        mend = "mend the file, or " + (
+            f"write it <language>:{name.id}, to say which ranking it is in, and " if lost else ""
+        )
+        self.faults.add(where, found, expected, f"{mend}add --allow-unknown")
 
     def _note_aliases(self, placed: Placed) -> None:
         """Refuse one passage under two names, such as "7" and "de:7"."""

@@ -6,6 +6,7 @@ second also for ``multilingual``, the pool of all languages.
 
 from __future__ import annotations
 
+import glob
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,9 +128,9 @@ def matching_files(pattern: str) -> dict[tuple[str, str], Path]:
             found["", ""] = Path(pattern)
     else:
         expression = re.compile(_expression(pattern))
-        glob = filled(pattern, {QUERY: "*", PASSAGE: "*"})
-        anchor = Path(Path(glob).anchor)
-        for file in sorted(anchor.glob(str(Path(glob).relative_to(anchor)))):
+        files = filled(glob.escape(pattern), {QUERY: "*", PASSAGE: "*"})
+        anchor = Path(Path(files).anchor)
+        for file in sorted(anchor.glob(str(Path(files).relative_to(anchor)))):
             if match := expression.fullmatch(str(file)):
                 groups = match.groupdict()
                 found[groups.get(QUERY, ""), groups.get(PASSAGE, "")] = file

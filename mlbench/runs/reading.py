@@ -165,18 +165,18 @@ def _read_plain(path: Path, faults: Faults) -> RunFile | None:
     from pyarrow import csv
 
     name = pa.dictionary(pa.int32(), pa.string())
-    types = {"query": name, "passage": name, "score": pa.float64(), "tag": name}
+    names = ("query", "second", "passage", "rank", "tag")
+    types = dict.fromkeys(names, name) | {"score": pa.float64()}
     table = None
     with opened(path, faults) as file, contextlib.suppress(pa.ArrowException):
         table = csv.read_csv(
             file,
-            csv.ReadOptions(column_names=["query", "1", "passage", "3", "score", "tag"]),
+            csv.ReadOptions(column_names=[*names[:4], "score", "tag"]),
             csv.ParseOptions(
                 delimiter=" ", quote_char=False, escape_char=False, ignore_empty_lines=False
             ),
             csv.ConvertOptions(
-                column_types=types, include_columns=list(types), null_values=[],
-                strings_can_be_null=False,
+                column_types=types, null_values=[], strings_can_be_null=False
             ),
         ).unify_dictionaries().combine_chunks()  # fmt: skip
     if faults:
@@ -184,13 +184,13 @@ def _read_plain(path: Path, faults: Faults) -> RunFile | None:
     if table is None or not len(table):
         return None
     columns = {column: table.column(column).chunk(0) for column in types}
-    names = {c: columns[c].dictionary.to_pylist() for c in ("query", "passage")}
-    if any(COLUMN.fullmatch(text) is None for of in names.values() for text in of):
+    texts = {column: columns[column].dictionary.to_pylist() for column in names}
+    if any(COLUMN.fullmatch(text) is None for of in texts.values() for text in of):
         return None
     return RunFile(
         path=path,
-        queries=tuple(map(Name, names["query"])),
-        passages=tuple(map(Name, names["passage"])),
+        queries=tuple(map(Name, texts["query"])),
+        passages=tuple(map(Name, texts["passage"])),
         query=columns["query"].indices.to_numpy().astype(np.int64),
         passage=columns["passage"].indices.to_numpy().astype(np.int64),
         score=columns["score"].to_numpy(),
@@ -217,7 +217,7 @@ def _read_lines(path: Path, faults: Faults) -> RunFile:
         except ValueError:
             faults.add(line.where, f"score {parts[4]!r}", "a number")
             continue
-        if "_" in parts[4]:
+        if "_" in parts[4] or not parts[4].isascii():
             faults.add(line.where, f"score {parts[4]!r}", "a number")
         tag = tag or parts[5]
         table.add(query, passage, score)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.artefacts import write_atomically
-from mlbench.collection import Collection
+from mlbench.collection import MOST_FAULTS, Collection
 from mlbench.errors import DataError, Fault, ModelError
 from mlbench.runs.naming import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, filled
 from mlbench.runs.reading import Ints
@@ -108,14 +108,29 @@ def run_path(setting: Setting) -> Path:
 
 def check_names(collection: Collection) -> None:
     """Raise DataError where an id holds a blank, which ends a column."""
-    faults = [
-        Fault(f"{role} {id_!r}", "its id holds a blank", "ids that can stand in a TREC column")
+    refuse_unfit(
+        (f"{role} {id_!r}", id_)
         for role, entries in (("query", collection.queries), ("passage", collection.passages))
         for id_ in entries.ids
-        if len(id_.split()) != 1 or id_ != id_.strip()
-    ]
+    )
+
+
+def refuse_unfit(names: Iterable[tuple[str, str]]) -> None:
+    """Raise DataError for the names, each with where it is, that no column of a run can hold."""
+    expected = "ids that can stand in a TREC column"
+    faults = [Fault(where, found, expected) for where, name in names if (found := _unfit(name))]
     if faults:
-        raise DataError(*faults[:20])
+        raise DataError(*faults[:MOST_FAULTS])
+
+
+def _unfit(name: str) -> str:
+    if len(name.split()) != 1 or name != name.strip():
+        return "its id holds a blank" if name else "its id is empty"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "its id is no text in UTF-8"
+    return ""
 
 
 def _searched(

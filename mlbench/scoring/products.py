@@ -130,12 +130,13 @@ class Dense:
             return bands
         own = rows.of(tile.queries)
         dimension, exponent = self.queries.shape[1], _exponent(largest)
+        bound = float(np.ldexp(largest, -exponent))
         edges = np.empty(own.stop - own.start, tile_kernels.EDGE)
         grid = np.empty(tile.queries.stop - tile.queries.start, tile_kernels.GRID)
         tile_kernels.set_edges(
             rows.threshold[own], rows.within(tile.queries),
-            np.ldexp(self.norms[tile.queries], -self.exponent) * np.ldexp(largest, -exponent),
-            error_bound(dimension), dimension * 2.0**-125,
+            np.ldexp(self.norms[tile.queries], -self.exponent) * bound,
+            error_bound(dimension), underflow_bound(dimension, bound),
             float(np.ldexp(1.0, -self.exponent - exponent)), edges, grid,
         )  # fmt: skip
         bands = rows.bands[key] = Bands(largest, exponent, edges, grid)
@@ -218,6 +219,17 @@ def error_bound(dimension: int) -> float:
     """
     single, double = dimension * UNIT_ROUNDOFF_32, (dimension + 8) * UNIT_ROUNDOFF_64
     return single / (1 - single) + 4 * double / (1 - double)
+
+
+def underflow_bound(dimension: int, largest: float) -> float:
+    """Return how far a float32 product may be off beside that, because numbers vanish.
+
+    A product or a coordinate that is scaled down loses at most 2**-126, also where the processor
+    takes subnormal numbers for 0: d products lose d times that, and the d coordinates of a query
+    as much times |p|, which is at most ``largest``. What the coordinates of a passage lose lies
+    within ``error_bound``, as the scaled norm of the longest is at least 2**-40.
+    """
+    return dimension * 2.0**-125 * (1 + largest)
 
 
 def _largest_norm(vectors: Floats) -> float:

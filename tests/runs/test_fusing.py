@@ -173,6 +173,19 @@ def test_runs_of_other_queries_are_refused_and_the_queries_named(runs):
     assert f"{runs / 'third'}: lacks 1 of 7 queries: 'q1'" in third
 
 
+def test_ids_that_no_column_can_hold_are_refused(runs):
+    (runs / "ids.json").write_text('{"q 1": {"a\\nb": 1, "c": 2, "": 3}, "q2": {"\\ud800": 1}}')
+    with pytest.raises(DataError) as error:
+        fuse_runs([read_run(runs / "ids.json")] * 2, Fusion("rrf"), 10)
+    of_one = list(map(str, error.value.faults))[: len(error.value.faults) // 2]
+    assert [fault.splitlines()[0].partition(", ")[2] for fault in of_one] == [
+        "query 'q 1': its id holds a blank",
+        "passage 'a\\nb': its id holds a blank",
+        "passage '': its id is empty",
+        "passage '\\ud800': its id is no text in UTF-8",
+    ]
+
+
 @pytest.mark.parametrize(
     ("fusion", "runs", "found"),
     [

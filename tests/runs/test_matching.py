@@ -140,6 +140,16 @@ def test_unknown_ids_are_left_out_or_kept_as_not_relevant_and_counted(collection
     assert unknown.examples[0] == f"query 'nobody' at {tmp_path / 'run'}:3 (2 lines)"
 
 
+def test_an_unknown_passage_without_language_is_in_no_ranking_of_one_language(collection, tmp_path):
+    """Left out, it would raise what is below it."""
+    text = lines("en:q1 Q0 gone 1 9 t", "en:q1 Q0 de:gone 1 8 t", "en:q1 Q0 de:p1 2 7 t")
+    rows, faults, _ = placed(collection, tmp_path / "run", "crosslingual", text, allow_unknown=True)
+    assert len(faults) == 1
+    assert "run:1 (1 lines): passage 'gone' is not in the task" in faults[0]
+    assert "write it <language>:gone" in faults[0]
+    assert rows == [("en", "de", "de")] * 2
+
+
 @pytest.fixture(scope="module")
 def streamed(collection):
     """The same task with its passages unread: p1 is the one that is judged."""

@@ -84,5 +84,8 @@ def test_files_that_fit_a_pattern_are_found_without_a_task(folder):
     assert matching_files("{query_language}-{query_language}.trec") == {
         ("de", ""): Path("de-de.trec")
     }
+    Path("bm25 [k=1]").mkdir()
+    Path("bm25 [k=1]/de.trec").touch()
+    assert {key for key, _ in matching_files("bm25 [k=1]/{query_language}.trec")} == {"de"}
     with pytest.raises(DataError, match="no such file"):
         matching_files("{query_language}.gone")

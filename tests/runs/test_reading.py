@@ -47,6 +47,7 @@ def save_parquet(path):
         ("run.crlf", lambda path: path.write_bytes(trec(RUN).replace("\n", "\r\n").encode())),
         ("run.bom", lambda path: path.write_text("\ufeff" + trec(RUN), encoding="utf-8")),
         ("run.gz", lambda path: path.write_bytes(gzip.compress(trec(RUN).encode()))),
+        ("RUN.TREC.GZ", lambda path: path.write_bytes(gzip.compress(trec(RUN).encode()))),
         ("run.json", lambda path: path.write_text(json.dumps(RUN))),
         ("run.json.gz", lambda path: path.write_bytes(gzip.compress(json.dumps(RUN).encode()))),
         ("run.lz4", save_as_ranx),
@@ -91,7 +92,8 @@ def test_well_formed_lines_are_read_alike_all_at_once_and_one_by_one(tmp_path_fa
 @pytest.mark.parametrize(
     "text",
     ["", "q Q0 p 1 0.5 tag\n\n", "q Q0 p 1 x tag\n", "q  Q0 p 1 1 t\n", "q Q0 p 1 1 t de fr\n",
-     "q Q0 p\tp 1 1 t\n", "q Q0 p 1 1 t\rr Q0 p 1 1\n"],
+     "q Q0 p\tp 1 1 t\n", "q Q0 p 1 1 t\rr Q0 p 1 1\n", "q Q0 p 1 1 t\tde\tfr\n",
+     "q Q0\tx p 1 1 t\n", "q  p 1 1 t\n", "q Q0 p 1 1 \n"],
 )  # fmt: skip
 def test_anything_else_is_left_to_the_reader_of_lines(text, tmp_path):
     path = tmp_path / "run.trec"
@@ -107,6 +109,8 @@ def test_anything_else_is_left_to_the_reader_of_lines(text, tmp_path):
         ("a", "q Q0 p 1 0.5 tag\nq Q0 p 1 0.5\n", ":2: 5 columns"),
         ("a", "q Q0 p 1 high tag\n", ":1: score 'high'"),
         ("a", "q Q0 p 1 1_0 tag\n", ":1: score '1_0'"),
+        ("a", "q Q0 p 1 \u0663 tag\n", ":1: score '\u0663'"),
+        ("a", "q Q0 p 1 1 \n", ":1: 5 columns"),
         ("a", "q Q0 p 1 1 tag\nq Q0 r 1 nan tag\n", ":2: score nan"),
         ("a", "q Q0 p 1 -inf tag\n", ":1: score -inf"),
         ("a", "q Q0 p 1 1 t\nr Q0 p 1 1 t\nq Q0 p 1 2 t\n", "a:3: passage 'p' given again for"),
@@ -129,7 +133,7 @@ def test_anything_else_is_left_to_the_reader_of_lines(text, tmp_path):
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(name, text, found, tmp_path):
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(DataError) as error:
         read_run(tmp_path / name)
     assert found in str(error.value)

@@ -127,6 +127,16 @@ def test_memory_and_threads_change_nothing(kind, limits):
     assert np.array_equal(plain.place, other.place)
 
 
+def test_a_tiny_query_beside_a_huge_one_is_ranked_as_by_itself():
+    """Scaled down with the huge one, its only coordinate vanishes."""
+    passages = (2.0 ** np.arange(34, 40))[:, None].astype(np.float32)
+    queries = np.array([[2.0**100], [2.0**-50]], np.float32)
+    pairs = Pairs(np.array([0, 1, 1]), np.array([1, 1, 3]))
+    counts = count_outranking(queries, passages, pairs, np.array([0, 3, 6]))
+    assert counts.above.tolist() == [[1, 3], [1, 2], [0, 2]]
+    assert not counts.tied.any()
+
+
 def test_too_little_memory_is_said():
     collection = parallel_collection()
     with pytest.raises(EnvironmentFault, match="memory: scoring needs"):
