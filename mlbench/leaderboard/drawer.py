@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlbench.leaderboard.columns import chosen_score
+from mlbench.leaderboard.columns import Column, chosen_score
 from mlbench.leaderboard.entry import Entry, EntryScore
 from mlbench.leaderboard.heat_map import heat_map
 from mlbench.leaderboard.names import link_fault
 from mlbench.leaderboard.reading import BoardEntry
-from mlbench.leaderboard.rows import Row, Standings
+from mlbench.leaderboard.rows import Cell, Row, Standings
 from mlbench.leaderboard.wording import (
     CONTAMINATIONS,
     LEVELS,
@@ -76,7 +76,7 @@ def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
 
 
 def overall_drawer(row: Row, standings: Standings, tasks: Mapping[str, Standings]) -> Drawer:
-    """Return the drawer of a model over all tasks: its scores on each."""
+    """Return the drawer of a model over all tasks: its scores on each, and their mean."""
     rows = []
     for name in standings.tasks:
         of = next((each for each in tasks[name].rows if each.slug == row.slug), None)
@@ -85,6 +85,10 @@ def overall_drawer(row: Row, standings: Standings, tasks: Mapping[str, Standings
             for c in standings.columns
         ]
         rows.append((name, *cells))
+    means = [row.cells[column.key] for column in standings.columns]
+    columns = list(zip(means, standings.columns, strict=True))
+    rows.append(("mean", *(score_text(cell.value, c, standings) for cell, c in columns)))
+    rows.append(("95% interval", *(_interval(cell, c, standings) for cell, c in columns)))
     headers = tuple(column_head(column, tasks[standings.tasks[0]]) for column in standings.columns)
     return Drawer(Table(("task", *headers), tuple(rows)), "", None, (), "", "", None)
 
@@ -111,11 +115,10 @@ def _scores(row: Row, standings: Standings) -> Table:
     rows = []
     for column in standings.columns:
         cell = row.cells[column.key]
-        low, high = (score_text(end, column, standings) for end in (cell.low, cell.high))
         line = [
             column_title(column, standings),
             score_text(cell.value, column, standings),
-            MISSING if cell.low is None else f"{low} to {high}",
+            _interval(cell, column, standings),
             rank_text(cell),
         ]
         if row.previous:
@@ -131,6 +134,11 @@ def _scores(row: Row, standings: Standings) -> Table:
     if row.previous:
         headers += ["entry before", "change", "95% interval"]
     return Table(tuple(headers), tuple(rows))
+
+
+def _interval(cell: Cell, column: Column, standings: Standings) -> str:
+    low, high = (score_text(end, column, standings) for end in (cell.low, cell.high))
+    return MISSING if cell.low is None else f"{low} to {high}"
 
 
 def _by_language(row: Row, standings: Standings) -> Table:

@@ -42,7 +42,7 @@ def column_title(column: Column, standings: Standings) -> str:
 def column_head(column: Column, standings: Standings) -> str:
     """Return a column's name in two short lines."""
     if column.lower_is_better:
-        return "rank\ndistance" if standings.task else "distance\nto random"
+        return "rank\ndistance" if standings.task else "% of random's\nrank distance"
     return f"{mean_name(column.measure)}\n{SHORT[column.kind]}"
 
 

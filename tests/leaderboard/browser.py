@@ -100,14 +100,14 @@ class Browser:
                 windowsVirtualKeyCode=code,
             )  # fmt: skip
 
-    def view(self, width: int, height: int, *, dark: bool = False) -> None:
-        """Set the size of the window, a phone's below 500 px, and light or dark mode."""
+    def view(self, width: int, height: int, *, dark: bool = False, media: str = "") -> None:
+        """Set the window's size, a phone's below 500 px, dark mode, and "print" for paper."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height,
             deviceScaleFactor=1, mobile=width < 500,
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
     def screenshot(self, path: Path, *, full: bool = False) -> None:
         """Write what is to be seen, or the whole page, as PNG."""

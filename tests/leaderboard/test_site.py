@@ -206,6 +206,16 @@ def test_a_drawer_has_all_that_a_reader_may_ask() -> None:
     assert "reproduced by Maintainer on 2025-06-01: looked at it" in apart
 
 
+def test_the_drawer_over_all_tasks_has_the_mean_with_its_interval() -> None:
+    overall = standings()[0]
+    row = next(row for row in overall.rows if row.slug == "strong")
+    start = html().index('<details id="Overall/strong">')
+    text = html()[start : html().index("</div></details></td></tr>", start)]
+    mean = row.cells["multi"]
+    assert f"<td>{mean.value:.4f}</td>" in text
+    assert f"<td>{mean.low:.4f} to {mean.high:.4f}</td>" in text
+
+
 def test_it_is_accessible() -> None:
     assert page().all("html") == [{"lang": "en"}]
     assert len(page().all("h1")) == 1

@@ -148,7 +148,7 @@
   function valueOf(table, row, key) {
     const i = columnAt(table, key);
     if (i >= 0) return row.now[i];
-    if (key === "model") return row.name;
+    if (key === "model") return row.name.toLowerCase();
     if (key === "date") return row.date;
     return row.cost[COSTS.indexOf(key)];
   }
