@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlbench.leaderboard.columns import Column, chosen_score
+from mlbench.leaderboard.columns import Column, chosen_score, stated
 from mlbench.leaderboard.entry import Entry, EntryScore
 from mlbench.leaderboard.heat_map import heat_map
 from mlbench.leaderboard.names import link_fault
@@ -23,7 +23,7 @@ from mlbench.leaderboard.wording import (
     score_text,
 )
 from mlbench.macro import TIE_TOLERANCE
-from mlbench.rendering.reading import MISSING, kind_name, mean_name, number
+from mlbench.rendering.reading import MISSING, number
 from mlbench.rendering.tables import Table
 from mlbench.significance import Values
 
@@ -112,6 +112,7 @@ def matrix(figures: Mapping[str, Values]) -> tuple[Values | None, Values | None]
 
 
 def _scores(row: Row, standings: Standings) -> Table:
+    ties = _with_ties_for_it(row, standings)
     rows = []
     for column in standings.columns:
         cell = row.cells[column.key]
@@ -121,6 +122,8 @@ def _scores(row: Row, standings: Standings) -> Table:
             _interval(cell, column, standings),
             rank_text(cell),
         ]
+        if ties:
+            line.append(ties[column.key])
         if row.previous:
             change = row.previous.scores[column.key]
             low, high = (difference_text(end, column) for end in (change.low, change.high))
@@ -131,9 +134,23 @@ def _scores(row: Row, standings: Standings) -> Table:
             ]
         rows.append(tuple(line))
     headers = ["", "score", "95% interval", f"rank of {standings.ranked}"]
+    if ties:
+        headers.append("ties counted for it")
     if row.previous:
         headers += ["entry before", "change", "95% interval"]
     return Table(tuple(headers), tuple(rows))
+
+
+def _with_ties_for_it(row: Row, standings: Standings) -> dict[str, str]:
+    """Return column -> score with ties counted for the model; empty if they move none."""
+    stands = {c: stated(row.entries[standings.name].entry.scores, c) for c in standings.columns}
+    for_it = {c: s.optimistic if s else None for c, s in stands.items()}
+    if not any(
+        s and s.optimistic is not None and abs(s.optimistic - s.value) > TIE_TOLERANCE
+        for s in stands.values()
+    ):
+        return {}
+    return {c.key: score_text(value, c, standings) for c, value in for_it.items()}
 
 
 def _interval(cell: Cell, column: Column, standings: Standings) -> str:
@@ -242,13 +259,6 @@ def _bias_facts(entry: Entry) -> Iterator[Fact]:
         yield Fact("own language outranks", text)
     for name, score in bias.measures.items():
         yield Fact(name, _with_interval(score))
-    moved = [
-        f"{kind_name(kind)} {mean_name(name)} {score.value:.4f} to {score.optimistic:.4f}"
-        for kind, of_kind in entry.scores.macro.items()
-        for name, score in of_kind.items()
-        if score.optimistic is not None and abs(score.optimistic - score.value) > TIE_TOLERANCE
-    ]
-    yield from _known("ties, against and for the model", "; ".join(moved))
 
 
 def _with_interval(score: EntryScore) -> str:

@@ -128,7 +128,7 @@ def _grid(frame: _Frame, x_name: str, y_name: str, unit: str) -> Iterable[str]:
     if frame.strip:
         x = frame.left
         yield f'<path class="axis" d="M{x:.1f} {frame.top:.1f}V{frame.bottom:.1f}"/>'
-        yield svg_text(frame.edge, frame.bottom + 17, "not stated", "start")
+        yield svg_text(frame.edge, frame.bottom + 17, "not known", "start")
 
 
 def _front(frame: _Frame, points: Sequence[Point]) -> str:

@@ -21,6 +21,7 @@ from mlbench.leaderboard.site import site_files
 from mlbench.leaderboard.tasks_known import described
 from mlbench.leaderboard.wording import rank_text, score_text
 from tests.leaderboard.synthetic import (
+    Made,
     evidence,
     reported,
     standings,
@@ -214,6 +215,41 @@ def test_the_drawer_over_all_tasks_has_the_mean_with_its_interval() -> None:
     mean = row.cells["multi"]
     assert f"<td>{mean.value:.4f}</td>" in text
     assert f"<td>{mean.low:.4f} to {mean.high:.4f}</td>" in text
+
+
+def with_ties_for_it(made: Made, gain: float, distance: float) -> Made:
+    """The entry, as if its scores were better with ties counted for the model."""
+    entry = made.entry.entry
+    cross = entry.scores.macro["crosslingual"]["AP"]
+    macro = entry.scores.macro | {
+        "crosslingual": {"AP": replace(cross, optimistic=cross.value + gain)}
+    }
+    scattered = entry.scores.bias.rank_distance
+    assert scattered is not None
+    better = replace(scattered, optimistic=scattered.value - distance)
+    scores = replace(
+        entry.scores, macro=macro, bias=replace(entry.scores.bias, rank_distance=better)
+    )
+    return replace(made, entry=replace(made.entry, entry=replace(entry, scores=scores)))
+
+
+@pytest.mark.parametrize(
+    ("gain", "distance", "said"),
+    [
+        (0.06, 0.0, "ties decide mAP cross<"),
+        (0.06, 3.0, "ties decide mAP cross, rank distance<"),
+        (0.04, 0.0, ""),
+    ],
+)
+def test_a_score_that_ties_decide_is_marked(gain: float, distance: float, said: str) -> None:
+    made = with_ties_for_it(evidence("parallel", "m", 1.2), gain, distance)
+    (table,) = standings_of([made])
+    found = site_files([table])["index.html"].decode()
+    body = found[found.index('<tbody data-key="m"') : found.index("</tbody>")]
+    assert said in body
+    assert bool(said) == ("ties decide" in body)
+    score = made.entry.entry.scores.macro["crosslingual"]["AP"]
+    assert f"<td>{score.value + gain:.4f}</td>" in found
 
 
 def test_it_is_accessible() -> None:
