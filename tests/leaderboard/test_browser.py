@@ -349,6 +349,8 @@ def test_a_view_can_be_shared(browser: Browser, site: Path) -> None:
         "#table=nowhere&sort=x&order=up&languages=xx,&open=no,%3Cb%3E&size=abc&evidence=%22",
         "#%%%",
         "#",
+        "#table=constructor&sort=constructor&open=__proto__",
+        "#table-__proto__",
     ],
 )
 def test_an_address_that_says_nonsense_does_no_harm(
