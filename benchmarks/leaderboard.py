@@ -137,16 +137,17 @@ def used(browser: Browser, page: Path, languages: tuple[str, ...], turns: int) -
         spent = time.perf_counter() - start, page_seconds(browser) - begun
         taken.setdefault(name, []).append(spent)
 
-    def load() -> None:
+    loads = []
+    for turn in range(turns):
+        start = time.perf_counter()
         browser.open(page)
         browser.run(wait)
-
-    for turn in range(turns):
-        turn_of("load", load)
+        loads.append(time.perf_counter() - start)
         for name, script in steps.items():
             told = script.format(*languages[turn : turn + 2]) if "{}" in script else script
             action = f"(async () => {{ {told}; await {wait}; await {wait} }})()"
             turn_of(name, partial(browser.run, action))
+    print(f"browser: {'load':<39}{statistics.median(loads):9.2f} s")
     for name, spent in taken.items():
         seconds, busy = (statistics.median(part) for part in zip(*spent, strict=True))
         print(f"browser: {name:<39}{seconds:9.2f} s, {busy:.2f} s of a processor")

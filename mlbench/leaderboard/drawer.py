@@ -133,7 +133,7 @@ def _scores(row: Row, standings: Standings) -> Table:
                 MISSING if change.low is None else f"{low} to {high}",
             ]
         rows.append(tuple(line))
-    headers = ["", "score", "95% interval", f"rank of {standings.ranked}"]
+    headers = ["", "score", "95% interval", f"rank of {standings.ranked:,}"]
     if ties:
         headers.append("ties counted for it")
     if row.previous:

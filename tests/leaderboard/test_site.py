@@ -274,6 +274,17 @@ def test_a_large_board_leaves_heat_maps_to_the_script(monkeypatch: pytest.Monkey
     assert len(found) < len(html())
 
 
+def test_the_plots_speak_of_intervals_only_where_they_draw_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = "Dots: ranked models, with 95% intervals. Diamonds"
+    assert said in html()
+    monkeypatch.setattr("mlbench.leaderboard.svg.MOST_WHISKERS", 0)
+    found = site_files(standings())["index.html"].decode()
+    assert said not in found
+    assert "Dots: ranked models. Diamonds" in found
+
+
 def test_one_language_is_a_leaderboard_too() -> None:
     collection = collection_of(["en"], 12)
     report, ranks = report_of(collection, vectors(collection, 1.5))
