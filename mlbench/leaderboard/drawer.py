@@ -144,13 +144,17 @@ def _scores(row: Row, standings: Standings) -> Table:
 def _with_ties_for_it(row: Row, standings: Standings) -> dict[str, str]:
     """Return column -> score with ties counted for the model; empty if they move none."""
     stands = {c: stated(row.entries[standings.name].entry.scores, c) for c in standings.columns}
-    for_it = {c: s.optimistic if s else None for c, s in stands.items()}
-    if not any(
-        s and s.optimistic is not None and abs(s.optimistic - s.value) > TIE_TOLERANCE
-        for s in stands.values()
-    ):
+    if not any(found and _moved_by_ties(found) for found in stands.values()):
         return {}
-    return {c.key: score_text(value, c, standings) for c, value in for_it.items()}
+    return {
+        c.key: score_text(found.optimistic if found else None, c, standings)
+        for c, found in stands.items()
+    }
+
+
+def _moved_by_ties(score: EntryScore) -> bool:
+    moved = 0.0 if score.optimistic is None else abs(score.optimistic - score.value)
+    return moved > TIE_TOLERANCE * max(1.0, abs(score.value))
 
 
 def _interval(cell: Cell, column: Column, standings: Standings) -> str:
