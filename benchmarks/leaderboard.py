@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -126,24 +127,38 @@ def used(browser: Browser, page: Path, languages: tuple[str, ...], turns: int) -
         "score again over two languages": "location.hash = 'languages={},{}'",
         "open a row": "document.querySelector('tbody:not([hidden]) th button').click()",
     }
-    taken: dict[str, list[float]] = {"load": []}
+    wait = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+    browser.call("Performance.enable", timeDomain="threadTicks")
+    taken: dict[str, list[tuple[float, float]]] = {}
+
+    def turn_of(name: str, action: Callable[[], object]) -> None:
+        start, begun = time.perf_counter(), page_seconds(browser)
+        action()
+        spent = time.perf_counter() - start, page_seconds(browser) - begun
+        taken.setdefault(name, []).append(spent)
+
+    loads = []
     for turn in range(turns):
         start = time.perf_counter()
         browser.open(page)
-        browser.run("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
-        taken["load"].append(time.perf_counter() - start)
+        browser.run(wait)
+        loads.append(time.perf_counter() - start)
         for name, script in steps.items():
             told = script.format(*languages[turn : turn + 2]) if "{}" in script else script
-            wait = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
-            seconds = browser.run(
-                f"(async () => {{ const start = performance.now(); {told}; await {wait};"
-                f"await {wait}; return (performance.now() - start) / 1e3 }})()"
-            )
-            taken.setdefault(name, []).append(seconds)
-    for name, seconds in taken.items():
-        print(f"browser: {name:<39}{statistics.median(seconds):9.2f} s")
+            action = f"(async () => {{ {told}; await {wait}; await {wait} }})()"
+            turn_of(name, partial(browser.run, action))
+    print(f"browser: {'load':<39}{statistics.median(loads):9.2f} s")
+    for name, spent in taken.items():
+        seconds, busy = (statistics.median(part) for part in zip(*spent, strict=True))
+        print(f"browser: {name:<39}{seconds:9.2f} s, {busy:.2f} s of a processor")
     if browser.complaints():
         raise RuntimeError(f"the page complains: {browser.complaints()[:1]}")
+
+
+def page_seconds(browser: Browser) -> float:
+    """Return the processor time that the page's main thread has taken."""
+    metrics = browser.call("Performance.getMetrics")["metrics"]
+    return next(float(each["value"]) for each in metrics if each["name"] == "TaskDuration")
 
 
 def main() -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlbench.leaderboard.columns import chosen_score
+from mlbench.leaderboard.columns import Column, chosen_score, stated
 from mlbench.leaderboard.entry import Entry, EntryScore
 from mlbench.leaderboard.heat_map import heat_map
 from mlbench.leaderboard.names import link_fault
 from mlbench.leaderboard.reading import BoardEntry
-from mlbench.leaderboard.rows import Row, Standings
+from mlbench.leaderboard.rows import Cell, Row, Standings
 from mlbench.leaderboard.wording import (
     CONTAMINATIONS,
     LEVELS,
@@ -23,7 +23,7 @@ from mlbench.leaderboard.wording import (
     score_text,
 )
 from mlbench.macro import TIE_TOLERANCE
-from mlbench.rendering.reading import MISSING, kind_name, mean_name, number
+from mlbench.rendering.reading import MISSING, number
 from mlbench.rendering.tables import Table
 from mlbench.significance import Values
 
@@ -76,7 +76,7 @@ def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
 
 
 def overall_drawer(row: Row, standings: Standings, tasks: Mapping[str, Standings]) -> Drawer:
-    """Return the drawer of a model over all tasks: its scores on each."""
+    """Return the drawer of a model over all tasks: its scores on each, and their mean."""
     rows = []
     for name in standings.tasks:
         of = next((each for each in tasks[name].rows if each.slug == row.slug), None)
@@ -85,6 +85,10 @@ def overall_drawer(row: Row, standings: Standings, tasks: Mapping[str, Standings
             for c in standings.columns
         ]
         rows.append((name, *cells))
+    means = [row.cells[column.key] for column in standings.columns]
+    columns = list(zip(means, standings.columns, strict=True))
+    rows.append(("mean", *(score_text(cell.value, c, standings) for cell, c in columns)))
+    rows.append(("95% interval", *(_interval(cell, c, standings) for cell, c in columns)))
     headers = tuple(column_head(column, tasks[standings.tasks[0]]) for column in standings.columns)
     return Drawer(Table(("task", *headers), tuple(rows)), "", None, (), "", "", None)
 
@@ -108,16 +112,18 @@ def matrix(figures: Mapping[str, Values]) -> tuple[Values | None, Values | None]
 
 
 def _scores(row: Row, standings: Standings) -> Table:
+    ties = _with_ties_for_it(row, standings)
     rows = []
     for column in standings.columns:
         cell = row.cells[column.key]
-        low, high = (score_text(end, column, standings) for end in (cell.low, cell.high))
         line = [
             column_title(column, standings),
             score_text(cell.value, column, standings),
-            MISSING if cell.low is None else f"{low} to {high}",
+            _interval(cell, column, standings),
             rank_text(cell),
         ]
+        if ties:
+            line.append(ties[column.key])
         if row.previous:
             change = row.previous.scores[column.key]
             low, high = (difference_text(end, column) for end in (change.low, change.high))
@@ -127,10 +133,33 @@ def _scores(row: Row, standings: Standings) -> Table:
                 MISSING if change.low is None else f"{low} to {high}",
             ]
         rows.append(tuple(line))
-    headers = ["", "score", "95% interval", f"rank of {standings.ranked}"]
+    headers = ["", "score", "95% interval", f"rank of {standings.ranked:,}"]
+    if ties:
+        headers.append("ties counted for it")
     if row.previous:
         headers += ["entry before", "change", "95% interval"]
     return Table(tuple(headers), tuple(rows))
+
+
+def _with_ties_for_it(row: Row, standings: Standings) -> dict[str, str]:
+    """Return column -> score with ties counted for the model; empty if they move none."""
+    stands = {c: stated(row.entries[standings.name].entry.scores, c) for c in standings.columns}
+    if not any(found and _moved_by_ties(found) for found in stands.values()):
+        return {}
+    return {
+        c.key: score_text(found.optimistic if found else None, c, standings)
+        for c, found in stands.items()
+    }
+
+
+def _moved_by_ties(score: EntryScore) -> bool:
+    moved = 0.0 if score.optimistic is None else abs(score.optimistic - score.value)
+    return moved > TIE_TOLERANCE * max(1.0, abs(score.value))
+
+
+def _interval(cell: Cell, column: Column, standings: Standings) -> str:
+    low, high = (score_text(end, column, standings) for end in (cell.low, cell.high))
+    return MISSING if cell.low is None else f"{low} to {high}"
 
 
 def _by_language(row: Row, standings: Standings) -> Table:
@@ -234,13 +263,6 @@ def _bias_facts(entry: Entry) -> Iterator[Fact]:
         yield Fact("own language outranks", text)
     for name, score in bias.measures.items():
         yield Fact(name, _with_interval(score))
-    moved = [
-        f"{kind_name(kind)} {mean_name(name)} {score.value:.4f} to {score.optimistic:.4f}"
-        for kind, of_kind in entry.scores.macro.items()
-        for name, score in of_kind.items()
-        if score.optimistic is not None and abs(score.optimistic - score.value) > TIE_TOLERANCE
-    ]
-    yield from _known("ties, against and for the model", "; ".join(moved))
 
 
 def _with_interval(score: EntryScore) -> str:

@@ -67,7 +67,7 @@ def _row(row: Row, standings: Standings) -> dict[str, Any]:
     cost = row.cost
     return {
         "key": row.slug,
-        "text": visible(f"{row.name} {row.slug}").casefold(),
+        "text": visible(f"{row.name} {row.slug}").lower(),
         "ranked": not row.unranked,
         "level": str(row.level),
         "contamination": str(row.contamination),

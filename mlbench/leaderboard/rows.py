@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -140,14 +140,12 @@ def why_unranked(entry: BoardEntry) -> str:
 def cost_of(entries: Sequence[Entry]) -> Cost:
     """Return what a model costs by its entries, one a task; speed and time over all of them.
 
+    Where entries differ in parameters or dimension, such as in words that bm25 counts, it has none.
     Texts from the cache of embeddings cost nothing and are left out; where they are half of the
     texts or more, speed and time are unknown.
     """
-    models = [entry.model for entry in entries]
-    parameters, dimension = (
-        next((getattr(model, name) for model in models if getattr(model, name)), None)
-        for name in ("parameters", "dimension")
-    )
+    parameters = _agreed(entry.model.parameters for entry in entries)
+    dimension = _agreed(entry.model.dimension for entry in entries)
     runs = [entry.run for entry in entries]
     encoded = seconds = 0.0
     for run in runs:
@@ -160,6 +158,11 @@ def cost_of(entries: Sequence[Entry]) -> Cost:
         encoded += fresh
         seconds += run.seconds["encoding"]
     return Cost(parameters, dimension, encoded / seconds, seconds)
+
+
+def _agreed(counts: Iterable[int | None]) -> int | None:
+    known = set(filter(None, counts))
+    return known.pop() if len(known) == 1 else None
 
 
 def least_trusted(entries: Sequence[BoardEntry]) -> Level:

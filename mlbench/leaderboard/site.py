@@ -30,8 +30,9 @@ from mlbench.leaderboard.wording import (
     rank_text,
     score_text,
     summary,
+    ties_text,
 )
-from mlbench.rendering.reading import plural
+from mlbench.rendering.reading import HEAVY_TIES, plural
 from mlbench.significance import DRAWS, SEED
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class RowView:
     rank: str
     near: bool
     unranked: str
+    ties: str
     level: str
     contamination: str
     cells: tuple[tuple[str, str], ...]
@@ -116,6 +118,7 @@ def page(standings: Sequence[Standings]) -> str:
         board=Markup(script_json(board_data(standings))),
         figures=Markup(script_json(figures_data(standings))),
         draws=f"{DRAWS:,}",
+        heavy_ties=HEAVY_TIES,
         seed=SEED,
         version=__version__,
     )
@@ -216,6 +219,7 @@ def _row(
         rank=rank_text(main),
         near=main.near_first and main.worst != 1,
         unranked=row.unranked,
+        ties=ties_text(row, standings),
         level=str(row.level),
         contamination=str(row.contamination),
         cells=tuple(

@@ -46,10 +46,19 @@ class Box:
         )
         return not apart
 
+    def inside(self, other: Box) -> bool:
+        """Whether no part of it is outside the other."""
+        return (
+            self.left >= other.left
+            and self.right <= other.right
+            and self.top >= other.top
+            and self.bottom <= other.bottom
+        )
+
 
 WIDTH, HEIGHT = 600, 340
 STRIP = 74
-"""Width of the strip at the left for models whose cost is not known."""
+"""Least width of the strip at the left for models whose cost is not known."""
 
 
 def cost_plot(points: Sequence[Point], x_name: str, y_name: str, unit: str = "") -> str:
@@ -77,8 +86,12 @@ class _Frame:
 
     def __init__(self, points: Sequence[Point], known: Sequence[float]) -> None:
         self.top, self.bottom, self.right = 16.0, HEIGHT - 46.0, WIDTH - 16.0
-        self.strip = any(not point.x for point in points)
-        self.left = 58.0 + (STRIP if self.strip else 0)
+        names = [_short_name(point) for point in points if not point.x]
+        wide = 24 + LETTER * max(map(len, names), default=0)
+        self.edge = 58.0
+        self.strip = max(STRIP, wide) if names else 0
+        self.left = self.edge + self.strip
+        self.room = Box(self.edge, 0, WIDTH, self.bottom + 6)
         self.low = math.floor(math.log10(min(known)) - 1e-9)
         self.high = max(math.ceil(math.log10(max(known)) + 1e-9), self.low + 1)
         most = max([point.high or point.y for point in points])
@@ -86,7 +99,7 @@ class _Frame:
 
     def x(self, value: float | None) -> float:
         if not value:
-            return self.left - STRIP / 2 - 4
+            return self.edge + 10
         share = (math.log10(value) - self.low) / (self.high - self.low)
         return self.left + 10 + share * (self.right - self.left - 20)
 
@@ -100,11 +113,10 @@ class _Frame:
 
 def _grid(frame: _Frame, x_name: str, y_name: str, unit: str) -> Iterable[str]:
     step = 0.2 if frame.limit > 0.5 else 0.1 if frame.limit > 0.2 else 0.02
-    left = frame.left - (STRIP if frame.strip else 0)
     for i in range(int(frame.limit / step + 1.001)):
         y = frame.y(i * step)
-        yield f'<path class="grid" d="M{left:.1f} {y:.1f}H{frame.right:.1f}"/>'
-        yield svg_text(left - 8, y + 4, f"{i * step:.2g}", "end")
+        yield f'<path class="grid" d="M{frame.edge:.1f} {y:.1f}H{frame.right:.1f}"/>'
+        yield svg_text(frame.edge - 8, y + 4, f"{i * step:.2g}", "end")
     for power in range(frame.low, frame.high + 1):
         x = frame.x(10.0**power)
         yield f'<path class="grid" d="M{x:.1f} {frame.top:.1f}V{frame.bottom:.1f}"/>'
@@ -114,9 +126,9 @@ def _grid(frame: _Frame, x_name: str, y_name: str, unit: str) -> Iterable[str]:
     yield svg_text(middle, HEIGHT - 8, f"{x_name} (log scale)", "middle")
     yield svg_text(14, (frame.top + frame.bottom) / 2, y_name, "middle", turned=True)
     if frame.strip:
-        x = frame.left - 4
+        x = frame.left
         yield f'<path class="axis" d="M{x:.1f} {frame.top:.1f}V{frame.bottom:.1f}"/>'
-        yield svg_text(frame.x(None), frame.bottom + 17, "not stated", "middle")
+        yield svg_text(frame.edge, frame.bottom + 17, "not known", "start")
 
 
 def _front(frame: _Frame, points: Sequence[Point]) -> str:
@@ -142,19 +154,22 @@ def _mark(frame: _Frame, point: Point, *, whisker: bool) -> str:
 
 def _label(frame: _Frame, point: Point, taken: list[Box]) -> str:
     """Return a name beside its mark where there is room for it, else nothing."""
-    name = visible(point.name)
-    name = name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
+    name = _short_name(point)
     wide = LETTER * len(name)
     x, y = frame.x(point.x), frame.y(point.y)
     for left, middle in (
         (x + 8, y), (x - 8 - wide, y), (x - wide / 2, y - 13), (x - wide / 2, y + 13),
     ):  # fmt: skip
         box = Box(left, middle - 6, left + wide, middle + 6)
-        inside = left >= 20 and box.right <= WIDTH and box.top >= 0 and box.bottom <= frame.bottom
-        if inside and not any(box.overlaps(other) for other in taken):
+        if box.inside(frame.room) and not any(box.overlaps(other) for other in taken):
             taken.append(box)
             return f'<text class="name" x="{left:.1f}" y="{middle + 4:.1f}">{escape(name)}</text>'
     return ""
+
+
+def _short_name(point: Point) -> str:
+    name = visible(point.name)
+    return name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
 
 
 def short_number(value: float) -> str:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from mlbench.leaderboard.columns import SHORT, Column
-from mlbench.leaderboard.entry import Contamination, Level
+from mlbench.leaderboard.columns import SHORT, Column, stated
+from mlbench.leaderboard.entry import Contamination, EntryScores, Level
 from mlbench.leaderboard.rows import OVERALL, Cell, Cost, Row, Standings
 from mlbench.leaderboard.svg import short_number
-from mlbench.rendering.reading import MISSING, kind_name, mean_name, number, plural
+from mlbench.rendering.reading import (
+    HEAVY_TIES,
+    MISSING,
+    kind_name,
+    mean_name,
+    number,
+    plural,
+)
 
 LEVELS = {
     Level.REPORTED: "Figures from a publication, taken as they stand: no table of ranks, so "
@@ -42,7 +50,7 @@ def column_title(column: Column, standings: Standings) -> str:
 def column_head(column: Column, standings: Standings) -> str:
     """Return a column's name in two short lines."""
     if column.lower_is_better:
-        return "rank\ndistance" if standings.task else "distance\nto random"
+        return "rank\ndistance" if standings.task else "distance as %\nof random's"
     return f"{mean_name(column.measure)}\n{SHORT[column.kind]}"
 
 
@@ -68,6 +76,21 @@ def rank_text(cell: Cell) -> str:
     if cell.best is None or cell.worst is None:
         return MISSING
     return str(cell.best) if cell.best == cell.worst else f"{cell.best}{DASH}{cell.worst}"
+
+
+def ties_text(row: Row, standings: Standings) -> str:
+    """Name the columns that ties decide in an entry of the model, "" if none."""
+    scores = [each.entry.scores for each in row.entries.values()]
+    decided = (c for c in standings.columns if any(_decided_by_ties(of, c) for of in scores))
+    return ", ".join(column_head(column, standings).replace("\n", " ") for column in decided)
+
+
+def _decided_by_ties(scores: EntryScores, column: Column) -> bool:
+    found = stated(scores, column)
+    if found is None or found.optimistic is None:
+        return False
+    scale = scores.bias.random if column.lower_is_better else 1.0
+    return abs(found.optimistic - found.value) >= HEAVY_TIES * (scale or math.inf)
 
 
 def cost_texts(cost: Cost) -> tuple[str, str, str]:

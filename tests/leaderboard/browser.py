@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +31,7 @@ class Browser:
     def __init__(self, reader: Any, writer: Any) -> None:
         self._reader, self._writer = reader, writer
         self._number = 0
+        self._buffer = b""
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
 
@@ -58,11 +61,14 @@ class Browser:
             self.events.append(found)
 
     def _read(self) -> dict[str, Any]:
-        raw = bytearray()
-        while (byte := self._reader.read(1)) != b"\0":
-            if not byte:
+        while b"\0" not in self._buffer:
+            if not select.select([self._reader], [], [], PATIENCE)[0]:
+                raise TimeoutError("the browser does not answer")
+            told = os.read(self._reader.fileno(), 2**20)
+            if not told:
                 raise RuntimeError("the browser has ended")
-            raw += byte
+            self._buffer += told
+        raw, _, self._buffer = self._buffer.partition(b"\0")
         found: dict[str, Any] = json.loads(raw)
         return found
 
@@ -100,14 +106,14 @@ class Browser:
                 windowsVirtualKeyCode=code,
             )  # fmt: skip
 
-    def view(self, width: int, height: int, *, dark: bool = False) -> None:
-        """Set the size of the window, a phone's below 500 px, and light or dark mode."""
+    def view(self, width: int, height: int, *, dark: bool = False, media: str = "") -> None:
+        """Set the window's size, a phone's below 500 px, dark mode, and "print" for paper."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height,
             deviceScaleFactor=1, mobile=width < 500,
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
     def screenshot(self, path: Path, *, full: bool = False) -> None:
         """Write what is to be seen, or the whole page, as PNG."""
@@ -155,11 +161,11 @@ def running_browser(program: str, profile: Path) -> Iterator[Browser]:
             browser.attach()
             yield browser
             browser._session = None
-            with suppress(RuntimeError, OSError):
+            with suppress(RuntimeError, OSError, TimeoutError):
                 browser.call("Browser.close")
     finally:
         with suppress(subprocess.TimeoutExpired):
             process.wait(10)
         if process.poll() is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()

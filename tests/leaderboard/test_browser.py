@@ -18,7 +18,7 @@ from mlbench.leaderboard.site import site_files
 from mlbench.leaderboard.wording import rank_text, score_text
 from mlbench.significance import Values
 from tests.leaderboard.browser import NAMES, Browser, find_browser, running_browser
-from tests.leaderboard.synthetic import standings, unpacked
+from tests.leaderboard.synthetic import evidence, standings, standings_of, unpacked
 
 READ = """(name => [...document.querySelectorAll(`section[data-table="${name}"] tbody[data-key]`)]
   .filter(body => !body.hidden)
@@ -349,6 +349,8 @@ def test_a_view_can_be_shared(browser: Browser, site: Path) -> None:
         "#table=nowhere&sort=x&order=up&languages=xx,&open=no,%3Cb%3E&size=abc&evidence=%22",
         "#%%%",
         "#",
+        "#table=constructor&sort=constructor&open=__proto__",
+        "#table-__proto__",
     ],
 )
 def test_an_address_that_says_nonsense_does_no_harm(
@@ -447,9 +449,61 @@ def test_the_page_never_scrolls_sideways(browser: Browser, site: Path, width: in
     for address in ("", "#table=parallel&open=strong,weak", "#table=apart&languages=ar,de"):
         browser.open(site, address)
         assert browser.run("document.documentElement.scrollWidth") <= width
-    drawer = "document.getElementById('parallel/strong')"
     browser.open(site, "#table=parallel&open=strong")
-    assert browser.run(f"{drawer}.getBoundingClientRect().width") <= width
+    heat = "document.getElementById('parallel/strong').querySelector('svg.heat')"
+    browser.run(f"{heat}.setAttribute('width', 600)")  # as of twenty languages
+    ends = browser.run(
+        "['', ' figcaption', ' figure', ' .scroll', ' dd', ' pre'].flatMap(part =>"
+        "[...document.getElementById('parallel/strong').parentElement"
+        ".querySelectorAll('details[id]' + part)].map(e => e.getBoundingClientRect().right))"
+    )
+    assert len(ends) > 10
+    assert max(ends) <= width
+
+
+def test_a_phone_shows_the_main_score_and_how_far_to_trust_it(browser: Browser, site: Path) -> None:
+    browser.view(390, 844)
+    for name in ("parallel", "Overall"):
+        browser.open(site, f"#table={name}")
+        end = f"document.querySelector({json.dumps(head(name, 'multi'))}).getBoundingClientRect()"
+        assert browser.run(f"{end}.right") <= 390
+        told = {row[0]: row[2].split("\n", 1)[1] for row in rows(browser, name)}
+        for row in table_of(name).rows:
+            assert row.level in told[row.slug]
+            assert row.contamination.replace("-", " ") in told[row.slug]
+
+
+def test_paper_says_what_the_scores_are_over_in_dark_ink(browser: Browser, site: Path) -> None:
+    browser.view(720, 1000, dark=True, media="print")
+    browser.open(site, "#table=parallel&languages=ar,de&open=strong")
+    style = "(s => getComputedStyle(document.querySelector(s)))"
+    assert says(browser, "Scored over ar, de")
+    assert browser.run("document.getElementById('status').offsetHeight") > 0
+    assert browser.run("document.getElementById('controls').offsetHeight") == 0
+    ink = browser.run(f"{style}('body').color")
+    assert sum(int(part) for part in ink[4:-1].split(",")) < 200
+    # Chromium leaves buttons out where it repeats a table's head on the next page.
+    assert browser.run(f"{style}('thead th button').display") == "contents"
+    assert browser.run(f"{style}('tr.drawer.open').breakInside") == "auto"
+    assert browser.run(f"{style}('tbody th').position") == "static"
+
+
+def test_models_are_sorted_and_found_by_name_whatever_the_case(
+    browser: Browser, site: Path
+) -> None:
+    made = [
+        evidence("parallel", name, 1.2, seed=i) for i, name in enumerate(["Bee", "ant", "Straße"])
+    ]
+    page = site.with_name("names.html")
+    page.write_bytes(site_files(standings_of(made))["index.html"])
+    try:
+        browser.open(page, "#sort=model")
+        found = [row[2] for row in rows(browser, "parallel")]
+        assert found == ["ant", "Bee", "Straße"]
+        choose(browser, "find", "Straße")
+        assert [row[2] for row in rows(browser, "parallel")] == ["Straße"]
+    finally:
+        browser.open(site)
 
 
 def test_dark_mode_has_a_dark_ground_and_light_ink(browser: Browser, site: Path) -> None:

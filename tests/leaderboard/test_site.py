@@ -21,6 +21,7 @@ from mlbench.leaderboard.site import site_files
 from mlbench.leaderboard.tasks_known import described
 from mlbench.leaderboard.wording import rank_text, score_text
 from tests.leaderboard.synthetic import (
+    Made,
     evidence,
     reported,
     standings,
@@ -206,6 +207,53 @@ def test_a_drawer_has_all_that_a_reader_may_ask() -> None:
     assert "reproduced by Maintainer on 2025-06-01: looked at it" in apart
 
 
+def test_the_drawer_over_all_tasks_has_the_mean_with_its_interval() -> None:
+    overall = standings()[0]
+    row = next(row for row in overall.rows if row.slug == "strong")
+    start = html().index('<details id="Overall/strong">')
+    text = html()[start : html().index("</div></details></td></tr>", start)]
+    mean = row.cells["multi"]
+    assert f"<td>{mean.value:.4f}</td>" in text
+    assert f"<td>{mean.low:.4f} to {mean.high:.4f}</td>" in text
+
+
+def with_ties_for_it(made: Made, gain: float, distance: float) -> Made:
+    """The entry, as if its scores were better with ties counted for the model."""
+    entry = made.entry.entry
+    cross = entry.scores.macro["crosslingual"]["AP"]
+    macro = entry.scores.macro | {
+        "crosslingual": {"AP": replace(cross, optimistic=cross.value + gain)}
+    }
+    scattered = entry.scores.bias.rank_distance
+    assert scattered is not None
+    better = replace(scattered, optimistic=scattered.value - distance)
+    scores = replace(
+        entry.scores, macro=macro, bias=replace(entry.scores.bias, rank_distance=better)
+    )
+    return replace(made, entry=replace(made.entry, entry=replace(entry, scores=scores)))
+
+
+@pytest.mark.parametrize(
+    ("gain", "distance", "said"),
+    [
+        (0.06, 0.0, "ties decide mAP cross<"),
+        (0.06, 3.0, "ties decide mAP cross, rank distance<"),
+        (0.04, 0.0, ""),
+        (0.0002, 0.0005, ""),
+    ],
+)
+def test_a_score_that_ties_decide_is_marked(gain: float, distance: float, said: str) -> None:
+    made = with_ties_for_it(evidence("parallel", "m", 1.2), gain, distance)
+    (table,) = standings_of([made])
+    found = site_files([table])["index.html"].decode()
+    body = found[found.index('<tbody data-key="m"') : found.index("</tbody>")]
+    assert said in body
+    assert bool(said) == ("ties decide" in body)
+    score = made.entry.entry.scores.macro["crosslingual"]["AP"]
+    assert ("ties counted for it" in found) == (gain > 0.001)
+    assert f"<td>{score.value + gain:.4f}</td>" in found or gain < 0.001
+
+
 def test_it_is_accessible() -> None:
     assert page().all("html") == [{"lang": "en"}]
     assert len(page().all("h1")) == 1
@@ -226,6 +274,17 @@ def test_a_large_board_leaves_heat_maps_to_the_script(monkeypatch: pytest.Monkey
     assert 'class="heat"' not in found
     assert found.count("heat-here") > 10
     assert len(found) < len(html())
+
+
+def test_the_plots_speak_of_intervals_only_where_they_draw_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = "Dots: ranked models, with 95% intervals. Diamonds"
+    assert said in html()
+    monkeypatch.setattr("mlbench.leaderboard.svg.MOST_WHISKERS", 0)
+    found = site_files(standings())["index.html"].decode()
+    assert said not in found
+    assert "Dots: ranked models. Diamonds" in found
 
 
 def test_one_language_is_a_leaderboard_too() -> None:

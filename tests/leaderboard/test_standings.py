@@ -285,3 +285,12 @@ def test_speed_over_tasks_is_over_all_texts() -> None:
     paper = reported("parallel", "paper", multilingual=0.5).entry.entry
     assert cost_of([paper]) == Cost()
     assert cost_of([fast, paper]).speed is None
+
+
+def test_what_entries_do_not_agree_on_is_not_known_over_tasks() -> None:
+    one, other = (evidence("parallel", "m", 1.0).entry.entry for _ in range(2))
+    wide = replace(other, model=replace(other.model, dimension=128))
+    silent = replace(other, model=replace(other.model, dimension=None))
+    assert cost_of([one, wide]).dimension is None
+    assert cost_of([one, silent]).dimension == cost_of([one, one]).dimension == 64
+    assert cost_of([one, wide]).parameters == 1_234_567

@@ -42,7 +42,7 @@ def test_plot_places_values() -> None:
         per_decade * math.log10(25), abs=0.2
     )
     texts = [text.text for text in root.iter("text")]
-    assert {"not stated", "10M", "100M", "1B", "parameters (log scale)", "mAP"} <= set(texts)
+    assert {"not known", "10M", "100M", "1B", "parameters (log scale)", "mAP"} <= set(texts)
     kinds = [path.get("class") for path in root.iter("path")]
     assert kinds.count("open") == 1
     assert kinds.count("whisker") == 4
@@ -68,10 +68,24 @@ def test_labels_do_not_overlap() -> None:
             assert apart
 
 
+def test_labels_stay_clear_of_the_axis_and_of_the_models_whose_cost_is_known() -> None:
+    unknown = [point(f"a published model {i}", None, 0.2 * i, ranked=False) for i in range(5)]
+    root = ET.fromstring(cost_plot([*unknown, point("small", 1e7, 0.5)], "parameters", "mAP"))
+    texts = list(root.iter("text"))
+    ticks = max(float(t.get("x")) for t in texts if t.text in {"0", "0.2", "0.4", "0.6", "0.8"})
+    (axis,) = [path.get("d") for path in root.iter("path") if path.get("class") == "axis"]
+    labels = [t for t in texts if (t.text or "").startswith("a published")]
+    assert len(labels) == 5
+    for label in labels:
+        x = float(label.get("x"))
+        assert ticks < x
+        assert x + LETTER * len(label.text) < float(axis[1:].split()[0])
+
+
 def test_nothing_to_plot_is_no_plot() -> None:
     assert cost_plot([], "parameters", "mAP") == ""
     assert cost_plot([point("a", None, 0.5)], "parameters", "mAP") == ""
-    assert "not stated" not in cost_plot([point("a", 10.0, 0.0)], "seconds", "mAP", " s")
+    assert "not known" not in cost_plot([point("a", 10.0, 0.0)], "seconds", "mAP", " s")
 
 
 def test_plots_repeat_whatever_the_order() -> None:

@@ -34,7 +34,8 @@
     });
     return Object.assign(table, { section, element, shown: null });
   });
-  const named = Object.fromEntries(tables.map(table => [table.name, table]));
+  const named = Object.create(null); /* so that an address with "constructor" finds nothing */
+  for (const table of tables) named[table.name] = table;
   for (const table of tables) {
     if (table.languages.length) continue;
     const parts = Object.keys(table.tasks).map(name => named[name].languages);
@@ -148,7 +149,7 @@
   function valueOf(table, row, key) {
     const i = columnAt(table, key);
     if (i >= 0) return row.now[i];
-    if (key === "model") return row.name;
+    if (key === "model") return row.name.toLowerCase();
     if (key === "date") return row.date;
     return row.cost[COSTS.indexOf(key)];
   }
