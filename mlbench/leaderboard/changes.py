@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from mlbench.errors import Fault
@@ -42,6 +42,11 @@ class Changes:
     def touches_task(self, task: str) -> bool:
         """Say whether a task is not as it was."""
         return PurePosixPath(task, TASK_FILE) in (*self.added, *self.altered)
+
+    def without_added(self) -> Tree:
+        """Return what is left of the head to read where more was added than is taken."""
+        files = {path: size for path, size in self.head.files.items() if path in self.base.files}
+        return replace(self.head, files=files)
 
     def too_large(self) -> list[Fault]:
         """Return what of the change is more than is taken at a time."""

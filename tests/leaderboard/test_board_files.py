@@ -107,6 +107,7 @@ CHANGES: list[tuple[Callable[[Path], None], int, str]] = [
     (as_executable, 3, f"{ALPHA}/entry.json: an executable file"),
     (linked_file, 3, f"{ALPHA}/ranks.parquet: a symbolic link"),
     (linked_folder, 3, f"{TASK}/gamma: a symbolic link"),
+    (lambda board: (board / TASK / "gamma").mkdir(), 3, f"{TASK}/gamma: an empty folder"),
     (pipe, 3, f"{ALPHA}/withdrawn-2025-06-01.json: not a regular file"),
     (put(".gitattributes"), 3, ".gitattributes: a hidden file"),
     (put(f"{ALPHA}/.env"), 3, ".env: a hidden file"),
@@ -435,6 +436,17 @@ class TestChanges:
         assert exit_code(check(board, base=honest)) == 0
         submitted(board, tmp_path, "delta", 5, by="Eve")
         assert "2 new entries" in str(check(board, base=honest).error())
+
+    def test_of_too_many_entries_none_is_read(
+        self, honest: Path, board: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(changes, "MOST_ENTRIES", 1)
+        for number in range(2):
+            put(f"{TASK}/gamma-{number}/entry.json", b"[" * 100)(board)
+        error = check(board, base=honest).error()
+        assert "2 new entries" in str(error)
+        assert "gamma-0" not in str(error)
+        assert "gamma-0" in str(check(board, base=honest, maintainer=True).error())
 
     def test_only_so_many_bytes_at_a_time(
         self, honest: Path, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
