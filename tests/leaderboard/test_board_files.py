@@ -33,10 +33,11 @@ from mlbench.leaderboard.layout import run_folder
 from mlbench.leaderboard.reading import read_board
 from mlbench.leaderboard.records import withdraw, write_record
 from mlbench.leaderboard.strict import read_document
-from mlbench.leaderboard.submit import Submission, Submitted, reported
+from mlbench.leaderboard.submit import Submission, Submitted, reported, submit
 from mlbench.leaderboard.tasks_known import add_task
 from mlbench.leaderboard.validate import Options, validate
 from mlbench.ranks_file import ranks_to_bytes, read_ranks
+from mlbench.report import write_report
 from tests.leaderboard.boards import (
     DAY,
     TASK,
@@ -49,6 +50,7 @@ from tests.leaderboard.boards import (
     submitted,
     verified,
 )
+from tests.reports import collection_of, languages, report_of, vectors
 
 ALPHA, BETA = f"{TASK}/alpha", f"{TASK}/{slug('Beta/large')}"
 
@@ -208,6 +210,18 @@ def test_a_table_that_is_nearly_a_copy_is_flagged(
     flags = [str(flag) for flag in check(board, f"{TASK}/gamma").flags]
     where = f"{board / TASK / 'gamma' / 'entry.json'}, evidence: shares"
     assert any(flag.startswith(where) and BETA in flag for flag in flags)
+
+
+def test_two_models_may_both_be_perfect(board: Path, tmp_path: Path) -> None:
+    collection = collection_of(languages(3), 24)
+    report, ranks = report_of(collection, vectors(collection, noise=0, pull=0))
+    for name in ("gamma", "delta"):
+        of_model = replace(report.model, name=name, identity=name)
+        write_report(tmp_path / name, replace(report, model=of_model), ranks, {})
+        submit(tmp_path / name, board, Submission("Eve", DAY))
+    findings = check(board, f"{TASK}/gamma", f"{TASK}/delta")
+    assert findings.error() is None
+    assert any("scores.macro.multilingual.AP: 1.0000" in str(flag) for flag in findings.flags)
 
 
 def test_different_models_are_not_flagged(board: Path, tmp_path: Path) -> None:
