@@ -252,7 +252,7 @@ def _place(board: Board, entry: Entry, sha256: str) -> Place:
     of_model = [each for each in entries if each.slug == place.slug]
     if owner := other_owner(entry, of_model):
         found = f"the leaderboard has a model of this name, submitted by {owner!r}"
-        mend = "give yours a name of its own with `mlbench run --name`"
+        mend = "give yours a name of its own: `name` in its code, or `mlbench run --name`"
         raise UsageError(Fault(f"model {name!r}", found, "a model of yours", mend))
     for each in of_model:
         if entry.evidence and each.entry.evidence == entry.evidence:
