@@ -34,6 +34,10 @@ class Changes:
             altered=tuple(path for path in base.files if not head.same(path, base)),
         )
 
+    def stands(self, path: PurePosixPath) -> bool:
+        """Say whether a file is there as it was."""
+        return path in self.base.files and path not in self.altered
+
     def touches(self, place: Place) -> bool:
         """Say whether an entry, or the task it is checked against, is not as it was."""
         changed = (*self.added, *self.altered)

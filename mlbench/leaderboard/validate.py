@@ -153,6 +153,8 @@ class _Validation:
             (self.board.withdrawals, withdrawal_findings),
         ):
             for path in filter(self.chosen, document):
+                if self.changes and self.changes.stands(path):
+                    continue
                 result = check(self.board, path, self.tree.where(path), today)
                 if self.changes and path in self.changes.added and not self.options.maintainer:
                     result.contradictory += result.flags  # only a maintainer may do for others

@@ -347,6 +347,17 @@ class TestChanges:
         assert f"{path}, by: by 'Eve', not by its submitter" in str(error)
         assert check(board, base=honest, maintainer=True).error() is None
 
+    def test_a_withdrawal_that_stands_is_not_for_review_again(
+        self, honest: Path, board: Path, tmp_path: Path
+    ) -> None:
+        withdraw(board / BETA, "Mallory", "no good", TODAY)
+        before = Path(shutil.copytree(board, tmp_path / "before"))
+        assert "by 'Mallory'" in str(check(board).flags[0])
+        assert "by 'Mallory'" in str(check(board, base=honest).error())
+        submitted(board, tmp_path, "gamma", 4, by="Eve")
+        findings = check(board, base=before)
+        assert (findings.error(), findings.flags) == (None, [])
+
     def test_an_earlier_date_does_not_make_a_model_ones_own(
         self, board: Path, tmp_path: Path
     ) -> None:
