@@ -51,8 +51,8 @@ def alike(one: Print, other: Print) -> str:
     equal = float((one.hashes[rows] == other.hashes[rows]).mean())
     if equal > EQUAL:
         return f"{equal:.1%} of its outranked rows"
-    a, b = one.sizes[rows], other.sizes[rows]
-    if a.std() and b.std() and (found := float(np.corrcoef(a, b)[0, 1])) > CORRELATION:
+    a, b = (each.sizes[rows].astype(np.float64) for each in (one, other))
+    if np.ptp(a) and np.ptp(b) and (found := float(np.corrcoef(a, b)[0, 1])) > CORRELATION:
         return f"its counts, at a correlation of {found:.3f}"
     return ""
 

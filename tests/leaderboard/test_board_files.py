@@ -212,6 +212,17 @@ def test_a_table_that_is_nearly_a_copy_is_flagged(
     assert any(flag.startswith(where) and BETA in flag for flag in flags)
 
 
+def test_equal_counts_in_every_row_correlate_with_nothing(
+    board: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    submitted(board, tmp_path, "gamma", 4, by="Eve")
+    ranks, key = read_ranks(board / TASK / "gamma" / "ranks.parquet")
+    most = replace(ranks, above=np.full_like(ranks.above, 2**31 - 1))
+    put_table(board / TASK / "gamma", ranks_to_bytes(most, key))
+    assert "at most the non-relevant passages" in str(check(board, f"{TASK}/gamma").error())
+    assert not recwarn.list
+
+
 def test_two_models_may_both_be_perfect(board: Path, tmp_path: Path) -> None:
     collection = collection_of(languages(3), 24)
     report, ranks = report_of(collection, vectors(collection, noise=0, pull=0))
