@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mlbench.errors import EnvironmentFault, Fault
 
-DEVICE_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|(entry|task)\.json|ranks\.parquet")
+"""Devices of Windows, and what stands beside the folders of models in a leaderboard."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -88,9 +89,9 @@ def slug(name: str) -> str:
     """
     safe = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")[:60].rstrip("-.")
     marked = re.search(r"-[0-9a-f]{10}$", safe)
-    if safe == name and safe and not marked and not DEVICE_NAMES.fullmatch(safe):
+    if safe == name and safe and not marked and not RESERVED.fullmatch(safe):
         return safe
-    if DEVICE_NAMES.fullmatch(safe):  # con.txt-<digest> would be the device still
+    if RESERVED.fullmatch(safe):  # con.txt-<digest> would be the device still
         safe = safe.replace(".", "-")
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{safe or 'model'}-{digest}"

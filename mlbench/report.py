@@ -24,6 +24,7 @@ from mlbench.task import Kind, all_settings
 
 SCHEMA = "mlbench/report/1"
 AGREEMENT = 1e-9
+NOTHING = "nothing"
 REPORT_FILE, RANKS_FILE = "report.json", "ranks.parquet"
 
 
@@ -297,10 +298,14 @@ def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
 
 
 def differences(said: Any, found: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the key and both values of whatever differs by more than ``AGREEMENT``."""
-    if isinstance(said, dict) and isinstance(found, dict) and said.keys() == found.keys():
-        for name in said:
-            yield from differences(said[name], found[name], f"{key}.{name}".lstrip("."))
+    """Yield the key and both values of whatever differs by more than ``AGREEMENT``.
+
+    Where one side lacks a key, its value is NOTHING.
+    """
+    if isinstance(said, dict) and isinstance(found, dict):
+        for name in said | found:
+            pair = said.get(name, NOTHING), found.get(name, NOTHING)
+            yield from differences(*pair, f"{key}.{name}".lstrip("."))
     elif isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
         for number, (a, b) in enumerate(zip(said, found, strict=True)):
             yield from differences(a, b, f"{key}[{number}]")

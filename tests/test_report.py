@@ -46,7 +46,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         (("task", "kinds"), ["monolingual"], "task.kinds: ['monolingual']"),
         (("task", "queries", "ar"), 99999, "task.queries.ar: 99999"),
         (("task", "passages", "de"), 1, "task.passages.de: 1"),
-        (("task", "passages"), {}, "task.passages: {}"),
+        (("task", "passages"), {}, "task.passages.ar: 'nothing'"),
         (("task", "relevant_pairs"), 1, "task.relevant_pairs: 1"),
         (("measures",), ["AP", "Foo"], "measures, measure 'Foo': not a measure"),
         (("measures",), ["AP", "AP"], "measures: AP, AP"),

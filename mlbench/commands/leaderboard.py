@@ -24,6 +24,9 @@ def leaderboard_validate(args: Namespace) -> int:
 
     if args.maintainer and args.base is None:
         raise UsageError(Fault("--maintainer", "given without --base", "both, or neither"))
+    if args.base is not None and not args.base.is_dir():
+        expected = "the leaderboard's folder before the change"
+        raise UsageError(Fault(f"--base {args.base}", "no such folder", expected))
     findings = Findings()
     checked: list[Place] = []
     day, quiet = args.today or today(), args.quiet or args.json
@@ -81,6 +84,8 @@ def leaderboard_report(args: Namespace) -> int:
             expected = "KIND:MEASURE=VALUE, such as monolingual:AP=0.79"
             raise UsageError(Fault("--score", repr(text), expected))
         kind, name, value = match.groups()
+        if name in macro.get(kind, {}):
+            raise UsageError(Fault("--score", f"{kind}:{name} given twice", "each figure once"))
         macro.setdefault(kind, {})[name] = EntryScore(float(value))
     distance = None if args.rank_distance is None else EntryScore(args.rank_distance)
     by = submission(args)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from mlbench.errors import Fault
@@ -34,6 +34,10 @@ class Changes:
             altered=tuple(path for path in base.files if not head.same(path, base)),
         )
 
+    def stands(self, path: PurePosixPath) -> bool:
+        """Say whether a file is there as it was."""
+        return path in self.base.files and path not in self.altered
+
     def touches(self, place: Place) -> bool:
         """Say whether an entry, or the task it is checked against, is not as it was."""
         changed = (*self.added, *self.altered)
@@ -42,6 +46,11 @@ class Changes:
     def touches_task(self, task: str) -> bool:
         """Say whether a task is not as it was."""
         return PurePosixPath(task, TASK_FILE) in (*self.added, *self.altered)
+
+    def without_added(self) -> Tree:
+        """Return what is left of the head to read where more was added than is taken."""
+        files = {path: size for path, size in self.head.files.items() if path in self.base.files}
+        return replace(self.head, files=files)
 
     def too_large(self) -> list[Fault]:
         """Return what of the change is more than is taken at a time."""

@@ -246,6 +246,10 @@ SCHEMAS: dict[type, str] = {
 
 
 def to_json(document: Document) -> bytes:
-    """Return the file of a document: strict JSON in UTF-8, the same bytes for the same values."""
+    """Return the file of a document: strict JSON in UTF-8, the same bytes for the same values.
+
+    What UTF-8 cannot hold is written as JSON's escape, for a reader to refuse by its field.
+    """
     table = {"schema": SCHEMAS[type(document)]} | asdict(document)
-    return (json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+    text = json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
+from mlbench.adapters.base import SIMILARITIES
 from mlbench.artefacts import slug
 from mlbench.errors import UsageError
 from mlbench.leaderboard.entry import (
@@ -91,6 +92,8 @@ def _model(model: EntryModel, place: Place) -> Iterator[Found]:
         yield "model.name", fault, "a plain name"
     elif (expected := slug(model.name)) != place.slug:
         yield "model.name", f"{shown(model.name)} in the folder {place.slug}", expected
+    if model.similarity not in (None, *SIMILARITIES):
+        yield "model.similarity", shown(model.similarity), " or ".join(SIMILARITIES)
     for key in ("dimension", "parameters", "max_length"):
         value = getattr(model, key)
         if value is not None and not 0 <= value < 2**53:
@@ -112,7 +115,7 @@ def _people_and_days(entry: Entry, today: datetime.date) -> Iterator[Found]:
         except ValueError:
             yield "run.date", shown(entry.run.date), "a time such as 2025-01-31T12:00:00+00:00"
         else:
-            if made > datetime.date.fromisoformat(entry.date) + datetime.timedelta(days=1):
+            if (made - datetime.date.fromisoformat(entry.date)).days > 1:
                 yield "run.date", entry.run.date, f"no later than the submission on {entry.date}"
 
 
@@ -124,7 +127,7 @@ def day_fault(text: str, today: datetime.date) -> str:
         day = None
     if day is None:
         return shown(text)
-    return f"{text} lies in the future" if day > today + datetime.timedelta(days=1) else ""
+    return f"{text} lies in the future" if (day - today).days > 1 else ""
 
 
 def _declared(entry: Entry) -> Iterator[Found]:

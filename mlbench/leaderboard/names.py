@@ -23,10 +23,13 @@ MOST_MARKS = 4
 """Marks on one letter of a name; more would stand over the lines above and below."""
 
 LOOK = {
-    "авгԁеһіјкӏмнострԛѕѵԝхуѡ": "abrdehijklmhoctpqsvwxyw",  # Cyrillic
-    "αβγεηικνορτυχωϲϳ": "abyenikvoptuxwcj",  # Greek
-    "ıɑɡɩʟոցսօǀ": "iagilnguol",  # other Latin, Armenian, a click
+    "авгԁеһіјкӏмнопстрԛѕѵԝхуѡь": "abrdehijklmhonctpqsvwxywb",  # Cyrillic
+    "αβγεηικνορτυχωϳ": "abyenikvoptuxwj",  # Greek
+    "ıȷɑɡɩøłđħŧոցսօǀ": "ijagioldhtnguol",  # other Latin, Armenian, a click
+    "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ": "abcdefghijklmnoprstuvwyz",  # small capitals
 }
+LOOK_BEFORE_FOLDING = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϲ", "ABEZHIKMNOPTYXCc")
+"""Greek letters that look Latin, as their small forms or compatibility forms would not."""
 ALIKE = str.maketrans(
     {strange: plain for pair in LOOK.items() for strange, plain in zip(*pair, strict=True)}
 )
@@ -39,12 +42,19 @@ def hidden(character: str) -> bool:
     return unicodedata.category(character) in HIDDEN or bool(UNSEEN.match(character))
 
 
+def _all_seen(text: str) -> bool:
+    """Say at once of most texts what ``hidden`` says of each character."""
+    return text.isprintable() and not UNSEEN.search(text)
+
+
 def visible(text: str, keep: str = "") -> str:
     r"""Return text with what cannot be seen written as an escape, but for characters in ``keep``.
 
     >>> visible("a\u202eb")
     'a\\u202eb'
     """
+    if _all_seen(text):
+        return text
     return "".join(f"\\u{ord(c):04x}" if hidden(c) and c not in keep else c for c in text)
 
 
@@ -56,6 +66,8 @@ def shown(value: object, limit: int = 80) -> str:
 
 def text_fault(text: str, keep: str = "") -> str:
     """Say what a text must not hold, "" if nothing: a character that cannot be seen."""
+    if _all_seen(text):
+        return ""
     for character in text:
         if hidden(character) and character not in keep:
             name = unicodedata.name(character, "a control character")
@@ -100,7 +112,8 @@ def skeleton(name: str) -> str:
     >>> skeleton("v1.12") == skeleton("v11.2")
     False
     """
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
+    name = unicodedata.normalize("NFKC", name.translate(LOOK_BEFORE_FOLDING))
+    folded = unicodedata.normalize("NFKD", name.casefold())
     plain = "".join(c for c in folded if not hidden(c) and unicodedata.category(c) != "Mn")
     plain = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", plain.translate(ALIKE))
     return re.sub(r"[^\w.]|_|(?<!\d)\.|\.(?!\d)", "", plain).translate(ALIKE_IN_SHAPE)

@@ -9,6 +9,7 @@ import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
@@ -213,7 +214,12 @@ def _structure_faults(error: BaseException) -> Iterator[tuple[str, str]]:
     """Yield key and fault of all that does not fit a document's schema."""
     import cattrs
 
-    for text in cattrs.transform_error(error):
+    def told(fault: BaseException, kind: type | None) -> str:
+        if isinstance(kind, type) and issubclass(kind, StrEnum):
+            return f"none of {', '.join(kind)}"
+        return cattrs.v.format_exception(fault, kind)
+
+    for text in cattrs.transform_error(error, format_exception=told):
         found, _, path = text.rpartition(" @ $")
         key = re.sub(r"\['([^']*)'\]", r".\1", path).lstrip(".")
         yield visible(key) or "top level", visible(found)[:200]

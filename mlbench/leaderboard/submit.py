@@ -178,6 +178,10 @@ def _truncated(run: RunInfo) -> dict[str, float] | None:
 
 
 def _known_task(board: Board, name: str) -> LeaderboardTask:
+    if not board.tasks:
+        mend = "add a task with `mlbench leaderboard add-task REPORT --to FOLDER`"
+        expected = f"a leaderboard's folder: a {TASK_FILE} a task"
+        raise UsageError(Fault(str(board.folder), "no task in it", expected, mend))
     if name not in board.tasks:
         found = "not a task of this leaderboard"
         hint = did_you_mean(name, board.tasks)
@@ -206,22 +210,16 @@ def _refuse_other_task(known: LeaderboardTask, found: LeaderboardTask) -> None:
 
 def _write(board: Board, entry: Entry, table: bytes | None) -> Submitted:
     """Check an entry as ``validate`` will, and put it into its folder in one step."""
+    _refuse_wrong(board, entry)
     raw = to_json(entry)
-    place = _place(board, entry, hashlib.sha256(raw).hexdigest())
-    task = board.tasks[place.task].task
-    today = datetime.date.fromisoformat(entry.date)
-    wrong = [
-        Fault(f"entry, {key}", *rest) for key, *rest in entry_faults(entry, place, task, today)
-    ]
     for what, size, most in (
         (ENTRY_FILE, len(raw), MAX_JSON),
         (RANKS_FILE, len(table or b""), MAX_TABLE),
     ):
         if size > most:
-            wrong.append(Fault(what, f"{size:,} bytes", f"at most {most:,}"))
-    if wrong:
-        raise UsageError(*wrong)
+            raise UsageError(Fault(what, f"{size:,} bytes", f"at most {most:,}"))
     parse_document(raw, Entry, "entry")
+    place = _place(board, entry, hashlib.sha256(raw).hexdigest())
     folder = board.folder / place.folder
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -237,6 +235,15 @@ def _write(board: Board, entry: Entry, table: bytes | None) -> Submitted:
     return Submitted(folder, place, entry, len(raw) + len(table or b""))
 
 
+def _refuse_wrong(board: Board, entry: Entry) -> None:
+    """Raise UsageError with all that is wrong with an entry by itself."""
+    task, today = board.tasks[entry.task.name].task, datetime.date.fromisoformat(entry.date)
+    place = Place(task.name, slug(entry.model.name))
+    found = entry_faults(entry, place, task, today)
+    if wrong := [Fault(f"entry, {key}", *rest) for key, *rest in found]:
+        raise UsageError(*wrong)
+
+
 def _place(board: Board, entry: Entry, sha256: str) -> Place:
     """Return where an entry goes. Raises UsageError where its model or table is there already."""
     name = entry.model.name
@@ -245,7 +252,7 @@ def _place(board: Board, entry: Entry, sha256: str) -> Place:
     of_model = [each for each in entries if each.slug == place.slug]
     if owner := other_owner(entry, of_model):
         found = f"the leaderboard has a model of this name, submitted by {owner!r}"
-        mend = "give yours a name of its own with `mlbench run --name`"
+        mend = "give yours a name of its own: `name` in its code, or `mlbench run --name`"
         raise UsageError(Fault(f"model {name!r}", found, "a model of yours", mend))
     for each in of_model:
         if entry.evidence and each.entry.evidence == entry.evidence:

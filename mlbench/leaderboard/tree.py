@@ -62,10 +62,13 @@ def read_tree(root: Path) -> Tree:
 
 
 def _below(root: Path) -> Iterator[Path]:
-    """Yield everything below a folder but its plain folders."""
+    """Yield everything below a folder but its plain folders; of these the empty ones, which git
+    makes for a submodule only."""
     for folder, folders, files in os.walk(root):
         folders.sort()
         here = Path(folder)
+        if here != root and not folders and not files:
+            yield here
         yield from (here / name for name in folders if (here / name).is_symlink())
         yield from (here / name for name in sorted(files))
 
@@ -74,7 +77,7 @@ def _wrong(path: PurePosixPath, info: os.stat_result) -> str:
     if stat.S_ISLNK(info.st_mode):
         return "a symbolic link"
     if not stat.S_ISREG(info.st_mode):
-        return "not a regular file"
+        return "an empty folder" if stat.S_ISDIR(info.st_mode) else "not a regular file"
     if any(part.startswith(".") for part in path.parts):
         return "a hidden file"
     if os.name == "posix" and info.st_mode & 0o111:

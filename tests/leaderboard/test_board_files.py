@@ -33,10 +33,11 @@ from mlbench.leaderboard.layout import run_folder
 from mlbench.leaderboard.reading import read_board
 from mlbench.leaderboard.records import withdraw, write_record
 from mlbench.leaderboard.strict import read_document
-from mlbench.leaderboard.submit import Submission, Submitted, reported
+from mlbench.leaderboard.submit import Submission, Submitted, reported, submit
 from mlbench.leaderboard.tasks_known import add_task
 from mlbench.leaderboard.validate import Options, validate
 from mlbench.ranks_file import ranks_to_bytes, read_ranks
+from mlbench.report import write_report
 from tests.leaderboard.boards import (
     DAY,
     TASK,
@@ -49,6 +50,7 @@ from tests.leaderboard.boards import (
     submitted,
     verified,
 )
+from tests.reports import collection_of, languages, report_of, vectors
 
 ALPHA, BETA = f"{TASK}/alpha", f"{TASK}/{slug('Beta/large')}"
 
@@ -107,6 +109,7 @@ CHANGES: list[tuple[Callable[[Path], None], int, str]] = [
     (as_executable, 3, f"{ALPHA}/entry.json: an executable file"),
     (linked_file, 3, f"{ALPHA}/ranks.parquet: a symbolic link"),
     (linked_folder, 3, f"{TASK}/gamma: a symbolic link"),
+    (lambda board: (board / TASK / "gamma").mkdir(), 3, f"{TASK}/gamma: an empty folder"),
     (pipe, 3, f"{ALPHA}/withdrawn-2025-06-01.json: not a regular file"),
     (put(".gitattributes"), 3, ".gitattributes: a hidden file"),
     (put(f"{ALPHA}/.env"), 3, ".env: a hidden file"),
@@ -207,6 +210,29 @@ def test_a_table_that_is_nearly_a_copy_is_flagged(
     flags = [str(flag) for flag in check(board, f"{TASK}/gamma").flags]
     where = f"{board / TASK / 'gamma' / 'entry.json'}, evidence: shares"
     assert any(flag.startswith(where) and BETA in flag for flag in flags)
+
+
+def test_equal_counts_in_every_row_correlate_with_nothing(
+    board: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    submitted(board, tmp_path, "gamma", 4, by="Eve")
+    ranks, key = read_ranks(board / TASK / "gamma" / "ranks.parquet")
+    most = replace(ranks, above=np.full_like(ranks.above, 2**31 - 1))
+    put_table(board / TASK / "gamma", ranks_to_bytes(most, key))
+    assert "at most the non-relevant passages" in str(check(board, f"{TASK}/gamma").error())
+    assert not recwarn.list
+
+
+def test_two_models_may_both_be_perfect(board: Path, tmp_path: Path) -> None:
+    collection = collection_of(languages(3), 24)
+    report, ranks = report_of(collection, vectors(collection, noise=0, pull=0))
+    for name in ("gamma", "delta"):
+        of_model = replace(report.model, name=name, identity=name)
+        write_report(tmp_path / name, replace(report, model=of_model), ranks, {})
+        submit(tmp_path / name, board, Submission("Eve", DAY))
+    findings = check(board, f"{TASK}/gamma", f"{TASK}/delta")
+    assert findings.error() is None
+    assert any("scores.macro.multilingual.AP: 1.0000" in str(flag) for flag in findings.flags)
 
 
 def test_different_models_are_not_flagged(board: Path, tmp_path: Path) -> None:
@@ -332,6 +358,17 @@ class TestChanges:
         assert f"{path}, by: by 'Eve', not by its submitter" in str(error)
         assert check(board, base=honest, maintainer=True).error() is None
 
+    def test_a_withdrawal_that_stands_is_not_for_review_again(
+        self, honest: Path, board: Path, tmp_path: Path
+    ) -> None:
+        withdraw(board / BETA, "Mallory", "no good", TODAY)
+        before = Path(shutil.copytree(board, tmp_path / "before"))
+        assert "by 'Mallory'" in str(check(board).flags[0])
+        assert "by 'Mallory'" in str(check(board, base=honest).error())
+        submitted(board, tmp_path, "gamma", 4, by="Eve")
+        findings = check(board, base=before)
+        assert (findings.error(), findings.flags) == (None, [])
+
     def test_an_earlier_date_does_not_make_a_model_ones_own(
         self, board: Path, tmp_path: Path
     ) -> None:
@@ -435,6 +472,17 @@ class TestChanges:
         assert exit_code(check(board, base=honest)) == 0
         submitted(board, tmp_path, "delta", 5, by="Eve")
         assert "2 new entries" in str(check(board, base=honest).error())
+
+    def test_of_too_many_entries_none_is_read(
+        self, honest: Path, board: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(changes, "MOST_ENTRIES", 1)
+        for number in range(2):
+            put(f"{TASK}/gamma-{number}/entry.json", b"[" * 100)(board)
+        error = check(board, base=honest).error()
+        assert "2 new entries" in str(error)
+        assert "gamma-0" not in str(error)
+        assert "gamma-0" in str(check(board, base=honest, maintainer=True).error())
 
     def test_only_so_many_bytes_at_a_time(
         self, honest: Path, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -37,7 +37,7 @@ def test_from_a_model_to_a_pull_request(
         return "".join(capsys.readouterr())
 
     submission = ("submit", "results/bm25/sample", "--to", "lb", "--submitter", "Ada")
-    assert "not a task of this leaderboard" in said(*submission, code=2)
+    assert "lb: no task in it" in said(*submission, code=2)
     told = said("leaderboard", "add-task", "results/bm25/sample", "--to", "lb")
     assert f"written: {Path('lb', 'sample', 'task.json')}" in told
     done = mlbench(*submission, cwd=run)
@@ -75,6 +75,9 @@ def test_from_a_model_to_a_pull_request(
         (("--score", "bilingual:AP=0.5"), "no such kind in the task"),
         (("--score", "multilingual:Foo=0.5"), "measures: measure 'Foo'"),
         (("--rank-distance", "-1", "--score", "multilingual:AP=0.5"), "rank_distance: -1.0"),
+        (("--rank-distance", "nan", "--score", "multilingual:AP=0.5"), "rank_distance: nan"),
+        (("--rank-distance", "inf", "--score", "multilingual:AP=0.5"), "rank_distance: inf"),
+        (("--score", "multilingual:AP=0.5", "--score", "multilingual:AP=0.6"), "AP given twice"),
         ((), "measures: 0 measures"),
     ],
 )
@@ -137,6 +140,28 @@ def test_the_base_of_a_change(honest: Path, board: Path) -> None:
     assert done.returncode == 6
     assert "alpha/entry.json: taken away" in done.stderr
     assert main([*arguments, "--maintainer"]) == 2
+
+
+def test_a_base_that_is_not_there_is_no_empty_leaderboard(
+    board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["leaderboard", "validate", str(board), "--base", str(tmp_path / "bsae")]) == 2
+    assert "bsae: no such folder" in capsys.readouterr().err
+
+
+def test_what_utf_8_cannot_hold_is_refused_by_its_field(
+    board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = next((board / TASK).glob("published*"))
+    withdrawal = ["leaderboard", "withdraw", str(published), "--by", "Ada", "--reason", "\udcff"]
+    assert main(withdrawal) == 3
+    assert "reason: holds U+DCFF" in capsys.readouterr().err
+    assert not list(published.glob("withdrawn*"))
+
+
+def test_the_last_day_of_the_calendar(board: Path) -> None:
+    arguments = ["leaderboard", "validate", str(board / TASK / "alpha"), "--quiet"]
+    assert main([*arguments, "--today", "9999-12-31"]) == 0
 
 
 def test_what_is_no_leaderboard(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.artefacts import DEVICE_NAMES, slug
+from mlbench.artefacts import RESERVED, slug
 from mlbench.leaderboard.layout import SLUG, Place, is_maintainers, place_of
 from mlbench.leaderboard.names import link_fault, name_fault, shown, skeleton, text_fault, visible
 
@@ -34,7 +34,7 @@ def test_any_name_gives_a_safe_folder(name: str) -> None:
     assert folder not in (".", "..")
     assert not folder.startswith((".", "-"))
     assert not folder.endswith((".", " "))
-    assert not DEVICE_NAMES.fullmatch(folder)
+    assert not RESERVED.fullmatch(folder)
     assert folder == folder.casefold()
 
 
@@ -90,7 +90,9 @@ def test_other_names_are_not(name: str, found: str) -> None:
         ("e5-base", "\u04355-base"), ("paper", "\u0440\u0430\u0440\u0435r"), ("ohm", "\u03bfhm"),
         ("LaBSE", "ＬａＢＳＥ"), ("bm25", "bm²⁵"), ("fine", "ﬁne"), ("cafe", "café"),
         ("bm25", "bm\u200b25"), ("bm25", "bm25\u3164"), ("bm25", "b\uffa0m25"),
-        ("v1.2", "v1_2"), ("a(b)", "ab"),
+        ("v1.2", "v1_2"), ("a(b)", "ab"), ("BM25", "\u0392\u039c25"), ("NLLB", "\u039dLLB"),
+        ("Hindi", "\u0397indi"), ("Cohere", "\u03f9ohere"), ("bm25", "\u0299\u1d0d25"),
+        ("love", "l\u00f8ve"), ("bert", "\u044cert"),
     ],
 )  # fmt: skip
 def test_names_that_look_alike_have_one_skeleton(one: str, other: str) -> None:

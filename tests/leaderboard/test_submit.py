@@ -166,13 +166,33 @@ def test_an_edited_report_is_refused(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("<b>", "'<'"), ("=1", "formula"), ("a\u202eb", "U+202E"), ("x" * 300, "300 characters")],
+    [
+        ("<b>", "'<'"),
+        ("=1", "formula"),
+        ("a\u202eb", "U+202E"),
+        ("al\u202epha", "U+202E"),
+        ("x" * 300, "300 characters"),
+    ],
 )
 def test_names_that_will_not_do_are_refused(
     root: Path, tmp_path: Path, name: str, found: str
 ) -> None:
+    submitted(root, tmp_path, "alpha", 2)
     write_report(tmp_path / "r", *report_called(name, 1), {})
     assert found in refused(root, tmp_path / "r")
+
+
+def test_a_submitter_that_utf_8_cannot_hold_is_refused(root: Path, tmp_path: Path) -> None:
+    write_report(tmp_path / "r", *report_called("alpha", 1), {})
+    assert "submitter: 'A\\udcff' holds" in refused(
+        root, tmp_path / "r", Submission("A\udcff", DAY)
+    )
+
+
+@pytest.mark.parametrize("name", ["task.json", "entry.json", "ranks.parquet"])
+def test_a_model_called_as_a_file_of_the_leaderboard(root: Path, tmp_path: Path, name: str) -> None:
+    submitted(root, tmp_path, name, 1)
+    assert exit_code(check(root)) == 0
 
 
 def test_a_future_day_is_no_matter_to_its_submitter_but_to_the_validator(
