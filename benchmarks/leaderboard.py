@@ -23,8 +23,7 @@ import numpy as np
 
 from benchmarks.data import xquad_r_shape
 from benchmarks.scoring import table_of
-from mlbench.leaderboard.columns import Column, Layout, Measured, measure
-from mlbench.leaderboard.entry import (
+from mlbench.leaderboard.entries.entry import (
     Contamination,
     Declared,
     Entry,
@@ -36,11 +35,12 @@ from mlbench.leaderboard.entry import (
     Evidence,
     LeaderboardTask,
 )
-from mlbench.leaderboard.layout import Place
-from mlbench.leaderboard.measuring import task_columns
-from mlbench.leaderboard.overall import all_standings
-from mlbench.leaderboard.reading import Board, BoardEntry, BoardTask
-from mlbench.leaderboard.site import site_files
+from mlbench.leaderboard.entries.layout import Place
+from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
+from mlbench.leaderboard.page.site import site_files
+from mlbench.leaderboard.ranking.columns import Column, Layout, Measured, measure
+from mlbench.leaderboard.ranking.measuring import task_columns
+from mlbench.leaderboard.ranking.overall import all_standings
 from mlbench.report import Encoded
 from tests.leaderboard.browser import Browser, find_browser, running_browser
 

@@ -19,9 +19,9 @@ from mlbench.cache import open_cache
 from mlbench.catalog import find_task
 from mlbench.encoding import Embedded, Encoding
 from mlbench.files import Locator
-from mlbench.leaderboard.agreement import Agreement, compare
-from mlbench.leaderboard.reencoded import TOLERANCES
-from mlbench.leaderboard.samples import claims_of, draw, find_places, part_of, vectors_of
+from mlbench.leaderboard.verifying.agreement import Agreement, compare
+from mlbench.leaderboard.verifying.reencoded import TOLERANCES
+from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
 from mlbench.ranks import Ranks
 from mlbench.readers import load_collection
 from mlbench.table import rank_collection

@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written ever looks complete, and naming folders safely."""
+"""Files written so that nothing half-written looks complete; folders named safely, and found."""
 
 from __future__ import annotations
 
@@ -101,3 +101,20 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shipped_folder(name: str) -> Path:
+    """Return a folder that comes with mlbench, such as "tasks".
+
+    It stands at the top of the repository, and inside the package when installed from a wheel.
+    Raises EnvironmentFault where it is in neither place.
+    """
+    package = Path(__file__).resolve().parent
+    folders = (package / f"_{name}", package.parent / name)
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    expected = " or ".join(map(str, folders))
+    raise EnvironmentFault(
+        Fault("mlbench", f"its folder {name}/ is gone", expected, "install mlbench again")
+    )

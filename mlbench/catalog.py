@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlbench.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.artefacts import shipped_folder
+from mlbench.errors import DataError, Fault, UsageError, did_you_mean
 from mlbench.readers import check_source
 from mlbench.task import NAME, Task
 from mlbench.task_file import parse_task
@@ -14,19 +15,8 @@ DEFAULT_SUITE = ("xquad-r", "mlqa-r")
 
 
 def tasks_folder() -> Path:
-    """Return the folder of the built-in tasks.
-
-    It stands at the top of the repository, and inside the package when installed from a wheel.
-    """
-    package = Path(__file__).resolve().parent
-    folders = (package / "_tasks", package.parent / "tasks")
-    for folder in folders:
-        if folder.is_dir():
-            return folder
-    expected = " or ".join(map(str, folders))
-    raise EnvironmentFault(
-        Fault("mlbench", "the folder of tasks is gone", expected, "install mlbench again")
-    )
+    """Return the folder of the built-in tasks."""
+    return shipped_folder("tasks")
 
 
 def task_names() -> list[str]:

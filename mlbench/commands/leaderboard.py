@@ -11,16 +11,23 @@ from pathlib import Path, PurePosixPath
 
 from mlbench.commands.submit import print_submitted, submission, today
 from mlbench.errors import Fault, UsageError
-from mlbench.leaderboard.entry import EntryBias, EntryModel, EntryScore, EntryScores, Level, Source
-from mlbench.leaderboard.findings import Findings, seen
-from mlbench.leaderboard.layout import Place, leaderboards_folder, root_of
+from mlbench.leaderboard.checking.findings import Findings, seen
+from mlbench.leaderboard.entries.entry import (
+    EntryBias,
+    EntryModel,
+    EntryScore,
+    EntryScores,
+    Level,
+    Source,
+)
+from mlbench.leaderboard.entries.layout import Place, leaderboards_folder, root_of
 
 FIGURE = re.compile(r"([a-z]+):([^=]+)=(\d*\.?\d+)")
 
 
 def leaderboard_validate(args: Namespace) -> int:
     """Check entries; print what is flagged, raise what is wrong."""
-    from mlbench.leaderboard.validate import Options, validate
+    from mlbench.leaderboard.checking.validate import Options, validate
 
     if args.maintainer and args.base is None:
         raise UsageError(Fault("--maintainer", "given without --base", "both, or neither"))
@@ -75,7 +82,7 @@ def _print_json(findings: Findings, checked: Sequence[Place], code: int) -> int:
 
 def leaderboard_report(args: Namespace) -> int:
     """Write an entry with the figures of a publication."""
-    from mlbench.leaderboard.submit import reported
+    from mlbench.leaderboard.checking.submit import reported
 
     macro: dict[str, dict[str, EntryScore]] = {}
     for text in args.score:
@@ -105,7 +112,7 @@ def leaderboard_report(args: Namespace) -> int:
 
 def leaderboard_withdraw(args: Namespace) -> int:
     """Take an entry back."""
-    from mlbench.leaderboard.records import withdraw
+    from mlbench.leaderboard.checking.records import withdraw
 
     print(f"written: {withdraw(args.entry, args.by, args.reason, today())}")
     return 0
@@ -113,7 +120,7 @@ def leaderboard_withdraw(args: Namespace) -> int:
 
 def leaderboard_add_task(args: Namespace) -> int:
     """Take a report's task into the leaderboard."""
-    from mlbench.leaderboard.tasks_known import add_task
+    from mlbench.leaderboard.entries.tasks_known import add_task
     from mlbench.report import read_report
 
     print(f"written: {add_task(*read_report(args.report), args.to)}")
@@ -122,7 +129,7 @@ def leaderboard_add_task(args: Namespace) -> int:
 
 def leaderboard_record(args: Namespace) -> int:
     """Record what was verified of an entry."""
-    from mlbench.leaderboard.records import write_record
+    from mlbench.leaderboard.checking.records import write_record
 
     level = Level(args.level)
     path = write_record(args.entry, level, args.by, args.evidence, args.note, today())

@@ -10,12 +10,12 @@ from mlbench.errors import DataError, Fault
 
 def leaderboard_build(args: Namespace) -> int:
     """Make the leaderboard's page, and the standings as CSV, JSON and Markdown."""
-    from mlbench.leaderboard.entry import TASK_FILE
-    from mlbench.leaderboard.layout import leaderboards_folder
-    from mlbench.leaderboard.measuring import measured_entries, with_tables
-    from mlbench.leaderboard.overall import all_standings
-    from mlbench.leaderboard.reading import read_board
-    from mlbench.leaderboard.site import site_files
+    from mlbench.leaderboard.entries.entry import TASK_FILE
+    from mlbench.leaderboard.entries.layout import leaderboards_folder
+    from mlbench.leaderboard.entries.reading import read_board
+    from mlbench.leaderboard.page.site import site_files
+    from mlbench.leaderboard.ranking.measuring import measured_entries, with_tables
+    from mlbench.leaderboard.ranking.overall import all_standings
     from mlbench.progress import Step
     from mlbench.rendering.reading import plural
 

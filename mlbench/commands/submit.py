@@ -6,9 +6,9 @@ import datetime
 import shlex
 from argparse import Namespace
 
-from mlbench.leaderboard.entry import Contamination, Declared
-from mlbench.leaderboard.submit import Submission, Submitted
-from mlbench.leaderboard.submit import submit as write_entry
+from mlbench.leaderboard.checking.submit import Submission, Submitted
+from mlbench.leaderboard.checking.submit import submit as write_entry
+from mlbench.leaderboard.entries.entry import Contamination, Declared
 
 
 def submit(args: Namespace) -> int:

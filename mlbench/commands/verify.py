@@ -17,10 +17,10 @@ def verify(args: Namespace) -> int:
     """Verify an entry or a report; 6 where it disagrees, 3 where nothing can be concluded."""
     from mlbench.adapters.neural.options import OPTIONS
     from mlbench.adapters.registry import load_adapter
-    from mlbench.leaderboard.subjects import read_subject
-    from mlbench.leaderboard.verification import terminal_verification, verification_json
-    from mlbench.leaderboard.verify import Request
-    from mlbench.leaderboard.verify import verify as verified
+    from mlbench.leaderboard.verifying.subjects import read_subject
+    from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
+    from mlbench.leaderboard.verifying.verify import Request
+    from mlbench.leaderboard.verifying.verify import verify as verified
 
     request = Request(
         queries=args.sample,

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.artefacts import sha256_of
-from mlbench.leaderboard.entry import (
+from mlbench.leaderboard.checking.findings import Findings
+from mlbench.leaderboard.checking.records import write_record
+from mlbench.leaderboard.checking.submit import Submission, Submitted, reported, submit
+from mlbench.leaderboard.checking.validate import Options, validate
+from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
     RANKS_FILE,
     Contamination,
@@ -24,11 +28,7 @@ from mlbench.leaderboard.entry import (
     Level,
     Source,
 )
-from mlbench.leaderboard.findings import Findings
-from mlbench.leaderboard.records import write_record
-from mlbench.leaderboard.submit import Submission, Submitted, reported, submit
-from mlbench.leaderboard.tasks_known import add_task
-from mlbench.leaderboard.validate import Options, validate
+from mlbench.leaderboard.entries.tasks_known import add_task
 from mlbench.ranks import Ranks
 from mlbench.ranks_file import TaskKey, ranks_to_bytes, read_ranks
 from mlbench.report import Report, write_report

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.leaderboard import recomputed
+from mlbench.leaderboard.entries import recomputed
 from mlbench.measures import Measure
 from mlbench.ranks import Ranks
 from mlbench.scores import Scores, compute_scores

@@ -9,9 +9,9 @@ import numpy as np
 
 from mlbench.collection import Collection
 from mlbench.encoding import Embedded
-from mlbench.leaderboard.agreement import Agreement, compare
-from mlbench.leaderboard.reencoded import Tolerance
-from mlbench.leaderboard.samples import claims_of, draw, find_places, part_of, vectors_of
+from mlbench.leaderboard.verifying.agreement import Agreement, compare
+from mlbench.leaderboard.verifying.reencoded import Tolerance
+from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
 from mlbench.ranks import Ranks
 from mlbench.table import rank_collection
 from tests.reports import collection_of, languages, vectors

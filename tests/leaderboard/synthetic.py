@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from mlbench.artefacts import slug
-from mlbench.leaderboard.columns import Measured, measure
-from mlbench.leaderboard.entry import (
+from mlbench.leaderboard.checking.submit import Submission, entry_of
+from mlbench.leaderboard.entries.entry import (
     Contamination,
     Declared,
     Entry,
@@ -31,14 +31,14 @@ from mlbench.leaderboard.entry import (
     Source,
     Withdrawal,
 )
-from mlbench.leaderboard.layout import Place
-from mlbench.leaderboard.measuring import task_columns
-from mlbench.leaderboard.overall import all_standings
-from mlbench.leaderboard.page_data import LETTERS, MISSING, UNIT
-from mlbench.leaderboard.reading import Board, BoardEntry, BoardTask
-from mlbench.leaderboard.rows import Standings
-from mlbench.leaderboard.submit import Submission, entry_of
-from mlbench.leaderboard.tasks_known import described
+from mlbench.leaderboard.entries.layout import Place
+from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
+from mlbench.leaderboard.entries.tasks_known import described
+from mlbench.leaderboard.page.page_data import LETTERS, MISSING, UNIT
+from mlbench.leaderboard.ranking.columns import Measured, measure
+from mlbench.leaderboard.ranking.measuring import task_columns
+from mlbench.leaderboard.ranking.overall import all_standings
+from mlbench.leaderboard.ranking.rows import Standings
 from mlbench.ranks import Ranks
 from mlbench.report import Report
 from mlbench.significance import Values

@@ -18,9 +18,12 @@ import pytest
 
 from mlbench.artefacts import slug
 from mlbench.errors import DataError
-from mlbench.leaderboard import changes
-from mlbench.leaderboard import validate as validating
-from mlbench.leaderboard.entry import (
+from mlbench.leaderboard.checking import changes
+from mlbench.leaderboard.checking import validate as validating
+from mlbench.leaderboard.checking.records import withdraw, write_record
+from mlbench.leaderboard.checking.submit import Submission, Submitted, reported, submit
+from mlbench.leaderboard.checking.validate import Options, validate
+from mlbench.leaderboard.entries.entry import (
     Entry,
     EntryModel,
     EntryScore,
@@ -29,13 +32,10 @@ from mlbench.leaderboard.entry import (
     Source,
     to_json,
 )
-from mlbench.leaderboard.layout import run_folder
-from mlbench.leaderboard.reading import read_board
-from mlbench.leaderboard.records import withdraw, write_record
-from mlbench.leaderboard.strict import read_document
-from mlbench.leaderboard.submit import Submission, Submitted, reported, submit
-from mlbench.leaderboard.tasks_known import add_task
-from mlbench.leaderboard.validate import Options, validate
+from mlbench.leaderboard.entries.layout import run_folder
+from mlbench.leaderboard.entries.reading import read_board
+from mlbench.leaderboard.entries.strict import read_document
+from mlbench.leaderboard.entries.tasks_known import add_task
 from mlbench.ranks_file import ranks_to_bytes, read_ranks
 from mlbench.report import write_report
 from tests.leaderboard.boards import (

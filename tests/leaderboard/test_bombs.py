@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 
 from mlbench.artefacts import slug
 from mlbench.errors import DataError, IntegrityError
-from mlbench.leaderboard.entry import LeaderboardTask
-from mlbench.leaderboard.parquet_pages import MalformedPages, read_chunk, read_footer
-from mlbench.leaderboard.strict import MAX_JSON, parse_json
-from mlbench.leaderboard.strict_table import MAX_TABLE, read_table
-from mlbench.leaderboard.tasks_known import described, task_key
+from mlbench.leaderboard.entries.entry import LeaderboardTask
+from mlbench.leaderboard.entries.parquet_pages import MalformedPages, read_chunk, read_footer
+from mlbench.leaderboard.entries.strict import MAX_JSON, parse_json
+from mlbench.leaderboard.entries.strict_table import MAX_TABLE, read_table
+from mlbench.leaderboard.entries.tasks_known import described, task_key
 from mlbench.ranks_file import TEXTS, ranks_to_bytes
 from tests.leaderboard.boards import TASK, put_table, run_of
 

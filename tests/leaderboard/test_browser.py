@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlbench.leaderboard.columns import Column, chosen_score
-from mlbench.leaderboard.page_data import UNIT, packed
-from mlbench.leaderboard.rows import Row, Standings
-from mlbench.leaderboard.site import site_files
-from mlbench.leaderboard.wording import rank_text, score_text
+from mlbench.leaderboard.page.page_data import UNIT, packed
+from mlbench.leaderboard.page.site import site_files
+from mlbench.leaderboard.page.wording import rank_text, score_text
+from mlbench.leaderboard.ranking.columns import Column, chosen_score
+from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.significance import Values
 from tests.leaderboard.browser import NAMES, Browser, find_browser, running_browser
 from tests.leaderboard.synthetic import evidence, standings, standings_of, unpacked
@@ -405,7 +405,7 @@ def test_heat_maps_of_a_large_board_are_the_same_drawn_by_the_script(
     written = sorted(browser.run(paths))
     assert len(written) > 3
     assert browser.complaints() == []
-    monkeypatch.setattr("mlbench.leaderboard.site.MOST_CELLS", 1)
+    monkeypatch.setattr("mlbench.leaderboard.page.site.MOST_CELLS", 1)
     large = site.with_name("large.html")
     large.write_bytes(site_files(standings())["index.html"])
     try:

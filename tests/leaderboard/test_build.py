@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.leaderboard.entry import ENTRY_FILE, RANKS_FILE
+from mlbench.leaderboard.entries.entry import ENTRY_FILE, RANKS_FILE
 from tests.leaderboard.boards import TASK, edit
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from mlbench import artefacts
 from mlbench.cli import main
 from mlbench.commands import leaderboard_parser
 from mlbench.errors import DataError, EnvironmentFault
-from mlbench.leaderboard import layout
-from mlbench.leaderboard.entry import Contamination, Level
-from mlbench.leaderboard.field_checks import RECORDED
-from mlbench.leaderboard.layout import leaderboards_folder, root_of
+from mlbench.leaderboard.entries.entry import Contamination, Level
+from mlbench.leaderboard.entries.field_checks import RECORDED
+from mlbench.leaderboard.entries.layout import leaderboards_folder, root_of
 from tests.leaderboard.boards import TASK, edit, verified
 from tests.test_cli import mlbench
 
@@ -187,8 +187,8 @@ def test_where_the_leaderboard_is(
     with pytest.raises(DataError):
         root_of(tmp_path / "leaderboards" / ".." / "nothing")
     package = tmp_path / "site" / "mlbench"
-    (package / "leaderboard").mkdir(parents=True)
-    monkeypatch.setattr(layout, "__file__", str(package / "leaderboard" / "layout.py"))
+    package.mkdir(parents=True)
+    monkeypatch.setattr(artefacts, "__file__", str(package / "artefacts.py"))
     with pytest.raises(EnvironmentFault, match="gone"):
         leaderboards_folder()
     (package / "_leaderboards").mkdir()

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from mlbench.artefacts import slug
-from mlbench.leaderboard.entry import Entry, to_json
-from mlbench.leaderboard.recomputed import entry_scores
-from mlbench.leaderboard.strict import read_document
+from mlbench.leaderboard.entries.entry import Entry, to_json
+from mlbench.leaderboard.entries.recomputed import entry_scores
+from mlbench.leaderboard.entries.strict import read_document
 from mlbench.measures import parse_measures
 from mlbench.ranks import Ranks
 from mlbench.ranks_file import ranks_to_bytes, read_ranks

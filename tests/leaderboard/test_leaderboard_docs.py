@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.leaderboard import changes, field_checks, names, strict, strict_table
-from mlbench.leaderboard.entry import (
+from mlbench.leaderboard.checking import changes
+from mlbench.leaderboard.entries import field_checks, names, strict, strict_table
+from mlbench.leaderboard.entries.entry import (
     Contamination,
     Entry,
     LeaderboardTask,

@@ -121,7 +121,7 @@ def test_files_outside_the_leaderboard_are_refused(
     assert (tmp_path / "output").read_text() == f"sha={base}\n"
     assert run(script) == 0
     git("switch", "entry")
-    commit("mlbench/leaderboard/validate.py", "print('in order')")
+    commit("mlbench/leaderboard/checking/validate.py", "print('in order')")
     git("switch", "main")
     git("reset", "--hard", base)
     git("merge", "--no-ff", "-m", "merge", "entry")

@@ -1,0 +1,1 @@
+"""What may come into a leaderboard: entries made, folders validated, records kept."""

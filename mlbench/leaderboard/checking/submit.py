@@ -1,0 +1,268 @@
+"""From a report to an entry of the leaderboard."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import secrets
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlbench.artefacts import sha256_of, slug, write_atomically
+from mlbench.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.leaderboard.checking.copies import names_alike, other_owner
+from mlbench.leaderboard.entries.entry import (
+    ENTRY_FILE,
+    RANKS_FILE,
+    TASK_FILE,
+    Declared,
+    Entry,
+    EntryKind,
+    EntryModel,
+    EntryRun,
+    EntryScores,
+    EntryTask,
+    Evidence,
+    LeaderboardTask,
+    Source,
+    to_json,
+)
+from mlbench.leaderboard.entries.field_checks import entry_faults
+from mlbench.leaderboard.entries.layout import Place, run_folder
+from mlbench.leaderboard.entries.names import visible
+from mlbench.leaderboard.entries.reading import Board, read_board
+from mlbench.leaderboard.entries.recomputed import entry_scores
+from mlbench.leaderboard.entries.strict import MAX_JSON, parse_document
+from mlbench.leaderboard.entries.strict_table import MAX_TABLE
+from mlbench.leaderboard.entries.tasks_known import described, refuse_part_of_a_task
+from mlbench.ranks_file import TaskKey, ranks_to_bytes
+from mlbench.report import REPORT_FILE, ModelInfo, Report, RunInfo, read_report, rescored
+
+QUOTED = 2000
+"""Characters that are kept of a quoted text."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a submitter adds to a report. ``date`` is the day."""
+
+    submitter: str
+    date: datetime.date
+    declared: Declared = field(default_factory=Declared)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """An entry that was written: its folder, its place, its size in bytes."""
+
+    folder: Path
+    place: Place
+    entry: Entry
+    size: int
+
+
+def submit(folder: Path, root: Path, submission: Submission) -> Submitted:
+    """Write the report in ``folder`` as an entry of the leaderboard in ``root``.
+
+    Raises IntegrityError where the report is damaged or its scores do not follow from its table,
+    UsageError where it is of part of a task, of a task or version that the leaderboard does not
+    have, or of a model that is another's.
+    """
+    report, ranks = read_report(folder)
+    refuse_part_of_a_task(report)
+    board = read_board(root)
+    task = _known_task(board, report.task.name)
+    _refuse_other_task(task, described(report, ranks))
+    report = rescored(report, ranks, folder)
+    info = report.task
+    table = ranks_to_bytes(ranks, TaskKey(info.name, info.version, info.digest, info.kinds))
+    digest = hashlib.sha256(table).hexdigest()
+    entry = entry_of(report, Evidence(digest, sha256_of(folder / REPORT_FILE)), submission)
+    return _write(board, entry, table)
+
+
+def reported(
+    root: Path, task: str, model: EntryModel, scores: EntryScores, source: Source, by: Submission
+) -> Submitted:
+    """Write an entry with figures from a publication. Raises UsageError where they will not do."""
+    board = read_board(root)
+    known = _known_task(board, task)
+    names = {name: None for of_kind in scores.macro.values() for name in of_kind}
+    entry = Entry(
+        kind=EntryKind.REPORTED,
+        model=model,
+        task=EntryTask(known.name, known.version),
+        measures=tuple(names),
+        scores=scores,
+        submitter=by.submitter,
+        date=by.date.isoformat(),
+        declared=by.declared,
+        source=source,
+        note=by.note,
+    )
+    return _write(board, entry, None)
+
+
+def entry_of(report: Report, evidence: Evidence, submission: Submission) -> Entry:
+    """Return the entry of a report; texts in it that hide something are made visible."""
+    info = report.task
+    return Entry(
+        kind=EntryKind.EVIDENCE,
+        model=_model(report.model),
+        task=EntryTask(info.name, info.version, info.digest),
+        measures=report.measures,
+        scores=entry_scores(report.scores),
+        submitter=submission.submitter,
+        date=submission.date.isoformat(),
+        declared=submission.declared,
+        evidence=evidence,
+        run=_run(report.run, report.model.device),
+        truncated=_truncated(report.run),
+        note=submission.note,
+    )
+
+
+def _model(model: ModelInfo) -> EntryModel:
+    return EntryModel(
+        name=model.name,
+        spec=visible(model.spec),
+        adapter=visible(model.adapter),
+        identity=model.identity,
+        similarity=model.similarity,
+        dimension=model.dimension,
+        dtype=model.dtype,
+        parameters=model.parameters,
+        max_length=model.max_length,
+        pooling=model.pooling,
+        prompts=_quoted(model.prompts),
+        first_input=_quoted(model.first_input),
+        notes=tuple(map(visible, model.notes)),
+    )
+
+
+def _quoted(texts: dict[str, str]) -> dict[str, str]:
+    """Return texts that a model was given, line breaks kept; long ones are cut."""
+    quoted = {visible(role): visible(text, keep="\n\t") for role, text in texts.items()}
+    return {
+        role: text if len(text) <= QUOTED else text[:QUOTED] + "..."
+        for role, text in quoted.items()
+    }
+
+
+def _run(run: RunInfo, device: str | None) -> EntryRun:
+    return EntryRun(
+        command=visible(run.command),
+        date=run.date,
+        versions={visible(name): visible(version) for name, version in run.versions.items()},
+        platform=visible(run.platform),
+        processor=visible(run.processor),
+        threads=run.threads,
+        device=device,
+        seconds=run.seconds,
+        peak_memory=run.peak_memory,
+        encoded=run.encoded,
+    )
+
+
+def _truncated(run: RunInfo) -> dict[str, float] | None:
+    """Return the share of each role's distinct texts that were cut."""
+    if run.truncated is None:
+        return None
+    return {
+        role: min(1.0, sum(cut.texts for cut in by_language.values()) / run.encoded[role].distinct)
+        for role, by_language in run.truncated.items()
+        if role in run.encoded and run.encoded[role].distinct
+    }
+
+
+def _known_task(board: Board, name: str) -> LeaderboardTask:
+    if not board.tasks:
+        mend = "add a task with `mlbench leaderboard add-task REPORT --to FOLDER`"
+        expected = f"a leaderboard's folder: a {TASK_FILE} a task"
+        raise UsageError(Fault(str(board.folder), "no task in it", expected, mend))
+    if name not in board.tasks:
+        found = "not a task of this leaderboard"
+        hint = did_you_mean(name, board.tasks)
+        raise UsageError(Fault(f"task {name!r}", found, f"one with a {TASK_FILE}", hint))
+    return board.tasks[name].task
+
+
+def _refuse_other_task(known: LeaderboardTask, found: LeaderboardTask) -> None:
+    """Raise DataError where a report's task has changed since the leaderboard took it."""
+    faults = [
+        Fault(
+            f"report on {known.name}, {name}",
+            visible(repr(getattr(found, name)))[:200],
+            f"{visible(repr(getattr(known, name)))[:200]}, as the leaderboard has it",
+            "run the task of this version again, with its own data and settings",
+        )
+        for name in ("version", "languages", "kinds", "queries", "passages", "rows_sha256")
+        if getattr(known, name) != getattr(found, name)
+    ]
+    if not faults and found.digests[0] not in known.digests:
+        expected = " or ".join(known.digests)
+        faults = [Fault(f"report on {known.name}, task.digest", found.digests[0], expected)]
+    if faults:
+        raise DataError(*faults)
+
+
+def _write(board: Board, entry: Entry, table: bytes | None) -> Submitted:
+    """Check an entry as ``validate`` will, and put it into its folder in one step."""
+    _refuse_wrong(board, entry)
+    raw = to_json(entry)
+    for what, size, most in (
+        (ENTRY_FILE, len(raw), MAX_JSON),
+        (RANKS_FILE, len(table or b""), MAX_TABLE),
+    ):
+        if size > most:
+            raise UsageError(Fault(what, f"{size:,} bytes", f"at most {most:,}"))
+    parse_document(raw, Entry, "entry")
+    place = _place(board, entry, hashlib.sha256(raw).hexdigest())
+    folder = board.folder / place.folder
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        if table is not None:
+            write_atomically(temporary / RANKS_FILE, table)
+        write_atomically(temporary / ENTRY_FILE, raw)
+        temporary.rename(folder)
+    except OSError as error:
+        found = f"cannot be written: {error.strerror}"
+        raise EnvironmentFault(Fault(str(folder), found, "a new folder")) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Submitted(folder, place, entry, len(raw) + len(table or b""))
+
+
+def _refuse_wrong(board: Board, entry: Entry) -> None:
+    """Raise UsageError with all that is wrong with an entry by itself."""
+    task, today = board.tasks[entry.task.name].task, datetime.date.fromisoformat(entry.date)
+    place = Place(task.name, slug(entry.model.name))
+    found = entry_faults(entry, place, task, today)
+    if wrong := [Fault(f"entry, {key}", *rest) for key, *rest in found]:
+        raise UsageError(*wrong)
+
+
+def _place(board: Board, entry: Entry, sha256: str) -> Place:
+    """Return where an entry goes. Raises UsageError where its model or table is there already."""
+    name = entry.model.name
+    place = Place(entry.task.name, slug(name))
+    entries = board.tasks[place.task].entries
+    of_model = [each for each in entries if each.slug == place.slug]
+    if owner := other_owner(entry, of_model):
+        found = f"the leaderboard has a model of this name, submitted by {owner!r}"
+        mend = "give yours a name of its own: `name` in its code, or `mlbench run --name`"
+        raise UsageError(Fault(f"model {name!r}", found, "a model of yours", mend))
+    for each in of_model:
+        if entry.evidence and each.entry.evidence == entry.evidence:
+            found = f"is there already: {each.place}"
+            raise UsageError(Fault("this report", found, "a new run"))
+    names = {each.slug: each.entry.model.name for each in board.entries()}
+    for one, other in names_alike(names | {place.slug: name}):
+        if one == place.slug:
+            found = f"looks like {names[other]!r} of {other}"
+            raise UsageError(Fault(f"model {name!r}", found, "a name that is not easily mistaken"))
+    if of_model:
+        return Place(place.task, place.slug, run_folder(entry.date, sha256))
+    return place

@@ -1,0 +1,266 @@
+"""Check a leaderboard's folder: form, tables, scores, copies, and what a change does to it."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from mlbench.errors import Fault
+from mlbench.leaderboard.checking.changes import Changes, change_faults
+from mlbench.leaderboard.checking.copies import (
+    Prints,
+    likenesses,
+    names_alike,
+    other_owner,
+    same_tables,
+    table_print,
+)
+from mlbench.leaderboard.checking.findings import Findings
+from mlbench.leaderboard.checking.plausibility import implausible
+from mlbench.leaderboard.checking.records import record_findings, withdrawal_findings
+from mlbench.leaderboard.entries import consistency
+from mlbench.leaderboard.entries.entry import ENTRY_FILE, RANKS_FILE, TASK_FILE, EntryKind
+from mlbench.leaderboard.entries.field_checks import Found, entry_faults
+from mlbench.leaderboard.entries.layout import RECORDS, WITHDRAWN, Place, place_of, run_folder
+from mlbench.leaderboard.entries.names import shown
+from mlbench.leaderboard.entries.reading import BoardEntry, load_board
+from mlbench.leaderboard.entries.recomputed import score_faults
+from mlbench.leaderboard.entries.strict_table import read_table
+from mlbench.leaderboard.entries.tasks_known import task_faults
+from mlbench.leaderboard.entries.tree import Tree, read_tree
+from mlbench.progress import Step
+
+
+@dataclass(frozen=True)
+class Options:
+    """``within`` are paths below the folder, all of it where empty; ``base`` is the folder before
+    a change, None where only the state is checked."""
+
+    today: datetime.date
+    within: tuple[PurePosixPath, ...] = ()
+    base: Path | None = None
+    maintainer: bool = False
+    quiet: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found, and the entries whose tables and scores were checked."""
+
+    findings: Findings
+    entries: tuple[Place, ...]
+
+
+def validate(root: Path, options: Options) -> Outcome:
+    """Check the leaderboard in ``root``.
+
+    With a base, what stands there unchanged is taken as checked when it was added; all the
+    rest, and it against all, is checked now.
+    """
+    work = _Validation(root, options)
+    work.form()
+    work.documents()
+    entries = work.tables()
+    work.names()
+    work.people()
+    return Outcome(work.findings, entries)
+
+
+class _Validation:
+    """One validation: what is checked, and what was found."""
+
+    def __init__(self, root: Path, options: Options) -> None:
+        self.options = options
+        self.findings = Findings()
+        self.tree = read_tree(root)
+        self.changes = None
+        if options.base is not None:
+            self.changes = Changes.between(read_tree(options.base.resolve()), self.tree)
+            if not options.maintainer and self.changes.too_large():
+                self.tree = self.changes.without_added()
+        self.board, self.malformed = load_board(self.tree)
+
+    def chosen(self, path: PurePosixPath) -> bool:
+        """Say whether a file is to be checked; a record is where its entry is."""
+        if path.parts[:1] == (RECORDS,):
+            path = PurePosixPath(*path.parts[1:])
+        within = self.options.within
+        return (
+            not within
+            or path == PurePosixPath()
+            or any(each == path or each in path.parents for each in within)
+        )
+
+    def where(self, place: Place, file: str, key: str = "") -> str:
+        """Return how a message names a field of an entry's file."""
+        return self.tree.where(place.folder / file, key)
+
+    def malform(self, entry: BoardEntry, file: str, found: Iterable[Found]) -> None:
+        """Note what is malformed in an entry's file."""
+        self.findings.malformed += self.faults(entry.place, file, found)
+
+    def contradict(self, entry: BoardEntry, file: str, found: Iterable[Found]) -> None:
+        """Note what in an entry's file contradicts something."""
+        self.findings.contradictory += self.faults(entry.place, file, found)
+
+    def flag(self, entry: BoardEntry, found: Iterable[Found]) -> None:
+        """Note what a person should look at."""
+        self.findings.flags += self.faults(entry.place, ENTRY_FILE, found)
+
+    def faults(self, place: Place, file: str, found: Iterable[Found]) -> list[Fault]:
+        """Return what was found of an entry's file as faults."""
+        return [Fault(self.where(place, file, key), *rest) for key, *rest in found]
+
+    def to_check(self, entry: BoardEntry) -> bool:
+        """Say whether an entry is chosen, and does not stand in the base as it is."""
+        changed = self.changes is None or self.changes.touches(entry.place)
+        return changed and self.chosen(entry.place.folder / ENTRY_FILE)
+
+    def age(self, entry: BoardEntry) -> tuple[bool, Place]:
+        """Return what entries are sorted by: those of the base first, whatever date is claimed."""
+        return self.changes is not None and self.changes.touches(entry.place), entry.place
+
+    def form(self) -> None:
+        """Check which files there are, and what the change does to them."""
+        found = [*self.tree.faults, *self.malformed, *_partial(self.tree, set(self.board.tasks))]
+        self.findings.malformed += [fault for path, fault in found if self.chosen(path)]
+        if self.changes is not None:
+            maintainer = self.options.maintainer
+            self.findings.contradictory += change_faults(self.changes, maintainer=maintainer)
+
+    def documents(self) -> None:
+        """Check the fields of tasks, entries, withdrawals and records."""
+        today = self.options.today
+        for name, task in self.board.tasks.items():
+            path = PurePosixPath(name, TASK_FILE)
+            if self.chosen(path):
+                self.findings.malformed += [
+                    Fault(self.tree.where(path, key), *rest)
+                    for key, *rest in task_faults(task.task, name)
+                ]
+            earlier: dict[str, list[BoardEntry]] = defaultdict(list)
+            for entry in sorted(task.entries, key=self.age):
+                if self.to_check(entry):
+                    found = entry_faults(entry.entry, entry.place, task.task, today)
+                    self.malform(entry, ENTRY_FILE, found)
+                    self.contradict(entry, ENTRY_FILE, _history(entry, earlier[entry.slug]))
+                earlier[entry.slug].append(entry)
+        for document, check in (
+            (self.board.records, record_findings),
+            (self.board.withdrawals, withdrawal_findings),
+        ):
+            for path in filter(self.chosen, document):
+                if self.changes and self.changes.stands(path):
+                    continue
+                result = check(self.board, path, self.tree.where(path), today)
+                if self.changes and path in self.changes.added and not self.options.maintainer:
+                    result.contradictory += result.flags  # only a maintainer may do for others
+                    result.flags = []
+                self.findings.add(result)
+
+    def people(self) -> None:
+        """Flag what is in another's name: nobody but a person can tell who opened the change."""
+        for entry in filter(self.to_check, self.board.entries()):
+            owners = {
+                other.entry.submitter
+                for other in self.board.entries()
+                if other.slug == entry.slug and other.place != entry.place and other.entry.evidence
+            }
+            for owner in sorted(owners - {entry.entry.submitter}):
+                found = f"of a model that {shown(owner)} submitted"
+                self.flag(entry, [("submitter", found, "an entry of theirs")])
+        if self.changes is None:
+            return
+        for path in self.changes.added:
+            place = place_of(path)
+            if place is None or not self.chosen(path):
+                continue
+            if WITHDRAWN.fullmatch(path.name):
+                fault = Fault(self.tree.where(path), "an entry is withdrawn", "by its submitter")
+                self.findings.flags.append(fault)
+            elif place.run and path.name == ENTRY_FILE:
+                fault = Fault(self.tree.where(path), "a new run of a model", "by its submitter")
+                self.findings.flags.append(fault)
+
+    def tables(self) -> tuple[Place, ...]:
+        """Check tables and what follows from them, and return the entries that were checked."""
+        entries = [e for e in self.board.entries() if self.to_check(e) and self.trusted(e)]
+        prints = Prints()
+        with Step("checking", len(entries), "entries", quiet=self.options.quiet) as step:
+            for entry in entries:
+                self.flag(entry, implausible(entry.entry))
+                self.table(entry, prints)
+                step.advance(1)
+        for entry in entries:
+            task = self.board.tasks[entry.place.task]
+            others = [other for other in task.entries if other.slug != entry.slug]
+            self.contradict(entry, ENTRY_FILE, same_tables(entry, others, prints))
+            self.flag(entry, likenesses(entry, others, prints))
+        return tuple(entry.place for entry in entries)
+
+    def trusted(self, entry: BoardEntry) -> bool:
+        """Say whether an entry's task is in order and a maintainer's, and the change not too
+        large: what is not is a fault already, and would say how much there is to do."""
+        if any(task_faults(entry.task, entry.place.task)):
+            return False
+        if self.changes is None or self.options.maintainer:
+            return True
+        return not self.changes.touches_task(entry.place.task) and not self.changes.too_large()
+
+    def table(self, entry: BoardEntry, prints: Prints) -> None:
+        """Check an entry's table, and the scores against it."""
+        evidence = entry.entry.evidence
+        prints.known[entry.place] = None
+        if evidence is None:
+            return
+        path, where = entry.path / RANKS_FILE, self.where(entry.place, RANKS_FILE)
+        with self.findings.gathering():
+            ranks = read_table(path, entry.task, evidence.ranks_sha256, where)
+            prints.known[entry.place] = table_print(ranks)
+            broken = list(consistency.table_faults(ranks))
+            self.contradict(entry, RANKS_FILE, broken)
+            measures = self.where(entry.place, ENTRY_FILE, "measures")
+            if not broken and all(fault.where != measures for fault in self.findings.malformed):
+                self.contradict(
+                    entry, ENTRY_FILE, score_faults(entry.entry, ranks, entry.task.kinds)
+                )
+
+    def names(self) -> None:
+        """Look for names that look alike, of all tasks together."""
+        entries = {entry.slug: entry for entry in self.board.entries()}
+        names = {slug: entry.entry.model.name for slug, entry in entries.items()}
+        for slug, other in names_alike(names):
+            if self.to_check(entries[slug]):
+                found = f"{shown(names[slug])} looks like {shown(names[other])} of {other}"
+                self.contradict(entries[slug], ENTRY_FILE, [("model.name", found, "another name")])
+
+
+def _partial(tree: Tree, tasks: set[str]) -> Iterator[tuple[PurePosixPath, Fault]]:
+    """Yield where a file is there and the one that it belongs to is not."""
+    for path in tree.files:
+        place = place_of(path)
+        if place is None:
+            continue
+        for folder in {place.folder, replace(place, run="").folder}:
+            if folder / ENTRY_FILE not in tree.files:
+                where = tree.where(folder / ENTRY_FILE)
+                yield path, Fault(where, "no such file", f"one, as there is {path}")
+        if path.name == ENTRY_FILE and place.task not in tasks:
+            task = PurePosixPath(place.task, TASK_FILE)
+            yield path, Fault(tree.where(path), "its task is none of the leaderboard", f"{task}")
+
+
+def _history(entry: BoardEntry, earlier: Sequence[BoardEntry]) -> Iterator[Found]:
+    """Yield what does not fit the model's earlier entries, or the name of the entry's folder."""
+    run = entry.place.run
+    expected = run_folder(entry.entry.date, entry.sha256)
+    if run and run != expected:
+        yield "date", f"in the folder {run}", f"{expected}, by its date and SHA-256"
+    if owner := other_owner(entry.entry, earlier):
+        expected = f"{shown(owner)}, whose model this is; else another name for the model"
+        yield "submitter", shown(entry.entry.submitter), expected
+    if entry.entry.kind is EntryKind.REPORTED and (entry.path / RANKS_FILE).exists():
+        yield "kind", "reported, with a table beside it", "evidence, or no table"

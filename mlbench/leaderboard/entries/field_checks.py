@@ -1,0 +1,250 @@
+"""What the fields of an entry, a record and a withdrawal must hold, beyond their types."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+
+from mlbench.adapters.base import SIMILARITIES
+from mlbench.artefacts import slug
+from mlbench.errors import UsageError
+from mlbench.leaderboard.entries.entry import (
+    Entry,
+    EntryBias,
+    EntryKind,
+    EntryModel,
+    EntryRun,
+    EntryScore,
+    LeaderboardTask,
+    Level,
+    Record,
+    Withdrawal,
+)
+from mlbench.leaderboard.entries.layout import DATE, Place
+from mlbench.leaderboard.entries.names import link_fault, name_fault, shown
+from mlbench.measures import parse_measures
+from mlbench.task import LANGUAGE, SHA256
+
+Found = tuple[str, str, str]
+"""Key, what was found, what was expected."""
+
+MEASURE = re.compile(r"[A-Za-z]{1,10}(\(rel=[1-9]\d?\))?(@[1-9]\d{0,5})?")
+MOST_MEASURES = 32
+MOST_LISTED = 100
+MOST_SECONDS = 1e9
+ROLES = ("query", "passage")
+LONGEST = {"licence": 200, "note": 2000, "reason": 2000, "citation": 4000}
+LONGEST_ITEM = 200
+SHORT = ("adapter", "similarity", "dtype", "pooling")
+NEEDED_OF_A_MODEL = ("spec", "adapter", "identity", "similarity", "dimension", "dtype")
+RECORDED = (Level.SAMPLED, Level.REPRODUCED, Level.DISPUTED)
+
+
+def entry_faults(
+    entry: Entry, place: Place, task: LeaderboardTask, today: datetime.date
+) -> Iterator[Found]:
+    """Yield what is wrong with an entry by itself; its table is for others to check."""
+    yield from _task(entry, place, task)
+    yield from _model(entry.model, place)
+    yield from _people_and_days(entry, today)
+    yield from _declared(entry)
+    if entry.kind is EntryKind.EVIDENCE:
+        yield from _evidence(entry, task)
+    else:
+        yield from _reported(entry, task)
+    if not entry.measures or len(entry.measures) > MOST_MEASURES:
+        yield "measures", f"{len(entry.measures)} measures", f"1 to {MOST_MEASURES}"
+    elif found := measures_fault(entry.measures):
+        yield "measures", found, "measures as mlbench names them, each once"
+    for role, share in (entry.truncated or {}).items():
+        if role not in ROLES or not 0 <= share <= 1:
+            yield f"truncated.{role}", f"{share}", "query and passage: shares of 0 to 1"
+
+
+def measures_fault(names: tuple[str, ...]) -> str:
+    """Say which names are not those of measures, "" if all are."""
+    strange = [name for name in names if not MEASURE.fullmatch(name)]
+    if strange:
+        return shown(strange[0])
+    try:
+        parsed = tuple(measure.name for measure in parse_measures(names))
+    except UsageError as error:
+        return f"{error.faults[0].where}: {error.faults[0].found}"
+    return "" if parsed == names else shown(names)
+
+
+def _task(entry: Entry, place: Place, task: LeaderboardTask) -> Iterator[Found]:
+    if entry.task.name != place.task:
+        yield "task.name", shown(entry.task.name), f"{place.task!r}, as its folder says"
+    if entry.task.version != task.version:
+        yield "task.version", shown(entry.task.version), repr(task.version)
+    digest = entry.task.digest
+    if entry.kind is EntryKind.EVIDENCE and digest not in task.digests:
+        yield "task.digest", shown(digest), " or ".join(task.digests)
+    if entry.kind is EntryKind.REPORTED and digest is not None:
+        yield "task.digest", shown(digest), "null: a publication names none"
+
+
+def _model(model: EntryModel, place: Place) -> Iterator[Found]:
+    if fault := name_fault(model.name):
+        yield "model.name", fault, "a plain name"
+    elif (expected := slug(model.name)) != place.slug:
+        yield "model.name", f"{shown(model.name)} in the folder {place.slug}", expected
+    if model.similarity not in (None, *SIMILARITIES):
+        yield "model.similarity", shown(model.similarity), " or ".join(SIMILARITIES)
+    for key in ("dimension", "parameters", "max_length"):
+        value = getattr(model, key)
+        if value is not None and not 0 <= value < 2**53:
+            yield f"model.{key}", f"{value}", "a count"
+    for key in ("identity", *SHORT):
+        value = getattr(model, key)
+        if value is not None and not 0 < len(value) <= LONGEST_ITEM:
+            yield f"model.{key}", f"{len(value):,} characters", f"1 to {LONGEST_ITEM}"
+
+
+def _people_and_days(entry: Entry, today: datetime.date) -> Iterator[Found]:
+    if fault := name_fault(entry.submitter):
+        yield "submitter", fault, "a plain name"
+    if fault := day_fault(entry.date, today):
+        yield "date", fault, "a day such as 2025-01-31, not in the future"
+    elif entry.run is not None:
+        try:
+            made = datetime.datetime.fromisoformat(entry.run.date).date()
+        except ValueError:
+            yield "run.date", shown(entry.run.date), "a time such as 2025-01-31T12:00:00+00:00"
+        else:
+            if (made - datetime.date.fromisoformat(entry.date)).days > 1:
+                yield "run.date", entry.run.date, f"no later than the submission on {entry.date}"
+
+
+def day_fault(text: str, today: datetime.date) -> str:
+    """Say why a text is no day up to today, "" if it is; a day ahead is elsewhere on the earth."""
+    try:
+        day = datetime.date.fromisoformat(text) if DATE.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None:
+        return shown(text)
+    return f"{text} lies in the future" if (day - today).days > 1 else ""
+
+
+def _declared(entry: Entry) -> Iterator[Found]:
+    declared = entry.declared
+    if declared.link is not None and (fault := link_fault(declared.link)):
+        yield "declared.link", fault, "an https:// link"
+    if entry.source is not None and (fault := link_fault(entry.source.link)):
+        yield "source.link", fault, "an https:// link"
+    yield from _too_long(
+        {
+            "declared.licence": declared.licence,
+            "note": entry.note,
+            "source.citation": entry.source.citation if entry.source else None,
+        }
+    )
+    for key, values in (
+        ("training_data", declared.training_data),
+        ("training_languages", declared.training_languages),
+    ):
+        if len(values) > MOST_LISTED or any(not 0 < len(v) <= LONGEST_ITEM for v in values):
+            expected = f"at most {MOST_LISTED} of 1 to {LONGEST_ITEM} characters"
+            yield f"declared.{key}", f"{len(values)} entries", expected
+    for code in declared.training_languages:
+        if not LANGUAGE.fullmatch(code):
+            yield "declared.training_languages", shown(code), "language codes such as ar"
+
+
+def _too_long(texts: Mapping[str, str | None]) -> Iterator[Found]:
+    for key, text in texts.items():
+        most = LONGEST[key.rpartition(".")[2]]
+        if text is not None and len(text) > most:
+            yield key, f"{len(text):,} characters", f"at most {most:,}"
+
+
+def _evidence(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
+    for key in ("evidence", "run"):
+        if getattr(entry, key) is None:
+            yield key, "null", "what an entry of evidence has"
+    if entry.source is not None:
+        yield "source", "given", "null: it is for reported entries"
+    for key in NEEDED_OF_A_MODEL:
+        if getattr(entry.model, key) is None:
+            yield f"model.{key}", "null", "what the report says"
+    if missing := set(task.headline) - set(entry.measures):
+        yield "measures", f"without {', '.join(sorted(missing))}", "the headline measures"
+    if set(entry.scores.macro) != set(task.kinds):
+        found = ", ".join(entry.scores.macro) or "none"
+        yield "scores.macro", shown(found), ", ".join(task.kinds)
+    if entry.evidence is not None and not SHA256.fullmatch(entry.evidence.report_sha256):
+        yield "evidence.report_sha256", shown(entry.evidence.report_sha256), "64 hex digits"
+    if entry.run is not None:
+        yield from _run(entry.run)
+
+
+def _run(run: EntryRun) -> Iterator[Found]:
+    counts = (run.threads, run.peak_memory or 0, *run.seconds.values())
+    if min(counts) < 0:
+        yield "run", f"{min(counts)}", "no number below 0"
+    for step, seconds in run.seconds.items():
+        if seconds > MOST_SECONDS:
+            yield f"run.seconds.{step}", f"{seconds:g}", f"at most {MOST_SECONDS:g}"
+    for role, of in run.encoded.items():
+        if role not in ROLES or not 0 <= of.cached <= of.distinct <= of.texts:
+            found = f"{of.cached} of {of.distinct} distinct of {of.texts} texts"
+            expected = "query and passage: at most as many cached as distinct, distinct as texts"
+            yield f"run.encoded.{role}", found, expected
+
+
+def _reported(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
+    for key in ("evidence", "run", "truncated"):
+        if getattr(entry, key) is not None:
+            yield key, "given", "null: figures from a publication bring no evidence"
+    if entry.source is None:
+        yield "source", "null", "the publication of the figures"
+    names = {name for of_kind in entry.scores.macro.values() for name in of_kind}
+    if names != set(entry.measures):
+        yield "measures", shown(entry.measures), ", ".join(sorted(names))
+    for kind, of_kind in entry.scores.macro.items():
+        if kind not in task.kinds:
+            yield f"scores.macro.{kind}", "no such kind in the task", ", ".join(task.kinds)
+        for name, score in of_kind.items():
+            yield from _reported_score(f"scores.macro.{kind}.{name}", score, 1)
+    distance = entry.scores.bias.rank_distance
+    if distance is not None:
+        most = sum(task.passages.values())
+        yield from _reported_score("scores.bias.rank_distance", distance, most)
+    if entry.scores.bias != EntryBias(distance):
+        yield "scores.bias", "more than a rank distance", "what the publication says"
+
+
+def _reported_score(key: str, score: EntryScore, most: float) -> Iterator[Found]:
+    if not 0 <= score.value <= most:
+        yield key, f"{score.value}", f"0 to {most:g}"
+    for field in fields(score)[1:]:
+        if getattr(score, field.name) is not None:
+            yield f"{key}.{field.name}", f"{getattr(score, field.name)}", "null: only reported"
+
+
+def record_faults(record: Record, today: datetime.date) -> Iterator[Found]:
+    """Yield what is wrong with a record by itself."""
+    if record.level not in RECORDED:
+        yield "level", record.level, ", ".join(RECORDED)
+    elif record.level is not Level.DISPUTED and not record.evidence:
+        yield "evidence", "none", "what `mlbench verify --json` printed"
+    if fault := name_fault(record.by):
+        yield "by", fault, "a plain name"
+    if fault := day_fault(record.date, today):
+        yield "date", fault, "a day such as 2025-01-31, not in the future"
+    yield from _too_long({"note": record.note})
+
+
+def withdrawal_faults(withdrawal: Withdrawal, today: datetime.date) -> Iterator[Found]:
+    """Yield what is wrong with a withdrawal by itself."""
+    if fault := name_fault(withdrawal.by):
+        yield "by", fault, "a plain name"
+    if fault := day_fault(withdrawal.date, today):
+        yield "date", fault, "a day such as 2025-01-31, not in the future"
+    if not withdrawal.reason.strip():
+        yield "reason", "empty", "why it is withdrawn"
+    yield from _too_long({"reason": withdrawal.reason})

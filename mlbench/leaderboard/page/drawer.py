@@ -1,0 +1,271 @@
+"""What opens below a row: an entry's scores, heat map, provenance, and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlbench.leaderboard.entries.entry import Entry, EntryScore
+from mlbench.leaderboard.entries.names import link_fault
+from mlbench.leaderboard.entries.reading import BoardEntry
+from mlbench.leaderboard.page.heat_map import heat_map
+from mlbench.leaderboard.page.wording import (
+    CONTAMINATIONS,
+    LEVELS,
+    column_head,
+    column_title,
+    difference_text,
+    rank_text,
+    score_text,
+)
+from mlbench.leaderboard.ranking.columns import Column, chosen_score, stated
+from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
+from mlbench.macro import TIE_TOLERANCE
+from mlbench.rendering.reading import MISSING, number
+from mlbench.rendering.tables import Table
+from mlbench.significance import Values
+
+LONGEST_TEXT = 400
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of a drawer; ``link`` is an https address, or ""."""
+
+    label: str
+    text: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """An entry in full. ``heat`` is SVG, "" where there is none; ``languages`` its numbers."""
+
+    scores: Table
+    heat: str
+    languages: Table | None
+    groups: tuple[tuple[str, tuple[Fact, ...]], ...]
+    command: str
+    previous: str
+    changed: Table | None
+
+
+def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
+    """Return the drawer of a model on a task; figures by language only if there is room."""
+    entry = row.entries[standings.name]
+    drawn = by_language and bool(row.figures)
+    pairs, mixed = matrix(row.figures)
+    groups = (
+        ("Entry", tuple(_entry_facts(entry))),
+        ("Model", tuple(_model_facts(entry.entry))),
+        ("Run", tuple(_run_facts(entry.entry))),
+        ("Language bias", tuple(_bias_facts(entry.entry))),
+    )
+    before = row.previous
+    return Drawer(
+        scores=_scores(row, standings),
+        heat=heat_map(_languages(standings), pairs, mixed) if drawn and pairs is not None else "",
+        languages=_by_language(row, standings) if drawn else None,
+        groups=tuple(group for group in groups if group[1]),
+        command=entry.entry.run.command if entry.entry.run else "",
+        previous=f"{before.entry.entry.date}, {before.entry.place}" if before else "",
+        changed=Table(("", "before", "now"), before.changed) if before and before.changed else None,
+    )
+
+
+def overall_drawer(row: Row, standings: Standings, tasks: Mapping[str, Standings]) -> Drawer:
+    """Return the drawer of a model over all tasks: its scores on each, and their mean."""
+    rows = []
+    for name in standings.tasks:
+        of = next((each for each in tasks[name].rows if each.slug == row.slug), None)
+        cells = [
+            score_text(of.cells[c.key].value if of else None, c, tasks[name])
+            for c in standings.columns
+        ]
+        rows.append((name, *cells))
+    means = [row.cells[column.key] for column in standings.columns]
+    columns = list(zip(means, standings.columns, strict=True))
+    rows.append(("mean", *(score_text(cell.value, c, standings) for cell, c in columns)))
+    rows.append(("95% interval", *(_interval(cell, c, standings) for cell, c in columns)))
+    headers = tuple(column_head(column, tasks[standings.tasks[0]]) for column in standings.columns)
+    return Drawer(Table(("task", *headers), tuple(rows)), "", None, (), "", "", None)
+
+
+def _languages(standings: Standings) -> tuple[str, ...]:
+    return standings.task.languages if standings.task else ()
+
+
+def matrix(figures: Mapping[str, Values]) -> tuple[Values | None, Values | None]:
+    """Return scores by query and passage language, monolingual on the diagonal, and mixed.
+
+    None where the task has no such settings.
+    """
+    mono, cross, mixed = (figures.get(key) for key in ("mono", "cross", "multi"))
+    if cross is None:
+        return None, mixed
+    pairs = cross.copy()
+    if mono is not None:
+        np.fill_diagonal(pairs, mono)
+    return pairs, mixed
+
+
+def _scores(row: Row, standings: Standings) -> Table:
+    ties = _with_ties_for_it(row, standings)
+    rows = []
+    for column in standings.columns:
+        cell = row.cells[column.key]
+        line = [
+            column_title(column, standings),
+            score_text(cell.value, column, standings),
+            _interval(cell, column, standings),
+            rank_text(cell),
+        ]
+        if ties:
+            line.append(ties[column.key])
+        if row.previous:
+            change = row.previous.scores[column.key]
+            low, high = (difference_text(end, column) for end in (change.low, change.high))
+            line += [
+                score_text(change.before, column, standings),
+                difference_text(change.difference, column),
+                MISSING if change.low is None else f"{low} to {high}",
+            ]
+        rows.append(tuple(line))
+    headers = ["", "score", "95% interval", f"rank of {standings.ranked:,}"]
+    if ties:
+        headers.append("ties counted for it")
+    if row.previous:
+        headers += ["entry before", "change", "95% interval"]
+    return Table(tuple(headers), tuple(rows))
+
+
+def _with_ties_for_it(row: Row, standings: Standings) -> dict[str, str]:
+    """Return column -> score with ties counted for the model; empty if they move none."""
+    stands = {c: stated(row.entries[standings.name].entry.scores, c) for c in standings.columns}
+    if not any(found and _moved_by_ties(found) for found in stands.values()):
+        return {}
+    return {
+        c.key: score_text(found.optimistic if found else None, c, standings)
+        for c, found in stands.items()
+    }
+
+
+def _moved_by_ties(score: EntryScore) -> bool:
+    moved = 0.0 if score.optimistic is None else abs(score.optimistic - score.value)
+    return moved > TIE_TOLERANCE * max(1.0, abs(score.value))
+
+
+def _interval(cell: Cell, column: Column, standings: Standings) -> str:
+    low, high = (score_text(end, column, standings) for end in (cell.low, cell.high))
+    return MISSING if cell.low is None else f"{low} to {high}"
+
+
+def _by_language(row: Row, standings: Standings) -> Table:
+    """Return each column by query language; cross-lingual is the mean over passage languages."""
+    rows = []
+    for i, language in enumerate(_languages(standings)):
+        cells = []
+        for column in standings.columns:
+            value = chosen_score(row.figures[column.key][i : i + 1].ravel())
+            cells.append(score_text(value, column, standings))
+        rows.append((language, *cells))
+    headers = tuple(column_head(column, standings) for column in standings.columns)
+    return Table(("query", *headers), tuple(rows))
+
+
+def _entry_facts(each: BoardEntry) -> Iterator[Fact]:
+    entry, declared = each.entry, each.entry.declared
+    yield Fact("evidence", f"{each.level}. {LEVELS[each.level]}")
+    for record in each.records:
+        note = f": {record.note}" if record.note else ""
+        yield Fact("record", f"{record.level} by {record.by} on {record.date}{note}")
+    if entry.source:
+        yield _linked("source", entry.source.citation, entry.source.link)
+    yield Fact(
+        "contamination", f"{declared.contamination}. {CONTAMINATIONS[declared.contamination]}"
+    )
+    yield Fact("submitted", f"{entry.date} by {entry.submitter}")
+    yield from _known("note", entry.note)
+    yield from _known("licence", declared.licence)
+    if declared.link:
+        yield _linked("link", declared.link, declared.link)
+    yield from _known("training data", ", ".join(declared.training_data))
+    yield from _known("training languages", ", ".join(declared.training_languages))
+    digest = f", digest {entry.task.digest}" if entry.task.digest else ""
+    yield Fact("task", f"{entry.task.name}, version {entry.task.version}{digest}")
+    yield Fact("file", f"{each.place}/entry.json, SHA-256 {each.sha256}")
+    if entry.evidence:
+        yield Fact("table of ranks", f"SHA-256 {entry.evidence.ranks_sha256}")
+
+
+def _linked(label: str, text: str, link: str) -> Fact:
+    return Fact(label, text, "" if link_fault(link) else link)
+
+
+def _known(label: str, text: str | None) -> Iterator[Fact]:
+    if text:
+        yield Fact(label, text)
+
+
+def _model_facts(entry: Entry) -> Iterator[Fact]:
+    model = entry.model
+    for name in ("identity", "adapter", "spec", "parameters", "dimension", "dtype", "similarity",
+                 "pooling", "max_length"):  # fmt: skip
+        value = getattr(model, name)
+        if value is not None:
+            text = f"{value:,}" if isinstance(value, int) else str(value)
+            yield Fact(name.replace("_", " "), text)
+    for role, prompt in sorted(model.prompts.items()):
+        yield Fact(f"{role} prompt", _quoted(prompt) if prompt else "none")
+    for role, first in sorted(model.first_input.items()):
+        yield Fact(f"first {role} text", _quoted(first))
+    if entry.truncated is not None:
+        shares = ", ".join(f"{role} {share:.1%}" for role, share in sorted(entry.truncated.items()))
+        yield Fact("texts cut", shares or "none")
+    yield from _known("notes", "; ".join(model.notes))
+
+
+def _quoted(text: str) -> str:
+    return f"“{text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + '…'}”"
+
+
+def _run_facts(entry: Entry) -> Iterator[Fact]:
+    run = entry.run
+    if run is None:
+        return
+    yield Fact("date", run.date)
+    yield Fact("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items()))
+    hardware = [run.device or "", run.processor, run.platform, f"{run.threads} threads"]
+    yield Fact("hardware", ", ".join(filter(None, hardware)))
+    yield Fact("seconds", ", ".join(f"{step} {time:,.1f}" for step, time in run.seconds.items()))
+    if run.peak_memory is not None:
+        yield Fact("peak memory", f"{run.peak_memory / 2**30:.2f} GiB")
+    counts = (
+        f"{role} {of.distinct:,} ({of.cached:,} from the cache)" for role, of in run.encoded.items()
+    )
+    yield from _known("distinct texts", ", ".join(counts))
+
+
+def _bias_facts(entry: Entry) -> Iterator[Fact]:
+    bias = entry.scores.bias
+    if bias.rank_distance is not None:
+        bounds = [
+            f"{name} {number(value, 1, commas=True)}"
+            for name, value in (("least possible", bias.floor), ("random order", bias.random))
+            if value is not None
+        ]
+        value = number(bias.rank_distance.value, 1, commas=True)
+        yield Fact("rank distance", f"{value} ({', '.join(bounds)})" if bounds else value)
+    if bias.same_language is not None:
+        text = f"{bias.same_language:.2f} times its share of the pool (1 is unbiased)"
+        yield Fact("own language outranks", text)
+    for name, score in bias.measures.items():
+        yield Fact(name, _with_interval(score))
+
+
+def _with_interval(score: EntryScore) -> str:
+    if score.low is None or score.high is None:
+        return number(score.value)
+    return f"{number(score.value)} ({number(score.low)} to {number(score.high)})"

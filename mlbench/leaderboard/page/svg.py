@@ -1,0 +1,203 @@
+"""Figures of the page as inline SVG, coloured by the page's style, the same bytes each time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from mlbench.leaderboard.entries.names import visible
+
+MOST_WHISKERS = 80
+LETTER = 6.2
+"""Width of a letter of a label, in pixels, on average."""
+LONGEST_LABEL = 26
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model of the quality-cost plot; ``x`` is None where the cost is not known."""
+
+    name: str
+    x: float | None
+    y: float
+    low: float | None
+    high: float | None
+    ranked: bool
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle: left, top, right, bottom, in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether the two share a point."""
+        apart = (
+            self.right < other.left
+            or other.right < self.left
+            or self.bottom < other.top
+            or other.bottom < self.top
+        )
+        return not apart
+
+    def inside(self, other: Box) -> bool:
+        """Whether no part of it is outside the other."""
+        return (
+            self.left >= other.left
+            and self.right <= other.right
+            and self.top >= other.top
+            and self.bottom <= other.bottom
+        )
+
+
+WIDTH, HEIGHT = 600, 340
+STRIP = 74
+"""Least width of the strip at the left for models whose cost is not known."""
+
+
+def cost_plot(points: Sequence[Point], x_name: str, y_name: str, unit: str = "") -> str:
+    """Return quality by cost as SVG, cost on a log scale; "" where no cost is known.
+
+    A dot with its interval is a ranked model, a diamond one without a place. The line joins the
+    ranked models that no cheaper one beats.
+    """
+    known = [point.x for point in points if point.x]
+    if not known:
+        return ""
+    frame = _Frame(points, known)
+    parts = [*_grid(frame, x_name, y_name, unit), _front(frame, points)]
+    marks = sorted(points, key=lambda point: (-point.y, point.name, point.x or 0))
+    taken = [frame.box(point) for point in marks]
+    for point in marks:
+        parts.append(_mark(frame, point, whisker=len(marks) <= MOST_WHISKERS))
+    for point in marks:
+        parts.append(_label(frame, point, taken))
+    return svg((WIDTH, HEIGHT), f"{y_name} by {x_name}", parts, "plot")
+
+
+class _Frame:
+    """Where values lie on the plot."""
+
+    def __init__(self, points: Sequence[Point], known: Sequence[float]) -> None:
+        self.top, self.bottom, self.right = 16.0, HEIGHT - 46.0, WIDTH - 16.0
+        names = [_short_name(point) for point in points if not point.x]
+        wide = 24 + LETTER * max(map(len, names), default=0)
+        self.edge = 58.0
+        self.strip = max(STRIP, wide) if names else 0
+        self.left = self.edge + self.strip
+        self.room = Box(self.edge, 0, WIDTH, self.bottom + 6)
+        self.low = math.floor(math.log10(min(known)) - 1e-9)
+        self.high = max(math.ceil(math.log10(max(known)) + 1e-9), self.low + 1)
+        most = max([point.high or point.y for point in points])
+        self.limit = min(1.0, max(0.1, math.ceil(10 * most) / 10))
+
+    def x(self, value: float | None) -> float:
+        if not value:
+            return self.edge + 10
+        share = (math.log10(value) - self.low) / (self.high - self.low)
+        return self.left + 10 + share * (self.right - self.left - 20)
+
+    def y(self, value: float) -> float:
+        return self.bottom - value / self.limit * (self.bottom - self.top)
+
+    def box(self, point: Point) -> Box:
+        x, y = self.x(point.x), self.y(point.y)
+        return Box(x - 4, y - 4, x + 4, y + 4)
+
+
+def _grid(frame: _Frame, x_name: str, y_name: str, unit: str) -> Iterable[str]:
+    step = 0.2 if frame.limit > 0.5 else 0.1 if frame.limit > 0.2 else 0.02
+    for i in range(int(frame.limit / step + 1.001)):
+        y = frame.y(i * step)
+        yield f'<path class="grid" d="M{frame.edge:.1f} {y:.1f}H{frame.right:.1f}"/>'
+        yield svg_text(frame.edge - 8, y + 4, f"{i * step:.2g}", "end")
+    for power in range(frame.low, frame.high + 1):
+        x = frame.x(10.0**power)
+        yield f'<path class="grid" d="M{x:.1f} {frame.top:.1f}V{frame.bottom:.1f}"/>'
+        number = f"{10.0**power:,g}" if unit else short_number(10.0**power)
+        yield svg_text(x, frame.bottom + 17, number + unit, "middle")
+    middle = (frame.left + frame.right) / 2
+    yield svg_text(middle, HEIGHT - 8, f"{x_name} (log scale)", "middle")
+    yield svg_text(14, (frame.top + frame.bottom) / 2, y_name, "middle", turned=True)
+    if frame.strip:
+        x = frame.left
+        yield f'<path class="axis" d="M{x:.1f} {frame.top:.1f}V{frame.bottom:.1f}"/>'
+        yield svg_text(frame.edge, frame.bottom + 17, "not known", "start")
+
+
+def _front(frame: _Frame, points: Sequence[Point]) -> str:
+    best, corners = -math.inf, []
+    for point in sorted(points, key=lambda p: (p.x or 0, -p.y)):
+        if point.ranked and point.x and point.y > best:
+            best = point.y
+            corners.append(f"{frame.x(point.x):.1f} {frame.y(point.y):.1f}")
+    return f'<path class="front" d="M{"L".join(corners)}"/>' if len(corners) > 1 else ""
+
+
+def _mark(frame: _Frame, point: Point, *, whisker: bool) -> str:
+    x, y = frame.x(point.x), frame.y(point.y)
+    title = f"<title>{_safe(point.name)}: {point.y:.4f}</title>"
+    if not point.ranked:
+        return f'<path class="open" d="M{x:.1f} {y - 5:.1f}l5 5-5 5-5-5z">{title}</path>'
+    line = ""
+    if whisker and point.low is not None and point.high is not None:
+        ends = f"M{x:.1f} {frame.y(point.low):.1f}V{frame.y(point.high):.1f}"
+        line = f'<path class="whisker" d="{ends}"/>'
+    return f'{line}<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4">{title}</circle>'
+
+
+def _label(frame: _Frame, point: Point, taken: list[Box]) -> str:
+    """Return a name beside its mark where there is room for it, else nothing."""
+    name = _short_name(point)
+    wide = LETTER * len(name)
+    x, y = frame.x(point.x), frame.y(point.y)
+    for left, middle in (
+        (x + 8, y), (x - 8 - wide, y), (x - wide / 2, y - 13), (x - wide / 2, y + 13),
+    ):  # fmt: skip
+        box = Box(left, middle - 6, left + wide, middle + 6)
+        if box.inside(frame.room) and not any(box.overlaps(other) for other in taken):
+            taken.append(box)
+            return f'<text class="name" x="{left:.1f}" y="{middle + 4:.1f}">{escape(name)}</text>'
+    return ""
+
+
+def _short_name(point: Point) -> str:
+    name = visible(point.name)
+    return name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
+
+
+def short_number(value: float) -> str:
+    """Return a count in short: 0.1, 1, 10, 1k, 22.7M, 1B.
+
+    >>> short_number(22_713_216)
+    '22.7M'
+    """
+    for power, letter in ((12, "T"), (9, "B"), (6, "M"), (3, "k")):
+        if value >= 0.9995 * 10**power:
+            return f"{value / 10**power:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def svg_text(x: float, y: float, text: str, anchor: str, *, turned: bool = False) -> str:
+    """Return a text element at (x, y), turned a quarter to the left if ``turned``."""
+    place = f'x="{round(x, 1):g}" y="{round(y, 1):g}"'
+    if turned:
+        place = f'transform="translate({round(x, 1):g} {round(y, 1):g}) rotate(-90)"'
+    return f'<text {place} text-anchor="{anchor}">{_safe(text)}</text>'
+
+
+def svg(size: tuple[int, int], label: str, parts: Iterable[str], kind: str) -> str:
+    """Return a figure of ``size`` pixels, whose class is ``kind``, for the page's HTML."""
+    width, height = size
+    head = f'<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    return f'{head} role="img" aria-label="{_safe(label)}">{"".join(parts)}</svg>'
+
+
+def _safe(text: str) -> str:
+    return escape(visible(text))

@@ -1,0 +1,136 @@
+"""How the standings are put in words and numbers, on the page and in the files beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mlbench.leaderboard.entries.entry import Contamination, EntryScores, Level
+from mlbench.leaderboard.page.svg import short_number
+from mlbench.leaderboard.ranking.columns import SHORT, Column, stated
+from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings
+from mlbench.rendering.reading import (
+    HEAVY_TIES,
+    MISSING,
+    kind_name,
+    mean_name,
+    number,
+    plural,
+)
+
+LEVELS = {
+    Level.REPORTED: "Figures from a publication, taken as they stand: no table of ranks, so "
+    "nothing could be recomputed, there is no interval, and it has no rank.",
+    Level.RECOMPUTED: "Every score was recomputed from the entry's table of ranks. That the table "
+    "is the model's is the submitter's word.",
+    Level.SAMPLED: "Recomputed, and a maintainer encoded a sample of the texts again: their "
+    "ranks agree.",
+    Level.REPRODUCED: "Recomputed, and a maintainer ran the whole evaluation again: it agrees.",
+    Level.DISPUTED: "A maintainer found a reason to doubt it. It is shown and has no rank.",
+}
+CONTAMINATIONS = {
+    Contamination.CLEAN: "The submitter declares that the model has seen nothing of the task.",
+    Contamination.TRAIN_SPLIT_ONLY: "It was trained on the training split of the source data, not "
+    "on what is evaluated.",
+    Contamination.TRAINED_ON: "It was trained on the task's own data: its scores are not those of "
+    "unseen text.",
+    Contamination.UNKNOWN: "Nobody declared anything, which does not mean clean.",
+}
+DASH = "–"
+NAMED_AT_MOST = 4
+
+
+def column_title(column: Column, standings: Standings) -> str:
+    """Return a column's name in text, such as "multilingual mAP"."""
+    if column.lower_is_better:
+        return "rank distance" if standings.task else "rank distance (share of a random order's)"
+    return f"{kind_name(column.kind)} {mean_name(column.measure)}"
+
+
+def column_head(column: Column, standings: Standings) -> str:
+    """Return a column's name in two short lines."""
+    if column.lower_is_better:
+        return "rank\ndistance" if standings.task else "distance as %\nof random's"
+    return f"{mean_name(column.measure)}\n{SHORT[column.kind]}"
+
+
+def score_text(value: float | None, column: Column, standings: Standings) -> str:
+    """Return a score as it is shown, "-" where it is missing."""
+    if column.lower_is_better:
+        if standings.name == OVERALL:
+            return MISSING if value is None else f"{100 * value:.1f}%"
+        return number(value, 1, commas=True)
+    return number(value)
+
+
+def difference_text(value: float | None, column: Column) -> str:
+    """Return the difference of two scores with its sign."""
+    if value is None:
+        return MISSING
+    digits = 1 if column.lower_is_better else 4
+    return f"{round(value, digits) + 0.0:+,.{digits}f}"
+
+
+def rank_text(cell: Cell) -> str:
+    """Return a rank interval: "3", or "2–4" where places are shared; "-" for no place."""
+    if cell.best is None or cell.worst is None:
+        return MISSING
+    return str(cell.best) if cell.best == cell.worst else f"{cell.best}{DASH}{cell.worst}"
+
+
+def ties_text(row: Row, standings: Standings) -> str:
+    """Name the columns that ties decide in an entry of the model, "" if none."""
+    scores = [each.entry.scores for each in row.entries.values()]
+    decided = (c for c in standings.columns if any(_decided_by_ties(of, c) for of in scores))
+    return ", ".join(column_head(column, standings).replace("\n", " ") for column in decided)
+
+
+def _decided_by_ties(scores: EntryScores, column: Column) -> bool:
+    found = stated(scores, column)
+    if found is None or found.optimistic is None:
+        return False
+    scale = scores.bias.random if column.lower_is_better else 1.0
+    return abs(found.optimistic - found.value) >= HEAVY_TIES * (scale or math.inf)
+
+
+def cost_texts(cost: Cost) -> tuple[str, str, str]:
+    """Return parameters, dimension and texts encoded a second."""
+    return (
+        MISSING if cost.parameters is None else short_number(cost.parameters),
+        MISSING if cost.dimension is None else f"{cost.dimension:,}",
+        MISSING if cost.speed is None else f"{cost.speed:,.{0 if cost.speed >= 10 else 1}f}",
+    )
+
+
+def summary(standings: Standings) -> list[tuple[str, bool]]:
+    """Return what the standings say in a sentence or two: pieces of text, true for a name."""
+    key = standings.main.key
+    ranked = [row for row in standings.rows if not row.unranked]
+    valued = [row for row in ranked if row.cells[key].value is not None]
+    if not valued:
+        return [(f"{plural(len(standings.rows), 'model')}, none of them ranked.", False)]
+    first, near = valued[0], [row for row in valued[1:] if row.cells[key].near_first]
+    title = column_title(standings.main, standings)
+    value = score_text(first.cells[key].value, standings.main, standings)
+    pieces = [(f"By {title}, ", False), (first.name, True)]
+    pieces.append((f" is first of {plural(len(ranked), 'ranked model')} with {value}", False))
+    if near:
+        pieces += [(", not to be told from ", False), *_names(near)]
+    elif len(valued) > 1:
+        pieces.append((", and all others are shown to be worse", False))
+    above = standings.rows.index(first)
+    if above:
+        verb = "stands" if above == 1 else "stand"
+        pieces.append((f". {plural(above, 'model')} without a rank {verb} above it", False))
+    return [*pieces, (".", False)]
+
+
+def _names(rows: Sequence[Row]) -> list[tuple[str, bool]]:
+    shown = rows if len(rows) <= NAMED_AT_MOST else rows[: NAMED_AT_MOST - 1]
+    pieces: list[tuple[str, bool]] = []
+    for i, row in enumerate(shown):
+        last = i == len(shown) - 1 and len(shown) == len(rows)
+        pieces += [((" and " if last else ", ") if i else "", False), (row.name, True)]
+    if len(shown) < len(rows):
+        pieces.append((f" and {len(rows) - len(shown)} others", False))
+    return [piece for piece in pieces if piece[0]]

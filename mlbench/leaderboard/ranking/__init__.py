@@ -1,0 +1,1 @@
+"""Standings: what entries score, and which differences between them can be told apart."""

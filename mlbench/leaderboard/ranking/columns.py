@@ -1,0 +1,182 @@
+"""The columns that models are ranked by, and what a table of ranks says in each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlbench.bias import rank_distance
+from mlbench.clusters import question_clusters
+from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable
+from mlbench.leaderboard.entries.entry import EntryScore, EntryScores
+from mlbench.macro import mean
+from mlbench.ranks import Ranks
+from mlbench.significance import Sample, Values
+from mlbench.task import Kind
+
+MONO, CROSS, MULTI = (kind.value for kind in Kind)
+SHORT = {MONO: "mono", CROSS: "cross", MULTI: "multi"}
+RECALL = "R@10"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A macro mean that models are ranked by; ``key`` names it within a task."""
+
+    key: str
+    kind: str
+    measure: str
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller value is better, which holds for rank distance alone."""
+        return self.measure == RANK_DISTANCE
+
+
+def columns_of(kinds: Sequence[str], measures: Sequence[str], languages: int) -> tuple[Column, ...]:
+    """Return a task's columns: mAP by kind of setting, recall, rank distance.
+
+    Recall is R@10, or the first recall among the task's ``measures``, in the mixed pool if there
+    is one. A task of one language is monolingual only, and has no rank distance.
+    """
+    kinds = [kind for kind in kinds if kind == MONO or languages > 1]
+    columns = [Column(SHORT[kind], kind, "AP") for kind in SHORT if kind in kinds]
+    recalls = [m for m in measures if m.startswith("R@")]
+    where = next((kind for kind in (MULTI, MONO, CROSS) if kind in kinds), None)
+    if recalls and where:
+        columns.append(Column("recall", where, RECALL if RECALL in recalls else recalls[0]))
+    if MULTI in kinds:
+        columns.append(Column("distance", MULTI, RANK_DISTANCE))
+    return tuple(columns)
+
+
+def main_column(columns: Sequence[Column]) -> Column:
+    """Return the column that a task is sorted by at first: the hardest setting's mAP."""
+    by_key = {column.key: column for column in columns}
+    return next(by_key[key] for key in ("multi", "cross", "mono") if key in by_key)
+
+
+def stated(scores: EntryScores, column: Column) -> EntryScore | None:
+    """Return what an entry itself says of a column, None where it says nothing."""
+    if column.measure == RANK_DISTANCE:
+        return scores.bias.rank_distance
+    return scores.macro.get(column.kind, {}).get(column.measure)
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Which questions the settings of a column ask, the same for all tables of a task.
+
+    Settings with the same queries of each question are one membership, of m: ``counts``
+    (questions, m) float64 are those queries, ``settings`` (m,) how many settings there are.
+    """
+
+    counts: Values
+    settings: Values
+
+    def same(self, other: Layout) -> bool:
+        """Whether the two ask the same."""
+        pairs = ((self.counts, other.counts), (self.settings, other.settings))
+        return all(np.array_equal(a, b) for a, b in pairs)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a table says in each column, by the column's key.
+
+    ``figures`` has the mean of each query language, float64 (L,), of a cross-lingual column that
+    of each pair of query and passage language (L, L); NaN where there is no query. ``sums``
+    (questions, m) adds a question's values over the settings of a membership. ``floor`` and
+    ``random`` are the least rank distance and that of a random order.
+    """
+
+    questions: tuple[str, ...]
+    figures: Mapping[str, Values]
+    layouts: Mapping[str, Layout]
+    sums: Mapping[str, Values]
+    floor: float | None = None
+    random: float | None = None
+
+    def same_questions(self, other: Measured) -> bool:
+        """Whether two tables ask the same, so that they can be compared."""
+        return self.questions == other.questions and all(
+            layout.same(other.layouts[key]) for key, layout in self.layouts.items()
+        )
+
+    def value(self, key: str) -> float | None:
+        """Return the macro score of a column, None where no setting has a query."""
+        return chosen_score(self.figures[key])
+
+
+def chosen_score(figures: Values, languages: Sequence[int] | None = None) -> float | None:
+    """Return the macro score over some languages, all if None, from the figures of a column.
+
+    The mean over those query languages, of a cross-lingual column over the pairs of two of them,
+    that have a query. In the mixed pool the passages of all languages stay.
+    """
+    if languages is not None:
+        figures = figures[np.ix_(*[languages] * figures.ndim)]
+    present = figures[~np.isnan(figures)]
+    return mean(present) if len(present) else None
+
+
+def measure(ranks: Ranks, columns: Sequence[Column]) -> Measured:
+    """Take every column of a table of ranks."""
+    clusters = question_clusters(ranks)
+    kinds = list(dict.fromkeys(column.kind for column in columns))
+    table = SettingTable(ranks, kinds, clusters)
+    taken = {name: table.quantities(name) for name in {c.measure: None for c in columns}}
+    figures, layouts, sums = {}, {}, {}
+    for column in columns:
+        samples = taken[column.measure]
+        figures[column.key] = _figures(samples, column, ranks.languages)
+        whole = samples.get(Quantity(column.kind, column.measure), [])
+        layouts[column.key], sums[column.key] = merged(whole, clusters.count)
+    questions = tuple(sorted(set(ranks.query_ids)))
+    return Measured(questions, figures, layouts, sums, *_distance_bounds(ranks, columns))
+
+
+def _distance_bounds(ranks: Ranks, columns: Sequence[Column]) -> tuple[float | None, float | None]:
+    """Return the least rank distance and that of a random order, macro over query languages."""
+    if not any(column.measure == RANK_DISTANCE for column in columns):
+        return None, None
+    found = [rank_distance(ranks, language) for language in ranks.languages]
+    told = [each for each in found if len(each.query)]
+    if not told:
+        return None, None
+    return mean([mean(each.floor) for each in told]), mean([mean(each.expected) for each in told])
+
+
+def _figures(
+    samples: Mapping[Quantity, Sequence[Sample]], column: Column, languages: Sequence[str]
+) -> Values:
+    def of(query: str, passage: str | None = None) -> float:
+        found = samples.get(Quantity(column.kind, column.measure, query, passage))
+        return mean(found[0].values) if found else math.nan
+
+    if column.kind == CROSS:
+        return np.array([[of(q, p) for p in languages] for q in languages])
+    return np.array([of(query) for query in languages])
+
+
+def merged(samples: Sequence[Sample], clusters: int) -> tuple[Layout, Values]:
+    """Add up the samples of one macro mean whose queries are the same (``Layout``)."""
+    number: dict[bytes, int] = {}
+    counts: list[Values] = []
+    settings: list[int] = []
+    sums: list[Values] = []
+    for sample in samples:
+        count = np.bincount(sample.cluster, minlength=clusters).astype(np.float64)
+        at = number.setdefault(count.tobytes(), len(counts))
+        if at == len(counts):
+            counts.append(count)
+            settings.append(0)
+            sums.append(np.zeros(clusters))
+        settings[at] += 1
+        sums[at] += np.bincount(sample.cluster, sample.values, clusters)
+    empty = np.zeros((clusters, 0))
+    layout = Layout(np.stack(counts, axis=1) if counts else empty, np.array(settings, np.float64))
+    return layout, np.stack(sums, axis=1) if sums else empty

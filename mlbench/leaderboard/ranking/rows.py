@@ -1,0 +1,190 @@
+"""What stands in a row of the leaderboard: a model on one task, or over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mlbench.leaderboard.entries.entry import (
+    Contamination,
+    Entry,
+    EntryKind,
+    LeaderboardTask,
+    Level,
+)
+from mlbench.leaderboard.entries.reading import BoardEntry
+from mlbench.leaderboard.ranking.columns import Column
+from mlbench.significance import Values
+
+OVERALL = "Overall"
+"""The name of the standings over all tasks; those of tasks begin with a small letter or a digit."""
+LEAST_SECONDS = 0.001
+"""Reports give seconds to three decimals; less is no time that anything could take."""
+WORST_FIRST = (
+    Contamination.TRAINED_ON,
+    Contamination.UNKNOWN,
+    Contamination.TRAIN_SPLIT_ONLY,
+    Contamination.CLEAN,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score, its 95% interval, and the places that its model can have among the ranked ones.
+
+    ``near_first`` is true of those that cannot be told from the one with the best value. What
+    is not known is None: a reported score has no interval, what is not ranked no place.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    best: int | None = None
+    worst: int | None = None
+    near_first: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """A score of the model's previous entry, and this one's minus it with its 95% interval."""
+
+    before: float | None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The entry that this one took the place of: scores by column, and what else is different.
+
+    ``changed`` has (what, before, now).
+    """
+
+    entry: BoardEntry
+    scores: Mapping[str, Change]
+    changed: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model costs. ``speed`` is texts encoded a second, ``seconds`` the time of that."""
+
+    parameters: int | None = None
+    dimension: int | None = None
+    speed: float | None = None
+    seconds: float | None = None
+
+
+class Weight(NamedTuple):
+    """How a task's score enters a mean over tasks: ``scale`` times it, plus ``offset``."""
+
+    scale: float
+    offset: float
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A model. ``unranked`` says why it has no place, "" if it has one.
+
+    ``entries`` maps a task to the model's entry; ``figures`` a column to the means by language.
+    """
+
+    slug: str
+    name: str
+    unranked: str
+    level: Level
+    contamination: Contamination
+    date: str
+    cost: Cost
+    cells: Mapping[str, Cell]
+    entries: Mapping[str, BoardEntry]
+    figures: Mapping[str, Values] = field(default_factory=dict)
+    previous: Previous | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Standings:
+    """The models on one task, or over all (``task`` is None), in the order of the main column.
+
+    ``tasks`` are the names of those averaged, ``weights`` task -> column -> how. ``floor`` and
+    ``random`` are the least rank distance and that of a random order.
+    """
+
+    name: str
+    task: LeaderboardTask | None
+    tasks: tuple[str, ...]
+    columns: tuple[Column, ...]
+    main: Column
+    rows: tuple[Row, ...]
+    questions: int
+    withdrawn: tuple[BoardEntry, ...] = ()
+    floor: float | None = None
+    random: float | None = None
+    weights: Mapping[str, Mapping[str, Weight]] = field(default_factory=dict)
+
+    @property
+    def ranked(self) -> int:
+        """How many models have a place."""
+        return sum(not row.unranked for row in self.rows)
+
+
+def why_unranked(entry: BoardEntry) -> str:
+    """Say why an entry has no place on its task, "" if it has one."""
+    if entry.level is Level.DISPUTED:
+        return "disputed"
+    return "reported, not recomputed" if entry.entry.kind is EntryKind.REPORTED else ""
+
+
+def cost_of(entries: Sequence[Entry]) -> Cost:
+    """Return what a model costs by its entries, one a task; speed and time over all of them.
+
+    Where entries differ in parameters or dimension, such as in words that bm25 counts, it has none.
+    Texts from the cache of embeddings cost nothing and are left out; where they are half of the
+    texts or more, speed and time are unknown.
+    """
+    parameters = _agreed(entry.model.parameters for entry in entries)
+    dimension = _agreed(entry.model.dimension for entry in entries)
+    runs = [entry.run for entry in entries]
+    encoded = seconds = 0.0
+    for run in runs:
+        if run is None or run.seconds.get("encoding", 0.0) < LEAST_SECONDS or not run.encoded:
+            return Cost(parameters, dimension)
+        distinct = sum(role.distinct for role in run.encoded.values())
+        fresh = distinct - sum(role.cached for role in run.encoded.values())
+        if 2 * fresh <= distinct:
+            return Cost(parameters, dimension)
+        encoded += fresh
+        seconds += run.seconds["encoding"]
+    return Cost(parameters, dimension, encoded / seconds, seconds)
+
+
+def _agreed(counts: Iterable[int | None]) -> int | None:
+    known = set(filter(None, counts))
+    return known.pop() if len(known) == 1 else None
+
+
+def least_trusted(entries: Sequence[BoardEntry]) -> Level:
+    """Return the level that all of a model's entries have; disputed if one is."""
+    levels = [entry.level for entry in entries]
+    if Level.DISPUTED in levels:
+        return Level.DISPUTED
+    return min(levels, key=list(Level).index)
+
+
+def most_contaminated(entries: Sequence[BoardEntry]) -> Contamination:
+    """Return the worst of what is declared; one unknown is enough not to be clean."""
+    return min((each.entry.declared.contamination for each in entries), key=WORST_FIRST.index)
+
+
+def in_order(rows: Sequence[Row], column: Column) -> tuple[Row, ...]:
+    """Return rows sorted by a column, best first, those without a value last; then by name."""
+
+    def place(row: Row) -> tuple[bool, float, str, str]:
+        value = row.cells[column.key].value
+        if value is None:
+            return (True, 0.0, row.name, row.slug)
+        return (False, value if column.lower_is_better else -value, row.name, row.slug)
+
+    return tuple(sorted(rows, key=place))

@@ -1,0 +1,1 @@
+"""Entries held against their model: texts encoded again, and the table's ranks checked."""

@@ -1,0 +1,174 @@
+"""Which texts of a task are encoded again: a seeded sample, and the table's rows it belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlbench.collection import Collection, Entries, Qrels
+from mlbench.encoding import Embedded
+from mlbench.errors import Fault, IntegrityError
+from mlbench.leaderboard.entries.names import visible
+from mlbench.leaderboard.verifying.betting import Ints
+from mlbench.leaderboard.verifying.reencoded import Claims, Vectors
+from mlbench.ranks import Ranks
+from mlbench.table import relevant_pairs
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a table's queries (queries,) and rows (rows,) stand in a collection: the index of
+    each query, and of each row's passage."""
+
+    query: Ints
+    passage: Ints
+
+
+def find_places(ranks: Ranks, collection: Collection) -> Places:
+    """Find the queries and passages of a table in its collection.
+
+    Raises IntegrityError unless its rows are exactly the collection's relevant pairs.
+    """
+    pools = collection.passages.counts
+    if ranks.languages != collection.languages or not np.array_equal(ranks.pool_sizes, pools):
+        found = f"languages {', '.join(ranks.languages)}, passages {ranks.pool_sizes.tolist()}"
+        expected = f"{', '.join(collection.languages)}, {pools.tolist()}"
+        raise IntegrityError(Fault("the table of ranks", visible(found), expected))
+    queries, passages = _index(collection.queries), _index(collection.passages)
+    asked = [*zip(ranks.query_language.tolist(), ranks.query_ids, strict=True)]
+    named = [*zip(ranks.passage_language.tolist(), ranks.passage_ids, strict=True)]
+    query = np.array([queries.get(key, -1) for key in asked], np.int64)
+    passage = np.array([passages.get(key, -1) for key in named], np.int64)
+    pairs, relevance = relevant_pairs(collection)
+    found_rows = np.stack([query[ranks.query], passage, ranks.relevance])
+    rows = np.stack([pairs.query, pairs.passage, relevance])
+    if not np.array_equal(_sorted(found_rows), _sorted(rows)):
+        found = f"{found_rows.shape[1]:,} rows that are not the relevant passages of its queries"
+        expected = f"the {rows.shape[1]:,} pairs that the task judges relevant, each once"
+        raise IntegrityError(Fault("the table of ranks", found, expected))
+    return Places(query, passage)
+
+
+def _index(entries: Entries) -> dict[tuple[int, str], int]:
+    keys = zip(entries.language.tolist(), entries.ids, strict=True)
+    return {key: index for index, key in enumerate(keys)}
+
+
+def _sorted(rows: Ints) -> Ints:
+    ordered: Ints = rows[:, np.lexsort(rows[::-1])]
+    return ordered
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Queries, as indices into the table (n,), and drawn passages, as indices into the
+    collection, in the order drawn, language after language, cut by ``edges``."""
+
+    queries: Ints
+    drawn: Ints
+    edges: Ints
+
+
+def draw(ranks: Ranks, collection: Collection, queries: int, passages: int, seed: int) -> Sample:
+    """Draw ``queries`` of a table's queries, as evenly over languages as they allow, and
+    ``passages`` passages of each language, or all where there are fewer.
+
+    Queries and passages are drawn independently, each with equal chances within its language.
+    """
+    generator = np.random.default_rng([seed, 0])
+    available = np.bincount(ranks.query_language, minlength=len(ranks.languages))
+    starts = np.searchsorted(ranks.query_language, np.arange(len(ranks.languages)))
+    quota = _shares(available, queries, generator)
+    chosen = [
+        start + generator.choice(size, part, replace=False)
+        for start, size, part in zip(starts, available, quota, strict=True)
+    ]
+    generator = np.random.default_rng([seed, 1])
+    pools = collection.passages
+    drawn = [
+        start + generator.permutation(size)[:passages]
+        for start, size in zip(pools.starts[:-1], pools.counts, strict=True)
+    ]
+    return Sample(
+        queries=np.sort(np.concatenate(chosen)),
+        drawn=np.concatenate(drawn),
+        edges=np.cumsum([0, *map(len, drawn)]),
+    )
+
+
+def _shares(available: Ints, count: int, generator: np.random.Generator) -> Ints:
+    """Share ``count`` out as evenly as what is available allows; who gets the rest is drawn."""
+    shares = np.zeros_like(available)
+    left = min(count, int(available.sum()))
+    while left:
+        waiting = generator.permutation(np.flatnonzero(shares < available))
+        each = max(left // len(waiting), 1)
+        given = np.minimum(each, available - shares)[waiting[:left]]
+        shares[waiting[:left]] += given
+        left -= int(given.sum())
+    return shares
+
+
+def claims_of(ranks: Ranks, queries: Ints) -> tuple[Claims, Ints]:
+    """Return what a table claims of some of its queries, and which of its rows these are."""
+    counts = np.diff(ranks.starts)[queries]
+    inside = np.isin(ranks.query, queries)
+    rows = np.flatnonzero(inside)
+    claims = Claims(
+        starts=np.cumsum([0, *counts]),
+        query_language=ranks.query_language[queries].astype(np.int64),
+        passage_language=ranks.passage_language[rows].astype(np.int64),
+        place=ranks.place[rows].astype(np.int64),
+        above=ranks.above[rows].astype(np.int64),
+        tied=ranks.tied[rows].astype(np.int64),
+        pool=ranks.pool_sizes,
+    )
+    return claims, rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """The texts of a collection that are encoded again: ``queries`` and ``passages`` are their
+    indices in the whole, ascending."""
+
+    collection: Collection
+    queries: Ints
+    passages: Ints
+
+
+def part_of(collection: Collection, queries: Ints, passages: Ints) -> Part:
+    """Return a collection of some of the texts, given by their indices; it has no judgements."""
+    queries, passages = np.unique(queries), np.unique(passages)
+    nothing = np.zeros(0, np.int64)
+    part = Collection(
+        collection.languages,
+        _kept(collection.queries, queries),
+        _kept(collection.passages, passages),
+        Qrels(nothing, nothing, nothing.astype(np.int32)),
+    )
+    return Part(part, queries, passages)
+
+
+def _kept(entries: Entries, kept: Ints) -> Entries:
+    return Entries(
+        ids=tuple(entries.ids[i] for i in kept),
+        texts=tuple(entries.texts[i] for i in kept),
+        groups=tuple(entries.groups[i] for i in kept),
+        starts=np.searchsorted(kept, entries.starts).astype(np.int64),
+    )
+
+
+def vectors_of(
+    part: Part, embedded: Embedded, queries: Ints, relevant: Ints, sample: Sample
+) -> Vectors:
+    """Return the vectors of a part, one query after the other; ``queries`` and ``relevant`` (of
+    the claims' rows) are indices into the whole collection."""
+    return Vectors(
+        queries=embedded.queries[np.searchsorted(part.queries, queries)],
+        passages=embedded.passages,
+        starts=part.collection.passages.starts,
+        relevant=np.searchsorted(part.passages, relevant),
+        drawn=np.searchsorted(part.passages, sample.drawn),
+        edges=sample.edges,
+    )

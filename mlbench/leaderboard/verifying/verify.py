@@ -1,0 +1,283 @@
+"""Encode a sample of a task's texts again, or all of them, and hold an entry's table against it.
+
+The embedding cache is left alone: what is compared was encoded now.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlbench import __version__
+from mlbench.adapters.base import Bound, Described
+from mlbench.adapters.boundary import calling
+from mlbench.collection import Collection
+from mlbench.encoding import Embedded, Encoding
+from mlbench.leaderboard.entries.entry import Level
+from mlbench.leaderboard.verifying.agreement import FALSE_ALARM, Resolution, compare
+from mlbench.leaderboard.verifying.checks import (
+    Names,
+    certain_checks,
+    evidence_checks,
+    macro_difference,
+    table_checks,
+)
+from mlbench.leaderboard.verifying.reencoded import COARSE, TOLERANCES, Tolerance
+from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
+from mlbench.leaderboard.verifying.subjects import Subject, refuse_other_task
+from mlbench.leaderboard.verifying.verification import (
+    Check,
+    Limits,
+    Recomputed,
+    UsedModel,
+    Verdict,
+    Verification,
+)
+from mlbench.macro import TIE_TOLERANCE
+from mlbench.progress import Step
+from mlbench.scoring.products import Limits as ScorerLimits
+from mlbench.table import rank_collection
+from mlbench.task import Task
+
+if TYPE_CHECKING:
+    from mlbench.adapters.registry import LoadedModel
+
+ENOUGH_QUERIES, ENOUGH_PASSAGES = 50, 20
+"""From fewer, unless there are no more, nothing is concluded."""
+LARGEST_EXCESS = 0.05
+"""Nothing is concluded from a sample that would not see so many of all passages too few counted."""
+BLURRED = 0.05
+NOTHING_SEEN = Resolution(None, None)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be encoded again: ``queries``, and ``passages`` of each language beside the
+    relevant ones, drawn by ``seed`` (from 0); or everything (``full``)."""
+
+    queries: int
+    passages: int
+    seed: int
+    full: bool = False
+    threads: int = 1
+    command: str = ""
+    quiet: bool = True
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was encoded, and what came of comparing it."""
+
+    recomputed: Recomputed
+    dimension: int
+    checks: tuple[Check, ...]
+    undecided: float
+    resolution: Resolution | None = None
+    score_difference: float | None = None
+
+
+def verify(
+    subject: Subject, task: Task, collection: Collection, model: LoadedModel, request: Request
+) -> Verification:
+    """Verify an entry with a model that was loaded anew.
+
+    Raises IntegrityError where its table is not of this collection, ModelError where the model
+    fails, EnvironmentFault where memory does not suffice.
+    """
+    start = time.perf_counter()
+    refuse_other_task(subject, task, collection)
+    work = _Work(subject, task, collection, model, request)
+    found = work.full() if request.full else work.sampled()
+    verdict = _verdict(found, len(subject.ranks.query_ids), collection)
+    resolution = found.resolution or NOTHING_SEEN
+    level = None
+    if verdict is Verdict.AGREES and work.same and not isinstance(model.adapter, Bound):
+        level = Level.REPRODUCED if request.full else Level.SAMPLED
+    return Verification(
+        verdict=verdict,
+        level=level,
+        entry=subject.entry,
+        task=subject.task,
+        model=UsedModel(
+            spec=model.spec,
+            name=model.name,
+            identity=model.identity,
+            same=work.same,
+            similarity=model.similarity,
+            dimension=found.dimension,
+            dtype=work.dtype,
+        ),
+        recomputed=found.recomputed,
+        limits=Limits(work.tolerance.share, work.tolerance.ties, FALSE_ALARM, found.undecided),
+        checks=found.checks,
+        understated=resolution.understated,
+        excess=resolution.excess,
+        score_difference=found.score_difference,
+        notes=tuple(_notes(subject, model, found, work.tolerance, verdict)),
+        command=request.command,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        seconds=round(time.perf_counter() - start, 3),
+        versions=work.versions(),
+        platform=platform.platform(),
+    )
+
+
+class _Work:
+    """The encoding and comparing of one verification."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        task: Task,
+        collection: Collection,
+        model: LoadedModel,
+        request: Request,
+    ) -> None:
+        self.subject, self.task, self.collection = subject, task, collection
+        self.model, self.request = model, request
+        self.places = find_places(subject.ranks, collection)
+        self.facts: dict[str, Any] = {}
+
+    @property
+    def dtype(self) -> str:
+        """The type of the model's weights, known once it has encoded."""
+        return str(self.facts.get("dtype", "float32"))
+
+    @property
+    def same(self) -> bool:
+        """Whether the model's identity, which covers its dtype, is the entry's."""
+        return self.model.identity == self.subject.entry.identity
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """The model's own; of two models the larger one. What an entry says of a model by which
+        it can be verified does not widen it."""
+        kinds = {self.dtype} | (set() if self.same else {self.subject.dtype or "float32"})
+        return max((TOLERANCES.get(kind, COARSE) for kind in kinds), key=_coarseness)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what took part."""
+        own = {"mlbench": __version__, "python": platform.python_version()}
+        return own | {"numpy": metadata.version("numpy")} | dict(self.facts.get("versions", {}))
+
+    def sampled(self) -> _Found:
+        """Encode a sample, and compare."""
+        ranks, request = self.subject.ranks, self.request
+        sample = draw(ranks, self.collection, request.queries, request.passages, request.seed)
+        claims, rows = claims_of(ranks, sample.queries)
+        queries, relevant = self.places.query[sample.queries], self.places.passage[rows]
+        part = part_of(self.collection, queries, np.append(relevant, sample.drawn))
+        embedded = self._encode(part.collection)
+        vectors = vectors_of(part, embedded, queries, relevant, sample)
+        found = compare(claims, vectors, self.tolerance)
+        names = Names(ranks, sample.queries, rows)
+        return _Found(
+            recomputed=self._recomputed(embedded, len(queries), np.diff(sample.edges).tolist()),
+            dimension=int(embedded.passages.shape[1]),
+            checks=(*certain_checks(found, claims, names), *evidence_checks(found, names)),
+            undecided=found.undecided,
+            resolution=found.resolution,
+        )
+
+    def full(self) -> _Found:
+        """Run the task again, and compare the tables and the macro scores."""
+        collection, theirs = self.collection, self.subject.ranks
+        embedded = self._encode(collection)
+        comparisons = len(collection.queries) * len(collection.passages)
+        limits = ScorerLimits(self.request.threads, device="auto")
+        with self._step("ranking", comparisons, "scores") as step:
+            ours, _ = rank_collection(
+                collection, embedded.queries, embedded.passages, limits, step.advance
+            )
+        checks, undecided = table_checks(theirs, ours, collection, embedded, self.tolerance)
+        difference = 0.0
+        if checks[0].differing:
+            settings = self.task.settings()
+            difference = macro_difference(theirs, ours, settings, self.subject.measures)
+        return _Found(
+            recomputed=self._recomputed(embedded, len(theirs.query_ids), None),
+            dimension=int(embedded.passages.shape[1]),
+            checks=checks,
+            undecided=undecided,
+            score_difference=difference,
+        )
+
+    def _encode(self, part: Collection) -> Embedded:
+        with self._step("preparing", 1, "plan"):
+            work = Encoding(self.model, part, whole=self.collection)
+        with self._step("encoding", work.cost, work.unit) as step:
+            embedded = work.encode(step.advance)
+        if isinstance(self.model.adapter, Described):
+            with calling(self.model.spec, "describe"):
+                self.facts = dict(self.model.adapter.describe())
+        return embedded
+
+    def _step(self, what: str, total: int, unit: str) -> Step:
+        return Step(f"{self.task.name}: {what}", total, unit, quiet=self.request.quiet)
+
+    def _recomputed(
+        self, embedded: Embedded, queries: int, drawn: Sequence[int] | None
+    ) -> Recomputed:
+        collection = self.collection
+        passages = collection.passages.counts.tolist() if drawn is None else drawn
+        return Recomputed(
+            seed=None if drawn is None else self.request.seed,
+            queries=queries,
+            all_queries=len(self.subject.ranks.query_ids),
+            passages=dict(zip(collection.languages, passages, strict=True)),
+            distinct={role: sum(count) for role, count in embedded.counts.items()},
+            texts=len(collection.queries) + len(collection.passages),
+        )
+
+
+def _coarseness(tolerance: Tolerance) -> tuple[float, bool]:
+    return tolerance.share, not tolerance.ties
+
+
+def _verdict(found: _Found, queries: int, collection: Collection) -> Verdict:
+    if not all(check.agrees for check in found.checks):
+        return Verdict.DISAGREES
+    if found.score_difference is not None:
+        agrees = found.score_difference <= TIE_TOLERANCE
+        return Verdict.AGREES if agrees else Verdict.INCONCLUSIVE
+    pools = dict(zip(collection.languages, collection.passages.counts.tolist(), strict=True))
+    enough = found.recomputed.queries >= min(ENOUGH_QUERIES, queries) and all(
+        drawn >= min(ENOUGH_PASSAGES, pools[language])
+        for language, drawn in found.recomputed.passages.items()
+    )
+    resolution = found.resolution or NOTHING_SEEN
+    sees = resolution.excess is not None and resolution.excess <= LARGEST_EXCESS
+    sharp = resolution.understated is not None or sees
+    return Verdict.AGREES if enough and sharp else Verdict.INCONCLUSIVE
+
+
+def _notes(
+    subject: Subject, model: LoadedModel, found: _Found, tolerance: Tolerance, verdict: Verdict
+) -> Iterator[str]:
+    kind = subject.entry.kind
+    if model.identity != subject.entry.identity:
+        yield (
+            f"The {kind} names another model by identity ({subject.entry.identity}; here "
+            f"{model.identity}): its weights, prompts or settings need not be these."
+        )
+    if subject.dimension not in (None, found.dimension):
+        yield f"The {kind}'s vectors have {subject.dimension} dimensions, these {found.dimension}."
+    if isinstance(model.adapter, Bound):
+        yield "The model looked its vectors up: no text was encoded."
+    if found.undecided > BLURRED:
+        share, off = f"{found.undecided:.0%} of the comparisons", f"{tolerance.share:g}"
+        yield f"{share} are too close to call: scores may be off by {off}."
+    if verdict is Verdict.INCONCLUSIVE:
+        full = found.score_difference is not None
+        yield (
+            f"Rounding explains all rows that differ, yet scores differ by over {TIE_TOLERANCE}."
+            if full
+            else "The sample is too small to conclude from: give a larger --sample or --passages."
+        )

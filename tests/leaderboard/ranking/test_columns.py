@@ -1,0 +1,99 @@
+"""Columns and figures by language: against the report's scores, and a table cut to languages."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from mlbench.leaderboard.entries.entry import EntryScore
+from mlbench.leaderboard.ranking.columns import (
+    Column,
+    chosen_score,
+    columns_of,
+    main_column,
+    measure,
+    stated,
+)
+from mlbench.leaderboard.ranking.measuring import task_columns
+from mlbench.measures import parse_measures
+from mlbench.scores import compute_scores
+from mlbench.task import Kind, Setting
+from tests.leaderboard.synthetic import TASKS, evidence, run_of, task_of
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_column_is_what_the_report_says(task: str) -> None:
+    made = evidence(task, "m", 1.5)
+    assert made.measured is not None
+    columns = task_columns(task_of(task))
+    assert len(columns) == 5
+    for column in columns:
+        said = stated(made.entry.entry.scores, column)
+        assert said is not None
+        assert made.measured.value(column.key) == pytest.approx(said.value, abs=1e-12)
+    bias = made.entry.entry.scores.bias
+    assert made.measured.floor == pytest.approx(bias.floor)
+    assert made.measured.random == pytest.approx(bias.random)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_choice_of_languages_is_the_mean_over_their_settings(task: str) -> None:
+    _, ranks = run_of(task, 1.5, 1)
+    found = measure(ranks, task_columns(task_of(task)))
+    codes = ranks.languages
+    for size in range(1, len(codes) + 1):
+        for chosen in itertools.combinations(range(len(codes)), size):
+            own = [Setting(Kind.MONOLINGUAL, codes[i], (codes[i],)) for i in chosen]
+            pairs = [
+                Setting(Kind.CROSSLINGUAL, codes[i], (codes[j],))
+                for i, j in itertools.permutations(chosen, 2)
+            ]
+            mixed = [Setting(Kind.MULTILINGUAL, codes[i], codes) for i in chosen]
+            for key, settings, name in (
+                ("mono", own, "AP"), ("cross", pairs, "AP"), ("multi", mixed, "AP"),
+                ("recall", mixed, "R@10"),
+            ):  # fmt: skip
+                value = chosen_score(found.figures[key], chosen)
+                if not settings:
+                    assert value is None
+                    continue
+                rows = compute_scores(ranks, settings, parse_measures([name])).settings
+                told = [row.measures[name] for row in rows if row.queries]
+                if told:
+                    assert value == pytest.approx(math.fsum(told) / len(told), abs=1e-12)
+                else:
+                    assert value is None
+
+
+def test_missing_figures_are_left_out_and_none_is_none() -> None:
+    values = np.array([[math.nan, 0.5], [0.7, math.nan]])
+    assert chosen_score(values) == pytest.approx(0.6)
+    assert chosen_score(values, [0]) is None
+    assert chosen_score(np.array([math.nan, 0.25])) == 0.25
+    assert chosen_score(np.array([math.nan])) is None
+
+
+def test_columns_follow_from_the_task() -> None:
+    def keys(kinds: list[str], measures: list[str], languages: int) -> list[str]:
+        return [f"{c.key} {c.kind} {c.measure}" for c in columns_of(kinds, measures, languages)]
+
+    assert keys(["monolingual"], ["AP", "R@5"], 1) == [
+        "mono monolingual AP", "recall monolingual R@5",
+    ]  # fmt: skip
+    assert keys(["monolingual", "crosslingual", "multilingual"], ["R@100", "R@10"], 3)[3:] == [
+        "recall multilingual R@10", "distance multilingual rank-distance",
+    ]  # fmt: skip
+    assert keys(["crosslingual"], ["AP"], 3) == ["cross crosslingual AP"]
+    several = columns_of(["monolingual", "multilingual"], [], 2)
+    assert main_column(several) == Column("multi", "multilingual", "AP")
+    assert main_column(several[:1]).key == "mono"
+    assert [c.lower_is_better for c in several] == [False, False, True]
+
+
+def test_what_an_entry_does_not_say_is_none() -> None:
+    scores = evidence("parallel", "m", 1.5).entry.entry.scores
+    assert stated(scores, Column("x", "monolingual", "P@3")) is None
+    assert isinstance(stated(scores, Column("x", "monolingual", "AP")), EntryScore)
