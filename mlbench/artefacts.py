@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from mlbench.errors import EnvironmentFault, Fault
@@ -38,6 +39,26 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _discard(temporary: Path) -> None:
     with contextlib.suppress(OSError):
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let no other process be in a block with the same ``path`` meanwhile; on a disk that knows no
+    locks, none waits. Raises EnvironmentFault where the folder cannot be written.
+    """
+    from filelock import FileLock
+
+    lock = FileLock(path.with_name(f".{path.name}.busy"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(NotImplementedError):
+            lock.acquire()
+    except OSError as error:
+        raise EnvironmentFault(_fault(path, error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_writable(folder: Path, need: int) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mlbench.adapters.kept import INDEX, SCHEMA, KeptFile, read_index
-from mlbench.artefacts import sha256_of, write_atomically
+from mlbench.artefacts import alone, sha256_of, write_atomically
 from mlbench.errors import EnvironmentFault, Fault, ModelError, UsageError
 from mlbench.streaming.blocks import Block
 
@@ -106,7 +106,7 @@ def _unwritable(folder: Path, error: OSError) -> Fault:
 
 
 class Kept(NamedTuple):
-    """The files kept so far."""
+    """The files that this run has kept so far; other parts of it may write to the same folder."""
 
     folder: Path
     model: LoadedModel
@@ -118,10 +118,13 @@ class Kept(NamedTuple):
             self.files[file.role, file.language, file.shard] = file
 
     def write(self) -> None:
-        """Write the index, atomically; a file that it does not name is not part of the folder."""
-        files = [self.files[key]._asdict() for key in sorted(self.files)]
-        table = {"schema": SCHEMA, "identity": self.model.identity, "files": files}
-        write_atomically(self.folder / INDEX, (json.dumps(table, indent=1) + "\n").encode())
+        """Add to the index, atomically; a file that it does not name is not part of the folder."""
+        with alone(self.folder / INDEX):
+            identity, known = _indexed(self.folder)
+            files = (known if identity == self.model.identity else {}) | self.files
+            rows = [files[key]._asdict() for key in sorted(files)]
+            table = {"schema": SCHEMA, "identity": self.model.identity, "files": rows}
+            write_atomically(self.folder / INDEX, (json.dumps(table, indent=1) + "\n").encode())
         settings = {
             "name": f"{self.model.name}-float16",
             "similarity": self.model.similarity,
@@ -136,15 +139,11 @@ def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool)
 
     Raises UsageError where it holds another model's vectors, or lacks those of a counted shard.
     """
-    files: dict[tuple[str, str, str], KeptFile] = {}
-    if (folder / INDEX).exists():
-        identity, known = read_index(folder)
-        if identity == model.identity:
-            files = {(file.role, file.language, file.shard): file for file in known}
-        elif not anew:
-            found = f"holds vectors of another model: {identity!r}, now {model.identity!r}"
-            raise UsageError(Fault(str(folder), found, "one folder a model and task"))
-    here = {shard for _, _, shard in files}
+    identity, files = _indexed(folder)
+    if identity != model.identity and files and not anew:
+        found = f"holds vectors of another model: {identity!r}, now {model.identity!r}"
+        raise UsageError(Fault(str(folder), found, "one folder a model and task"))
+    here = {shard for _, _, shard in files if identity == model.identity}
     counted = [s.name for s in partial.shards if s.name in partial.done and s.passages]
     lacking = [name for name in counted if name not in here]
     if lacking:
@@ -157,7 +156,15 @@ def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool)
                 "leave it out, or remove what the run left and start anew",
             )
         )
-    return Kept(folder, model, files)
+    return Kept(folder, model, {})
+
+
+def _indexed(folder: Path) -> tuple[str, dict[tuple[str, str, str], KeptFile]]:
+    """Return the identity of the model and the files of a folder; none where it has no index."""
+    if not (folder / INDEX).exists():
+        return "", {}
+    identity, known = read_index(folder)
+    return identity, {(file.role, file.language, file.shard): file for file in known}
 
 
 def keep_queries(kept: Kept, core: Collection, vectors: Any) -> None:
