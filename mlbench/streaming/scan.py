@@ -173,7 +173,8 @@ def _record(folder: Path, shard: ShardSource, wanted: Wanted) -> Path | None:
     digest = shard.digest()
     if digest is None:
         return None
-    parts = [SCHEMA, shard.name, shard.language, digest, *map(str, sorted(wanted.items()))]
+    parts = [SCHEMA, shard.name, shard.language, digest, shard.choice]
+    parts += map(str, sorted(wanted.items()))
     return folder / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}.scan"
 
 

@@ -80,6 +80,17 @@ def test_a_task_in_shards_is_streamed_and_leaves_a_whole_report(corpus, tmp_path
     assert "nDCG@10" in capsys.readouterr().out
 
 
+def test_passages_without_titles_are_other_passages(corpus, tmp_path):
+    copied = Path(shutil.copytree(corpus.parent, tmp_path / "corpus")) / corpus.name
+    assert counted(copied, tmp_path / "a") == 0
+    copied.write_text(copied.read_text().replace("\nlicence", '\ntext = "text"\nlicence', 1))
+    assert counted(copied, tmp_path / "b") == 0
+    first, second = (read_report(folder_of(tmp_path / name))[0].task for name in "ab")
+    assert first.digest != second.digest
+    task = find_task(str(copied))
+    assert second.digest == load_collection(task, Locator().of(task)).digest
+
+
 def test_parts_are_added_up_without_model_and_data(corpus, tmp_path, expected, capsys):
     copied = Path(shutil.copytree(corpus.parent, tmp_path / "corpus"))
     for number in (3, 1, 2):
