@@ -15,10 +15,11 @@ from mlbench.errors import EnvironmentFault, Fault
 DEVICE_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, option: str = "--output") -> None:
     """Write ``content`` beside ``path`` under a temporary name, then rename it into place.
 
-    Raises EnvironmentFault where the disk is full or the folder cannot be written.
+    Raises EnvironmentFault where the disk is full or the folder cannot be written; ``option`` is
+    what chooses another.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -30,7 +31,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         _discard(temporary)
-        raise EnvironmentFault(_fault(path, error)) from error
+        raise EnvironmentFault(_fault(path, error, option)) from error
     except BaseException:
         _discard(temporary)
         raise
@@ -87,12 +88,12 @@ def check_writable(folder: Path, need: int) -> None:
         )
 
 
-def _fault(path: Path, error: OSError) -> Fault:
+def _fault(path: Path, error: OSError, option: str = "--output") -> Fault:
     return Fault(
         str(path),
         f"cannot be written: {error.strerror or error}",
         "a folder on a disk with room, writable by you",
-        "choose another place with --output",
+        f"make room, or choose another place with {option}",
     )
 
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from mlbench.streaming.partial import Partial
 
 
+KEEP = "--keep-embeddings"
+
+
 class Keeper:
     """Writes the vectors of one shard after the other."""
 
@@ -54,7 +57,7 @@ class Keeper:
             half = vectors.astype(np.float16)
         if not np.isfinite(half).all():
             found = "a vector has a value that float16 cannot hold"
-            raise ModelError(Fault("--keep-embeddings", found, "values up to 65,504"))
+            raise ModelError(Fault(KEEP, found, "values up to 65,504"))
         kind = pa.list_(pa.float16(), half.shape[1])
         column = pa.FixedSizeListArray.from_arrays(pa.array(half.ravel()), type=kind)
         table = pa.table({"id": pa.array(ids, pa.string()), "vector": column})
@@ -124,14 +127,16 @@ class Kept(NamedTuple):
             files = (known if identity == self.model.identity else {}) | self.files
             rows = [files[key]._asdict() for key in sorted(files)]
             table = {"schema": SCHEMA, "identity": self.model.identity, "files": rows}
-            write_atomically(self.folder / INDEX, (json.dumps(table, indent=1) + "\n").encode())
+            write_atomically(
+                self.folder / INDEX, (json.dumps(table, indent=1) + "\n").encode(), KEEP
+            )
         settings = {
             "name": f"{self.model.name}-float16",
             "similarity": self.model.similarity,
             "identity": f"{self.model.identity}, float16",
         }
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
-        write_atomically(self.folder / "model.toml", "".join(lines).encode())
+        write_atomically(self.folder / "model.toml", "".join(lines).encode(), KEEP)
 
 
 def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool) -> Kept:
@@ -149,7 +154,7 @@ def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool)
     if lacking:
         raise UsageError(
             Fault(
-                "--keep-embeddings",
+                KEEP,
                 f"{len(lacking)} shards were counted without keeping their vectors: "
                 + ", ".join(lacking[:5]),
                 "the same choice as when the run began",
@@ -174,7 +179,7 @@ def keep_queries(kept: Kept, core: Collection, vectors: Any) -> None:
     """
     if not isinstance(vectors, np.ndarray):
         found = "the model's vectors are sparse"
-        raise ModelError(Fault("--keep-embeddings", found, "dense vectors"))
+        raise ModelError(Fault(KEEP, found, "dense vectors"))
     keeper = Keeper(kept.folder)
     for number, language in enumerate(core.languages):
         part = core.queries.slice(number)

@@ -151,7 +151,7 @@ def scan(
         found[learned.name] = learned
         path = paths[learned.name]
         if path is not None:
-            write_atomically(path, seal(SCHEMA, asdict(learned)))
+            write_atomically(path, seal(SCHEMA, asdict(learned)), "--work or MLBENCH_CACHE")
         progress(cost(todo[number]))
     result = Scan(collection.languages, tuple(found[shard.name] for shard in collection.shards))
     raise_faults([*_without_passages(result), *_given_twice(collection.shards, result)])

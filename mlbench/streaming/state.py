@@ -117,7 +117,7 @@ class State:
         with alone(path):
             kept = self._read(path) if path.exists() else None
             if kept is None:
-                write_atomically(path, self._to_bytes(embedded))
+                write_atomically(path, self._to_bytes(embedded), "--work")
         return kept or embedded
 
     def _to_bytes(self, embedded: Embedded) -> bytes:
