@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,11 +73,13 @@ class Keeper:
             raise EnvironmentFault(_unwritable(self._folder, error)) from error
         self._rows += len(ids)
 
-    def finish(self, shard: ShardSource) -> KeptFile | None:
+    def finish(self, shard: ShardSource, content: str) -> KeptFile | None:
         """Put the shard's file in its place; None if the shard was empty."""
-        return self.close_as("passages", shard.language, shard.name)
+        return self.close_as("passages", shard.language, shard.name, content)
 
-    def close_as(self, role: str, language: str, shard: str) -> KeptFile | None:
+    def close_as(
+        self, role: str, language: str, shard: str = "", content: str = ""
+    ) -> KeptFile | None:
         """Put the file in its place, under its own digest."""
         if self._writer is None or self._path is None:
             return None
@@ -89,7 +91,7 @@ class Keeper:
         except OSError as error:
             raise EnvironmentFault(_unwritable(self._folder, error)) from error
         rows, self._rows, self._writer, self._path = self._rows, 0, None, None
-        return KeptFile(name, role, language, shard, rows)
+        return KeptFile(name, role, language, shard, rows, content)
 
     def close(self) -> None:
         """Leave nothing unfinished behind."""
@@ -109,10 +111,14 @@ def _unwritable(folder: Path, error: OSError) -> Fault:
 
 
 class Kept(NamedTuple):
-    """The files that this run has kept so far; other parts of it may write to the same folder."""
+    """The files that this run has kept so far; other parts of it may write to the same folder.
+
+    ``contents`` maps shards to digests: what the folder has of a shard that was another is dropped.
+    """
 
     folder: Path
     model: LoadedModel
+    contents: Mapping[str, str]
     files: dict[tuple[str, str, str], KeptFile]
 
     def add(self, file: KeptFile | None) -> None:
@@ -120,11 +126,21 @@ class Kept(NamedTuple):
         if file is not None:
             self.files[file.role, file.language, file.shard] = file
 
+    def known(self) -> dict[tuple[str, str, str], KeptFile]:
+        """Return what the index has of this model and these shards."""
+        identity, files = _indexed(self.folder)
+        if identity != self.model.identity:
+            return {}
+        return {
+            (file.role, file.language, file.shard): file
+            for file in files
+            if self.contents.get(file.shard, "") == file.content
+        }
+
     def write(self) -> None:
         """Add to the index, atomically; a file that it does not name is not part of the folder."""
         with alone(self.folder / INDEX):
-            identity, known = _indexed(self.folder)
-            files = (known if identity == self.model.identity else {}) | self.files
+            files = self.known() | self.files
             rows = [files[key]._asdict() for key in sorted(files)]
             table = {"schema": SCHEMA, "identity": self.model.identity, "files": rows}
             write_atomically(
@@ -148,7 +164,8 @@ def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool)
     if identity != model.identity and files and not anew:
         found = f"holds vectors of another model: {identity!r}, now {model.identity!r}"
         raise UsageError(Fault(str(folder), found, "one folder a model and task"))
-    here = {shard for _, _, shard in files if identity == model.identity}
+    kept = Kept(folder, model, {shard.name: shard.content for shard in partial.shards}, {})
+    here = {shard for _, _, shard in kept.known()}
     counted = [s.name for s in partial.shards if s.name in partial.done and s.passages]
     lacking = [name for name in counted if name not in here]
     if lacking:
@@ -161,15 +178,12 @@ def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool)
                 "leave it out, or remove what the run left and start anew",
             )
         )
-    return Kept(folder, model, {})
+    return kept
 
 
-def _indexed(folder: Path) -> tuple[str, dict[tuple[str, str, str], KeptFile]]:
+def _indexed(folder: Path) -> tuple[str, list[KeptFile]]:
     """Return the identity of the model and the files of a folder; none where it has no index."""
-    if not (folder / INDEX).exists():
-        return "", {}
-    identity, known = read_index(folder)
-    return identity, {(file.role, file.language, file.shard): file for file in known}
+    return read_index(folder) if (folder / INDEX).exists() else ("", [])
 
 
 def keep_queries(kept: Kept, core: Collection, vectors: Any) -> None:
@@ -184,5 +198,5 @@ def keep_queries(kept: Kept, core: Collection, vectors: Any) -> None:
     for number, language in enumerate(core.languages):
         part = core.queries.slice(number)
         keeper.write(core.queries.ids[part], vectors[part])
-        kept.add(keeper.close_as("queries", language, ""))
+        kept.add(keeper.close_as("queries", language))
     kept.write()

@@ -11,6 +11,7 @@ import pytest
 from mlbench.adapters.kept import INDEX, KeptVectors, read_index
 from mlbench.adapters.registry import load_adapter
 from mlbench.artefacts import sha256_of
+from mlbench.corpus import Passage
 from mlbench.errors import ModelError, UsageError
 from mlbench.evaluate import evaluate
 from mlbench.rows import normalise
@@ -125,6 +126,26 @@ def test_parts_at_work_at_the_same_time_keep_all(tmp_path):
 
     run(tmp_path, found, model, part=Part(1, 2), engine=meanwhile, **given)
     assert len(read_index(tmp_path / "kept")[1]) == 3 + 9
+
+
+def test_vectors_of_what_a_shard_was_before_are_dropped(tmp_path):
+    found = records(3)
+    model = loaded(Plain())
+    given: dict[str, object] = {"keep": tmp_path / "kept"}
+    run(tmp_path, found, model, **given)
+    for number in (4, 5):
+        shard = found.shards[number]
+        held = tuple(Passage(p.id, f"{p.text} more") for p in shard.held)
+        found.shards[number] = replace(shard, held=held)
+    found.shards[8] = replace(found.shards[8], name="called otherwise")
+    given |= {"engine": stopping(model, 5), "overwrite": True}
+    with pytest.raises(Stop):
+        run(tmp_path, found, model, **given)
+    names = {file.shard for file in read_index(tmp_path / "kept")[1]}
+    assert names == {"", *(shard.name for shard in found.shards)} - {
+        found.shards[5].name,
+        found.shards[8].name,
+    }
 
 
 def test_keeping_may_not_begin_in_mid_run(tmp_path):
