@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from mlbench.errors import EnvironmentFault, Fault
@@ -15,10 +16,11 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|(entry|task)\.json|
 """Devices of Windows, and what stands beside the folders of models in a leaderboard."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, option: str = "--output") -> None:
     """Write ``content`` beside ``path`` under a temporary name, then rename it into place.
 
-    Raises EnvironmentFault where the disk is full or the folder cannot be written.
+    Raises EnvironmentFault where the disk is full or the folder cannot be written; ``option`` is
+    what chooses another.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -30,7 +32,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         _discard(temporary)
-        raise EnvironmentFault(_fault(path, error)) from error
+        raise EnvironmentFault(_fault(path, error, option)) from error
     except BaseException:
         _discard(temporary)
         raise
@@ -39,6 +41,26 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _discard(temporary: Path) -> None:
     with contextlib.suppress(OSError):
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let no other process be in a block with the same ``path`` meanwhile; on a disk that knows no
+    locks, none waits. Raises EnvironmentFault where the folder cannot be written.
+    """
+    from filelock import FileLock
+
+    lock = FileLock(path.with_name(f".{path.name}.busy"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(NotImplementedError):
+            lock.acquire()
+    except OSError as error:
+        raise EnvironmentFault(_fault(path, error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_writable(folder: Path, need: int) -> None:
@@ -67,12 +89,12 @@ def check_writable(folder: Path, need: int) -> None:
         )
 
 
-def _fault(path: Path, error: OSError) -> Fault:
+def _fault(path: Path, error: OSError, option: str = "--output") -> Fault:
     return Fault(
         str(path),
         f"cannot be written: {error.strerror or error}",
         "a folder on a disk with room, writable by you",
-        "choose another place with --output",
+        f"make room, or choose another place with {option}",
     )
 
 

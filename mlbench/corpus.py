@@ -125,6 +125,11 @@ class ShardSource(ABC):
         Raises IntegrityError if it is not the one that was recorded before.
         """
 
+    @property
+    def choice(self) -> str:
+        """What a task chose to read of the content, "" where there is no choice."""
+        return ""
+
     def where(self, index: int) -> str:
         """Return where the passage of that index (from 0) stands, for messages; may be slow."""
         return f"{self.name}, passage {index + 1}"

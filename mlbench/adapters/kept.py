@@ -23,13 +23,17 @@ SCHEMA = "mlbench/kept/1"
 
 
 class KeptFile(NamedTuple):
-    """One file of vectors: role ("queries" or "passages"), language, shard ("" for queries)."""
+    """One file of vectors: role ("queries" or "passages"), language, shard ("" for queries).
+
+    ``content`` is the digest of the shard's passages, as the scan gives it ("" for queries).
+    """
 
     file: str
     role: str
     language: str
     shard: str
     rows: int
+    content: str = ""
 
 
 class _Piece(NamedTuple):

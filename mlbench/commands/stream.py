@@ -125,11 +125,17 @@ def _forget(work: Path) -> None:
     from mlbench.streaming.partial import SUFFIX, WHOLE
     from mlbench.streaming.state import CORE_FILE
 
-    (work / WHOLE.file).unlink(missing_ok=True)
+    _remove(work, WHOLE.file)
     if not any(work.glob(f"*{SUFFIX}")):
-        (work / CORE_FILE).unlink(missing_ok=True)
+        _remove(work, CORE_FILE)
         if not any(work.iterdir()):
             work.rmdir()
+
+
+def _remove(work: Path, name: str) -> None:
+    """Remove a file and what was left, by a lock or by a run that was killed, beside it."""
+    for path in (work / name, *work.glob(f".{name}.*")):
+        path.unlink(missing_ok=True)
 
 
 def plan_rows(task: Task, locator: Locator) -> Iterator[dict[str, Any]]:

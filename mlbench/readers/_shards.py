@@ -56,6 +56,11 @@ class TableShard(ShardSource):
         """See ``ShardSource``."""
         return self.file.digest()
 
+    @property
+    def choice(self) -> str:
+        """See ``ShardSource``."""
+        return " ".join([*self.id_keys, *["title"] * self.with_title, "text"])
+
     def where(self, index: int) -> str:
         """See ``ShardSource``; reads the file again."""
         found = next(islice(self._sound(Faults()), index, None), None)

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mlbench.adapters.kept import INDEX, SCHEMA, KeptFile, read_index
-from mlbench.artefacts import sha256_of, write_atomically
+from mlbench.artefacts import alone, sha256_of, write_atomically
 from mlbench.errors import EnvironmentFault, Fault, ModelError, UsageError
 from mlbench.streaming.blocks import Block
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from mlbench.collection import Collection
     from mlbench.corpus import ShardSource
     from mlbench.streaming.partial import Partial
+
+
+KEEP = "--keep-embeddings"
 
 
 class Keeper:
@@ -54,7 +57,7 @@ class Keeper:
             half = vectors.astype(np.float16)
         if not np.isfinite(half).all():
             found = "a vector has a value that float16 cannot hold"
-            raise ModelError(Fault("--keep-embeddings", found, "values up to 65,504"))
+            raise ModelError(Fault(KEEP, found, "values up to 65,504"))
         kind = pa.list_(pa.float16(), half.shape[1])
         column = pa.FixedSizeListArray.from_arrays(pa.array(half.ravel()), type=kind)
         table = pa.table({"id": pa.array(ids, pa.string()), "vector": column})
@@ -70,11 +73,13 @@ class Keeper:
             raise EnvironmentFault(_unwritable(self._folder, error)) from error
         self._rows += len(ids)
 
-    def finish(self, shard: ShardSource) -> KeptFile | None:
+    def finish(self, shard: ShardSource, content: str) -> KeptFile | None:
         """Put the shard's file in its place; None if the shard was empty."""
-        return self.close_as("passages", shard.language, shard.name)
+        return self.close_as("passages", shard.language, shard.name, content)
 
-    def close_as(self, role: str, language: str, shard: str) -> KeptFile | None:
+    def close_as(
+        self, role: str, language: str, shard: str = "", content: str = ""
+    ) -> KeptFile | None:
         """Put the file in its place, under its own digest."""
         if self._writer is None or self._path is None:
             return None
@@ -86,7 +91,7 @@ class Keeper:
         except OSError as error:
             raise EnvironmentFault(_unwritable(self._folder, error)) from error
         rows, self._rows, self._writer, self._path = self._rows, 0, None, None
-        return KeptFile(name, role, language, shard, rows)
+        return KeptFile(name, role, language, shard, rows, content)
 
     def close(self) -> None:
         """Leave nothing unfinished behind."""
@@ -106,10 +111,14 @@ def _unwritable(folder: Path, error: OSError) -> Fault:
 
 
 class Kept(NamedTuple):
-    """The files kept so far."""
+    """The files that this run has kept so far; other parts of it may write to the same folder.
+
+    ``contents`` maps shards to digests: what the folder has of a shard that was another is dropped.
+    """
 
     folder: Path
     model: LoadedModel
+    contents: Mapping[str, str]
     files: dict[tuple[str, str, str], KeptFile]
 
     def add(self, file: KeptFile | None) -> None:
@@ -117,18 +126,33 @@ class Kept(NamedTuple):
         if file is not None:
             self.files[file.role, file.language, file.shard] = file
 
+    def known(self) -> dict[tuple[str, str, str], KeptFile]:
+        """Return what the index has of this model and these shards."""
+        identity, files = _indexed(self.folder)
+        if identity != self.model.identity:
+            return {}
+        return {
+            (file.role, file.language, file.shard): file
+            for file in files
+            if self.contents.get(file.shard, "") == file.content
+        }
+
     def write(self) -> None:
-        """Write the index, atomically; a file that it does not name is not part of the folder."""
-        files = [self.files[key]._asdict() for key in sorted(self.files)]
-        table = {"schema": SCHEMA, "identity": self.model.identity, "files": files}
-        write_atomically(self.folder / INDEX, (json.dumps(table, indent=1) + "\n").encode())
+        """Add to the index, atomically; a file that it does not name is not part of the folder."""
+        with alone(self.folder / INDEX):
+            files = self.known() | self.files
+            rows = [files[key]._asdict() for key in sorted(files)]
+            table = {"schema": SCHEMA, "identity": self.model.identity, "files": rows}
+            write_atomically(
+                self.folder / INDEX, (json.dumps(table, indent=1) + "\n").encode(), KEEP
+            )
         settings = {
             "name": f"{self.model.name}-float16",
             "similarity": self.model.similarity,
             "identity": f"{self.model.identity}, float16",
         }
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
-        write_atomically(self.folder / "model.toml", "".join(lines).encode())
+        write_atomically(self.folder / "model.toml", "".join(lines).encode(), KEEP)
 
 
 def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool) -> Kept:
@@ -136,28 +160,30 @@ def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool)
 
     Raises UsageError where it holds another model's vectors, or lacks those of a counted shard.
     """
-    files: dict[tuple[str, str, str], KeptFile] = {}
-    if (folder / INDEX).exists():
-        identity, known = read_index(folder)
-        if identity == model.identity:
-            files = {(file.role, file.language, file.shard): file for file in known}
-        elif not anew:
-            found = f"holds vectors of another model: {identity!r}, now {model.identity!r}"
-            raise UsageError(Fault(str(folder), found, "one folder a model and task"))
-    here = {shard for _, _, shard in files}
+    identity, files = _indexed(folder)
+    if identity != model.identity and files and not anew:
+        found = f"holds vectors of another model: {identity!r}, now {model.identity!r}"
+        raise UsageError(Fault(str(folder), found, "one folder a model and task"))
+    kept = Kept(folder, model, {shard.name: shard.content for shard in partial.shards}, {})
+    here = {shard for _, _, shard in kept.known()}
     counted = [s.name for s in partial.shards if s.name in partial.done and s.passages]
     lacking = [name for name in counted if name not in here]
     if lacking:
         raise UsageError(
             Fault(
-                "--keep-embeddings",
+                KEEP,
                 f"{len(lacking)} shards were counted without keeping their vectors: "
                 + ", ".join(lacking[:5]),
                 "the same choice as when the run began",
                 "leave it out, or remove what the run left and start anew",
             )
         )
-    return Kept(folder, model, files)
+    return kept
+
+
+def _indexed(folder: Path) -> tuple[str, list[KeptFile]]:
+    """Return the identity of the model and the files of a folder; none where it has no index."""
+    return read_index(folder) if (folder / INDEX).exists() else ("", [])
 
 
 def keep_queries(kept: Kept, core: Collection, vectors: Any) -> None:
@@ -167,10 +193,10 @@ def keep_queries(kept: Kept, core: Collection, vectors: Any) -> None:
     """
     if not isinstance(vectors, np.ndarray):
         found = "the model's vectors are sparse"
-        raise ModelError(Fault("--keep-embeddings", found, "dense vectors"))
+        raise ModelError(Fault(KEEP, found, "dense vectors"))
     keeper = Keeper(kept.folder)
     for number, language in enumerate(core.languages):
         part = core.queries.slice(number)
         keeper.write(core.queries.ids[part], vectors[part])
-        kept.add(keeper.close_as("queries", language, ""))
+        kept.add(keeper.close_as("queries", language))
     kept.write()

@@ -137,7 +137,7 @@ def empty_counts(ranks: Ranks) -> Ranks:
 
 def write_partial(path: Path, partial: Partial) -> None:
     """Write a partial result, atomically. Raises EnvironmentFault where it cannot be."""
-    write_atomically(path, partial_to_bytes(partial))
+    write_atomically(path, partial_to_bytes(partial), "--work")
 
 
 def partial_to_bytes(partial: Partial) -> bytes:

@@ -185,7 +185,7 @@ class _Tally:
             recomputed=recomputed - before,
             seconds=now - began,
             cut=self._cut,
-            kept=self._keeper.finish(shard) if self._keeper else None,
+            kept=self._keeper.finish(shard, found.content) if self._keeper else None,
         )
 
 

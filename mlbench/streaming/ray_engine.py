@@ -86,31 +86,39 @@ class RayEngine:
         self, ray: Any, start: Any, slots: int, shards: Sequence[ShardSource], progress: Progress
     ) -> Iterator[ShardCounts]:
         waiting = deque(shards)
+        starting: dict[Any, Any] = {}
         working: dict[Any, tuple[Any, ShardSource]] = {}
-        idle = [self._checked(ray, actor) for actor in [start() for _ in range(slots)]]
+        idle: list[Any] = []
         try:
+            for _ in range(slots):
+                _start(start, starting)
             while waiting or working:
                 while waiting and idle:
                     actor, shard = idle.pop(), waiting.popleft()
                     working[actor.count.remote(shard)] = (actor, shard)
-                done, _ = ray.wait([*working], num_returns=1)
-                actor, shard = working.pop(done[0])
-                counts = self._result(ray, done[0], shard)
+                (done, *_), _ = ray.wait([*working, *starting], num_returns=1)
+                if done in starting:
+                    self._check(ray, done)
+                    idle.append(starting.pop(done))
+                    continue
+                actor, shard = working.pop(done)
+                counts = self._result(ray, done, shard)
                 if counts is None:
                     waiting.appendleft(shard)
-                    idle.append(self._checked(ray, start()))
+                    ray.kill(actor)  # if it is out of reach only, another needs its place
+                    _start(start, starting)
                     continue
                 idle.append(actor)
                 progress(counts.passages)
                 yield counts
         finally:
-            for actor in [*idle, *(actor for actor, _ in working.values())]:
+            for actor in [*idle, *starting.values(), *(actor for actor, _ in working.values())]:
                 ray.kill(actor)
 
-    def _checked(self, ray: Any, actor: Any) -> Any:
-        """Wait until an actor has started, and make sure that it has this very model."""
+    def _check(self, ray: Any, reference: Any) -> None:
+        """Make sure that an actor which has started has this very model."""
         try:
-            found = ray.get(actor.identity.remote())
+            found = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
             raise _cause(error) from None
         except ray.exceptions.RayError as error:
@@ -125,7 +133,6 @@ class RayEngine:
                     "install the same version and put the same model on all machines",
                 )
             )
-        return actor
 
     def _result(self, ray: Any, reference: Any, shard: ShardSource) -> ShardCounts | None:
         """Return the counts of a shard, None if its worker was lost."""
@@ -142,6 +149,12 @@ class RayEngine:
             mend = "memory may not suffice: use fewer --workers, or machines with more"
             raise EnvironmentFault(Fault(shard.name, found, mend=mend)) from None
         return counts
+
+
+def _start(start: Any, starting: dict[Any, Any]) -> None:
+    """Start an actor. It may never come, where its machine is gone: others go on meanwhile."""
+    actor = start()
+    starting[actor.identity.remote()] = actor
 
 
 def _import_ray() -> Any:

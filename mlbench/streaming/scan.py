@@ -151,7 +151,7 @@ def scan(
         found[learned.name] = learned
         path = paths[learned.name]
         if path is not None:
-            write_atomically(path, seal(SCHEMA, asdict(learned)))
+            write_atomically(path, seal(SCHEMA, asdict(learned)), "--work or MLBENCH_CACHE")
         progress(cost(todo[number]))
     result = Scan(collection.languages, tuple(found[shard.name] for shard in collection.shards))
     raise_faults([*_without_passages(result), *_given_twice(collection.shards, result)])
@@ -173,7 +173,8 @@ def _record(folder: Path, shard: ShardSource, wanted: Wanted) -> Path | None:
     digest = shard.digest()
     if digest is None:
         return None
-    parts = [SCHEMA, shard.name, shard.language, digest, *map(str, sorted(wanted.items()))]
+    parts = [SCHEMA, shard.name, shard.language, digest, shard.choice]
+    parts += map(str, sorted(wanted.items()))
     return folder / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}.scan"
 
 

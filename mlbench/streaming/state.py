@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlbench.artefacts import write_atomically
+from mlbench.artefacts import alone, write_atomically
 from mlbench.encoding import Count, Embedded, Encoding
 from mlbench.errors import IntegrityError
 from mlbench.inputs import Inputs
@@ -110,9 +110,15 @@ class State:
         title = f"{name}: encoding queries and relevant passages"
         with Step(title, work.cost, work.unit, quiet=options.quiet) as step:
             embedded = work.encode(step.advance)
-        if lasting:
-            write_atomically(path, self._to_bytes(embedded))
-        return embedded, step.seconds
+        return self._first(path, embedded) if lasting else embedded, step.seconds
+
+    def _first(self, path: Path, embedded: Embedded) -> Embedded:
+        """Keep vectors, and return those that are kept: another machine may have come first."""
+        with alone(path):
+            kept = self._read(path) if path.exists() else None
+            if kept is None:
+                write_atomically(path, self._to_bytes(embedded), "--work")
+        return kept or embedded
 
     def _to_bytes(self, embedded: Embedded) -> bytes:
         sides = {"query": embedded.queries, "passage": embedded.passages}

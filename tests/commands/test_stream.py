@@ -67,8 +67,10 @@ def expected(corpus, tmp_path_factory):
 
 
 def test_a_task_in_shards_is_streamed_and_leaves_a_whole_report(corpus, tmp_path, expected, capsys):
-    assert counted(corpus, tmp_path) == 0
     folder = folder_of(tmp_path)
+    (folder / "partial").mkdir(parents=True)
+    (folder / "partial" / ".1-of-1.partial.12ab.tmp").touch()  # as a killed run leaves it
+    assert counted(corpus, tmp_path) == 0
     assert table(folder) == expected
     report, _ = read_report(folder)
     assert set(report.run.seconds) == {"scanning", "encoding", "streaming", "measuring"}
@@ -76,6 +78,17 @@ def test_a_task_in_shards_is_streamed_and_leaves_a_whole_report(corpus, tmp_path
     assert (folder / "report.html").exists()
     assert not (folder / "partial").exists()
     assert "nDCG@10" in capsys.readouterr().out
+
+
+def test_passages_without_titles_are_other_passages(corpus, tmp_path):
+    copied = Path(shutil.copytree(corpus.parent, tmp_path / "corpus")) / corpus.name
+    assert counted(copied, tmp_path / "a") == 0
+    copied.write_text(copied.read_text().replace("\nlicence", '\ntext = "text"\nlicence', 1))
+    assert counted(copied, tmp_path / "b") == 0
+    first, second = (read_report(folder_of(tmp_path / name))[0].task for name in "ab")
+    assert first.digest != second.digest
+    task = find_task(str(copied))
+    assert second.digest == load_collection(task, Locator().of(task)).digest
 
 
 def test_parts_are_added_up_without_model_and_data(corpus, tmp_path, expected, capsys):
@@ -115,7 +128,7 @@ def test_a_folder_for_the_state_is_shared_by_parts(corpus, tmp_path):
             counted(corpus, tmp_path / f"{number}", "--shard", f"{number}/2", "--work", work) == 0
         )
     state = work / "char-ngram" / NAME
-    assert {path.name for path in state.iterdir()} == {
+    assert {path.name for path in state.glob("[!.]*")} == {
         "1-of-2.partial",
         "2-of-2.partial",
         "core.vectors",

@@ -11,11 +11,13 @@ import pytest
 from mlbench.adapters.kept import INDEX, KeptVectors, read_index
 from mlbench.adapters.registry import load_adapter
 from mlbench.artefacts import sha256_of
+from mlbench.corpus import Passage
 from mlbench.errors import ModelError, UsageError
 from mlbench.evaluate import evaluate
 from mlbench.rows import normalise
 from mlbench.streaming import pipeline
-from mlbench.streaming.driver import stream
+from mlbench.streaming.driver import local_engine, stream
+from mlbench.streaming.partial import Part
 from mlbench.streaming.results import finish
 from tests.streaming.building import QUIET, at_once, pass_in, records, streamed, task_of
 from tests.streaming.models import Plain, Sparse, loaded
@@ -51,7 +53,7 @@ def test_files_are_called_by_their_digests_and_the_index_names_all(kept):
     assert identity == "declared: m"
     assert {file.shard for file in files} == {"", *(shard.name for shard in found.shards)}
     names = {file.file for file in files}
-    assert names | {INDEX, "model.toml"} == {path.name for path in folder.iterdir()}
+    assert names | {INDEX, "model.toml"} == {path.name for path in folder.glob("[!.]*")}
     for file in files:
         assert file.file == f"{file.role}.{file.language}.{sha256_of(folder / file.file)}.parquet"
     sizes = {file.shard: file.rows for file in files if file.shard}
@@ -111,6 +113,41 @@ def test_a_resumed_run_keeps_the_rest(tmp_path):
     assert len(read_index(tmp_path / "kept")[1]) == 3 + 9
 
 
+def test_parts_at_work_at_the_same_time_keep_all(tmp_path):
+    found = records(3)
+    model = loaded(Plain())
+    given = {"keep": tmp_path / "kept"}
+
+    def meanwhile(prepared, shards, progress):
+        for number, counts in enumerate(local_engine(model)(prepared, shards, progress)):
+            if number == 1:
+                run(tmp_path, found, model, part=Part(2, 2), **given)
+            yield counts
+
+    run(tmp_path, found, model, part=Part(1, 2), engine=meanwhile, **given)
+    assert len(read_index(tmp_path / "kept")[1]) == 3 + 9
+
+
+def test_vectors_of_what_a_shard_was_before_are_dropped(tmp_path):
+    found = records(3)
+    model = loaded(Plain())
+    given: dict[str, object] = {"keep": tmp_path / "kept"}
+    run(tmp_path, found, model, **given)
+    for number in (4, 5):
+        shard = found.shards[number]
+        held = tuple(Passage(p.id, f"{p.text} more") for p in shard.held)
+        found.shards[number] = replace(shard, held=held)
+    found.shards[8] = replace(found.shards[8], name="called otherwise")
+    given |= {"engine": stopping(model, 5), "overwrite": True}
+    with pytest.raises(Stop):
+        run(tmp_path, found, model, **given)
+    names = {file.shard for file in read_index(tmp_path / "kept")[1]}
+    assert names == {"", *(shard.name for shard in found.shards)} - {
+        found.shards[5].name,
+        found.shards[8].name,
+    }
+
+
 def test_keeping_may_not_begin_in_mid_run(tmp_path):
     found = records(3)
     model = loaded(Plain())
@@ -137,7 +174,7 @@ def test_nothing_unfinished_is_left_by_a_failing_run(tmp_path):
 
     with pytest.raises(ModelError, match="broken"):
         run(tmp_path, records(3), loaded(Breaking()), keep=tmp_path / "kept")
-    assert not list((tmp_path / "kept").glob(".*"))
+    assert not list((tmp_path / "kept").glob(".*.tmp"))
 
 
 def test_sparse_vectors_and_values_too_large_are_refused(tmp_path):

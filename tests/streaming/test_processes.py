@@ -5,7 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +61,47 @@ def test_a_fault_comes_back_whole_and_the_others_end():
 def test_a_process_that_dies_is_an_environment_fault():
     with pytest.raises(EnvironmentFault, match="worker process: ended too early"):
         list(in_processes(die, [0, 1], 2))
+
+
+def tell(folder: str) -> None:
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(60)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+CALLER = """
+from mlbench.streaming.processes import in_processes
+from tests.streaming.test_processes import tell
+
+if __name__ == "__main__":
+    list(in_processes(tell, [{folder!r}] * 2, 2))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_none_outlives_a_caller_that_is_killed(tmp_path):
+    told = tmp_path / "told"
+    told.mkdir()
+    script = tmp_path / "caller.py"
+    script.write_text(CALLER.format(folder=str(told)))
+    root = Path(__file__).resolve().parent.parent.parent
+    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    caller = subprocess.Popen([sys.executable, script], env=os.environ | {"PYTHONPATH": path})
+    deadline = time.perf_counter() + 40
+    while len(list(told.iterdir())) < 2 and time.perf_counter() < deadline:
+        time.sleep(0.05)
+    workers = [int(file.name) for file in told.iterdir()]
+    caller.kill()
+    caller.wait()
+    deadline = time.perf_counter() + 5
+    while any(map(alive, workers)) and time.perf_counter() < deadline:
+        time.sleep(0.05)
+    assert len(workers) == 2
+    assert not any(map(alive, workers))

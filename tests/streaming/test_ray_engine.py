@@ -10,7 +10,7 @@ import pytest
 from mlbench.adapters.registry import load_adapter
 from mlbench.errors import EnvironmentFault, IntegrityError, ModelError, UsageError
 from mlbench.streaming.driver import stream
-from mlbench.streaming.ray_engine import RayEngine, _cluster
+from mlbench.streaming.ray_engine import RayEngine, Worker, _cluster
 from mlbench.streaming.results import finish
 from tests.streaming.building import QUIET, pass_in, records, streamed, task_of
 from tests.streaming.test_driver import streamed_result, table_bytes
@@ -86,6 +86,30 @@ def test_two_workers_one_of_which_is_lost_give_the_same_bytes(tmp_path, capfd):
     assert engine.losses.total() == 1
     assert "its worker was lost; counted again" in capfd.readouterr().err
     assert len([*tmp_path.glob("worker-*")]) >= 2
+
+
+class Shrinking(RayEngine):
+    """Where a machine is lost: the place of its worker stays empty."""
+
+    def _count(self, ray, start, slots, shards, progress):
+        nowhere = ray.remote(num_cpus=99)(Worker)
+        starts = iter([start] * slots)
+
+        def start_some() -> object:
+            return next(starts, lambda: nowhere.remote(None))()
+
+        yield from super()._count(ray, start_some, slots, shards, progress)
+
+
+def test_a_lost_machine_leaves_its_shards_to_the_others(tmp_path):
+    found = records(4, passages=90, shards=4)
+    expected = streamed_result(tmp_path / "here", found)
+    model = load_adapter(model_file(tmp_path, ONCE))
+    engine = Shrinking(model)
+    how = pass_in(tmp_path / "ray", engine=engine)
+    partial = stream(task_of(), streamed(found), model, QUIET, how)
+    assert table_bytes(*finish(partial, quiet=True)) == table_bytes(*expected)
+    assert engine.losses.total() == 1
 
 
 def test_a_shard_that_takes_its_workers_along_is_named(tmp_path):

@@ -122,6 +122,21 @@ def test_vectors_that_a_machine_rounded_otherwise_are_not_mixed(tmp_path):
         merge(dict([next(iter(made.items())), list(other.items())[1]]))
 
 
+def test_parts_that_begin_together_take_the_vectors_of_one(tmp_path):
+    """Though each rounds otherwise, as machines do."""
+    found, made = records(2), {}
+    other, how = (pass_in(tmp_path, part=Part(number, 2)) for number in (2, 1))
+
+    class Meanwhile(Plain):
+        def encode_queries(self, texts, language):
+            if not made:
+                made[other.file] = stream(task_of(), streamed(found), loaded(Plain()), QUIET, other)
+            return super().encode_queries(texts, language) + np.float32(2**-20)
+
+    made[how.file] = stream(task_of(), streamed(found), loaded(Meanwhile()), QUIET, how)
+    assert merge(made).left == ()
+
+
 def test_a_shard_is_added_once(tmp_path):
     found = records(2)
     counted = []
