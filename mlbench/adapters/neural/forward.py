@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.adapters.neural.inputs import Asked, Form
-from mlbench.errors import EnvironmentFault, Fault
+from mlbench.errors import Fault, ModelError
 
 BUDGETS = {"cpu": 2048, "mps": 8192}
 """Tokens of a batch, padding included: on a CPU what its caches hold, ..."""
@@ -101,7 +101,7 @@ class Forward:
     def tensor(self, role: str, rows: Sequence[bytes]) -> Any:
         """Return the vectors of a batch on the device, perhaps not computed yet.
 
-        Raises EnvironmentFault if the memory does not suffice for one text.
+        Raises ModelError if the memory does not suffice for one text.
         """
         import torch
 
@@ -112,7 +112,7 @@ class Forward:
                 return result
             free_memory()
             if len(rows) == 1:
-                raise EnvironmentFault(
+                raise ModelError(
                     Fault(
                         f"device {self.model.device}",
                         f"out of memory on a text of {tokens:,} tokens",

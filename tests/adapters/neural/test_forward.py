@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mlbench.adapters.neural.forward import Forward, ahead, cut, default_budget, run_here
 from mlbench.adapters.neural.inputs import Asked, TokenForm
-from mlbench.errors import EnvironmentFault
+from mlbench.errors import ModelError
 
 torch = pytest.importorskip("torch")
 ROLE = "query"
@@ -128,7 +128,7 @@ def test_out_of_memory_halves_the_budget_and_goes_on(error: Exception | None) ->
 
 
 def test_one_text_that_does_not_fit_is_an_error() -> None:
-    with pytest.raises(EnvironmentFault, match="out of memory on a text of 7 tokens"):
+    with pytest.raises(ModelError, match="out of memory on a text of 7 tokens"):
         _forward(Small(room=4)).vectors(ROLE, _rows([1] * 7, [1] * 6))
 
 
