@@ -133,7 +133,7 @@ def test_tasks_are_found_in_the_repository_and_in_an_installed_package(
     assert tasks_folder() == REPOSITORY / "tasks"
     package = tmp_path / "site-packages" / "mlbench"
     package.mkdir(parents=True)
-    monkeypatch.setattr("mlbench.catalog.__file__", str(package / "catalog.py"))
+    monkeypatch.setattr("mlbench.artefacts.__file__", str(package / "artefacts.py"))
     with pytest.raises(EnvironmentFault, match="install mlbench again"):
         tasks_folder()
     (package / "_tasks").mkdir()
