@@ -44,7 +44,7 @@ def bias_figures(ranks: Ranks, pools: Pools) -> Figures:
     if not pools:
         return {}
     lucky = pools
-    if ranks.tied.any():
+    if ranks.ambiguous:
         lucky = {code: MixedPool.of(ranks, code, optimistic=True) for code in pools}
     figures = {
         name: {code: _per_query(pool, lucky[code], function) for code, pool in pools.items()}

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.errors import Fault, UsageError, did_you_mean
-from mlbench.ranks import Ranking
+from mlbench.ranks import Ints, Ranking
 
 Values = npt.NDArray[np.float64]
 MOST_LISTED = 10_000
@@ -77,13 +77,15 @@ def within(ranking: Ranking, cutoff: int | None) -> npt.NDArray[np.bool_]:
 def average_precision(ranking: Ranking, cutoff: int | None) -> Values:
     """Mean over a query's relevant passages of the precision at their rank."""
     precision = ranking.position / ranking.rank
-    return ranking.sum(precision * within(ranking, cutoff)) / ranking.relevant
+    if cutoff is not None:
+        precision *= within(ranking, cutoff)
+    return ranking.sum(precision) / ranking.relevant
 
 
 def reciprocal_rank(ranking: Ranking, cutoff: int | None) -> Values:
     """1 over the rank of a query's highest relevant passage."""
-    first = ranking.starts[:-1]
-    return within(ranking, cutoff)[first] / ranking.rank[first]
+    highest = ranking.rank[ranking.starts[:-1]]
+    return (1 if cutoff is None else highest <= cutoff) / highest
 
 
 def recall(ranking: Ranking, cutoff: int | None) -> Values:
@@ -109,24 +111,26 @@ def r_precision(ranking: Ranking, cutoff: int | None) -> Values:
 
 def ndcg(ranking: Ranking, cutoff: int | None) -> Values:
     """Discounted cumulative gain over that of the ideal order; gain = grade, discount log2(i+1)."""
-    gained = ranking.sum(_gain(ranking, cutoff))
-    order = np.lexsort((-ranking.grade.astype(np.int64), ranking.owner))
-    best = replace(ranking, rank=ranking.position, grade=ranking.grade[order])
-    ideal = best.sum(_gain(best, cutoff))
-    return gained / ideal
+    gained = ranking.sum(_gain(ranking.rank, ranking.grade, cutoff))
+    return gained / ranking.sum(_gain(ranking.position, _grades_descending(ranking), cutoff))
 
 
-def _gain(ranking: Ranking, cutoff: int | None) -> Values:
+def _grades_descending(ranking: Ranking) -> npt.NDArray[np.int32]:
+    """Return the grades, each query's from the highest to the lowest."""
+    if (ranking.grade == ranking.grade[:1]).all():
+        return ranking.grade
+    return ranking.grade[np.lexsort((-ranking.grade.astype(np.int64), ranking.owner))]
+
+
+def _gain(rank: Ints, grade: npt.NDArray[np.int32], cutoff: int | None) -> Values:
     """Return each row's discounted gain; the logarithms are the C library's, taken once each."""
-    inside = np.flatnonzero(within(ranking, cutoff))
-    rank = ranking.rank[inside]
     if cutoff is not None and cutoff <= MOST_LISTED:
-        ranks, index = np.arange(1, cutoff + 1), rank - 1
+        ranks, index = range(1, cutoff + 2), np.minimum(rank, cutoff + 1) - 1
     else:
-        ranks, index = np.unique(rank, return_inverse=True)
-    discount = np.array([math.log2(r + 1) for r in ranks.tolist()])
-    gain = np.zeros(len(ranking.rank))
-    gain[inside] = ranking.grade[inside] / discount[index]
+        found, index = np.unique(rank, return_inverse=True)
+        ranks = found.tolist()
+    discount = [math.log2(r + 1) if cutoff is None or r <= cutoff else math.inf for r in ranks]
+    gain: Values = grade / np.array(discount)[index]
     return gain
 
 

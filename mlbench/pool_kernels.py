@@ -1,4 +1,4 @@
-"""The compiled loop over many pools: what each query scores in each subset of the languages."""
+"""The compiled loops over the table of ranks: one pool's counts, means, and many pools at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,31 @@ from typing import Any
 import numba
 import numpy as np
 
+jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+
+@jit
+def add_counts(counts: Any, rows: Any, columns: Any, sums: Any) -> None:
+    """Add to ``sums`` (m,) int64 the chosen columns of ``counts`` in each of ``rows`` (m,)."""
+    for i in range(rows.shape[0]):
+        for column in columns:
+            sums[i] += counts[rows[i], column]
+
+
+@jit
+def sum_runs(values: Any, cuts: Any) -> Any:
+    """Return the sum of ``values[cuts[k]:cuts[k + 1]]`` for each k, float64.
+
+    One number after the other, so that the sums are the same on every machine.
+    """
+    sums = np.zeros(cuts.shape[0] - 1)
+    for k in range(sums.shape[0]):
+        for i in range(cuts[k], cuts[k + 1]):
+            sums[k] += values[i]
+    return sums
+
+
+@jit
 def sum_over_pools(starts: Any, language: Any, counts: Any, members: Any) -> Any:
     """Return AP, rank distance, floor, share and the queries of each, summed: (6, pools).
 

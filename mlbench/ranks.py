@@ -61,6 +61,8 @@ class Ranking:
 
     def sum(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Sum ``values`` (m,) over the rows of each query, in rank order: float64 (n,)."""
+        if len(self.rank) == len(self.query):
+            return np.asarray(values, np.float64)
         sums: npt.NDArray[np.float64] = np.bincount(
             self.owner, np.asarray(values, np.float64), len(self.query)
         ).astype(np.float64)
@@ -160,44 +162,71 @@ class Ranks:
         both round.
         """
         language = self.languages.index(query_language)
+        queries = slice(*np.searchsorted(self.query_language, [language, language + 1]).tolist())
         columns = self.columns(pool)
-        first, last = np.searchsorted(self.query_language, [language, language + 1]).tolist()
         if len(columns) == 1:
             alone = self._alone_optimistic if optimistic else self._alone
-            ranking: Ranking = alone[columns[0]].part(first, last)
+            ranking: Ranking = alone[columns[0]].part(queries.start, queries.stop)
         else:
-            order = self._optimistic if optimistic else self._pessimistic
-            rows = order[self.starts[first] : self.starts[last]]
-            if len(set(pool)) < len(self.languages):
-                rows = rows[np.isin(self.passage_language[rows], columns)]
-            ranking = self._rank(rows, columns, optimistic=optimistic)
+            ranking = self._rank_pool(queries, columns, optimistic=optimistic)
         return replace(ranking, excluded=int(self.judged[language]) - len(ranking.query))
+
+    def ranking_of_all(self, pool: Sequence[str], *, optimistic: bool = False) -> Ranking:
+        """Return the ranks in the pool, as ``ranking`` does, of the queries of all languages."""
+        columns = self.columns(pool)
+        if len(columns) == 1:
+            ranking: Ranking = (self._alone_optimistic if optimistic else self._alone)[columns[0]]
+        else:
+            queries = slice(0, len(self.query_ids))
+            ranking = self._rank_pool(queries, columns, optimistic=optimistic)
+        return replace(ranking, excluded=int(self.judged.sum()) - len(ranking.query))
+
+    def _rank_pool(
+        self, queries: slice, columns: npt.NDArray[np.intp], *, optimistic: bool
+    ) -> Ranking:
+        order = self._optimistic if optimistic else self._pessimistic
+        rows = order[self.starts[queries.start] : self.starts[queries.stop]]
+        columns = np.unique(columns)
+        if len(columns) < len(self.languages):
+            rows = rows[np.isin(self.passage_language[rows], columns)]
+        return self._rank(rows, columns, optimistic=optimistic)
 
     def _rank(self, rows: Ints, columns: npt.NDArray[np.intp], *, optimistic: bool) -> Ranking:
         """Return the ranks in a pool of its relevant passages, ``rows`` of any query language."""
-        inside = np.zeros(len(self.languages), np.int64)
-        inside[columns] = 1
-        counts = self.above.take(rows, 0) @ inside
-        if not optimistic and self.any_tied:
-            counts += self.tied.take(rows, 0) @ inside
+        from mlbench.pool_kernels import add_counts
+
         query = self.query[rows]
         begin = first_of_runs(query)
         starts = np.append(begin, len(rows))
-        position = np.arange(1, len(rows) + 1) - np.repeat(begin, np.diff(starts))
+        rank = np.arange(1, len(rows) + 1) - np.repeat(begin, np.diff(starts))
+        add_counts(self.above, rows, columns, rank)
+        if not optimistic and self._any_tied:
+            add_counts(self.tied, rows, columns, rank)
         return Ranking(
             query=query[begin],
             starts=starts,
-            rank=position + counts,
+            rank=rank,
             grade=self.relevance[rows],
             row=rows,
-            pool_size=int(self.pool_sizes @ inside),
+            pool_size=int(self.pool_sizes[columns].sum()),
             excluded=0,
         )
 
     @cached_property
-    def any_tied(self) -> bool:
+    def _any_tied(self) -> bool:
         """Whether any non-relevant passage scores as a relevant one does."""
         return bool(self.tied.any())
+
+    @cached_property
+    def _grades_tied(self) -> bool:
+        """Whether relevant passages of different grades score the same."""
+        alike = (np.diff(self.query) == 0) & (np.diff(self.place) == 0)
+        return bool((alike & (np.diff(self.relevance) != 0)).any())
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether a ranking depends on how ties are counted."""
+        return self._any_tied or self._grades_tied
 
     @cached_property
     def _pessimistic(self) -> Ints:
@@ -206,7 +235,7 @@ class Ranks:
     @cached_property
     def _optimistic(self) -> Ints:
         """The rows, higher grades first where place ties."""
-        if (self.relevance == self.relevance[:1]).all():
+        if not self._grades_tied:
             return self._pessimistic
         return np.lexsort((-self.relevance, self.place, self.query))
 
@@ -216,7 +245,7 @@ class Ranks:
 
     @cached_property
     def _alone_optimistic(self) -> list[Ranking]:
-        if self._optimistic is self._pessimistic and not self.any_tied:
+        if not self.ambiguous:
             return self._alone
         return self._rank_alone(self._optimistic, optimistic=True)
 

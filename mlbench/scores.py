@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from mlbench.bias_scores import BiasScores, bias_scores
 from mlbench.clusters import question_clusters
 from mlbench.macro import TIE_TOLERANCE, Score, macro_score
 from mlbench.measures import Measure, Values
-from mlbench.ranks import Ints, Ranking, Ranks
+from mlbench.ranks import Ints, Ranks
+from mlbench.shared_pools import shared_pools
 from mlbench.significance import DRAWS, LEVEL, SEED, Interval, Sample, macro_intervals
 from mlbench.task import Setting
 
@@ -34,7 +34,6 @@ __all__ = [
 Key = tuple[str, str, str]
 """Kind of setting or ``BIAS``, measure or figure, and query language or "" for all of them."""
 BIAS = "bias"
-ROWS_AT_ONCE = 2**15
 
 
 @dataclass(frozen=True)
@@ -149,49 +148,39 @@ class Scored:
 def score_settings(
     ranks: Ranks, settings: Sequence[Setting], measures: Sequence[Measure]
 ) -> Iterator[tuple[Scored, SettingScores]]:
-    """Take every measure once over the queries of all settings together, and cut by setting."""
-    pools = [(s.query_language, s.passage_languages) for s in settings]
-    rankings = [ranks.ranking(*pool) for pool in pools]
-    scored = lucky = _take(rankings, measures)
-    if ranks.tied.any():
-        lucky = _take([ranks.ranking(*pool, optimistic=True) for pool in pools], measures)
-    for setting, ranking, pessimistic, optimistic in zip(
-        settings, rankings, scored, lucky, strict=True
-    ):
+    """Take every measure once over the queries of all settings that share a pool."""
+    scored = lucky = _take(ranks, settings, measures, optimistic=False)
+    if ranks.ambiguous:
+        lucky = _take(ranks, settings, measures, optimistic=True)
+    for setting, pessimistic, optimistic in zip(settings, scored, lucky, strict=True):
         row = SettingScores(
             kind=setting.kind.value,
             query_language=setting.query_language,
             passage_languages=setting.passage_languages,
-            queries=len(ranking.query),
-            excluded=ranking.excluded,
+            queries=len(pessimistic.query),
+            excluded=int(ranks.judged[ranks.languages.index(setting.query_language)])
+            - len(pessimistic.query),
             measures=pessimistic.means,
             optimistic=optimistic.means,
         )
         yield pessimistic, row
 
 
-def _take(rankings: Sequence[Ranking], measures: Sequence[Measure]) -> list[Scored]:
-    """Score rankings together, but so few at a time that what is made of them stays in cache."""
-    batch = np.cumsum([len(ranking.rank) for ranking in rankings]) // ROWS_AT_ONCE
-    cuts = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(rankings)]
-    return [scored for a, b in pairwise(cuts) for scored in _take_together(rankings[a:b], measures)]
+def _take(
+    ranks: Ranks, settings: Sequence[Setting], measures: Sequence[Measure], *, optimistic: bool
+) -> list[Scored]:
+    from mlbench.pool_kernels import sum_runs
 
-
-def _take_together(rankings: Sequence[Ranking], measures: Sequence[Measure]) -> list[Scored]:
-    whole = Ranking.joined(rankings)
-    sizes = np.array([len(ranking.query) for ranking in rankings])
-    setting, cuts = np.repeat(np.arange(len(sizes)), sizes), np.cumsum(sizes)[:-1]
-    values, means = {}, {}
-    for measure in measures:
-        each = measure.per_query(whole)
-        values[measure.name] = np.split(each, cuts)
-        sums = np.bincount(setting, each, len(sizes))  # one after the other: the same everywhere
-        means[measure.name] = (sums / np.maximum(sizes, 1)).tolist()
-    return [
-        Scored(
-            ranking.query,
-            {name: parts[i] for name, parts in values.items() if len(ranking.query)},
-            {name: of_settings[i] for name, of_settings in means.items() if len(ranking.query)},
-        )
-        for i, ranking in enumerate(rankings)
-    ]
+    scored: dict[int, Scored] = {}
+    for pool in shared_pools(ranks, settings, optimistic=optimistic):
+        counts = np.maximum(np.diff(pool.cuts), 1)
+        values = {measure.name: measure.per_query(pool.ranking) for measure in measures}
+        means = {name: sum_runs(each, pool.cuts) / counts for name, each in values.items()}
+        for i, own in pool.queries.items():
+            asked, column = pool.ranking.query[own], pool.columns[i]
+            scored[i] = Scored(
+                asked,
+                {name: each[own] for name, each in values.items() if len(asked)},
+                {name: float(mean[column]) for name, mean in means.items() if len(asked)},
+            )
+    return [scored[i] for i in range(len(settings))]

@@ -11,8 +11,9 @@ import numpy as np
 from mlbench.bias import rank_distance
 from mlbench.clusters import Clusters
 from mlbench.errors import Fault, UsageError
-from mlbench.measures import Values, parse_measure
-from mlbench.ranks import Ranking, Ranks
+from mlbench.measures import parse_measure
+from mlbench.ranks import Ranks
+from mlbench.shared_pools import SharedPool, shared_pools
 from mlbench.significance import Sample
 from mlbench.task import Kind, Setting, all_settings
 
@@ -71,13 +72,10 @@ class SettingTable:
         self.ranks = ranks
         self.clusters = clusters
         self.settings = all_settings(ranks.languages, [Kind(kind) for kind in kinds])
-        self.rankings = [
-            ranks.ranking(s.query_language, s.passage_languages) for s in self.settings
-        ]
 
     @cached_property
-    def _joined(self) -> Ranking:
-        return Ranking.joined(self.rankings)
+    def _pools(self) -> list[SharedPool]:
+        return shared_pools(self.ranks, self.settings)
 
     def quantities(self, measure: str) -> dict[Quantity, list[Sample]]:
         """Return each quantity of a measure that has a query, with its settings' samples."""
@@ -104,12 +102,14 @@ class SettingTable:
                 for language, each in spread.items()
                 if len(each.query)
             ]
-        values: Values = parse_measure(measure).per_query(self._joined)
-        cuts = np.cumsum([len(ranking.query) for ranking in self.rankings])[:-1]
+        wanted = parse_measure(measure)
+        samples: dict[int, Sample] = {}
+        for pool in self._pools:
+            values = wanted.per_query(pool.ranking)
+            for i, own in pool.queries.items():
+                samples[i] = Sample(of[pool.ranking.query[own]], values[own])
         return [
-            (setting, Sample(of[ranking.query], part))
-            for setting, ranking, part in zip(
-                self.settings, self.rankings, np.split(values, cuts), strict=True
-            )
-            if len(part)
+            (setting, samples[i])
+            for i, setting in enumerate(self.settings)
+            if len(samples[i].values)
         ]

@@ -76,16 +76,21 @@ def count_tile(
 ) -> Any:  # fmt: skip
     """Count, for each threshold of each query of a tile, the passages above it and level with it.
 
-    ``scores`` is the fast float32 product (queries x passages of the tile), finite, and is
-    altered. Query i owns the thresholds ``rows[i]:rows[i + 1]`` of ``edges``, the scores of its
-    relevant passages, which ``relevant`` names; those in the tile, whose first passage is
+    ``scores`` is the fast float32 product (queries x passages of the tile), finite, contiguous,
+    and is altered. Query i owns the thresholds ``rows[i]:rows[i + 1]`` of ``edges``, the scores
+    of its relevant passages, which ``relevant`` names; those in the tile, whose first passage is
     ``begin``, are left out. ``segments`` (k + 1,) cuts the tile's passages, at most 2**15, by
     language. ``above`` and ``tied`` (thresholds, k) int32 are added to. Returns how many scores
     were recomputed.
+
+    With each threshold a share of the scores that are next is asked for, so that they are there
+    when the last threshold is done: all at once they would have to wait for each other.
     """
     room = (scores.shape[1] + STEP - 1) // STEP * STEP
     bins, near = np.empty(room, np.uint16), np.zeros(room, np.bool_)
-    words = near.view(np.uint64)
+    words, found = near.view(np.uint64), np.empty(room, np.int64)
+    flat = scores.reshape(scores.size)
+    chunks = np.zeros(room // STEP, np.bool_)
     doubts = np.empty(max(MOST_DOUBTS, np.max(rows[1:] - rows[:-1])), DOUBT)
     doubted = recomputed = 0
     for i in range(scores.shape[0]):
@@ -97,37 +102,31 @@ def count_tile(
             first = segments[language]
             block = scores[i, first : segments[language + 1]]
             size = _fill(bins, block, grid[i].middle, grid[i].scale)
-            any_near = False
+            next_ = i * scores.shape[1] + segments[language + 1]
+            share = (size + len(own) - 1) // max(len(own), 1)
             for r in own:
+                expect(flat[next_ : next_ + share])
+                next_ += share
                 reached, nearest = _count(bins[:size], edges[r].bottom)
                 above[r, language] += reached
                 if nearest <= edges[r].reach:
-                    _mark(bins[:size], edges[r].bottom, edges[r].reach, near)
-                    any_near = True
-            if not any_near:
-                continue
-            for word in range(size // 8):
-                if words[word] == 0:
-                    continue
-                for p in range(8 * word, 8 * word + 8):
-                    if not near[p]:
+                    _mark(bins[:size], edges[r].bottom, edges[r].reach, near, chunks)
+            for p in found[: _collect(chunks, near, words, found)]:
+                if doubted + len(own) > doubts.shape[0]:
+                    decided = doubts[:doubted]
+                    recomputed += _decide(decided, edges, queries, passages, above, tied)
+                    doubted = 0
+                for r in own:
+                    if _over(bins[p], edges[r].bottom) > edges[r].reach:
                         continue
-                    near[p] = False
-                    if doubted + len(own) > doubts.shape[0]:
-                        decided = doubts[:doubted]
-                        recomputed += _decide(decided, edges, queries, passages, above, tied)
-                        doubted = 0
-                    for r in own:
-                        if _over(bins[p], edges[r].bottom) > edges[r].reach:
-                            continue
-                        if block[p] > edges[r].high:
-                            continue
-                        above[r, language] -= 1
-                        if block[p] >= edges[r].low:
-                            doubt = doubts[doubted]
-                            doubt.query, doubt.row = i, r
-                            doubt.passage, doubt.language = first + p, language
-                            doubted += 1
+                    if block[p] > edges[r].high:
+                        continue
+                    above[r, language] -= 1
+                    if block[p] >= edges[r].low:
+                        doubt = doubts[doubted]
+                        doubt.query, doubt.row = i, r
+                        doubt.passage, doubt.language = first + p, language
+                        doubted += 1
     return recomputed + _decide(doubts[:doubted], edges, queries, passages, above, tied)
 
 
@@ -160,9 +159,32 @@ def _count(bins: Any, bottom: Any) -> Any:
 
 
 @_inline
-def _mark(bins: Any, bottom: Any, reach: Any, near: Any) -> None:
-    for p in range(bins.shape[0]):
-        near[p] |= _over(bins[p], bottom) <= reach
+def _mark(bins: Any, bottom: Any, reach: Any, near: Any, chunks: Any) -> None:
+    """Mark the bins over ``bottom`` by no more than ``reach``, and the chunks that hold any."""
+    for chunk in range(bins.shape[0] // STEP):
+        nearest = np.uint16(2**16 - 1)
+        for p in range(chunk * STEP, chunk * STEP + STEP):
+            nearest = min(nearest, _over(bins[p], bottom))
+        if nearest <= reach:
+            chunks[chunk] = True
+            for p in range(chunk * STEP, chunk * STEP + STEP):
+                near[p] |= _over(bins[p], bottom) <= reach
+
+
+@_inline
+def _collect(chunks: Any, near: Any, words: Any, found: Any) -> Any:
+    """Move the places of what is marked to ``found``; return how many there are."""
+    count = 0
+    for chunk in range(chunks.shape[0]):
+        if chunks[chunk]:
+            chunks[chunk] = False
+            for word in range(chunk * STEP // 8, (chunk + 1) * STEP // 8):
+                if words[word]:
+                    for p in range(8 * word, 8 * word + 8):
+                        found[count] = p
+                        count += near[p]
+                    words[word] = 0
+    return count
 
 
 @jit
