@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,7 @@ from mlbench.scoring.tiles import Bands, Rows, Tile
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+    from threadpoolctl import ThreadpoolController
 
 Progress = Callable[[int], None]
 DEFAULT_LIMITS = Limits()
@@ -62,8 +64,6 @@ class Counter:
         pairs: Pairs,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        from threadpoolctl import ThreadpoolController
-
         from mlbench.scoring import kernels
 
         begin = np.flatnonzero(np.diff(pairs.query, prepend=-1))
@@ -71,13 +71,12 @@ class Counter:
             queries = queries[pairs.query[begin]]
         self.limits = limits
         self.recomputed = 0
-        self._libraries = ThreadpoolController()
+        self._libraries = _libraries()
         self._scorer = _scorer(queries, relevant, np.zeros(1, np.int64), limits)
         self._starts = np.append(begin, len(pairs.query)).astype(np.int64)
-        query = np.repeat(np.arange(len(begin)), np.diff(self._starts))
-        self._threshold = _exact_scores(self._scorer, Pairs(query, pairs.passage), limits.threads)
+        self._threshold = _exact_scores(self._scorer, self._starts, pairs.passage, limits.threads)
         self._bands: dict[tuple[int, int], Bands] = {}
-        self.place: Counts32 = np.empty(len(query), np.int32)
+        self.place: Counts32 = np.empty(len(pairs.query), np.int32)
         kernels.places(self._starts, self._threshold, self.place)
 
     def count(
@@ -124,6 +123,14 @@ def count_outranking(
     return Counts(counter.place, above, tied, counter.recomputed)
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return a hold on numpy's BLAS, which is looked for among all that the process has loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def _scorer(
     queries: Floats | csr_matrix, passages: Floats | csr_matrix, starts: Ints, limits: Limits
 ) -> Dense | Sparse:
@@ -138,12 +145,28 @@ def _scorer(
     return (TorchDense if gpu_at_hand() else Dense)(queries, passages, starts)
 
 
-def _exact_scores(scorer: Dense | Sparse, pairs: Pairs, threads: int) -> npt.NDArray[np.float64]:
-    """Return the exact score of every pair."""
-    parts = [slice(i, i + PAIRS_AT_ONCE) for i in range(0, len(pairs.query), PAIRS_AT_ONCE)]
+def _exact_scores(
+    scorer: Dense | Sparse, starts: Ints, passage: Ints, threads: int
+) -> npt.NDArray[np.float64]:
+    """Return the exact score of each query with its passages ``passage[starts[i]:starts[i + 1]]``.
+
+    Queries with the same first passage follow each other: in a parallel collection they share all
+    of them, and the vectors are still in cache.
+    """
+    order = np.argsort(passage[starts[:-1]], kind="stable")
+    sizes = np.diff(starts)[order]
+    rows = np.arange(len(passage)) + np.repeat(starts[order] - np.cumsum(sizes) + sizes, sizes)
+    query = np.repeat(order, sizes)
+    scores = np.empty(len(passage))
+
+    def work(first: int) -> None:
+        part = slice(first, first + PAIRS_AT_ONCE)
+        scores[rows[part]] = scorer.exact(query[part], passage[rows[part]])
+
     with ThreadPoolExecutor(threads) as pool:
-        scores = pool.map(lambda part: scorer.exact(pairs.query[part], pairs.passage[part]), parts)
-        return np.concatenate([np.empty(0), *scores])
+        for _ in pool.map(work, range(0, len(passage), PAIRS_AT_ONCE)):
+            pass
+    return scores
 
 
 def _count_tiles(
