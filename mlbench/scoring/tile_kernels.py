@@ -140,10 +140,9 @@ def _over(bin_: Any, bottom: Any) -> Any:
 def _fill(bins: Any, block: Any, middle: Any, scale: Any) -> Any:
     """Put scores into bins, then padding that is below every band; return how many in all."""
     size = (block.shape[0] + STEP - 1) // STEP * STEP
+    bins[max(size - STEP, 0) : size] = PADDING
     for p in range(block.shape[0]):
         bins[p] = _bin(block[p], middle, scale)
-    for p in range(block.shape[0], size):
-        bins[p] = PADDING
     return size
 
 
