@@ -8,15 +8,16 @@ languages without queries or passages, empty texts, no relevant passage at all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.absent import Absent
-from mlbench.digests import collection_digest, judged_records, sum_of_records
+from mlbench.digests import collection_digest, sum_of_judged, sum_of_records
 from mlbench.errors import DataError, Fault
 from mlbench.task import Setting
 
@@ -38,8 +39,7 @@ class TextRecord:
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """The relevance of a passage to a query; 0 and below is judged not relevant."""
 
     query_id: str
@@ -169,11 +169,11 @@ class Collection(Questions):
             {
                 "query": self._sum("query", self.queries),
                 "passage": self._sum("passage", self.passages),
-                "qrels": sum_of_records("qrels", judged_records(self._judgements())),
+                "qrels": self._sum_of_judged(),
             },
         )
 
-    def _judgements(self) -> Iterator[tuple[str, str, str, str, str]]:
+    def _sum_of_judged(self) -> int:
         names = [
             [
                 (self.languages[code], id_)
@@ -182,10 +182,7 @@ class Collection(Questions):
             for e in (self.queries, self.passages)
         ]
         qrels = self.qrels
-        for query, passage, relevance in zip(
-            qrels.query.tolist(), qrels.passage.tolist(), qrels.relevance.tolist(), strict=True
-        ):
-            yield *names[0][query], *names[1][passage], str(relevance)
+        return sum_of_judged(names[0], names[1], qrels.query, qrels.passage, qrels.relevance)
 
     def _sum(self, role: str, entries: Entries) -> int:
         codes = map(self.languages.__getitem__, entries.language.tolist())
@@ -268,25 +265,27 @@ def _qrels(
     passage_index: dict[tuple[str, str], int],
     faults: list[Fault],
 ) -> Qrels:
-    seen: dict[tuple[int, int], Judgement] = {}
+    seen: dict[int, Judgement] = {}
+    width = len(passage_index)
     for judgement in judgements:
-        query = query_index.get((judgement.query_language, judgement.query_id))
-        passage = passage_index.get((judgement.passage_language, judgement.passage_id))
+        query_id, query_language, passage_id, passage_language, relevance, _ = judgement
+        query = query_index.get((query_language, query_id))
+        passage = passage_index.get((passage_language, passage_id))
         if query is None:
             faults.append(dangling(judgement, "query"))
         if passage is None:
             faults.append(dangling(judgement, "passage"))
         if query is None or passage is None:
             continue
-        first = seen.setdefault((query, passage), judgement)
-        if first.relevance != judgement.relevance:
+        first = seen.setdefault(query * width + passage, judgement)
+        if first.relevance != relevance:
             faults.append(contradiction(first, judgement))
     if not faults and not any(judgement.relevance > 0 for judgement in seen.values()):
         faults.append(nothing_relevant())
-    pairs = np.array(list(seen), np.int64).reshape(-1, 2)
-    relevance = np.array([judgement.relevance for judgement in seen.values()], np.int32)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-    return Qrels(pairs[order, 0], pairs[order, 1], relevance[order])
+    pairs = np.fromiter(seen, np.int64, len(seen))
+    grades = np.fromiter((judgement.relevance for judgement in seen.values()), np.int32, len(seen))
+    order = np.argsort(pairs)
+    return Qrels(*np.divmod(pairs[order], max(width, 1)), grades[order])
 
 
 def dangling(judgement: Judgement, role: str) -> Fault:

@@ -39,7 +39,8 @@ def sum_over_pools(starts: Any, language: Any, counts: Any, members: Any) -> Any
     the passages; ``counts`` (rows, L) int32 passages that rank above, by language; ``members``
     (L, pools) int32, 1 where a language is in. Sums over the queries: 0 AP, 1 queries with a
     relevant passage, 2 rank distance, 3 its floor k - 1, 4 (k - 1) / (k + 1), 5 queries with two
-    relevant passages. All pools are taken at once, which the processor does several at a time.
+    relevant passages. All pools are taken at once, without branches, which the processor does
+    several at a time.
     """
     width, size = members.shape
     sums = np.zeros((6, size))
@@ -61,19 +62,18 @@ def sum_over_pools(starts: Any, language: Any, counts: Any, members: Any) -> Any
                     for pool in range(size):
                         rank[pool] += count * member[pool]
             for pool in range(size):
-                precision[pool] += inside[pool] * (found[pool] / rank[pool]) if found[pool] else 0
-                if inside[pool]:
-                    if found[pool] == 1:
-                        first[pool] = rank[pool]
-                    last[pool] = rank[pool]
+                share = np.float64(inside[pool] * found[pool]) / np.float64(max(rank[pool], 1))
+                precision[pool] += share
+            for pool in range(size):
+                first[pool] += inside[pool] * np.int32(found[pool] == 1) * rank[pool]
+            for pool in range(size):
+                last[pool] += inside[pool] * (rank[pool] - last[pool])
         for pool in range(size):
-            k = found[pool]
-            if k:
-                sums[0, pool] += precision[pool] / k
-                sums[1, pool] += 1
-            if k > 1:
-                sums[2, pool] += last[pool] - first[pool]
-                sums[3, pool] += k - 1
-                sums[4, pool] += (k - 1) / (k + 1)
-                sums[5, pool] += 1
+            k, several = np.float64(found[pool]), np.float64(found[pool] > 1)
+            sums[0, pool] += precision[pool] / max(k, 1.0)
+            sums[1, pool] += np.float64(found[pool] > 0)
+            sums[2, pool] += several * (last[pool] - first[pool])
+            sums[3, pool] += several * (k - 1)
+            sums[4, pool] += several * ((k - 1) / (k + 1))
+            sums[5, pool] += several
     return sums

@@ -93,7 +93,7 @@ def test_judgements_may_be_repeated_and_not_contradicted() -> None:
     first = records.judgements[0]
     records.judgements.append(first)
     assert build_collection(LANGUAGES, records).digest == plain
-    records.judgements.append(replace(first, relevance=0, where="qrels.tsv:8"))
+    records.judgements.append(first._replace(relevance=0, where="qrels.tsv:8"))
     assert "qrels.tsv:8: query 'q0' and passage 'p0' judged 0; judged 1 at" in faults_of(records)
 
 
@@ -123,7 +123,7 @@ def test_texts_that_cannot_be_encoded_are_refused(text: str, expected: str) -> N
 
 def test_qrels_without_a_relevant_passage_are_refused() -> None:
     records = parallel_records()
-    records.judgements = [replace(row, relevance=0) for row in records.judgements]
+    records.judgements = [row._replace(relevance=0) for row in records.judgements]
     assert "no query has a relevant passage" in faults_of(records)
     records.judgements = []
     assert "no query has a relevant passage" in faults_of(records)
@@ -140,7 +140,7 @@ def test_many_faults_are_counted() -> None:
 def test_query_counts_leave_unjudged_queries_out_and_count_those_without_relevant_passage() -> None:
     records = parallel_records()
     records.judgements = [
-        replace(row, relevance=int(row.query_id != "q1"))
+        row._replace(relevance=int(row.query_id != "q1"))
         for row in records.judgements
         if row.query_id != "q0" and (row.query_id, row.passage_language) != ("q2", "de")
     ]
@@ -174,7 +174,7 @@ def _drop_judgement(records: Records) -> None:
 
 
 def _change_relevance(records: Records) -> None:
-    records.judgements[5] = replace(records.judgements[5], relevance=2)
+    records.judgements[5] = records.judgements[5]._replace(relevance=2)
 
 
 @pytest.mark.parametrize("change", [_change_text, _swap_texts, _drop_judgement, _change_relevance])

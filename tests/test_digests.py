@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.digests import MODULUS, add, collection_digest, judged_records, sum_of_records
+from mlbench.digests import (
+    MODULUS,
+    add,
+    collection_digest,
+    judged_records,
+    sum_of_judged,
+    sum_of_records,
+)
 
 RECORDS = st.lists(st.tuples(st.sampled_from(["de", "en"]), st.text(), st.text()), max_size=9)
 
@@ -42,6 +50,24 @@ def test_the_order_of_judgements_is_not_of_the_digest_but_the_rest_is():
         sum_of_records("qrels", judged_records(r)) for r in (rows, rows[::-1], rows[:2])
     )
     assert one == other != less
+
+
+NAMES = st.lists(
+    st.tuples(st.sampled_from(["de", "en", "zh-Hant"]), st.text(max_size=5)),
+    min_size=1,
+    unique=True,
+)
+
+
+@given(NAMES, NAMES, st.data())
+def test_judgements_as_arrays_have_the_sum_of_their_records(queries, passages, data):
+    pair = st.tuples(
+        st.integers(0, len(queries) - 1), st.integers(0, len(passages) - 1), st.integers(-2, 12)
+    )
+    rows = sorted(data.draw(st.lists(pair, unique_by=lambda row: row[:2])))
+    records = judged_records((*queries[q], *passages[p], str(grade)) for q, p, grade in rows)
+    columns = np.array(rows, np.int64).reshape(-1, 3).T
+    assert sum_of_judged(queries, passages, *columns) == sum_of_records("qrels", records)
 
 
 def test_the_digest_is_stable_and_sees_languages_counts_and_sums():

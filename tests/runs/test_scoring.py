@@ -32,7 +32,7 @@ def graded_collection():
     """Three languages; a query has answers of grades 1 to 3, not in every language."""
     records = parallel_records(3, 8, 12)
     records.judgements = [
-        replace(j, relevance=(i * 7) % 5 - 1) for i, j in enumerate(records.judgements)
+        j._replace(relevance=(i * 7) % 5 - 1) for i, j in enumerate(records.judgements)
     ]
     return build_collection(CODES[:3], records)
 
@@ -265,7 +265,7 @@ def judgements_alone(codes, official):
         for query in official[code]
     ]
     records.passages = [replace(records.passages[0], language=code) for code in codes]
-    records.judgements = [replace(records.judgements[0], query_id=records.queries[0].id,
+    records.judgements = [records.judgements[0]._replace(query_id=records.queries[0].id,
                                   query_language=codes[0], passage_language=codes[0])]  # fmt: skip
     queries = build_collection(codes, records).queries
     number = {}

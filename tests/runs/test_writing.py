@@ -29,7 +29,7 @@ MEASURES = ("AP@7", "RR@7", "nDCG@5", "R@1", "R@7", "P@7", "Success@2")
 def graded():
     records = parallel_records(3, 8, 12)
     records.judgements = [
-        replace(j, relevance=(i * 5) % 4) for i, j in enumerate(records.judgements)
+        j._replace(relevance=(i * 5) % 4) for i, j in enumerate(records.judgements)
     ]
     records.judgements += [
         replace(j, passage_id=f"p{int(j.passage_id[1:]) + 1}", relevance=2)
