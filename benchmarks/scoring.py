@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from benchmarks import mteb_search
 from benchmarks.data import Problem, xquad_r, xquad_r_shape
 from benchmarks.timing import side_by_side
-from mlbench.measures import parse_measures
+from mlbench.measures import Measure, parse_measures
 from mlbench.ranks import Ranks
 from mlbench.scores import compute_scores, score_settings
 from mlbench.scoring.products import PASSAGE_TILE, QUERY_TILE, Limits
@@ -52,13 +56,15 @@ def table_of(problem: Problem, threads: int) -> Ranks:
     ]
 
 
-def scores_of(ranks: Ranks) -> dict[tuple[Setting, str], float]:
+def scores_of(
+    ranks: Ranks, measures: Sequence[Measure] = MEASURES
+) -> dict[tuple[Setting, str], float]:
     """Every measure of every setting, ties counted both ways."""
     settings = all_settings(ranks.languages, Kind)
     return {
         (setting, name): value
         for setting, (_, row) in zip(
-            settings, score_settings(ranks, settings, MEASURES), strict=True
+            settings, score_settings(ranks, settings, measures), strict=True
         )
         for name, value in row.measures.items()
     }
@@ -114,9 +120,11 @@ def _against_sorting(threads: int, turns: int, scale: float) -> Iterator[dict[st
     settings = all_settings(problem.collection.languages, Kind)
     by_sorting: dict[Setting, float] = {}
     name = "numpy argsort a setting, AP alone"
+    bare = "bare tiled product, less than which no scoring can take"
     found = side_by_side(
         {
             "mlbench": lambda: scores_of(table_of(problem, threads)),
+            bare: lambda: tiled_product(problem.queries, problem.passages, threads),
             name: lambda: by_sorting.update(argsort_ap(problem, settings)),
         },
         "mlbench",
@@ -124,40 +132,68 @@ def _against_sorting(threads: int, turns: int, scale: float) -> Iterator[dict[st
     )
     _agree(name, scores_of(table_of(problem, threads)), by_sorting)
     yield row(f"all settings, {_shape(problem)}", found["mlbench"].seconds, 1.0, "")
-    yield row(f"  {name}", found[name].seconds, found[name].ratio, "at least 25")
+    for what, target in ((bare, ""), (name, "at least 25")):
+        yield row(f"  {what}", found[what].seconds, found[what].ratio, target)
 
 
 def _against_packages(threads: int, turns: int, scale: float) -> Iterator[dict[str, object]]:
-    """100 questions a language: rankings as dictionaries of all of them would fill the memory."""
+    """100 questions a language: rankings as dictionaries of all of them would fill the memory.
+
+    mlbench, which does all settings at once, is timed again and again between the others' settings.
+    """
     problem = xquad_r_shape(questions=max(4, int(100 * scale)), scale=scale)
     settings = all_settings(problem.collection.languages, Kind)
     ours = scores_of(table_of(problem, threads))
     seconds = dict.fromkeys(PEERS, 0.0)
+    own: list[float] = []
     for peer in PEERS.values():  # so that no compilation is timed
         peer(*next(full_rankings(problem, settings))[1:])
-    for ranking in full_rankings(problem, settings):
+    for number, ranking in enumerate(full_rankings(problem, settings)):
         for name, peer in PEERS.items():
-            start = time.perf_counter()
-            value = peer(*ranking[1:])
-            seconds[name] += time.perf_counter() - start
+            value, taken = _timed(partial(peer, *ranking[1:]))
+            seconds[name] += taken
             _agree(name, ours, {ranking[0]: value})
-    one = side_by_side(
-        {"mlbench": lambda: scores_of(table_of(problem, threads))}, "mlbench", 5 * turns
-    )["mlbench"]
-    yield row(f"all settings, {_shape(problem)}", one.seconds, 1.0, "")
+        if number % turns == 0:
+            own.append(_timed(lambda: scores_of(table_of(problem, threads)))[1])
+    if mteb_search.available():
+        name = "MTEB's search and scoring of the first 1,000 passages"
+        seconds[name] = 0.0
+        cut = scores_of(table_of(problem, threads), parse_measures([mteb_search.MEASURE]))
+        for number, (setting, value, taken) in enumerate(mteb_search.searches(problem, settings)):
+            seconds[name] += taken
+            _agree(name, cut, {setting: value}, mteb_search.MEASURE)
+            if number % turns == 0:
+                own.append(_timed(lambda: scores_of(table_of(problem, threads)))[1])
+    one = statistics.median(own)
+    yield row(f"all settings, {_shape(problem)}", one, 1.0, "")
     for name, taken in seconds.items():
-        yield row(f"  {name}, full rankings given", taken, taken / one.seconds, "at least 150")
+        given, target = ("full rankings", "at least 150") if name in PEERS else ("vectors", "")
+        yield row(f"  {name}, {given} given", taken, taken / one, target)
+
+
+T = TypeVar("T")
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    start = time.perf_counter()
+    found = work()
+    return found, time.perf_counter() - start
 
 
 def _shape(problem: Problem) -> str:
     return f"{len(problem.queries):,} queries, {len(problem.passages):,} passages"
 
 
-def _agree(name: str, ours: dict[tuple[Setting, str], float], theirs: dict[Setting, float]) -> None:
+def _agree(
+    name: str,
+    ours: dict[tuple[Setting, str], float],
+    theirs: dict[Setting, float],
+    measure: str = "AP",
+) -> None:
     """Refuse to time what does not compute the same."""
     for setting, value in theirs.items():
-        if abs(ours[setting, "AP"] - value) > 1e-6:
-            raise RuntimeError(f"{name}: {setting}: {value}, mlbench {ours[setting, 'AP']}")
+        if abs(ours[setting, measure] - value) > 1e-6:
+            raise RuntimeError(f"{name}: {setting}: {value}, mlbench {ours[setting, measure]}")
 
 
 def argsort_ap(problem: Problem, settings: tuple[Setting, ...]) -> dict[Setting, float]:
