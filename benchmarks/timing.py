@@ -1,4 +1,4 @@
-"""Timing side by side: the things compared take turns, and ratios are taken turn by turn."""
+"""Timing side by side: the things compared take turns, each beside a run of the baseline."""
 
 from __future__ import annotations
 
@@ -23,25 +23,33 @@ class Timing:
 def side_by_side(
     things: Mapping[str, Callable[[], object]], baseline: str, turns: int
 ) -> dict[str, Timing]:
-    """Run all things once unmeasured, then ``turns`` times in turn; compare with ``baseline``."""
+    """Run all things once unmeasured, then ``turns`` times in turn, the baseline before each.
+
+    A ratio is that of two runs that follow each other, as a machine is seldom as fast for long.
+    """
     for thing in things.values():
         thing()
     seconds: dict[str, list[float]] = {name: [] for name in things}
+    ratios: dict[str, list[float]] = {name: [] for name in things}
     for _ in range(turns):
         for name, thing in things.items():
-            start = time.perf_counter()
-            thing()
-            seconds[name].append(time.perf_counter() - start)
-    base = seconds[baseline]
+            if name == baseline:
+                continue
+            before, taken = _seconds(things[baseline]), _seconds(thing)
+            seconds[baseline].append(before)
+            seconds[name].append(taken)
+            ratios[name].append(taken / before)
+    ratios[baseline] = [1.0]
     return {
-        name: Timing(
-            name,
-            statistics.median(taken),
-            statistics.median(a / b for a, b in zip(taken, base, strict=True)),
-            turns,
-        )
+        name: Timing(name, statistics.median(taken), statistics.median(ratios[name]), turns)
         for name, taken in seconds.items()
     }
+
+
+def _seconds(thing: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    thing()
+    return time.perf_counter() - start
 
 
 def processor_seconds(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:

@@ -184,31 +184,33 @@ class Ranks:
     def _rank_pool(
         self, queries: slice, columns: npt.NDArray[np.intp], *, optimistic: bool
     ) -> Ranking:
+        from mlbench.pool_kernels import add_counts
+
         order = self._optimistic if optimistic else self._pessimistic
         rows = order[self.starts[queries.start] : self.starts[queries.stop]]
         columns = np.unique(columns)
         if len(columns) < len(self.languages):
             rows = rows[np.isin(self.passage_language[rows], columns)]
-        return self._rank(rows, columns, optimistic=optimistic)
+        ahead = np.zeros(len(rows), np.int64)
+        add_counts(self.above, rows, columns, ahead)
+        if not optimistic and self._any_tied:
+            add_counts(self.tied, rows, columns, ahead)
+        return self._rank(rows, ahead, int(self.pool_sizes[columns].sum()))
 
-    def _rank(self, rows: Ints, columns: npt.NDArray[np.intp], *, optimistic: bool) -> Ranking:
-        """Return the ranks in a pool of its relevant passages, ``rows`` of any query language."""
-        from mlbench.pool_kernels import add_counts
-
+    def _rank(self, rows: Ints, ahead: Ints, pool_size: int) -> Ranking:
+        """Rank ``rows`` of any query language in a pool; of the non-relevant passages in it,
+        ``ahead`` come before each."""
         query = self.query[rows]
         begin = first_of_runs(query)
         starts = np.append(begin, len(rows))
-        rank = np.arange(1, len(rows) + 1) - np.repeat(begin, np.diff(starts))
-        add_counts(self.above, rows, columns, rank)
-        if not optimistic and self._any_tied:
-            add_counts(self.tied, rows, columns, rank)
+        position = np.arange(1, len(rows) + 1) - np.repeat(begin, np.diff(starts))
         return Ranking(
             query=query[begin],
             starts=starts,
-            rank=rank,
+            rank=position + ahead,
             grade=self.relevance[rows],
             row=rows,
-            pool_size=int(self.pool_sizes[columns].sum()),
+            pool_size=pool_size,
             excluded=0,
         )
 
@@ -251,12 +253,17 @@ class Ranks:
 
     def _rank_alone(self, order: Ints, *, optimistic: bool) -> list[Ranking]:
         """Rank all queries in the pool of each language alone; most settings are a part of it."""
+        own = np.arange(len(self.place)), self.passage_language
+        ahead = self.above[own].astype(np.int64)
+        if not optimistic and self._any_tied:
+            ahead += self.tied[own]
         language = self.passage_language[order]
         counts = np.bincount(language, minlength=len(self.languages))
         by_language = order[np.argsort(language, kind="stable")]
+        parts = np.split(by_language, np.cumsum(counts)[:-1])
         return [
-            self._rank(rows, np.array([column]), optimistic=optimistic)
-            for column, rows in enumerate(np.split(by_language, np.cumsum(counts)[:-1]))
+            self._rank(rows, ahead[rows], int(size))
+            for rows, size in zip(parts, self.pool_sizes, strict=True)
         ]
 
     def subset(self, languages: Sequence[str]) -> Ranks:

@@ -16,7 +16,7 @@ from mlbench.clusters import question_clusters
 from mlbench.macro import TIE_TOLERANCE, Score, macro_score
 from mlbench.measures import Measure, Values
 from mlbench.ranks import Ints, Ranks
-from mlbench.shared_pools import shared_pools
+from mlbench.shared_pools import SharedPool, shared_pools
 from mlbench.significance import DRAWS, LEVEL, SEED, Interval, Sample, macro_intervals
 from mlbench.task import Setting
 
@@ -138,11 +138,25 @@ def mean_scores(
 
 @dataclass(frozen=True)
 class Scored:
-    """The queries of a setting; measure name -> each one's value, and their mean."""
+    """What the queries of a setting score: measure name -> mean; empty where there are none.
 
-    query: Ints
-    values: dict[str, Values]
+    ``measured`` holds measure name -> value of every query of the pool, of which ``own`` are its.
+    """
+
+    pool: SharedPool
+    measured: dict[str, Values]
+    own: slice
     means: dict[str, float]
+
+    @property
+    def query(self) -> Ints:
+        """The queries of the setting."""
+        return self.pool.ranking.query[self.own]
+
+    @property
+    def values(self) -> dict[str, Values]:
+        """Measure name -> each query's value."""
+        return {name: self.measured[name][self.own] for name in self.means}
 
 
 def score_settings(
@@ -152,14 +166,14 @@ def score_settings(
     scored = lucky = _take(ranks, settings, measures, optimistic=False)
     if ranks.ambiguous:
         lucky = _take(ranks, settings, measures, optimistic=True)
+    judged = dict(zip(ranks.languages, ranks.judged.tolist(), strict=True))
     for setting, pessimistic, optimistic in zip(settings, scored, lucky, strict=True):
         row = SettingScores(
             kind=setting.kind.value,
             query_language=setting.query_language,
             passage_languages=setting.passage_languages,
             queries=len(pessimistic.query),
-            excluded=int(ranks.judged[ranks.languages.index(setting.query_language)])
-            - len(pessimistic.query),
+            excluded=judged[setting.query_language] - len(pessimistic.query),
             measures=pessimistic.means,
             optimistic=optimistic.means,
         )
@@ -173,14 +187,12 @@ def _take(
 
     scored: dict[int, Scored] = {}
     for pool in shared_pools(ranks, settings, optimistic=optimistic):
-        counts = np.maximum(np.diff(pool.cuts), 1)
-        values = {measure.name: measure.per_query(pool.ranking) for measure in measures}
-        means = {name: sum_runs(each, pool.cuts) / counts for name, each in values.items()}
+        counts = np.diff(pool.cuts)
+        measured = {measure.name: measure.per_query(pool.ranking) for measure in measures}
+        sums = np.array([sum_runs(each, pool.cuts) for each in measured.values()])
+        means = (sums / np.maximum(counts, 1)).T.tolist()
         for i, own in pool.queries.items():
-            asked, column = pool.ranking.query[own], pool.columns[i]
-            scored[i] = Scored(
-                asked,
-                {name: each[own] for name, each in values.items() if len(asked)},
-                {name: float(mean[column]) for name, mean in means.items() if len(asked)},
-            )
+            column = pool.columns[i]
+            of_setting = dict(zip(measured, means[column], strict=True)) if counts[column] else {}
+            scored[i] = Scored(pool, measured, own, of_setting)
     return [scored[i] for i in range(len(settings))]
