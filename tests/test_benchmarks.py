@@ -42,6 +42,21 @@ def test_what_does_not_compute_the_same_is_not_timed():
         scoring._agree("argsort", ours, wrong)
 
 
+def test_mteb_finds_the_same_in_the_same_vectors():
+    pytest.importorskip("mteb", reason="MTEB, an optional peer of the benchmarks, is not installed")
+    from benchmarks import mteb_search, scoring
+    from benchmarks.data import xquad_r_shape
+    from mlbench.measures import parse_measures
+    from mlbench.task import Kind, all_settings
+
+    problem = xquad_r_shape(questions=4, scale=0.02)
+    settings = all_settings(problem.collection.languages, Kind)[::20]
+    ours = scoring.scores_of(scoring.table_of(problem, 1), parse_measures([mteb_search.MEASURE]))
+    for setting, value, seconds in mteb_search.searches(problem, settings):
+        assert value == pytest.approx(ours[setting, mteb_search.MEASURE], abs=1e-9)
+        assert seconds > 0
+
+
 def test_the_benchmark_of_verification_tells_forged_tables_from_honest_ones():
     command = [sys.executable, "-m", "benchmarks.verification", "--scale", "0.03", "--draws", "2"]
     sample = ["--sample", "60", "--passages", "20"]
