@@ -55,7 +55,7 @@ def sum_of_judged(
     passage: npt.NDArray[np.int64],
     relevance: npt.NDArray[np.int32],
 ) -> int:
-    """Return ``sum_of_records`` of the ``judged_records`` of judgements given as arrays, sooner.
+    """Return ``sum_of_records`` of the ``judged_records`` of judgements given as arrays, faster.
 
     ``queries`` and ``passages`` are (language, id); ``query`` ascends, and judges a passage once.
     """
@@ -69,7 +69,7 @@ def sum_of_judged(
     sizes = np.empty((len(order), 3), "<u8")
     sizes[:, :2] = np.array([*map(_lengths, fields)], np.int64).reshape(-1, 2)[passage[order]]
     sizes[:, 2] = np.array([*map(len, grades)], np.int64)[of_grade[order]]
-    names = [b"".join(field) for field in fields]
+    names = [b"".join(pair) for pair in fields]
     judged = [
         names[which] + grades[how]
         for which, how in zip(passage[order].tolist(), of_grade[order].tolist(), strict=True)

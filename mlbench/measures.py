@@ -123,12 +123,15 @@ def _grades_descending(ranking: Ranking) -> npt.NDArray[np.int32]:
 
 
 def _gain(rank: Ints, grade: npt.NDArray[np.int32], cutoff: int | None) -> Values:
-    """Return each row's discounted gain; the logarithms are the C library's, taken once each."""
+    """Return each row's discounted gain; the logarithms are the C library's, taken once each.
+
+    A rank beyond the cutoff has an infinite discount, that is, no gain.
+    """
     if cutoff is not None and cutoff <= MOST_LISTED:
         ranks, index = range(1, cutoff + 2), np.minimum(rank, cutoff + 1) - 1
     else:
-        found, index = np.unique(rank, return_inverse=True)
-        ranks = found.tolist()
+        distinct, index = np.unique(rank, return_inverse=True)
+        ranks = distinct.tolist()
     discount = [math.log2(r + 1) if cutoff is None or r <= cutoff else math.inf for r in ranks]
     gain: Values = grade / np.array(discount)[index]
     return gain

@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranks of the relevant passages of one query language in one pool.
+    """The ranks of the relevant passages of queries, of one language or of several, in one pool.
 
     Rows are grouped by query and ascend in rank. n queries have a relevant passage in the pool,
     with m rows in all.
@@ -42,7 +42,7 @@ class Ranking:
     pool_size: int
     """Number of passages in the pool."""
     excluded: int
-    """Judged queries of the language without a relevant passage in the pool."""
+    """Judged queries of these languages without a relevant passage in the pool."""
 
     @cached_property
     def owner(self) -> Ints:
@@ -60,7 +60,10 @@ class Ranking:
         return np.diff(self.starts)
 
     def sum(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Sum ``values`` (m,) over the rows of each query, in rank order: float64 (n,)."""
+        """Sum ``values`` (m,) over the rows of each query, in rank order: float64 (n,).
+
+        Where each query has one row, these are ``values`` themselves.
+        """
         if len(self.rank) == len(self.query):
             return np.asarray(values, np.float64)
         sums: npt.NDArray[np.float64] = np.bincount(
@@ -87,10 +90,7 @@ class Ranking:
 
     @classmethod
     def joined(cls, rankings: Sequence[Ranking]) -> Ranking:
-        """Return all queries of several rankings in one, so that a measure is taken at once.
-
-        ``pool_size`` is that of the largest pool.
-        """
+        """Return the queries of several rankings in the same pool as one ranking."""
         offsets = np.cumsum([0, *(len(ranking.rank) for ranking in rankings)])
         starts = [
             ranking.starts[:-1] + offset
@@ -102,7 +102,7 @@ class Ranking:
             rank=np.concatenate([ranking.rank for ranking in rankings]),
             grade=np.concatenate([ranking.grade for ranking in rankings]),
             row=np.concatenate([ranking.row for ranking in rankings]),
-            pool_size=max(ranking.pool_size for ranking in rankings),
+            pool_size=rankings[0].pool_size,
             excluded=sum(ranking.excluded for ranking in rankings),
         )
 
@@ -163,23 +163,23 @@ class Ranks:
         """
         language = self.languages.index(query_language)
         queries = slice(*np.searchsorted(self.query_language, [language, language + 1]).tolist())
-        columns = self.columns(pool)
+        return self._ranking(queries, int(self.judged[language]), pool, optimistic=optimistic)
+
+    def ranking_of_all(self, pool: Sequence[str], *, optimistic: bool = False) -> Ranking:
+        """Return the ranks in the pool, as ``ranking`` does, of the queries of all languages."""
+        queries = slice(0, len(self.query_ids))
+        return self._ranking(queries, int(self.judged.sum()), pool, optimistic=optimistic)
+
+    def _ranking(
+        self, queries: slice, judged: int, pool: Sequence[str], *, optimistic: bool
+    ) -> Ranking:
+        columns = np.unique(self.columns(pool))
         if len(columns) == 1:
             alone = self._alone_optimistic if optimistic else self._alone
             ranking: Ranking = alone[columns[0]].part(queries.start, queries.stop)
         else:
             ranking = self._rank_pool(queries, columns, optimistic=optimistic)
-        return replace(ranking, excluded=int(self.judged[language]) - len(ranking.query))
-
-    def ranking_of_all(self, pool: Sequence[str], *, optimistic: bool = False) -> Ranking:
-        """Return the ranks in the pool, as ``ranking`` does, of the queries of all languages."""
-        columns = self.columns(pool)
-        if len(columns) == 1:
-            ranking: Ranking = (self._alone_optimistic if optimistic else self._alone)[columns[0]]
-        else:
-            queries = slice(0, len(self.query_ids))
-            ranking = self._rank_pool(queries, columns, optimistic=optimistic)
-        return replace(ranking, excluded=int(self.judged.sum()) - len(ranking.query))
+        return replace(ranking, excluded=judged - len(ranking.query))
 
     def _rank_pool(
         self, queries: slice, columns: npt.NDArray[np.intp], *, optimistic: bool
@@ -188,7 +188,6 @@ class Ranks:
 
         order = self._optimistic if optimistic else self._pessimistic
         rows = order[self.starts[queries.start] : self.starts[queries.stop]]
-        columns = np.unique(columns)
         if len(columns) < len(self.languages):
             rows = rows[np.isin(self.passage_language[rows], columns)]
         ahead = np.zeros(len(rows), np.int64)

@@ -140,7 +140,8 @@ def mean_scores(
 class Scored:
     """What the queries of a setting score: measure name -> mean; empty where there are none.
 
-    ``measured`` holds measure name -> value of every query of the pool, of which ``own`` are its.
+    ``measured`` maps a measure's name to the values of all queries of the pool; those of the
+    setting are its slice ``own``.
     """
 
     pool: SharedPool
@@ -189,10 +190,12 @@ def _take(
     for pool in shared_pools(ranks, settings, optimistic=optimistic):
         counts = np.diff(pool.cuts)
         measured = {measure.name: measure.per_query(pool.ranking) for measure in measures}
-        sums = np.array([sum_runs(each, pool.cuts) for each in measured.values()])
-        means = (sums / np.maximum(counts, 1)).T.tolist()
+        means = {
+            name: sum_runs(each, pool.cuts) / np.maximum(counts, 1)
+            for name, each in measured.items()
+        }
         for i, own in pool.queries.items():
-            column = pool.columns[i]
-            of_setting = dict(zip(measured, means[column], strict=True)) if counts[column] else {}
+            language = pool.language[i]
+            of_setting = {n: float(mean[language]) for n, mean in means.items() if counts[language]}
             scored[i] = Scored(pool, measured, own, of_setting)
     return [scored[i] for i in range(len(settings))]

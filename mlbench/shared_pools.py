@@ -15,19 +15,20 @@ from mlbench.task import Setting
 class SharedPool:
     """The ranks of the relevant passages of several query languages in one pool.
 
-    ``cuts`` (languages + 1,) cuts the queries of ``ranking`` by language, and ``columns`` maps the
-    place of each setting that has the pool, among all settings asked for, to its query language.
+    ``cuts`` (languages of the table + 1,) cuts the queries of ``ranking`` by language, and
+    ``language`` maps the place of each setting that has the pool, among all settings asked for, to
+    the column of its query language.
     """
 
     ranking: Ranking
     cuts: Ints
-    columns: dict[int, int]
+    language: dict[int, int]
 
     @property
     def queries(self) -> dict[int, slice]:
         """Where the queries of each setting are in ``ranking``."""
         cuts = self.cuts.tolist()
-        return {i: slice(cuts[at], cuts[at + 1]) for i, at in self.columns.items()}
+        return {i: slice(cuts[at], cuts[at + 1]) for i, at in self.language.items()}
 
 
 def shared_pools(
@@ -55,5 +56,5 @@ def _shared(
         )
     of_language = ranks.query_language[ranking.query]
     cuts = np.searchsorted(of_language, np.arange(len(ranks.languages) + 1))
-    columns = ranks.columns(tuple(asked.values())).tolist()
-    return SharedPool(ranking, cuts, dict(zip(asked, columns, strict=True)))
+    language = ranks.columns(tuple(asked.values())).tolist()
+    return SharedPool(ranking, cuts, dict(zip(asked, language, strict=True)))

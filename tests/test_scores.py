@@ -7,6 +7,7 @@ from mlbench.measures import parse_measures
 from mlbench.scores import score_settings
 from mlbench.table import rank_collection
 from mlbench.task import Kind, all_settings
+from tests.test_ranks import random_table
 
 
 def test_relevant_passages_of_different_grades_that_tie_open_an_interval():
@@ -27,3 +28,13 @@ def test_relevant_passages_of_different_grades_that_tie_open_an_interval():
     assert np.isclose(row.measures["nDCG"], (1 + 3 / np.log2(3)) / ideal, atol=1e-15)
     assert row.optimistic == {"nDCG": 1.0, "AP": 1.0}
     assert row.measures["AP"] == 1.0
+
+
+def test_a_setting_without_measures_has_its_queries_all_the_same():
+    ranks = random_table(np.random.default_rng(3), 3, 7)
+    settings = all_settings(ranks.languages, Kind)
+    rows = [row for _, row in score_settings(ranks, settings, [])]
+    assert [row.queries for row in rows] == [
+        len(ranks.ranking(s.query_language, s.passage_languages).query) for s in settings
+    ]
+    assert all(row.measures == row.optimistic == {} for row in rows)

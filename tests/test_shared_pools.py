@@ -38,7 +38,7 @@ def test_a_measure_over_a_shared_pool_is_that_of_each_setting(seed, languages, q
                 expected = measure.per_query(alone)
                 assert pool.ranking.query[own].tolist() == alone.query.tolist()
                 assert values[own].tolist() == expected.tolist()
-                assert sums[pool.columns[i]] == sum(expected.tolist())
+                assert sums[pool.language[i]] == sum(expected.tolist())
     assert seen == set(range(len(chosen)))
 
 

@@ -83,8 +83,8 @@ def count_tile(
     language. ``above`` and ``tied`` (thresholds, k) int32 are added to. Returns how many scores
     were recomputed.
 
-    With each threshold a share of the scores that are next is asked for, so that they are there
-    when the last threshold is done: all at once they would have to wait for each other.
+    With each threshold a share of the next scores (as many as these, padded) is asked for, so that
+    they are there when the last threshold is done: all at once they would wait for each other.
     """
     room = (scores.shape[1] + STEP - 1) // STEP * STEP
     bins, near = np.empty(room, np.uint16), np.zeros(room, np.bool_)
@@ -159,7 +159,7 @@ def _count(bins: Any, bottom: Any) -> Any:
 
 @_inline
 def _mark(bins: Any, bottom: Any, reach: Any, near: Any, chunks: Any) -> None:
-    """Mark the bins over ``bottom`` by no more than ``reach``, and the chunks that hold any."""
+    """Mark also the bins over ``bottom`` by no more than ``reach``, and the chunks with any."""
     for chunk in range(bins.shape[0] // STEP):
         nearest = np.uint16(2**16 - 1)
         for p in range(chunk * STEP, chunk * STEP + STEP):
@@ -172,7 +172,10 @@ def _mark(bins: Any, bottom: Any, reach: Any, near: Any, chunks: Any) -> None:
 
 @_inline
 def _collect(chunks: Any, near: Any, words: Any, found: Any) -> Any:
-    """Move the places of what is marked to ``found``; return how many there are."""
+    """Move the places of what is marked to ``found``, unmark it, and return how many there are.
+
+    ``words`` are the eights of ``near``.
+    """
     count = 0
     for chunk in range(chunks.shape[0]):
         if chunks[chunk]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,7 +31,7 @@ def graded():
         j._replace(relevance=(i * 5) % 4) for i, j in enumerate(records.judgements)
     ]
     records.judgements += [
-        replace(j, passage_id=f"p{int(j.passage_id[1:]) + 1}", relevance=2)
+        j._replace(passage_id=f"p{int(j.passage_id[1:]) + 1}", relevance=2)
         for j in records.judgements[::3]
     ]
     return build_collection(CODES[:3], records)
