@@ -21,6 +21,8 @@ from threadpoolctl import threadpool_info
 import mlbench
 from benchmarks import scoring, streaming, warm
 from benchmarks.timing import side_by_side
+from mlbench.commands.parsing import positive
+from mlbench.errors import MlbenchError
 
 Rows = Iterator[dict[str, object]]
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,8 +129,8 @@ def plot(rows: list[dict[str, object]], path: Path) -> None:
     figure.savefig(path, bbox_inches="tight", dpi=150)
 
 
-def main() -> None:
-    """Measure, print the table, and write JSON and a plot where asked."""
+def main() -> int:
+    """Measure and show what was found; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="a size that proves it runs, no more")
     parser.add_argument(
@@ -141,22 +143,42 @@ def main() -> None:
         metavar="FOLDER",
         help="a checkpoint folder for warm, and for product on real vectors too",
     )
-    parser.add_argument("--turns", type=int, default=5, help="turns of each comparison (default 5)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--turns", type=positive, default=5, help="turns of each comparison (default 5)"
+    )
+    parser.add_argument("--threads", type=positive, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE")
     args = parser.parse_args()
+    for path in filter(None, (args.json, args.plot)):
+        if not path.parent.is_dir():
+            parser.error(f"{path}: no folder {path.parent}; make it first")
     facts = machine(args.threads)
     print("\n".join(f"{name:<9} {value}" for name, value in facts.items()), end="\n\n")
-    rows = []
+    rows: list[dict[str, object]] = []
     turns, scale = (1, 0.02) if args.tiny else (args.turns, 1.0)
-    for name in args.only or GROUPS:
-        group = (GROUPS | NEEDS_A_MODEL)[name]
-        if name in TAKES_A_MODEL:
-            group = partial(group, model=args.model)
-        for row in group(args.threads, turns, scale=scale):
-            rows.append(row)
-            print(f"  {str(row['what']).strip()}: {row['ratio']:.2f}", file=sys.stderr)
+    try:
+        for name in args.only or GROUPS:
+            group = (GROUPS | NEEDS_A_MODEL)[name]
+            if name in TAKES_A_MODEL:
+                group = partial(group, model=args.model)
+            for row in group(args.threads, turns, scale=scale):
+                rows.append(row)
+                print(f"  {str(row['what']).strip()}: {row['ratio']:.2f}", file=sys.stderr)
+    except MlbenchError as error:
+        print(f"benchmarks: error: {error}", file=sys.stderr)
+        return error.exit_code
+    finally:  # what was measured is not lost
+        show(rows, facts, args.json, args.plot)
+    return 0
+
+
+def show(
+    rows: list[dict[str, object]], facts: dict[str, object], to: Path | None, picture: Path | None
+) -> None:
+    """Print the table, and write JSON and a plot where asked, if anything was measured."""
+    if not rows:
+        return
     cells = [
         [
             row["what"],
@@ -169,11 +191,11 @@ def main() -> None:
     headers = ["what", "seconds", "ratio", "target"]
     aligned = ("left", "right", "right", "left")
     print(tabulate(cells, headers, "pipe", colalign=aligned, disable_numparse=True))
-    if args.json:
-        args.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n")
-    if args.plot:
-        plot(rows, args.plot)
+    if to:
+        to.write_text(json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n")
+    if picture:
+        plot(rows, picture)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mlbench.collection import Collection, Judgement, Records, TextRecord, build
 from mlbench.encoding import Encoding
 from mlbench.files import Locator
 from mlbench.readers import load_collection
+from mlbench.task import Setting
 
 CODES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 XQUAD_R_PASSAGES = (1222, 1276, 1234, 1180, 1215, 1244, 1219, 852, 1167, 1209, 1196)
@@ -70,6 +72,49 @@ def xquad_r(model: Path) -> Problem:
     loaded = load_adapter(str(model.absolute()), {}, cache)
     found = Encoding(loaded, collection, cache).encode(lambda done: None)
     return Problem(collection, found.queries, found.passages)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A setting alone, as evaluation packages take it: ids, float32 vectors, and qrels by id."""
+
+    setting: Setting
+    query_ids: list[str]
+    passage_ids: list[str]
+    queries: npt.NDArray[np.float32]
+    passages: npt.NDArray[np.float32]
+    qrels: dict[str, dict[str, int]]
+
+
+def parts(problem: Problem, settings: Sequence[Setting]) -> Iterator[Part]:
+    """Cut a problem by setting; a passage's id names its language too."""
+    collection = problem.collection
+    number = {code: i for i, code in enumerate(collection.languages)}
+    names = [
+        f"{collection.languages[language]}-{id_}"
+        for language, id_ in zip(collection.passages.language, collection.passages.ids, strict=True)
+    ]
+    judged: dict[int, list[int]] = {}
+    for query, passage in zip(
+        collection.qrels.query.tolist(), collection.qrels.passage.tolist(), strict=True
+    ):
+        judged.setdefault(query, []).append(passage)
+    for setting in settings:
+        own = collection.queries.slice(number[setting.query_language])
+        inside = [number[code] for code in setting.passage_languages]
+        pool = np.flatnonzero(np.isin(collection.passages.language, inside))
+        members = set(pool.tolist())
+        yield Part(
+            setting,
+            query_ids=list(collection.queries.ids[own]),
+            passage_ids=[names[p] for p in pool],
+            queries=problem.queries[own],
+            passages=problem.passages[pool],
+            qrels={
+                collection.queries.ids[query]: {names[p]: 1 for p in judged[query] if p in members}
+                for query in range(own.start, own.stop)
+            },
+        )
 
 
 def mapped_corpus(path: Path, passages: int, dimension: int) -> npt.NDArray[np.float32]:

@@ -13,9 +13,8 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.data import Problem
+from benchmarks.data import Part, Problem, parts
 from mlbench.task import Setting
 
 MEASURE = "AP@1000"
@@ -38,45 +37,27 @@ def searches(
     from mteb.models.search_wrappers import SearchEncoderWrapper
     from mteb.timing import TimingStack
 
-    collection = problem.collection
-    number = {code: i for i, code in enumerate(collection.languages)}
-    names = [
-        f"{collection.languages[language]}-{id_}"
-        for language, id_ in zip(collection.passages.language, collection.passages.ids, strict=True)
-    ]
-    judged: dict[int, list[int]] = {}
-    for query, passage in zip(
-        collection.qrels.query.tolist(), collection.qrels.passage.tolist(), strict=True
-    ):
-        judged.setdefault(query, []).append(passage)
     k_values = AbsTaskRetrieval.k_values
-    for setting in settings:
-        own = collection.queries.slice(number[setting.query_language])
-        inside = [number[code] for code in setting.passage_languages]
-        pool = np.flatnonzero(np.isin(collection.passages.language, inside))
-        members = set(pool.tolist())
-        asked = {collection.queries.ids[query]: query for query in range(own.start, own.stop)}
-        qrels = {
-            id_: {names[p]: 1 for p in judged[query] if p in members}
-            for id_, query in asked.items()
-        }
+    for part in parts(problem, settings):
         evaluator = RetrievalEvaluator(
-            Dataset.from_dict({"id": [names[p] for p in pool], "text": ["text"] * len(pool)}),
-            Dataset.from_dict({"id": list(asked), "text": ["text"] * len(asked)}),
+            *(
+                Dataset.from_dict({"id": ids, "text": ["text"] * len(ids)})
+                for ids in (part.passage_ids, part.query_ids)
+            ),
             task_metadata=get_task("XQuADRetrieval").metadata,
             hf_split="test",
             hf_subset="default",
             top_k=max(k_values),
             timer=TimingStack(),
         )
-        model = _Vectors(problem.queries[own], problem.passages[pool])
+        model = _Vectors(part)
         with mock.patch("mteb.models.search_wrappers.create_dataloader"):
             start = time.perf_counter()
             found = evaluator(SearchEncoderWrapper(model), {"show_progress_bar": False})
-            scores = evaluator.evaluate(qrels, found, k_values)
+            scores = evaluator.evaluate(part.qrels, found, k_values)
             taken = time.perf_counter() - start
         each = [score["map_cut_1000"] for score in scores.all_scores.values()]
-        yield setting, float(np.mean(each)), taken
+        yield part.setting, float(np.mean(each)), taken
 
 
 class _Vectors:
@@ -84,10 +65,11 @@ class _Vectors:
 
     mteb_model_meta = None
 
-    def __init__(self, queries: npt.NDArray[np.float32], passages: npt.NDArray[np.float32]) -> None:
+    def __init__(self, part: Part) -> None:
         import torch
 
-        self.vectors = {"query": torch.from_numpy(queries), "document": torch.from_numpy(passages)}
+        both = {"query": part.queries, "document": part.passages}
+        self.vectors = {role: torch.from_numpy(vectors) for role, vectors in both.items()}
 
     def encode(self, loader: Any, *, prompt_type: Any, **others: Any) -> Any:
         return self.vectors[prompt_type.value]

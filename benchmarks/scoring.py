@@ -16,7 +16,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from benchmarks import mteb_search
-from benchmarks.data import Problem, xquad_r, xquad_r_shape
+from benchmarks.data import Problem, parts, xquad_r, xquad_r_shape
 from benchmarks.timing import side_by_side
 from mlbench.measures import Measure, parse_measures
 from mlbench.ranks import Ranks
@@ -74,10 +74,11 @@ def against_product(
     threads: int, turns: int, *, scale: float = 1.0, model: Path | None = None
 ) -> Iterator[dict[str, object]]:
     """Vectors to every score of 132 settings, over the bare tiled product."""
+    real = xquad_r(model) if model else None  # what it lacks is said before anything is timed
     generated = xquad_r_shape(questions=max(4, int(1190 * scale)), scale=scale)
     yield from _over_product("generated vectors", generated, threads, turns)
-    if model is not None:
-        yield from _over_product(f"vectors of {model.name}", xquad_r(model), threads, turns)
+    if model and real:
+        yield from _over_product(f"vectors of {model.name}", real, threads, turns)
 
 
 def _over_product(
@@ -221,31 +222,13 @@ Ranking = tuple[Setting, dict[str, dict[str, float]], dict[str, dict[str, int]]]
 
 def full_rankings(problem: Problem, settings: tuple[Setting, ...]) -> Iterator[Ranking]:
     """Every setting as the dictionaries that evaluation packages take; making them is not timed."""
-    collection = problem.collection
-    number = {code: i for i, code in enumerate(collection.languages)}
-    names = [
-        f"{collection.languages[language]}-{id_}"
-        for language, id_ in zip(collection.passages.language, collection.passages.ids, strict=True)
-    ]
-    judged: dict[int, list[int]] = {}
-    for query, passage in zip(
-        collection.qrels.query.tolist(), collection.qrels.passage.tolist(), strict=True
-    ):
-        judged.setdefault(query, []).append(passage)
-    for setting in settings:
-        own = collection.queries.slice(number[setting.query_language])
-        inside = [number[code] for code in setting.passage_languages]
-        pool = np.flatnonzero(np.isin(collection.passages.language, inside))
-        scores = problem.queries[own].astype(np.float64) @ problem.passages[pool].T.astype(
-            np.float64
-        )
-        run, qrels = {}, {}
-        members = set(pool.tolist())
-        for row, query in enumerate(range(own.start, own.stop)):
-            id_ = collection.queries.ids[query]
-            run[id_] = dict(zip((names[p] for p in pool), scores[row].tolist(), strict=True))
-            qrels[id_] = {names[p]: 1 for p in judged[query] if p in members}
-        yield setting, run, qrels
+    for part in parts(problem, settings):
+        scores = part.queries.astype(np.float64) @ part.passages.T.astype(np.float64)
+        run = {
+            id_: dict(zip(part.passage_ids, row.tolist(), strict=True))
+            for id_, row in zip(part.query_ids, scores, strict=True)
+        }
+        yield part.setting, run, part.qrels
 
 
 Run = dict[str, dict[str, float]]

@@ -28,6 +28,37 @@ def test_the_benchmarks_run_at_a_tiny_size(tmp_path):
     assert picture.stat().st_size > 1000
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--turns", "0"], 2, "not a whole number from 1"),
+        (["--threads", "none"], 2, "not a whole number from 1"),
+        (["--json", "no/folder/result.json"], 2, "no folder no/folder"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_timed(arguments, code, said):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--tiny", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "product" not in done.stdout
+
+
+def test_what_was_measured_is_shown_where_a_later_group_fails(tmp_path):
+    result = tmp_path / "result.json"
+    groups = ["--only", "start", "--only", "warm", "--model", str(tmp_path / "none")]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--tiny", *groups, "--json", str(result)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "mlbench --help" in done.stdout
+    assert [row["what"] for row in json.loads(result.read_text())["rows"]][-1] == "mlbench --help"
+
+
 def test_what_does_not_compute_the_same_is_not_timed():
     from benchmarks import scoring
     from benchmarks.data import xquad_r_shape

@@ -266,8 +266,8 @@ def memory_fault(need: int, allowed: int) -> Fault:
     """Say that scoring needs more memory than it is allowed."""
     return Fault(
         "memory",
-        f"scoring needs {need / 2**20:.0f} MiB beside the vectors; {max(0, allowed) / 2**20:.0f} "
-        "MiB are allowed",
+        f"scoring needs {need / 2**20:,.1f} MiB beside the vectors; "
+        f"{max(0, allowed) / 2**20:,.1f} MiB are left for it",
         "room for the table and one small block a thread",
         "raise --memory or lower --threads",
     )
