@@ -19,7 +19,7 @@ from tabulate import tabulate
 from threadpoolctl import threadpool_info
 
 import mlbench
-from benchmarks import scoring, streaming, warm
+from benchmarks import others, scoring, streaming, warm
 from benchmarks.timing import side_by_side
 from mlbench.commands.parsing import positive
 from mlbench.errors import MlbenchError
@@ -52,9 +52,9 @@ def memory(threads: int, turns: int, scale: float = 1.0) -> Rows:
         "from benchmarks.data import xquad_r_shape\n"
         "from benchmarks.scoring import scores_of, table_of\n"
         "def now(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
-        "small = xquad_r_shape(questions=4, scale=0.01)\n"
+        "small = xquad_r_shape(scale=0.003)\n"
         f"scores_of(table_of(small, {threads}))\n"
-        f"problem = xquad_r_shape(questions={max(4, int(1190 * scale))}, scale={scale})\n"
+        f"problem = xquad_r_shape(scale={scale})\n"
         "open('/proc/self/clear_refs', 'w').write('5')\n"
         "before = now()\n"
         f"scores_of(table_of(problem, {threads}))\n"
@@ -98,7 +98,7 @@ def stream(threads: int, turns: int, scale: float = 1.0) -> Rows:
 
 GROUPS: dict[str, Callable[..., Rows]] = {
     "product": scoring.against_product,
-    "others": scoring.against_others,
+    "others": others.against_others,
     "streaming": stream,
     "memory": memory,
     "start": start_up,
@@ -144,6 +144,11 @@ def main() -> int:
         help="a checkpoint folder for warm, and for product on real vectors too",
     )
     parser.add_argument(
+        "--questions", type=positive, default=others.FEWER,
+        help="questions a language that packages are given (default %(default)s; XQuAD-R has "
+        "1,190: 20 minutes and a few GB)",
+    )  # fmt: skip
+    parser.add_argument(
         "--turns", type=positive, default=5, help="turns of each comparison (default 5)"
     )
     parser.add_argument("--threads", type=positive, default=os.cpu_count() or 1)
@@ -162,6 +167,8 @@ def main() -> int:
             group = (GROUPS | NEEDS_A_MODEL)[name]
             if name in TAKES_A_MODEL:
                 group = partial(group, model=args.model)
+            if name == "others":
+                group = partial(group, questions=args.questions)
             for row in group(args.threads, turns, scale=scale):
                 rows.append(row)
                 print(f"  {str(row['what']).strip()}: {row['ratio']:.2f}", file=sys.stderr)

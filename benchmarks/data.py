@@ -38,8 +38,9 @@ def xquad_r_shape(
     """Return a problem of XQuAD-R's shape: one relevant passage a language for every question.
 
     The vectors are those of a middling model: a question leans towards its answers, and all
-    texts of a language towards each other. ``scale`` shrinks the pools, for smoke tests.
+    texts of a language towards each other. ``scale`` shrinks it all, for smoke tests.
     """
+    questions = max(4, int(questions * scale))
     generator = np.random.default_rng(seed)
     sizes = [max(2, int(size * scale)) for size in XQUAD_R_PASSAGES]
     records = Records()

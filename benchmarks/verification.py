@@ -122,7 +122,7 @@ def problems(args: argparse.Namespace) -> Iterator[tuple[str, Problem]]:
     """Yield the generated models, or the one asked for on XQuAD-R."""
     if args.model is None:
         for name, dimension in GENERATED.items():
-            yield name, xquad_r_shape(dimension, max(40, int(1190 * args.scale)), args.scale)
+            yield name, xquad_r_shape(dimension, scale=args.scale)
         return
     task = find_task("xquad-r")
     collection = load_collection(task, Locator(offline=True).of(task))
