@@ -12,7 +12,6 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
@@ -104,7 +103,8 @@ GROUPS: dict[str, Callable[..., Rows]] = {
     "start": start_up,
 }
 NEEDS_A_MODEL = {"warm": warm.whole_runs}
-TAKES_A_MODEL = {"product", *NEEDS_A_MODEL}
+TAKES = {"product": ["model"], "warm": ["model"], "others": ["questions"]}
+"""The options of the command line that a group takes."""
 
 
 def plot(rows: list[dict[str, object]], path: Path) -> None:
@@ -117,13 +117,14 @@ def plot(rows: list[dict[str, object]], path: Path) -> None:
     axes = figure.add_subplot()
     bars = axes.barh(range(len(shown)), [float(str(row["ratio"])) for row in shown])
     axes.set_yticks(range(len(shown)), [str(row["what"]).strip() for row in shown])
-    axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+    blank = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes.bar_label(bars, fmt="%.2f", padding=4, fontsize=8, bbox=blank)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.margins(x=0.1)
-    axes.axvline(1, color="black", linewidth=0.8)
+    axes.axvline(1, color="black", linewidth=0.8, zorder=0)
     axes.invert_yaxis()
     axes.set_xlabel("time over that of the group's first row (medians)")
     figure.savefig(path, bbox_inches="tight", dpi=150)
@@ -165,11 +166,8 @@ def main() -> int:
     try:
         for name in args.only or GROUPS:
             group = (GROUPS | NEEDS_A_MODEL)[name]
-            if name in TAKES_A_MODEL:
-                group = partial(group, model=args.model)
-            if name == "others":
-                group = partial(group, questions=args.questions)
-            for row in group(args.threads, turns, scale=scale):
+            taken = {option: getattr(args, option) for option in TAKES.get(name, [])}
+            for row in group(args.threads, turns, scale=scale, **taken):
                 rows.append(row)
                 print(f"  {str(row['what']).strip()}: {row['ratio']:.2f}", file=sys.stderr)
     except MlbenchError as error:
