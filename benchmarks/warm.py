@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.encoding import packaged_model
 from benchmarks.timing import processor_seconds
+from mlbench.adapters.registry import load_adapter
 from mlbench.catalog import find_task
 from mlbench.encoding import Plan
 from mlbench.files import Locator, cache_folder
@@ -37,6 +38,7 @@ def whole_runs(
     """A model's runs on xquad-r (or on the sample task, where ``scale`` is small)."""
     name = "xquad-r" if scale == 1 else "sample"
     folder = (model or packaged_model()).absolute()
+    load_adapter(str(folder))  # what it lacks is said before anything is timed
     with tempfile.TemporaryDirectory() as place:
         cache, texts = Path(place, "cache"), Path(place, "texts.json")
         _link_downloads(cache)
