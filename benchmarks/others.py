@@ -14,8 +14,8 @@ from benchmarks import mteb_search
 from benchmarks.data import Part, Problem, parts, xquad_r_shape
 from benchmarks.scoring import MEASURES, ScoresByName, row, scores_of, table_of, tiled_product
 from benchmarks.timing import side_by_side
-from mlbench.measures import parse_measures
-from mlbench.task import Kind, Setting, all_settings
+from mlbench.data.task import Kind, Setting, all_settings
+from mlbench.measures.rank_measures import parse_measures
 
 T = TypeVar("T")
 Run = dict[str, dict[str, float]]

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from benchmarks.data import mapped_corpus, unit_vectors
 from benchmarks.scoring import row, tiled_product
 from benchmarks.timing import side_by_side
-from mlbench.scoring.counting import Counter, count_outranking
-from mlbench.scoring.products import Limits, Pairs
-from mlbench.streaming.blocks import BLOCK
+from mlbench.evaluation.blocks import BLOCK
+from mlbench.ranking.counting import Counter, count_outranking
+from mlbench.ranking.products import Limits, Pairs
 
 DIMENSION = 384
 

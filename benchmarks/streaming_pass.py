@@ -28,16 +28,16 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF
 
 import numpy as np
 
-from mlbench.adapters.registry import LoadedModel, load_adapter
-from mlbench.collection import Judgement, TextRecord
-from mlbench.corpus import CorpusFile, Passage, ShardSource, StreamedRecords, build_streamed
-from mlbench.evaluate import Options
-from mlbench.readers._shards import TableShard
-from mlbench.scoring.products import Limits
-from mlbench.streaming.driver import Pass, make_ready, stream
-from mlbench.streaming.pipeline import count_shards
-from mlbench.streaming.results import finish
-from mlbench.task import Kind, Source, Task
+from mlbench.data.collection import Judgement, TextRecord
+from mlbench.data.corpus import CorpusFile, Passage, ShardSource, StreamedRecords, build_streamed
+from mlbench.data.readers._shards import TableShard
+from mlbench.data.task import Kind, Source, Task
+from mlbench.evaluation.driver import Pass, make_ready, stream
+from mlbench.evaluation.evaluate import Options
+from mlbench.evaluation.pipeline import count_shards
+from mlbench.evaluation.results import finish
+from mlbench.models.registry import LoadedModel, load_adapter
+from mlbench.ranking.products import Limits
 
 LANGUAGES = ("en", "sw", "th", "de")
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,17 +14,17 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmarks.data import Problem, xquad_r_shape
-from mlbench.adapters.registry import load_adapter
-from mlbench.cache import open_cache
-from mlbench.catalog import find_task
-from mlbench.encoding import Embedded, Encoding
-from mlbench.files import Locator
+from mlbench.data.catalog import find_task
+from mlbench.data.locator import Locator
+from mlbench.data.readers import load_collection
 from mlbench.leaderboard.verifying.agreement import Agreement, compare
 from mlbench.leaderboard.verifying.reencoded import TOLERANCES
 from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
-from mlbench.ranks import Ranks
-from mlbench.readers import load_collection
-from mlbench.table import rank_collection
+from mlbench.models.cache import open_cache
+from mlbench.models.encoding import Embedded, Encoding
+from mlbench.models.registry import load_adapter
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.table import rank_collection
 
 ROUNDING = 1e-6
 GENERATED = {"strong": 384, "weak": 12}

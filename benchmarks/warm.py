@@ -16,15 +16,15 @@ from pathlib import Path
 
 from benchmarks.encoding import packaged_model
 from benchmarks.timing import processor_seconds
-from mlbench.adapters.registry import load_adapter
-from mlbench.catalog import find_task
-from mlbench.encoding import Plan
-from mlbench.files import Locator, cache_folder
-from mlbench.readers import load_collection
+from mlbench.data.catalog import find_task
+from mlbench.data.locator import Locator, cache_folder
+from mlbench.data.readers import load_collection
+from mlbench.models.encoding import Plan
+from mlbench.models.registry import load_adapter
 
 ENCODE = """
 import json, sys
-from mlbench.adapters.registry import load_adapter
+from mlbench.models.registry import load_adapter
 texts = json.load(open(sys.argv[1], encoding="utf-8"))
 adapter = load_adapter(sys.argv[2]).adapter
 adapter.encode_queries(texts["query"], "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from mlbench.cli import EXIT_CODES, _parser
+from mlbench.commands.cli import EXIT_CODES, _parser
 
 
 def reference() -> str:

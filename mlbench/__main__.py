@@ -2,6 +2,6 @@
 
 import sys
 
-from mlbench.cli import main
+from mlbench.commands.cli import main
 
 sys.exit(main())

@@ -65,7 +65,7 @@ def test_what_was_measured_is_shown_where_a_later_group_fails(tmp_path):
 def test_what_does_not_compute_the_same_is_not_timed():
     from benchmarks import others, scoring
     from benchmarks.data import xquad_r_shape
-    from mlbench.task import Kind, all_settings
+    from mlbench.data.task import Kind, all_settings
 
     problem = xquad_r_shape(scale=0.02)
     settings = all_settings(problem.collection.languages, Kind)
@@ -84,8 +84,8 @@ def test_mteb_finds_the_same_in_the_same_vectors():
     pytest.importorskip("mteb", reason="MTEB, an optional peer of the benchmarks, is not installed")
     from benchmarks import mteb_search, scoring
     from benchmarks.data import xquad_r_shape
-    from mlbench.measures import parse_measures
-    from mlbench.task import Kind, all_settings
+    from mlbench.data.task import Kind, all_settings
+    from mlbench.measures.rank_measures import parse_measures
 
     problem = xquad_r_shape(scale=0.02)
     settings = all_settings(problem.collection.languages, Kind)[::20]

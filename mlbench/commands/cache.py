@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from mlbench.cache import EmbeddingCache, Entry, embeddings_folder, size_limit
-from mlbench.errors import IntegrityError
-from mlbench.shards import Head
+from mlbench.common.errors import IntegrityError
+from mlbench.models.cache import EmbeddingCache, Entry, embeddings_folder, size_limit
+from mlbench.models.shards import Head
 
 MEBIBYTE = 2**20
 

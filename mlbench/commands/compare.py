@@ -7,8 +7,8 @@ import tomllib
 from argparse import Namespace
 from pathlib import Path
 
-from mlbench.artefacts import write_atomically
-from mlbench.errors import DataError, Fault, UsageError
+from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.files import write_atomically
 
 
 def compare(args: Namespace) -> int:

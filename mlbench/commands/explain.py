@@ -7,23 +7,23 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from mlbench.catalog import find_task
-from mlbench.collection import Collection, Entries
 from mlbench.commands.listings import plain_table
-from mlbench.errors import Fault, MlbenchError, UsageError
-from mlbench.explain import Explanation, explain_query, most_biased, outranking_languages
-from mlbench.files import Locator, MissingData
-from mlbench.ranks import Ranks
-from mlbench.readers import in_shards, load_collection
-from mlbench.rendering.explain_tables import (
+from mlbench.common.errors import Fault, MlbenchError, UsageError
+from mlbench.data.collection import Collection, Entries
+from mlbench.data.locator import Locator, MissingData
+from mlbench.data.readers import in_shards, load_collection
+from mlbench.data.sampling import sample_questions
+from mlbench.evaluation.tasks import load_task
+from mlbench.ranking.ranks import Ranks
+from mlbench.reports.explain import Explanation, explain_query, most_biased, outranking_languages
+from mlbench.reports.explain_tables import (
     biased_queries_table,
     languages_table,
     passages_table,
     versions_table,
 )
-from mlbench.rendering.reading import fill
-from mlbench.report import Report, TaskInfo, read_report
-from mlbench.sampling import sample_questions
+from mlbench.reports.reading import fill
+from mlbench.reports.report import Report, TaskInfo, read_report
 
 
 class Texts(NamedTuple):
@@ -104,7 +104,7 @@ def find_texts(task: TaskInfo, args: Namespace) -> Texts:
     Never raises: a report is explained without texts where they cannot be had, and says why.
     """
     try:
-        known = find_task(task.name)
+        known = load_task(task.name)
         if in_shards(known):
             return Texts({}, {}, f"{task.name} is read shard by shard, and too large to search")
         data = load_collection(known, Locator(args.data_dir, offline=True).of(known))

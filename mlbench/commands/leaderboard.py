@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 from mlbench.commands.submit import print_submitted, submission, today
-from mlbench.errors import Fault, UsageError
+from mlbench.common.errors import Fault, UsageError
 from mlbench.leaderboard.checking.findings import Findings, seen
 from mlbench.leaderboard.entries.entry import (
     EntryBias,
@@ -121,7 +121,7 @@ def leaderboard_withdraw(args: Namespace) -> int:
 def leaderboard_add_task(args: Namespace) -> int:
     """Take a report's task into the leaderboard."""
     from mlbench.leaderboard.entries.tasks_known import add_task
-    from mlbench.report import read_report
+    from mlbench.reports.report import read_report
 
     print(f"written: {add_task(*read_report(args.report), args.to)}")
     return 0

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from mlbench.artefacts import write_atomically
-from mlbench.errors import DataError, Fault
+from mlbench.common.errors import DataError, Fault
+from mlbench.common.files import write_atomically
 
 
 def leaderboard_build(args: Namespace) -> int:
     """Make the leaderboard's page, and the standings as CSV, JSON and Markdown."""
+    from mlbench.common.progress import Step
     from mlbench.leaderboard.entries.entry import TASK_FILE
     from mlbench.leaderboard.entries.layout import leaderboards_folder
     from mlbench.leaderboard.entries.reading import read_board
     from mlbench.leaderboard.page.site import site_files
     from mlbench.leaderboard.ranking.measuring import measured_entries, with_tables
     from mlbench.leaderboard.ranking.overall import all_standings
-    from mlbench.progress import Step
-    from mlbench.rendering.reading import plural
+    from mlbench.reports.reading import plural
 
     folder = args.entries or leaderboards_folder()
     board = read_board(folder)

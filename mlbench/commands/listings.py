@@ -6,9 +6,9 @@ import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from mlbench.collection import Collection
-from mlbench.corpus import StreamedCollection
-from mlbench.task import Kind, Setting, Task
+from mlbench.data.collection import Collection
+from mlbench.data.corpus import StreamedCollection
+from mlbench.data.task import Kind, Setting, Task
 
 WIDTH = 80
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbench.artefacts import check_writable, slug
-from mlbench.errors import DataError, Fault, IntegrityError
+from mlbench.common.errors import DataError, Fault, IntegrityError
+from mlbench.common.files import check_writable, slug
 
 if TYPE_CHECKING:
-    from mlbench.streaming.partial import Partial
+    from mlbench.evaluation.partial import Partial
 
 
 def merge(args: Namespace) -> int:
@@ -24,10 +24,10 @@ def merge(args: Namespace) -> int:
         refuse_other_data,
         summary,
     )
-    from mlbench.rendering.page import report_pages
-    from mlbench.report import write_report
-    from mlbench.streaming.results import finish
-    from mlbench.streaming.results import merge as added_up
+    from mlbench.evaluation.results import finish
+    from mlbench.evaluation.results import merge as added_up
+    from mlbench.reports.page import report_pages
+    from mlbench.reports.report import write_report
 
     partial = added_up(_read(_files(args.partials)))
     report, ranks = finish(partial, args.measure, args.command_line, quiet=args.quiet)
@@ -44,7 +44,7 @@ def merge(args: Namespace) -> int:
 
 def _files(given: Iterable[Path]) -> Iterator[Path]:
     """Yield the files given, and those in the folders given."""
-    from mlbench.streaming.partial import SUFFIX
+    from mlbench.evaluation.partial import SUFFIX
 
     for path in dict.fromkeys(given):
         inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
@@ -56,7 +56,7 @@ def _files(given: Iterable[Path]) -> Iterator[Path]:
 
 def _read(paths: Iterable[Path]) -> dict[Path, Partial]:
     """Read all files, and say of all at once which are damaged."""
-    from mlbench.streaming.partial import read_partial
+    from mlbench.evaluation.partial import read_partial
 
     found: dict[Path, Partial] = {}
     faults: list[Fault] = []

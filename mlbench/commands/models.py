@@ -8,8 +8,8 @@ from argparse import Namespace
 
 def models_list(args: Namespace) -> int:
     """List the models that can be named."""
-    from mlbench.adapters.registry import model_rows
     from mlbench.commands.listings import plain_table
+    from mlbench.models.registry import model_rows
 
     rows = model_rows()
     if args.json:
@@ -22,10 +22,10 @@ def models_list(args: Namespace) -> int:
 
 def models_check(args: Namespace) -> int:
     """Test a model against the adapter contract; exit code 4 if it fails."""
-    from mlbench.adapters.registry import load_adapter
     from mlbench.commands.listings import plain_table
-    from mlbench.contract import check_adapter
-    from mlbench.errors import ModelError
+    from mlbench.common.errors import ModelError
+    from mlbench.models.contract import check_adapter
+    from mlbench.models.registry import load_adapter
 
     results = check_adapter(load_adapter(args.model))
     failed = sum(not result.passed for result in results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mlbench.adapters.neural.options import OPTIONS
+from mlbench.models.neural.options import OPTIONS
 
 
 def positive(text: str) -> int:

@@ -7,12 +7,12 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from mlbench.artefacts import check_writable
 from mlbench.commands.results import ROOM_FOR_A_REPORT, print_report, summary
-from mlbench.errors import DataError, Fault, UsageError
-from mlbench.rendering.page import report_pages
-from mlbench.report import REPORT_FILE, parse_report, read_report, rescored, write_report
-from mlbench.subset import choose_languages, cut_report, refuse_other_report, subset_folder
+from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.files import check_writable
+from mlbench.reports.page import report_pages
+from mlbench.reports.report import REPORT_FILE, parse_report, read_report, rescored, write_report
+from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
 
 
 def report(args: Namespace) -> int:

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.errors import Fault, IntegrityError, UsageError
-from mlbench.task import Task
+from mlbench.common.errors import Fault, IntegrityError, UsageError
+from mlbench.data.task import Task
 
 if TYPE_CHECKING:
-    from mlbench.adapters.registry import LoadedModel
-    from mlbench.report import ModelInfo, Report, TaskInfo
+    from mlbench.models.registry import LoadedModel
+    from mlbench.reports.report import ModelInfo, Report, TaskInfo
 
 ROOM_FOR_A_REPORT = 64 * 2**20
 
@@ -24,7 +24,7 @@ def shown(folder: Path, args: Namespace) -> Path:
 
 def print_report(report: Report, folder: Path, args: Namespace) -> None:
     """Print what a report says and where it is, unless JSON was asked for."""
-    from mlbench.rendering.tables import terminal_text
+    from mlbench.reports.tables import terminal_text
 
     if not args.json:
         print(terminal_text(report))
@@ -55,7 +55,7 @@ def refuse_other_configuration(
     args: Namespace,
 ) -> None:
     """Refuse to replace a report that another model, task version or choice of measures left."""
-    from mlbench.report import REPORT_FILE, parse_report
+    from mlbench.reports.report import REPORT_FILE, parse_report
 
     if args.overwrite or not (folder / REPORT_FILE).exists():
         return
@@ -78,7 +78,7 @@ def refuse_other_configuration(
 
 def refuse_other_data(folder: Path, info: TaskInfo, args: Namespace) -> None:
     """Refuse to replace a report on other data."""
-    from mlbench.report import REPORT_FILE, parse_report
+    from mlbench.reports.report import REPORT_FILE, parse_report
 
     if args.overwrite or not (folder / REPORT_FILE).exists():
         return

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.artefacts import check_writable, slug
-from mlbench.catalog import DEFAULT_SUITE, find_task
 from mlbench.commands.results import (
     ROOM_FOR_A_REPORT,
     print_report,
@@ -19,25 +17,28 @@ from mlbench.commands.results import (
     summary,
 )
 from mlbench.commands.stream import is_streamed, plan_rows, run_streamed
-from mlbench.errors import Fault, UsageError
-from mlbench.files import Locator
-from mlbench.readers import load_collection
-from mlbench.sampling import sample_questions
-from mlbench.task import Task
+from mlbench.common.errors import Fault, UsageError
+from mlbench.common.files import check_writable, slug
+from mlbench.data.catalog import DEFAULT_SUITE
+from mlbench.data.locator import Locator
+from mlbench.data.readers import load_collection
+from mlbench.data.sampling import sample_questions
+from mlbench.data.task import Task
+from mlbench.evaluation.tasks import load_task
 
 if TYPE_CHECKING:
-    from mlbench.adapters.registry import LoadedModel
-    from mlbench.collection import Collection
-    from mlbench.report import Report
+    from mlbench.data.collection import Collection
+    from mlbench.models.registry import LoadedModel
+    from mlbench.reports.report import Report
 
 
 def run(args: Namespace) -> int:
     """Evaluate a model on tasks and write their reports."""
-    from mlbench.adapters.neural.options import OPTIONS
-    from mlbench.adapters.registry import load_adapter
-    from mlbench.cache import open_cache
-    from mlbench.evaluate import chosen_measures, describe_task
-    from mlbench.inputs import learns
+    from mlbench.evaluation.evaluate import chosen_measures, describe_task
+    from mlbench.models.cache import open_cache
+    from mlbench.models.inputs import learns
+    from mlbench.models.neural.options import OPTIONS
+    from mlbench.models.registry import load_adapter
 
     tasks = _find_tasks(args.task or DEFAULT_SUITE)
     measures = {
@@ -77,7 +78,7 @@ def run(args: Namespace) -> int:
 def _find_tasks(names: Iterable[str]) -> list[Task]:
     """Find the tasks of a run; two of one name would write one report."""
     found: dict[str, Task] = {}
-    for task in map(find_task, dict.fromkeys(names)):
+    for task in map(load_task, dict.fromkeys(names)):
         first = found.setdefault(task.name, task)
         if first.path.resolve() != task.path.resolve():
             clash = f"two tasks are called {task.name!r}: {first.path} and {task.path}"
@@ -88,11 +89,11 @@ def _find_tasks(names: Iterable[str]) -> list[Task]:
 def _evaluate(
     task: Task, collection: Collection, model: LoadedModel, folder: Path, args: Namespace
 ) -> Report:
-    from mlbench.evaluate import Options, evaluate
-    from mlbench.rendering.page import report_pages
-    from mlbench.report import write_report
+    from mlbench.evaluation.evaluate import Options, evaluate
+    from mlbench.ranking.products import Limits
+    from mlbench.reports.page import report_pages
+    from mlbench.reports.report import write_report
     from mlbench.runs.writing import Saving, discard_runs
-    from mlbench.scoring.products import Limits
 
     tag = f"{slug(model.name)}.top{args.save_run}"
     options = Options(
@@ -113,7 +114,7 @@ def _evaluate(
 
 def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
     from mlbench.commands.listings import plain_table
-    from mlbench.encoding import Plan
+    from mlbench.models.encoding import Plan
 
     rows: list[dict[str, Any]] = []
     for task in tasks:

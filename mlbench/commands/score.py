@@ -9,30 +9,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbench.artefacts import check_writable, slug
-from mlbench.catalog import find_task
 from mlbench.commands.results import ROOM_FOR_A_REPORT, print_report, summary
-from mlbench.files import Locator
-from mlbench.progress import Step
-from mlbench.readers import in_shards, load_collection, stream_collection
-from mlbench.subset import choose_languages, cut_task, refuse_other_report
-from mlbench.task import Task
+from mlbench.common.files import check_writable, slug
+from mlbench.common.progress import Step
+from mlbench.data.locator import Locator
+from mlbench.data.readers import in_shards, load_collection, stream_collection
+from mlbench.data.task import Task
+from mlbench.evaluation.tasks import load_task
+from mlbench.reports.subset import choose_languages, cut_task, refuse_other_report
 
 if TYPE_CHECKING:
-    from mlbench.report import TaskInfo
+    from mlbench.reports.report import TaskInfo
     from mlbench.runs.matching import Targets
     from mlbench.runs.reporting import Read
 
 
 def score(args: Namespace) -> int:
     """Score run files on a task and write the report."""
-    from mlbench.evaluate import chosen_measures
-    from mlbench.rendering.page import report_pages
-    from mlbench.report import write_report
+    from mlbench.evaluation.evaluate import chosen_measures
+    from mlbench.reports.page import report_pages
+    from mlbench.reports.report import write_report
     from mlbench.runs.naming import find_runs
     from mlbench.runs.reporting import About, read_runs, runs_report, score_read
 
-    task = find_task(args.task)
+    task = load_task(args.task)
     measures = chosen_measures(task, args.measure)
     languages = task.languages
     if args.languages is not None:
@@ -76,8 +76,8 @@ def _targets(task: Task, args: Namespace) -> tuple[TaskInfo, Targets, tuple[str,
 
     Of a task whose passages come in shards none is read: its digest is over the judgements alone.
     """
-    from mlbench.evaluate import describe_task
-    from mlbench.missing import absent_warnings
+    from mlbench.data.missing import absent_warnings
+    from mlbench.evaluation.evaluate import describe_task
     from mlbench.runs.matching import Targets
     from mlbench.runs.reporting import describe_judgements
 

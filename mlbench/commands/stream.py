@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.artefacts import slug
 from mlbench.commands.results import print_report, refuse_other_data, shown, summary
-from mlbench.errors import Fault, UsageError
-from mlbench.files import Locator, cache_folder
-from mlbench.readers import in_shards, stream_collection
-from mlbench.task import Task
+from mlbench.common.errors import Fault, UsageError
+from mlbench.common.files import slug
+from mlbench.data.locator import Locator, cache_folder
+from mlbench.data.readers import in_shards, stream_collection
+from mlbench.data.task import Task
 
 if TYPE_CHECKING:
-    from mlbench.adapters.registry import LoadedModel
-    from mlbench.streaming.driver import Engine, Pass
-    from mlbench.streaming.partial import Partial
+    from mlbench.evaluation.driver import Engine, Pass
+    from mlbench.evaluation.partial import Partial
+    from mlbench.models.registry import LoadedModel
 
 STATE = "partial"
 """Folder beside a report where the state of its run is kept."""
@@ -55,12 +55,12 @@ def run_streamed(
 
     Returns what ``--json`` prints of it.
     """
-    from mlbench.evaluate import Options
-    from mlbench.rendering.page import report_pages
-    from mlbench.report import write_report
-    from mlbench.scoring.products import Limits
-    from mlbench.streaming.driver import stream
-    from mlbench.streaming.results import finish
+    from mlbench.evaluation.driver import stream
+    from mlbench.evaluation.evaluate import Options
+    from mlbench.evaluation.results import finish
+    from mlbench.ranking.products import Limits
+    from mlbench.reports.page import report_pages
+    from mlbench.reports.report import write_report
 
     options = Options(
         measures=tuple(args.measure),
@@ -82,9 +82,9 @@ def run_streamed(
 
 def _how(task: Task, model: LoadedModel, folder: Path, args: Namespace) -> Pass:
     """Return how the pass is to be made."""
-    from mlbench.adapters.neural.options import OPTIONS
-    from mlbench.streaming.driver import Pass
-    from mlbench.streaming.partial import Part
+    from mlbench.evaluation.driver import Pass
+    from mlbench.evaluation.partial import Part
+    from mlbench.models.neural.options import OPTIONS
 
     place = Path(slug(model.name), slug(task.name))
     work, keep = args.work, args.keep_embeddings
@@ -104,7 +104,7 @@ def _how(task: Task, model: LoadedModel, folder: Path, args: Namespace) -> Pass:
 def _engine(model: LoadedModel, args: Namespace) -> Engine | None:
     if args.engine != "ray":
         return None
-    from mlbench.streaming.ray_engine import RayEngine
+    from mlbench.evaluation.ray_engine import RayEngine
 
     return RayEngine(model, args.address, args.workers)
 
@@ -122,8 +122,8 @@ def _said_of_part(task: Task, partial: Partial, how: Pass, args: Namespace) -> d
 
 def _forget(work: Path) -> None:
     """Remove the state of a run whose report is written, but not that of its parts."""
-    from mlbench.streaming.partial import SUFFIX, WHOLE
-    from mlbench.streaming.state import CORE_FILE
+    from mlbench.evaluation.partial import SUFFIX, WHOLE
+    from mlbench.evaluation.state import CORE_FILE
 
     _remove(work, WHOLE.file)
     if not any(work.glob(f"*{SUFFIX}")):

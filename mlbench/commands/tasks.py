@@ -6,13 +6,14 @@ import json
 from argparse import Namespace
 from dataclasses import asdict
 
-from mlbench.catalog import find_task, task_names
-from mlbench.collection import Collection
-from mlbench.corpus import StreamedCollection
-from mlbench.files import Found, Locator, MissingData
-from mlbench.progress import Step
-from mlbench.readers import in_shards, load_collection, stream_collection
-from mlbench.task import Task
+from mlbench.common.progress import Step
+from mlbench.data.catalog import task_names
+from mlbench.data.collection import Collection
+from mlbench.data.corpus import StreamedCollection
+from mlbench.data.locator import Found, Locator, MissingData
+from mlbench.data.readers import in_shards, load_collection, stream_collection
+from mlbench.data.task import Task
+from mlbench.evaluation.tasks import load_task
 
 MOST_FILES = 50
 """Files that are listed one by one; of more, their folders are."""
@@ -22,7 +23,7 @@ def tasks_list(args: Namespace) -> int:
     """List the built-in tasks."""
     from mlbench.commands.listings import plain_table
 
-    tasks = [find_task(name) for name in task_names()]
+    tasks = [load_task(name) for name in task_names()]
     if args.json:
         keys = ("name", "version", "title", "languages", "licence")
         rows = [{key: getattr(task, key) for key in keys} for task in tasks]
@@ -38,7 +39,7 @@ def tasks_show(args: Namespace) -> int:
     """Show a task and every setting of it."""
     from mlbench.commands.listings import task_page
 
-    task = find_task(args.task)
+    task = load_task(args.task)
     locator = Locator(args.data_dir, args.offline)
     collection: Collection | StreamedCollection
     if in_shards(task):
@@ -58,7 +59,7 @@ def tasks_show(args: Namespace) -> int:
 
 def tasks_validate(args: Namespace) -> int:
     """Check a task file, and its data where it is at hand."""
-    task = find_task(args.task)
+    task = load_task(args.task)
     print(f"{task.path}: a valid task file; {len(task.settings())} settings")
     try:
         print(f"its data is sound: {_checked(task, Locator(args.data_dir, offline=True))}")
@@ -100,7 +101,7 @@ def tasks_fetch(args: Namespace) -> int:
     from mlbench.commands.listings import plain_table
 
     locator = Locator(args.data_dir, args.offline)
-    for task in [find_task(name) for name in args.tasks]:
+    for task in [load_task(name) for name in args.tasks]:
         found = locator.fetch(task, quiet=False)
         print(f"{task.name}: {task.licence}")
         if len(found) > MOST_FILES:

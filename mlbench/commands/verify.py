@@ -7,20 +7,20 @@ import secrets
 from argparse import Namespace
 from pathlib import Path
 
-from mlbench.catalog import find_task
-from mlbench.errors import Fault, UsageError
-from mlbench.files import Locator
-from mlbench.readers import in_shards, load_collection
+from mlbench.common.errors import Fault, UsageError
+from mlbench.data.locator import Locator
+from mlbench.data.readers import in_shards, load_collection
+from mlbench.evaluation.tasks import load_task
 
 
 def verify(args: Namespace) -> int:
     """Verify an entry or a report; 6 where it disagrees, 3 where nothing can be concluded."""
-    from mlbench.adapters.neural.options import OPTIONS
-    from mlbench.adapters.registry import load_adapter
     from mlbench.leaderboard.verifying.subjects import read_subject
     from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
     from mlbench.leaderboard.verifying.verify import Request
     from mlbench.leaderboard.verifying.verify import verify as verified
+    from mlbench.models.neural.options import OPTIONS
+    from mlbench.models.registry import load_adapter
 
     request = Request(
         queries=args.sample,
@@ -32,7 +32,7 @@ def verify(args: Namespace) -> int:
         quiet=args.quiet,
     )
     subject = read_subject(args.entry)
-    task = find_task(args.task or subject.task.name)
+    task = load_task(args.task or subject.task.name)
     if in_shards(task):
         streamed = f"the passages of {task.name} come in shards, to be streamed"
         raise UsageError(Fault("mlbench verify", streamed, "a task that is held in memory"))

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.errors import DataError, Fault, IntegrityError
-from mlbench.ranks import Ranks
-from mlbench.ranks_file import TEXTS
-from mlbench.report import (
+from mlbench.common.errors import DataError, Fault, IntegrityError
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.ranks_file import TEXTS
+from mlbench.reports.report import (
     RANKS_FILE,
     REPORT_FILE,
     ModelInfo,

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from mlbench.clusters import Clusters, paragraph_clusters, question_clusters
+from mlbench.common.errors import Fault, UsageError
 from mlbench.comparing.baseline import Saved
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable
 from mlbench.comparing.verdicts import (
@@ -26,8 +26,8 @@ from mlbench.comparing.verdicts import (
     standings,
     verdict,
 )
-from mlbench.errors import Fault, UsageError
-from mlbench.randomisation import (
+from mlbench.measures.clusters import Clusters, paragraph_clusters, question_clusters
+from mlbench.measures.randomisation import (
     FEWEST,
     ROUNDING,
     Randomised,
@@ -35,8 +35,16 @@ from mlbench.randomisation import (
     randomisation_test,
     smallest_shown,
 )
-from mlbench.report import TaskInfo
-from mlbench.significance import DRAWS, LEVEL, POWER, SEED, Values, macro_draws, percentiles
+from mlbench.measures.significance import (
+    DRAWS,
+    LEVEL,
+    POWER,
+    SEED,
+    Values,
+    macro_draws,
+    percentiles,
+)
+from mlbench.reports.report import TaskInfo
 
 SCHEMA = "mlbench/comparison/1"
 MAX_T, HOLM = "max-t", "holm"

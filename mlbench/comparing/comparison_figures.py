@@ -12,7 +12,7 @@ from mlbench.comparing.comparison import Comparison
 from mlbench.comparing.comparison_tables import measure_title
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
 from mlbench.comparing.verdicts import NOT_SHOWN, Value
-from mlbench.rendering.drawing import (
+from mlbench.reports.drawing import (
     FAINT,
     GRID,
     INK,
@@ -28,7 +28,7 @@ from mlbench.rendering.drawing import (
     plain_style,
     to_svg,
 )
-from mlbench.rendering.reading import KIND_NAMES, kind_name, printable
+from mlbench.reports.reading import KIND_NAMES, kind_name, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from mlbench.comparing.comparison import Comparison
 from mlbench.comparing.quantities import RANK_DISTANCE
 from mlbench.comparing.verdicts import NOT_SHOWN, Difference, Value
-from mlbench.rendering.reading import (
+from mlbench.measures.significance import ALPHA
+from mlbench.reports.reading import (
     KIND_NAMES,
     MISSING,
     fill,
@@ -20,8 +21,7 @@ from mlbench.rendering.reading import (
     plural,
     printable,
 )
-from mlbench.rendering.tables import Table, escape_markdown
-from mlbench.significance import ALPHA
+from mlbench.reports.tables import Table, escape_markdown
 
 SHORT = {"monolingual": "mono", "crosslingual": "cross", "multilingual": "multi"}
 RANKS = 1000

@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.artefacts import write_atomically
+from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean
+from mlbench.common.files import write_atomically
 from mlbench.comparing.baseline import (
     Saved,
     read_saved,
@@ -23,11 +24,10 @@ from mlbench.comparing.baseline import (
 )
 from mlbench.comparing.quantities import RANK_DISTANCE, chosen_names
 from mlbench.comparing.regression import MARGIN, Check, check
-from mlbench.errors import DataError, Fault, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from mlbench.ranks import Ranks
-    from mlbench.report import Report
+    from mlbench.ranking.ranks import Ranks
+    from mlbench.reports.report import Report
 
 FILES = ("mlbench.toml", "pyproject.toml")
 PATHS = {"report", "baseline", "data_dir", "output"}
@@ -201,14 +201,14 @@ def run_gate(config: GateConfig, command: str = "", quiet: bool = True) -> Check
 
 def _evaluated(config: GateConfig, baseline: Saved, command: str, quiet: bool) -> Saved:
     """Run the model on the baseline's task and sample."""
-    from mlbench.adapters.registry import load_adapter
-    from mlbench.catalog import find_task
-    from mlbench.evaluate import Options, describe_task, evaluate
-    from mlbench.files import Locator
-    from mlbench.readers import load_collection
-    from mlbench.sampling import sample_questions
+    from mlbench.data.locator import Locator
+    from mlbench.data.readers import load_collection
+    from mlbench.data.sampling import sample_questions
+    from mlbench.evaluation.evaluate import Options, describe_task, evaluate
+    from mlbench.evaluation.tasks import load_task
+    from mlbench.models.registry import load_adapter
 
-    task = find_task(config.task or baseline.task.name)
+    task = load_task(config.task or baseline.task.name)
     collection = load_collection(task, Locator(config.data_dir, False).of(task))
     collection = sample_questions(collection, baseline.task.sample)
     mine = (f"task {task.name}", describe_task(task, collection))
@@ -227,8 +227,8 @@ def config_measures(config: GateConfig) -> tuple[str, ...]:
 
 
 def _write_report(folder: Path, report: Report, ranks: Ranks) -> None:
-    from mlbench.rendering.page import report_pages
-    from mlbench.report import write_report
+    from mlbench.reports.page import report_pages
+    from mlbench.reports.report import write_report
 
     write_report(folder, report, ranks, report_pages(report, ranks))
 

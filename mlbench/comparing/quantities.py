@@ -8,14 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from mlbench.bias import rank_distance
-from mlbench.clusters import Clusters
-from mlbench.errors import Fault, UsageError
-from mlbench.measures import parse_measure
-from mlbench.ranks import Ranks
-from mlbench.shared_pools import SharedPool, shared_pools
-from mlbench.significance import Sample
-from mlbench.task import Kind, Setting, all_settings
+from mlbench.common.errors import Fault, UsageError
+from mlbench.data.task import Kind, Setting, all_settings
+from mlbench.measures.bias import rank_distance
+from mlbench.measures.clusters import Clusters
+from mlbench.measures.rank_measures import parse_measure
+from mlbench.measures.significance import Sample
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.shared_pools import SharedPool, shared_pools
 
 RANK_DISTANCE = "rank-distance"
 

@@ -17,14 +17,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from mlbench.bias import rank_distance
 from mlbench.comparing.baseline import Saved
 from mlbench.comparing.comparison import compare, flat_row
 from mlbench.comparing.quantities import Quantity
 from mlbench.comparing.verdicts import WORSE, Difference
-from mlbench.randomisation import FEWEST
-from mlbench.ranks import Ranks
-from mlbench.report import ModelInfo, TaskInfo
+from mlbench.measures.bias import rank_distance
+from mlbench.measures.randomisation import FEWEST
+from mlbench.ranking.ranks import Ranks
+from mlbench.reports.report import ModelInfo, TaskInfo
 
 SCHEMA = "mlbench/check/1"
 MARGIN = 0.005

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlbench.comparing.quantities import Quantity
-from mlbench.significance import ALPHA
+from mlbench.measures.significance import ALPHA
 
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
 

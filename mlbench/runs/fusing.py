@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbench.errors import DataError, Fault, UsageError
+from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.runs.reading import Name, RunFile
 from mlbench.runs.writing import LARGEST, refuse_unfit, trec_lines
 

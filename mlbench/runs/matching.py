@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.collection import Collection
-from mlbench.corpus import StreamedCollection
-from mlbench.readers._io import Faults
+from mlbench.data.collection import Collection
+from mlbench.data.corpus import StreamedCollection
+from mlbench.data.readers._io import Faults
+from mlbench.data.task import Kind
 from mlbench.runs.naming import Given
 from mlbench.runs.reading import Ints, Name, RunFile, duplicates
-from mlbench.task import Kind
 
 ANY = -1
 """No language is said: it can be each of the task's."""

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbench.errors import DataError, Fault, UsageError, did_you_mean
-from mlbench.task import Kind
+from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean
+from mlbench.data.task import Kind
 
 QUERY, PASSAGE = "query_language", "passage_language"
 ALL_LANGUAGES = Kind.MULTILINGUAL.value

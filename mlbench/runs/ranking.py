@@ -13,11 +13,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.readers._io import Faults
+from mlbench.data.readers._io import Faults
+from mlbench.data.task import Kind
 from mlbench.runs.matching import Placed, Targets
 from mlbench.runs.naming import Given
 from mlbench.runs.reading import Ints, RunFile
-from mlbench.task import Kind
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.errors import DataError, Fault
-from mlbench.readers._io import (
+from mlbench.common.errors import DataError, Fault
+from mlbench.data.readers._io import (
     Faults,
     describe,
     opened,

@@ -12,19 +12,19 @@ from importlib import metadata
 import numpy as np
 
 from mlbench import __version__
-from mlbench.artefacts import sha256_of
-from mlbench.collection import MOST_FAULTS
-from mlbench.corpus import StreamedCollection
-from mlbench.errors import DataError, Fault, UsageError
-from mlbench.measures import Measure
-from mlbench.report import ModelInfo, Report, RunInfo, TaskInfo
-from mlbench.retrieved import Depth, Retrieved
+from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.files import sha256_of
+from mlbench.data.collection import MOST_FAULTS
+from mlbench.data.corpus import StreamedCollection
+from mlbench.data.task import Kind, Task, all_settings
+from mlbench.measures.rank_measures import Measure
+from mlbench.reports.report import ModelInfo, Report, RunInfo, TaskInfo
+from mlbench.reports.retrieved import Depth, Retrieved
 from mlbench.runs.matching import Matching, Targets, Unknown
 from mlbench.runs.naming import Given
 from mlbench.runs.ranking import Rankings
 from mlbench.runs.reading import read_run
 from mlbench.runs.scoring import Scored, score_runs
-from mlbench.task import Kind, Task, all_settings
 
 RECORDED_VERSIONS = ("numpy", "ir-measures", "pytrec-eval-terrier")
 ADAPTER = "run files"

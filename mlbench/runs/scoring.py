@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.bias_scores import BiasScores, TargetRemoved, extremes
-from mlbench.macro import mean
-from mlbench.measures import Measure
-from mlbench.retrieved import Depth
+from mlbench.data.task import Kind, Setting
+from mlbench.measures.bias_scores import BiasScores, TargetRemoved, extremes
+from mlbench.measures.macro import mean
+from mlbench.measures.rank_measures import Measure
+from mlbench.measures.scores import Scores, SettingScores, Statistics, mean_scores
+from mlbench.measures.significance import DRAWS, LEVEL, SEED, Sample, macro_intervals
+from mlbench.reports.retrieved import Depth
 from mlbench.runs.ranking import Hits, Rankings
 from mlbench.runs.reading import Ints
-from mlbench.scores import Scores, SettingScores, Statistics, mean_scores
-from mlbench.significance import DRAWS, LEVEL, SEED, Sample, macro_intervals
-from mlbench.task import Kind, Setting
 
 Values = npt.NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.scoring.products import Floats, Ints, Limits, error_bound
+from mlbench.ranking.products import Floats, Ints, Limits, error_bound
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -65,7 +65,7 @@ class Searched:
     @cached_property
     def norms(self) -> tuple[Doubles, Doubles]:
         """The norms of dense queries and passages."""
-        from mlbench.scoring import kernels
+        from mlbench.ranking import kernels
 
         return kernels.norms(self.queries), kernels.norms(self.passages)
 

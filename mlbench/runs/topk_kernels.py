@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from mlbench.scoring.kernels import LANES, dot
+from mlbench.ranking.kernels import LANES, dot
 
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 

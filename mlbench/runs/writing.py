@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.artefacts import write_atomically
-from mlbench.collection import MOST_FAULTS, Collection
-from mlbench.errors import DataError, Fault, ModelError
+from mlbench.common.errors import DataError, Fault, ModelError
+from mlbench.common.files import write_atomically
+from mlbench.data.collection import MOST_FAULTS, Collection
+from mlbench.data.task import Kind, Setting
+from mlbench.ranking.products import Floats, Limits
 from mlbench.runs.naming import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, filled
 from mlbench.runs.reading import Ints
 from mlbench.runs.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
-from mlbench.scoring.products import Floats, Limits
-from mlbench.task import Kind, Setting
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -7,9 +7,9 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
-from mlbench.cache import open_cache
 from mlbench.commands.cache import cache_clear, cache_info, cache_verify
-from mlbench.shards import Source
+from mlbench.models.cache import open_cache
+from mlbench.models.shards import Source
 
 PLAIN, JSON = Namespace(json=False), Namespace(json=True)
 

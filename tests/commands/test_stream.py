@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.adapters.registry import load_adapter
-from mlbench.catalog import find_task
-from mlbench.cli import main
-from mlbench.evaluate import Options, evaluate
-from mlbench.files import Locator
-from mlbench.ranks_file import read_ranks
-from mlbench.readers import load_collection
-from mlbench.report import parse_report, read_report, write_report
-from tests.miracl_corpus import write_corpus
+from mlbench.commands.cli import main
+from mlbench.data.catalog import find_task
+from mlbench.data.locator import Locator
+from mlbench.data.readers import load_collection
+from mlbench.evaluation.evaluate import Options, evaluate
+from mlbench.models.registry import load_adapter
+from mlbench.ranking.ranks_file import read_ranks
+from mlbench.reports.report import parse_report, read_report, write_report
+from tests.support.miracl_corpus import write_corpus
 
 NAME = "miracl-small"
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlbench.common.errors import DataError, IntegrityError
 from mlbench.comparing.baseline import baseline_bytes, read_baseline, read_saved, refuse_other_task
 from mlbench.comparing.baseline import saved_report as saved
-from mlbench.errors import DataError, IntegrityError
-from mlbench.report import write_report
-from tests.reports import example
+from mlbench.reports.report import write_report
+from tests.support.reports import example
 
 
 @pytest.fixture(scope="module")

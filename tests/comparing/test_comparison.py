@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from mlbench.common.errors import UsageError
 from mlbench.comparing.baseline import Saved, saved_report
 from mlbench.comparing.comparison import compare, comparison_json, default_measures
 from mlbench.comparing.comparison_figures import comparison_figures
@@ -30,8 +31,7 @@ from mlbench.comparing.verdicts import (
     standings,
     verdict,
 )
-from mlbench.errors import UsageError
-from tests.reports import collection_of, languages, renamed, report_of, vectors
+from tests.support.reports import collection_of, languages, renamed, report_of, vectors
 
 MEASURES = ("AP", "R@1", RANK_DISTANCE)
 

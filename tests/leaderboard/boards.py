@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mlbench.artefacts import sha256_of
+from mlbench.common.files import sha256_of
 from mlbench.leaderboard.checking.findings import Findings
 from mlbench.leaderboard.checking.records import write_record
 from mlbench.leaderboard.checking.submit import Submission, Submitted, reported, submit
@@ -29,10 +29,10 @@ from mlbench.leaderboard.entries.entry import (
     Source,
 )
 from mlbench.leaderboard.entries.tasks_known import add_task
-from mlbench.ranks import Ranks
-from mlbench.ranks_file import TaskKey, ranks_to_bytes, read_ranks
-from mlbench.report import Report, write_report
-from tests.reports import collection_of, languages, report_of, vectors
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
+from mlbench.reports.report import Report, write_report
+from tests.support.reports import collection_of, languages, report_of, vectors
 
 DAY = datetime.date(2025, 6, 1)
 TODAY = datetime.date(2025, 7, 1)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mlbench.data.task import Setting
 from mlbench.leaderboard.entries import recomputed
-from mlbench.measures import Measure
-from mlbench.ranks import Ranks
-from mlbench.scores import Scores, compute_scores
-from mlbench.task import Setting
+from mlbench.measures.rank_measures import Measure
+from mlbench.measures.scores import Scores, compute_scores
+from mlbench.ranking.ranks import Ranks
 from tests.leaderboard.boards import honest_board
 
 KNOWN: dict[tuple[object, ...], Scores] = {}

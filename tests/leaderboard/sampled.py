@@ -7,14 +7,14 @@ from functools import cache
 
 import numpy as np
 
-from mlbench.collection import Collection
-from mlbench.encoding import Embedded
+from mlbench.data.collection import Collection
 from mlbench.leaderboard.verifying.agreement import Agreement, compare
 from mlbench.leaderboard.verifying.reencoded import Tolerance
 from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
-from mlbench.ranks import Ranks
-from mlbench.table import rank_collection
-from tests.reports import collection_of, languages, vectors
+from mlbench.models.encoding import Embedded
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.table import rank_collection
+from tests.support.reports import collection_of, languages, vectors
 
 FLOAT32 = Tolerance(1e-5)
 

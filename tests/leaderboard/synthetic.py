@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbench.artefacts import slug
+from mlbench.common.files import slug
 from mlbench.leaderboard.checking.submit import Submission, entry_of
 from mlbench.leaderboard.entries.entry import (
     Contamination,
@@ -39,10 +39,10 @@ from mlbench.leaderboard.ranking.columns import Measured, measure
 from mlbench.leaderboard.ranking.measuring import task_columns
 from mlbench.leaderboard.ranking.overall import all_standings
 from mlbench.leaderboard.ranking.rows import Standings
-from mlbench.ranks import Ranks
-from mlbench.report import Report
-from mlbench.significance import Values
-from tests.reports import collection_of, languages, report_of, vectors
+from mlbench.measures.significance import Values
+from mlbench.ranking.ranks import Ranks
+from mlbench.reports.report import Report
+from tests.support.reports import collection_of, languages, report_of, vectors
 
 DAY = datetime.date(2025, 6, 1)
 HOSTILE = (

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mlbench.artefacts import slug
-from mlbench.errors import DataError
+from mlbench.common.errors import DataError
+from mlbench.common.files import slug
 from mlbench.leaderboard.checking import changes
 from mlbench.leaderboard.checking import validate as validating
 from mlbench.leaderboard.checking.records import withdraw, write_record
@@ -36,8 +36,8 @@ from mlbench.leaderboard.entries.layout import run_folder
 from mlbench.leaderboard.entries.reading import read_board
 from mlbench.leaderboard.entries.strict import read_document
 from mlbench.leaderboard.entries.tasks_known import add_task
-from mlbench.ranks_file import ranks_to_bytes, read_ranks
-from mlbench.report import write_report
+from mlbench.ranking.ranks_file import ranks_to_bytes, read_ranks
+from mlbench.reports.report import write_report
 from tests.leaderboard.boards import (
     DAY,
     TASK,
@@ -50,7 +50,7 @@ from tests.leaderboard.boards import (
     submitted,
     verified,
 )
-from tests.reports import collection_of, languages, report_of, vectors
+from tests.support.reports import collection_of, languages, report_of, vectors
 
 ALPHA, BETA = f"{TASK}/alpha", f"{TASK}/{slug('Beta/large')}"
 

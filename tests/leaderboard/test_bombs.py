@@ -21,14 +21,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlbench.artefacts import slug
-from mlbench.errors import DataError, IntegrityError
+from mlbench.common.errors import DataError, IntegrityError
+from mlbench.common.files import slug
 from mlbench.leaderboard.entries.entry import LeaderboardTask
 from mlbench.leaderboard.entries.parquet_pages import MalformedPages, read_chunk, read_footer
 from mlbench.leaderboard.entries.strict import MAX_JSON, parse_json
 from mlbench.leaderboard.entries.strict_table import MAX_TABLE, read_table
 from mlbench.leaderboard.entries.tasks_known import described, rows_digest, task_key
-from mlbench.ranks_file import TEXTS, ranks_to_bytes
+from mlbench.ranking.ranks_file import TEXTS, ranks_to_bytes
 from tests.leaderboard.boards import TASK, put_table, run_of
 
 BETA = f"{TASK}/{slug('Beta/large')}"
@@ -173,7 +173,7 @@ def test_a_hostile_table_is_refused(tmp_path: Path, make: Callable[[], bytes], n
 
 LIMITED = """
 import resource, sys
-from mlbench.cli import main
+from mlbench.commands.cli import main
 main(["leaderboard", "validate", sys.argv[1], "--quiet"])  # all that is imported is in memory now
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + int(sys.argv[3])

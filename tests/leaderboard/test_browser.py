@@ -16,7 +16,7 @@ from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import rank_text, score_text
 from mlbench.leaderboard.ranking.columns import Column, chosen_score
 from mlbench.leaderboard.ranking.rows import Row, Standings
-from mlbench.significance import Values
+from mlbench.measures.significance import Values
 from tests.leaderboard.browser import NAMES, Browser, find_browser, running_browser
 from tests.leaderboard.synthetic import evidence, standings, standings_of, unpacked
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mlbench import artefacts
-from mlbench.cli import main
 from mlbench.commands import leaderboard_parser
-from mlbench.errors import DataError, EnvironmentFault
+from mlbench.commands.cli import main
+from mlbench.common import files as artefacts
+from mlbench.common.errors import DataError, EnvironmentFault
 from mlbench.leaderboard.entries.entry import Contamination, Level
 from mlbench.leaderboard.entries.field_checks import RECORDED
 from mlbench.leaderboard.entries.layout import leaderboards_folder, root_of
+from tests.commands.test_cli import mlbench
 from tests.leaderboard.boards import TASK, edit, verified
-from tests.test_cli import mlbench
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_where_the_leaderboard_is(
         root_of(tmp_path / "leaderboards" / ".." / "nothing")
     package = tmp_path / "site" / "mlbench"
     package.mkdir(parents=True)
-    monkeypatch.setattr(artefacts, "__file__", str(package / "artefacts.py"))
+    monkeypatch.setattr(artefacts, "__file__", str(package / "common" / "files.py"))
     with pytest.raises(EnvironmentFault, match="gone"):
         leaderboards_folder()
     (package / "_leaderboards").mkdir()

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlbench.artefacts import slug
+from mlbench.common.files import slug
+from mlbench.data.task import Kind, all_settings
 from mlbench.leaderboard.entries.entry import Entry, to_json
 from mlbench.leaderboard.entries.recomputed import entry_scores
 from mlbench.leaderboard.entries.strict import read_document
-from mlbench.measures import parse_measures
-from mlbench.ranks import Ranks
-from mlbench.ranks_file import ranks_to_bytes, read_ranks
-from mlbench.scores import compute_scores
-from mlbench.task import Kind, all_settings
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import compute_scores
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.ranks_file import ranks_to_bytes, read_ranks
 from tests.leaderboard.boards import TASK, check, edit, exit_code, put_table
 
 BETA = f"{TASK}/{slug('Beta/large')}"

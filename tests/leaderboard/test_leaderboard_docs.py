@@ -17,7 +17,7 @@ from mlbench.leaderboard.entries.entry import (
     Record,
     Withdrawal,
 )
-from tests.test_report_docs import keys_of
+from tests.reports.test_report_docs import keys_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "leaderboard.md"
 

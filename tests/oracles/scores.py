@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.collection import Collection
-from mlbench.table import relevant_pairs
+from mlbench.data.collection import Collection
+from mlbench.ranking.table import relevant_pairs
 
 
 def exact_score(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:

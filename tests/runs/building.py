@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mlbench.collection import Collection
-from mlbench.measures import parse_measures
-from mlbench.readers._io import Faults
+from mlbench.data.collection import Collection
+from mlbench.data.readers._io import Faults
+from mlbench.data.task import Kind, all_settings
+from mlbench.measures.rank_measures import parse_measures
 from mlbench.runs.matching import Matching, Targets
 from mlbench.runs.naming import find_runs
 from mlbench.runs.ranking import Rankings
 from mlbench.runs.reading import read_run
 from mlbench.runs.scoring import Scored, score_runs
-from mlbench.task import Kind, all_settings
 
 Run = Mapping[str, Mapping[str, float]]
 """Query -> passage -> score."""

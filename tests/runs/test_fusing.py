@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mlbench.commands.runs_parser import METHODS, NORMS
-from mlbench.errors import DataError, UsageError
+from mlbench.common.errors import DataError, UsageError
 from mlbench.runs.fusing import ON_RANKS, PARAMETERS, WEIGHTED, Fusion, fuse_runs, fused_lines
 from mlbench.runs.reading import read_run
 from tests.runs.building import lines, trec
@@ -39,7 +39,7 @@ COMMANDS = {
 }
 SCRIPT = """
 import contextlib, io, json, pathlib, sys, warnings
-from mlbench.cli import main
+from mlbench.commands.cli import main
 from mlbench.commands.runs_parser import METHODS, NORMS
 from mlbench.runs.fusing import ON_RANKS, WEIGHTED, Fusion, fuse_runs
 from mlbench.runs.reading import read_run

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlbench.collection import Judgement, Records, TextRecord, build_collection
-from mlbench.corpus import Judged, StreamedCollection
+from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.corpus import Judged, StreamedCollection
 from mlbench.runs.matching import Matching, Targets
 from mlbench.runs.naming import find_runs
 from mlbench.runs.reading import read_run

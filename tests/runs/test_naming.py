@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.errors import DataError, UsageError
+from mlbench.common.errors import DataError, UsageError
 from mlbench.runs.naming import Given, find_runs, matching_files
 
 LANGUAGES = ("de", "en", "zh", "zh-Hans")

@@ -8,9 +8,9 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.errors import DataError
+from mlbench.common.errors import DataError
 from tests.runs.building import lines, messages, rankings_of, scored, trec
-from tests.strategies import parallel_collection
+from tests.support.strategies import parallel_collection
 
 COLLECTION = parallel_collection(2, 3, 9)
 MEASURES = {"AP": "map", "RR": "recip_rank", "nDCG@3": "ndcg_cut_3", "R@2": "recall_2"}

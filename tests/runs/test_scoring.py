@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from mlbench.collection import build_collection
-from mlbench.corpus import Judged, StreamedCollection
-from mlbench.measures import parse_measures
+from mlbench.data.collection import build_collection
+from mlbench.data.corpus import Judged, StreamedCollection
+from mlbench.data.task import Kind, all_settings
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import compute_scores
+from mlbench.ranking.table import rank_collection
 from mlbench.runs.matching import Matching, Targets
 from mlbench.runs.naming import find_runs
 from mlbench.runs.ranking import Rankings
 from mlbench.runs.reading import read_run
 from mlbench.runs.scoring import score_runs
-from mlbench.scores import compute_scores
-from mlbench.table import rank_collection
-from mlbench.task import Kind, all_settings
 from tests.runs.building import rankings_of, scored, trec
-from tests.strategies import CODES, parallel_collection, parallel_records, vectors_for
+from tests.support.strategies import CODES, parallel_collection, parallel_records, vectors_for
 
 MEASURES = {"AP": "map", "RR": "recip_rank", "nDCG@10": "ndcg_cut_10", "R@3": "recall_3",
             "P@5": "P_5", "Success@1": "success_1", "Rprec": "Rprec", "AP@4": "map_cut_4",

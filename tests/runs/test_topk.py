@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from mlbench.ranking import kernels
+from mlbench.ranking.products import Limits
 from mlbench.runs import topk
 from mlbench.runs.topk import Searched, query_rows, top_passages
 from mlbench.runs.topk_kernels import falling
-from mlbench.scoring import kernels
-from mlbench.scoring.products import Limits
 
 FORMS = {
     "normal": lambda g, n, d: g.standard_normal((n, d)),

@@ -9,17 +9,17 @@ import pytest
 import pytrec_eval
 from scipy import sparse
 
-from mlbench.collection import TextRecord, build_collection
-from mlbench.errors import DataError, ModelError
-from mlbench.measures import parse_measures
+from mlbench.common.errors import DataError, ModelError
+from mlbench.data.collection import TextRecord, build_collection
+from mlbench.data.task import Kind, all_settings
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import compute_scores
+from mlbench.ranking.products import Limits
+from mlbench.ranking.table import rank_collection
 from mlbench.runs.naming import EXAMPLE
 from mlbench.runs.writing import Saving, discard_runs, save_runs
-from mlbench.scores import compute_scores
-from mlbench.scoring.products import Limits
-from mlbench.table import rank_collection
-from mlbench.task import Kind, all_settings
 from tests.runs.building import scored
-from tests.strategies import CODES, parallel_collection, parallel_records, vectors_for
+from tests.support.strategies import CODES, parallel_collection, parallel_records, vectors_for
 
 DEPTH = 7
 MEASURES = ("AP@7", "RR@7", "nDCG@5", "R@1", "R@7", "P@7", "Success@2")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from mlbench.errors import Fault
+from mlbench.common.errors import Fault
 from mlbench.leaderboard.entries.entry import TASK_FILE
 from mlbench.leaderboard.entries.layout import Place, is_maintainers, place_of
 from mlbench.leaderboard.entries.tree import Tree

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.errors import MlbenchError
+from mlbench.common.errors import MlbenchError
 from mlbench.leaderboard.entries.entry import Entry, EntryKind
 from mlbench.leaderboard.entries.field_checks import Found
 from mlbench.leaderboard.entries.layout import Place
 from mlbench.leaderboard.entries.names import skeleton
 from mlbench.leaderboard.entries.reading import BoardEntry
-from mlbench.ranks import Ranks
+from mlbench.ranking.ranks import Ranks
 
 EQUAL = 0.2
 """Share of outranked rows with the very same counts; different models share under 0.01."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mlbench.errors import DataError, Fault, IntegrityError, MlbenchError
+from mlbench.common.errors import DataError, Fault, IntegrityError, MlbenchError
 from mlbench.leaderboard.entries.names import visible
 
 MOST_OF_A_FILE = 20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mlbench.data.task import Kind
 from mlbench.leaderboard.entries.entry import Entry
-from mlbench.task import Kind
 
 PERFECT = 0.999
 AHEAD = 0.05

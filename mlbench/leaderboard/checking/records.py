@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mlbench.artefacts import write_atomically
-from mlbench.errors import DataError, Fault, UsageError
+from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.files import write_atomically
 from mlbench.leaderboard.checking.findings import Findings
 from mlbench.leaderboard.entries.entry import EntryKind, Level, Record, Withdrawal
 from mlbench.leaderboard.entries.field_checks import Found, record_faults, withdrawal_faults

@@ -9,8 +9,8 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlbench.artefacts import sha256_of, slug, write_atomically
-from mlbench.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.common.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.common.files import sha256_of, slug, write_atomically
 from mlbench.leaderboard.checking.copies import names_alike, other_owner
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
@@ -36,8 +36,8 @@ from mlbench.leaderboard.entries.recomputed import entry_scores
 from mlbench.leaderboard.entries.strict import MAX_JSON, parse_document
 from mlbench.leaderboard.entries.strict_table import MAX_TABLE
 from mlbench.leaderboard.entries.tasks_known import described, refuse_part_of_a_task
-from mlbench.ranks_file import TaskKey, ranks_to_bytes
-from mlbench.report import REPORT_FILE, ModelInfo, Report, RunInfo, read_report, rescored
+from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
+from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, RunInfo, read_report, rescored
 
 QUOTED = 2000
 """Characters that are kept of a quoted text."""

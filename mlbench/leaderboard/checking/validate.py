@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from mlbench.errors import Fault
+from mlbench.common.errors import Fault
+from mlbench.common.progress import Step
 from mlbench.leaderboard.checking.changes import Changes, change_faults
 from mlbench.leaderboard.checking.copies import (
     Prints,
@@ -31,7 +32,6 @@ from mlbench.leaderboard.entries.recomputed import score_faults
 from mlbench.leaderboard.entries.strict_table import read_table
 from mlbench.leaderboard.entries.tasks_known import task_faults
 from mlbench.leaderboard.entries.tree import Tree, read_tree
-from mlbench.progress import Step
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.leaderboard.entries.names import visible
-from mlbench.ranks import Ranks
+from mlbench.ranking.ranks import Ranks
 
 Bools = npt.NDArray[np.bool_]
 MOST_SHOWN = 3

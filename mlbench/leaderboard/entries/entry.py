@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from mlbench.report import Encoded
+from mlbench.reports.report import Encoded
 
 SCHEMA = "mlbench/entry/1"
 TASK_SCHEMA = "mlbench/leaderboard-task/1"

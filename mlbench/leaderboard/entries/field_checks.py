@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
-from mlbench.adapters.base import SIMILARITIES
-from mlbench.artefacts import slug
-from mlbench.errors import UsageError
+from mlbench.common.errors import UsageError
+from mlbench.common.files import slug
+from mlbench.data.task import LANGUAGE, SHA256
 from mlbench.leaderboard.entries.entry import (
     Entry,
     EntryBias,
@@ -24,8 +24,8 @@ from mlbench.leaderboard.entries.entry import (
 )
 from mlbench.leaderboard.entries.layout import DATE, Place
 from mlbench.leaderboard.entries.names import link_fault, name_fault, shown
-from mlbench.measures import parse_measures
-from mlbench.task import LANGUAGE, SHA256
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.models.protocol import SIMILARITIES
 
 Found = tuple[str, str, str]
 """Key, what was found, what was expected."""

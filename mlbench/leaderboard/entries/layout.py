@@ -16,10 +16,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
-from mlbench.artefacts import shipped_folder
-from mlbench.errors import DataError, Fault
+from mlbench.common.errors import DataError, Fault
+from mlbench.common.files import shipped_folder
+from mlbench.data.task import NAME
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, RANKS_FILE, TASK_FILE
-from mlbench.task import NAME
 
 RECORDS = "records"
 README = "README.md"

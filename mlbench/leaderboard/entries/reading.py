@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from mlbench.errors import DataError, Fault
+from mlbench.common.errors import DataError, Fault
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
     RANKS_FILE,
@@ -23,7 +23,7 @@ from mlbench.leaderboard.entries.layout import RECORDS, WITHDRAWN, Place, place_
 from mlbench.leaderboard.entries.strict import MAX_JSON, AnyDocument, parse_document, read_bounded
 from mlbench.leaderboard.entries.strict_table import read_table
 from mlbench.leaderboard.entries.tree import Tree, read_tree
-from mlbench.ranks import Ranks
+from mlbench.ranking.ranks import Ranks
 
 
 @dataclass(frozen=True)

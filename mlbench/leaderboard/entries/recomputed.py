@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from mlbench.data.task import Kind, all_settings
 from mlbench.leaderboard.entries.entry import Entry, EntryBias, EntryScore, EntryScores
-from mlbench.macro import Score
-from mlbench.measures import parse_measures
-from mlbench.ranks import Ranks
-from mlbench.report import differences
-from mlbench.scores import Scores, compute_scores
-from mlbench.task import Kind, all_settings
+from mlbench.measures.macro import Score
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import Scores, compute_scores
+from mlbench.ranking.ranks import Ranks
+from mlbench.reports.report import differences
 
 
 def entry_scores(scores: Scores) -> EntryScores:

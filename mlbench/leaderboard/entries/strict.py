@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
-from mlbench.errors import DataError, Fault
+from mlbench.common.errors import DataError, Fault
 from mlbench.leaderboard.entries.entry import SCHEMAS, Document, to_json
 from mlbench.leaderboard.entries.names import shown, text_fault, visible
 

@@ -7,14 +7,14 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbench.errors import DataError, Fault, IntegrityError
+from mlbench.common.errors import DataError, Fault, IntegrityError
 from mlbench.leaderboard.entries.entry import LeaderboardTask
 from mlbench.leaderboard.entries.names import shown, visible
 from mlbench.leaderboard.entries.parquet_pages import MAGIC, MalformedPages, read_chunk, read_footer
 from mlbench.leaderboard.entries.strict import parse_json, read_bounded
 from mlbench.leaderboard.entries.tasks_known import rows_digest, task_metadata
-from mlbench.ranks import Ranks
-from mlbench.ranks_file import TEXTS, ranks_from_table, table_schema
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.ranks_file import TEXTS, ranks_from_table, table_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa

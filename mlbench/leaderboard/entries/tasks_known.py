@@ -13,17 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlbench.artefacts import slug, write_atomically
-from mlbench.errors import DataError, Fault, UsageError
+from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.files import slug, write_atomically
+from mlbench.data.task import LANGUAGE, SHA256, Kind
 from mlbench.leaderboard.entries.entry import TASK_FILE, LeaderboardTask
 from mlbench.leaderboard.entries.field_checks import measures_fault
 from mlbench.leaderboard.entries.layout import RECORDS
 from mlbench.leaderboard.entries.names import shown
 from mlbench.leaderboard.entries.strict import read_document, readable_json
-from mlbench.ranks import Ranks
-from mlbench.ranks_file import SCHEMA, TaskKey
-from mlbench.report import Report
-from mlbench.task import LANGUAGE, SHA256, Kind
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.ranks_file import SCHEMA, TaskKey
+from mlbench.reports.report import Report
 
 HEADLINE = ("AP", "R@10")
 """Measures that every entry must have, beside rank distance."""

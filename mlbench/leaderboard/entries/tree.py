@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mlbench.errors import Fault
+from mlbench.common.errors import Fault
 from mlbench.leaderboard.entries.layout import is_maintainers, place_of
 
 MOST_FILES = 100_000

@@ -22,10 +22,10 @@ from mlbench.leaderboard.page.wording import (
 )
 from mlbench.leaderboard.ranking.columns import Column, chosen_score, stated
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
-from mlbench.macro import TIE_TOLERANCE
-from mlbench.rendering.reading import MISSING, number
-from mlbench.rendering.tables import Table
-from mlbench.significance import Values
+from mlbench.measures.macro import TIE_TOLERANCE
+from mlbench.measures.significance import Values
+from mlbench.reports.reading import MISSING, number
+from mlbench.reports.tables import Table
 
 LONGEST_TEXT = 400
 

@@ -20,8 +20,8 @@ from mlbench.leaderboard.page.wording import (
 )
 from mlbench.leaderboard.ranking.columns import Column, chosen_score
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
-from mlbench.rendering.tables import Table, escape_markdown
-from mlbench.significance import Values
+from mlbench.measures.significance import Values
+from mlbench.reports.tables import Table, escape_markdown
 
 SCHEMA = "mlbench/leaderboard/1"
 FORMULAS = (*FORMULA, "\t", "\r", "＝", "＋", "－", "＠")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlbench.leaderboard.page.svg import svg, svg_text
-from mlbench.significance import Values
+from mlbench.measures.significance import Values
 
 LEVELS = 16
 """Colours, classes h0 to h16 of the style: 0 is a score of 0, 16 a score of 1."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlbench.leaderboard.entries.names import visible
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
-from mlbench.significance import Values
+from mlbench.measures.significance import Values
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 UNIT = 100_000

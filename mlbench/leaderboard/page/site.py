@@ -32,8 +32,8 @@ from mlbench.leaderboard.page.wording import (
 )
 from mlbench.leaderboard.ranking.columns import Column
 from mlbench.leaderboard.ranking.rows import Row, Standings
-from mlbench.rendering.reading import HEAVY_TIES, plural
-from mlbench.significance import DRAWS, SEED
+from mlbench.measures.significance import DRAWS, SEED
+from mlbench.reports.reading import HEAVY_TIES, plural
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -131,7 +131,7 @@ def _environment() -> Environment:
     def shown(value: Any) -> Any:
         return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
-    report = PrefixLoader({"report": PackageLoader("mlbench.rendering")})
+    report = PrefixLoader({"report": PackageLoader("mlbench.reports")})
     return Environment(
         loader=ChoiceLoader([PackageLoader("mlbench.leaderboard.page"), report]),
         autoescape=True,

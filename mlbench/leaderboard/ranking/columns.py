@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlbench.bias import rank_distance
-from mlbench.clusters import question_clusters
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable
+from mlbench.data.task import Kind
 from mlbench.leaderboard.entries.entry import EntryScore, EntryScores
-from mlbench.macro import mean
-from mlbench.ranks import Ranks
-from mlbench.significance import Sample, Values
-from mlbench.task import Kind
+from mlbench.measures.bias import rank_distance
+from mlbench.measures.clusters import question_clusters
+from mlbench.measures.macro import mean
+from mlbench.measures.significance import Sample, Values
+from mlbench.ranking.ranks import Ranks
 
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
 SHORT = {MONO: "mono", CROSS: "cross", MULTI: "multi"}

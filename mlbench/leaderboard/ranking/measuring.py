@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from mlbench.errors import Fault, IntegrityError
+from mlbench.common.errors import Fault, IntegrityError
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, RANKS_FILE, EntryKind, LeaderboardTask
 from mlbench.leaderboard.entries.layout import Place
 from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
 from mlbench.leaderboard.entries.strict_table import read_table
 from mlbench.leaderboard.ranking.columns import Column, Measured, columns_of, measure, stated
-from mlbench.report import AGREEMENT
+from mlbench.reports.report import AGREEMENT
 
 Tables = Mapping[Place, Measured]
 """What was measured of each entry that brings its table."""

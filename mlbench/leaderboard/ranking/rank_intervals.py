@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.leaderboard.ranking.columns import Layout
-from mlbench.randomisation import FEWEST, ROUNDING
-from mlbench.significance import ALPHA, CHUNK, DRAWS, LEVEL, SEED, Values, drawn_weights
+from mlbench.measures.randomisation import FEWEST, ROUNDING
+from mlbench.measures.significance import ALPHA, CHUNK, DRAWS, LEVEL, SEED, Values, drawn_weights
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -15,7 +15,7 @@ from mlbench.leaderboard.entries.entry import (
 )
 from mlbench.leaderboard.entries.reading import BoardEntry
 from mlbench.leaderboard.ranking.columns import Column
-from mlbench.significance import Values
+from mlbench.measures.significance import Values
 
 OVERALL = "Overall"
 """The name of the standings over all tasks; those of tasks begin with a small letter or a digit."""

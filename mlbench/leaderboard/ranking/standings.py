@@ -30,7 +30,7 @@ from mlbench.leaderboard.ranking.rows import (
     in_order,
     why_unranked,
 )
-from mlbench.significance import Values, percentiles
+from mlbench.measures.significance import Values, percentiles
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlbench.collection import Collection
-from mlbench.encoding import Embedded
+from mlbench.data.collection import Collection
+from mlbench.data.task import Setting
 from mlbench.leaderboard.verifying.agreement import Agreement, Worst, compare
 from mlbench.leaderboard.verifying.betting import Ints
 from mlbench.leaderboard.verifying.reencoded import Claims, Tolerance, Vectors
 from mlbench.leaderboard.verifying.samples import Places, claims_of, find_places
 from mlbench.leaderboard.verifying.verification import Check
-from mlbench.measures import parse_measures
-from mlbench.ranks import Ranks
-from mlbench.scores import compute_scores
-from mlbench.task import Setting
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import compute_scores
+from mlbench.models.encoding import Embedded
+from mlbench.ranking.ranks import Ranks
 
 
 @dataclass(frozen=True)

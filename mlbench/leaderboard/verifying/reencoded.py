@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.leaderboard.verifying.betting import Floats, Ints
-from mlbench.scoring.products import Dense, Sparse
+from mlbench.ranking.products import Dense, Sparse
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

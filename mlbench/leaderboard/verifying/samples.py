@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlbench.collection import Collection, Entries, Qrels
-from mlbench.encoding import Embedded
-from mlbench.errors import Fault, IntegrityError
+from mlbench.common.errors import Fault, IntegrityError
+from mlbench.data.collection import Collection, Entries, Qrels
 from mlbench.leaderboard.entries.names import visible
 from mlbench.leaderboard.verifying.betting import Ints
 from mlbench.leaderboard.verifying.reencoded import Claims, Vectors
-from mlbench.ranks import Ranks
-from mlbench.table import relevant_pairs
+from mlbench.models.encoding import Embedded
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.table import relevant_pairs
 
 
 @dataclass(frozen=True)

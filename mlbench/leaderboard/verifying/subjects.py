@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbench.artefacts import sha256_of
-from mlbench.collection import Collection
-from mlbench.errors import DataError, Fault, IntegrityError
+from mlbench.common.errors import DataError, Fault, IntegrityError
+from mlbench.common.files import sha256_of
+from mlbench.data.collection import Collection
+from mlbench.data.task import Task
 from mlbench.leaderboard.entries import consistency
 from mlbench.leaderboard.entries.entry import ENTRY_FILE
 from mlbench.leaderboard.entries.reading import find_entry
 from mlbench.leaderboard.entries.recomputed import score_faults
 from mlbench.leaderboard.entries.tasks_known import refuse_part_of_a_task
 from mlbench.leaderboard.verifying.verification import VerifiedEntry, VerifiedTask
-from mlbench.ranks import Ranks
-from mlbench.report import RANKS_FILE, REPORT_FILE, read_report, rescored
-from mlbench.task import Task
+from mlbench.ranking.ranks import Ranks
+from mlbench.reports.report import RANKS_FILE, REPORT_FILE, read_report, rescored
 
 
 @dataclass(frozen=True)

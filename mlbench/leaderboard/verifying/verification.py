@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from mlbench.errors import DataError, IntegrityError
+from mlbench.common.errors import DataError, IntegrityError
 from mlbench.leaderboard.entries.entry import Level
 from mlbench.leaderboard.entries.names import visible
 

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlbench import __version__
-from mlbench.adapters.base import Bound, Described
-from mlbench.adapters.boundary import calling
-from mlbench.collection import Collection
-from mlbench.encoding import Embedded, Encoding
+from mlbench.common.progress import Step
+from mlbench.data.collection import Collection
+from mlbench.data.task import Task
 from mlbench.leaderboard.entries.entry import Level
 from mlbench.leaderboard.verifying.agreement import FALSE_ALARM, Resolution, compare
 from mlbench.leaderboard.verifying.checks import (
@@ -40,14 +39,15 @@ from mlbench.leaderboard.verifying.verification import (
     Verdict,
     Verification,
 )
-from mlbench.macro import TIE_TOLERANCE
-from mlbench.progress import Step
-from mlbench.scoring.products import Limits as ScorerLimits
-from mlbench.table import rank_collection
-from mlbench.task import Task
+from mlbench.measures.macro import TIE_TOLERANCE
+from mlbench.models.boundary import calling
+from mlbench.models.encoding import Embedded, Encoding
+from mlbench.models.protocol import Bound, Described
+from mlbench.ranking.products import Limits as ScorerLimits
+from mlbench.ranking.table import rank_collection
 
 if TYPE_CHECKING:
-    from mlbench.adapters.registry import LoadedModel
+    from mlbench.models.registry import LoadedModel
 
 ENOUGH_QUERIES, ENOUGH_PASSAGES = 50, 20
 """From fewer, unless there are no more, nothing is concluded."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlbench.artefacts import slug
-from mlbench.errors import DataError, EnvironmentFault, IntegrityError, UsageError
+from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError, UsageError
+from mlbench.common.files import slug
 from mlbench.leaderboard.checking import submit as submitting
 from mlbench.leaderboard.checking.records import withdraw, write_record
 from mlbench.leaderboard.checking.submit import Submission, submit
@@ -27,8 +27,8 @@ from mlbench.leaderboard.entries.entry import (
 from mlbench.leaderboard.entries.reading import find_entry, read_board
 from mlbench.leaderboard.entries.strict import parse_document, read_document
 from mlbench.leaderboard.entries.tasks_known import add_task, rows_digest
-from mlbench.ranks_file import read_ranks
-from mlbench.report import Encoded, Truncated, write_report
+from mlbench.ranking.ranks_file import read_ranks
+from mlbench.reports.report import Encoded, Truncated, write_report
 from tests.leaderboard.boards import (
     DAY,
     TASK,
@@ -148,7 +148,7 @@ def test_other_data_another_version_or_task_is_refused(root: Path, tmp_path: Pat
 
 
 def test_a_report_without_the_headline_measures_is_refused(root: Path, tmp_path: Path) -> None:
-    from tests.reports import collection_of, languages, report_of, vectors
+    from tests.support.reports import collection_of, languages, report_of, vectors
 
     collection = collection_of(languages(3), 24)
     write_report(tmp_path / "r", *report_of(collection, vectors(collection), measures=("AP",)), {})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlbench.artefacts import slug
+from mlbench.common.files import slug
 from tests.leaderboard.boards import TASK, check, edit, exit_code
 
 ALPHA, BETA = f"{TASK}/alpha", f"{TASK}/{slug('Beta/large')}"

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.leaderboard.entries.consistency import table_faults
-from mlbench.ranks import Ranks
-from tests.reports import collection_of, languages, report_of, vectors
+from mlbench.ranking.ranks import Ranks
+from tests.support.reports import collection_of, languages, report_of, vectors
 
 POOL = (2, 2)
 """Passages of each of two languages; the first of each is relevant to the one query."""

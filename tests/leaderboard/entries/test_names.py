@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.artefacts import RESERVED, slug
+from mlbench.common.files import RESERVED, slug
 from mlbench.leaderboard.entries.layout import SLUG, Place, is_maintainers, place_of
 from mlbench.leaderboard.entries.names import (
     link_fault,

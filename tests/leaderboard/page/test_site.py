@@ -27,7 +27,7 @@ from tests.leaderboard.synthetic import (
     standings,
     standings_of,
 )
-from tests.reports import collection_of, report_of, vectors
+from tests.support.reports import collection_of, report_of, vectors
 
 VOID = {"meta", "link", "br", "input", "img"}
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from mlbench.data.task import Kind, Setting
 from mlbench.leaderboard.entries.entry import EntryScore
 from mlbench.leaderboard.ranking.columns import (
     Column,
@@ -18,9 +19,8 @@ from mlbench.leaderboard.ranking.columns import (
     stated,
 )
 from mlbench.leaderboard.ranking.measuring import task_columns
-from mlbench.measures import parse_measures
-from mlbench.scores import compute_scores
-from mlbench.task import Kind, Setting
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import compute_scores
 from tests.leaderboard.synthetic import TASKS, evidence, run_of, task_of
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from mlbench.comparing.baseline import Saved
 from mlbench.comparing.comparison import compare
+from mlbench.data.task import Kind, all_settings
 from mlbench.leaderboard.ranking.columns import Column, columns_of, measure
 from mlbench.leaderboard.ranking.rank_intervals import (
     Part,
@@ -18,11 +19,10 @@ from mlbench.leaderboard.ranking.rank_intervals import (
     rank_intervals,
     told_apart,
 )
-from mlbench.measures import parse_measures
-from mlbench.scores import compute_scores
-from mlbench.significance import percentiles
-from mlbench.task import Kind, all_settings
-from tests.reports import MEASURES, collection_of, languages, report_of, vectors
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import compute_scores
+from mlbench.measures.significance import percentiles
+from tests.support.reports import MEASURES, collection_of, languages, report_of, vectors
 
 NOISES = (0.4, 0.4, 1.0, 1.05, 1.1, 2.5, 1.0)
 """Of seven models; the first two are the very same."""

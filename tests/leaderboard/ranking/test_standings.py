@@ -14,7 +14,7 @@ from mlbench.comparing.comparison import compare
 from mlbench.leaderboard.entries.entry import Contamination, Level
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings, cost_of
-from mlbench.report import Encoded
+from mlbench.reports.report import Encoded
 from tests.leaderboard.synthetic import (
     HOSTILE,
     Made,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.errors import IntegrityError
+from mlbench.common.errors import IntegrityError
 from mlbench.leaderboard.verifying.samples import _shares, claims_of, draw, find_places, part_of
 from tests.leaderboard.sampled import problem
-from tests.reports import collection_of, languages, report_of, vectors
+from tests.support.reports import collection_of, languages, report_of, vectors
 
 
 def test_places_name_the_texts_that_the_table_names():

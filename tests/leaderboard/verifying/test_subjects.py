@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mlbench.errors import DataError, IntegrityError, UsageError
+from mlbench.common.errors import DataError, IntegrityError, UsageError
 from mlbench.leaderboard.checking.submit import Submission, reported
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
@@ -19,9 +19,9 @@ from mlbench.leaderboard.entries.entry import (
 )
 from mlbench.leaderboard.entries.tasks_known import add_task
 from mlbench.leaderboard.verifying.subjects import read_subject, refuse_other_task
-from mlbench.report import RANKS_FILE, REPORT_FILE, write_report
+from mlbench.reports.report import RANKS_FILE, REPORT_FILE, write_report
 from tests.leaderboard.boards import DAY, alter_table, edit, run_of, submitted
-from tests.reports import collection_of, languages
+from tests.support.reports import collection_of, languages
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_report_on_part_of_a_task_is_refused(tmp_path):
 
 
 def test_other_texts_or_another_version_are_refused(entry):
-    from mlbench.catalog import find_task
+    from mlbench.data.catalog import find_task
 
     subject = read_subject(entry)
     task = replace(find_task("sample"), name="parallel", version="1")

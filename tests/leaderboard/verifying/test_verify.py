@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlbench.adapters.registry import LoadedModel, load_adapter
-from mlbench.artefacts import sha256_of
-from mlbench.catalog import find_task
-from mlbench.cli import main
+from mlbench.commands.cli import main
 from mlbench.commands.verify import _seed
-from mlbench.errors import IntegrityError
-from mlbench.evaluate import Options, evaluate
-from mlbench.files import Locator
+from mlbench.common.errors import IntegrityError
+from mlbench.common.files import sha256_of
+from mlbench.data.catalog import find_task
+from mlbench.data.locator import Locator
+from mlbench.data.readers import load_collection
+from mlbench.evaluation.evaluate import Options, evaluate
 from mlbench.leaderboard.checking.records import write_record
 from mlbench.leaderboard.checking.submit import Submission, submit
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, Level
@@ -27,13 +27,13 @@ from mlbench.leaderboard.entries.tasks_known import add_task
 from mlbench.leaderboard.verifying.subjects import Subject, read_subject
 from mlbench.leaderboard.verifying.verification import Verdict, VerifiedEntry, VerifiedTask
 from mlbench.leaderboard.verifying.verify import Request, verify
-from mlbench.measures import parse_measures
-from mlbench.readers import load_collection
-from mlbench.report import RANKS_FILE, REPORT_FILE, read_report, write_report
-from mlbench.scores import compute_scores
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import compute_scores
+from mlbench.models.registry import LoadedModel, load_adapter
+from mlbench.reports.report import RANKS_FILE, REPORT_FILE, read_report, write_report
+from tests.commands.test_cli import mlbench
 from tests.leaderboard.boards import check
 from tests.leaderboard.sampled import lowered, problem
-from tests.test_cli import mlbench
 
 IDENTITY = "declared: known v1"
 

@@ -1,0 +1,1 @@
+"""Errors and exit codes, files written whole or not at all, progress: what all packages use."""

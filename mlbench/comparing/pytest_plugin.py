@@ -1,0 +1,67 @@
+"""A pytest plug-in: the fixture ``mlbench_check`` is the regression gate of a model's own tests.
+
+    def test_no_regression(mlbench_check): ...
+
+checks what mlbench.toml (or ``[tool.mlbench]`` of pyproject.toml) at pytest's root says; call it to
+say otherwise, ``mlbench_check(model="model.py:make", margin=0.01)``. A regression fails the test,
+an inconclusive check skips it, or fails it where ``strict`` is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mlbench.comparing.regression import Check
+
+
+class MlbenchCheck:
+    """The gate of one test; a test that does not call it has it called when its body is done."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.called = False
+
+    def __call__(self, **settings: Any) -> Check:
+        """Check with the configuration and ``settings``, the fields of ``GateConfig``.
+
+        Returns the check where it passed; fails or skips the test otherwise.
+        """
+        from mlbench.common.errors import MlbenchError
+        from mlbench.comparing.check_output import terminal_check
+        from mlbench.comparing.gate import exit_code, overridden, read_config, run_gate, write_check
+
+        self.called = True
+        try:
+            config = overridden(read_config(self.root), **settings)
+            result = run_gate(config, command="pytest")
+            if config.output is not None:
+                write_check(config.output, result, config.strict)
+        except MlbenchError as error:
+            pytest.fail(f"mlbench: {error}", pytrace=False)
+        text = terminal_check(result)
+        if exit_code(result, config.strict):
+            pytest.fail(text, pytrace=False)
+        if result.verdict != "pass":
+            pytest.skip(text.partition("\n")[0] + ": inconclusive")
+        return result
+
+
+@pytest.fixture
+def mlbench_check(request: pytest.FixtureRequest) -> MlbenchCheck:
+    """The regression gate: see ``mlbench.comparing.pytest_plugin``."""
+    return MlbenchCheck(request.config.rootpath)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Run the gate after the body of a test that asked for it and did not call it."""
+    result = yield
+    gate = getattr(item, "funcargs", {}).get("mlbench_check")
+    if isinstance(gate, MlbenchCheck) and not gate.called:
+        gate()
+    return result

@@ -1,0 +1,1 @@
+"""Tasks and their collections: task files, where data lies, readers, integrity, digests."""

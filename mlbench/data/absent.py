@@ -1,0 +1,96 @@
+"""Judgements that name passages which the corpus does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.common.errors import DataError, Fault
+
+SHOWN = 3
+MOST_FAULTS = 20
+FOUND = "judged, and not in the corpus"
+MEND = "get the whole corpus, of the version that was judged"
+
+
+class Lost(NamedTuple):
+    """A judgement of the query with that index; its passage was not read."""
+
+    query: int
+    language: str
+    id: str
+    relevance: int
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Judgements that are left out, as arrays of one length: no passage they name was read.
+
+    ``query`` (int64) indexes the collection's queries and ``relevance`` (int32) is the judgement's;
+    ``passages`` names the passages, as "'7#0' (yo)".
+    """
+
+    query: npt.NDArray[np.int64]
+    passages: tuple[str, ...]
+    relevance: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, rows: Sequence[Lost]) -> Absent:
+        """Lay rows out as columns."""
+        return cls(
+            query=np.array([row.query for row in rows], np.int64),
+            passages=tuple(f"{row.id!r} ({row.language})" for row in rows),
+            relevance=np.array([row.relevance for row in rows], np.int32),
+        )
+
+    @property
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(self.passages))
+
+    def of_queries(self, number: npt.NDArray[np.int64]) -> Absent | None:
+        """Return what concerns some of the queries; ``number`` (queries,) is the new index of
+        each, -1 for one that is left out."""
+        kept = np.flatnonzero(number[self.query] >= 0)
+        if not len(kept):
+            return None
+        passages = tuple(self.passages[i] for i in kept.tolist())
+        return Absent(number[self.query[kept]], passages, self.relevance[kept])
+
+    def unanswered(self, has_relevant: npt.NDArray[np.bool_]) -> int:
+        """Count the queries that lost their last relevant passage.
+
+        ``has_relevant`` (queries,) says which have another.
+        """
+        lost = np.unique(self.query[self.relevance > 0])
+        return int((~has_relevant[lost]).sum())
+
+    def warning(self, unanswered: int) -> str:
+        """Say what was left out; ``unanswered`` is what the method of that name counts."""
+        names = self._names
+        more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+        several = len(self.passages) > 1
+        said = (
+            (f"{len(self.passages):,} judgements name" if several else "1 judgement names")
+            + (" passages that are" if len(names) > 1 else " a passage that is")
+            + f" not in the corpus, and {'are' if several else 'is'} left out: "
+            + ", ".join(names[:SHOWN])
+            + more
+        )
+        if not unanswered:
+            return said
+        one = unanswered == 1
+        queries = "1 query has" if one else f"{unanswered:,} queries have"
+        return f"{said}; {queries} no other relevant passage and {'is' if one else 'are'} excluded"
+
+    def refuse(self) -> NoReturn:
+        """Raise DataError that lists the passages, the first 20 of many."""
+        names = self._names
+        more = len(names) - MOST_FAULTS
+        tail = [Fault("and", f"{more:,} more passages")] if more > 0 else []
+        expected = "every judged passage in the corpus"
+        faults = [Fault(f"passage {name}", FOUND, expected, MEND) for name in names[:MOST_FAULTS]]
+        raise DataError(*faults, *tail)

@@ -1,0 +1,315 @@
+"""Collection: the queries, passages and qrels of a task, by language, checked and digested.
+
+A reader yields records; ``build_collection`` puts them into flat arrays, contiguous by language,
+and refuses what is inconsistent: ids given twice, judgements without a query or a passage,
+languages without queries or passages, empty texts, no relevant passage at all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.common.errors import DataError, Fault
+from mlbench.data.absent import Absent
+from mlbench.data.digests import collection_digest, sum_of_judged, sum_of_records
+from mlbench.data.task import Setting
+
+MOST_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TextRecord:
+    """A query or a passage as a reader found it.
+
+    ``id`` is unique within the role and language. ``where`` is "file:line" or the like, for
+    messages. ``group`` names the paragraph or article the text comes from ("" where unknown).
+    """
+
+    id: str
+    language: str
+    text: str
+    where: str
+    group: str = ""
+
+
+class Judgement(NamedTuple):
+    """The relevance of a passage to a query; 0 and below is judged not relevant."""
+
+    query_id: str
+    query_language: str
+    passage_id: str
+    passage_language: str
+    relevance: int
+    where: str
+
+
+@dataclass
+class Records:
+    """What a reader returns."""
+
+    queries: list[TextRecord] = field(default_factory=list)
+    passages: list[TextRecord] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The texts of one role, contiguous by language in the order of ``Collection.languages``.
+
+    ``starts`` is int64 of shape (languages + 1,): language l holds ``starts[l]:starts[l + 1]``.
+    """
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    groups: tuple[str, ...]
+    starts: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def slice(self, language: int) -> slice:
+        """Return the slice of the entries of the language with that index."""
+        return slice(int(self.starts[language]), int(self.starts[language + 1]))
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Number of entries of each language, int64 of shape (languages,)."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def language(self) -> npt.NDArray[np.int16]:
+        """Language index of each entry, int16 of shape (entries,)."""
+        return np.repeat(np.arange(len(self.counts), dtype=np.int16), self.counts)
+
+
+@dataclass(frozen=True)
+class Qrels:
+    """Judgements as arrays of one length: query and passage index (int64), relevance (int32)."""
+
+    query: npt.NDArray[np.int64]
+    passage: npt.NDArray[np.int64]
+    relevance: npt.NDArray[np.int32]
+
+
+class Questions(ABC):
+    """What can be said of a task's queries and judgements, wherever its passages are."""
+
+    languages: tuple[str, ...]
+    queries: Entries
+    absent: Absent | None
+
+    @property
+    @abstractmethod
+    def relevant_by_language(self) -> npt.NDArray[np.int64]:
+        """Number of relevant passages of each query in each language, (queries, languages)."""
+
+    @property
+    @abstractmethod
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """Whether each query has a judgement, whatever it says, of shape (queries,)."""
+
+    def query_counts(self, setting: Setting) -> tuple[int, int]:
+        """Return how many judged queries a setting has, and how many of its language it excludes.
+
+        A judged query with no relevant passage in the setting's pool is excluded.
+        """
+        of_language = self.queries.slice(self.languages.index(setting.query_language))
+        pool = [self.languages.index(language) for language in setting.passage_languages]
+        judged = self.judged[of_language]
+        has_relevant = self.relevant_by_language[of_language][:, pool].any(axis=1)
+        return int((judged & has_relevant).sum()), int((judged & ~has_relevant).sum())
+
+
+@dataclass(frozen=True)
+class Collection(Questions):
+    """A task's data. ``languages`` fixes the order of everything that is by language.
+
+    ``sample`` is the number of questions drawn from the whole task, None for all of it; ``absent``
+    are judgements that were left out.
+    """
+
+    languages: tuple[str, ...]
+    queries: Entries
+    passages: Entries
+    qrels: Qrels
+    sample: int | None = None
+    absent: Absent | None = None
+
+    @cached_property
+    def relevant_by_language(self) -> npt.NDArray[np.int64]:
+        """See ``Questions``."""
+        counts = np.zeros((len(self.queries), len(self.languages)), np.int64)
+        positive = self.qrels.relevance > 0
+        language = self.passages.language[self.qrels.passage[positive]]
+        np.add.at(counts, (self.qrels.query[positive], language), 1)
+        return counts
+
+    @cached_property
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """See ``Questions``."""
+        judged = np.zeros(len(self.queries), bool)
+        judged[self.qrels.query] = True
+        if self.absent is not None:
+            judged[self.absent.query] = True
+        return judged
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) over every language, id, text and judgement; see ``digests``."""
+        return collection_digest(
+            self.languages,
+            {"query": self.queries.counts.tolist(), "passage": self.passages.counts.tolist()},
+            {
+                "query": self._sum("query", self.queries),
+                "passage": self._sum("passage", self.passages),
+                "qrels": self._sum_of_judged(),
+            },
+        )
+
+    def _sum_of_judged(self) -> int:
+        names = [
+            [
+                (self.languages[code], id_)
+                for code, id_ in zip(e.language.tolist(), e.ids, strict=True)
+            ]
+            for e in (self.queries, self.passages)
+        ]
+        qrels = self.qrels
+        return sum_of_judged(names[0], names[1], qrels.query, qrels.passage, qrels.relevance)
+
+    def _sum(self, role: str, entries: Entries) -> int:
+        codes = map(self.languages.__getitem__, entries.language.tolist())
+        return sum_of_records(role, zip(codes, entries.ids, entries.texts, strict=True))
+
+
+def build_collection(languages: Sequence[str], records: Records) -> Collection:
+    """Check ``records`` and lay them out by language.
+
+    Raises DataError with every fault found (the first 20 of many).
+    """
+    faults: list[Fault] = []
+    queries, query_index = build_entries("query", languages, records.queries, faults)
+    passages, passage_index = build_entries("passage", languages, records.passages, faults)
+    qrels = _qrels(records.judgements, query_index, passage_index, faults)
+    raise_faults(faults)
+    return Collection(tuple(languages), queries, passages, qrels)
+
+
+def raise_faults(faults: Sequence[Fault]) -> None:
+    """Raise DataError with the first faults, if there is any, and the number of the rest."""
+    more = len(faults) - MOST_FAULTS
+    tail = [Fault("and", f"{more} more faults of the same file set")] if more > 0 else []
+    if faults:
+        raise DataError(*faults[:MOST_FAULTS], *tail)
+
+
+def build_entries(
+    role: str, languages: Sequence[str], records: Iterable[TextRecord], faults: list[Fault]
+) -> tuple[Entries, dict[tuple[str, str], int]]:
+    """Lay the records of a role out by language and check them; what is wrong joins ``faults``.
+
+    Also returns (language, id) -> index.
+    """
+    by_language: dict[str, list[TextRecord]] = {language: [] for language in languages}
+    seen: dict[tuple[str, str], str] = {}
+    for record in records:
+        first = seen.get((record.language, record.id))
+        seen.setdefault((record.language, record.id), record.where)
+        if record.language not in by_language:
+            found = f"{role} {record.id!r} has language {record.language!r}"
+            faults.append(Fault(record.where, found, "one of " + ", ".join(languages)))
+        elif first is not None:
+            found = f"{role} {record.id!r} ({record.language}) given again; first at {first}"
+            faults.append(Fault(record.where, found, f"each {role} id once in a language"))
+        elif not record.text.strip():
+            faults.append(Fault(record.where, f"{role} {record.id!r} has no text", "some text"))
+        elif not _is_unicode(record.id + record.text):
+            found = f"{role} {record.id!r} holds half of a surrogate pair"
+            faults.append(Fault(record.where, found, "Unicode text"))
+        else:
+            by_language[record.language].append(record)
+    for language, group in by_language.items():
+        if not group:
+            expected = f"at least one {role} in every language of the task"
+            faults.append(Fault(f"language {language!r}", f"no {role} at all", expected))
+    ordered = [record for language in languages for record in by_language[language]]
+    sizes = [len(by_language[language]) for language in languages]
+    entries = Entries(
+        ids=tuple(r.id for r in ordered),
+        texts=tuple(r.text for r in ordered),
+        groups=tuple(r.group for r in ordered),
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+    )
+    return entries, {(r.language, r.id): i for i, r in enumerate(ordered)}
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a string can be encoded; JSON can escape surrogates that are no character."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _qrels(
+    judgements: Iterable[Judgement],
+    query_index: dict[tuple[str, str], int],
+    passage_index: dict[tuple[str, str], int],
+    faults: list[Fault],
+) -> Qrels:
+    seen: dict[int, Judgement] = {}
+    width = len(passage_index)
+    for judgement in judgements:
+        query_id, query_language, passage_id, passage_language, relevance, _ = judgement
+        query = query_index.get((query_language, query_id))
+        passage = passage_index.get((passage_language, passage_id))
+        if query is None:
+            faults.append(dangling(judgement, "query"))
+        if passage is None:
+            faults.append(dangling(judgement, "passage"))
+        if query is None or passage is None:
+            continue
+        first = seen.setdefault(query * width + passage, judgement)
+        if first.relevance != relevance:
+            faults.append(contradiction(first, judgement))
+    if not faults and not any(judgement.relevance > 0 for judgement in seen.values()):
+        faults.append(nothing_relevant())
+    pairs = np.fromiter(seen, np.int64, len(seen))
+    grades = np.fromiter((judgement.relevance for judgement in seen.values()), np.int32, len(seen))
+    order = np.argsort(pairs)
+    return Qrels(*np.divmod(pairs[order], max(width, 1)), grades[order])
+
+
+def dangling(judgement: Judgement, role: str) -> Fault:
+    """Say that a judgement's "query" or "passage" does not exist."""
+    ids = {"query": judgement.query_id, "passage": judgement.passage_id}
+    languages = {"query": judgement.query_language, "passage": judgement.passage_language}
+    return Fault(
+        judgement.where,
+        f"a judgement names {role} {ids[role]!r} ({languages[role]}), which is not in the "
+        "collection",
+        f"the id of a {role} that was read",
+    )
+
+
+def contradiction(first: Judgement, second: Judgement) -> Fault:
+    """Say that two judgements of one pair differ."""
+    return Fault(
+        second.where,
+        f"query {second.query_id!r} and passage {second.passage_id!r} judged "
+        f"{second.relevance}; judged {first.relevance} at {first.where}",
+        "one judgement a pair",
+    )
+
+
+def nothing_relevant() -> Fault:
+    """Say that the judgements call nothing relevant."""
+    return Fault("qrels", "no query has a relevant passage", "a judgement of 1 or more")

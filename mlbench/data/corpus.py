@@ -1,0 +1,252 @@
+"""A collection whose passages are streamed, shard by shard, and never held.
+
+A shard is one file, or another unit that can be read alone, of the passages of one language. The
+order of shards, and of passages in a shard, is fixed; everything that is computed over them adds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError
+from mlbench.common.files import sha256_of
+from mlbench.data.absent import Absent
+from mlbench.data.checksums import Lock, Stamp
+from mlbench.data.collection import (
+    Entries,
+    Judgement,
+    Questions,
+    Records,
+    TextRecord,
+    build_entries,
+    contradiction,
+    dangling,
+    nothing_relevant,
+    raise_faults,
+)
+
+BATCH = 4096
+"""Passages in a batch of ``ShardSource.passages``; the last one of a shard has fewer."""
+
+
+class Passage(NamedTuple):
+    """A passage as the model will see it; ``id`` is unique in its language."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """A file of passages of one language ("" if of all): on this machine, or on the hub.
+
+    ``path`` is None where it is read from ``url``, and both are where it is not at hand. What it
+    must be is ``sha256``, or else what ``lock`` recorded when it was first read; None for data of
+    the user's own, which may change. ``size`` is in bytes.
+    """
+
+    language: str
+    name: str
+    path: Path | None = None
+    url: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    lock: Path | None = None
+
+    def digest(self) -> str | None:
+        """Return the SHA-256 of the content, for a file of the hub what the hub says it is.
+
+        Raises IntegrityError if it is not what it must be; records it on first use.
+        """
+        if self.path is None:
+            return self.sha256
+        with reading(self.path):
+            stamp = Stamp(sha256_of(self.path), self.path.stat().st_size)
+        if self.sha256 not in (None, stamp.sha256):
+            found = f"has SHA-256 {stamp.sha256}"
+            mend = "get the original file; if the change is meant, change the task's sha256"
+            raise IntegrityError(Fault(str(self.path), found, f"SHA-256 {self.sha256}", mend))
+        if self.sha256 is None and self.lock is not None:
+            Lock(self.lock).record(str(self.path.absolute()), stamp)
+        return stamp.sha256
+
+    @property
+    def where(self) -> str:
+        """Where it is, for messages."""
+        return str(self.path or self.url or self.name)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into EnvironmentFault."""
+    try:
+        yield
+    except OSError as error:
+        found = f"cannot be read: {error.strerror or error}"
+        raise EnvironmentFault(Fault(str(path), found, "a readable file")) from None
+
+
+@dataclass(frozen=True)
+class ShardSource(ABC):
+    """One shard of the passages of one language, read on demand and as often as wanted.
+
+    ``name`` is unique in the task, such as "miracl-corpus-v1.0-ar/docs-0.jsonl.gz". ``size`` is
+    in bytes as stored, for estimates, None where unknown. Can be pickled, so that another process
+    can read it.
+    """
+
+    language: str
+    name: str
+    size: int | None
+
+    @abstractmethod
+    def passages(self) -> Iterator[list[Passage]]:
+        """Yield the passages in the order of the file, in batches; none is empty.
+
+        Raises DataError that names the file and line of what is malformed (no batch of a shard
+        may be trusted before its last was read), IntegrityError if the file is not the one that
+        was read before, EnvironmentFault if it cannot be read.
+        """
+
+    @abstractmethod
+    def digest(self) -> str | None:
+        """Return what tells this shard's content from any other's, None where nothing does.
+
+        It is the SHA-256 of the file where there is one; takes as long as reading it takes.
+        Raises IntegrityError if it is not the one that was recorded before.
+        """
+
+    @property
+    def choice(self) -> str:
+        """What a task chose to read of the content, "" where there is no choice."""
+        return ""
+
+    def where(self, index: int) -> str:
+        """Return where the passage of that index (from 0) stands, for messages; may be slow."""
+        return f"{self.name}, passage {index + 1}"
+
+    def records(self) -> Iterator[TextRecord]:
+        """Yield the passages with where they stand; for collections that fit in memory."""
+        for number, passage in enumerate((p for batch in self.passages() for p in batch), 1):
+            where = f"{self.name}, passage {number}"
+            yield TextRecord(passage.id, self.language, passage.text, where)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Judgements as arrays of one length, sorted by query, passage language and passage id.
+
+    ``query`` indexes the queries (int64), ``passage_language`` the languages (int16);
+    ``relevance`` is int32, 0 and below is judged not relevant.
+    """
+
+    query: npt.NDArray[np.int64]
+    passage_language: npt.NDArray[np.int16]
+    passage_ids: tuple[str, ...]
+    relevance: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class StreamedCollection(Questions):
+    """A task's data with its passages left where they are.
+
+    ``languages`` fixes the order of everything that is by language; ``shards`` are ordered by
+    it, then by number. A judged passage may turn out to be in no shard (see ``missing``).
+    """
+
+    languages: tuple[str, ...]
+    queries: Entries
+    judgements: Judged
+    shards: tuple[ShardSource, ...]
+    absent: Absent | None = None
+
+    @cached_property
+    def relevant_by_language(self) -> npt.NDArray[np.int64]:
+        """See ``Questions``."""
+        counts = np.zeros((len(self.queries), len(self.languages)), np.int64)
+        positive = self.judgements.relevance > 0
+        rows = (self.judgements.query[positive], self.judgements.passage_language[positive])
+        np.add.at(counts, rows, 1)
+        return counts
+
+    @cached_property
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """See ``Questions``."""
+        judged = np.zeros(len(self.queries), bool)
+        judged[self.judgements.query] = True
+        if self.absent is not None:
+            judged[self.absent.query] = True
+        return judged
+
+
+@dataclass
+class StreamedRecords:
+    """What a reader that can stream returns."""
+
+    queries: list[TextRecord] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
+    shards: list[ShardSource] = field(default_factory=list)
+
+    def read_all(self) -> Records:
+        """Read every shard; for collections that fit in memory."""
+        passages = [record for shard in self.shards for record in shard.records()]
+        return Records(queries=self.queries, passages=passages, judgements=self.judgements)
+
+
+def build_streamed(languages: Sequence[str], records: StreamedRecords) -> StreamedCollection:
+    """Check what can be checked without a passage, and lay it out by language.
+
+    Raises DataError with every fault found (the first 20 of many).
+    """
+    faults: list[Fault] = []
+    queries, index = build_entries("query", languages, records.queries, faults)
+    for language in languages:
+        if not any(shard.language == language for shard in records.shards):
+            expected = "at least one shard in every language of the task"
+            faults.append(Fault(f"language {language!r}", "no shard of passages", expected))
+    judged = _judged(languages, index, records.judgements, faults)
+    raise_faults(faults)
+    number = {language: i for i, language in enumerate(languages)}
+    shards = sorted(records.shards, key=lambda shard: number[shard.language])
+    return StreamedCollection(tuple(languages), queries, judged, tuple(shards))
+
+
+def _judged(
+    languages: Sequence[str],
+    index: dict[tuple[str, str], int],
+    judgements: Sequence[Judgement],
+    faults: list[Fault],
+) -> Judged:
+    number = {language: i for i, language in enumerate(languages)}
+    seen: dict[tuple[int, int, str], Judgement] = {}
+    for judgement in judgements:
+        query = index.get((judgement.query_language, judgement.query_id))
+        language = number.get(judgement.passage_language)
+        if query is None:
+            faults.append(dangling(judgement, "query"))
+        if language is None:
+            found = f"a judgement names a passage of language {judgement.passage_language!r}"
+            faults.append(Fault(judgement.where, found, "one of " + ", ".join(languages)))
+        if query is None or language is None:
+            continue
+        first = seen.setdefault((query, language, judgement.passage_id), judgement)
+        if first.relevance != judgement.relevance:
+            faults.append(contradiction(first, judgement))
+    if not faults and not any(judgement.relevance > 0 for judgement in seen.values()):
+        faults.append(nothing_relevant())
+    rows = sorted(seen)
+    return Judged(
+        query=np.array([query for query, _, _ in rows], np.int64),
+        passage_language=np.array([language for _, language, _ in rows], np.int16),
+        passage_ids=tuple(id_ for _, _, id_ in rows),
+        relevance=np.array([seen[row].relevance for row in rows], np.int32),
+    )

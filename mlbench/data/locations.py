@@ -1,0 +1,168 @@
+"""Which files a task names, and whether their locations can work; opens no file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from mlbench.common.errors import Fault, did_you_mean
+from mlbench.data.task import Task
+
+PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+SHARD = re.compile(r"\{(shards?)(?::0([1-9]))?\}")
+"""A shard's number, from 0, or how many there are, with leading zeros to a width if one is given:
+``{shard}``, ``{shard:05}``, ``{shards:05}``."""
+HUB = re.compile(
+    r"hf://datasets/(?P<repository>[^/@\s]+/[^/@\s]+)(@(?P<revision>[^/\s]+))?/(?P<path>.+)"
+)
+"""An address of a file in a data set of the Hugging Face hub."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file that a task names.
+
+    ``language`` is "" if it is for all, ``shard`` None if it is the only one of its language.
+    ``name`` is its path in the task, ``others`` are further paths where it may lie.
+    """
+
+    role: str
+    language: str
+    name: str
+    sha256: str | None
+    url: str | None
+    others: tuple[str, ...] = ()
+    shard: int | None = None
+
+
+def wanted_files(task: Task) -> Iterator[Wanted]:
+    """Yield every file that a task names, by role, then language, then shard."""
+    source = task.source
+    for role, pattern in source.files.items():
+        for language in task.languages if "{language}" in pattern else ("",):
+            count = source.shards.get(language, 0) if SHARD.search(pattern) else None
+            for shard in (None,) if count is None else range(count):
+                name = _resolved(pattern, language, shard, count)
+                url = source.url(role)
+                if url is not None:
+                    url = _resolved(url.replace("{path}", name), language, shard, count)
+                yield Wanted(
+                    role=role,
+                    language=language,
+                    name=name,
+                    sha256=source.sha256.get(name),
+                    url=url,
+                    others=tuple(
+                        _resolved(other, language, shard, count)
+                        for other in source.places.get(role, ())
+                    ),
+                    shard=shard,
+                )
+
+
+def _resolved(pattern: str, language: str, shard: int | None, count: int | None) -> str:
+    numbers = {"shard": shard, "shards": count}
+    text = pattern.replace("{language}", language)
+    return SHARD.sub(lambda found: f"{numbers[found[1]] or 0:0{found[2] or 1}}", text)
+
+
+def check_locations(task: Task) -> list[Fault]:
+    """Return what is wrong with a task's paths, addresses and digests; opens no file.
+
+    A placeholder is ``{language}`` or one of shards, in an address also ``{path}``. What is
+    downloaded must have an address of its own and a relative path without "..", and over
+    http(s) also a pinned SHA-256.
+    """
+    source = task.source
+    faults = []
+    for role, pattern in source.files.items():
+        for place in (pattern, *source.places.get(role, ())):
+            faults += _check_placeholders(task, f"files.{role}", place, ["{language}"])
+    for role, url in source.urls.items():
+        faults += _check_placeholders(task, "url", url, ["{language}", "{path}"])
+        if role and role not in source.files:
+            hint = did_you_mean(role, source.files)
+            faults.append(_fault(task, f"url.{role}", "no files of this role", "a role", hint))
+    faults += _check_shards(task)
+    files = list(wanted_files(task))
+    names = {file.name for file in files}
+    for name in sorted(source.sha256.keys() - names):
+        hint = did_you_mean(name, names)
+        faults.append(_fault(task, "sha256", f"{name!r} is no file of the task", "a path", hint))
+    by_address: dict[str, list[Wanted]] = {}
+    for file in files:
+        if file.url is not None:
+            by_address.setdefault(source.url(file.role) or "", []).append(file)
+    for address, of_address in by_address.items():
+        faults += _check_downloads(task, address, of_address)
+    return faults
+
+
+def _check_placeholders(task: Task, field: str, pattern: str, known: list[str]) -> list[Fault]:
+    return [
+        _fault(task, field, f"unknown placeholder {placeholder}", " or ".join(known))
+        for placeholder in sorted(set(PLACEHOLDER.findall(pattern)) - set(known))
+        if not SHARD.fullmatch(placeholder)
+    ]
+
+
+def _check_shards(task: Task) -> list[Fault]:
+    """Find patterns with a shard but no number of shards, and the other way round."""
+    source = task.source
+    sharded = {role: pattern for role, pattern in source.files.items() if SHARD.search(pattern)}
+    faults = []
+    for role, pattern in sharded.items():
+        if "{language}" not in pattern:
+            found = f"{pattern!r} holds no {{language}}"
+            faults.append(_fault(task, f"files.{role}", found, "shards of each language"))
+        if not re.search(r"\{shard(:|\})", pattern):
+            found = f"{pattern!r} holds no {{shard}}"
+            faults.append(_fault(task, f"files.{role}", found, "a path of its own for each shard"))
+    if sharded or source.shards:
+        faults += _check_counts(task, source.shards, bool(sharded))
+    return faults
+
+
+def _check_counts(task: Task, shards: Mapping[str, int], sharded: bool) -> list[Fault]:
+    if not sharded:
+        found = "given, but no path holds {shard}"
+        return [_fault(task, "shards", found, "'folder/{language}/{shard}.jsonl.gz'")]
+    faults = [
+        _fault(task, f"shards.{language}", "missing", "the number of shards of every language")
+        for language in task.languages
+        if language not in shards
+    ]
+    for language in sorted(shards.keys() - set(task.languages)):
+        hint = did_you_mean(language, task.languages)
+        faults.append(_fault(task, f"shards.{language}", "no language of the task", mend=hint))
+    return faults
+
+
+def _check_downloads(task: Task, url: str, files: list[Wanted]) -> list[Fault]:
+    faults = []
+    hub = url.startswith("hf://")
+    if not (url.startswith(("https://", "http://")) or HUB.fullmatch(url)):
+        expected = (
+            "an address that begins with https:// or http://, or "
+            "hf://datasets/<owner>/<name>@<revision>/{path}"
+        )
+        faults.append(_fault(task, "url", f"{url!r}", expected))
+    if len({file.url for file in files}) < len({file.name for file in files}):
+        expected = "{path} or {language} in the address"
+        faults.append(_fault(task, "url", "the same address for several files", expected))
+    for file in files:
+        path = PurePosixPath(file.name)
+        if path.is_absolute() or ".." in path.parts or "\\" in file.name:
+            expected = "a relative path without '..'"
+            faults.append(_fault(task, f"files.{file.role}", f"{file.name!r}", expected))
+        if file.sha256 is None and not hub:
+            found, expected = f"no digest for {file.name!r}", "one for every file of a `url`"
+            mend = "run sha256sum on a copy you trust, or leave `url` out"
+            faults.append(_fault(task, "sha256", found, expected, mend))
+    return faults
+
+
+def _fault(task: Task, field: str, found: str, expected: str = "", mend: str = "") -> Fault:
+    return Fault(f"{task.path}, field source.{field}", found, expected, mend)

@@ -1,0 +1,299 @@
+"""Find, download and check the data files of a task.
+
+A relative path is looked for in the data folder (``--data-dir``, else ``MLBENCH_DATA``), beside
+the task file, and in the cache (``MLBENCH_CACHE``, else the user's cache folder); failing that,
+it is downloaded from the task's ``url`` into the cache, or read there piece by piece if it is
+streamed. Wherever a file is found, the SHA-256 that the task file pins must hold; for a file of
+the hub that has none, the one it had when it was first read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from mlbench.common.errors import (
+    DataError,
+    EnvironmentFault,
+    Fault,
+    IntegrityError,
+    MlbenchError,
+    UsageError,
+)
+from mlbench.common.progress import Step
+from mlbench.data.catalog import tasks_folder
+from mlbench.data.checksums import Lock, Stamp
+from mlbench.data.corpus import CorpusFile, reading
+from mlbench.data.download import Download, NoConnection, download
+from mlbench.data.hub import HubFile, at_commit, look_up, place_of, web_address, web_headers
+from mlbench.data.locations import HUB, SHARD, Wanted, check_locations, wanted_files
+from mlbench.data.task import Task
+
+MOST_NAMES = 20
+
+
+class Origin(StrEnum):
+    """Where a file was found."""
+
+    GIVEN = "absolute path"
+    DATA = "data folder"
+    TASK = "task's folder"
+    CACHE = "cache"
+    DOWNLOAD = "downloaded"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of a task on this machine, its digest checked if one is known; size in bytes."""
+
+    role: str
+    language: str
+    name: str
+    path: Path
+    size: int
+    origin: Origin
+
+
+def cache_folder() -> Path:
+    """Return mlbench's cache folder: ``MLBENCH_CACHE``, else the user's cache folder."""
+    if given := os.environ.get("MLBENCH_CACHE"):
+        return Path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mlbench", appauthor=False))
+
+
+class MissingData(DataError):
+    """Data files are not on this machine and may not, or cannot, be downloaded."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a task: called with a role, gives language ("" for all) -> path."""
+
+    found: tuple[Found, ...]
+    streamed: tuple[tuple[str, CorpusFile], ...]
+
+    def __call__(self, role: str) -> dict[str, Path]:
+        """Return the files of a role, each whole on this machine."""
+        return {file.language: file.path for file in self.found if file.role == role}
+
+    def corpus(self, role: str) -> tuple[CorpusFile, ...]:
+        """Return the files of a role that is streamed, by language, then shard."""
+        streamed = (file for its_role, file in self.streamed if its_role == role)
+        whole = (
+            CorpusFile(file.language, file.name, file.path, size=file.size)
+            for file in self.found
+            if file.role == role
+        )
+        return (*streamed, *whole)
+
+
+class Locator:
+    """Finds the data files of tasks; downloads what is missing unless ``offline``."""
+
+    def __init__(
+        self, data_dir: Path | None = None, offline: bool = False, cache_dir: Path | None = None
+    ) -> None:
+        """Raise UsageError if ``data_dir`` is given and no folder."""
+        if data_dir is None and (given := os.environ.get("MLBENCH_DATA")):
+            data_dir = Path(given)
+        if data_dir is not None and not data_dir.is_dir():
+            raise UsageError(
+                Fault(f"data folder {data_dir}", "no such folder", "the folder that holds the data")
+            )
+        self.data_dir = data_dir
+        self.offline = offline
+        self.cache = (cache_dir or cache_folder()) / "data"
+
+    def of(self, task: Task, streamed: Collection[str] = (), *, absent: bool = False) -> Files:
+        """Find all files of ``task``.
+
+        Those of the roles ``streamed``, and all that come in shards, are neither downloaded nor
+        checked here; they may also lie on the hub or, if ``absent``, be nowhere. Raises as
+        ``fetch`` does.
+        """
+        files = task.source.files
+        apart = [r for r in files if r in streamed or SHARD.search(files[r])]
+        whole = [role for role in files if role not in apart]
+        found = self.fetch(task, whole)
+        return Files(tuple(found), tuple(self._streamed(task, apart, absent)))
+
+    def fetch(
+        self, task: Task, roles: Collection[str] | None = None, *, quiet: bool = True
+    ) -> list[Found]:
+        """Find or download every file of ``task``, or of some roles, and check the digests.
+
+        Raises, with all files concerned in one message: IntegrityError if a digest differs;
+        EnvironmentFault if a file cannot be read, stored or downloaded; MissingData if files are
+        missing and cannot be downloaded. DataError if the task's locations cannot work.
+        """
+        problems: list[MlbenchError] = []
+        here: dict[Wanted, Found | None] = {}
+        for file in _wanted(task, roles):
+            try:
+                here[file] = self._find(task, file)
+            except MlbenchError as error:
+                problems.append(error)
+        missing = [file for file, found in here.items() if found is None]
+        self._refuse_stuck(task, missing, problems)
+        here |= self._download_all(task, missing, quiet)
+        return [found for found in here.values() if found is not None]
+
+    def _refuse_stuck(
+        self, task: Task, missing: list[Wanted], problems: list[MlbenchError]
+    ) -> None:
+        stuck = [file for file in missing if self.offline or file.url is None]
+        if stuck:
+            problems.append(MissingData(self._missing(task, stuck)))
+        _raise_gravest(problems)
+
+    def _streamed(
+        self, task: Task, roles: list[str], absent: bool
+    ) -> Iterable[tuple[str, CorpusFile]]:
+        """Return the files to be streamed, with their role; nothing of them is read."""
+        here = {file: self._place(task, file) for file in _wanted(task, roles)}
+        missing = [file for file, place in here.items() if place is None]
+        remote: dict[Wanted, HubFile] = {}
+        if missing and not absent:
+            self._refuse_stuck(task, missing, [])
+            on_hub = [file for file in missing if HUB.fullmatch(file.url or "")]
+            remote = self._look_up(task, on_hub)
+            self._download_all(task, [file for file in missing if file not in remote], quiet=True)
+            here = {file: place or self._place(task, file) for file, place in here.items()}
+        for file, place in here.items():
+            known = CorpusFile(file.language, file.name, sha256=file.sha256)
+            if place is not None:
+                with reading(place[1]):
+                    size = place[1].stat().st_size
+                lock = self._lock(task).path if HUB.fullmatch(file.url or "") else None
+                known = replace(known, path=place[1].absolute(), size=size, lock=lock)
+            elif file in remote:
+                at = remote[file]
+                digest = file.sha256 or at.sha256
+                known = replace(known, url=at.pinned, size=at.size, sha256=digest)
+            yield file.role, known
+
+    def _lock(self, task: Task) -> Lock:
+        return Lock(self.cache / f"{task.name}.lock.json")
+
+    def _look_up(self, task: Task, files: list[Wanted]) -> dict[Wanted, HubFile]:
+        """Ask the hub about files; check them, and their commits, against the lock."""
+        lock = self._lock(task)
+        urls = {file: at_commit(str(file.url), lock.commit) for file in files}
+        answers = dict(zip(files, look_up(urls.values()), strict=True))
+        lock.record_all(
+            {at.pinned: Stamp(at.sha256, at.size) for at in answers.values() if at.sha256}
+        )
+        for file, at in answers.items():
+            lock.record_commit(place_of(str(file.url)), at.commit)
+        return answers
+
+    def _places(self, task: Task, file: Wanted) -> list[tuple[Origin, Path]]:
+        if Path(file.name).is_absolute():
+            return [(Origin.GIVEN, Path(file.name))]
+        names = (file.name, *file.others)
+        places = [(Origin.DATA, self.data_dir / name) for name in names if self.data_dir]
+        places += [(Origin.TASK, task.path.parent / name) for name in names]
+        if file.url is not None:
+            places.append((Origin.CACHE, self.cache / _cache_name(file)))
+        return places
+
+    def _place(self, task: Task, file: Wanted) -> tuple[Origin, Path] | None:
+        for origin, path in self._places(task, file):
+            with reading(path):
+                if path.is_file():
+                    return origin, path
+        return None
+
+    def _find(self, task: Task, file: Wanted) -> Found | None:
+        place = self._place(task, file)
+        return None if place is None else self._checked(task, file, *place[::-1])
+
+    def _checked(self, task: Task, file: Wanted, path: Path, origin: Origin) -> Found:
+        lock = self._lock(task).path if HUB.fullmatch(file.url or "") else None
+        known = CorpusFile(file.language, file.name, path, sha256=file.sha256, lock=lock)
+        if file.sha256 is not None or lock is not None:
+            try:
+                known.digest()
+            except IntegrityError as error:
+                if origin is not Origin.CACHE:
+                    raise
+                mend = "delete the file; it will be looked for elsewhere or downloaded anew"
+                raise IntegrityError(*(replace(f, mend=mend) for f in error.faults)) from None
+        with reading(path):
+            size = path.stat().st_size
+        return Found(file.role, file.language, file.name, path, size, origin)
+
+    def _missing(self, task: Task, files: list[Wanted]) -> Fault:
+        folders = [self.data_dir, task.path.parent] if self.data_dir else [task.path.parent]
+        expected = f"them in {' or '.join(map(str, folders))}"
+        mend = "put them there, or name the folder that holds them with --data-dir or MLBENCH_DATA"
+        if any(file.url is not None for file in files):
+            expected += f", or downloaded into {self.cache}"
+            built_in = task.path == tasks_folder() / f"{task.name}.toml"
+            mend = (
+                f"run `mlbench tasks fetch {task.name if built_in else task.path}` with a network, "
+                "or name the folder that holds them with --data-dir or MLBENCH_DATA"
+            )
+        names = "".join(f"\n    {file.name}" for file in files[:MOST_NAMES])
+        if len(files) > MOST_NAMES:
+            names += f"\n    and {len(files) - MOST_NAMES:,} more"
+        count = "1 data file" if len(files) == 1 else f"{len(files):,} data files"
+        found = f"{count} not found{' (offline)' * self.offline}:{names}"
+        return Fault(f"task {task.name!r}", found, expected, mend)
+
+    def _download_all(
+        self, task: Task, files: list[Wanted], quiet: bool
+    ) -> dict[Wanted, Found | None]:
+        """Download files; the errors of all are raised together."""
+        unknown = [f for f in files if f.sha256 is None and HUB.fullmatch(f.url or "")]
+        hub = self._look_up(task, unknown) if unknown else {}
+        total = sum(at.size for at in hub.values())
+        here: dict[Wanted, Found | None] = {}
+        problems: list[MlbenchError] = []
+        with Step(f"{task.name}: downloading", total, "bytes", quiet=quiet or not total) as step:
+            for file in files:
+                try:
+                    here[file] = self._download(task, file, hub.get(file), step)
+                except MlbenchError as error:
+                    problems.append(error)
+                    if isinstance(error, NoConnection):
+                        break
+        _raise_gravest(problems)
+        return here
+
+    def _download(self, task: Task, file: Wanted, at: HubFile | None, step: Step) -> Found:
+        url = at.pinned if at else str(file.url)
+        path = self.cache / _cache_name(file)
+        digest = file.sha256 or (at.sha256 if at else None)
+        wanted = Download(web_address(url), path, digest, web_headers(url))
+        stamp = download(wanted, step.advance if at else lambda count: None)
+        if at is not None:
+            self._lock(task).record(str(path.absolute()), stamp)
+        return Found(file.role, file.language, file.name, path, stamp.size, Origin.DOWNLOAD)
+
+
+def _wanted(task: Task, roles: Collection[str] | None) -> list[Wanted]:
+    faults = check_locations(task)
+    if faults:
+        raise DataError(*faults)
+    return [file for file in wanted_files(task) if roles is None or file.role in roles]
+
+
+def _cache_name(file: Wanted) -> str:
+    """Return a path that says what the file holds, so that tasks and versions can share it."""
+    if file.sha256 is None:
+        return f"hub/{place_of(str(file.url))}/{file.name}"
+    return f"{file.sha256}/{PurePosixPath(file.name).name}"
+
+
+def _raise_gravest(problems: list[MlbenchError]) -> None:
+    """Raise one error with all faults, of the class that matters most."""
+    faults = [fault for problem in problems for fault in problem.faults]
+    for kind in (IntegrityError, EnvironmentFault, MissingData):
+        if any(isinstance(problem, kind) for problem in problems):
+            raise kind(*faults)

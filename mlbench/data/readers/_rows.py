@@ -1,0 +1,159 @@
+"""Rows of corpus and queries files: JSON lines or Parquet, on this machine or on the hub."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from mlbench.common.errors import EnvironmentFault, Fault, did_you_mean
+from mlbench.data.corpus import CorpusFile, Passage
+from mlbench.data.readers._io import Faults, Line, describe, parse_object, read_lines
+
+HUB_BATCH = 1024
+
+
+class Row(NamedTuple):
+    """A row of a file as it stands; ``place`` is its number from 1, after ":" or ", row "."""
+
+    file: str
+    place: str
+    number: int
+    fields: Mapping[str, Any]
+
+    @property
+    def where(self) -> str:
+        """The place in words."""
+        return f"{self.file}{self.place}{self.number}"
+
+
+def read_rows(file: CorpusFile, faults: Faults) -> Iterator[Row]:
+    """Yield the rows of a ``.parquet`` file, or of JSON lines; empty lines are skipped.
+
+    What is on the hub is streamed with ``datasets``. Notes what is malformed; raises
+    EnvironmentFault where the file cannot be read, or the hub does not answer for long.
+    """
+    if PurePosixPath(file.name).suffix == ".parquet":
+        yield from _parquet(file.path, faults) if file.path else _hub_parquet(file, faults)
+        return
+    for line in read_lines(file.path, faults) if file.path else _hub_lines(file, faults):
+        if line.text and not line.text.isspace():
+            fields = parse_object(line, faults)
+            if fields is not None:
+                yield Row(line.file, ":", line.number, fields)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Makes texts of rows and notes what is wrong with them.
+
+    An id is the value of the first of ``id_keys`` that a row has. ``with_title`` puts a title
+    that is not empty, and a line feed, before the text.
+    """
+
+    faults: Faults
+    id_keys: tuple[str, ...]
+    with_title: bool = False
+
+    def passage(self, row: Row) -> Passage | None:
+        """Return the id and the text, or None after noting what is wrong with either."""
+        key = self.id_keys[0]
+        if key not in row.fields:
+            key = next((other for other in self.id_keys if other in row.fields), key)
+        id_, text = self.string(row, key), self.string(row, "text")
+        if self.with_title and row.fields.get("title") is not None:
+            title = self.string(row, "title")
+            text = f"{title}\n{text}" if title and text else title or text
+        if id_ is None or text is None:
+            return None
+        if not id_:
+            self.faults.add(row.where, f"{key!r} is empty", "a string that names the record")
+        return Passage(id_, text)
+
+    def string(self, row: Row, key: str, mend: str = "") -> str | None:
+        """Return a field that must be a string, or None after noting that it is not."""
+        value = row.fields.get(key)
+        if isinstance(value, str):
+            return value
+        if key not in row.fields:
+            found, mend = f"no {key!r}", mend or did_you_mean(key, row.fields)
+        else:
+            found = f"{key!r} is {describe(value)}"
+        if key in self.id_keys and type(value) is int:
+            mend = f'write it as a string: "{key}": "{value}"'
+        self.faults.add(row.where, found, f"{key!r} as a string", mend)
+        return None
+
+
+def _parquet(path: Path, faults: Faults) -> Iterator[Row]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            start = 1
+            for batch in file.iter_batches():
+                for number, fields in enumerate(batch.to_pylist(), start):
+                    yield Row(str(path), ", row ", number, fields)
+                start += batch.num_rows
+    except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
+        faults.add(str(path), f"damaged Parquet file: {error}", "a whole Parquet file")
+
+
+def _hub_parquet(file: CorpusFile, faults: Faults) -> Iterator[Row]:
+    for number, fields in enumerate(_hub_examples(file, "parquet", faults), 1):
+        yield Row(file.where, ", row ", number, fields)
+
+
+def _hub_lines(file: CorpusFile, faults: Faults) -> Iterator[Line]:
+    """Yield lines; parsed here, because ``datasets`` guesses types: "2020-01-01" as an id would
+    come back from its JSON reader as a time."""
+    for number, example in enumerate(_hub_examples(file, "text", faults), 1):
+        text = example["text"].removeprefix("\ufeff") if number == 1 else example["text"]
+        yield Line(file.where, number, text)
+
+
+def _hub_examples(file: CorpusFile, builder: str, faults: Faults) -> Iterator[dict[str, Any]]:
+    import pyarrow
+    from datasets import load_dataset
+
+    if file.url is None:
+        raise EnvironmentFault(Fault(file.name, "not at hand", "a file here or on the hub"))
+    try:
+        with _streaming(file):
+            rows = load_dataset(builder, data_files=[file.url], split="train", streaming=True)
+            for table in rows.with_format("arrow").iter(HUB_BATCH):
+                yield from table.to_pylist()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        faults.add(file.where, f"damaged gzip file: {error}", "a whole gzip file")
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{error.object[error.start]:02x} that is not UTF-8 ({error.reason})"
+        mend = "`mlbench tasks fetch` the data: of local files the place is told"
+        faults.add(file.where, found, "text in UTF-8", mend)
+    except pyarrow.ArrowException as error:
+        faults.add(file.where, f"damaged Parquet file: {error}", "a whole Parquet file")
+
+
+@contextmanager
+def _streaming(file: CorpusFile) -> Iterator[None]:
+    """Turn what goes wrong on the way, after all attempts, into EnvironmentFault."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        yield
+    except gzip.BadGzipFile:
+        raise
+    except (*HfHubHTTPError.__bases__, OSError) as error:
+        raise EnvironmentFault(
+            Fault(
+                file.where,
+                f"cannot be read over the network ({type(error).__name__})",
+                "a connection to the hub",
+                "try again: what is done is kept; or download the data first with "
+                "`mlbench tasks fetch`",
+            )
+        ) from None

@@ -1,0 +1,81 @@
+"""Shards of passages in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from mlbench.data.collection import TextRecord
+from mlbench.data.corpus import BATCH, CorpusFile, Passage, ShardSource
+from mlbench.data.readers._io import Faults
+from mlbench.data.readers._rows import Row, Texts, read_rows
+
+
+@dataclass(frozen=True)
+class TableShard(ShardSource):
+    """A shard of JSON lines or Parquet with an id, ``text`` and maybe ``title``."""
+
+    file: CorpusFile
+    id_keys: tuple[str, ...]
+    with_title: bool
+
+    @classmethod
+    def of(
+        cls, file: CorpusFile, language: str, id_keys: tuple[str, ...], with_title: bool
+    ) -> TableShard:
+        """Return the shard that a file of one language is."""
+        return cls(language, file.name, file.size, file, id_keys, with_title)
+
+    def passages(self) -> Iterator[list[Passage]]:
+        """See ``ShardSource``; also refuses passages without text."""
+        self.digest()
+        faults = Faults()
+        found = (passage for _, passage in self._sound(faults))
+        while batch := list(islice(found, BATCH)):
+            if not faults:
+                yield batch
+        faults.check()
+
+    def records(self) -> Iterator[TextRecord]:
+        """See ``ShardSource``."""
+        self.digest()
+        faults = Faults()
+        for row, passage in self._sound(faults):
+            yield TextRecord(passage.id, self.language, passage.text, row.where)
+        faults.check()
+
+    def _sound(self, faults: Faults) -> Iterator[tuple[Row, Passage]]:
+        texts = Texts(faults, self.id_keys, self.with_title)
+        for row in read_rows(self.file, faults):
+            passage = texts.passage(row)
+            if passage is not None and _is_sound(passage, row, faults):
+                yield row, passage
+
+    def digest(self) -> str | None:
+        """See ``ShardSource``."""
+        return self.file.digest()
+
+    @property
+    def choice(self) -> str:
+        """See ``ShardSource``."""
+        return " ".join([*self.id_keys, *["title"] * self.with_title, "text"])
+
+    def where(self, index: int) -> str:
+        """See ``ShardSource``; reads the file again."""
+        found = next(islice(self._sound(Faults()), index, None), None)
+        return found[0].where if found else super().where(index)
+
+
+def _is_sound(passage: Passage, row: Row, faults: Faults) -> bool:
+    if not passage.text or passage.text.isspace():
+        faults.add(row.where, f"passage {passage.id!r} has no text", "some text")
+        return False
+    try:
+        passage.text.encode()
+        passage.id.encode()
+    except UnicodeEncodeError:
+        found = f"passage {passage.id!r} holds half of a surrogate pair"
+        faults.add(row.where, found, "Unicode text")
+        return False
+    return True

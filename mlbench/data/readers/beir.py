@@ -1,0 +1,193 @@
+"""BEIR's layout: a corpus and queries as JSON lines or Parquet, judgements as TSV or Parquet.
+
+Corpus and queries hold ``_id`` (or ``id``), ``text`` and, in the corpus, ``title``. Their
+language is that of the file (``{language}`` in its path) or stands in each record.
+
+Format: Thakur et al., BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information
+Retrieval Models, https://arxiv.org/abs/2104.08663, and the project's wiki.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mlbench.common.errors import Fault, UsageError
+from mlbench.data.collection import Judgement, Records, TextRecord
+from mlbench.data.corpus import CorpusFile, StreamedRecords
+from mlbench.data.locations import SHARD
+from mlbench.data.readers import Files, Locate, text_choice
+from mlbench.data.readers._io import Faults
+from mlbench.data.readers._qrels import Row, read_qrels
+from mlbench.data.readers._rows import Row as TextRow
+from mlbench.data.readers._rows import Texts, read_rows
+from mlbench.data.readers._shards import TableShard
+from mlbench.data.task import Task
+
+ID_KEYS = ("_id", "id")
+
+
+def read(task: Task, locate: Locate) -> Records:
+    """Read the task's ``corpus``, ``queries`` and ``qrels``.
+
+    Queries without a judgement are left out, as one queries file often serves several splits.
+
+    Raises DataError for broken lines, missing or non-string fields, scores that are not whole
+    numbers, ids that cannot be resolved, and languages whose queries are all unjudged.
+    """
+    if isinstance(locate, Files) and SHARD.search(task.source.files["corpus"]):
+        return stream(task, locate).read_all()
+    faults = Faults()
+    passages = _records(task, locate("corpus"), text_choice(task) == "title-text", faults)
+    queries, rows = _questions(task, locate, faults)
+    parallel = task.source.options.get("relevance") == "parallel"
+    join = _join_parallel if parallel else _join
+    judgements = list(join(rows, _languages(queries), _languages(passages), faults))
+    kept = _judged(queries, judgements, faults)
+    faults.check()
+    return Records(queries=kept, passages=passages, judgements=judgements)
+
+
+def stream(task: Task, files: Files) -> StreamedRecords:
+    """Read the task's ``queries`` and ``qrels``; each file of its ``corpus`` is a shard.
+
+    Raises as ``read`` does, and UsageError where a file does not tell the languages: then a
+    judgement can only be resolved by one who knows all passages.
+    """
+    single = task.languages[0] if len(task.languages) == 1 else ""
+    patterns = [task.source.files[role] for role in ("corpus", "qrels")]
+    apart = single or all("{language}" in pattern for pattern in patterns)
+    if not apart or task.source.options.get("relevance") == "parallel":
+        raise UsageError(
+            Fault(
+                f"task {task.name!r}",
+                "cannot be streamed: its judgements name passages of several languages",
+                "a corpus and qrels of each language, and relevance 'same-language'",
+            )
+        )
+    faults = Faults()
+    queries, rows = _questions(task, files, faults)
+    judgements = [_judgement(row, row.language or single, row.language or single) for row in rows]
+    kept = _judged(queries, judgements, faults)
+    faults.check()
+    with_title = text_choice(task) == "title-text"
+    shards = [
+        TableShard.of(file, file.language or single, ID_KEYS, with_title)
+        for file in files.corpus("corpus")
+    ]
+    return StreamedRecords(kept, judgements, list(shards))
+
+
+def _questions(task: Task, locate: Locate, faults: Faults) -> tuple[list[TextRecord], list[Row]]:
+    """Return all queries, and the judgements as they stand; raises if there was a fault."""
+    queries = _records(task, locate("queries"), False, faults)
+    rows = [
+        row
+        for language, path in locate("qrels").items()
+        for row in read_qrels(path, language, faults)
+    ]
+    faults.check()
+    return queries, rows
+
+
+def _judged(
+    queries: Sequence[TextRecord], judgements: Iterable[Judgement], faults: Faults
+) -> list[TextRecord]:
+    """Return the queries that are judged; every language must have one."""
+    judged = {(row.query_id, row.query_language) for row in judgements}
+    kept = [query for query in queries if (query.id, query.language) in judged]
+    for language in sorted({q.language for q in queries} - {q.language for q in kept}):
+        found = "the qrels judge none of its queries"
+        faults.add(f"language {language!r}", found, "at least one query")
+    return kept
+
+
+def _records(
+    task: Task, paths: Mapping[str, Path], with_title: bool, faults: Faults
+) -> list[TextRecord]:
+    """Read the files of a role; the language "" says that each record names its own."""
+    texts = Texts(faults, ID_KEYS, with_title)
+    records = []
+    for its_language, path in paths.items():
+        for row in read_rows(CorpusFile(its_language, path.name, path), faults):
+            passage = texts.passage(row)
+            language = its_language or _language(task, row, texts)
+            if passage is not None and language is not None:
+                records.append(TextRecord(passage.id, language, passage.text, row.where))
+    return records
+
+
+def _language(task: Task, row: TextRow, texts: Texts) -> str | None:
+    field = task.source.options.get("language-field", "language")
+    if len(task.languages) == 1 and row.fields.get(field) is None:
+        return task.languages[0]
+    mend = "put {language} into the file's path, or name the field in `language-field`"
+    return texts.string(row, field, mend if row.fields.get(field) is None else "")
+
+
+def _languages(records: Iterable[TextRecord]) -> dict[str, list[str]]:
+    """Return id -> the languages it exists in, in the order of the records."""
+    languages: dict[str, list[str]] = {}
+    for record in records:
+        found = languages.setdefault(record.id, [])
+        if record.language not in found:
+            found.append(record.language)
+    return languages
+
+
+def _join(
+    rows: Iterable[Row],
+    queries: Mapping[str, Sequence[str]],
+    passages: Mapping[str, Sequence[str]],
+    faults: Faults,
+) -> Iterator[Judgement]:
+    """Relate a query and a passage of the file's language or, where it has none, by id alone."""
+    for row in rows:
+        query = row.language or _sole_language(row, "query", row.query_id, queries, faults)
+        passage = row.language or _sole_language(row, "passage", row.passage_id, passages, faults)
+        if query and passage:
+            yield _judgement(row, query, passage)
+
+
+def _sole_language(
+    row: Row, role: str, id_: str, known: Mapping[str, Sequence[str]], faults: Faults
+) -> str | None:
+    languages = known.get(id_, ())
+    if len(languages) == 1:
+        return languages[0]
+    if not languages:
+        faults.add(row.where, f"{role} {id_!r} does not exist", f"the id of a {role}")
+    else:
+        faults.add(
+            row.where,
+            f"{role} {id_!r} exists in {', '.join(languages)}",
+            f"a {role} id that is unique over languages",
+            "give one qrels file a language ({language} in its path) or, if records of one id "
+            "are translations, set relevance = 'parallel'",
+        )
+    return None
+
+
+def _join_parallel(
+    rows: Iterable[Row],
+    queries: Mapping[str, Sequence[str]],
+    passages: Mapping[str, Sequence[str]],
+    faults: Faults,
+) -> Iterator[Judgement]:
+    """Relate every language version of a query with every language version of a passage."""
+    for row in rows:
+        if row.query_id not in queries:
+            found = f"query {row.query_id!r} does not exist in any language"
+            faults.add(row.where, found, "the id of a query")
+        if row.passage_id not in passages:
+            found = f"passage {row.passage_id!r} does not exist in any language"
+            faults.add(row.where, found, "the id of a passage")
+        for query_language in queries.get(row.query_id, ()):
+            for passage_language in passages.get(row.passage_id, ()):
+                yield _judgement(row, query_language, passage_language)
+
+
+def _judgement(row: Row, query_language: str, passage_language: str) -> Judgement:
+    return Judgement(
+        row.query_id, query_language, row.passage_id, passage_language, row.relevance, row.where
+    )

@@ -1,0 +1,219 @@
+"""Data sets of ``ir_datasets``, one id a language.
+
+Source: MacAvaney et al., Simplified Data Wrangling with ir_datasets, SIGIR 2021,
+https://arxiv.org/abs/2103.02280. The package downloads what it lacks to its own folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mlbench.common.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.common.files import slug
+from mlbench.data.collection import Judgement, TextRecord
+from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
+from mlbench.data.readers import Files, text_choice
+from mlbench.data.readers._io import Faults
+from mlbench.data.task import Kind, Source, Task
+
+PREFIX = "ir_datasets:"
+DOCUMENTS_IN_A_SHARD = 500_000
+LONGEST_REASON = 160
+"""Characters of what ``ir_datasets`` says that are shown."""
+
+
+def make_task(spec: str) -> Task:
+    """Return the task of one or more ids, as in ``ir_datasets:mr-tydi/ar/test,mr-tydi/bn/test``.
+
+    Each id is a language of its own. Raises UsageError for an unknown id and for one whose
+    language ``ir_datasets`` does not tell.
+    """
+    ids: dict[str, str] = {}
+    for id_ in spec.removeprefix(PREFIX).split(","):
+        language = _load(id_, f"task {spec!r}").docs_lang()
+        if language is None or language in ids:
+            found = "is in no language that is known" if language is None else f"is {language} too"
+            expected = "ids of one language each, no two of the same"
+            mend = "write a task file with reader 'ir_datasets', which names the languages"
+            raise UsageError(Fault(f"task {spec!r}", f"{id_} {found}", expected, mend))
+        ids[language] = id_
+    several = (Kind.MONOLINGUAL, Kind.MULTILINGUAL)
+    return Task(
+        name=slug(spec.replace(":", "-").replace("/", "-").replace(",", "-")),
+        version="1",
+        title=f"{', '.join(ids.values())} of ir_datasets",
+        languages=tuple(ids),
+        kinds=several if len(ids) > 1 else several[:1],
+        measures=("nDCG@10", "AP", "RR", "R@100"),
+        text="",
+        licence="see https://ir-datasets.com",
+        citation=f"https://ir-datasets.com: {', '.join(ids.values())}",
+        source=Source(reader="ir_datasets", files={}, ids=ids),
+        path=Path(spec),
+    )
+
+
+def stream(task: Task, files: Files) -> StreamedRecords:
+    """Read the queries and judgements of the task's ids; documents come in shards of 500,000.
+
+    A judgement holds within its id's language. Queries without a judgement are left out.
+
+    Raises UsageError for an unknown id, DataError for one without documents, queries or
+    judgements, or with queries of another language, EnvironmentFault where ``ir_datasets`` is not
+    installed or cannot get the data.
+    """
+    faults = Faults()
+    records = StreamedRecords()
+    for language, id_ in task.source.ids.items():
+        where = f"{task.path}, field source.ids.{language}"
+        dataset = _load(id_, where)
+        lacking = [w for w in ("docs", "queries", "qrels") if not dataset.has(w)]
+        if lacking:
+            faults.add(where, f"{id_} has no {', '.join(lacking)}", "documents, queries and qrels")
+            continue
+        spoken = dataset.queries_lang()
+        field = task.source.options.get("query-field", "")
+        if spoken not in (None, language) and not field:
+            found = f"the queries of {id_} are in {spoken!r}"
+            fields = ", ".join(dataset.queries_cls()._fields)
+            faults.add(
+                where, found, f"queries in {language!r}", f"`query-field` is one of {fields}"
+            )
+            continue
+        with _getting(id_):
+            records.judgements += _judgements(dataset, id_, language)
+            records.queries += _queries(dataset, id_, language, field, faults)
+        records.shards += _shards(dataset, id_, language, text_choice(task))
+    faults.check()
+    judged = {(row.query_id, row.query_language) for row in records.judgements}
+    records.queries = [q for q in records.queries if (q.id, q.language) in judged]
+    return records
+
+
+def _load(id_: str, where: str) -> Any:
+    try:
+        import ir_datasets
+    except ImportError:
+        mend = "pip install 'mlbench[ir-datasets]'"
+        fault = Fault(where, "the package ir_datasets is not installed", mend=mend)
+        raise EnvironmentFault(fault) from None
+    try:
+        return ir_datasets.load(id_)
+    except KeyError:
+        near = did_you_mean(id_, ir_datasets.registry)
+        near = near if near.startswith("did") else "see https://ir-datasets.com"
+        fault = Fault(where, f"ir_datasets has no {id_!r}", "the id of a data set", near)
+        raise UsageError(fault) from None
+
+
+@contextmanager
+def _getting(id_: str) -> Iterator[None]:
+    """Turn what goes wrong in ``ir_datasets`` while it gets or reads data into our errors."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise DataError(Fault(id_, f"not UTF-8: {error}", "text in UTF-8")) from None
+    except (OSError, RuntimeError) as error:
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        first = first if len(first) <= LONGEST_REASON else f"{first[:LONGEST_REASON]}..."
+        mend = f"see what `ir_datasets export {id_} docs --out /dev/null` says"
+        found = f"ir_datasets cannot get it: {first}"
+        raise EnvironmentFault(Fault(id_, found, "its data", mend)) from None
+
+
+def _judgements(dataset: Any, id_: str, language: str) -> list[Judgement]:
+    return [
+        Judgement(
+            row.query_id, language, row.doc_id, language, row.relevance, f"{id_}, judgement {i}"
+        )
+        for i, row in enumerate(dataset.qrels_iter(), 1)
+    ]
+
+
+def _queries(
+    dataset: Any, id_: str, language: str, field: str, faults: Faults
+) -> Iterator[TextRecord]:
+    for number, query in enumerate(dataset.queries_iter(), 1):
+        where = f"{id_}, query {number}"
+        text = getattr(query, field, None) if field else _default_text(query)
+        if isinstance(text, str):
+            yield TextRecord(query.query_id, language, text, where)
+        else:
+            known = ", ".join(query._fields)
+            faults.add(where, f"no text in the field {field or 'text'!r}", f"one of {known}")
+
+
+def _shards(dataset: Any, id_: str, language: str, text: str) -> Iterator[DocumentShard]:
+    count = dataset.docs_metadata().get("count", 0)
+    for start in range(0, max(count, 1), DOCUMENTS_IN_A_SHARD):
+        stop = start + DOCUMENTS_IN_A_SHARD
+        last = stop >= count
+        name = id_ if count <= DOCUMENTS_IN_A_SHARD else f"{id_}, documents from {start + 1:,}"
+        yield DocumentShard(language, name, None, id_, start, None if last else stop, text)
+
+
+@dataclass(frozen=True)
+class DocumentShard(ShardSource):
+    """The documents ``start`` to ``stop`` (not included; None: the last) of an id."""
+
+    id: str
+    start: int
+    stop: int | None
+    text: str
+
+    def passages(self) -> Iterator[list[Passage]]:
+        """See ``ShardSource``."""
+        faults = Faults()
+        with _getting(self.id):
+            documents = _load(self.id, self.name).docs_iter()
+            if self.start or self.stop is not None:
+                documents = _part(documents, self.start, self.stop)
+            found = self._passages(documents, faults)
+            while batch := list(islice(found, BATCH)):
+                if not faults:
+                    yield batch
+        faults.check()
+
+    def _passages(self, documents: Iterator[Any], faults: Faults) -> Iterator[Passage]:
+        for index, document in enumerate(documents):
+            text = _TEXTS[self.text](document)
+            if isinstance(text, str) and text.strip():
+                yield Passage(document.doc_id, text)
+            else:
+                faults.add(self.where(index), f"passage {document.doc_id!r} has no text", "text")
+
+    def digest(self) -> None:
+        """Return None: ``ir_datasets`` checks its downloads itself."""
+
+    def where(self, index: int) -> str:
+        """See ``ShardSource``."""
+        return f"{self.id}, document {self.start + index + 1}"
+
+
+def _part(documents: Any, start: int, stop: int | None) -> Iterator[Any]:
+    if hasattr(documents, "__getitem__"):
+        return iter(documents[start:stop])
+    return islice(documents, start, stop)
+
+
+def _default_text(record: Any) -> Any:
+    if hasattr(record, "default_text"):
+        return record.default_text()
+    return _title_text(record)
+
+
+def _title_text(record: Any) -> Any:
+    title, text = getattr(record, "title", ""), getattr(record, "text", None)
+    return f"{title}\n{text}" if title and text else title or text
+
+
+_TEXTS: Mapping[str, Callable[[Any], Any]] = {
+    "default": _default_text,
+    "title-text": _title_text,
+    "text": lambda record: getattr(record, "text", None),
+}

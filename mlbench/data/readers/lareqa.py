@@ -1,0 +1,175 @@
+"""LAReQA: SQuAD's JSON with sentence boundaries, one file a language.
+
+Every sentence of every paragraph is a candidate; the relevant ones of a question are the
+sentences that hold the answers of all its parallel versions, which share its id.
+
+Source: Roy et al., LAReQA: Language-Agnostic Answer Retrieval from a Multilingual Pool,
+https://arxiv.org/abs/2004.05484, section 3, and the data's own README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlbench.data.collection import Judgement, Records, TextRecord
+from mlbench.data.readers import Locate, text_choice
+from mlbench.data.readers._io import Faults, describe, read_json
+from mlbench.data.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class _Paragraph:
+    """A checked paragraph; ``key`` is "{article}.{paragraph}", both counted from 0."""
+
+    key: str
+    where: str
+    context: str
+    sentences: list[str]
+    breaks: list[list[int]]
+    questions: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A question in one language and the passage that answers it."""
+
+    language: str
+    passage_id: str
+    where: str
+
+
+def read(task: Task, locate: Locate) -> Records:
+    """Read the task's ``documents``.
+
+    Passages are the entries of ``sentences`` as they stand (with ``text = "sentence-context"``:
+    sentence, line feed, paragraph), with id "{article}.{paragraph}.{sentence}" counted from 0 and
+    the paragraph as group. The relevant sentence of a question is the first whose span in
+    ``sentence_breaks`` holds the start of the question's first answer
+    (start <= answer_start < end).
+
+    Raises DataError for a SQuAD file without sentences, an answer in no sentence, bad JSON or a
+    wrong structure.
+    """
+    with_context = text_choice(task) == "sentence-context"
+    faults, records = Faults(), Records()
+    versions: dict[str, list[_Version]] = {}
+    for language, path in locate("documents").items():
+        for paragraph in _paragraphs(path, read_json(path, faults), faults):
+            records.passages += _passages(paragraph, language, with_context)
+            for query, passage_id in _questions(paragraph, language, faults):
+                records.queries.append(query)
+                version = _Version(language, passage_id, query.where)
+                versions.setdefault(query.id, []).append(version)
+    faults.check()
+    records.judgements = [
+        Judgement(id_, query.language, passage.passage_id, passage.language, 1, query.where)
+        for id_, parallel in versions.items()
+        for query in parallel
+        for passage in parallel
+    ]
+    return records
+
+
+def _passages(paragraph: _Paragraph, language: str, with_context: bool) -> Iterator[TextRecord]:
+    tail = f"\n{paragraph.context}" if with_context else ""
+    for index, sentence in enumerate(paragraph.sentences):
+        yield TextRecord(
+            id=f"{paragraph.key}.{index}",
+            language=language,
+            text=sentence + tail,
+            where=f"{paragraph.where}.sentences[{index}]",
+            group=paragraph.key,
+        )
+
+
+def _questions(
+    paragraph: _Paragraph, language: str, faults: Faults
+) -> Iterator[tuple[TextRecord, str]]:
+    """Yield each question and the id of the passage that answers it."""
+    for index, question in enumerate(paragraph.questions):
+        where = f"{paragraph.where}.qas[{index}]"
+        id_ = _get(question, "id", str, where, faults)
+        text = _get(question, "question", str, where, faults)
+        answers = _get(question, "answers", list, where, faults)
+        if id_ is None or text is None or answers is None:
+            continue
+        if not answers:
+            faults.add(where, f"question {id_!r} has no answer", "at least one answer")
+            continue
+        start = _get(answers[0], "answer_start", int, f"{where}.answers[0]", faults)
+        if start is None:
+            continue
+        spans = enumerate(paragraph.breaks)
+        sentence = next((i for i, (begin, end) in spans if begin <= start < end), None)
+        if sentence is None:
+            found = f"the answer of question {id_!r}, at character {start}, lies in no sentence"
+            faults.add(where, found, "a span of `sentence_breaks` that holds it")
+            continue
+        yield TextRecord(id_, language, text, where, paragraph.key), f"{paragraph.key}.{sentence}"
+
+
+def _paragraphs(path: Path, document: Any, faults: Faults) -> Iterator[_Paragraph]:
+    if document is None:
+        return
+    articles = _get(document, "data", list, str(path), faults) or []
+    for a, article in enumerate(articles):
+        where = f"{path}, data[{a}]"
+        for p, paragraph in enumerate(_get(article, "paragraphs", list, where, faults) or []):
+            key, title = f"{a}.{p}", f" ({article['title']})" if "title" in article else ""
+            checked = _paragraph(paragraph, key, f"{where}.paragraphs[{p}]", title, faults)
+            if checked is not None:
+                yield checked
+
+
+def _paragraph(
+    paragraph: Any, key: str, where: str, title: str, faults: Faults
+) -> _Paragraph | None:
+    if isinstance(paragraph, dict) and not paragraph.keys() >= {"sentences", "sentence_breaks"}:
+        faults.add(
+            where + title,
+            "no `sentences` and `sentence_breaks`",
+            "a LAReQA file, which is SQuAD's JSON with the sentences of each paragraph",
+            "plain SQuAD does not say where sentences end; add both fields, or use reader 'beir'",
+        )
+        return None
+    context = _get(paragraph, "context", str, where, faults)
+    sentences = _get(paragraph, "sentences", list, where, faults)
+    breaks = _get(paragraph, "sentence_breaks", list, where, faults)
+    questions = _get(paragraph, "qas", list, where, faults)
+    if context is None or sentences is None or breaks is None or questions is None:
+        return None
+    if len(sentences) != len(breaks):
+        found = f"{len(sentences)} sentences, but {len(breaks)} sentence breaks"
+        faults.add(where + title, found, "one break a sentence")
+        return None
+    bad_sentences = [s for s in sentences if not isinstance(s, str)]
+    bad_breaks = [b for b in breaks if not _is_span(b)]
+    for bad in bad_sentences:
+        faults.add(f"{where}.sentences{title}", describe(bad), "strings")
+    for bad in bad_breaks:
+        faults.add(f"{where}.sentence_breaks{title}", f"{bad!r}", "pairs [start, end]")
+    if bad_sentences or bad_breaks:
+        return None
+    return _Paragraph(key, where, context, sentences, breaks, questions)
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value)
+
+
+_KINDS = {str: "a string", list: "a list", int: "a whole number"}
+
+
+def _get(table: Any, key: str, kind: type, where: str, faults: Faults) -> Any:
+    """Return ``table[key]`` if it is of that kind, or None after noting that it is not."""
+    if not isinstance(table, Mapping):
+        faults.add(where, describe(table), f"an object with {key!r}")
+        return None
+    if type(table.get(key)) is not kind:
+        found = f"{key!r} is {describe(table[key])}" if key in table else f"{key!r} missing"
+        faults.add(where, found, _KINDS[kind])
+        return None
+    return table[key]

@@ -1,0 +1,217 @@
+"""A partial result: the table with the counts of some shards, in one file that proves itself.
+
+Its head says which run it belongs to (the identity: task, data, model, options, vectors), which
+shards there are and which are counted, and all that a report says beside scores. Its body is the
+table, as ``ranks.parquet`` holds it. So partial results add up without model or data.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlbench.common.errors import Fault, IntegrityError, UsageError
+from mlbench.common.files import write_atomically
+from mlbench.evaluation.counts import ShardCounts
+from mlbench.evaluation.sealed import seal, unseal
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.ranks_file import TaskKey, ranks_from_table, ranks_to_bytes
+from mlbench.reports.report import ModelInfo, RunInfo, TaskInfo
+
+SCHEMA = "mlbench/partial/1"
+SUFFIX = ".partial"
+ANEW = "start anew with --overwrite, or keep this run's state elsewhere (--work)"
+
+
+MOST_SHARDS = 5
+
+
+@dataclass(frozen=True)
+class ShardRow:
+    """One shard of the task, as it was scanned."""
+
+    name: str
+    language: str
+    passages: int
+    content: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """What counting a shard took; see ``ShardCounts``. ``cut`` is texts, tokens lost, tokens."""
+
+    encoded: int
+    distinct: int
+    recomputed: int
+    seconds: float
+    cut: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a report says beside scores and what follows from the shards."""
+
+    task: TaskInfo
+    model: ModelInfo
+    run: RunInfo
+    warnings: tuple[str, ...]
+    measures: tuple[str, ...]
+
+
+@dataclass
+class Partial:
+    """The counts of the shards in ``done``; ``ranks`` holds their sums and is added to in place.
+
+    ``identity`` maps the name of what must not change to its value, both for people to read.
+    ``shards`` are all of the task, whichever part of them is to be counted here.
+    """
+
+    identity: dict[str, str]
+    shards: tuple[ShardRow, ...]
+    done: dict[str, Done]
+    draft: Draft
+    ranks: Ranks
+
+    def add(self, counts: ShardCounts) -> None:
+        """Add the counts of a shard. Raises IntegrityError if it is in already."""
+        if counts.name in self.done:
+            found = "counted twice"
+            raise IntegrityError(Fault(f"shard {counts.name}", found, "every shard once"))
+        column = self.ranks.languages.index(counts.language)
+        self.ranks.above[:, column] += counts.above
+        self.ranks.tied[:, column] += counts.tied
+        self.done[counts.name] = Done(
+            encoded=counts.encoded,
+            distinct=counts.distinct,
+            recomputed=counts.recomputed,
+            seconds=counts.seconds,
+            cut=counts.cut and tuple(counts.cut),  # type: ignore[arg-type]
+        )
+
+    @property
+    def left(self) -> tuple[ShardRow, ...]:
+        """The shards that are not counted yet."""
+        return tuple(shard for shard in self.shards if shard.name not in self.done)
+
+
+class Part(NamedTuple):
+    """Every n-th part of the shards, ``number`` from 1 to ``of``."""
+
+    number: int
+    of: int
+
+    @property
+    def file(self) -> str:
+        """Name of the file of its partial result."""
+        return f"{self.number}-of-{self.of}{SUFFIX}"
+
+    def share(self, sizes: Mapping[str, int]) -> set[str]:
+        """Return the names of the shards that are this part's, out of all.
+
+        The largest first, each to the part that has least so far: parts are of like size, and the
+        same whoever asks.
+        """
+        load = [0] * self.of
+        mine = set()
+        for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+            least = load.index(min(load))
+            load[least] += sizes[name] + 1
+            if least == self.number - 1:
+                mine.add(name)
+        return mine
+
+
+WHOLE = Part(1, 1)
+
+
+def empty_counts(ranks: Ranks) -> Ranks:
+    """Return a table with counts of its own, all 0."""
+    shape = ranks.above.shape
+    return replace(ranks, above=np.zeros(shape, np.int32), tied=np.zeros(shape, np.int32))
+
+
+def write_partial(path: Path, partial: Partial) -> None:
+    """Write a partial result, atomically. Raises EnvironmentFault where it cannot be."""
+    write_atomically(path, partial_to_bytes(partial), "--work")
+
+
+def partial_to_bytes(partial: Partial) -> bytes:
+    """Return the file of a partial result."""
+    info = partial.draft.task
+    key = TaskKey(info.name, info.version, info.digest, info.kinds)
+    head = {
+        "identity": partial.identity,
+        "shards": [asdict(shard) for shard in partial.shards],
+        "done": {name: asdict(done) for name, done in partial.done.items()},
+        "draft": asdict(partial.draft),
+    }
+    return seal(SCHEMA, head, ranks_to_bytes(partial.ranks, key))
+
+
+def read_partial(path: Path) -> Partial:
+    """Read a partial result. Raises IntegrityError where it is damaged or is none."""
+    import cattrs
+    import pyarrow.parquet as pq
+
+    mend = "count its shards again: the same `mlbench run` with --overwrite"
+    head, body = unseal(path, SCHEMA, mend)
+    converter = cattrs.Converter(forbid_extra_keys=False)
+    try:
+        shards = converter.structure(head["shards"], tuple[ShardRow, ...])
+        done = converter.structure(head["done"], dict[str, Done])
+        draft = converter.structure(head["draft"], Draft)
+        identity = converter.structure(head["identity"], dict[str, str])
+    except (cattrs.BaseValidationError, KeyError) as error:
+        found = f"not as mlbench writes it: {error}"
+        raise IntegrityError(Fault(str(path), found, SCHEMA, mend)) from None
+    ranks, _ = ranks_from_table(pq.read_table(io.BytesIO(body)), path)
+    above, tied = ranks.above.copy(), ranks.tied.copy()
+    return Partial(identity, shards, done, draft, replace(ranks, above=above, tied=tied))
+
+
+def check_identity(
+    path: Path,
+    found: Mapping[str, str],
+    now: Mapping[str, str],
+    more: Iterable[Fault] = (),
+) -> None:
+    """Refuse to go on with what another run left, naming all that differs. Raises UsageError."""
+    faults = [
+        Fault(str(path), f"belongs to a run of another {what}: {_short(one)}", _short(other), ANEW)
+        for what, one, other in differing(found, now)
+    ]
+    if faults:
+        raise UsageError(*faults, *more)
+
+
+def changed_shards(before: Iterable[ShardRow], now: Iterable[ShardRow]) -> list[Fault]:
+    """Return which shards are not what they were, the first few of them."""
+    rows, others = ({row.name: row for row in side} for side in (before, now))
+    faults = [
+        Fault(f"shard {name}", _described(rows.get(name)), _described(others.get(name)) + ", now")
+        for name in sorted({*rows, *others})
+        if rows.get(name) != others.get(name)
+    ]
+    return faults[:MOST_SHARDS]
+
+
+def _described(row: ShardRow | None) -> str:
+    return f"{row.passages} passages, digest {row.content[:12]}" if row else "no such shard"
+
+
+def differing(
+    first: Mapping[str, str], second: Mapping[str, str]
+) -> list[tuple[str, str | None, str | None]]:
+    """Return what differs in two identities: its name and both values."""
+    names = dict.fromkeys([*first, *second])
+    rows: list[tuple[str, Any, Any]] = [(n, first.get(n), second.get(n)) for n in names]
+    return [row for row in rows if row[1] != row[2]]
+
+
+def _short(value: str | None) -> str:
+    return repr(value if value is None or len(value) <= 100 else value[:97] + "...")

@@ -1,0 +1,278 @@
+"""The scan: every shard read once, before anything is encoded.
+
+It counts the passages, adds up their digests, finds the texts of the relevant ones, and finds what
+is wrong with the corpus before hours are spent on it. What it learns of a shard is kept in a small
+file, named after the shard's own content, so that no run scans that shard again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.common.errors import Fault, IntegrityError
+from mlbench.common.files import write_atomically
+from mlbench.data.collection import raise_faults
+from mlbench.data.corpus import Passage, ShardSource, StreamedCollection
+from mlbench.data.digests import add, collection_digest, judged_records, sum_of_records
+from mlbench.evaluation.blocks import Content
+from mlbench.evaluation.processes import in_processes
+from mlbench.evaluation.sealed import seal, unseal
+
+SCHEMA = "mlbench/scan/1"
+SMALL = 1 << 14
+"""Passages up to which a scan keeps all ids of a shard, to find those that another has too, ..."""
+SAMPLED = 64
+"""... and one in how many ids, chosen by their CRC, it keeps of a larger one."""
+
+QUICKLY_READ = 32 * 2**20
+"""Bytes of shards that one process scans in seconds."""
+
+Wanted = Mapping[str, bool]
+"""Ids of the judged passages of a language -> whether one is relevant to some query."""
+
+
+@dataclass(frozen=True)
+class ShardScan:
+    """What a scan learned of a shard.
+
+    ``content`` is that of its last block (see ``blocks``), ``total`` the sum of the digests of its
+    passages (hex, see ``digests``). ``judged`` maps the ids of judged passages to their places in
+    the shard, ``texts`` those of the relevant ones to their texts, ``sample`` some or all ids to
+    their places.
+    """
+
+    name: str
+    language: str
+    passages: int
+    content: str
+    total: str
+    judged: dict[str, int]
+    texts: dict[str, str]
+    sample: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scan learned of a collection: one entry a shard, in its order."""
+
+    languages: tuple[str, ...]
+    shards: tuple[ShardScan, ...]
+
+    @cached_property
+    def passages(self) -> npt.NDArray[np.int64]:
+        """Number of passages of each language, int64 of shape (languages,)."""
+        counts = np.zeros(len(self.languages), np.int64)
+        for shard in self.shards:
+            counts[self.languages.index(shard.language)] += shard.passages
+        return counts
+
+    @property
+    def present(self) -> dict[str, set[str]]:
+        """Language -> the ids of its judged passages that some shard holds."""
+        found: dict[str, set[str]] = {language: set() for language in self.languages}
+        for shard in self.shards:
+            found[shard.language].update(shard.judged)
+        return found
+
+    def digest(self, collection: StreamedCollection) -> str:
+        """Return the digest of the collection: that of ``Collection.digest``, read at once."""
+        languages, queries = collection.languages, collection.queries
+        codes = [languages[number] for number in queries.language.tolist()]
+        judged = collection.judgements
+        judgements = (
+            (codes[query], queries.ids[query], languages[language], id_, str(relevance))
+            for query, language, id_, relevance in zip(
+                judged.query.tolist(),
+                judged.passage_language.tolist(),
+                judged.passage_ids,
+                judged.relevance.tolist(),
+                strict=True,
+            )
+        )
+        return collection_digest(
+            languages,
+            {"query": queries.counts.tolist(), "passage": self.passages.tolist()},
+            {
+                "query": sum_of_records(
+                    "query", zip(codes, queries.ids, queries.texts, strict=True)
+                ),
+                "passage": add(*(int(shard.total, 16) for shard in self.shards)),
+                "qrels": sum_of_records("qrels", judged_records(judgements)),
+            },
+        )
+
+
+def wanted_passages(collection: StreamedCollection) -> dict[str, dict[str, bool]]:
+    """Return language -> the ids of its judged passages -> whether one is relevant."""
+    wanted: dict[str, dict[str, bool]] = {language: {} for language in collection.languages}
+    judged = collection.judgements
+    for language, id_, relevance in zip(
+        judged.passage_language.tolist(), judged.passage_ids, judged.relevance.tolist(), strict=True
+    ):
+        of_language = wanted[collection.languages[language]]
+        of_language[id_] = of_language.get(id_, False) or relevance > 0
+    return wanted
+
+
+def scan(
+    collection: StreamedCollection,
+    folder: Path,
+    workers: int = 1,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Scan:
+    """Scan what was not scanned before, in ``workers`` processes; ``folder`` keeps what is learned.
+
+    ``progress`` is told how many of ``sum(map(cost, shards))`` are done. Raises DataError for what
+    is malformed, for passages given twice and for languages without passages; EnvironmentFault and
+    IntegrityError as reading does.
+    """
+    wanted = wanted_passages(collection)
+    found: dict[str, ShardScan] = {}
+    paths: dict[str, Path | None] = {}
+    for shard in collection.shards:
+        paths[shard.name] = _record(folder, shard, wanted[shard.language])
+        known = _recall(paths[shard.name])
+        if known is not None:
+            found[shard.name] = known
+            progress(cost(shard))
+    todo = [shard for shard in collection.shards if shard.name not in found]
+    jobs = [(shard, wanted[shard.language]) for shard in todo]
+    many = workers if _worth_processes(todo) else 1
+    for number, learned in in_processes(_scan_job, jobs, many):
+        found[learned.name] = learned
+        path = paths[learned.name]
+        if path is not None:
+            write_atomically(path, seal(SCHEMA, asdict(learned)), "--work or MLBENCH_CACHE")
+        progress(cost(todo[number]))
+    result = Scan(collection.languages, tuple(found[shard.name] for shard in collection.shards))
+    raise_faults([*_without_passages(result), *_given_twice(collection.shards, result)])
+    return result
+
+
+def cost(shard: ShardSource) -> int:
+    """Return what scanning a shard costs: its bytes, 1 where they are unknown."""
+    return shard.size or 1
+
+
+def _worth_processes(shards: Sequence[ShardSource]) -> bool:
+    """Say whether scanning takes so long that starting processes pays."""
+    return any(s.size is None for s in shards) or sum(map(cost, shards)) > QUICKLY_READ
+
+
+def _record(folder: Path, shard: ShardSource, wanted: Wanted) -> Path | None:
+    """Return where the scan of a shard is kept; None where nothing tells its content."""
+    digest = shard.digest()
+    if digest is None:
+        return None
+    parts = [SCHEMA, shard.name, shard.language, digest, shard.choice]
+    parts += map(str, sorted(wanted.items()))
+    return folder / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}.scan"
+
+
+def _recall(path: Path | None) -> ShardScan | None:
+    """Return what was kept; None where there is nothing, or something damaged: it is replaced."""
+    if path is None or not path.exists():
+        return None
+    try:
+        return ShardScan(**unseal(path, SCHEMA, "scan again").head)
+    except IntegrityError:
+        return None
+
+
+def _scan_job(job: tuple[ShardSource, Wanted]) -> ShardScan:
+    return scan_shard(*job)
+
+
+def scan_shard(shard: ShardSource, wanted: Wanted) -> ShardScan:
+    """Read one shard. Raises DataError for passages without text and ids given twice."""
+    content, total, count = Content(), 0, 0
+    judged: dict[str, int] = {}
+    texts: dict[str, str] = {}
+    ids: dict[str, int] = {}
+    hashes: list[npt.NDArray[np.int64]] = []
+    for batch in shard.passages():
+        _check(shard, batch, count)
+        names, read = zip(*batch, strict=True)
+        content.update(names, read)
+        total += sum_of_records("passage", ((shard.language, *passage) for passage in batch))
+        hashes.append(np.fromiter(map(hash, names), np.int64, len(names)))
+        ids |= {name: count + i for i, name in enumerate(names) if count < SMALL or _drawn(name)}
+        for place, (name, text) in enumerate(batch, count):
+            if name in wanted:
+                judged[name] = place
+                if wanted[name]:
+                    texts[name] = text
+        count += len(batch)
+    _refuse_twice(shard, hashes)
+    sample = ids if count <= SMALL else {name: ids[name] for name in ids if _drawn(name)}
+    sealed = content.hexdigest()
+    return ShardScan(
+        shard.name, shard.language, count, sealed, f"{add(total):x}", judged, texts, sample
+    )
+
+
+def _drawn(id_: str) -> bool:
+    return zlib.crc32(id_.encode()) % SAMPLED == 0
+
+
+def _check(shard: ShardSource, batch: Sequence[Passage], start: int) -> None:
+    """Refuse what a collection in memory would refuse (see ``collection.build_entries``)."""
+    faults = []
+    for place, (name, text) in enumerate(batch, start):
+        if not text.strip():
+            found = f"passage {name!r} has no text"
+            faults.append(Fault(shard.where(place), found, "some text"))
+    try:
+        "".join([*map("".join, batch)]).encode()
+    except UnicodeEncodeError:
+        for place, passage in enumerate(batch, start):
+            if any("\ud800" <= letter <= "\udfff" for letter in "".join(passage)):
+                found = f"passage {passage.id!r} holds half of a surrogate pair"
+                faults.append(Fault(shard.where(place), found, "Unicode text"))
+    raise_faults(faults)
+
+
+def _refuse_twice(shard: ShardSource, hashes: list[npt.NDArray[np.int64]]) -> None:
+    """Refuse ids that a shard gives twice; where hashes are equal, read it again to make sure."""
+    ordered = np.sort(np.concatenate(hashes)) if hashes else np.empty(0, np.int64)
+    suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    if not suspects:
+        return
+    first: dict[str, int] = {}
+    faults = []
+    names = (passage.id for batch in shard.passages() for passage in batch)
+    for place, name in enumerate(names):
+        if hash(name) in suspects and first.setdefault(name, place) != place:
+            faults.append(_twice(shard, name, place, shard.where(first[name])))
+    raise_faults(faults)
+
+
+def _twice(shard: ShardSource, id_: str, place: int, first: str) -> Fault:
+    found = f"passage {id_!r} ({shard.language}) given again; first at {first}"
+    return Fault(shard.where(place), found, "each passage id once in a language")
+
+
+def _given_twice(shards: Sequence[ShardSource], scanned: Scan) -> Iterator[Fault]:
+    """Find ids in two shards of a language: all judged ones, others as far as they were kept."""
+    seen: dict[tuple[str, str], tuple[ShardSource, int]] = {}
+    for shard, learned in zip(shards, scanned.shards, strict=True):
+        for id_, place in (learned.sample | learned.judged).items():
+            first, at = seen.setdefault((shard.language, id_), (shard, place))
+            if first is not shard:
+                yield _twice(shard, id_, place, first.where(at))
+
+
+def _without_passages(scanned: Scan) -> Iterator[Fault]:
+    for language, count in zip(scanned.languages, scanned.passages.tolist(), strict=True):
+        if not count:
+            expected = "at least one passage in every language of the task"
+            yield Fault(f"language {language!r}", "no passage at all", expected)

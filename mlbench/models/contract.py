@@ -1,0 +1,258 @@
+"""The check behind ``mlbench models check``: does a model keep the adapter contract?
+
+Small texts in many scripts go through a model in several orders and batches; each row of
+CHECKS says whether one clause of ``mlbench.models.protocol`` holds, and what was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlbench.common.errors import EnvironmentFault, Fault, ModelError
+from mlbench.models.boundary import calling
+from mlbench.models.protocol import Bound, Fitted
+from mlbench.models.registry import LoadedModel
+from mlbench.models.vectors import Layout, Vectors, check_vectors, difference
+
+TOLERANCE = 1e-5
+"""Greatest relative difference of a vector between two calls: batched float32 networks round
+differently with the batch, by less than this."""
+
+METHODS = {"query": "encode_queries", "passage": "encode_passages"}
+
+TEXTS = {
+    "en": (
+        "The lake freezes over in most winters.",
+        "Bees dance to tell where the flowers are.",
+        "A short text.",
+        "Copper, tin and zinc were traded along the coast long before written records began.",
+    ),
+    "ar": ("تتجمد البحيرة في معظم فصول الشتاء.", "يرقص النحل ليدل على مكان الزهور.", "نص قصير."),
+    "hi": ("अधिकांश सर्दियों में झील जम जाती है।", "मधुमक्खियाँ नाचकर फूलों का पता बताती हैं।", "छोटा पाठ।"),
+    "th": ("ทะเลสาบกลายเป็นน้ำแข็งเกือบทุกฤดูหนาว", "ผึ้งเต้นรำเพื่อบอกที่อยู่ของดอกไม้", "ข้อความสั้น"),
+    "zh": ("湖面在大多数冬天都会结冰。", "蜜蜂用舞蹈告诉同伴花在哪里。", "短文。"),
+}
+ODD = (
+    "👩‍🔬🧪",
+    "?!… —",
+    "e\u0301\u0323\u0302",
+    " padded\twith\nspace ",
+    "\u202eright to left\u202c",
+    "x",
+)
+LONG = "The lake freezes over in most winters, and bees dance. " * 2000
+FIRST = "en"
+
+
+class CheckResult(NamedTuple):
+    """One clause of the contract: its name, whether it holds, and what was seen."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class _Broken(Exception):
+    """A clause does not hold; the message says why."""
+
+
+@dataclass
+class _Trial:
+    """One model under test."""
+
+    model: LoadedModel
+    layout: Layout | None = None
+
+    def raw(self, role: str, texts: list[str], language: str) -> Any:
+        """Return what the model returns, unchecked."""
+        method = METHODS[role]
+        with calling(self.model.spec, method):
+            return getattr(self.model.adapter, method)(texts, language)
+
+    def checked(self, value: Any, role: str, texts: list[str], language: str) -> Vectors:
+        """Return ``value`` as Vectors, or raise what ``check_vectors`` does."""
+        where = f"{METHODS[role]} ({language}, {len(texts)} texts)"
+        vectors = check_vectors(
+            value,
+            method=where,
+            rows=len(texts),
+            text_id=lambda row: f"{role} {texts[row][:40]!r}",
+            layout=self.layout,
+        )
+        self.layout = self.layout or Layout.of(vectors, where)
+        return vectors
+
+    def encode(self, role: str, texts: list[str], language: str = FIRST) -> Vectors:
+        """Return the vectors of ``texts``."""
+        return self.checked(self.raw(role, [*texts], language), role, texts, language)
+
+    @cached_property
+    def together(self) -> dict[tuple[str, str], Vectors]:
+        """The vectors of the texts of every role and language, each language in one call."""
+        return {
+            (role, language): self.encode(role, [*texts], language)
+            for role in METHODS
+            for language, texts in TEXTS.items()
+        }
+
+    def compare(self, encode: Callable[[str, list[str], str], Vectors]) -> str:
+        """Compare ``together`` with the vectors of another way to encode the same texts."""
+        worst, at = 0.0, ""
+        for (role, language), vectors in self.together.items():
+            apart = difference(vectors, encode(role, [*TEXTS[language]], language))
+            if apart > worst:
+                worst, at = apart, f"{METHODS[role]} ({language})"
+        if worst > TOLERANCE:
+            raise _Broken(f"{at}: vectors differ by {worst:.2g}, allowed {TOLERANCE:.0e}")
+        return f"within {worst:.1g}" if worst else "bit-identical"
+
+
+def check_adapter(model: LoadedModel) -> list[CheckResult]:
+    """Test ``model`` against the adapter contract; a fault is a failed check, never raised."""
+    if isinstance(model.adapter, Bound):
+        detail = "not tested: it has vectors for the ids of a task only, so no text can be tried"
+        return [CheckResult("bind", True, detail)]
+    trial = _Trial(model)
+    results = [_result(trial, name, check) for name, check in CHECKS[:1]]
+    if not results[0].passed:
+        return results
+    return results + [_result(trial, name, check) for name, check in CHECKS[1:]]
+
+
+def _result(trial: _Trial, name: str, check: Callable[[_Trial], str]) -> CheckResult:
+    try:
+        return CheckResult(name, True, check(trial))
+    except _Broken as broken:
+        return CheckResult(name, False, str(broken))
+    except (ModelError, EnvironmentFault) as error:
+        return CheckResult(name, False, str(error))
+
+
+def _returns_vectors(trial: _Trial) -> str:
+    """Fit the model if it asks for it, and encode every text."""
+    adapter = trial.model.adapter
+    fitted = isinstance(adapter, Fitted)
+    if fitted:
+        for language, texts in TEXTS.items():
+            more = [*ODD, LONG] if language == FIRST else []
+            with calling(trial.model.spec, "fit"):
+                adapter.fit([*texts, *more], language)
+    vectors = next(iter(trial.together.values()))
+    form = "dense" if isinstance(vectors, np.ndarray) else "sparse"
+    after = ", after fit" if fitted else ""
+    return f"{form}, {vectors.shape[1]} dimensions in both roles and {len(TEXTS)} languages{after}"
+
+
+def _repeatable(trial: _Trial) -> str:
+    return trial.compare(trial.encode)
+
+
+def _order_free(trial: _Trial) -> str:
+    return trial.compare(lambda role, texts, lang: trial.encode(role, texts[::-1], lang)[::-1])
+
+
+def _batch_free(trial: _Trial) -> str:
+    def one_by_one(role: str, texts: list[str], language: str) -> Vectors:
+        rows = [trial.encode(role, [text], language) for text in texts]
+        if isinstance(rows[0], np.ndarray):
+            return np.concatenate(rows)
+        from scipy import sparse
+
+        return sparse.vstack(rows, format="csr")
+
+    return trial.compare(one_by_one)
+
+
+def _duplicates(trial: _Trial) -> str:
+    first, other = TEXTS[FIRST][:2]
+    for role, method in METHODS.items():
+        vectors = trial.encode(role, [first, other, first])
+        apart = difference(vectors[:1], vectors[2:])
+        if apart > TOLERANCE:
+            raise _Broken(f"{method}: two equal texts in one call differ by {apart:.2g}")
+    return "equal texts in one call have equal vectors"
+
+
+def _lists_untouched(trial: _Trial) -> str:
+    for role, method in METHODS.items():
+        texts = [*TEXTS[FIRST]]
+        trial.raw(role, texts, FIRST)
+        if texts != [*TEXTS[FIRST]]:
+            raise _Broken(f"{method} changed the list of texts it was given")
+    return "the lists of texts are left as they were"
+
+
+def _buffers(trial: _Trial) -> str:
+    first, *others = TEXTS[FIRST]
+    for role, method in METHODS.items():
+        value = trial.raw(role, [first], FIRST)
+        before = trial.checked(value, role, [first], FIRST)
+        for other in others:
+            trial.raw(role, [other], FIRST)
+        if difference(before, trial.checked(value, role, [first], FIRST)) > 0:
+            raise _Broken(f"what {method} returned was changed by a later call: return a copy")
+    return "a later call leaves earlier results alone"
+
+
+def _odd_texts(trial: _Trial) -> str:
+    for role in METHODS:
+        trial.encode(role, [*ODD])
+    return "emoji, marks, punctuation alone, control characters"
+
+
+def _long_text(trial: _Trial) -> str:
+    for role in METHODS:
+        trial.encode(role, [LONG])
+    return f"one text of {len(LONG):,} characters"
+
+
+def _roles(trial: _Trial) -> str:
+    if isinstance(trial.model.adapter, Fitted):
+        return "not compared: a fitted model weighs queries and passages differently"
+    apart = max(
+        difference(trial.together["query", language], trial.together["passage", language])
+        for language in TEXTS
+    )
+    alike = "the same vector" if apart <= TOLERANCE else "different vectors"
+    return f"information: a text has {alike} as query and as passage"
+
+
+def _distinct(trial: _Trial) -> str:
+    pairs = (difference(v[:1], v[1:2]) for v in trial.together.values())
+    alike = sum(apart == 0 for apart in pairs)
+    return f"information: {alike} of {len(trial.together)} pairs of texts have equal vectors"
+
+
+def _empty_list(trial: _Trial) -> str:
+    try:
+        for role in METHODS:
+            shape = np.shape(trial.raw(role, [], FIRST))
+    except ModelError as error:
+        return f"information: refused, which mlbench never asks for ({_first_line(error)})"
+    return f"information: tolerated (shape {shape})"
+
+
+def _first_line(error: ModelError) -> str:
+    fault: Fault = error.faults[0]
+    return fault.found.splitlines()[0]
+
+
+CHECKS: tuple[tuple[str, Callable[[_Trial], str]], ...] = (
+    ("vectors", _returns_vectors),
+    ("repeatable", _repeatable),
+    ("order-free", _order_free),
+    ("batch-free", _batch_free),
+    ("duplicate texts", _duplicates),
+    ("distinct texts", _distinct),
+    ("lists untouched", _lists_untouched),
+    ("buffers not reused", _buffers),
+    ("odd texts", _odd_texts),
+    ("long text", _long_text),
+    ("roles", _roles),
+    ("empty list", _empty_list),
+)

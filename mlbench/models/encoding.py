@@ -1,0 +1,270 @@
+"""Encoding: each distinct text of a role and language once, checked and normalised.
+
+A model that is not told the language (``language_free``) is given each text of a role once,
+whatever languages it stands in; texts that it reads as the same bytes (``canonical``) are one
+text. So all these tie exactly. What the embedding cache holds is not encoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.data.collection import Collection, Entries
+from mlbench.models.boundary import attribute, calling
+from mlbench.models.inputs import Inputs
+from mlbench.models.protocol import Bound, Fitted
+from mlbench.models.rows import Ints, Rows, mean_cosine, normalise
+from mlbench.models.shards import Source
+from mlbench.models.vectors import Layout, Vectors, check_vectors
+from mlbench.ranking.products import Floats
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from mlbench.models.cache import EmbeddingCache
+    from mlbench.models.registry import LoadedModel
+
+BATCH = 2048
+"""Texts that a model is given, and the cache stores, at once."""
+COLLAPSED = 0.9999
+ENOUGH = 8
+"""Distinct texts from which a model that gives them one vector is said to have collapsed."""
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """The distinct texts of one role and language; ``language`` "" stands for all together."""
+
+    role: str
+    language: str
+    texts: list[str]
+    first: Ints
+    """(texts,) the first entry of the role that has each text."""
+    entry: Ints
+    """(entries,) index into ``texts`` of each entry of that language."""
+
+    def merged(self, keys: list[bytes]) -> tuple[Distinct, Ints]:
+        """Take texts of equal key (``keys`` has one a text) as one; return also the places of
+        the texts that stand for them."""
+        index = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        same = np.array([index[key] for key in keys], np.int64)
+        keep = np.unique(same, return_index=True)[1]
+        texts = [self.texts[place] for place in keep]
+        return replace(self, texts=texts, first=self.first[keep], entry=same[self.entry]), keep
+
+
+def distinct_texts(
+    role: str, entries: Entries, languages: tuple[str, ...], *, by_language: bool = True
+) -> Iterator[Distinct]:
+    """Yield the distinct texts of each language that has any, in the order they first appear."""
+    parts = {"": slice(0, len(entries))}
+    if by_language:
+        parts = {language: entries.slice(number) for number, language in enumerate(languages)}
+    for language, part in parts.items():
+        index: dict[str, int] = {}
+        entry = np.array([index.setdefault(t, len(index)) for t in entries.texts[part]], np.int64)
+        first = np.unique(entry, return_index=True)[1] + part.start
+        if index:
+            yield Distinct(role, language, list(index), first, entry)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is to be encoded for a collection, by role."""
+
+    queries: tuple[Distinct, ...]
+    passages: tuple[Distinct, ...]
+
+    @classmethod
+    def of(cls, collection: Collection, *, by_language: bool = True) -> Plan:
+        """Find the distinct texts of a collection, of each language or of all together."""
+
+        def find(role: str, entries: Entries) -> tuple[Distinct, ...]:
+            return tuple(
+                distinct_texts(role, entries, collection.languages, by_language=by_language)
+            )
+
+        return cls(find("query", collection.queries), find("passage", collection.passages))
+
+
+class Count(NamedTuple):
+    """How many distinct texts were encoded now, and how many came from the cache."""
+
+    encoded: int
+    cached: int
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of a collection, one row an entry, ready for scoring: float32 (n, d) or CSR.
+
+    ``counts`` says by role ("query", "passage") where the vectors are from.
+    """
+
+    queries: Floats | csr_matrix
+    passages: Floats | csr_matrix
+    warnings: tuple[str, ...]
+    counts: dict[str, Count]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one group of texts needs; ``keys`` and all arrays but ``order`` have one element a
+    text.
+
+    ``sizes`` are in ``Encoding.unit``; ``order`` is that of encoding, empty if all are cached.
+    """
+
+    group: Distinct
+    source: Source
+    keys: list[bytes]
+    missing: npt.NDArray[np.bool_]
+    sizes: Ints
+    order: Ints
+
+
+class Encoding:
+    """The encoding of one collection with one model.
+
+    Making one lets a model that asks for it read the passages or learn the ids, and takes from
+    ``cache`` what is there; ``encode`` does the rest, which is ``cost`` in ``unit``: "texts", or
+    "bytes" of what the model reads of them. Where ``collection`` is part of a larger one, ``whole``
+    is what the model reads and learns of.
+    Raises ModelError where the model raises or breaks the adapter's contract.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        collection: Collection,
+        cache: EmbeddingCache | None = None,
+        whole: Collection | None = None,
+    ) -> None:
+        self.model = model
+        self.collection = collection
+        self._inputs = Inputs(model, cache)
+        self.cache = self._inputs.cache
+        self.unit = "bytes" if self._inputs.by_form else "texts"
+        self._layout: Layout | None = None
+        self._rows = {
+            "passage": Rows(len(collection.passages)),
+            "query": Rows(len(collection.queries)),
+        }
+        self._teach(whole or collection)
+        free = attribute(model.spec, model.adapter, "language_free", False)
+        plan = Plan.of(collection, by_language=not free)
+        self._jobs = [self._prepare(group) for group in (*plan.passages, *plan.queries)]
+        self.cost = sum(int(job.sizes[job.missing].sum()) for job in self._jobs)
+
+    def encode(self, progress: Callable[[int], None] = lambda done: None) -> Embedded:
+        """Encode what is missing, telling ``progress`` how much is done; return all vectors."""
+        for job in self._jobs:
+            for start in range(0, len(job.order), BATCH):
+                batch = job.order[start : start + BATCH]
+                batch = batch[job.missing[batch]]
+                if len(batch):
+                    self._encode(job, batch)
+                    progress(int(job.sizes[batch].sum()))
+        self._inputs.note()
+        parts = {role: self._entries(role) for role in self._rows}
+        warnings = tuple(
+            f"the model gives all {role} texts nearly the same vector (mean cosine of two is "
+            f"{cosine:.5f}): it has collapsed, and ties count against it"
+            for role, vectors in parts.items()
+            if (cosine := mean_cosine(vectors, self._distinct(role))) > COLLAPSED
+        )
+        counts = {role: self._count(role) for role in self._rows}
+        return Embedded(parts["query"], parts["passage"], warnings, counts)
+
+    def _distinct(self, role: str) -> Ints:
+        """Return an entry of each distinct text of all languages; none if they are few."""
+        groups = [job.group for job in self._jobs if job.group.role == role]
+        entry = {text: at for g in groups for text, at in zip(g.texts, g.first, strict=True)}
+        return np.array([*entry.values()] if len(entry) >= ENOUGH else [], np.int64)
+
+    def _count(self, role: str) -> Count:
+        missing = np.concatenate([job.missing for job in self._jobs if job.group.role == role])
+        return Count(int(missing.sum()), int((~missing).sum()))
+
+    def _teach(self, collection: Collection) -> None:
+        """Let a model that asks for it read the passages, or learn the ids of the texts."""
+        adapter = self.model.adapter
+        if isinstance(adapter, Fitted):
+            for group in distinct_texts("passage", collection.passages, collection.languages):
+                with calling(self.model.spec, "fit"):
+                    adapter.fit(group.texts, group.language)
+        if isinstance(adapter, Bound):
+            for role, entries in (("query", collection.queries), ("passage", collection.passages)):
+                for number, language in enumerate(collection.languages):
+                    part = entries.slice(number)
+                    with calling(self.model.spec, "bind"):
+                        adapter.bind(
+                            role, language, list(entries.ids[part]), list(entries.texts[part])
+                        )
+
+    def _prepare(self, group: Distinct) -> _Job:
+        """Merge the texts that are one to the model, and take from the cache what is there.
+
+        The order of encoding, hence the batches, depends on the texts alone and not on what is
+        cached: a model whose rounding varies with the batch gives a resumed run the same bytes.
+        """
+        source = self._inputs.source(group.role, group.language)
+        read = self._inputs.read(source, group.texts)
+        group, kept = group.merged(read.keys)
+        keys, nothing = [read.keys[place] for place in kept], np.zeros(len(kept), np.int64)
+        job = _Job(group, source, keys, np.ones(len(keys), bool), nothing, nothing[:0])
+        for places, vectors in self.cache.find(source, keys) if self.cache else ():
+            self._keep(job, places, self._checked(vectors, "the embedding cache", group, places))
+            job.missing[places] = False
+        if not job.missing.any():
+            return job
+        if not self._inputs.by_form:
+            return replace(job, sizes=nothing + 1, order=np.arange(len(keys)))
+        if read.forms is None:
+            forms = self._inputs.forms(group.role, group.texts)
+        else:
+            forms = [read.forms[place] for place in kept]
+        order = np.array(sorted(range(len(forms)), key=lambda i: (-len(forms[i]), forms[i])))
+        return replace(job, sizes=np.array([len(form) for form in forms]), order=order)
+
+    def _encode(self, job: _Job, batch: Ints) -> None:
+        """Encode, store and keep some texts of a job."""
+        group, adapter = job.group, self.model.adapter
+        name = "encode_queries" if group.role == "query" else "encode_passages"
+        encode = adapter.encode_queries if group.role == "query" else adapter.encode_passages
+        with calling(self.model.spec, name):
+            value = encode([group.texts[place] for place in batch], group.language)
+        where = f"model {self.model.spec}, {name} ({group.language or 'all languages'})"
+        vectors = self._checked(value, where, group, batch)
+        if self.cache and isinstance(vectors, np.ndarray):
+            keys = [job.keys[place] for place in batch]
+            self.cache.store(job.source, keys, vectors, self.model.name)
+        self._keep(job, batch, vectors)
+
+    def _checked(self, value: Any, where: str, group: Distinct, places: Ints) -> Vectors:
+        """Return the vectors of some texts of a group, in float32, as the model gave them."""
+
+        def text_id(row: int) -> str:
+            entry = group.first[places[row]]
+            language = self.collection.languages[entries.language[entry]]
+            return f"{group.role} {entries.ids[entry]!r} ({language})"
+
+        entries = self.collection.queries if group.role == "query" else self.collection.passages
+        vectors = check_vectors(
+            value, method=where, rows=len(places), text_id=text_id, layout=self._layout
+        )
+        self._layout = self._layout or Layout.of(vectors, where)
+        return vectors
+
+    def _keep(self, job: _Job, places: Ints, vectors: Vectors) -> None:
+        ready = normalise(vectors) if self.model.similarity == "cosine" else vectors
+        self._rows[job.group.role].put(job.group.first[places], ready)
+
+    def _entries(self, role: str) -> Floats | csr_matrix:
+        groups = [job.group for job in self._jobs if job.group.role == role]
+        return self._rows[role].spread(np.concatenate([g.first[g.entry] for g in groups]))

@@ -1,0 +1,290 @@
+"""Neural encoders, run by sentence-transformers: the adapter, and the ways to name a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlbench.common.errors import Fault, IntegrityError, UsageError
+from mlbench.models.neural.facts import Facts, digest, facts_subject, versions
+from mlbench.models.neural.folder import Checkpoint, inspect_folder
+from mlbench.models.neural.forward import Floats, Forward, ahead, cut, default_budget, run_here
+from mlbench.models.neural.inputs import BLOCK, Asked, Form, TextForm, find_form, uncut
+from mlbench.models.neural.load import (
+    ROLES,
+    Loaded,
+    check_installed,
+    load_model,
+    similarity_of,
+)
+from mlbench.models.neural.options import (
+    NeuralOptions,
+    override,
+    parse_options,
+    read_model_file,
+)
+from mlbench.models.neural.workers import Workers
+from mlbench.models.protocol import Truncation
+
+if TYPE_CHECKING:
+    from mlbench.models.cache import EmbeddingCache
+
+CHUNK = 8192
+"""Texts that are sorted and encoded together where no caller did so."""
+VERSION = "sentence-transformers/1"
+_UNTELLING = re.compile(r"checkpoint-\d+|model|final|best|last|\d+_\w+")
+
+
+class Neural:
+    """A checkpoint: float32 (n, d) vectors, equal to the library's but for rounding.
+
+    It is loaded at once, or where ``cache`` knows its facts, when the first text is to be read.
+    ``canonical`` tokenises; what it found is kept until it is called again for the role, so that
+    no text is tokenised twice.
+    """
+
+    language_free = True
+    cacheable = True
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        name: str,
+        options: NeuralOptions,
+        cache: EmbeddingCache | None = None,
+    ) -> None:
+        self.name = name
+        self.similarity = similarity_of(checkpoint, options)
+        self._checkpoint, self._given = checkpoint, options
+        self._facts = self._recall(cache)
+        self.prompts = self._facts.prompts
+        chosen = self._facts.chosen(self.similarity, options.backend)
+        self.identity = f"{VERSION}, sha256 {digest(checkpoint, self.prompts, chosen)}"
+        self.options = chosen | {"versions": versions()}
+        self._workers: Workers | None = None
+        self._kept: dict[str, dict[str, bytes]] = {role: {} for role in ROLES}
+
+    def _recall(self, cache: EmbeddingCache | None) -> Facts:
+        """Return the model's facts as the cache knows them, else load it, and note them.
+
+        With code of the model's own they may follow from more than its files.
+        """
+        if cache is None or self._given.trust_remote_code:
+            return Facts.of(self._loaded)
+        about = facts_subject(self._checkpoint, self._given)
+        known = cache.recall(about)
+        if known is None:
+            known = Facts.of(self._loaded).to_bytes()
+            cache.note(about, known)
+        return Facts.from_bytes(known)
+
+    @cached_property
+    def _loaded(self) -> Loaded:
+        return load_model(self._checkpoint, self._given, self.similarity)
+
+    @cached_property
+    def _forward(self) -> Forward:
+        """The model, ready to encode. Raises IntegrityError if it is not the one expected."""
+        loaded = self._loaded
+        facts = Facts.of(loaded)
+        if differing := facts.differing(self._facts):
+            raise IntegrityError(
+                Fault(
+                    f"model {self._checkpoint.folder}",
+                    f"has another {', '.join(differing)} than the embedding cache says",
+                    "what the same files, options and libraries gave before",
+                    "mlbench cache clear, or --no-cache",
+                )
+            )
+        self._facts = facts
+        forms = {role: find_form(loaded.model, loaded.asked[role]) for role in ROLES}
+        return Forward(loaded.model, forms, loaded.asked, loaded.truncate_dim)
+
+    @property
+    def _devices(self) -> tuple[str, ...]:
+        return self._given.device or (self._facts.device,)
+
+    @property
+    def _budget(self) -> int:
+        return self._given.batch_tokens or default_budget(self._devices[0])
+
+    def encode_queries(self, texts: list[str], language: str) -> Floats:
+        """Return the vectors of queries; the language is not looked at."""
+        return self._encode("query", texts)
+
+    def encode_passages(self, texts: list[str], language: str) -> Floats:
+        """Return the vectors of passages; the language is not looked at."""
+        return self._encode("passage", texts)
+
+    def canonical(self, role: str, texts: list[str]) -> list[bytes]:
+        """Return the token ids of each text, int32, after prompt and truncation."""
+        rows = [row for block in self._tokenised(role, texts) for row in block]
+        self._kept[role] = dict(zip(texts, rows, strict=True))
+        return rows
+
+    def encode_forms(self, role: str, forms: list[bytes]) -> Floats:
+        """Return the vectors of what ``canonical`` gave, which may go on with other texts."""
+        return self._chunk(role, forms)
+
+    def truncation(self, role: str, texts: list[str]) -> Truncation | None:
+        """Count what the maximum length costs these texts, with prompts and special tokens.
+
+        None where only the library knows the tokens (chat templates, say).
+        """
+        form, length = self._form(role), self._facts.lengths[role]
+        if isinstance(form, TextForm):
+            return None
+        rows = [row for block in self._tokenised(role, texts) for row in block]
+        sizes = np.array([form.size(row) for row in rows], np.int64)
+        total = int(sizes.sum())
+        if length is None:
+            return Truncation(0, 0, total)
+        full = np.flatnonzero(sizes >= length)
+        with uncut(self._loaded.model):
+            asked = self._asked(role)
+            whole = [
+                form.size(row)
+                for block in _blocks([texts[place] for place in full])
+                for row in form.rows(self._loaded.model, asked, block)
+            ]
+        lost = np.array(whole, np.int64) - sizes[full]
+        return Truncation(int((lost > 0).sum()), int(lost.sum()), total + int(lost.sum()))
+
+    def describe(self) -> dict[str, Any]:
+        """Return facts for the report."""
+        facts = self._facts
+        return {
+            "layout": self._checkpoint.layout,
+            "parameters": facts.parameters,
+            "max_length": max((n for n in facts.lengths.values() if n), default=None),
+            "pooling": facts.pooling,
+            "truncate_dim": facts.truncate_dim,
+            "prompts": self.prompts,
+            "dtype": facts.dtype,
+            "device": ", ".join(self._devices),
+            "backend": self._given.backend,
+            "batch_tokens": self._budget,
+            "notes": list(facts.notes),
+            "versions": self.options["versions"],
+        }
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None
+
+    def _form(self, role: str) -> Form:
+        return self._forward.forms[role]
+
+    def _asked(self, role: str) -> Asked:
+        return self._forward.asked[role]
+
+    def _tokenised(self, role: str, texts: Sequence[str]) -> Iterator[list[bytes]]:
+        """Yield the rows of CHUNK texts at a time; what ``canonical`` found is not looked for."""
+        kept, form, asked = self._kept[role], self._form(role), self._asked(role)
+        for start in range(0, len(texts), CHUNK):
+            part = texts[start : start + CHUNK]
+            new = [text for text in part if text not in kept]
+            found = (
+                row for block in _blocks(new) for row in form.rows(self._loaded.model, asked, block)
+            )
+            yield [kept[text] if text in kept else next(found) for text in part]
+
+    def _encode(self, role: str, texts: list[str]) -> Floats:
+        """Encode CHUNK texts at a time, while the next are tokenised."""
+        parts = [self._chunk(role, rows) for rows in ahead(self._tokenised(role, texts))]
+        if not parts:
+            width = self._facts.truncate_dim or self._loaded.model.get_embedding_dimension()
+            return np.empty((0, width), np.float32)
+        return np.concatenate(parts)
+
+    def _chunk(self, role: str, rows: list[bytes]) -> Floats:
+        """Encode in batches of like length, each set of token ids once."""
+        place = {row: number for number, row in enumerate(dict.fromkeys(rows))}
+        size = self._form(role).size
+        longest = sorted(place, key=lambda row: (-size(row), row))
+        batches = [longest[part] for part in cut([*map(size, longest)], self._budget)]
+        vectors = np.concatenate([*self._run()(role, batches)])
+        order = np.empty(len(longest), np.int64)
+        order[[place[row] for row in longest]] = np.arange(len(longest))
+        result: Floats = vectors[order[[place[row] for row in rows]]]
+        return result
+
+    def _run(self) -> Callable[[str, Sequence[Sequence[bytes]]], Iterator[Floats]]:
+        """Return what encodes batches: this process, or one for each device."""
+        if len(self._devices) == 1:
+            return partial(run_here, self._forward)
+        if self._workers is None:
+            self._workers = Workers(self.name, self._forward, self._devices)
+        return self._workers.run
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK))
+
+
+def from_folder(
+    value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None
+) -> Neural:
+    """Return the model of a checkpoint folder. ``given`` are options of the command line."""
+    return _open(Path(value), parse_options(given), cache)
+
+
+def from_hub(value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None) -> Neural:
+    """Return a model of the hub, "ORG/NAME", downloaded if it is not in the hub's cache."""
+    return _fetch(value, parse_options(given), cache)
+
+
+def from_file(value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None) -> Neural:
+    """Return the model that a model file describes; ``given`` options go before its own."""
+    path = Path(value)
+    file = read_model_file(path)
+    parse_options(given)
+    parse_options(file.values, str(path))
+    options = parse_options(override(file.values, given), str(path))
+    if file.folder is None:
+        return _fetch(file.hub, options, cache)
+    if not file.folder.is_dir():
+        raise UsageError(Fault(f"{path}, field path", f"no such folder: {file.folder}"))
+    return _open(file.folder, options, cache)
+
+
+def _fetch(repository: str, options: NeuralOptions, cache: EmbeddingCache | None) -> Neural:
+    check_installed(options.backend)
+    from mlbench.models.neural.hub import fetch
+
+    return _build(fetch(repository, options), options, repository, cache)
+
+
+def _open(folder: Path, options: NeuralOptions, cache: EmbeddingCache | None) -> Neural:
+    if not folder.is_dir():
+        raise UsageError(Fault(f"model {folder}", "no such folder", "a checkpoint's folder"))
+    if options.revision is not None:
+        raise UsageError(
+            Fault("option --revision", "given for a folder", "a model from the hub, hub:ORG/NAME")
+        )
+    return _build(folder, options, folder_name(folder), cache)
+
+
+def _build(folder: Path, options: NeuralOptions, name: str, cache: EmbeddingCache | None) -> Neural:
+    checkpoint = inspect_folder(folder, options)
+    check_installed(options.backend)
+    return Neural(checkpoint, options.name or name, options, cache)
+
+
+def folder_name(folder: Path) -> str:
+    """Return a name for the model in a folder: the folder's, with its parent's if that says more.
+
+    >>> folder_name(Path("/runs/xlmr-ft/checkpoint-500"))
+    'xlmr-ft-checkpoint-500'
+    """
+    folder = folder.resolve()
+    if _UNTELLING.fullmatch(folder.name) and folder.parent.name:
+        return f"{folder.parent.name}-{folder.name}"
+    return folder.name

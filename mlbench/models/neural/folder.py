@@ -1,0 +1,301 @@
+"""A checkpoint folder, checked before any library opens it.
+
+Libraries' own flags against foreign code have failed before, so what a library is given is not
+the folder but a view of it: a new folder of links to those files that were looked at, and no
+others. Pickles, Python files, and whatever else lies in the folder are not in the view.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from mlbench.common.errors import Fault, ModelError
+from mlbench.models.neural.configs import (
+    CODE_MEND,
+    MODULES,
+    config_faults,
+    is_vocabulary,
+    module_name,
+    read_json,
+)
+from mlbench.models.neural.options import NeuralOptions
+from mlbench.models.neural.weights import is_lfs_pointer, safetensors_fault
+
+MODULES_FILE = "modules.json"
+CONFIG_FILE = "config.json"
+MODEL_FILE = "config_sentence_transformers.json"
+LEFT_OUT = re.compile(r"(trainer_state|training_args|.*_results|eval.*)\.json", re.IGNORECASE)
+PLAIN = re.compile(
+    r".*\.(json|jinja|model|spm|tiktoken|vocab|codes)|(vocab|merges|dict|added_tokens).*\.txt"
+)
+PICKLES = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|pickle|joblib)")
+TOKENIZERS = re.compile(r"tokenizer\.json|tekken\.json|vocab.*|.*\.(model|spm|tiktoken|codes)")
+_SINGLE = {False: "model.safetensors", True: "pytorch_model.bin"}
+_EXPORTED = {"onnx": re.compile(r".*\.onnx(_data)?"), "openvino": re.compile(r".*\.(xml|bin)")}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder that was checked. ``files`` are all that a library may open, relative to it.
+
+    ``layout`` is "sentence-transformers" or "transformers", ``sha256`` is over the files'
+    names and contents, ``settings`` is what config_sentence_transformers.json says.
+    """
+
+    folder: Path
+    layout: str
+    files: tuple[str, ...]
+    sha256: str
+    settings: dict[str, Any]
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[Path]:
+        """Give a new folder that holds the files and nothing else."""
+        with tempfile.TemporaryDirectory(prefix="mlbench-", ignore_cleanup_errors=True) as name:
+            for file in self.files:
+                target = Path(name, file)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source = (self.folder / file).resolve()
+                try:
+                    target.symlink_to(source)
+                except OSError:  # a system or a user without links
+                    shutil.copyfile(source, target)
+            yield Path(name)
+
+
+def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
+    """Check a checkpoint folder and find the files that make the model.
+
+    Raises ModelError, with every fault, for weights that are pickled, missing, damaged or Git
+    LFS pointers, for classes and code that are not the libraries' own, for links that lead out
+    of the folder, and where files are missing.
+    """
+    inspection = _Inspection(folder.resolve(), options)
+    inspection.run()
+    if inspection.faults:
+        raise ModelError(*inspection.faults[:20])
+    files = tuple(sorted(set(inspection.files)))
+    total = hashlib.sha256()
+    for name in files:
+        with (inspection.root / name).open("rb") as file:
+            total.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
+    return Checkpoint(
+        inspection.root, inspection.layout, files, total.hexdigest(), inspection.settings
+    )
+
+
+class _Inspection:
+    """One pass over a folder: collects its files and faults."""
+
+    def __init__(self, root: Path, options: NeuralOptions) -> None:
+        self.root = root
+        self.options = options
+        self.faults: list[Fault] = []
+        self.files: list[str] = []
+        self.settings: dict[str, Any] = {}
+        bare = not (root / MODULES_FILE).is_file()
+        self.layout = "transformers" if bare else "sentence-transformers"
+
+    def run(self) -> None:
+        """Check the folder's own files, then each module's."""
+        names = self._folder("")
+        if self.layout == "transformers":
+            self._weighty("", "Transformer", names)
+            return
+        if MODEL_FILE in names:
+            self.settings = self._object(MODEL_FILE)
+        kind = self.settings.get("model_type", "SentenceTransformer")
+        if kind != "SentenceTransformer":
+            found = f"a model of type {kind!r}"
+            self._fault(MODEL_FILE, found, "a dense encoder (SentenceTransformer)")
+        modules = self._json(MODULES_FILE)
+        if not isinstance(modules, list) or not modules:
+            self._fault(MODULES_FILE, "no list of modules", "a list of modules, not empty")
+            return
+        for entry in modules:
+            if not isinstance(entry, dict):
+                self._fault(MODULES_FILE, f"{entry!r}", "an object with type and path")
+            else:
+                self._module(entry.get("type"), entry.get("path"), MODULES_FILE)
+
+    def _module(self, kind: Any, path: Any, where: str) -> None:
+        """Check one module: its class, its path and its files."""
+        name = module_name(kind)
+        if name is None and not self.options.trust_remote_code:
+            found = f"names the class {kind!r}, which is not one of sentence-transformers' modules"
+            self._fault(where, found, ", ".join(MODULES), CODE_MEND)
+            return
+        if not isinstance(path, str) or _leads_out(path):
+            self._fault(where, f"the path {path!r}", "a folder within this one")
+            return
+        folder = PurePosixPath(path).as_posix().removeprefix(".")
+        if not (self.root / folder).is_dir():
+            if name in ("Normalize", "Dropout"):
+                return
+            self._fault(where, f"names the folder {path!r}, which is not there", "the module")
+            return
+        names = self._folder(folder) if folder else sorted(self._names(""))
+        if name in ("Router", "Asym"):
+            self._router(folder, names)
+        elif name is None or MODULES[name]:
+            self._weighty(folder, name or "", names)
+
+    def _router(self, folder: str, names: list[str]) -> None:
+        config = next((n for n in ("router_config.json", CONFIG_FILE) if n in names), None)
+        if config is None:
+            self._fault(folder, "no router_config.json", "the routes' modules")
+            return
+        where = _join(folder, config)
+        types = self._object(where).get("types")
+        if not isinstance(types, dict):
+            self._fault(where, "no types", "an object: module -> class")
+            return
+        for path, kind in types.items():
+            self._module(kind, path if _leads_out(path) else _join(folder, path), where)
+
+    def _folder(self, folder: str) -> list[str]:
+        """Take in the files of one folder that are no weights; return all their names."""
+        names = sorted(self._names(folder))
+        for name in names:
+            code = name.endswith(".py") and self.options.trust_remote_code
+            if (PLAIN.fullmatch(name) and not LEFT_OUT.fullmatch(name)) or code:
+                self._take(_join(folder, name))
+        if "adapter_config.json" in names:
+            self._fault(
+                _join(folder, "adapter_config.json"),
+                "a PEFT adapter, which loads another model",
+                "a whole model",
+                "merge it into its base model (merge_and_unload) and save that",
+            )
+        return names
+
+    def _names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder; links that lead out of it are faults."""
+        names = []
+        for entry in (self.root / folder).iterdir():
+            if entry.is_symlink() and not self._within(entry):
+                fault = Fault(str(entry), "a link that leads out of the folder", "a file in it")
+                if fault not in self.faults:
+                    self.faults.append(fault)
+            elif entry.is_file():
+                names.append(entry.name)
+        return names
+
+    def _within(self, entry: Path) -> bool:
+        """Say whether a link stays in the folder, or in the hub's cache of this one model."""
+        try:
+            target = entry.resolve()
+        except (OSError, RuntimeError):  # a loop
+            return False
+        blobs = self.root.parent.parent / "blobs"
+        cached = self.root.parent.name == "snapshots" and target.is_relative_to(blobs.resolve())
+        return cached or target.is_relative_to(self.root)
+
+    def _take(self, name: str) -> None:
+        """Add a file to the view, and check what it says."""
+        if name in self.files:
+            return
+        self.files.append(name)
+        path = self.root / name
+        if is_lfs_pointer(path):
+            self._fault(
+                name, "a Git LFS pointer: it was not downloaded", "the file itself", "git lfs pull"
+            )
+        elif name.endswith(".safetensors"):
+            found = safetensors_fault(path)
+            if found:
+                self._fault(name, found, "safetensors weights", "save or download them again")
+        elif name.endswith(".json") and not is_vocabulary(path.name):
+            trust = self.options.trust_remote_code
+            for found in config_faults(self._json(name), path.name, trust):
+                self._fault(name, found, "no code but the libraries' own", CODE_MEND)
+
+    def _weighty(self, folder: str, kind: str, names: list[str]) -> None:
+        """Check the files of a module that has weights."""
+        if kind == "Transformer" and CONFIG_FILE not in names:
+            self._fault(_join(folder, CONFIG_FILE), "no such file", "the model's configuration")
+        tokenises = kind in ("Transformer", "StaticEmbedding")
+        if tokenises and not any(map(TOKENIZERS.fullmatch, names)):
+            mend = "save the tokenizer into the folder: tokenizer.save_pretrained(folder)"
+            self._fault(folder or ".", "no tokenizer in it", "tokenizer.json", mend)
+        exported = self._exported(folder) if kind == "Transformer" else []
+        for name in exported:
+            self._take(name)
+        if not self._weights(folder, names, pickled=False) and not exported:
+            self._pickled(folder, names, optional=not kind)
+
+    def _exported(self, folder: str) -> list[str]:
+        """Return the files of the ONNX or OpenVINO model, where one of these is to run."""
+        wanted = _EXPORTED.get(self.options.backend)
+        if wanted is None:
+            return []
+        below = _join(folder, self.options.backend)
+        folders = [folder, below] if (self.root / below).is_dir() else [folder]
+        found = [_join(place, name) for place in folders for name in self._names(place)]
+        return [name for name in found if wanted.fullmatch(PurePosixPath(name).name)]
+
+    def _weights(self, folder: str, names: list[str], *, pickled: bool) -> bool:
+        """Take in a module's weights, one file or the shards of an index, if they are there."""
+        single = _SINGLE[pickled]
+        index = f"{single}.index.json"
+        if single in names:
+            self._take(_join(folder, single))
+        elif index in names:
+            self._take(_join(folder, index))
+            shards = self._object(_join(folder, index)).get("weight_map")
+            listed = set(shards.values()) if isinstance(shards, dict) else set()
+            for shard in sorted(map(str, listed)):
+                if shard not in names or Path(shard).suffix != Path(single).suffix:
+                    expected = f"a {Path(single).suffix} file in this folder"
+                    self._fault(_join(folder, index), f"names the shard {shard!r}", expected)
+                else:
+                    self._take(_join(folder, shard))
+        return single in names or index in names
+
+    def _pickled(self, folder: str, names: list[str], *, optional: bool) -> None:
+        """Take in pickled weights, if they may be opened."""
+        if self.options.allow_pickle and self._weights(folder, names, pickled=True):
+            return
+        found = [name for name in names if PICKLES.fullmatch(name)]
+        if found and not self.options.allow_pickle:
+            self._fault(
+                _join(folder, found[0]),
+                "pickled weights, which can run code when they are opened",
+                _SINGLE[False],
+                "convert them to safetensors, or give --allow-pickle if you trust their source",
+            )
+        elif not optional:
+            self._fault(folder or ".", "no weights in it", _SINGLE[False])
+
+    def _json(self, name: str) -> Any:
+        value, found = read_json(self.root / name)
+        if found:
+            self._fault(name, found, "valid JSON")
+        return value
+
+    def _object(self, name: str) -> dict[str, Any]:
+        value = self._json(name)
+        return value if isinstance(value, dict) else {}
+
+    def _fault(self, name: str, found: str, expected: str = "", mend: str = "") -> None:
+        fault = Fault(str(self.root / name), found, expected, mend)
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _leads_out(path: str) -> bool:
+    """Say whether a path, of either system, is absolute or goes up."""
+    windows = PureWindowsPath(path)
+    return bool(windows.anchor) or ".." in windows.parts or "\0" in path

@@ -1,0 +1,190 @@
+"""Rows of token ids to vectors: batches under a token budget, on one device or several."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.common.errors import Fault, ModelError
+from mlbench.models.neural.inputs import Asked, Form
+
+BUDGETS = {"cpu": 2048, "mps": 8192}
+"""Tokens of a batch, padding included: on a CPU what its caches hold, ..."""
+GPU_BUDGET = 32768
+"""... on a GPU what keeps it busy."""
+
+Floats = npt.NDArray[np.float32]
+Item = TypeVar("Item")
+
+
+def default_budget(device: str) -> int:
+    """Return the token budget for a device such as "cpu" or "cuda:1"."""
+    return BUDGETS.get(device.partition(":")[0], GPU_BUDGET)
+
+
+def cut(sizes: Sequence[int], budget: int) -> Iterator[slice]:
+    """Cut texts, longest first, into batches of at most ``budget`` tokens, padding included.
+
+    A longer text is a batch of its own.
+
+    >>> list(cut([5, 4, 4, 2], budget=9))
+    [slice(0, 1, None), slice(1, 3, None), slice(3, 4, None)]
+    """
+    start = 0
+    while start < len(sizes):
+        stop = start + max(1, budget // max(1, sizes[start]))
+        yield slice(start, min(stop, len(sizes)))
+        start = stop
+
+
+def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
+    """Yield ``items``, making the next one in a thread while the caller works on the last."""
+    done = object()
+    ready: queue.Queue[Any] = queue.Queue(maxsize=1)
+    stopped = threading.Event()
+
+    def put(item: Any) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def make() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    return
+        except BaseException as error:  # raised again where the item is asked for
+            put(error)
+        else:
+            put(done)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not done:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@dataclass
+class Forward:
+    """A model on one device. Where memory does not suffice, it goes on with half as much.
+
+    ``forms`` and ``asked`` are by role. It can be sent to another process.
+    """
+
+    model: Any
+    forms: dict[str, Form]
+    asked: dict[str, Asked]
+    truncate_dim: int | None = None
+    limit: float = float("inf")
+    """Tokens that are known to fit into memory at once."""
+
+    def vectors(self, role: str, rows: Sequence[bytes]) -> Floats:
+        """Return the vectors of a batch, float32 (n, d)."""
+        return to_numpy(self.tensor(role, rows))
+
+    def tensor(self, role: str, rows: Sequence[bytes]) -> Any:
+        """Return the vectors of a batch on the device, perhaps not computed yet.
+
+        Raises ModelError if the memory does not suffice for one text.
+        """
+        import torch
+
+        tokens = len(rows) * max(map(self.forms[role].size, rows))
+        if tokens <= self.limit or len(rows) == 1:
+            result = self._try(role, rows)
+            if result is not None:
+                return result
+            free_memory()
+            if len(rows) == 1:
+                raise ModelError(
+                    Fault(
+                        f"device {self.model.device}",
+                        f"out of memory on a text of {tokens:,} tokens",
+                        mend="give a smaller --max-length, or --dtype float16, or another --device",
+                    )
+                )
+            self.limit = tokens // 2
+        half = len(rows) // 2
+        return torch.cat([self.tensor(role, rows[:half]), self.tensor(role, rows[half:])])
+
+    def _try(self, role: str, rows: Sequence[bytes]) -> Any | None:
+        """Return the vectors; None if the memory does not suffice."""
+        import torch
+
+        asked, form = self.asked[role], self.forms[role]
+        features = form.features(self.model, asked, rows)
+        device = self.model.device
+        try:
+            with torch.inference_mode():
+                features = {
+                    key: value.to(device) if torch.is_tensor(value) else value
+                    for key, value in features.items()
+                }
+                found = self.model(features, **asked.arguments)["sentence_embedding"]
+                return found[:, : self.truncate_dim].float()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Say whether torch, on any device, ran out of memory."""
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or (
+        "out of memory" in text or "can't allocate memory" in text
+    )
+
+
+def free_memory() -> None:
+    """Give back what torch keeps of a device's memory for itself."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def to_numpy(tensor: Any) -> Floats:
+    """Return a tensor of any device as a numpy array."""
+    result: Floats = tensor.cpu().numpy()
+    return result
+
+
+Run = Callable[[str, Sequence[Sequence[bytes]]], Iterator[Floats]]
+"""Encodes batches of a role, and yields their vectors in the same order."""
+
+
+def run_here(forward: Forward, role: str, batches: Sequence[Sequence[bytes]]) -> Iterator[Floats]:
+    """Encode batches in this process.
+
+    No vector is fetched from the device before the next batch is on its way there, so that a
+    GPU has work while the CPU puts batches together.
+    """
+    last: Any = None
+    for rows in batches:
+        tensor = forward.tensor(role, rows)
+        if last is not None:
+            yield to_numpy(last)
+        last = tensor
+    if last is not None:
+        yield to_numpy(last)

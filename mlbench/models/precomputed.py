@@ -1,0 +1,239 @@
+"""Vectors computed elsewhere, looked up by the ids of the task's queries and passages.
+
+A folder holds, for each role (``queries``, ``passages``), either one Parquet file or a pair of
+files a language:
+
+    passages.parquet       columns id, language (strings) and vector (lists of one length)
+    passages.th.npy        float16, float32 or float64, shape (n, d)
+    passages.th.ids.txt    n lines: the id of each row, UTF-8
+
+and may hold ``model.toml`` with ``name``, ``similarity`` ("cosine", the default, or "dot") and
+``identity``. Rows in any order; ids that the task does not have are left alone. Or it was made by
+`mlbench run --keep-embeddings`, and is read a piece at a time (see ``kept``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.common.errors import Fault, ModelError, UsageError, did_you_mean
+from mlbench.models.kept import INDEX, KeptVectors
+from mlbench.models.protocol import SIMILARITIES
+from mlbench.models.vectors import difference
+
+ROLES = {"query": "queries", "passage": "passages"}
+LAYOUT = "passages.parquet, or passages.LANGUAGE.npy with passages.LANGUAGE.ids.txt; queries too"
+SAME = 1e-5
+"""Greatest relative difference of two vectors of one text: room for rounding alone, ..."""
+SAME_HALF = 2e-3
+"""... and for rounding to float16."""
+_FIELDS = ("identity", "name", "similarity")
+
+_Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The ids and the vectors (n, d) of one role and language, and the file they come from."""
+
+    path: Path
+    ids: list[str]
+    vectors: _Array
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Id -> row."""
+        return {id_: row for row, id_ in enumerate(self.ids)}
+
+
+class Precomputed:
+    """A folder of vectors; ``bind`` must be called for a role and language before it encodes."""
+
+    def __init__(self, folder: Path) -> None:
+        files = sorted(
+            path
+            for pattern in ("model.toml", "queries.*", "passages.*")
+            for path in folder.glob(pattern)
+        )
+        for plural in ROLES.values():
+            if not any(path.name.startswith(f"{plural}.") for path in files):
+                raise ModelError(Fault(str(folder), f"no {plural} in it", LAYOUT))
+        table = _settings(folder / "model.toml")
+        self._kept = KeptVectors(folder) if (folder / INDEX).is_file() else None
+        if self._kept is not None:  # it names the others by their digests
+            files = [folder / "model.toml", folder / INDEX]
+        self.folder = folder
+        self.name = table.get("name", folder.resolve().name)
+        self.similarity = table.get("similarity", SIMILARITIES[0])
+        declared = f"{table['identity']}, " if "identity" in table else ""
+        self.identity = f"{declared}precomputed/1, sha256 {_digest(files)}"
+        self._tables: dict[tuple[str, str], _Table] = {}
+        self._vectors: dict[tuple[str, str], _Array] = {}
+        self._rows: dict[tuple[str, str], dict[str, int]] = {}
+
+    def bind(self, role: str, language: str, ids: list[str], texts: list[str]) -> None:
+        """Learn the ids of texts, and find the vector of each; those bound before are forgotten.
+
+        Raises ModelError if ids have no vector, or if one text has ids of different vectors.
+        """
+        table = self._table(role, language, ids)
+        row_of = table.rows
+        missing = [id_ for id_ in ids if id_ not in row_of]
+        if missing:
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            _refuse(
+                table.path,
+                f"no vector for {len(missing)} of {len(ids)} {ROLES[role]} ({language}): "
+                + ", ".join(map(repr, missing[:5]))
+                + more,
+                "a vector for every id of the task",
+            )
+        rows: dict[str, int] = {}
+        for id_, text in zip(ids, texts, strict=True):
+            row, first = row_of[id_], rows.setdefault(text, row_of[id_])
+            pair = table.vectors[first : first + 1], table.vectors[row : row + 1]
+            if row != first and difference(*pair) > (SAME_HALF if self._kept else SAME):
+                _refuse(
+                    table.path,
+                    f"{role} ids {table.ids[first]!r} and {id_!r} ({language}) have the same text "
+                    "and different vectors",
+                    "one vector for a text",
+                    "encode each distinct text once",
+                )
+        self._vectors[role, language] = table.vectors
+        self._rows[role, language] = rows
+
+    def _table(self, role: str, language: str, ids: list[str]) -> _Table:
+        """Return a table that holds ``ids``, as far as there are vectors of them."""
+        if self._kept is not None:
+            return _Table(self.folder, *self._kept.find(ROLES[role], language, ids))
+        if (role, language) not in self._tables:
+            self._tables[role, language] = _read(self.folder, ROLES[role], language)
+        return self._tables[role, language]
+
+    def encode_queries(self, texts: list[str], language: str) -> _Array:
+        """Return the vectors of bound queries."""
+        return self._look_up("query", language, texts)
+
+    def encode_passages(self, texts: list[str], language: str) -> _Array:
+        """Return the vectors of bound passages."""
+        return self._look_up("passage", language, texts)
+
+    def _look_up(self, role: str, language: str, texts: list[str]) -> _Array:
+        rows = self._rows.get((role, language), {})
+        unbound = [text for text in texts if text not in rows]
+        if unbound:
+            _refuse(
+                self.folder,
+                f"asked for a {role} ({language}) whose id it was not told: {unbound[0]!r}",
+                "bind() before encoding: precomputed vectors serve the texts of a task only",
+            )
+        return self._vectors[role, language][[rows[text] for text in texts]]
+
+
+def _refuse(where: Path, found: str, expected: str = "", mend: str = "") -> NoReturn:
+    raise ModelError(Fault(str(where), found, expected, mend))
+
+
+def _settings(path: Path) -> dict[str, str]:
+    """Read ``model.toml``; {} where there is none."""
+    try:
+        table = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        _refuse(path, f"broken TOML: {error}", "valid TOML in UTF-8")
+    faults = []
+    for name, value in table.items():
+        where = f"{path}, field {name}"
+        if name not in _FIELDS:
+            faults.append(Fault(where, "unknown field", mend=did_you_mean(name, _FIELDS)))
+        elif not isinstance(value, str) or not value.strip():
+            faults.append(Fault(where, f"{value!r}", "a string"))
+        elif name == "similarity" and value not in SIMILARITIES:
+            known = " or ".join(map(repr, SIMILARITIES))
+            faults.append(Fault(where, f"{value!r}", known, did_you_mean(value, SIMILARITIES)))
+    if faults:
+        raise ModelError(*faults)
+    return table
+
+
+def _digest(files: list[Path]) -> str:
+    """SHA-256 (hex) over the names and contents of ``files``."""
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{content}  {path.name}\n".encode())
+    return total.hexdigest()
+
+
+def _read(folder: Path, plural: str, language: str) -> _Table:
+    """Return the table of a role and language, from Parquet if there is such a file."""
+    parquet = folder / f"{plural}.parquet"
+    table = _parquet(parquet, language) if parquet.exists() else _npy(folder, plural, language)
+    if len(table.ids) != len(table.vectors):
+        _refuse(table.path, f"{len(table.ids)} ids for {len(table.vectors)} vectors", "one a row")
+    twice = [id_ for id_, count in Counter(table.ids).items() if count > 1]
+    if twice:
+        _refuse(table.path, f"ids given twice ({language}): {twice[:5]}", "each id once")
+    return table
+
+
+def _npy(folder: Path, plural: str, language: str) -> _Table:
+    path = folder / f"{plural}.{language}.npy"
+    names = folder / f"{plural}.{language}.ids.txt"
+    for needed in (path, names):
+        if not needed.is_file():
+            _refuse(needed, "no such file", LAYOUT)
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        _refuse(path, f"not a readable .npy file of numbers: {error}")
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2:
+        _refuse(path, f"an array of shape {np.shape(vectors)}", "shape (n, d)")
+    try:
+        ids = names.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        _refuse(names, f"not UTF-8 at byte {error.start}", "one id a line, in UTF-8")
+    return _Table(path, ids, vectors)
+
+
+def _parquet(path: Path, language: str) -> _Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+        lacking = [name for name in ("id", "language", "vector") if name not in schema.names]
+        if lacking:
+            _refuse(path, f"no column {', '.join(lacking)}", "columns id, language and vector")
+        wanted = pc.field("language") == language
+        table = pq.read_table(path, columns=["id", "vector"], filters=wanted).combine_chunks()
+        ids = table["id"].cast(pa.string()).to_pylist()
+        column = table["vector"].cast(pa.large_list(pa.float32()))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        _refuse(path, f"not readable as vectors: {error}", "columns id, language and vector")
+    values = pc.list_flatten(column).to_numpy()
+    lengths = set(pc.unique(pc.list_value_length(column)).to_pylist())
+    if len(lengths) > 1 or None in lengths or None in ids or pc.list_flatten(column).null_count:
+        _refuse(path, f"missing ids, or vectors of lengths {lengths} ({language})", "one length")
+    return _Table(path, ids, values.reshape(len(ids), -1 if ids else 0))
+
+
+def make(value: str) -> Precomputed:
+    """Return the model of the folder ``value``."""
+    folder = Path(value)
+    if not folder.is_dir():
+        raise UsageError(Fault(f"model precomputed:{value}", "no such folder", LAYOUT))
+    return Precomputed(folder)

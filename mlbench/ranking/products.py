@@ -1,0 +1,273 @@
+"""Scores by the block: dense vectors through a float32 product, sparse ones exactly.
+
+Both kinds of product cut the work into tiles, know the exact score of a pair, and count a tile.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.common.errors import EnvironmentFault, Fault
+from mlbench.ranking.tiles import Bands, Rows, Tile, cut_tiles, slices, slices_by_language
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Counts32 = npt.NDArray[np.int32]
+
+DEFAULT_MEMORY = 256 * 2**20
+QUERY_TILE, PASSAGE_TILE = 1024, 2560
+SPARSE_QUERY_TILE, SPARSE_PASSAGE_TILE = 4096, 2**16
+SMALLEST_TILE = 64
+UNIT_ROUNDOFF_32, UNIT_ROUNDOFF_64 = 2.0**-24, 2.0**-53
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The relevant (query, passage) pairs, sorted by query: int64 arrays of one length."""
+
+    query: Ints
+    passage: Ints
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the scorer may use: threads, bytes beside the vectors, and where dense vectors are
+    multiplied: "cpu", "cuda" or another torch device, or "auto" (a GPU if torch sees one)."""
+
+    threads: int = 1
+    memory: int = DEFAULT_MEMORY
+    device: str = "cpu"
+
+
+class Dense:
+    """Scores of float32 arrays: a fast product decides what its error bound allows."""
+
+    def __init__(self, queries: Floats, passages: Floats, passage_starts: Ints) -> None:
+        from mlbench.ranking import kernels
+
+        self.queries = np.ascontiguousarray(queries, np.float32)
+        self.passages = np.ascontiguousarray(passages, np.float32)
+        self.starts = passage_starts
+        self.norms = kernels.norms(self.queries)
+        self.exponent = _exponent(float(self.norms.max(initial=0.0)))
+        self.fast = scaled(self.queries, self.exponent)
+        self.largest: dict[int, float] = {}
+        self.local = threading.local()
+
+    def over(self, passages: Floats, passage_starts: Ints) -> Self:
+        """Return the same queries over other passages."""
+        other = copy.copy(self)
+        other.passages = np.ascontiguousarray(passages, np.float32)
+        other.starts, other.largest = passage_starts, {}
+        return other
+
+    def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
+        """Return the exact score of each query with the passage beside it."""
+        from mlbench.ranking import kernels
+
+        scores: npt.NDArray[np.float64] = kernels.pair_scores(
+            self.queries, self.passages, query, passage
+        )
+        return scores
+
+    def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
+        """Cut the work so that all threads' blocks stay within the memory allowed.
+
+        Raises EnvironmentFault where even the smallest do not.
+        """
+        height, width = QUERY_TILE, PASSAGE_TILE
+        while (need := self._tile_bytes(rows, height, width) * limits.threads) > limits.memory:
+            if max(height, width) == SMALLEST_TILE:
+                raise EnvironmentFault(memory_fault(need, limits.memory))
+            height, width = max(height // 2, SMALLEST_TILE), max(width // 2, SMALLEST_TILE)
+        parts = slices_by_language(self.starts, width)
+        return cut_tiles(self.queries.shape[0], height, parts, self.starts)
+
+    def _tile_bytes(self, rows: Rows, height: int, width: int) -> int:
+        """Most bytes of a tile's scores and its counts, above and tied."""
+        most = max(np.diff(rows.starts[np.arange(0, len(rows.starts) + height, height).clip(
+            max=len(rows.starts) - 1
+        )]))  # fmt: skip
+        return int(height * width * 4 + most * (len(self.starts) - 1) * 8)
+
+    def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
+        """Add a tile's counts to ``above`` and ``tied`` (the tile's rows, its languages), int32;
+        return how many scores were recomputed."""
+        from mlbench.ranking import tile_kernels
+
+        queries, passages = self.queries[tile.queries], self.passages[tile.passages]
+        bands = self._bands(tile, rows)
+        scores = self._block(tile.size).reshape(len(queries), len(passages))
+        np.matmul(self.fast[tile.queries], scaled(passages, bands.exponent).T, out=scores)
+        recomputed = tile_kernels.count_tile(
+            scores, bands.edges, bands.grid, rows.within(tile.queries),
+            rows.passage[rows.of(tile.queries)], tile.passages.start,
+            tile.edges, queries, passages, above, tied,
+        )  # fmt: skip
+        return int(recomputed)
+
+    def _bands(self, tile: Tile, rows: Rows) -> Bands:
+        """Return the error bands of a tile's thresholds, those of an earlier tile if they serve."""
+        from mlbench.ranking import tile_kernels
+
+        largest = self.largest.get(tile.passages.start)
+        if largest is None:
+            largest = _rounded_up(_largest_norm(self.passages[tile.passages]))
+            self.largest[tile.passages.start] = largest
+        key = (tile.queries.start, tile.queries.stop)
+        bands = rows.bands.get(key)
+        if bands is not None and bands.largest == largest:
+            return bands
+        own = rows.of(tile.queries)
+        dimension, exponent = self.queries.shape[1], _exponent(largest)
+        bound = float(np.ldexp(largest, -exponent))
+        edges = np.empty(own.stop - own.start, tile_kernels.EDGE)
+        grid = np.empty(tile.queries.stop - tile.queries.start, tile_kernels.GRID)
+        tile_kernels.set_edges(
+            rows.threshold[own], rows.within(tile.queries),
+            np.ldexp(self.norms[tile.queries], -self.exponent) * bound,
+            error_bound(dimension), underflow_bound(dimension, bound),
+            float(np.ldexp(1.0, -self.exponent - exponent)), edges, grid,
+        )  # fmt: skip
+        bands = rows.bands[key] = Bands(largest, exponent, edges, grid)
+        return bands
+
+    def _block(self, size: int) -> Floats:
+        """Return this thread's scratch block, made once and grown when a tile needs more."""
+        block: Floats | None = getattr(self.local, "block", None)
+        if block is None or block.size < size:
+            block = self.local.block = np.empty(size, np.float32)
+        return block[:size]
+
+
+class Sparse:
+    """Scores of CSR matrices, exact column by column."""
+
+    def __init__(self, queries: csr_matrix, passages: csr_matrix, passage_starts: Ints) -> None:
+        self.queries = queries
+        self.passages = passages
+        self.starts = passage_starts
+
+    def over(self, passages: csr_matrix, passage_starts: Ints) -> Self:
+        """Return the same queries over other passages."""
+        return type(self)(self.queries, passages, passage_starts)
+
+    def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
+        """Return the exact score of each query with the passage beside it."""
+        from mlbench.ranking import kernels
+
+        q, p = self.queries, self.passages
+        scores: npt.NDArray[np.float64] = kernels.sparse_pair_scores(
+            q.indptr, q.indices, q.data, p.indptr, p.indices, p.data, query, passage
+        )
+        return scores
+
+    def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
+        """Cut by language, and by as few passages as the memory allowed asks for.
+
+        Raises EnvironmentFault where even the smallest tile does not fit.
+        """
+        columns = (self.passages.shape[1] + 1) * 8
+        per_passage = 25 + 24 * max(1, self.passages.nnz // max(1, self.passages.shape[0]))
+        room = limits.memory // limits.threads - columns
+        width = min(room // per_passage, SPARSE_PASSAGE_TILE)
+        if width < SMALLEST_TILE:
+            need = (columns + per_passage * SMALLEST_TILE) * limits.threads
+            raise EnvironmentFault(memory_fault(need, limits.memory))
+        parts = [
+            slice(int(first) + part.start, int(first) + part.stop)
+            for first, last in pairwise(self.starts)
+            for part in slices(int(last - first), int(width))
+        ]
+        return cut_tiles(self.queries.shape[0], SPARSE_QUERY_TILE, parts, self.starts)
+
+    def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
+        """Add a tile's counts to ``above`` and ``tied`` (the tile's rows, one language), int32;
+        nothing is ever recomputed."""
+        from mlbench.ranking import kernels
+
+        queries = self.queries[tile.queries]
+        by_column = self.passages[tile.passages].tocsc()
+        own = rows.of(tile.queries)
+        kernels.count_sparse(
+            queries.indptr, queries.indices, queries.data,
+            rows.threshold[own], rows.within(tile.queries), rows.passage[own] - tile.passages.start,
+            by_column.indptr, by_column.indices, by_column.data,
+            by_column.shape[0], above, tied,
+        )  # fmt: skip
+        return 0
+
+
+def error_bound(dimension: int) -> float:
+    """Return c such that a float32 product differs from the exact score by at most c |q| |p|.
+
+    A sum of d float32 products, added in any order and with or without fused multiply-adds,
+    differs from its true value by at most gamma_d times the sum of the products' magnitudes,
+    gamma_d = d u / (1 - d u), u = 2**-24 (Higham, Accuracy and Stability of Numerical
+    Algorithms, 2002, section 3.1), and that sum is at most |q| |p| (Cauchy-Schwarz). The second
+    term covers the float64 score, norms and thresholds.
+    """
+    single, double = dimension * UNIT_ROUNDOFF_32, (dimension + 8) * UNIT_ROUNDOFF_64
+    return single / (1 - single) + 4 * double / (1 - double)
+
+
+def underflow_bound(dimension: int, largest: float) -> float:
+    """Return how far a float32 product may be off beside that, because numbers vanish.
+
+    A product or a coordinate that is scaled down loses at most 2**-126, also where the processor
+    takes subnormal numbers for 0: d products lose d times that, and the d coordinates of a query
+    as much times |p|, which is at most ``largest``. What the coordinates of a passage lose lies
+    within ``error_bound``, as the scaled norm of the longest is at least 2**-40.
+    """
+    return dimension * 2.0**-125 * (1 + largest)
+
+
+def _largest_norm(vectors: Floats) -> float:
+    """Return an upper bound of the rows' norms, within a part in a thousand of the largest.
+
+    From float32 sums of squares where these neither overflow nor vanish, else from float64.
+    """
+    from mlbench.ranking import kernels
+
+    square = float(kernels.largest_square(vectors))
+    if 1e-30 < square < 1e30:
+        return float(np.sqrt(square * (1 + 2 * vectors.shape[1] * UNIT_ROUNDOFF_32)))
+    return float(kernels.norms(vectors).max(initial=0.0))
+
+
+def _rounded_up(norm: float) -> float:
+    """Return ``norm`` or up to a 32nd part more: tiles of like norms share their bands, and those
+    of normalised vectors lose nothing to speak of."""
+    mantissa, exponent = np.frexp(norm)
+    return float(np.ldexp((np.ceil(mantissa * 64 - 2.0**-10) + 2.0**-10) / 64, exponent))
+
+
+def _exponent(largest: float) -> int:
+    """Return 0, or the power of two that brings an extreme norm near 1 (no float32 overflow)."""
+    return int(np.frexp(largest)[1]) if largest and not 2.0**-40 < largest < 2.0**40 else 0
+
+
+def scaled(vectors: Floats, exponent: int) -> Floats:
+    """Divide vectors by 2 to that exponent."""
+    return np.ldexp(vectors, -exponent) if exponent else vectors
+
+
+def memory_fault(need: int, allowed: int) -> Fault:
+    """Say that scoring needs more memory than it is allowed."""
+    return Fault(
+        "memory",
+        f"scoring needs {need / 2**20:,.1f} MiB beside the vectors; "
+        f"{max(0, allowed) / 2**20:,.1f} MiB are left for it",
+        "room for the table and one small block a thread",
+        "raise --memory or lower --threads",
+    )

@@ -1,0 +1,91 @@
+"""The dense product on a GPU, through torch: the same integers as on the processor.
+
+The product is true float32 (no TF32), so the error bound of ``products`` holds; what lies within
+it is decided by the exact score on the processor.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from mlbench.ranking.products import Counts32, Dense, Floats, Ints, Limits, scaled
+from mlbench.ranking.tiles import Rows, Tile, cut_tiles
+
+GPU_QUERY_TILE, GPU_PASSAGE_TILE = 4096, 8192
+
+
+def gpu_at_hand() -> bool:
+    """Say whether the model brought torch with it and torch sees a CUDA device."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_available())
+
+
+class TorchDense(Dense):
+    """Scores of float32 arrays on a torch device; ``cpu`` serves the tests."""
+
+    def __init__(
+        self, queries: Floats, passages: Floats, passage_starts: Ints, device: str = "cuda"
+    ) -> None:
+        import torch
+
+        super().__init__(queries, passages, passage_starts)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        self.device = torch.device(device)
+
+    def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
+        """Cut the work into the device's tiles; the host holds counts of one tile at a time."""
+        parts = [
+            slice(start, min(start + GPU_PASSAGE_TILE, self.passages.shape[0]))
+            for start in range(0, self.passages.shape[0], GPU_PASSAGE_TILE)
+        ]
+        return cut_tiles(len(self.queries), GPU_QUERY_TILE, parts, self.starts)
+
+    def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
+        """Add a tile's counts to its rows' part of the table; return how many were recomputed."""
+        import torch
+
+        own = rows.of(tile.queries)
+        starts = rows.within(tile.queries)
+        bands = self._bands(tile, rows)
+        low, high = bands.edges["low"].copy(), bands.edges["high"].copy()
+        fast = torch.from_numpy(np.ascontiguousarray(self.fast[tile.queries])).to(self.device)
+        block = scaled(self.passages[tile.passages], bands.exponent)
+        scores = fast @ torch.from_numpy(np.ascontiguousarray(block)).to(self.device).T
+        owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        column = rows.passage[own] - tile.passages.start
+        inside = (column >= 0) & (column < scores.shape[1])
+        scores[torch.from_numpy(owner[inside]), torch.from_numpy(column[inside])] = -torch.inf
+        position = np.arange(len(owner)) - starts[owner]
+        recomputed = 0
+        for place in range(int(position.max(initial=-1)) + 1):
+            chosen = np.flatnonzero(position == place)
+            recomputed += self._count_thresholds(
+                scores, chosen, owner[chosen], (low[chosen], high[chosen]), tile.edges,
+                (rows.threshold[own], tile, above, tied),
+            )  # fmt: skip
+        return recomputed
+
+    def _count_thresholds(
+        self, scores: Any, chosen: Ints, owner: Ints, band: tuple[Floats, Floats], edges: Ints,
+        target: tuple[Any, Tile, Counts32, Counts32],
+    ) -> int:  # fmt: skip
+        """Count one threshold of each query that has one: ``chosen`` rows of the table."""
+        import torch
+
+        threshold, tile, above, tied = target
+        part = scores[torch.from_numpy(owner).to(self.device)]
+        low, high = (torch.from_numpy(edge).to(self.device)[:, None] for edge in band)
+        over = part > high
+        for language in np.flatnonzero(np.diff(edges)):
+            counted = over[:, edges[language] : edges[language + 1]].sum(1, dtype=torch.int32)
+            above[chosen, language] += counted.cpu().numpy()
+        near = torch.nonzero((part >= low) & ~over).cpu().numpy()
+        row, column = chosen[near[:, 0]], near[:, 1]
+        exact = self.exact(tile.queries.start + owner[near[:, 0]], tile.passages.start + column)
+        cells = (row, np.searchsorted(edges, column, "right") - 1)
+        np.add.at(above, cells, (exact > threshold[row]).astype(np.int32))
+        np.add.at(tied, cells, (exact == threshold[row]).astype(np.int32))
+        return len(near)

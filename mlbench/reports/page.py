@@ -1,0 +1,312 @@
+"""A report as pages: ``report.html``, one file that needs nothing else, and ``report.md``.
+
+Both show the same things in the same order. Names of models and languages come from others: what
+they hold is shown, never interpreted, neither as HTML nor as Markdown.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlbench.data.task import Kind
+from mlbench.ranking.ranks import Ranks
+from mlbench.reports.bias_reading import counts_line, extremes_line, target_line
+from mlbench.reports.bias_tables import counts_table, extremes_table, figures_table
+from mlbench.reports.definitions import definitions
+from mlbench.reports.explain import most_biased
+from mlbench.reports.explain_tables import biased_queries_table, passages_table
+from mlbench.reports.kept import kept_figures
+from mlbench.reports.reading import (
+    KIND_NAMES,
+    MISSING,
+    excluded_lines,
+    headline,
+    kind_name,
+    macro_score,
+    mean_name,
+    number,
+    outranking_line,
+    own_language_preference,
+    rank_distance_line,
+    reading,
+    settings_of,
+    tie_lines,
+)
+from mlbench.reports.report import Report
+from mlbench.reports.run_files import star_line, truncation_reading
+from mlbench.reports.tables import (
+    Table,
+    crosslingual_table,
+    distance_table,
+    escape_markdown,
+    excluded_table,
+    macro_table,
+    outranking_table,
+    paper_table,
+    settings_table,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from mlbench.models.cache import EmbeddingCache
+
+CROSS = Kind.CROSSLINGUAL.value
+MOST_BIASED = 10
+"""Queries that the page shows in full."""
+MOST_ROWS = 400
+"""Settings of a kind that the page lists one by one; report.json always has them all."""
+
+
+class Safe(str):
+    """Markdown that is meant as such."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number at the top of the page."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure: its file, its data URI, what it shows (``alt``) and how to read it."""
+
+    file: str
+    uri: str
+    alt: str
+    how: str
+
+
+def report_pages(
+    report: Report, ranks: Ranks | None, cache: EmbeddingCache | None = None
+) -> dict[str, bytes]:
+    """Return file name -> content of report.html, report.md and the plots under ``plots/``.
+
+    ``ranks`` is None for a report on run files, which shows what it can without them.
+    The same report gives the same bytes; plots that ``cache`` has are not drawn again. report.html
+    asks for nothing over the network and runs no script; report.md links to the plots beside it.
+    """
+    plots = kept_figures(report, ranks, cache)
+    view = _view(report, ranks, plots)
+    markdown = _environment(lambda v: v if isinstance(v, Safe) else escape_markdown(str(v)))
+    markdown.globals.update(table=lambda table: Safe(table.markdown()), code=_code)
+    page = _environment()
+    return {
+        **{f"plots/{name}": content for name, content in plots.items()},
+        "report.md": markdown.get_template("report.md.jinja").render(view).encode(),
+        "report.html": page.get_template("report.html.jinja").render(view).encode(),
+    }
+
+
+def _environment(finalize: Any = None) -> Environment:
+    """Return a template environment: HTML, escaped, or ``finalize`` on each value instead."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("mlbench.reports"),
+        autoescape=finalize is None,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _code(text: str) -> Safe:
+    """Return ``text`` as Markdown code on one line, whatever backticks it holds."""
+    flat = " ".join(text.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", flat)), default=0))
+    return Safe(f"{fence} {flat} {fence}")
+
+
+def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[str, Any]:
+    """Return all that the two templates show."""
+    biased = [] if ranks is None else most_biased(ranks, MOST_BIASED)
+    kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
+    cross = settings_of(report, CROSS)
+    bias = report.scores.bias
+    return {
+        "report": report,
+        "reading": [*truncation_reading(report), *reading(report)],
+        "star_line": star_line(report),
+        "tiles": _tiles(report),
+        "paper": paper_table(report),
+        "macro": macro_table(report) if report.scores.macro else None,
+        "plots": [
+            Plot(f"plots/{name}", _data_uri(svg), *PLOT_TEXTS[name]) for name, svg in plots.items()
+        ],
+        "distance_line": rank_distance_line(report),
+        "distance": distance_table(report) if bias.by_language else None,
+        "outranking_line": outranking_line(report),
+        "outranking": outranking_table(report) if bias.outranking else None,
+        "figures": figures_table(report) if bias.measures else None,
+        "target_line": target_line(report),
+        "extremes_line": extremes_line(report),
+        "extremes": extremes_table(report) if bias.by_query_language else None,
+        "counts_line": counts_line(report),
+        "language_counts": counts_table(report) if bias.language_counts else None,
+        "biased": biased_queries_table(biased) if biased else None,
+        "queries": [(each, passages_table(each)) for each in biased],
+        "main": mean_name(headline(report)),
+        "crosslingual": crosslingual_table(report) if cross else None,
+        "excluded": excluded_table(report) if any(s.excluded for s in cross) else None,
+        "excluded_lines": excluded_lines(report),
+        "settings": [
+            (kind, kind_name(kind), settings_table(report, kind))
+            for kind in kinds
+            if len(settings_of(report, kind)) <= MOST_ROWS
+        ],
+        "tie_lines": tie_lines(report),
+        "model_facts": _facts(asdict(report.model)),
+        "task_facts": _facts(asdict(report.task), skip=("queries", "passages", "languages")),
+        "counts": _counts_table(report),
+        "run_facts": _facts(asdict(report.run), skip=("command",)),
+        "definitions": definitions(report),
+    }
+
+
+def _data_uri(svg: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+
+PLOT_TEXTS = {
+    "macro.svg": (
+        "Bars: every macro score by kind of setting, with 95% intervals.",
+        "Longer is better; a difference within the intervals may be chance. From blue to orange: "
+        "what is lost between languages. In the mixed pool (green) a query can have more relevant "
+        "passages, and R@k with a small k cannot reach 1.",
+    ),
+    "languages.svg": (
+        "Dots with intervals: the score of each query language by kind of setting.",
+        "Languages whose intervals lie apart are served differently; how far the colours lie "
+        "apart is what crossing and mixing languages costs the queries of a language.",
+    ),
+    "heatmap.svg": (
+        "Heat map: the score of each pair of query language and passage language.",
+        "A dark outlined diagonal on a pale ground is a model that works within languages only; "
+        "a pale row or column is a language it understands badly as query or as passage.",
+    ),
+    "outranking.svg": (
+        "Heat map: how often passages of each language outrank relevant ones, by query language.",
+        "Orange above 1: these passages push relevant ones down more often than their number "
+        "explains. An orange diagonal is a preference for the query's own language; an orange "
+        "column, a language that is favoured whatever is asked.",
+    ),
+    "targets.svg": (
+        "Heat map: change in multilingual mAP when the target in one language is removed.",
+        "An orange diagonal is a model that lives on the target in the query's own language: "
+        "without it the query is lost. For a model without bias a row has one colour.",
+    ),
+    "distance.svg": (
+        "Dots with intervals: rank distance by query language, its floor, a random order's.",
+        "Near the floor, relevant passages of all languages rank together; near a random order "
+        "or beyond, they are scattered. Read it beside the score: a weak model scatters too.",
+    ),
+    "counts.svg": (
+        "Two curves: multilingual mAP and rank distance by the number of languages.",
+        "How the scores change as languages are added to the pool and to the queries, for any "
+        "choice of them. The steeper mAP falls, the more a mixed pool costs.",
+    ),
+    "ranks.svg": (
+        "Quantiles of the ranks of relevant passages in the mixed pool, by passage language.",
+        "The further blue lies to the right of orange, the further relevant passages fall where "
+        "the query is in another language.",
+    ),
+}
+
+
+def _tiles(report: Report) -> list[Tile]:
+    name = mean_name(headline(report))
+    tiles = [
+        Tile(f"{name} {kind_name(kind)}", number(score.value), _interval(score.low, score.high, 4))
+        for kind in KIND_NAMES
+        if (score := macro_score(report, kind, headline(report))) is not None
+    ]
+    bias = report.scores.bias
+    if bias.rank_distance is not None:
+        floor, random = (number(v, 0, commas=True) for v in (bias.floor, bias.random))
+        value = number(bias.rank_distance.value, 1, commas=True)
+        tiles.append(Tile("rank distance", value, f"least {floor}, random {random}"))
+    own = own_language_preference(report)
+    if own is not None:
+        tiles.append(Tile("own language outranks", f"{own:.2f}", "times its share"))
+    return tiles
+
+
+def _interval(low: float, high: float, digits: int) -> str:
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def _facts(table: dict[str, Any], skip: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    """Return (label, text) of each field that has a value."""
+    return [
+        (name.replace("_", " "), _fact(name, value))
+        for name, value in table.items()
+        if name not in skip and value not in (None, {}, ())
+    ]
+
+
+def _fact(name: str, value: Any) -> str:
+    if name in FACTS:
+        return FACTS[name](value)
+    if isinstance(value, dict):
+        return _pairs(value, "{}: {}")
+    if isinstance(value, (list, tuple)):
+        return ", ".join(kind_name(entry) for entry in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _pairs(table: dict[str, Any], form: str) -> str:
+    return ", ".join(form.format(name, value) for name, value in table.items())
+
+
+def _truncated(roles: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Say by role which languages' texts were cut, and what that lost."""
+    said = []
+    for role, languages in roles.items():
+        cut = [
+            f"{code} {of['texts_share']:.1%} ({of['tokens_share']:.1%})"
+            for code, of in languages.items()
+            if of["texts"]
+        ]
+        said.append(f"{role} texts (tokens lost): {', '.join(cut) if cut else 'none'}")
+    return "; ".join(said)
+
+
+FACTS: dict[str, Callable[[Any], str]] = {
+    "peak_memory": lambda size: f"{size / 2**30:.2f} GiB",
+    "seconds": lambda steps: _pairs(steps, "{} {:.1f} s"),
+    "encoded": lambda roles: _pairs(roles, "{0}: {1[distinct]:,} distinct of {1[texts]:,} texts"),
+    "prompts": lambda prompts: _pairs(prompts, "{}: {!r}"),
+    "first_input": lambda first: _pairs(first, "{}: {!r}"),
+    "truncated": _truncated,
+    "versions": lambda versions: _pairs(versions, "{} {}"),
+    "language_sets": lambda sets: "; ".join(f"{n}: {' '.join(codes)}" for n, codes in sets.items()),
+    "notes": "; ".join,
+}
+"""Fields of a report that are shown in a form of their own."""
+
+
+def _counts_table(report: Report) -> Table:
+    task = report.task
+    counts = (task.queries, task.passages)
+    return Table(
+        ("language", "queries", "passages"),
+        tuple((code, *(_counted(n.get(code)) for n in counts)) for code in task.languages),
+        ("all", *(_counted(sum(n.values()) if n else None) for n in counts)),
+    )
+
+
+def _counted(number: int | None) -> str:
+    return MISSING if number is None else f"{number:,}"

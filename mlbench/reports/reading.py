@@ -1,0 +1,313 @@
+"""What a report says, in words: short sentences made from its numbers by stated thresholds."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable
+
+from mlbench.data.task import Kind
+from mlbench.measures.scores import Score, SettingScores
+from mlbench.reports.report import Report
+
+WIDTH = 80
+"""Columns of a terminal."""
+MISSING = "-"
+FAINT, CHANCES = 0.05, 2
+"""A model finds next to nothing whose best headline score is below 0.05 or twice chance; where
+that is high, below half of the way from chance to 1."""
+TOO_SMALL = 0.3
+"""Chance at or above which a task is too small to tell models apart."""
+HEAVY_TIES = 0.05
+"""Ties that move a headline score by this much or more decide it."""
+HOLDS, LOSES_SOME, LOSES_MUCH = 0.95, 0.75, 0.5
+"""Least ratio of the cross-lingual to the monolingual score for each verdict."""
+FAVOURS, AVOIDS = 1.25, 0.8
+"""Outranking at or beyond which a language is called favoured or avoided; 1 is unbiased."""
+
+TELLING = 0.01
+"""Least difference of two outranking means that is worth telling."""
+
+KIND_NAMES = {
+    Kind.MONOLINGUAL.value: "monolingual",
+    Kind.CROSSLINGUAL.value: "cross-lingual",
+    Kind.MULTILINGUAL.value: "multilingual",
+}
+
+
+def number(value: float | None, digits: int = 4, *, commas: bool = False) -> str:
+    """Return ``value`` with fixed decimals; "-" where it is missing or not finite."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:,.{digits}f}" if commas else f"{value:.{digits}f}"
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are there, None where none is."""
+    present = [value for value in values if value is not None and math.isfinite(value)]
+    return math.fsum(present) / len(present) if present else None
+
+
+def headline(report: Report) -> str:
+    """Return the measure a report is read by: AP where it was computed, else the first."""
+    return "AP" if "AP" in report.measures else next(iter(report.measures), "AP")
+
+
+def mean_name(measure: str) -> str:
+    """Return what the mean of a measure is called: the mean of AP is mAP."""
+    return f"m{measure}" if measure.startswith("AP") else measure
+
+
+def kind_name(kind: str) -> str:
+    """Return a kind of setting as it is written in text."""
+    return KIND_NAMES.get(kind, kind)
+
+
+def macro_score(report: Report, kind: str, measure: str) -> Score | None:
+    """Return a macro score, None where no setting of the kind has a query."""
+    return report.scores.macro.get(kind, {}).get(measure)
+
+
+def settings_of(report: Report, kind: str) -> list[SettingScores]:
+    """Return the settings of a kind, in the report's order."""
+    return [setting for setting in report.scores.settings if setting.kind == kind]
+
+
+def own_language_preference(report: Report) -> float | None:
+    """Return the arithmetic mean of the outranking matrix's diagonal, None where it is empty.
+
+    Macro over query languages like every other score; a geometric mean would be 0 as soon as one
+    language never outranks its own.
+    """
+    return report.scores.bias.same_language
+
+
+def outranking_by_others(report: Report) -> dict[str, float]:
+    """Return passage language -> mean outranking over the queries of all other languages."""
+    matrix = report.scores.bias.outranking
+    means = {
+        passage: mean(row.get(passage) for query, row in matrix.items() if query != passage)
+        for passage in matrix
+    }
+    return {passage: value for passage, value in means.items() if value is not None}
+
+
+def chance(report: Report) -> float:
+    """Return the AP of one relevant passage in a random order of a language's N: H(N) / N.
+
+    N is the mean number of passages a language.
+    """
+    size = sum(report.task.passages.values()) // max(1, len(report.task.passages))
+    return math.fsum(1 / rank for rank in range(1, min(size, 10_000) + 1)) / max(1, size)
+
+
+def toward_random(value: float | None, floor: float | None, random: float | None) -> float | None:
+    """Return how far a rank distance is from its floor (0) to a random order's (1), else None."""
+    if value is None or floor is None or random is None or random <= floor:
+        return None
+    return (value - floor) / (random - floor)
+
+
+def reading(report: Report) -> list[str]:
+    """Return what the scores say in a few sentences, "the reading in ten seconds".
+
+    There are at most three, and one more where the task is too small to tell much.
+    """
+    name, measure = mean_name(headline(report)), headline(report)
+    scores = {kind: macro_score(report, kind, measure) for kind in KIND_NAMES}
+    present = {kind: score for kind, score in scores.items() if score is not None}
+    if not present:
+        return ["No setting has a query with a relevant passage, so there is nothing to read."]
+    loosest = max(present, key=lambda kind: present[kind].optimistic - present[kind].value)
+    tied = present[loosest]
+    if tied.optimistic - tied.value >= HEAVY_TIES:
+        return [
+            f"Ties decide the scores of this model: {kind_name(loosest)} {name} is "
+            f"{tied.value:.4f} with ties counted against it, as everywhere below, and "
+            f"{tied.optimistic:.4f} with ties counted for it.",
+            "Its other figures, rank distance above all, say nothing until the ties are mended.",
+        ]
+    best = max(score.value for score in present.values())
+    luck = chance(report)
+    if best < max(FAINT, min(CHANCES * luck, (1 + luck) / 2)):
+        return [
+            f"It finds next to nothing: its best macro {name} is {best:.4f}.",
+            "What the figures below say about its language bias is therefore worth little.",
+            *_too_small(luck),
+        ]
+    mixed = _mixed(report, scores[Kind.MULTILINGUAL.value])
+    return [*_quality(report, scores), *mixed, *_too_small(luck)]
+
+
+def _too_small(luck: float) -> list[str]:
+    if luck < TOO_SMALL:
+        return []
+    return [f"The task is too small to tell much: a random order already has AP {luck:.2f}."]
+
+
+def _quality(report: Report, scores: dict[str, Score | None]) -> list[str]:
+    name = mean_name(headline(report))
+    mono, cross = scores[Kind.MONOLINGUAL.value], scores[Kind.CROSSLINGUAL.value]
+    sentences = [
+        f"{where} it {first}{name} {score.value:.4f}."
+        for where, kind, score in (
+            ("Within a language", Kind.MONOLINGUAL.value, mono),
+            ("Across languages", Kind.CROSSLINGUAL.value, cross),
+        )
+        if score is not None
+        for first in [_first_answers(report, kind)]
+    ]
+    if mono is None or cross is None or not mono.value:
+        return sentences
+    kept = cross.value / mono.value
+    verdict = (
+        "it holds"
+        if kept >= HOLDS
+        else "it loses some of its quality"
+        if kept >= LOSES_SOME
+        else "it loses much of its quality"
+        if kept >= LOSES_MUCH
+        else "it loses most of its quality"
+    )
+    compared = [
+        s for kind in (Kind.MONOLINGUAL, Kind.CROSSLINGUAL) for s in settings_of(report, kind)
+    ]
+    other = ", though not over the same questions" if any(s.excluded for s in compared) else ""
+    sentences[1] = (
+        f"Across languages {verdict}: {name} {cross.value:.4f}, "
+        f"{100 * kept:.0f}% of that within languages{other}."
+    )
+    return sentences
+
+
+def _first_answers(report: Report, kind: str) -> str:
+    success, recall = (macro_score(report, kind, m) for m in ("Success@1", "R@1"))
+    if success is not None:
+        return f"ranks a relevant passage first for {100 * success.value:.0f} of 100 queries, "
+    if recall is not None:
+        return f"has {100 * recall.value:.0f} of 100 relevant passages at rank 1, "
+    return "reaches "
+
+
+def _mixed(report: Report, multi: Score | None) -> list[str]:
+    own = own_language_preference(report)
+    if own is None:
+        return []
+    name = mean_name(headline(report))
+    score = f" ({name} {multi.value:.4f})" if multi else ""
+    verdict = (
+        "it favours the language of the query"
+        if own >= FAVOURS
+        else "it avoids the language of the query"
+        if own <= AVOIDS
+        else "hardly a preference for the language of the query"
+    )
+    return [
+        f"In the mixed pool{score}, passages in the query's own language outrank relevant ones "
+        f"{own:.2f} times as often as their share of the pool: {verdict}."
+    ]
+
+
+def rank_distance_line(report: Report) -> str:
+    """Return rank distance beside mAP, its floor and a random order's; "" for one language."""
+    bias = report.scores.bias
+    score = bias.rank_distance
+    if score is None:
+        return ""
+    way = toward_random(score.value, bias.floor, bias.random)
+    multi = macro_score(report, Kind.MULTILINGUAL.value, headline(report))
+    name = mean_name(headline(report))
+    beside = f"{name} {multi.value:.4f}" if multi else name
+    return (
+        f"Rank distance {number(score.value, 1, commas=True)}, 95% interval "
+        f"{number(score.low, 1, commas=True)} to {number(score.high, 1, commas=True)}; least "
+        f"possible {number(bias.floor, 1, commas=True)}, random order "
+        f"{number(bias.random, 1, commas=True)}"
+        + (
+            ""
+            if way is None
+            else f" ({100 * way:.0f}% of the way there)"
+            if way <= 1
+            else " (beyond)"
+        )
+        + f". Read it beside {beside}: a weak model scatters, and one that ranks all relevant "
+        "passages last gathers them too."
+    )
+
+
+def outranking_line(report: Report) -> str:
+    """Return the outranking of the own language and the extremes of the others; "" without any."""
+    own, others = own_language_preference(report), outranking_by_others(report)
+    if own is None:
+        return ""
+    count = sum(row.get(code) is not None for code, row in report.scores.bias.outranking.items())
+    line = (
+        f"Outranking (1 is unbiased): the query's own language {own:.2f} times its share, the "
+        f"mean over {plural(count, 'query language')}"
+    )
+    if not others or max(others.values()) - min(others.values()) < TELLING:
+        return line + "."
+    most, least = max(others, key=others.__getitem__), min(others, key=others.__getitem__)
+    return line + (
+        f"; for queries in other languages most {most} ({others[most]:.2f}), "
+        f"least {least} ({others[least]:.2f})."
+    )
+
+
+def excluded_lines(report: Report) -> list[str]:
+    """Return how many queries each kind of setting, and rank distance, leave out."""
+    lines = []
+    for kind, name in KIND_NAMES.items():
+        settings = settings_of(report, kind)
+        excluded = sum(setting.excluded for setting in settings)
+        touched = sum(setting.excluded > 0 for setting in settings)
+        everyone = excluded + sum(setting.queries for setting in settings)
+        what = "pairs of query and target" if kind == Kind.CROSSLINGUAL.value else "queries"
+        if excluded:
+            lines.append(
+                f"Excluded, {name}: {excluded:,} of {everyone:,} {what} have no relevant passage "
+                f"in the pool, in {touched} of {plural(len(settings), 'setting')}."
+            )
+    few = sum(entry.excluded for entry in report.scores.bias.by_language.values())
+    if few:
+        lines.append(
+            f"Excluded, rank distance: {few:,} queries with fewer than two relevant passages."
+        )
+    return lines
+
+
+def tie_lines(report: Report) -> list[str]:
+    """Return the macro scores that ties move, from all ties against the model to all for it."""
+    parts: list[str] = []
+    for kind, scores in report.scores.macro.items():
+        moved = [
+            f"{mean_name(name)} {score.value:.4f} to {score.optimistic:.4f}"
+            for name, score in scores.items()
+            if score.ties_matter
+        ]
+        if moved:
+            parts.append(f"Ties, {kind_name(kind)}: {', '.join(moved)}.")
+    distance = report.scores.bias.rank_distance
+    if distance is not None and distance.ties_matter:
+        value, optimistic = (number(v, 1) for v in (distance.value, distance.optimistic))
+        parts.append(f"Ties, rank distance: {value} to {optimistic}.")
+    return parts
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with what could steer a terminal replaced by spaces; newlines stay."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
+def fill(text: str) -> str:
+    """Return ``text`` in lines of at most 80 columns, without what could steer a terminal."""
+    return textwrap.fill(printable(text), WIDTH)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``count`` and ``noun``, with an s unless there is one.
+
+    >>> plural(11, "setting")
+    '11 settings'
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

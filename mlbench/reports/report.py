@@ -1,0 +1,316 @@
+"""The report: its documented schema (``mlbench/report/1``), reading and writing.
+
+A report is a folder with ``report.json``, ``ranks.parquet`` and the pages and plots made from
+them. ``docs/report.md`` explains every key.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError
+from mlbench.common.files import sha256_of, write_atomically
+from mlbench.data.task import Kind, all_settings
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import Scores, compute_scores
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
+from mlbench.reports.retrieved import Retrieved
+
+SCHEMA = "mlbench/report/1"
+AGREEMENT = 1e-9
+NOTHING = "nothing"
+REPORT_FILE, RANKS_FILE = "report.json", "ranks.parquet"
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What was evaluated. ``queries`` and ``passages`` count by language.
+
+    ``sample`` is the number of questions drawn for a quick gate, None for the whole task;
+    ``subset_of`` the digest of the whole task where this one is cut to some of its languages.
+    ``language_sets`` names languages that scores are averaged over elsewhere, ``notes`` is what a
+    reader of any score of the task must know.
+    """
+
+    name: str
+    version: str
+    title: str
+    digest: str
+    languages: tuple[str, ...]
+    kinds: tuple[str, ...]
+    text: str
+    licence: str
+    citation: str
+    queries: dict[str, int]
+    passages: dict[str, int]
+    relevant_pairs: int
+    sample: int | None = None
+    subset_of: str | None = None
+    language_sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def averaged(self) -> str:
+        """The name of the set that its languages are, "" if it is none."""
+        return next((n for n, codes in self.language_sets.items() if codes == self.languages), "")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model was evaluated; what a kind of model does not have is None.
+
+    ``first_input`` is the literal first text of each role after its prompt; ``notes`` say what
+    was assumed of the model.
+    """
+
+    name: str
+    spec: str
+    adapter: str
+    identity: str
+    similarity: str | None
+    dimension: int | None
+    dtype: str | None
+    parameters: int | None = None
+    max_length: int | None = None
+    pooling: str | None = None
+    prompts: dict[str, str] = field(default_factory=dict)
+    first_input: dict[str, str] = field(default_factory=dict)
+    device: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """How many texts of a role there were; how many distinct ones were encoded, or were cached."""
+
+    texts: int
+    distinct: int
+    cached: int = 0
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """Distinct texts that a model cut to its maximum length, and the share of texts and of
+    tokens that this took, 0 to 1."""
+
+    texts: int
+    texts_share: float
+    tokens_share: float
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """How the report was made. ``seconds`` is wall time by step, ``peak_memory`` bytes.
+
+    ``truncated`` says by role and language what the model cut, None where unknown;
+    ``recomputed`` the scores that fell within the error bound of the fast product.
+    """
+
+    command: str
+    date: str
+    versions: dict[str, str]
+    platform: str
+    processor: str
+    threads: int
+    seconds: dict[str, float]
+    peak_memory: int | None
+    encoded: dict[str, Encoded]
+    recomputed: int
+    truncated: dict[str, dict[str, Truncated]] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """One model on one task. ``retrieved`` is None unless it was made from run files."""
+
+    task: TaskInfo
+    model: ModelInfo
+    measures: tuple[str, ...]
+    scores: Scores
+    run: RunInfo
+    warnings: tuple[str, ...] = ()
+    retrieved: Retrieved | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What qualifies all scores of its task: the task's notes, the languages averaged."""
+        name, count = self.task.averaged, len(self.task.languages)
+        averaged = f"macro scores average over {name}, which is {count} languages"
+        return (*self.task.notes, *([averaged] if name else []))
+
+
+def report_to_json(report: Report, ranks_sha256: str | None) -> str:
+    """Return ``report.json``: strict JSON, values as exact as float64 prints."""
+    table = {"schema": SCHEMA, "ranks_sha256": ranks_sha256} | asdict(report)
+    table |= table.pop("scores")
+    return json.dumps(finite(table), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def finite(value: Any) -> Any:
+    """Return ``value``, with null for each number in it that JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
+    return value
+
+
+def write_report(
+    folder: Path, report: Report, ranks: Ranks | None, pages: dict[str, bytes]
+) -> None:
+    """Write the table and ``pages`` (file name -> content), then report.json, each atomically.
+
+    report.json names the digest of its table, so a folder that was half replaced shows it. A report
+    on run files has no table; another's is removed.
+    """
+    info, digest = report.task, None
+    if ranks is not None:
+        raw = ranks_to_bytes(ranks, TaskKey(info.name, info.version, info.digest, info.kinds))
+        write_atomically(folder / RANKS_FILE, raw)
+        digest = sha256_of(folder / RANKS_FILE)
+    else:
+        (folder / RANKS_FILE).unlink(missing_ok=True)
+    for name, content in pages.items():
+        write_atomically(folder / name, content)
+    write_atomically(folder / REPORT_FILE, report_to_json(report, digest).encode())
+
+
+def read_report(folder: Path) -> tuple[Report, Ranks]:
+    """Read a report folder and check that its two files belong together.
+
+    Raises DataError where a file is missing or the report was made from run files and has no
+    table, IntegrityError where one is damaged, the table is not the one that report.json was
+    written with, or report.json says otherwise than the table of the task, or names measures and
+    kinds that there are not.
+    """
+    path = folder / REPORT_FILE
+    report, digest = parse_report(path)
+    if report.retrieved is not None:
+        found = (
+            "made by `mlbench score` from run files, which are truncated: it has no table of ranks"
+        )
+        raise DataError(Fault(str(path), found, "a report of `mlbench run`"))
+    ranks, key = read_ranks(folder / RANKS_FILE)
+    found = sha256_of(folder / RANKS_FILE)
+    if found != digest:
+        raise IntegrityError(
+            Fault(
+                str(folder / RANKS_FILE),
+                f"SHA-256 {found}",
+                f"{digest}, as {REPORT_FILE} says",
+                "run the evaluation again",
+            )
+        )
+    faults = [*_task_faults(report.task, ranks, key), *_name_faults(report)]
+    if faults:
+        where = f"{path}, "
+        raise IntegrityError(*(replace(fault, where=where + fault.where) for fault in faults[:20]))
+    return report, ranks
+
+
+def _task_faults(task: TaskInfo, ranks: Ranks, key: TaskKey) -> Iterator[Fault]:
+    """Compare all that the table knows of the task; each fault names a field of report.json.
+
+    The queries of a task are its judged ones: readers leave the others out.
+    """
+    table = {
+        **asdict(key),
+        "languages": ranks.languages,
+        "queries": dict(zip(ranks.languages, ranks.judged.tolist(), strict=True)),
+        "passages": dict(zip(ranks.languages, ranks.pool_sizes.tolist(), strict=True)),
+        "relevant_pairs": len(ranks.passage_ids),
+    }
+    said = {name: getattr(task, name) for name in table}
+    for field_, one, other in differences(finite(said), finite(table), "task"):
+        yield Fault(field_, f"{one!r}", f"{other!r}, from {RANKS_FILE}")
+
+
+def _name_faults(report: Report) -> Iterator[Fault]:
+    """Find kinds and measures that there are not, or that are not called so."""
+    for number, kind in enumerate(report.task.kinds):
+        if kind not in list(Kind):
+            yield Fault(f"task.kinds[{number}]", f"{kind!r}", "one of " + ", ".join(Kind))
+    try:
+        names = tuple(measure.name for measure in parse_measures(report.measures))
+    except UsageError as error:
+        for fault in error.faults:
+            yield replace(fault, where=f"measures, {fault.where}")
+    else:
+        if names != report.measures:
+            yield Fault("measures", ", ".join(report.measures), ", ".join(names))
+
+
+def parse_report(path: Path) -> tuple[Report, str]:
+    """Read report.json: the report, and the SHA-256 of the table it was made from, "" if none."""
+    import cattrs
+
+    where = str(path)
+    try:
+        table = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(
+            Fault(where, "no such file", "a report folder", "run `mlbench run` first")
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(Fault(where, f"broken JSON: {error}", "valid JSON")) from None
+    if not isinstance(table, dict) or table.get("schema") != SCHEMA:
+        found = table.get("schema") if isinstance(table, dict) else type(table).__name__
+        raise IntegrityError(Fault(where, f"schema {found!r}", SCHEMA))
+    scores = {entry.name: table.get(entry.name) for entry in fields(Scores)}
+    converter = cattrs.Converter(forbid_extra_keys=False)
+    try:
+        report = converter.structure({**table, "scores": scores}, Report)
+        digest = str(table["ranks_sha256"] or "")
+    except (cattrs.BaseValidationError, KeyError) as error:
+        faults = cattrs.transform_error(error) if not isinstance(error, KeyError) else [str(error)]
+        raise IntegrityError(
+            *(Fault(where, found, "a report as mlbench writes it") for found in faults[:20])
+        ) from None
+    return report, digest
+
+
+def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
+    """Compute all scores again from the table and return the report with them.
+
+    Raises IntegrityError, with the first scores that differ, where report.json says otherwise
+    by more than 1e-9 of the score.
+    """
+    settings = all_settings(report.task.languages, [Kind(kind) for kind in report.task.kinds])
+    scores = compute_scores(ranks, settings, parse_measures(report.measures))
+    differing = list(differences(finite(asdict(report.scores)), finite(asdict(scores)), ""))
+    if differing:
+        where = folder / REPORT_FILE
+        raise IntegrityError(
+            *(
+                Fault(f"{where}, {key}", f"{said!r}", f"{found!r}, from {RANKS_FILE}")
+                for key, said, found in differing[:20]
+            )
+        )
+    return replace(report, scores=scores)
+
+
+def differences(said: Any, found: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the key and both values of whatever differs by more than ``AGREEMENT``.
+
+    Where one side lacks a key, its value is NOTHING.
+    """
+    if isinstance(said, dict) and isinstance(found, dict):
+        for name in said | found:
+            pair = said.get(name, NOTHING), found.get(name, NOTHING)
+            yield from differences(*pair, f"{key}.{name}".lstrip("."))
+    elif isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
+        for number, (a, b) in enumerate(zip(said, found, strict=True)):
+            yield from differences(a, b, f"{key}[{number}]")
+    elif isinstance(said, float) and isinstance(found, float):
+        if not math.isclose(said, found, rel_tol=AGREEMENT, abs_tol=AGREEMENT):
+            yield key, said, found
+    elif said != found:
+        yield key, said, found

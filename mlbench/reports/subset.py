@@ -1,0 +1,116 @@
+"""A report cut down to some of its languages: every score again, nothing encoded again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from mlbench.common.errors import Fault, UsageError, did_you_mean
+from mlbench.common.files import slug
+from mlbench.data.task import Kind, all_settings
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import compute_scores
+from mlbench.ranking.ranks import Ranks
+from mlbench.reports.report import REPORT_FILE, Report, TaskInfo, parse_report
+
+MARK = "mlbench/languages/1"
+
+
+def choose_languages(
+    text: str,
+    known: tuple[str, ...],
+    where: str,
+    sets: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> tuple[str, ...]:
+    """Return the languages that ``text`` names, such as "ar,de,en", in the order of ``known``.
+
+    It may also name one of ``sets``. Raises UsageError with every one that is unknown or named
+    twice, and where all are named.
+    """
+    named = sets.get(text.strip()) or [part.strip() for part in text.split(",")]
+    faults = []
+    for number, language in enumerate(named):
+        if language not in known:
+            found = f"{language!r} is not one of its languages" if language else "an empty name"
+            expected = ", ".join(known)
+            if sets:
+                expected += f"; or one of the sets {', '.join(sets)}"
+            mend = did_you_mean(language, (*known, *sets))
+            faults.append(Fault(where, found, expected, mend))
+        elif language in named[:number]:
+            faults.append(Fault(where, f"{language!r} is named twice", "each language once"))
+    if not faults and len(named) == len(known):
+        faults.append(
+            Fault(where, "names all of its languages", "some of them", "leave --languages out")
+        )
+    if faults:
+        raise UsageError(*faults)
+    return tuple(language for language in known if language in named)
+
+
+def cut_report(
+    report: Report, ranks: Ranks, languages: tuple[str, ...], command: str
+) -> tuple[Report, Ranks]:
+    """Return the report and table of the task cut down to ``languages``, queries and pool both.
+
+    The scores are those of a run on that smaller task. Its digest is made from the whole task's
+    and the languages, so the two can never be taken for each other.
+    """
+    cut = ranks.subset(languages)
+    settings = all_settings(languages, [Kind(kind) for kind in report.task.kinds])
+    whole = len(report.task.languages)
+    task = cut_task(report.task, cut.languages, len(cut.passage_ids))
+    name = f"{task.averaged}: " if task.averaged else ""
+    note = (
+        f"cut to {len(languages)} of {whole} languages ({name}{', '.join(languages)}): its scores "
+        "do not compare with those of the whole task"
+    )
+    return (
+        replace(
+            report,
+            task=task,
+            scores=compute_scores(cut, settings, parse_measures(report.measures)),
+            run=replace(report.run, command=f"{report.run.command} && {command}"),
+            warnings=(*report.warnings, note),
+        ),
+        cut,
+    )
+
+
+def cut_task(task: TaskInfo, languages: tuple[str, ...], relevant_pairs: int) -> TaskInfo:
+    """Return what a report says of a task cut to some languages, with a digest of its own."""
+    whole = task.subset_of or task.digest
+    key = "\n".join([MARK, whole, *languages])
+    cut = replace(task, languages=languages)
+    return replace(
+        cut,
+        title=f"{task.title}, only {cut.averaged or ', '.join(languages)}",
+        digest=hashlib.sha256(key.encode()).hexdigest(),
+        queries={language: task.queries[language] for language in languages},
+        passages={code: task.passages[code] for code in languages if code in task.passages},
+        relevant_pairs=relevant_pairs,
+        subset_of=whole,
+    )
+
+
+def subset_folder(folder: Path, task: TaskInfo) -> Path:
+    """Return where the report on a task cut to some languages goes beside the whole one."""
+    return folder / slug("-".join(("languages", task.averaged or "-".join(task.languages))))
+
+
+def refuse_other_report(folder: Path, report: Report) -> None:
+    """Raise UsageError where ``folder`` holds a report of another task, subset or model."""
+    if not (folder / REPORT_FILE).exists():
+        return
+    old, _ = parse_report(folder / REPORT_FILE)
+    for what, before, now in (
+        ("task or other languages", old.task.digest, report.task.digest),
+        ("model", old.model.identity, report.model.identity),
+    ):
+        if before != now:
+            found = f"holds a report of another {what}: digest {before[:12]}, now {now[:12]}"
+            raise UsageError(Fault(str(folder), found, "no report, or one of the same languages",
+                                   "choose another --output"))  # fmt: skip

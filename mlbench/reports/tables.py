@@ -1,0 +1,306 @@
+"""A report as tables: for the terminal (at most 80 columns) and as Markdown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from mlbench.data.task import Kind
+from mlbench.reports.bias_reading import bias_lines
+from mlbench.reports.reading import (
+    KIND_NAMES,
+    MISSING,
+    excluded_lines,
+    fill,
+    headline,
+    kind_name,
+    macro_score,
+    mean,
+    number,
+    outranking_by_others,
+    outranking_line,
+    own_language_preference,
+    printable,
+    rank_distance_line,
+    reading,
+    settings_of,
+    tie_lines,
+    toward_random,
+)
+from mlbench.reports.report import Report
+from mlbench.reports.run_files import marked_name, star_line, truncation_reading
+
+LABEL = 14
+MONO, CROSS, MULTI = (kind.value for kind in Kind)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells; the first of a row names it. A newline in a header breaks it where room is dear.
+
+    ``footer`` is the macro row, or empty.
+    """
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    footer: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """Return the table for a terminal: numbers to the right, rules as in a printed one."""
+        from tabulate import SEPARATING_LINE, tabulate
+
+        lines: list[object] = [self.headers, SEPARATING_LINE, *map(_shorten, self.rows)]
+        if self.footer:
+            lines += [SEPARATING_LINE, self.footer]
+        table: str = tabulate(
+            lines, tablefmt="simple", disable_numparse=True, colalign=self._alignment()
+        )
+        return "\n".join(line.rstrip() for line in printable(table).splitlines())
+
+    def markdown(self) -> str:
+        """Return a Markdown table; whatever a cell holds is shown, never interpreted."""
+        from tabulate import tabulate
+
+        lines = [[escape_markdown(cell) for cell in row] for row in self.rows]
+        if self.footer:
+            lines.append([f"**{escape_markdown(cell)}**" if cell else "" for cell in self.footer])
+        headers = [escape_markdown(header) for header in self.headers]
+        table: str = tabulate(
+            lines, headers, "pipe", disable_numparse=True, colalign=self._alignment()
+        )
+        return table
+
+    def _alignment(self) -> tuple[str, ...]:
+        return ("left", *("right" for _ in self.headers[1:]))
+
+
+def escape_markdown(text: str) -> str:
+    """Return ``text`` such that Markdown shows it on one line as it is, without any markup."""
+    flat = " ".join(text.split())
+    marked = re.sub(r"([\\`*_\[\]|~#!$])", r"\\\1", flat)
+    return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _shorten(row: tuple[str, ...]) -> tuple[str, ...]:
+    name = row[0]
+    fits = len(name) <= LABEL or "\n" in name
+    return (name if fits else name[: LABEL - 3] + "...", *row[1:])
+
+
+def _narrow(name: str, width: int) -> str:
+    """Break a long measure name over lines: AP(rel=2)@100 becomes AP, (rel=2), @100."""
+    return name if len(name) <= width else name.replace("(", "\n(").replace("@", "\n@")
+
+
+def _paper_columns(report: Report) -> list[tuple[str, str]]:
+    """Return the (kind, measure) columns that this report can fill."""
+    main = headline(report)
+    second = [(MONO, "R@1"), (CROSS, "R@1"), (MULTI, "R@10")]
+    if not {"R@1", "R@10"} & set(report.measures):
+        second = [(kind, m) for m in report.measures if m != main for kind in KIND_NAMES][:3]
+    wanted = [(kind, main) for kind in KIND_NAMES] + second
+    return [
+        (kind, measure)
+        for kind, measure in wanted
+        if measure in report.measures and settings_of(report, kind)
+    ]
+
+
+def paper_table(report: Report) -> Table:
+    """Return the main table in the form of arXiv 2408.10536: a row a query language.
+
+    mAP monolingual, cross-lingual (the mean over the targets that have queries) and multilingual,
+    R@1 monolingual and cross-lingual, R@10 multilingual, rank distance; then the macro scores. A
+    report without AP shows its first measure, one without recall its second. A kind or measure
+    that the report lacks has no column; a missing value is "-".
+    """
+    columns = _paper_columns(report)
+    bias = report.scores.bias
+    languages = report.task.languages
+    short = {MONO: "mono", CROSS: "cross", MULTI: "multi"}
+    rows = [
+        [number(_row_score(report, language, kind, measure)) for kind, measure in columns]
+        for language in languages
+    ]
+    macros = [macro_score(report, kind, measure) for kind, measure in columns]
+    footer = [number(score.value if score else None) for score in macros]
+    headers = [
+        f"{_narrow(marked_name(report, measure, kind), 7)}\n{short[kind]}"
+        for kind, measure in columns
+    ]
+    if bias.by_language:
+        headers.append("rank\ndistance")
+        for language, row in zip(languages, rows, strict=True):
+            entry = bias.by_language.get(language)
+            row.append(number(entry.value if entry else None, 1))
+        footer.append(number(bias.rank_distance.value if bias.rank_distance else None, 1))
+    return Table(
+        ("query", *headers),
+        tuple((language, *row) for language, row in zip(languages, rows, strict=True)),
+        ("macro", *footer),
+    )
+
+
+def _row_score(report: Report, language: str, kind: str, measure: str) -> float | None:
+    return mean(
+        setting.measures.get(measure)
+        for setting in settings_of(report, kind)
+        if setting.query_language == language and setting.queries
+    )
+
+
+def macro_table(report: Report) -> Table:
+    """Return every macro score with its 95% interval, a row a measure, a column a kind."""
+    kinds = [kind for kind in KIND_NAMES if report.scores.macro.get(kind)]
+    rows = []
+    for measure in report.measures:
+        scores = [macro_score(report, kind, measure) for kind in kinds]
+        cells = [
+            f"{number(s.value)} {number(s.low)}..{number(s.high)}" if s else MISSING for s in scores
+        ]
+        rows.append((_narrow(marked_name(report, measure), 9), *cells))
+    return Table(("", *(f"{kind_name(kind)}\n95% interval" for kind in kinds)), tuple(rows))
+
+
+def settings_table(report: Report, kind: str) -> Table:
+    """Return every setting of a kind: its queries, how many it excludes, and all measures.
+
+    A cross-lingual setting is named by its two languages, query first.
+    """
+    rows = tuple(
+        (
+            setting.query_language
+            if kind != CROSS
+            else f"{setting.query_language} to {' '.join(setting.passage_languages)}",
+            str(setting.queries),
+            str(setting.excluded),
+            *(number(setting.measures.get(measure)) for measure in report.measures),
+        )
+        for setting in settings_of(report, kind)
+    )
+    headers = ("setting" if kind == CROSS else "query", "queries", "excluded")
+    return Table((*headers, *(marked_name(report, m, kind) for m in report.measures)), rows)
+
+
+def crosslingual_table(report: Report) -> Table:
+    """Return the headline measure as a matrix, query language by passage language.
+
+    The diagonal holds the monolingual settings; the last column is the mean without it.
+    """
+    measure = headline(report)
+    values = score_matrix(report, measure)
+    languages = report.task.languages
+    rows = []
+    for query in languages:
+        cross = mean(values[query, passage] for passage in languages if passage != query)
+        cells = [number(values[query, passage], 3) for passage in languages]
+        rows.append((query, *cells, number(cross, 3)))
+    return Table(("query", *languages, "mean"), tuple(rows))
+
+
+def score_matrix(report: Report, measure: str) -> dict[tuple[str, str], float | None]:
+    """Return (query language, passage language) -> score of that setting, None where missing."""
+    languages = report.task.languages
+    values: dict[tuple[str, str], float | None] = {
+        (q, p): None for q in languages for p in languages
+    }
+    for kind in (MONO, CROSS):
+        for setting in settings_of(report, kind):
+            if setting.queries:
+                pair = (setting.query_language, setting.passage_languages[0])
+                values[pair] = setting.measures.get(measure)
+    return values
+
+
+def excluded_table(report: Report) -> Table:
+    """Return the queries of each cross-lingual setting and, after a plus, those it excludes."""
+    cells = {
+        (s.query_language, s.passage_languages[0]): f"{s.queries}+{s.excluded}"
+        for s in settings_of(report, CROSS)
+    }
+    languages = report.task.languages
+    rows = ((query, *(cells.get((query, p), MISSING) for p in languages)) for query in languages)
+    return Table(("query", *languages), tuple(rows))
+
+
+def distance_table(report: Report) -> Table:
+    """Return rank distance by query language with its floor, a random order's, and exclusions."""
+    bias = report.scores.bias
+    rows = tuple(
+        (
+            language,
+            number(entry.value, 1),
+            number(entry.floor, 1),
+            number(entry.random, 1),
+            _percent(toward_random(entry.value, entry.floor, entry.random)),
+            str(entry.queries),
+            str(entry.excluded),
+        )
+        for language, entry in bias.by_language.items()
+    )
+    macro = bias.rank_distance.value if bias.rank_distance else None
+    entries = bias.by_language.values()
+    footer = (
+        "macro",
+        number(macro, 1),
+        number(bias.floor, 1),
+        number(bias.random, 1),
+        _percent(toward_random(macro, bias.floor, bias.random)),
+        str(sum(entry.queries for entry in entries)),
+        str(sum(entry.excluded for entry in entries)),
+    )
+    headers = ("query", "rank\ndistance", "floor", "random", "of the way\nto random")
+    return Table((*headers, "queries", "excluded"), rows, footer)
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None else f"{100 * share:.0f}%"
+
+
+def outranking_table(report: Report) -> Table:
+    """Return who outranks, query language by passage language; 1 is unbiased.
+
+    The last column is the query's own language; the footer the mean over the other languages'
+    queries, and in the last column the mean of the diagonal.
+    """
+    matrix = report.scores.bias.outranking
+    others = outranking_by_others(report)
+    languages = tuple(matrix)
+    rows = tuple(
+        (query, *(number(row.get(p), 2) for p in languages), number(row.get(query), 2))
+        for query, row in matrix.items()
+    )
+    footer = tuple(number(others.get(language), 2) for language in languages)
+    own = number(own_language_preference(report), 2)
+    return Table(("query", *languages, "own"), rows, ("mean", *footer, own))
+
+
+def terminal_text(report: Report) -> str:
+    """Return what a run prints at its end: the reading, the main table, and what qualifies it."""
+    statistics = report.scores.statistics
+    intervals = (
+        f"Intervals: {statistics.method}, {100 * statistics.level:.0f}%, {statistics.draws:,} "
+        f"draws of {statistics.clusters:,} questions with all their languages."
+    )
+    notes = [
+        star_line(report),
+        rank_distance_line(report),
+        outranking_line(report),
+        " ".join(bias_lines(report)),
+        *excluded_lines(report),
+        *tie_lines(report),
+        *(f"Note: {note}" for note in report.notes),
+        *(f"Warning: {warning}" for warning in report.warnings),
+    ]
+    task = report.task
+    only = f", only {', '.join(task.languages)}" if task.subset_of else ""
+    title = f"{report.model.name} on {task.name} (version {task.version}{only})"
+    blocks = [
+        fill(title),
+        fill(" ".join([*truncation_reading(report), *reading(report)])),
+        paper_table(report).text(),
+        macro_table(report).text() if report.scores.macro else "",
+        fill(intervals),
+        *map(fill, filter(None, notes)),
+    ]
+    return "\n\n".join(block for block in blocks if block)

@@ -1,0 +1,87 @@
+"""The pytest plug-in, run in a made-up model's own repository."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from tests.support.model_repository import make_repository, run, write_model
+
+BARE = "def test_no_regression(mlbench_check): ...\n"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_repository(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture
+def repository(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "repository"))
+
+
+def pytest_in(folder: Path, body: str) -> tuple[int, str]:
+    (folder / "test_model.py").write_text(body)
+    done = run([sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"], folder)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_it_is_registered():
+    (found,) = [e for e in entry_points(group="pytest11") if e.name == "mlbench"]
+    assert found.value == "mlbench.comparing.pytest_plugin"
+
+
+def test_an_unchanged_model_passes_and_a_worse_one_fails_with_the_reasons(repository):
+    code, text = pytest_in(repository, BARE)
+    assert (code, "1 passed" in text) == (0, True), text
+    write_model(repository, buckets=6)
+    code, text = pytest_in(repository, BARE)
+    assert code == 1
+    assert "1 failed" in text
+    assert "REGRESSED" in text
+    assert "monolingual" in text
+    assert "Traceback" not in text
+
+
+def test_a_call_says_otherwise_and_returns_the_check(repository):
+    write_model(repository, buckets=6)
+    code, text = pytest_in(
+        repository,
+        "def test_loose(mlbench_check):\n"
+        "    result = mlbench_check(margin=1.0, measures=['R@10'])\n"
+        "    assert result.verdict == 'pass'\n"
+        "    assert {j.quantity.measure for j in result.judgements} == {'R@10'}\n",
+    )
+    assert (code, "1 passed" in text) == (0, True), text
+
+
+def test_a_missing_baseline_is_never_a_pass(repository):
+    (repository / "baseline.parquet").unlink()
+    code, text = pytest_in(repository, BARE)
+    assert code == 1
+    assert "no such file" in text
+
+
+def test_inconclusive_is_skipped_and_fails_where_strict(tmp_path):
+    make_repository(tmp_path, questions=3)
+    write_model(tmp_path, buckets=2)
+    code, text = pytest_in(tmp_path, BARE)
+    assert (code, "1 skipped" in text) == (0, True), text
+    assert "inconclusive" in text
+    code, text = pytest_in(
+        tmp_path, "def test_it(mlbench_check):\n    mlbench_check(strict=True)\n"
+    )
+    assert (code, "INCONCLUSIVE" in text) == (1, True), text
+
+
+def test_a_body_that_fails_is_reported_and_an_unknown_setting_too(repository):
+    code, text = pytest_in(repository, "def test_it(mlbench_check):\n    assert 1 == 2\n")
+    assert code == 1
+    assert "1 == 2" in text
+    code, text = pytest_in(repository, "def test_it(mlbench_check):\n    mlbench_check(marign=1)\n")
+    assert code == 1
+    assert "marign" in text

@@ -1,0 +1,488 @@
+"""BEIR's layout: what is read, in which forms, and how faults are told."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from mlbench.common.errors import DataError, UsageError
+from mlbench.data.collection import Collection
+from mlbench.data.locator import Locator
+from mlbench.data.readers import check_source, stream_collection
+from mlbench.data.task import Task
+
+from .building import json_lines, load, make_task, qrels_set, write
+
+HEADER = "query-id\tcorpus-id\tscore\n"
+PER_LANGUAGE = {
+    "corpus": "{language}/corpus.jsonl",
+    "queries": "{language}/queries.jsonl",
+    "qrels": "{language}/qrels.tsv",
+}
+FILES = {
+    "de/corpus.jsonl": json_lines(
+        {"_id": "1", "title": "Titel", "text": "eins"}, {"_id": "2", "title": "", "text": "zwei"}
+    ),
+    "en/corpus.jsonl": json_lines({"_id": "1", "text": "one"}, {"_id": "2", "text": "two"}),
+    "de/queries.jsonl": json_lines({"_id": "1", "text": "was?"}),
+    "en/queries.jsonl": json_lines({"_id": "1", "text": "what?"}),
+    "de/qrels.tsv": HEADER + "1\t2\t1\n",
+    "en/qrels.tsv": HEADER + "1\t1\t2\n1\t2\t0\n",
+}
+
+
+def beir(folder: Path, files: Mapping[str, str] = PER_LANGUAGE, **changes: Any) -> Task:
+    return make_task(folder, "beir", files, **changes)
+
+
+def small(
+    folder: Path, changes: Mapping[str, str | bytes] | None = None, **task: Any
+) -> Collection:
+    write(folder, {**FILES, **(changes or {})})
+    return load(beir(folder, **task))
+
+
+def faults_of(folder: Path, changes: Mapping[str, str | bytes], **task: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        small(folder, changes, **task)
+    return str(caught.value)
+
+
+def test_same_language_is_the_default(tmp_path: Path) -> None:
+    data = small(tmp_path)
+    assert data.passages.texts == ("eins", "zwei", "one", "two")
+    assert data.passages.ids == ("1", "2", "1", "2")
+    assert qrels_set(data) == {
+        ("de", "1", "de", "2", 1),
+        ("en", "1", "en", "1", 2),
+        ("en", "1", "en", "2", 0),
+    }
+
+
+def test_title_text_joins_a_title_that_is_not_empty(tmp_path: Path) -> None:
+    data = small(tmp_path, text="title-text")
+    assert data.passages.texts == ("Titel\neins", "zwei", "one", "two")
+    assert data.queries.texts == ("was?", "what?")
+
+
+def test_parallel_relates_every_language_version(tmp_path: Path) -> None:
+    files = {**PER_LANGUAGE, "qrels": "qrels.tsv"}
+    data = small(
+        tmp_path,
+        {"qrels.tsv": HEADER + "1\t2\t1\n"},
+        files=files,
+        options={"relevance": "parallel"},
+    )
+    assert qrels_set(data) == {(q, "1", p, "2", 1) for q in ("de", "en") for p in ("de", "en")}
+
+
+def test_parallel_versions_need_not_exist_in_every_language(tmp_path: Path) -> None:
+    files = {**PER_LANGUAGE, "qrels": "qrels.tsv"}
+    changes = {
+        "en/corpus.jsonl": json_lines({"_id": "1", "text": "one"}),
+        "qrels.tsv": HEADER + "1\t2\t1\n",
+    }
+    data = small(tmp_path, changes, files=files, options={"relevance": "parallel"})
+    assert qrels_set(data) == {(q, "1", "de", "2", 1) for q in ("de", "en")}
+
+
+@pytest.mark.parametrize("field", ["language", "lang"])
+def test_languages_of_records_and_ids_unique_over_languages(tmp_path: Path, field: str) -> None:
+    files = {"corpus": "corpus.jsonl", "queries": "queries.jsonl", "qrels": "qrels.tsv"}
+    changes = {
+        "corpus.jsonl": json_lines(
+            {"_id": "e", "text": "one", field: "en"}, {"_id": "d", "text": "eins", field: "de"}
+        ),
+        "queries.jsonl": json_lines(
+            {"_id": "qd", "text": "was?", field: "de"}, {"_id": "qe", "text": "what?", field: "en"}
+        ),
+        "qrels.tsv": HEADER + "qd\te\t1\nqe\te\t1\nqe\td\t3\n",
+    }
+    options = {} if field == "language" else {"language-field": field}
+    data = small(tmp_path, changes, files=files, options=options)
+    assert qrels_set(data) == {
+        ("de", "qd", "en", "e", 1),
+        ("en", "qe", "en", "e", 1),
+        ("en", "qe", "de", "d", 3),
+    }
+
+
+def test_one_qrels_file_needs_ids_unique_over_languages(tmp_path: Path) -> None:
+    files = {**PER_LANGUAGE, "qrels": "qrels.tsv"}
+    message = faults_of(tmp_path, {"qrels.tsv": HEADER + "1\t2\t1\n"}, files=files)
+    assert "qrels.tsv:2: query '1' exists in de, en" in message
+    assert "qrels.tsv:2: passage '2' exists in de, en" in message
+    assert "relevance = 'parallel'" in message
+
+
+def test_a_task_of_one_language_reads_a_plain_beir_folder(tmp_path: Path) -> None:
+    changes = {
+        "corpus.jsonl": FILES["en/corpus.jsonl"],
+        "queries.jsonl": FILES["en/queries.jsonl"],
+        "qrels/test.tsv": FILES["en/qrels.tsv"],
+    }
+    files = {"corpus": "corpus.jsonl", "queries": "queries.jsonl", "qrels": "qrels/test.tsv"}
+    data = small(tmp_path, changes, files=files, languages=("en",))
+    assert qrels_set(data) == {("en", "1", "en", "1", 2), ("en", "1", "en", "2", 0)}
+
+
+def test_queries_without_a_judgement_are_left_out(tmp_path: Path) -> None:
+    queries = json_lines({"_id": "0", "text": "unjudged"}, {"_id": "1", "text": "was?"})
+    data = small(tmp_path, {"de/queries.jsonl": queries})
+    assert data.queries.texts == ("was?", "what?")
+
+
+def test_a_language_without_a_judged_query_is_refused(tmp_path: Path) -> None:
+    message = faults_of(tmp_path, {"de/queries.jsonl": json_lines({"_id": "x", "text": "was?"})})
+    assert "language 'de': the qrels judge none of its queries" in message
+
+
+def test_trec_qrels_have_no_header(tmp_path: Path) -> None:
+    data = small(tmp_path, {"de/qrels.tsv": "1 0 2 1\n", "en/qrels.tsv": "1\tQ0\t1\t2\n\n"})
+    assert qrels_set(data) == {("de", "1", "de", "2", 1), ("en", "1", "en", "1", 2)}
+
+
+def test_gzip_and_parquet_hold_the_same_as_json_lines(tmp_path: Path) -> None:
+    plain = small(tmp_path, text="title-text")
+    files = {"corpus": "{language}/c.parquet", "queries": "{language}/q.jsonl.gz"}
+    for language in ("de", "en"):
+        rows = [json.loads(line) for line in FILES[f"{language}/corpus.jsonl"].splitlines()]
+        parquet.write_table(pa.Table.from_pylist(rows), tmp_path / language / "c.parquet")
+        queries = gzip.compress(FILES[f"{language}/queries.jsonl"].encode())
+        write(tmp_path, {f"{language}/q.jsonl.gz": queries})
+    packed = load(beir(tmp_path, {**files, "qrels": "{language}/qrels.tsv"}, text="title-text"))
+    assert packed.digest == plain.digest
+
+
+def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
+    text = "a\u2028b\u2029c\u0085d\u000be\u001cf"
+    raw = "".join(f'{{"_id": "{i}", "text": "{text}"}}\n' for i in "12")
+    raw = raw.replace("\u000b", "\\u000b").replace("\u001c", "\\u001c")
+    data = small(tmp_path, {"de/corpus.jsonl": raw})
+    assert data.passages.texts[:2] == (text, text)
+
+
+def test_windows_line_ends_byte_order_marks_and_empty_lines_are_accepted(tmp_path: Path) -> None:
+    windows = {
+        name: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() + b"\r\n"
+        for name, text in FILES.items()
+    }
+    plain = small(tmp_path)
+    assert small(tmp_path, windows).digest == plain.digest
+
+
+def test_a_missing_last_line_feed_is_accepted(tmp_path: Path) -> None:
+    stripped = {name: text.rstrip("\n") for name, text in FILES.items()}
+    plain = small(tmp_path)
+    assert small(tmp_path, stripped).digest == plain.digest
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"_id": "3"', "broken JSON"),
+        ("[1]", "JSON, but a list"),
+        ("7", "JSON, but the number 7"),
+        ('{"_i": "3", "text": "x"}', "no '_id'\n  expected: '_id' as a string\n  to mend: did you"),
+        ('{"_id": 3, "text": "x"}', 'write it as a string: "_id": "3"'),
+        ('{"_id": "", "text": "x"}', "'_id' is empty"),
+        ('{"_id": "3"}', "no 'text'"),
+        ('{"_id": "3", "text": null}', "'text' is null\n  expected: 'text' as a string"),
+        ('{"_id": "3", "text": ["x"]}', "'text' is a list"),
+        ('{"_id": "3", "text": "x", "title": 5}', "'title' is the number 5"),
+        ('{"_id": "3", "text": " "}', "passage '3' has no text"),
+        ('{"_id": "3", "text": "\\ud800"}', "passage '3' holds half of a surrogate pair"),
+        ('{"_id": "2", "text": "x"}', "passage '2' (de) given again"),
+        ("[" * 100_000, "broken JSON"),
+    ],
+)
+def test_a_bad_record_is_told_by_file_and_line(tmp_path: Path, line: str, expected: str) -> None:
+    corpus = FILES["de/corpus.jsonl"] + line + "\n"
+    message = faults_of(tmp_path, {"de/corpus.jsonl": corpus}, text="title-text")
+    assert f"{tmp_path}/de/corpus.jsonl:3: " in message
+    assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("1\t2", "2 columns\n  expected: BEIR's 3: query-id, corpus-id, score"),
+        ("1 2 1", "1 columns"),
+        ("1\t2\t1\t1", "4 columns"),
+        ("1\t2\tone", "relevance 'one'"),
+        ("1\t2\t1.5", "relevance '1.5'"),
+        ("1\t2\t٣", "relevance '٣'"),
+        ("1\t2\t99999999999", "relevance '99999999999'"),
+        ("\t2\t1", "the query id is empty"),
+        ("1\t2\t0", "judged 0; judged 1 at"),
+        ("9\t2\t1", "a judgement names query '9' (de)"),
+    ],
+)
+def test_a_bad_judgement_is_told_by_file_and_line(tmp_path: Path, line: str, expected: str) -> None:
+    message = faults_of(tmp_path, {"de/qrels.tsv": FILES["de/qrels.tsv"] + line + "\n"})
+    assert f"{tmp_path}/de/qrels.tsv:3: " in message
+    assert expected in message
+
+
+@pytest.mark.parametrize("ids", ["9\t2", "1\t9"])
+def test_a_parallel_judgement_of_nothing_is_refused(tmp_path: Path, ids: str) -> None:
+    changes = {"de/qrels.tsv": FILES["de/qrels.tsv"] + f"{ids}\t1\n"}
+    message = faults_of(tmp_path, changes, options={"relevance": "parallel"})
+    assert "de/qrels.tsv:3: " in message
+    assert "'9' does not exist in any language" in message
+
+
+@pytest.mark.parametrize("content", ["1\t2\t1\n", "1,2,1\n", "query-id,corpus-id,score\n"])
+def test_three_columns_need_the_header(tmp_path: Path, content: str) -> None:
+    message = faults_of(tmp_path, {"de/qrels.tsv": content})
+    assert "de/qrels.tsv:1: no header" in message
+
+
+@pytest.mark.parametrize("content", ["", "\n", HEADER])
+def test_empty_qrels_are_refused(tmp_path: Path, content: str) -> None:
+    assert "qrels" in faults_of(tmp_path, {"de/qrels.tsv": content})
+
+
+def test_invalid_utf8_is_told_with_its_byte(tmp_path: Path) -> None:
+    good = FILES["de/corpus.jsonl"].encode()
+    for mark in (b"", b"\xef\xbb\xbf"):
+        bad = mark + good + b'{"_id": "3", "text": "\xe9"}\n'
+        message = faults_of(tmp_path, {"de/corpus.jsonl": bad})
+        assert f"corpus.jsonl:3: byte {bad.index(0xE9, 3)} of the file (0xe9)" in message
+    first = b'\xef\xbb\xbf{"_id": "3", "text": "\xe9"}\n'
+    message = faults_of(tmp_path, {"de/corpus.jsonl": first})
+    assert f"corpus.jsonl:1: byte {first.index(0xE9)} of the file" in message
+
+
+def test_damaged_packed_files_are_told(tmp_path: Path) -> None:
+    whole = gzip.compress(FILES["de/corpus.jsonl"].encode())
+    files = {**PER_LANGUAGE, "corpus": "{language}.jsonl.gz"}
+    english = gzip.compress(FILES["en/corpus.jsonl"].encode())
+    for damaged in (b"no gzip", whole[:-9], whole[:20] + b"\0\0\0\0" + whole[24:]):
+        changes = {"de.jsonl.gz": damaged, "en.jsonl.gz": english}
+        assert "de.jsonl.gz: damaged gzip file" in faults_of(tmp_path, changes, files=files)
+    files = {**PER_LANGUAGE, "corpus": "{language}.parquet"}
+    changes = {"de.parquet": b"PAR1", "en.parquet": b"no"}
+    message = faults_of(tmp_path, changes, files=files)
+    assert "de.parquet: damaged Parquet file" in message
+    assert "en.parquet: damaged Parquet file" in message
+
+
+def test_parquet_text_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    for language in ("de", "en"):
+        table = pa.table({"_id": ["1"], "text": pa.array([b"\xff"]).view(pa.string())})
+        parquet.write_table(table, tmp_path / f"{language}.parquet")
+    message = faults_of(tmp_path, {}, files={**PER_LANGUAGE, "corpus": "{language}.parquet"})
+    assert "de.parquet: damaged Parquet file: 'utf-8' codec can't decode byte 0xff" in message
+
+
+def test_parquet_rows_are_checked_like_lines(tmp_path: Path) -> None:
+    rows = [{"_id": 1, "text": "x"}, {"_id": 2, "text": None}]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "de.parquet")
+    parquet.write_table(pa.Table.from_pylist([{"_id": "1", "text": "x"}]), tmp_path / "en.parquet")
+    message = faults_of(tmp_path, {}, files={**PER_LANGUAGE, "corpus": "{language}.parquet"})
+    assert "de.parquet, row 1: '_id' is the number 1" in message
+    assert "de.parquet, row 2: 'text' is null" in message
+
+
+def test_faults_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
+    message = faults_of(
+        tmp_path, dict.fromkeys(("de/corpus.jsonl", "en/queries.jsonl"), "broken\n")
+    )
+    assert "de/corpus.jsonl:1" in message
+    assert "en/queries.jsonl:1" in message
+
+
+def test_more_than_twenty_faults_are_counted(tmp_path: Path) -> None:
+    message = faults_of(tmp_path, {"de/corpus.jsonl": "broken\n" * 50})
+    assert message.count("broken JSON") == 20
+    assert "and: 30 more faults" in message
+
+
+def test_a_record_without_language_is_told_how_to_get_one(tmp_path: Path) -> None:
+    changes = {"corpus.jsonl": json_lines({"_id": "1", "text": "x"})}
+    message = faults_of(tmp_path, changes, files={**PER_LANGUAGE, "corpus": "corpus.jsonl"})
+    assert "corpus.jsonl:1: no 'language'" in message
+    assert "put {language} into the file's path" in message
+
+
+def test_a_language_that_is_not_the_tasks_is_refused(tmp_path: Path) -> None:
+    corpus = json_lines(
+        {"_id": "1", "text": "x", "language": "fr"},
+        {"_id": "1", "text": "x", "language": "de"},
+        {"_id": "1", "text": "x", "language": "en"},
+    )
+    message = faults_of(
+        tmp_path, {"corpus.jsonl": corpus}, files={**PER_LANGUAGE, "corpus": "corpus.jsonl"}
+    )
+    assert "corpus.jsonl:1: passage '1' has language 'fr'" in message
+
+
+unicode_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+texts = unicode_text.filter(str.strip)
+ids = unicode_text.filter(lambda id_: not set(id_) & set("\t\n\r"))
+
+
+@given(st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_round_trip(tmp_path: Path, data: st.DataObject) -> None:
+    passages = {
+        language: data.draw(st.dictionaries(ids, texts, min_size=1, max_size=4), "passages")
+        for language in ("de", "en")
+    }
+    queries = {
+        language: data.draw(st.dictionaries(ids, texts, min_size=1, max_size=3), "queries")
+        for language in ("de", "en")
+    }
+    grade = st.integers(1, 3)
+    judged = {
+        (language, query, language, passage, data.draw(grade))
+        for language in ("de", "en")
+        for query in queries[language]
+        for passage in passages[language]
+    }
+    files: dict[str, str] = {}
+    for language in ("de", "en"):
+        for role, group in (("corpus", passages), ("queries", queries)):
+            rows = [{"_id": id_, "text": text} for id_, text in group[language].items()]
+            ascii_only = data.draw(st.booleans())
+            files[f"{language}/{role}.jsonl"] = "".join(
+                json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows
+            )
+        files[f"{language}/qrels.tsv"] = HEADER + "".join(
+            f"{q}\t{p}\t{r}\n" for of, q, _, p, r in sorted(judged) if of == language
+        )
+    write(tmp_path, files)
+    collection = load(beir(tmp_path))
+    for group, entries in ((passages, collection.passages), (queries, collection.queries)):
+        for index, language in enumerate(("de", "en")):
+            part = entries.slice(index)
+            assert dict(zip(entries.ids[part], entries.texts[part], strict=True)) == group[language]
+    assert qrels_set(collection) == judged
+
+
+PARQUET = {
+    "corpus": "{language}-corpus/dev-00000-of-00001.parquet",
+    "queries": "{language}-queries/dev-00000-of-00001.parquet",
+    "qrels": "{language}-qrels/dev-00000-of-00001.parquet",
+}
+
+
+def write_parquet(folder: Path, id_key: str = "_id", qrels: list[dict[str, Any]] | None = None):
+    """Write the sound files as MTEB publishes its data sets on the hub."""
+    for language in ("de", "en"):
+        roles: dict[str, list[dict[str, Any]]] = {}
+        for role in ("corpus", "queries"):
+            rows = [json.loads(line) for line in FILES[f"{language}/{role}.jsonl"].splitlines()]
+            roles[role] = [{id_key if k == "_id" else k: v for k, v in row.items()} for row in rows]
+        rows = [line.split("\t") for line in FILES[f"{language}/qrels.tsv"].splitlines()[1:]]
+        names = ("query-id", "corpus-id", "score")
+        judged = [dict(zip(names, (q, p, int(r)), strict=True)) for q, p, r in rows]
+        roles["qrels"] = judged if qrels is None else qrels
+        for role, rows_ in roles.items():
+            path = folder / f"{language}-{role}" / "dev-00000-of-00001.parquet"
+            path.parent.mkdir(exist_ok=True)
+            parquet.write_table(pa.Table.from_pylist(rows_), path)
+
+
+@pytest.mark.parametrize("id_key", ["_id", "id"])
+def test_the_hubs_parquet_layout_holds_the_same(tmp_path: Path, id_key: str) -> None:
+    write_parquet(tmp_path, id_key)
+    assert load(beir(tmp_path, PARQUET)).digest == small(tmp_path).digest
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"query-id": "1", "corpus-id": "2", "score": 1.0}, "row 1: 'score' is the number 1.0"),
+        ({"query-id": 1, "corpus-id": "2", "score": 1}, "row 1: 'query-id' is the number 1"),
+        ({"query-id": "1", "corpus-id": None, "score": 1}, "row 1: 'corpus-id' is null"),
+        ({"query-id": "1", "docid": "2", "score": 1}, "row 1: no 'corpus-id'"),
+    ],
+)
+def test_a_bad_judgement_in_parquet_is_told(
+    tmp_path: Path, row: dict[str, Any], expected: str
+) -> None:
+    write_parquet(tmp_path, qrels=[row])
+    with pytest.raises(DataError) as caught:
+        load(beir(tmp_path, PARQUET))
+    assert f"de-qrels/dev-00000-of-00001.parquet, {expected}" in str(caught.value)
+
+
+def test_parquet_without_a_judgement_is_told(tmp_path: Path) -> None:
+    write_parquet(tmp_path, qrels=[])
+    with pytest.raises(DataError, match="no judgement at all"):
+        load(beir(tmp_path, PARQUET))
+
+
+def passages(task: Task) -> set[tuple[str, str, str]]:
+    streamed = stream_collection(task, Locator(offline=True))
+    return {
+        (shard.language, *passage)
+        for shard in streamed.shards
+        for batch in shard.passages()
+        for passage in batch
+    }
+
+
+@pytest.mark.parametrize("files", [PER_LANGUAGE, PARQUET], ids=["lines", "parquet"])
+def test_streaming_gives_the_same(tmp_path: Path, files: Mapping[str, str]) -> None:
+    write_parquet(tmp_path)
+    data = small(tmp_path, text="title-text")
+    task = beir(tmp_path, files, text="title-text")
+    streamed = stream_collection(task, Locator(offline=True))
+    assert streamed.queries == replace(data.queries, starts=streamed.queries.starts)
+    assert streamed.relevant_by_language.tolist() == data.relevant_by_language.tolist()
+    languages = (data.languages[code] for code in data.passages.language)
+    texts = zip(languages, data.passages.ids, data.passages.texts, strict=True)
+    assert passages(task) == set(texts)
+
+
+def test_a_corpus_in_shards(tmp_path: Path) -> None:
+    whole = small(tmp_path)
+    for language, name in (("de", "eins zwei"), ("en", "one two")):
+        for number, word in enumerate(name.split()):
+            record = {"_id": str(number + 1), "text": word}
+            path = {f"{language}/{number:05}-of-00002.jsonl": json_lines(record)}
+            write(tmp_path, path)
+    files = {**PER_LANGUAGE, "corpus": "{language}/{shard:05}-of-{shards:05}.jsonl"}
+    task = beir(tmp_path, files, shards={"de": 2, "en": 2})
+    assert check_source(task) == []
+    assert load(task).digest == whole.digest
+    assert {id_ for _, id_, _ in passages(task)} == {"1", "2"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"options": {"relevance": "parallel"}},
+        {"files": {**PER_LANGUAGE, "qrels": "de/qrels.tsv"}},
+        {"files": {**PER_LANGUAGE, "corpus": "de/corpus.jsonl"}},
+    ],
+)
+def test_what_cannot_be_streamed_is_told(tmp_path: Path, changes: dict[str, Any]) -> None:
+    small(tmp_path)
+    with pytest.raises(UsageError, match="cannot be streamed"):
+        stream_collection(beir(tmp_path, **changes), Locator())
+
+
+def test_other_readers_say_that_they_cannot_stream(tmp_path: Path) -> None:
+    task = make_task(tmp_path, "lines", {"text": "{language}.txt"})
+    with pytest.raises(UsageError, match="a task of reader beir, miracl, ir_datasets"):
+        stream_collection(task, Locator())
+
+
+def test_only_the_corpus_comes_in_shards(tmp_path: Path) -> None:
+    files = {**PER_LANGUAGE, "queries": "{language}/{shard}.jsonl"}
+    (fault,) = check_source(beir(tmp_path, files, shards={"de": 1, "en": 1}))
+    assert "reads no 'queries' in shards" in fault.found

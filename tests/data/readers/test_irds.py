@@ -1,0 +1,253 @@
+"""Data sets of ir_datasets, registered here, so that nothing is downloaded."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from mlbench.common.errors import DataError, EnvironmentFault, UsageError
+from mlbench.data.catalog import find_task
+from mlbench.data.locator import Locator
+from mlbench.data.readers import check_source, in_shards, irds, load_collection, stream_collection
+from mlbench.data.task import Kind, Task
+
+from .building import make_task, qrels_set
+
+ir_datasets = pytest.importorskip("ir_datasets")
+from ir_datasets.datasets.base import Dataset  # noqa: E402
+from ir_datasets.formats.base import BaseDocs, BaseQrels, BaseQueries  # noqa: E402
+
+NUMBERS = itertools.count()
+
+
+class Doc(NamedTuple):
+    doc_id: str
+    title: str
+    text: str
+
+    def default_text(self) -> str:
+        return f"{self.title} {self.text}"
+
+
+class Plain(NamedTuple):
+    doc_id: str
+    text: str
+
+
+class Query(NamedTuple):
+    query_id: str
+    title: str
+    ht_title: str
+
+    def default_text(self) -> str:
+        return self.title
+
+
+class Qrel(NamedTuple):
+    query_id: str
+    doc_id: str
+    relevance: int
+    iteration: str
+
+
+class Docs(BaseDocs):
+    def __init__(self, documents: list[Any], language: str | None) -> None:
+        self.documents, self.language = documents, language
+
+    def docs_iter(self) -> Iterator[Any]:
+        return iter(self.documents)
+
+    def docs_count(self) -> int:
+        return len(self.documents)
+
+    def docs_cls(self) -> type:
+        return type(self.documents[0])
+
+    def docs_lang(self) -> str | None:
+        return self.language
+
+
+class Queries(BaseQueries):
+    def __init__(self, language: str | None) -> None:
+        self.language = language
+
+    def queries_iter(self) -> Iterator[Query]:
+        yield from (Query("q1", "what?", "was?"), Query("q2", "who?", "wer?"))
+
+    def queries_cls(self) -> type:
+        return Query
+
+    def queries_lang(self) -> str | None:
+        return self.language
+
+
+class Qrels(BaseQrels):
+    def qrels_iter(self) -> Iterator[Qrel]:
+        yield from (Qrel("q1", "2", 2, "0"), Qrel("q1", "1", 0, "0"))
+
+
+DOCUMENTS = [Doc("1", "T", "one"), Doc("2", "", "two"), Doc("3", "U", "three")]
+
+
+def register(
+    language: str | None = "de",
+    documents: list[Any] = DOCUMENTS,
+    queries: str | None = "same",
+    qrels: bool = True,
+) -> str:
+    id_ = f"test-{next(NUMBERS)}/{language}/dev"
+    spoken = language if queries == "same" else queries
+    parts = [Docs(documents, language), Queries(spoken), Qrels() if qrels else None]
+    ir_datasets.registry.register(id_, Dataset(*parts))
+    return id_
+
+
+def task_of(text: str = "", options: dict[str, str] | None = None, **ids: str) -> Task:
+    return make_task(
+        irds.Path("/nowhere"), "ir_datasets", {}, tuple(ids), text, ids=ids, options=options or {}
+    )
+
+
+def load(task: Task) -> Any:
+    return load_collection(task, Locator().of(task))
+
+
+def test_what_is_read() -> None:
+    data = load(task_of(de=register("de"), en=register("en")))
+    assert data.queries.texts == ("what?", "what?")  # q2 is not judged
+    assert data.passages.texts == ("T one", " two", "U three") * 2
+    assert qrels_set(data) == {
+        (language, "q1", language, passage, relevance)
+        for language in ("de", "en")
+        for passage, relevance in (("1", 0), ("2", 2))
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("default", "T one"), ("title-text", "T\none"), ("text", "one")],
+)
+def test_which_text_a_model_is_given(text: str, expected: str) -> None:
+    assert load(task_of(text, de=register())).passages.texts[0] == expected
+
+
+def test_documents_that_do_not_say_their_text() -> None:
+    id_ = register(documents=[Plain("1", "one"), Plain("2", "two")])
+    for text in ("default", "title-text", "text"):
+        assert load(task_of(text, de=id_)).passages.texts == ("one", "two")
+
+
+def test_streaming_in_shards_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(irds, "DOCUMENTS_IN_A_SHARD", 2)
+    monkeypatch.setattr(
+        "ir_datasets.util.metadata.default_metadata_provider._metadata",
+        {(id_ := register()): {"docs": {"count": 3}}},
+    )
+    task = task_of(de=id_)
+    assert in_shards(task)
+    streamed = stream_collection(task, Locator())
+    assert [shard.name for shard in streamed.shards] == [
+        f"{id_}, documents from 1",
+        f"{id_}, documents from 3",
+    ]
+    found = [p for shard in streamed.shards for batch in shard.passages() for p in batch]
+    assert [p.id for p in found] == ["1", "2", "3"]
+    assert load(task).passages.texts == tuple(p.text for p in found)
+    assert streamed.shards[1].where(0) == f"{id_}, document 3"
+    assert streamed.shards[0].digest() is None
+
+
+def test_another_field_of_the_query() -> None:
+    id_ = register("de", queries="en")
+    with pytest.raises(DataError) as caught:
+        load(task_of(de=id_))
+    assert f"the queries of {id_} are in 'en'" in str(caught.value)
+    assert "`query-field` is one of query_id, title, ht_title" in str(caught.value)
+    data = load(task_of(options={"query-field": "ht_title"}, de=id_))
+    assert data.queries.texts == ("was?",)
+    with pytest.raises(DataError, match=r"no text in the field 'mt_title'.*\n.*query_id, title"):
+        load(task_of(options={"query-field": "mt_title"}, de=id_))
+
+
+def test_what_is_lacking_is_told() -> None:
+    with pytest.raises(DataError, match="has no qrels"):
+        load(task_of(de=register(qrels=False)))
+    with pytest.raises(DataError, match="document 1: passage '1' has no text"):
+        load(task_of(de=register(documents=[Plain("1", " "), Plain("2", "x")])))
+
+
+def test_an_unknown_id_names_what_is_near() -> None:
+    with pytest.raises(UsageError, match="did you mean 'mr-tydi/ar/test'") as caught:
+        load(task_of(ar="mr-tydi/ar/tset"))
+    assert "field source.ids.ar" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [OSError("no network"), RuntimeError("no network")])
+def test_data_that_cannot_be_got_is_told(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: object) -> Iterator[Any]:
+        raise error
+
+    id_ = register()
+    for function in ((Docs, "docs_iter"), (Qrels, "qrels_iter")):
+        with monkeypatch.context() as patch:
+            patch.setattr(*function, fail)
+            with pytest.raises(EnvironmentFault, match="ir_datasets cannot get it: no network"):
+                load(task_of(de=id_))
+
+
+def test_a_task_by_ids_alone() -> None:
+    german, english = register("de"), register("en")
+    one = find_task(f"ir_datasets:{german}")
+    assert (one.languages, one.kinds) == (("de",), (Kind.MONOLINGUAL,))
+    assert one.source.ids == {"de": german}
+    assert len(load(one).passages) == 3
+    two = find_task(f"ir_datasets:{german},{english}")
+    assert two.languages == ("de", "en")
+    assert two.kinds == (Kind.MONOLINGUAL, Kind.MULTILINGUAL)
+    assert two.name != one.name
+    assert "/" not in two.name
+
+
+def misses(build: Callable[[], str], expected: str) -> Any:
+    return pytest.param(build, expected, id=expected)
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        misses(lambda: "no/such/set", "ir_datasets has no 'no/such/set'"),
+        misses(lambda: register(None), "is in no language that is known"),
+        misses(lambda: f"{register('de')},{register('de')}", "is de too"),
+    ],
+)
+def test_ids_that_make_no_task(build: Callable[[], str], expected: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_task(f"ir_datasets:{build()}")
+    assert expected in str(caught.value)
+
+
+def test_without_the_package_it_is_told_how_to_get_it() -> None:
+    code = (
+        "import sys; sys.modules['ir_datasets'] = None\n"
+        "from mlbench.commands.cli import main\n"
+        "sys.exit(main(['tasks', 'show', 'ir_datasets:mr-tydi/ar/test']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 5
+    assert "pip install 'mlbench[ir-datasets]'" in done.stderr
+
+
+def test_ids_belong_to_this_reader_alone() -> None:
+    files = {"corpus": "c", "queries": "q", "qrels": "r"}
+    faults = check_source(make_task(irds.Path("/x"), "beir", files, ids={"de": "x"}))
+    assert [fault.found for fault in faults] == ["reader 'beir' finds its data by files"]
+    faults = check_source(make_task(irds.Path("/x"), "ir_datasets", {}, ids={"de": "x", "e": "y"}))
+    assert [(fault.where, fault.found) for fault in faults] == [
+        ("/x/small.toml, field source.ids.en", "missing"),
+        ("/x/small.toml, field source.ids.e", "no language of the task"),
+    ]

@@ -1,0 +1,139 @@
+"""Task files: shards, addresses by role, further places, ids, named languages and notes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlbench.common.errors import DataError
+from mlbench.data.locations import check_locations, wanted_files
+from mlbench.data.task import Task
+from mlbench.data.task_file import parse_task
+
+SOUND = """
+name = "small"
+version = "1"
+title = "Small"
+languages = ["de", "en", "sw"]
+licence = "CC0-1.0"
+citation = "Somebody, 2025"
+notes = ["judged by one", '''
+  in two
+  lines''']
+
+[language-sets]
+all-3 = ["de", "en", "sw"]
+two = ["de", "sw"]
+
+[source]
+reader = "miracl"
+
+[source.url]
+corpus = "hf://datasets/some/corpus@v1/{path}"
+topics = "hf://datasets/some/topics/x/{path}"
+
+[source.files]
+corpus = ["{language}/{shard:03}-of-{shards:03}.gz", "c/{language}-{shard}.gz"]
+topics = "{language}.tsv"
+qrels = "q.{language}.tsv"
+
+[source.shards]
+de = 2
+en = 1
+sw = 11
+"""
+
+
+def parse(folder: Path, old: str = "", new: str = "") -> Task:
+    assert old in SOUND
+    path = folder / "small.toml"
+    path.write_text(SOUND.replace(old, new, 1), encoding="utf-8")
+    return parse_task(path)
+
+
+def test_shards_are_wanted_one_by_one(tmp_path: Path) -> None:
+    files = [file for file in wanted_files(parse(tmp_path)) if file.role == "corpus"]
+    assert [(file.language, file.shard) for file in files] == [
+        *(("de", 0), ("de", 1), ("en", 0)),
+        *(("sw", number) for number in range(11)),
+    ]
+    assert files[1].name == "de/001-of-002.gz"
+    assert files[1].others == ("c/de-1.gz",)
+    assert files[1].url == "hf://datasets/some/corpus@v1/de/001-of-002.gz"
+    assert files[-1].name == "sw/010-of-011.gz"
+
+
+def test_each_role_has_its_own_address(tmp_path: Path) -> None:
+    task = parse(tmp_path)
+    urls = {file.role: file.url for file in wanted_files(task) if file.language == "en"}
+    assert urls["topics"] == "hf://datasets/some/topics/x/en.tsv"
+    assert urls["qrels"] is None
+    assert check_locations(task) == []
+
+
+def test_notes_and_language_sets(tmp_path: Path) -> None:
+    task = parse(tmp_path)
+    assert task.notes == ("judged by one", "in two lines")
+    assert task.language_sets == {"all-3": ("de", "en", "sw"), "two": ("de", "sw")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "expected"),
+    [
+        ('["de", "sw"]', '["sw", "de"]', "language-sets.two", "in its order: de, en, sw"),
+        ('["de", "sw"]', '["de", "fr"]', "language-sets.two", "some of the task's languages"),
+        ('["de", "sw"]', '"de"', "language-sets.two", "a list of the task's languages"),
+        ("two =", "de =", "language-sets.de", "no language"),
+        ("two =", '"A B" =', "language-sets.A B", "a name of lower-case letters"),
+        ('"judged by one"', "1", "notes", "non-empty strings"),
+        ("sw = 11", "sw = 0", "source.shards.sw", "a whole number from 1"),
+        ("sw = 11", "sw = true", "source.shards.sw", "a whole number from 1"),
+        ('"q.{language}.tsv"', '["q", 1]', "source.files.qrels", "1\n  expected: non-empty"),
+        ("[source.shards]", "[source.ids]\nde = 1\n[source.shards]", "source.ids.de", "strings"),
+        ("[source.url]", "[source.sha256]", "source.sha256.corpus", "64 lower-case hex digits"),
+    ],
+)
+def test_a_fault_names_its_field(
+    tmp_path: Path, old: str, new: str, where: str, expected: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        parse(tmp_path, old, new)
+    found = [str(fault) for fault in caught.value.faults]
+    prefix = f"{tmp_path / 'small.toml'}, field {where}: "
+    assert any(fault.startswith(prefix) and expected in fault for fault in found), found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "expected"),
+    [
+        ("sw = 11", "", "shards.sw", "missing"),
+        ("sw = 11", "sw = 11\nsv = 1", "shards.sv", "did you mean 'sw'?"),
+        ("{language}/{shard:03}", "{shard:03}", "files.corpus", "holds no {language}"),
+        ("{shard:03}-of-", "", "files.corpus", "holds no {shard}"),
+        ("{shard:03}", "{shard:3}", "files.corpus", "unknown placeholder {shard:3}"),
+        ("c/{language}", "c/{lang}", "files.corpus", "unknown placeholder {lang}"),
+        ("some/topics/x/", "", "url", "hf://datasets/<owner>/<name>"),
+        ("some/topics/x/{path}", "some/topics/x", "url", "the same address for several files"),
+        ('topics = "hf', 'topic = "hf', "url.topic", "did you mean 'topics'?"),
+    ],
+)
+def test_locations_that_cannot_work(
+    tmp_path: Path, old: str, new: str, where: str, expected: str
+) -> None:
+    found = [str(fault) for fault in check_locations(parse(tmp_path, old, new))]
+    prefix = f"{tmp_path / 'small.toml'}, field source.{where}: "
+    assert any(fault.startswith(prefix) and expected in fault for fault in found), found
+
+
+def test_shards_without_a_place_for_them(tmp_path: Path) -> None:
+    task = parse(tmp_path, "{shard:03}-of-{shards:03}.gz", "x.gz")
+    (fault,) = check_locations(task)
+    assert fault.where.endswith("source.shards")
+    assert "no path holds {shard}" in fault.found
+
+
+def test_files_over_http_need_a_digest_and_those_of_the_hub_do_not(tmp_path: Path) -> None:
+    task = parse(tmp_path, "hf://datasets/some/topics/x/", "https://example.org/")
+    found = {fault.found for fault in check_locations(task)}
+    assert found == {f"no digest for '{code}.tsv'" for code in ("de", "en", "sw")}

@@ -1,0 +1,235 @@
+"""Measures against a slow oracle with ties, and against outside implementations without."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import ir_measures
+import numpy as np
+import pytest
+import pytrec_eval
+import ranx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlbench.common.errors import UsageError
+from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.data.task import Kind, Setting, all_settings
+from mlbench.measures.rank_measures import MEASURES, parse_measure, parse_measures
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.table import rank_collection
+from tests.oracles import measures as oracle
+from tests.oracles.scores import all_scores, pessimistic_order
+from tests.support.strategies import CODES
+
+LANGUAGES = CODES[:3]
+
+
+def graded_collection(seed: int, sizes: tuple[int, ...], questions: int, rate: float) -> Collection:
+    generator = np.random.default_rng(seed)
+    records = Records()
+    for code, size in zip(LANGUAGES, sizes, strict=True):
+        records.passages += [TextRecord(f"{code}-p{i}", code, "text", "") for i in range(size)]
+        records.queries += [TextRecord(f"q{i}", code, "text", "") for i in range(questions)]
+    for query in records.queries:
+        for passage in records.passages:
+            if generator.random() < rate:
+                grade = int(generator.integers(0, 4))
+                records.judgements.append(
+                    Judgement(query.id, query.language, passage.id, passage.language, grade, "")
+                )
+    return build_collection(LANGUAGES, records)
+
+
+def grades_in_pool(
+    collection: Collection, setting: Setting, scores: np.ndarray, *, optimistic: bool = False
+) -> list[list[int]]:
+    """Grades in ranked order for every query of the setting with a relevant passage."""
+    judged = {
+        (q, p): g
+        for q, p, g in zip(
+            collection.qrels.query.tolist(),
+            collection.qrels.passage.tolist(),
+            collection.qrels.relevance.tolist(),
+            strict=True,
+        )
+    }
+    pool = [
+        p
+        for p in range(len(collection.passages))
+        if LANGUAGES[collection.passages.language[p]] in setting.passage_languages
+    ]
+    ranked = []
+    own = collection.queries.slice(LANGUAGES.index(setting.query_language))
+    for query in sorted(range(own.start, own.stop), key=lambda q: collection.queries.ids[q]):
+        grades = np.array([judged.get((query, p), 0) for p in pool])
+        if grades.max() > 0:
+            order = pessimistic_order(scores[query, pool], grades, optimistic=optimistic)
+            ranked.append(grades[order].tolist())
+    return ranked
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**16), ties=st.booleans(), optimistic=st.booleans())
+def test_every_measure_equals_the_slow_oracle_with_ties(seed, ties, optimistic):
+    collection = graded_collection(seed, (9, 5, 12), questions=4, rate=0.25)
+    generator = np.random.default_rng(seed)
+    shape = (len(collection.queries) + len(collection.passages), 6)
+    vectors = generator.integers(-1, 2, shape) if ties else generator.standard_normal(shape)
+    queries, passages = np.split(vectors.astype(np.float32), [len(collection.queries)])
+    scores = np.array(all_scores(queries, passages))
+    ranks, _ = rank_collection(collection, queries, passages)
+    for setting in all_settings(LANGUAGES, Kind):
+        ranked = grades_in_pool(collection, setting, scores, optimistic=optimistic)
+        ranking = ranks.ranking(
+            setting.query_language, setting.passage_languages, optimistic=optimistic
+        )
+        assert len(ranking.query) == len(ranked)
+        for name, expected in oracle.BY_NAME.items():
+            values = parse_measure(name).per_query(ranking)
+            assert values.tolist() == pytest.approx([expected(g) for g in ranked], abs=1e-12), name
+
+
+OUTSIDE = ("AP", "RR", "nDCG@10", "R@1", "R@10", "R@100", "Success@1", "Rprec", "P@5")
+PYTREC = {
+    "AP": "map", "RR": "recip_rank", "nDCG@10": "ndcg_cut_10", "R@1": "recall_1",
+    "R@10": "recall_10", "R@100": "recall_100", "Success@1": "success_1", "Rprec": "Rprec",
+    "P@5": "P_5",
+}  # fmt: skip
+RANX = {
+    "AP": "map", "RR": "mrr", "nDCG@10": "ndcg@10", "R@1": "recall@1", "R@10": "recall@10",
+    "R@100": "recall@100", "Success@1": "hit_rate@1", "Rprec": "r-precision", "P@5": "precision@5",
+}  # fmt: skip
+
+
+@cache
+def real_sized() -> tuple[Collection, np.ndarray, Ranks]:
+    """384 dimensions, 600 passages, graded judgements of which many are adjacent in rank."""
+    collection = graded_collection(11, (250, 150, 200), questions=25, rate=0.01)
+    generator = np.random.default_rng(11)
+    passages = generator.standard_normal((len(collection.passages), 384))
+    queries = generator.standard_normal((len(collection.queries), 384))
+    for q, p, g in zip(
+        collection.qrels.query, collection.qrels.passage, collection.qrels.relevance, strict=True
+    ):
+        queries[q] += 0.3 * g * passages[p]
+    queries, passages = queries.astype(np.float32), passages.astype(np.float32)
+    scores = queries.astype(np.float64) @ passages.astype(np.float64).T
+    return collection, scores, rank_collection(collection, queries, passages)[0]
+
+
+def run_and_qrels(
+    collection: Collection, scores: np.ndarray, setting: Setting
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, int]]]:
+    """The setting's full ranking and qrels, for the queries with a relevant passage in it."""
+    index = [LANGUAGES.index(language) for language in setting.passage_languages]
+    pool = np.flatnonzero(np.isin(collection.passages.language, index))
+    ids = collection.passages.ids
+    own = collection.queries.slice(LANGUAGES.index(setting.query_language))
+    inside = set(pool.tolist())
+    qrels: dict[str, dict[str, int]] = {}
+    for q, p, g in zip(
+        collection.qrels.query.tolist(),
+        collection.qrels.passage.tolist(),
+        collection.qrels.relevance.tolist(),
+        strict=True,
+    ):
+        if own.start <= q < own.stop and p in inside:
+            qrels.setdefault(collection.queries.ids[q], {})[ids[p]] = g
+    qrels = {q: judged for q, judged in qrels.items() if max(judged.values()) > 0}
+    run = {
+        collection.queries.ids[q]: {ids[p]: float(scores[q, p]) for p in pool}
+        for q in range(own.start, own.stop)
+        if collection.queries.ids[q] in qrels
+    }
+    return run, qrels
+
+
+def outside_values(
+    package: str, run: dict[str, dict[str, float]], qrels: dict[str, dict[str, int]]
+) -> dict[str, float]:
+    if package == "pytrec_eval":
+        found = pytrec_eval.RelevanceEvaluator(qrels, set(PYTREC.values())).evaluate(run)
+        return {
+            name: float(np.mean([values[key] for values in found.values()]))
+            for name, key in PYTREC.items()
+        }
+    if package == "ir_measures":
+        measures = [ir_measures.parse_measure(name) for name in OUTSIDE]
+        found = ir_measures.calc_aggregate(measures, qrels, run)
+        return {str(measure): value for measure, value in found.items()}
+    positive = {q: {p: g for p, g in judged.items() if g > 0} for q, judged in qrels.items()}
+    found = ranx.evaluate(ranx.Qrels(positive), ranx.Run(run), list(RANX.values()))
+    return {name: float(found[key]) for name, key in RANX.items()}
+
+
+@pytest.mark.parametrize("package", ["pytrec_eval", "ir_measures", "ranx"])
+def test_measures_equal_outside_implementations_in_every_setting(package):
+    collection, scores, ranks = real_sized()
+    for setting in all_settings(LANGUAGES, Kind):
+        run, qrels = run_and_qrels(collection, scores, setting)
+        outside = outside_values(package, run, qrels)
+        ranking = ranks.ranking(setting.query_language, setting.passage_languages)
+        for name in OUTSIDE:
+            ours = float(np.mean(parse_measure(name).per_query(ranking)))
+            assert ours == pytest.approx(outside[name], abs=1e-9), (package, setting, name)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**16), ties=st.booleans())
+def test_measures_lie_between_0_and_1_and_ties_only_cost(seed, ties):
+    collection = graded_collection(seed, (6, 3, 8), questions=3, rate=0.4)
+    generator = np.random.default_rng(seed)
+    high = 2 if ties else 1000
+    queries = generator.integers(-1, high, (len(collection.queries), 4)).astype(np.float32)
+    passages = generator.integers(-1, high, (len(collection.passages), 4)).astype(np.float32)
+    ranks, _ = rank_collection(collection, queries, passages)
+    for setting in all_settings(LANGUAGES, Kind):
+        pool = setting.passage_languages
+        pessimistic = ranks.ranking(setting.query_language, pool)
+        optimistic = ranks.ranking(setting.query_language, pool, optimistic=True)
+        for name in oracle.BY_NAME:
+            low = parse_measure(name).per_query(pessimistic)
+            high_values = parse_measure(name).per_query(optimistic)
+            assert (low >= 0).all()
+            assert (high_values <= 1 + 1e-12).all()
+            assert (low <= high_values + 1e-12).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [("MRR@10", "RR@10"), ("MAP", "AP"), ("nDCG@10", "nDCG@10"), ("Recall@5", "R@5"),
+     ("AP(rel=2)@100", "AP(rel=2)@100"), ("NDCG@3", "nDCG@3")],
+)  # fmt: skip
+def test_names_and_aliases_are_those_of_ir_measures(asked, name):
+    assert parse_measure(asked).name == name
+    assert str(ir_measures.parse_measure(asked)) == name
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("nDGC@10", "did you mean 'nDCG'"),
+        ("Bpref", "the table of ranks cannot give it"),
+        ("R", "no cutoff"),
+        ("R@0", "cutoff 0"),
+        ("P@1.5", "cutoff 1.5"),
+        ("R@ten", "not a measure"),
+        ("AP(judged_only=True)", "parameter 'judged_only'"),
+        ("", "not a measure"),
+    ],
+)
+def test_bad_measures_are_refused_with_a_hint(asked, message):
+    with pytest.raises(UsageError, match=message.replace("(", r"\(")):
+        parse_measure(asked)
+
+
+def test_all_bad_measures_are_reported_at_once_and_repeats_count_once():
+    with pytest.raises(UsageError) as caught:
+        parse_measures(["AP", "foo", "R"])
+    assert len(caught.value.faults) == 2
+    assert [m.name for m in parse_measures(["AP", "MAP", "R@1", "AP"])] == ["AP", "R@1"]
+
+
+def test_every_measure_has_a_citation():
+    assert all(definition.citation for definition in MEASURES.values())

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlbench.common.errors import ModelError
+from mlbench.models.neural.forward import Forward, ahead, cut, default_budget, run_here
+from mlbench.models.neural.inputs import Asked, TokenForm
+
+torch = pytest.importorskip("torch")
+ROLE = "query"
+
+
+@given(st.lists(st.integers(0, 300)), st.integers(1, 2000))
+def test_batches_hold_every_text_once_within_the_budget(sizes: list[int], budget: int) -> None:
+    sizes = sorted(sizes, reverse=True)
+    parts = list(cut(sizes, budget))
+    assert [place for part in parts for place in range(len(sizes))[part]] == [*range(len(sizes))]
+    for part in parts:
+        batch = sizes[part]
+        assert len(batch) == 1 or len(batch) * max(batch[0], 1) <= budget
+    for part, following in itertools.pairwise(parts):
+        assert (len(sizes[part]) + 1) * max(sizes[part][0], 1) > budget or following.start == 0
+
+
+def test_default_budgets() -> None:
+    assert default_budget("cpu") < default_budget("cuda:1") == default_budget("cuda")
+
+
+def test_ahead_keeps_the_order_and_works_ahead() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(5):
+            made.append(number)
+            yield number
+
+    seen = []
+    for number in ahead(items()):
+        seen.append(number)
+        deadline = time.monotonic() + 5
+        while len(made) < min(5, number + 2) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert len(made) >= min(5, number + 2)
+    assert seen == made == [*range(5)]
+
+
+def test_ahead_raises_where_the_item_is_asked_for() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise KeyError("two")
+
+    found = ahead(items())
+    assert next(found) == 1
+    with pytest.raises(KeyError, match="two"):
+        next(found)
+
+
+def test_ahead_ends_its_thread_when_left() -> None:
+    before = threading.active_count()
+    found = ahead(iter(range(1000)))
+    next(found)
+    found.close()
+    assert threading.active_count() == before
+
+
+class Small:
+    """A model with a memory of ``room`` tokens; a text's vector is the sum of its ids."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, room: int, error: Exception | None = None) -> None:
+        self.room = room
+        self.error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+        self.tried: list[int] = []
+
+    def __call__(self, features: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+        ids = features["input_ids"]
+        self.tried.append(ids.numel())
+        if ids.numel() > self.room:
+            raise self.error
+        total = (ids * features["attention_mask"]).sum(dim=1, keepdim=True)
+        return {"sentence_embedding": total.to(torch.float16).expand(-1, 3)}
+
+
+def _forward(model: Small) -> Forward:
+    form = TokenForm(pad=9, left=False, keys=("attention_mask", "input_ids"), same={})
+    return Forward(model, {ROLE: form}, {ROLE: Asked("")}, truncate_dim=2)
+
+
+def _rows(*texts: Sequence[int]) -> list[bytes]:
+    return [np.array(text, np.int32).tobytes() for text in texts]
+
+
+def test_vectors_of_padded_batches() -> None:
+    rows = _rows([1, 2, 3], [4], [])
+    vectors = _forward(Small(100)).vectors(ROLE, rows)
+    assert vectors.dtype == np.float32
+    assert vectors.tolist() == [[6, 6], [4, 4], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        None,
+        RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_out_of_memory_halves_the_budget_and_goes_on(error: Exception | None) -> None:
+    model = Small(room=10, error=error)
+    forward = _forward(model)
+    batches = [_rows(*[[n, n] for n in range(16)])] * 2
+    results = list(run_here(forward, ROLE, batches))
+    for vectors in results:
+        assert vectors[:, 0].tolist() == [2 * n for n in range(16)]
+    assert model.tried[:3] == [32, 16, 8]
+    assert set(model.tried[3:]) == {8}, "what did not fit is not tried again"
+    assert forward.limit == 8
+
+
+def test_one_text_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(ModelError, match="out of memory on a text of 7 tokens"):
+        _forward(Small(room=4)).vectors(ROLE, _rows([1] * 7, [1] * 6))
+
+
+def test_other_errors_are_the_models() -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        _forward(Small(room=4, error=RuntimeError("shapes differ"))).vectors(ROLE, _rows([1] * 7))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlbench.models.neural.inputs import Asked, TextForm, TokenForm, find_form, uncut
+from tests.models.neural.conftest import MAX_LENGTH
+
+torch = pytest.importorskip("torch")
+library = pytest.importorskip("sentence_transformers")
+TEXTS = ["short", "", "a longer text, with more words in it than fit", "b c"]
+
+
+@pytest.fixture
+def model(full_folder: Path) -> Any:
+    return library.SentenceTransformer(str(full_folder), device="cpu")
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_rows_give_the_librarys_tensors_back(model: Any, side: str) -> None:
+    model.tokenizer.padding_side = side
+    asked = Asked("q: ", {"task": "query"})
+    form = find_form(model, asked)
+    assert isinstance(form, TokenForm)
+    assert form.left == (side == "left")
+    assert form.same == {"modality": "text", "prompt_length": 3}
+    rows = form.rows(model, asked, TEXTS)
+    ours, theirs = form.features(model, asked, rows), asked.features(model, TEXTS)
+    assert ours.keys() == theirs.keys()
+    for key in ("input_ids", "attention_mask", "token_type_ids"):
+        assert torch.equal(ours[key], theirs[key])
+    assert [form.size(row) for row in rows] == [9, 4, MAX_LENGTH, 6]
+
+
+def test_tensors_that_are_more_than_ids_are_left_to_the_library(model: Any) -> None:
+    preprocess = model.preprocess
+
+    def with_positions(texts: list[str], **arguments: Any) -> dict[str, Any]:
+        features: dict[str, Any] = preprocess(texts, **arguments)
+        width = features["input_ids"].shape[1]
+        return features | {"position_ids": torch.arange(width).expand(len(texts), -1)}
+
+    model.preprocess = with_positions
+    asked = Asked("q: ")
+    form = find_form(model, asked)
+    assert isinstance(form, TextForm)
+    rows = form.rows(model, asked, TEXTS)
+    assert torch.equal(
+        form.features(model, asked, rows)["input_ids"], asked.features(model, TEXTS)["input_ids"]
+    )
+
+
+def test_uncut_is_undone(model: Any) -> None:
+    asked, long = Asked(""), ["b " * 50]
+    form = find_form(model, asked)
+    with uncut(model):
+        assert form.size(form.rows(model, asked, long)[0]) == 52
+    assert form.size(form.rows(model, asked, long)[0]) == MAX_LENGTH
+    assert model.max_seq_length == MAX_LENGTH
+
+
+def test_a_length_of_a_role_is_lifted_too(model: Any) -> None:
+    if not hasattr(model[0], "query_length"):
+        pytest.skip("this version of sentence-transformers has one length for both roles")
+    asked, long = Asked(""), ["b " * 50]
+    form = find_form(model, asked)
+    model[0].query_length = 8
+    query = Asked("", {"task": "query"})
+    assert form.size(form.rows(model, query, long)[0]) == 8
+    with uncut(model):
+        assert form.size(form.rows(model, query, long)[0]) == 52
+    assert (model.max_seq_length, model[0].query_length) == (MAX_LENGTH, 8)
+
+
+def test_rows_are_int32(model: Any) -> None:
+    asked = Asked("")
+    row = find_form(model, asked).rows(model, asked, ["a"])[0]
+    assert np.frombuffer(row, np.int32).tolist() == model.tokenizer("a")["input_ids"]

@@ -1,0 +1,318 @@
+"""Tables and sentences: what they say is what the report holds, at any size."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+
+from mlbench.data.task import Kind
+from mlbench.measures.scores import BiasScores, Score
+from mlbench.reports import reading
+from mlbench.reports.report import Report
+from mlbench.reports.tables import (
+    Table,
+    crosslingual_table,
+    distance_table,
+    escape_markdown,
+    excluded_table,
+    macro_table,
+    outranking_table,
+    paper_table,
+    settings_table,
+    terminal_text,
+)
+from tests.support.reports import (
+    collection_of,
+    equal_vectors,
+    example,
+    languages,
+    renamed,
+    report_of,
+    vectors,
+)
+
+EVERY_SIZE = pytest.mark.parametrize("count", [1, 2, 7, 11, 18, 50])
+
+
+def setting_score(report: Report, kind: str, query: str, measure: str) -> float:
+    found = [
+        setting.measures[measure]
+        for setting in report.scores.settings
+        if setting.kind == kind and setting.query_language == query and setting.queries
+    ]
+    return math.fsum(found) / len(found)
+
+
+def test_the_paper_table_holds_the_scores_of_the_report() -> None:
+    report, _ = example(3)
+    table = paper_table(report)
+    assert [" ".join(header.split()) for header in table.headers] == [
+        "query", "mAP mono", "mAP cross", "mAP multi", "R@1 mono", "R@1 cross", "R@10 multi",
+        "rank distance",
+    ]  # fmt: skip
+    for row in table.rows:
+        language = row[0]
+        assert row[1:] == (
+            f"{setting_score(report, 'monolingual', language, 'AP'):.4f}",
+            f"{setting_score(report, 'crosslingual', language, 'AP'):.4f}",
+            f"{setting_score(report, 'multilingual', language, 'AP'):.4f}",
+            f"{setting_score(report, 'monolingual', language, 'R@1'):.4f}",
+            f"{setting_score(report, 'crosslingual', language, 'R@1'):.4f}",
+            f"{setting_score(report, 'multilingual', language, 'R@10'):.4f}",
+            f"{report.scores.bias.by_language[language].value:.1f}",
+        )
+    macro = report.scores.macro
+    assert report.scores.bias.rank_distance is not None
+    assert table.footer[0] == "macro"
+    assert table.footer[1] == f"{macro['monolingual']['AP'].value:.4f}"
+    assert table.footer[-1] == f"{report.scores.bias.rank_distance.value:.1f}"
+
+
+@EVERY_SIZE
+def test_terminal_text_fits_80_columns(count: int) -> None:
+    report, _ = example(count)
+    text = terminal_text(report)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "nan" not in text
+    assert "None" not in text
+    assert len(paper_table(report).rows) == count
+
+
+def test_long_names_still_fit() -> None:
+    codes = ("zh-Hans-a1b2c3d4-variant1", "en-Latn")
+    collection = collection_of(codes)
+    measures = ("AP(rel=1)@1000", "nDCG@1000", "Success@1000", "R@1000")
+    report, _ = report_of(collection, vectors(collection), measures=measures)
+    text = terminal_text(renamed(report, "a-very-long-name/" * 12))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_text_table_has_rules_and_numbers_to_the_right() -> None:
+    table = Table(
+        ("query", "mAP\nmono"), (("ar", "0.5"), ("zh-Hans-TW-hello", "-")), ("macro", "1")
+    )
+    assert table.text().splitlines() == [
+        "--------------  ----",
+        "query            mAP",
+        "                mono",
+        "--------------  ----",
+        "ar               0.5",
+        "zh-Hans-TW-...     -",
+        "--------------  ----",
+        "macro              1",
+        "--------------  ----",
+    ]
+
+
+def test_a_missing_score_is_a_dash() -> None:
+    """With answers in two languages only, a third has neither queries nor a rank distance."""
+    collection = collection_of(languages(4), apart=True)
+    report, _ = report_of(collection, vectors(collection))
+    matrix = {row[0]: row[1:] for row in crosslingual_table(report).rows}
+    a, b, c, d = languages(4)
+    assert matrix[a][2] == matrix[a][3] == "-"
+    assert matrix[a][0] != "-"
+    assert matrix[a][1] != "-"
+    assert matrix[d][0] != "-"
+    assert {row[0]: row[3] for row in excluded_table(report).rows} == {
+        a: "0+8", b: "8+0", c: "-", d: "0+8",
+    }  # fmt: skip
+    lines = reading.excluded_lines(report)
+    assert len(lines) == 1
+    assert "64 of 96" in lines[0]
+    assert "in 8 of 12 settings" in lines[0]
+
+
+def test_kinds_and_measures_that_are_missing_have_no_column() -> None:
+    collection = collection_of(languages(3))
+    only = report_of(collection, vectors(collection), (Kind.MONOLINGUAL,), ("nDCG@10",))[0]
+    assert [header.split() for header in paper_table(only).headers] == [
+        ["query"], ["nDCG@10", "mono"], ["rank", "distance"],
+    ]  # fmt: skip
+    cross = report_of(collection, vectors(collection), (Kind.CROSSLINGUAL,), ("RR", "AP"))[0]
+    assert [header.split() for header in paper_table(cross).headers] == [
+        ["query"], ["mAP", "cross"], ["RR", "cross"], ["rank", "distance"],
+    ]  # fmt: skip
+    for report in (only, cross):
+        assert max(map(len, terminal_text(report).splitlines())) <= 80
+
+
+def test_one_language_has_no_bias() -> None:
+    report, _ = example(1)
+    assert reading.rank_distance_line(report) == ""
+    assert reading.outranking_line(report) == ""
+    assert "distance" not in terminal_text(report)
+
+
+def test_macro_and_settings_tables() -> None:
+    report, _ = example(3)
+    score = report.scores.macro["crosslingual"]["RR"]
+    row = next(row for row in macro_table(report).rows if row[0] == "RR")
+    assert row[2] == f"{score.value:.4f} {score.low:.4f}..{score.high:.4f}"
+    assert len(settings_table(report, "crosslingual").rows) == 6
+    first = settings_table(report, "crosslingual").rows[0]
+    assert first[:3] == ("ar to de", "8", "0")
+    mono = settings_table(report, "monolingual").rows
+    assert [row[0] for row in mono] == list(report.task.languages)
+
+
+def test_bias_tables() -> None:
+    report, _ = example(3)
+    bias = report.scores.bias
+    rows = {row[0]: row for row in distance_table(report).rows}
+    entry = bias.by_language["de"]
+    assert entry.value is not None
+    assert entry.floor is not None
+    assert entry.random is not None
+    way = (entry.value - entry.floor) / (entry.random - entry.floor)
+    assert rows["de"][1:5] == (
+        f"{entry.value:.1f}", f"{entry.floor:.1f}", f"{entry.random:.1f}", f"{100 * way:.0f}%",
+    )  # fmt: skip
+    table = outranking_table(report)
+    assert table.rows[1][2] == table.rows[1][-1] == f"{bias.outranking['de']['de']:.2f}"
+    diagonal = [bias.outranking[language][language] for language in report.task.languages]
+    own = reading.own_language_preference(report)
+    assert own == pytest.approx(math.fsum(v for v in diagonal if v is not None) / 3)
+    assert table.footer[-1] == f"{own:.2f}"
+
+
+def test_markdown_shows_what_a_cell_holds() -> None:
+    table = Table(("a|b", "c\nd"), (("`x` <script>|*y*", "1\n2"),), ("macro", ""))
+    lines = table.markdown().splitlines()
+    assert "\\`x\\` &lt;script&gt;\\|\\*y\\*" in lines[2]
+    assert "1 2" in lines[2]
+    assert re.search(r"a\\\|b\s+\|\s+c d", lines[0])
+    assert "**macro**" in lines[3]
+    assert len(lines) == 4
+
+
+def test_escaped_markdown_is_one_line_without_markup() -> None:
+    assert escape_markdown("# a\n\n- b & <c>") == "\\# a - b &amp; &lt;c&gt;"
+
+
+def test_a_terminal_is_not_steered() -> None:
+    text = terminal_text(renamed(example(2)[0], "red\x1b[31m\u202e"))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def with_scores(
+    mono: float, cross: float, optimistic: float | None = None, own: float = 1.0
+) -> Report:
+    """An example with these macro scores of AP and this preference for the own language."""
+    report, _ = example(2)
+    macro = {
+        kind: {"AP": Score(value, value, value, value if optimistic is None else optimistic)}
+        for kind, value in (("monolingual", mono), ("crosslingual", cross), ("multilingual", cross))
+    }
+    a, b = report.task.languages
+    outranking = {a: {a: own, b: 2 - own}, b: {a: 2 - own, b: own}}
+    bias: BiasScores = replace(report.scores.bias, outranking=outranking, same_language=own)
+    return replace(report, scores=replace(report.scores, macro=macro, bias=bias))
+
+
+@pytest.mark.parametrize(
+    ("mono", "cross", "says"),
+    [
+        (0.8, 0.8, "it holds: mAP 0.8000, 100%"),
+        (0.8, 0.72, "loses some of its quality: mAP 0.7200, 90%"),
+        (0.8, 0.5, "loses much"),
+        (0.8, 0.1, "loses most"),
+    ],
+)
+def test_reading_across_languages(mono: float, cross: float, says: str) -> None:
+    report = with_scores(mono, cross)
+    report = replace(report, task=replace(report.task, passages={"ar": 1000, "de": 1000}))
+    assert says in " ".join(reading.reading(report))
+
+
+@pytest.mark.parametrize(
+    ("own", "says"), [(1.5, "it favours"), (1.0, "hardly a preference"), (0.5, "it avoids")]
+)
+def test_reading_of_the_own_language(own: float, says: str) -> None:
+    sentence = reading.reading(with_scores(0.8, 0.8, own=own))[-1]
+    assert says in sentence
+    assert f"{own:.2f} times" in sentence
+
+
+def test_reading_says_when_questions_differ() -> None:
+    collection = collection_of(languages(4), apart=True)
+    report, _ = report_of(collection, vectors(collection))
+    assert "not over the same questions" in " ".join(reading.reading(report))
+    assert "not over the same questions" not in " ".join(reading.reading(example(3)[0]))
+
+
+def test_reading_of_a_weak_model_and_of_a_random_one() -> None:
+    assert "next to nothing" in reading.reading(with_scores(0.02, 0.01))[0]
+    generator_only, _ = example(3, noise=1000)
+    assert "next to nothing" in reading.reading(generator_only)[0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
+def test_reading_of_a_tiny_task(size: int) -> None:
+    def sized(report: Report) -> Report:
+        return replace(report, task=replace(report.task, passages={"ar": size, "de": size}))
+
+    small = "too small to tell much"
+    perfect = reading.reading(sized(with_scores(1.0, 1.0)))
+    assert "next to nothing" not in " ".join(perfect)
+    assert small in perfect[-1]
+    luck = reading.chance(sized(with_scores(0, 0)))
+    weak = reading.reading(sized(with_scores(0.99 * luck, 0)))
+    assert "next to nothing" in weak[0]
+    assert small in weak[-1]
+    assert small not in " ".join(reading.reading(example(3)[0]))
+
+
+def test_reading_of_a_collapsed_model() -> None:
+    collection = collection_of(languages(3))
+    report, _ = report_of(collection, equal_vectors(collection))
+    sentences = reading.reading(report)
+    assert sentences[0].startswith("Ties decide")
+    assert "1.0000" in sentences[0]
+    assert reading.tie_lines(report)[0].startswith("Ties, monolingual: mAP 0.0")
+    assert report.scores.bias.rank_distance is not None
+    assert report.scores.bias.rank_distance.value == report.scores.bias.floor
+    assert "(0% of the way there)" in reading.rank_distance_line(report)
+
+
+def test_a_rank_distance_beyond_random_says_so() -> None:
+    report, _ = example(2)
+    bias = report.scores.bias
+    assert bias.random is not None
+    far = replace(bias, rank_distance=Score(2 * bias.random, 1, 2, 1))
+    line = reading.rank_distance_line(replace(report, scores=replace(report.scores, bias=far)))
+    assert f"random order {bias.random:.1f} (beyond)" in line
+
+
+def test_reading_of_a_perfect_model() -> None:
+    report, _ = example(3, noise=0, pull=0)
+    assert "100 of 100 queries, mAP 1.0000" in reading.reading(report)[0]
+    assert reading.outranking_line(report) == ""
+    assert reading.tie_lines(report) == []
+
+
+def test_nothing_to_read() -> None:
+    report, _ = example(2)
+    empty = replace(report, scores=replace(report.scores, macro={}, settings=()))
+    assert "nothing to read" in reading.reading(empty)[0]
+    assert terminal_text(empty)
+
+
+def test_warnings_and_exclusions_are_printed() -> None:
+    report, _ = example(2)
+    assert "Warning: 3 texts were cut." in terminal_text(
+        replace(report, warnings=("3 texts were cut.",))
+    )
+    entries = {
+        language: replace(entry, excluded=5)
+        for language, entry in report.scores.bias.by_language.items()
+    }
+    bias = replace(report.scores.bias, by_language=entries)
+    few = replace(report, scores=replace(report.scores, bias=bias))
+    assert "10 queries with fewer than two relevant passages" in terminal_text(few).replace(
+        "\n", " "
+    )
