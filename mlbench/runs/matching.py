@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
-from mlbench.data.readers._io import Faults
+from mlbench.data.input_files import Faults
 from mlbench.data.task import Kind
 from mlbench.runs.naming import Given
 from mlbench.runs.reading import Ints, Name, RunFile, duplicates

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.data.readers._io import Faults
+from mlbench.data.input_files import Faults
 from mlbench.data.task import Kind
 from mlbench.runs.matching import Placed, Targets
 from mlbench.runs.naming import Given

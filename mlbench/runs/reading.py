@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault
-from mlbench.data.readers._io import (
+from mlbench.data.input_files import (
     Faults,
     describe,
     opened,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mlbench.data.collection import Collection
-from mlbench.data.readers._io import Faults
+from mlbench.data.input_files import Faults
 from mlbench.data.task import Kind, all_settings
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.runs.matching import Matching, Targets

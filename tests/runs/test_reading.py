@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.common.errors import DataError
-from mlbench.data.readers._io import Faults
+from mlbench.data.input_files import Faults
 from mlbench.runs.reading import Name, _read_lines, _read_plain, duplicates, read_run
 from tests.runs.building import lines, trec
 
@@ -167,8 +167,8 @@ def test_duplicates_are_found_as_by_looking_back(pairs):
 
 @pytest.mark.parametrize("name", ["run.trec.gz", "run.json.gz"])
 def test_a_decompression_bomb_is_refused_with_its_limit(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("mlbench.data.readers._io.SMALL", 1 << 16)
-    monkeypatch.setattr("mlbench.data.readers._io.MOST_TIMES_PACKED", 1)
+    monkeypatch.setattr("mlbench.data.input_files.SMALL", 1 << 16)
+    monkeypatch.setattr("mlbench.data.input_files.MOST_TIMES_PACKED", 1)
     row = b"q Q0 p 1 1 t\n" if "trec" in name else b" " * 13
     (tmp_path / name).write_bytes(gzip.compress(row * (1 << 17)))
     with pytest.raises(DataError, match="unpacks to more than 65,536 bytes"):
@@ -178,7 +178,7 @@ def test_a_decompression_bomb_is_refused_with_its_limit(name, tmp_path, monkeypa
 def test_what_ranx_packed_twice_may_be_a_bomb_inside(tmp_path, monkeypatch):
     from ranx.io import save_lz4
 
-    monkeypatch.setattr("mlbench.data.readers._io.SMALL", 1 << 16)
+    monkeypatch.setattr("mlbench.data.input_files.SMALL", 1 << 16)
     save_lz4({"q": {"p" * (1 << 22): 1.0}}, tmp_path / "run.lz4")
     with pytest.raises(DataError, match="unpacks to more than 65,536 bytes"):
         read_run(tmp_path / "run.lz4")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlbench.data.corpus import CorpusFile
-from mlbench.data.readers._io import Faults, Line, describe, read_lines
+from mlbench.data.input_files import Faults, Line, describe, read_lines
 from mlbench.data.readers._rows import Texts, read_rows
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from mlbench.common.errors import EnvironmentFault, Fault, did_you_mean
 from mlbench.data.corpus import CorpusFile, Passage
-from mlbench.data.readers._io import Faults, Line, describe, parse_object, read_lines
+from mlbench.data.input_files import Faults, Line, describe, parse_object, read_lines
 
 HUB_BATCH = 1024
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 from mlbench.data.collection import TextRecord
 from mlbench.data.corpus import BATCH, CorpusFile, Passage, ShardSource
-from mlbench.data.readers._io import Faults
+from mlbench.data.input_files import Faults
 from mlbench.data.readers._rows import Row, Texts, read_rows
 
 

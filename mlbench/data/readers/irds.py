@@ -17,8 +17,8 @@ from mlbench.common.errors import DataError, EnvironmentFault, Fault, UsageError
 from mlbench.common.files import slug
 from mlbench.data.collection import Judgement, TextRecord
 from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
+from mlbench.data.input_files import Faults
 from mlbench.data.readers import Files, text_choice
-from mlbench.data.readers._io import Faults
 from mlbench.data.task import Kind, Source, Task
 
 PREFIX = "ir_datasets:"

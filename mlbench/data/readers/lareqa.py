@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.data.collection import Judgement, Records, TextRecord
+from mlbench.data.input_files import Faults, describe, read_json
 from mlbench.data.readers import Locate, text_choice
-from mlbench.data.readers._io import Faults, describe, read_json
 from mlbench.data.task import Task
 
 

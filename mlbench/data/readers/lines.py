@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlbench.data.collection import Judgement, Records, TextRecord
+from mlbench.data.input_files import Faults, read_lines
 from mlbench.data.readers import Locate
-from mlbench.data.readers._io import Faults, read_lines
 from mlbench.data.task import Task
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mlbench.data.collection import Judgement, TextRecord
 from mlbench.data.corpus import StreamedRecords
+from mlbench.data.input_files import Faults, read_lines
 from mlbench.data.readers import Files, text_choice
-from mlbench.data.readers._io import Faults, read_lines
 from mlbench.data.readers._qrels import read_qrels
 from mlbench.data.readers._shards import TableShard
 from mlbench.data.task import Task

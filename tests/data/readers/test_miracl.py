@@ -265,10 +265,10 @@ def test_faulty_topics_and_qrels(tmp_path: Path, changes: dict[str, str], expect
 
 
 def test_bombs_are_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlbench.data.readers._io.LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("mlbench.data.input_files.LONGEST_LINE", 1 << 20)
     with pytest.raises(DataError, match="a line without end"):
         passages(small(tmp_path, shard_1=gzip.compress(b" " * (4 << 20))))
-    monkeypatch.setattr("mlbench.data.readers._io.SMALL", 1 << 20)
+    monkeypatch.setattr("mlbench.data.input_files.SMALL", 1 << 20)
     with pytest.raises(DataError, match="unpacks to more than 1,048,576 bytes"):
         passages(small(tmp_path, shard_1=gzip.compress(b"\n" * (4 << 20))))
 

@@ -1,4 +1,4 @@
-"""What the readers share: faults gathered over files, strict lines, JSON."""
+"""Files from outside, read strictly: lines, JSON, packed files; faults gathered over files."""
 
 from __future__ import annotations
 
