@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ..miracl_corpus import write_corpus
+from tests.support.miracl_corpus import write_corpus
 
 
 def mlbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

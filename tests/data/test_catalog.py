@@ -14,8 +14,8 @@ from mlbench.data.locations import wanted_files
 from mlbench.data.locator import Locator
 from mlbench.data.readers import READERS, load_collection, text_choice
 from mlbench.data.task_file import parse_task
+from tests.conftest import REPOSITORY
 
-from .conftest import REPOSITORY
 from .readers.building import json_lines, qrels_set, write
 
 XQUAD = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")

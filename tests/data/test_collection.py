@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from mlbench.common.errors import DataError
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
 from mlbench.data.task import Kind, Setting
-
-from .strategies import CODES, parallel_collection, parallel_records
+from tests.support.strategies import CODES, parallel_collection, parallel_records
 
 LANGUAGES = CODES[:3]
 

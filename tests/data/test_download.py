@@ -15,8 +15,7 @@ from mlbench.common.errors import EnvironmentFault, IntegrityError
 from mlbench.data import download as module
 from mlbench.data.checksums import Stamp
 from mlbench.data.download import ATTEMPTS, Download, NoConnection, download
-
-from .web_server import Site, serving
+from tests.support.web_server import Site, serving
 
 CONTENT = random.Random(7).randbytes(100_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

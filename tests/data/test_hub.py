@@ -20,9 +20,8 @@ from mlbench.data.catalog import find_task
 from mlbench.data.hub import at_commit, place_of, web_address
 from mlbench.data.locator import Locator
 from mlbench.data.readers import load_collection
-
-from .miracl_corpus import write_corpus
-from .web_server import COMMIT, Site, serving
+from tests.support.miracl_corpus import write_corpus
+from tests.support.web_server import COMMIT, Site, serving
 
 URL = "hf://datasets/some/set@main/{path}"
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mlbench.common.errors import DataError
-
-from .building import load, make_task, write
+from tests.data.readers.building import load, make_task, write
 
 
 def packed(record: dict[str, str]) -> bytes:

@@ -20,8 +20,7 @@ from mlbench.data.collection import Collection
 from mlbench.data.locator import Locator
 from mlbench.data.readers import check_source, stream_collection
 from mlbench.data.task import Task
-
-from .building import json_lines, load, make_task, qrels_set, write
+from tests.data.readers.building import json_lines, load, make_task, qrels_set, write
 
 HEADER = "query-id\tcorpus-id\tscore\n"
 PER_LANGUAGE = {

@@ -15,8 +15,7 @@ from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
 from mlbench.data.readers import check_source, in_shards, irds, load_collection, stream_collection
 from mlbench.data.task import Kind, Task
-
-from .building import make_task, qrels_set
+from tests.data.readers.building import make_task, qrels_set
 
 ir_datasets = pytest.importorskip("ir_datasets")
 from ir_datasets.datasets.base import Dataset  # noqa: E402

@@ -18,8 +18,7 @@ from mlbench.data.collection import Collection
 from mlbench.data.locator import Locator
 from mlbench.data.readers import load_collection
 from mlbench.data.task import Kind, Setting
-
-from .building import load, make_task, qrels_set, write
+from tests.data.readers.building import load, make_task, qrels_set, write
 
 COUNTS = {
     "xquad-r": {

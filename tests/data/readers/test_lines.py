@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from mlbench.common.errors import DataError
 from mlbench.data.collection import Collection
-
-from .building import load, make_task, qrels_set, write
+from tests.data.readers.building import load, make_task, qrels_set, write
 
 
 def lines(folder: Path, de: str | bytes, en: str | bytes) -> Collection:

@@ -13,9 +13,8 @@ from mlbench.data.corpus import StreamedCollection
 from mlbench.data.locator import Locator, MissingData
 from mlbench.data.readers import in_shards, load_collection, stream_collection
 from mlbench.data.task import Kind, Task
-
-from ..miracl_corpus import write_corpus
-from .building import json_lines, make_task, write
+from tests.data.readers.building import json_lines, make_task, write
+from tests.support.miracl_corpus import write_corpus
 
 QUERIES = {
     **{"ar": 2896, "bn": 411, "de": 305, "en": 799, "es": 648, "fa": 632, "fi": 1271},

@@ -13,8 +13,7 @@ import pytest
 from mlbench.common.errors import DataError
 from mlbench.data.readers import READERS, check_source, read, text_choice
 from mlbench.data.task import Task
-
-from .building import make_task
+from tests.data.readers.building import make_task
 
 BEIR = {"corpus": "c.jsonl", "queries": "q.jsonl", "qrels": "r.tsv"}
 
