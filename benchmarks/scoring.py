@@ -16,9 +16,9 @@ from benchmarks.timing import side_by_side
 from mlbench.data.task import Kind, Setting, all_settings
 from mlbench.measures.rank_measures import Measure, parse_measures
 from mlbench.measures.scores import compute_scores, score_settings
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.products import PASSAGE_TILE, QUERY_TILE, Limits
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.table import rank_collection
 
 MEASURES = parse_measures(["AP", "RR", "nDCG@10", "R@1", "R@10", "R@100", "Success@1"])
 ScoresByName = dict[tuple[Setting, str], float]

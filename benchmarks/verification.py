@@ -23,8 +23,8 @@ from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, 
 from mlbench.models.cache import open_cache
 from mlbench.models.encoding import Embedded, Encoding
 from mlbench.models.registry import load_adapter
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.table import rank_collection
 
 ROUNDING = 1e-6
 GENERATED = {"strong": 384, "weak": 12}

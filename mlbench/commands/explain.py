@@ -15,15 +15,18 @@ from mlbench.data.readers import in_shards, load_collection
 from mlbench.data.sampling import sample_questions
 from mlbench.evaluation.tasks import load_task
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.explain import Explanation, explain_query, most_biased, outranking_languages
-from mlbench.reports.explain_tables import (
+from mlbench.reports.explain import (
+    Explanation,
     biased_queries_table,
+    explain_query,
     languages_table,
+    most_biased,
+    outranking_languages,
     passages_table,
     versions_table,
 )
-from mlbench.reports.reading import fill
 from mlbench.reports.report import Report, TaskInfo, read_report
+from mlbench.reports.words import fill
 
 
 class Texts(NamedTuple):

@@ -17,7 +17,7 @@ def leaderboard_build(args: Namespace) -> int:
     from mlbench.leaderboard.page.site import site_files
     from mlbench.leaderboard.ranking.measuring import measured_entries, with_tables
     from mlbench.leaderboard.ranking.overall import all_standings
-    from mlbench.reports.reading import plural
+    from mlbench.reports.words import plural
 
     folder = args.entries or leaderboards_folder()
     board = read_board(folder)

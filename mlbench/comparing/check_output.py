@@ -6,8 +6,8 @@ from mlbench.comparing.comparison_tables import measure_title, shown
 from mlbench.comparing.quantities import RANK_DISTANCE
 from mlbench.comparing.regression import INCONCLUSIVE, PASS, REGRESSED, Check, Judgement
 from mlbench.measures.randomisation import FEWEST
-from mlbench.reports.reading import fill, kind_name, plural, printable
 from mlbench.reports.tables import Table, escape_markdown
+from mlbench.reports.words import fill, kind_name, plural, printable
 
 MOST_FALLEN = 8
 MARKS = {PASS: "✅", REGRESSED: "❌", INCONCLUSIVE: "❔"}

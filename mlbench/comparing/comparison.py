@@ -26,7 +26,6 @@ from mlbench.comparing.verdicts import (
     standings,
     verdict,
 )
-from mlbench.measures.clusters import Clusters, paragraph_clusters, question_clusters
 from mlbench.measures.randomisation import (
     FEWEST,
     ROUNDING,
@@ -40,9 +39,12 @@ from mlbench.measures.significance import (
     LEVEL,
     POWER,
     SEED,
+    Clusters,
     Values,
     macro_draws,
+    paragraph_clusters,
     percentiles,
+    question_clusters,
 )
 from mlbench.reports.report import TaskInfo
 

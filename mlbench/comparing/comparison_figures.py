@@ -28,7 +28,7 @@ from mlbench.reports.drawing import (
     plain_style,
     to_svg,
 )
-from mlbench.reports.reading import KIND_NAMES, kind_name, printable
+from mlbench.reports.words import KIND_NAMES, kind_name, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

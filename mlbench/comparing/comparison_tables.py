@@ -11,7 +11,8 @@ from mlbench.comparing.comparison import Comparison
 from mlbench.comparing.quantities import RANK_DISTANCE
 from mlbench.comparing.verdicts import NOT_SHOWN, Difference, Value
 from mlbench.measures.significance import ALPHA
-from mlbench.reports.reading import (
+from mlbench.reports.tables import Table, escape_markdown
+from mlbench.reports.words import (
     KIND_NAMES,
     MISSING,
     fill,
@@ -21,7 +22,6 @@ from mlbench.reports.reading import (
     plural,
     printable,
 )
-from mlbench.reports.tables import Table, escape_markdown
 
 SHORT = {"monolingual": "mono", "crosslingual": "cross", "multilingual": "multi"}
 RANKS = 1000

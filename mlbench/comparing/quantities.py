@@ -11,11 +11,9 @@ import numpy as np
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.task import Kind, Setting, all_settings
 from mlbench.measures.bias import rank_distance
-from mlbench.measures.clusters import Clusters
 from mlbench.measures.rank_measures import parse_measure
-from mlbench.measures.significance import Sample
-from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.shared_pools import SharedPool, shared_pools
+from mlbench.measures.significance import Clusters, Sample
+from mlbench.ranking.ranks import Ranks, SharedPool, shared_pools
 
 RANK_DISTANCE = "rank-distance"
 

@@ -13,10 +13,9 @@ import numpy as np
 from mlbench.data.collection import Collection, Entries, Qrels
 from mlbench.data.corpus import StreamedCollection
 from mlbench.evaluation.scan import Scan
-from mlbench.ranking.counting import Counts
+from mlbench.ranking.counting import Counts, relevant_pairs, sorted_table
 from mlbench.ranking.products import Counts32, Ints, Pairs
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.table import relevant_pairs, sorted_table
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ import numpy as np
 
 from mlbench.evaluation.blocks import Block
 from mlbench.evaluation.prepared import Prepared
-from mlbench.models.boundary import attribute, calling
+from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
 from mlbench.models.encoding import BATCH, Distinct
 from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Bound, FormEncoding, Truncation
 from mlbench.models.rows import Ints, Rows, normalise
-from mlbench.models.vectors import Layout, Vectors, check_vectors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

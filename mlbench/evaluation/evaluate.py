@@ -25,10 +25,9 @@ from mlbench.models.boundary import calling
 from mlbench.models.encoding import Embedded, Encoding, Plan
 from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Described
-from mlbench.ranking.counting import DEFAULT_LIMITS
+from mlbench.ranking.counting import DEFAULT_LIMITS, rank_collection
 from mlbench.ranking.products import Limits
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.table import rank_collection
 from mlbench.reports.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo, Truncated
 from mlbench.runs.writing import Saving, check_names, save_runs
 

@@ -109,7 +109,7 @@ def prepare(
 
     Raises ModelError where the model fails to say what it reads of a text.
     """
-    from mlbench.ranking.table import relevant_pairs
+    from mlbench.ranking.counting import relevant_pairs
 
     first = Counter(*vectors, relevant_pairs(core.collection)[0], limits)
     ranks, pairs = core.table(first.place)

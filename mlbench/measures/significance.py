@@ -1,4 +1,4 @@
-"""Intervals by a cluster bootstrap over question ids.
+"""Scores with their intervals, by a cluster bootstrap over question ids.
 
 Parallel questions are not independent, so a question is drawn with all its language versions;
 the languages are fixed. Each draw recomputes the mean of every setting, then the macro mean.
@@ -6,11 +6,14 @@ the languages are fixed. Each draw recomputes the mean of every setting, then th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from mlbench.ranking.ranks import Ints, Ranks
 
 Values = npt.NDArray[np.float64]
 
@@ -129,3 +132,76 @@ class _Parts:
         with np.errstate(invalid="ignore"):
             macro[:, self.group] = np.add.reduceat(means, self.begin, axis=1) / settings
         return macro
+
+
+TIE_TOLERANCE = 0.0005
+
+
+@dataclass(frozen=True)
+class Score:
+    """A macro score: ties against the model, its 95% interval, and ties for the model."""
+
+    value: float
+    low: float
+    high: float
+    optimistic: float
+
+    @property
+    def ties_matter(self) -> bool:
+        """Whether ties move the score by more than 0.0005 of its size (1 at the least)."""
+        return abs(self.optimistic - self.value) > TIE_TOLERANCE * max(1.0, abs(self.value))
+
+
+def macro_score(values: Sequence[float], optimistic: Sequence[float], interval: Interval) -> Score:
+    """Return the unweighted mean of the scores of settings or languages, with its interval."""
+    return Score(mean(values), interval.low, interval.high, mean(optimistic))
+
+
+def mean(
+    values: Sequence[float | None] | np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+) -> float:
+    """Return the mean, correctly rounded, so that it does not depend on the order; NaN of none."""
+    return math.fsum(values) / len(values) if len(values) else math.nan  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """``of`` (queries,) is the cluster of each query of a table, below ``count``."""
+
+    unit: str
+    of: Ints
+    count: int
+
+
+def question_clusters(ranks: Ranks) -> Clusters:
+    """Return the questions: queries of one id, whatever their language."""
+    _, of = np.unique(np.array(ranks.query_ids), return_inverse=True)
+    return Clusters("question", of.astype(np.int64), int(of.max(initial=-1)) + 1)
+
+
+def paragraph_clusters(ranks: Ranks) -> Clusters | None:
+    """Return the questions joined by the paragraph or article they come from, None if unknown.
+
+    Questions on one paragraph share passages. A paragraph is known by its language and name, and
+    two questions that share one in any language belong together, so a cluster is a connected
+    component; a question of unknown paragraph is one by itself.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not any(ranks.query_groups):
+        return None
+    questions = question_clusters(ranks)
+    number: dict[tuple[int, str], int] = {}
+    links = [
+        (question, number.setdefault((language, group), questions.count + len(number)))
+        for question, language, group in zip(
+            questions.of.tolist(), ranks.query_language.tolist(), ranks.query_groups, strict=True
+        )
+        if group
+    ]
+    size = questions.count + len(number)
+    graph = coo_array((np.ones(len(links)), np.array(links).T), shape=(size, size))
+    _, component = connected_components(graph, directed=False)
+    _, of = np.unique(component[: questions.count], return_inverse=True)
+    return Clusters("paragraph", of.astype(np.int64)[questions.of], int(of.max()) + 1)

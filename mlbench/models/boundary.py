@@ -1,4 +1,7 @@
-"""The boundary between mlbench and a model's code: whatever goes wrong there is a ModelError."""
+"""The boundary between mlbench and a model's code: whatever goes wrong there is a ModelError.
+
+What that code returns is checked, and copied, so that the model cannot change it later.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
 
 from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, ModelError
 
@@ -99,3 +106,158 @@ def _is_library(filename: str) -> bool:
 
 
 _MACHINERY = {Path(contextlib.__file__), Path(_STANDARD_LIBRARY, "importlib", "__init__.py")}
+
+Vectors = Any
+"""A C-contiguous float32 array of shape (n, d), or a float32 ``scipy.sparse.csr_matrix`` of that
+shape with sorted, distinct column indices in each row."""
+
+_FLOAT_BYTES = (2, 4, 8)
+_EXPECTED = "a float16, float32 or float64 array of shape (texts, dimensions), or scipy.sparse"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What all vectors of a model share, and ``where`` it was first seen."""
+
+    dimension: int
+    sparse: bool
+    where: str
+
+    @classmethod
+    def of(cls, vectors: Vectors, where: str) -> Layout:
+        """Return the layout of checked ``vectors``."""
+        return cls(vectors.shape[1], not isinstance(vectors, np.ndarray), where)
+
+
+def check_vectors(
+    value: Any,
+    *,
+    method: str,
+    rows: int,
+    text_id: Callable[[int], str],
+    layout: Layout | None = None,
+) -> Vectors:
+    """Return a copy of ``value`` as Vectors: float32, dense (rows, d) or sparse CSR.
+
+    ``method`` stands in messages for the call (such as "model x.py:make, encode_queries"),
+    ``text_id(i)`` names the text of row i (such as "passage 'a.1.2' (th)"), ``layout`` is that
+    of earlier calls. Raises ModelError if ``value`` is not a two-dimensional floating-point
+    array or sparse matrix (integers are refused, as they are token ids more often than
+    vectors), if it has another number of rows or another layout, or holds NaN, infinity or
+    what float32 cannot hold.
+    """
+    source = _floats(value, method)
+    if source.shape[0] != rows or source.shape[1] == 0:
+        _refuse(method, f"returned shape {source.shape} for {rows} texts", "one row for each text")
+    if not isinstance(source, np.ndarray):
+        source = _sound_csr(source, method)
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = _float32(source)
+    found = Layout.of(result, method)
+    if layout and (found.dimension, found.sparse) != (layout.dimension, layout.sparse):
+        _refuse(
+            method,
+            f"returned {_describe(found)}; {layout.where} returned {_describe(layout)}",
+            "the same for both roles, all languages and all calls",
+        )
+    _check_finite(source, result, method, text_id)
+    return result
+
+
+def difference(first: Vectors, second: Vectors) -> float:
+    """Return the greatest relative difference of a row, ``|a - b| / |a|`` (Euclidean norms).
+
+    0 for bit-identical rows; infinity where only ``first`` has a zero row. Both have one shape.
+    """
+    gap, size = _norms(first - second), _norms(first)
+    ratio = np.divide(gap, size, out=np.where(gap > 0, np.inf, 0.0), where=size > 0)
+    return float(ratio.max(initial=0.0))
+
+
+def _norms(vectors: Vectors) -> npt.NDArray[np.float64]:
+    wide = vectors.astype(np.float64)
+    squares = np.square(wide) if isinstance(wide, np.ndarray) else wide.power(2)
+    norms: npt.NDArray[np.float64] = np.sqrt(np.asarray(squares.sum(axis=1)).ravel())
+    return norms
+
+
+def _refuse(method: str, found: str, expected: str = _EXPECTED, mend: str = "") -> NoReturn:
+    raise ModelError(Fault(method, found, expected, mend))
+
+
+def _floats(value: Any, method: str) -> Any:
+    """Return ``value`` if it is a floating-point array or sparse matrix of two dimensions."""
+    if isinstance(value, np.ma.MaskedArray):
+        _refuse(method, "returned a masked array", mend="fill it: array.filled(0.0)")
+    if not isinstance(value, np.ndarray) and not _is_sparse(value):
+        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        tensor = hasattr(value, "detach") and hasattr(value, "cpu")
+        mend = "return tensor.detach().float().cpu().numpy()" if tensor else ""
+        _refuse(method, f"returned {kind}", mend=mend or "return numpy.asarray(vectors)")
+    if value.dtype.kind != "f" or value.dtype.itemsize not in _FLOAT_BYTES:
+        ragged = value.dtype == object
+        mend = "give every text a vector of one length" if ragged else "convert: .astype('float32')"
+        _refuse(method, f"returned an array of {value.dtype}", mend=mend)
+    if value.ndim != 2:
+        _refuse(method, f"returned an array of shape {value.shape}")
+    return value
+
+
+def _is_sparse(value: Any) -> bool:
+    from scipy import sparse
+
+    return bool(sparse.issparse(value))
+
+
+def _float32(source: Any) -> Vectors:
+    if isinstance(source, np.ndarray):
+        return np.array(source, dtype=np.float32, order="C")
+    return source.astype(np.float32, copy=False)
+
+
+def _sound_csr(source: Any, method: str) -> Any:
+    """Return a copy of a sparse matrix as CSR, in float32 or float64.
+
+    Its indices are checked before scipy converts it: the conversion trusts them, and writes
+    outside its arrays if they are wrong. scipy cannot compute with float16.
+    """
+    from scipy import sparse
+
+    try:
+        if source.dtype.itemsize == 2:
+            source = source.astype(np.float32)
+        if source.format == "coo":
+            places = (source.row.copy(), source.col.copy())
+            copy = sparse.coo_matrix((source.data.copy(), places), shape=source.shape)
+        else:
+            copy = source.copy()
+        if copy.format in ("csc", "bsr"):
+            copy.check_format(full_check=True)
+        result = sparse.csr_matrix(copy)
+        result.check_format(full_check=True)
+    except (ValueError, TypeError, IndexError) as error:
+        _refuse(method, f"returned a malformed sparse matrix: {error}")
+    result.sum_duplicates()
+    return result
+
+
+def _describe(layout: Layout) -> str:
+    return f"{'sparse' if layout.sparse else 'dense'} vectors of {layout.dimension} dimensions"
+
+
+def _check_finite(source: Any, result: Vectors, method: str, text_id: Callable[[int], str]) -> None:
+    if isinstance(result, np.ndarray):
+        finite = np.isfinite(result)
+        if finite.all():
+            return
+        bad = np.flatnonzero(~finite.all(axis=1))
+        values = source[bad[0]]
+    else:
+        finite = np.isfinite(result.data)
+        if finite.all():
+            return
+        bad = np.unique(np.searchsorted(result.indptr, np.flatnonzero(~finite), "right") - 1)
+        values = source[[bad[0]]].data
+    more = f" (and for {len(bad) - 1} more texts)" if len(bad) > 1 else ""
+    what = "a value too large for float32" if np.isfinite(values).all() else "NaN or infinity"
+    _refuse(method, f"returned {what} for {text_id(int(bad[0]))}{more}", "finite numbers")

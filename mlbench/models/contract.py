@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError
-from mlbench.models.boundary import calling
+from mlbench.models.boundary import Layout, Vectors, calling, check_vectors, difference
 from mlbench.models.protocol import Bound, Fitted
 from mlbench.models.registry import LoadedModel
-from mlbench.models.vectors import Layout, Vectors, check_vectors, difference
 
 TOLERANCE = 1e-5
 """Greatest relative difference of a vector between two calls: batched float32 networks round

@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.data.collection import Collection, Entries
-from mlbench.models.boundary import attribute, calling
+from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
 from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Bound, Fitted
 from mlbench.models.rows import Ints, Rows, mean_cosine, normalise
 from mlbench.models.shards import Source
-from mlbench.models.vectors import Layout, Vectors, check_vectors
 from mlbench.ranking.products import Floats
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import Fault, ModelError, UsageError, did_you_mean
+from mlbench.models.boundary import difference
 from mlbench.models.kept import INDEX, KeptVectors
 from mlbench.models.protocol import SIMILARITIES
-from mlbench.models.vectors import difference
 
 ROLES = {"query": "queries", "passage": "passages"}
 LAYOUT = "passages.parquet, or passages.LANGUAGE.npy with passages.LANGUAGE.ids.txt; queries too"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.collector import uncollected
-from mlbench.models.vectors import Vectors
+from mlbench.models.boundary import Vectors
 from mlbench.ranking.products import Floats
 
 if TYPE_CHECKING:

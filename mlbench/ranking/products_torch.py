@@ -11,8 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from mlbench.ranking.products import Counts32, Dense, Floats, Ints, Limits, scaled
-from mlbench.ranking.tiles import Rows, Tile, cut_tiles
+from mlbench.ranking.products import (
+    Counts32,
+    Dense,
+    Floats,
+    Ints,
+    Limits,
+    Rows,
+    Tile,
+    cut_tiles,
+    scaled,
+)
 
 GPU_QUERY_TILE, GPU_PASSAGE_TILE = 4096, 8192
 

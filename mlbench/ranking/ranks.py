@@ -14,9 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from mlbench.data.task import Setting
 
 Ints = npt.NDArray[np.int64]
 
@@ -184,7 +188,7 @@ class Ranks:
     def _rank_pool(
         self, queries: slice, columns: npt.NDArray[np.intp], *, optimistic: bool
     ) -> Ranking:
-        from mlbench.ranking.pool_kernels import add_counts
+        from mlbench.ranking.kernels import add_counts
 
         order = self._optimistic if optimistic else self._pessimistic
         rows = order[self.starts[queries.start] : self.starts[queries.stop]]
@@ -293,3 +297,52 @@ class Ranks:
             above=self.above[rows][:, columns],
             tied=self.tied[rows][:, columns],
         )
+
+
+@dataclass(frozen=True)
+class SharedPool:
+    """The ranks of the relevant passages of several query languages in one pool.
+
+    ``cuts`` (languages of the table + 1,) cuts the queries of ``ranking`` by language, and
+    ``language`` maps the place of each setting that has the pool, among all settings asked for, to
+    the column of its query language.
+    """
+
+    ranking: Ranking
+    cuts: Ints
+    language: dict[int, int]
+
+    @property
+    def queries(self) -> dict[int, slice]:
+        """Where the queries of each setting are in ``ranking``."""
+        cuts = self.cuts.tolist()
+        return {i: slice(cuts[at], cuts[at + 1]) for i, at in self.language.items()}
+
+
+def shared_pools(
+    ranks: Ranks, settings: Sequence[Setting], *, optimistic: bool = False
+) -> list[SharedPool]:
+    """Rank the queries of all settings, pool by pool; ``optimistic`` as ``Ranks.ranking``."""
+    by_pool: dict[tuple[str, ...], list[int]] = {}
+    for i, setting in enumerate(settings):
+        by_pool.setdefault(setting.passage_languages, []).append(i)
+    return [
+        _shared(ranks, pool, {i: settings[i].query_language for i in members}, optimistic)
+        for pool, members in by_pool.items()
+    ]
+
+
+def _shared(
+    ranks: Ranks, pool: tuple[str, ...], asked: dict[int, str], optimistic: bool
+) -> SharedPool:
+    languages = [code for code in ranks.languages if code in asked.values()]
+    if len(languages) == len(ranks.languages):
+        ranking = ranks.ranking_of_all(pool, optimistic=optimistic)
+    else:
+        ranking = Ranking.joined(
+            [ranks.ranking(language, pool, optimistic=optimistic) for language in languages]
+        )
+    of_language = ranks.query_language[ranking.query]
+    cuts = np.searchsorted(of_language, np.arange(len(ranks.languages) + 1))
+    language = ranks.columns(tuple(asked.values())).tolist()
+    return SharedPool(ranking, cuts, dict(zip(asked, language, strict=True)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlbench.measures.pools import LanguageCount, Spread
+from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.drawing import (
     FAINT,

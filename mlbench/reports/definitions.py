@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mlbench.measures.macro import TIE_TOLERANCE
-from mlbench.measures.pools import MOST_SUBSETS
+from mlbench.measures.language_counts import MOST_SUBSETS
 from mlbench.measures.rank_measures import MEASURES
-from mlbench.reports.reading import mean_name, plural
+from mlbench.measures.significance import TIE_TOLERANCE
 from mlbench.reports.report import Report
+from mlbench.reports.words import mean_name, plural
 
 LAREQA = "https://arxiv.org/abs/2004.05484"
 HYBRID = "https://arxiv.org/abs/2408.10536"

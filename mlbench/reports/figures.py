@@ -37,7 +37,9 @@ from mlbench.reports.drawing import (
     to_svg,
     without_diagonal,
 )
-from mlbench.reports.reading import (
+from mlbench.reports.report import Report
+from mlbench.reports.tables import score_matrix
+from mlbench.reports.words import (
     KIND_NAMES,
     headline,
     kind_name,
@@ -45,8 +47,6 @@ from mlbench.reports.reading import (
     mean_name,
     settings_of,
 )
-from mlbench.reports.report import Report
-from mlbench.reports.tables import score_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

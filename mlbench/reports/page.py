@@ -14,16 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 from mlbench.data.task import Kind
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.bias_reading import counts_line, extremes_line, target_line
-from mlbench.reports.bias_tables import counts_table, extremes_table, figures_table
 from mlbench.reports.definitions import definitions
-from mlbench.reports.explain import most_biased
-from mlbench.reports.explain_tables import biased_queries_table, passages_table
+from mlbench.reports.explain import biased_queries_table, most_biased, passages_table
 from mlbench.reports.kept import kept_figures
-from mlbench.reports.reading import (
+from mlbench.reports.report import Report
+from mlbench.reports.tables import (
+    Table,
+    counts_table,
+    crosslingual_table,
+    distance_table,
+    escape_markdown,
+    excluded_table,
+    extremes_table,
+    figures_table,
+    macro_table,
+    outranking_table,
+    paper_table,
+    settings_table,
+)
+from mlbench.reports.words import (
     KIND_NAMES,
     MISSING,
+    counts_line,
     excluded_lines,
+    extremes_line,
     headline,
     kind_name,
     macro_score,
@@ -34,20 +48,10 @@ from mlbench.reports.reading import (
     rank_distance_line,
     reading,
     settings_of,
+    star_line,
+    target_line,
     tie_lines,
-)
-from mlbench.reports.report import Report
-from mlbench.reports.run_files import star_line, truncation_reading
-from mlbench.reports.tables import (
-    Table,
-    crosslingual_table,
-    distance_table,
-    escape_markdown,
-    excluded_table,
-    macro_table,
-    outranking_table,
-    paper_table,
-    settings_table,
+    truncation_reading,
 )
 
 if TYPE_CHECKING:

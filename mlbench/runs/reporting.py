@@ -18,8 +18,7 @@ from mlbench.data.collection import MOST_FAULTS
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.task import Kind, Task, all_settings
 from mlbench.measures.rank_measures import Measure
-from mlbench.reports.report import ModelInfo, Report, RunInfo, TaskInfo
-from mlbench.reports.retrieved import Depth, Retrieved
+from mlbench.reports.report import Depth, ModelInfo, Report, Retrieved, RunInfo, TaskInfo
 from mlbench.runs.matching import Matching, Targets, Unknown
 from mlbench.runs.naming import Given
 from mlbench.runs.ranking import Rankings

@@ -14,12 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.data.task import Kind, Setting
-from mlbench.measures.bias_scores import BiasScores, TargetRemoved, extremes
-from mlbench.measures.macro import mean
 from mlbench.measures.rank_measures import Measure
-from mlbench.measures.scores import Scores, SettingScores, Statistics, mean_scores
-from mlbench.measures.significance import DRAWS, LEVEL, SEED, Sample, macro_intervals
-from mlbench.reports.retrieved import Depth
+from mlbench.measures.scores import (
+    BiasScores,
+    Scores,
+    SettingScores,
+    Statistics,
+    TargetRemoved,
+    extremes,
+    mean_scores,
+)
+from mlbench.measures.significance import DRAWS, LEVEL, SEED, Sample, macro_intervals, mean
+from mlbench.reports.report import Depth
 from mlbench.runs.ranking import Hits, Rankings
 from mlbench.runs.reading import Ints
 

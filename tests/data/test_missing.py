@@ -14,7 +14,7 @@ from mlbench.data.locator import Locator
 from mlbench.data.missing import absent_warnings, build_present, without_absent
 from mlbench.data.readers import load_collection
 from mlbench.data.sampling import sample_questions
-from mlbench.ranking.table import rank_collection
+from mlbench.ranking.counting import rank_collection
 from tests.data.readers.building import json_lines, make_task, write
 from tests.data.readers.test_miracl import small
 from tests.data.test_corpus import listed

@@ -6,8 +6,8 @@ import pytest
 from mlbench.common.errors import UsageError
 from mlbench.data.collection import build_collection
 from mlbench.data.sampling import sample_questions, sample_warnings
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.table import rank_collection
 from tests.support.strategies import CODES, parallel_collection, parallel_records, vectors_for
 
 

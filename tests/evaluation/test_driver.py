@@ -29,8 +29,8 @@ from mlbench.evaluation.results import finish
 from mlbench.evaluation.state import CORE_FILE
 from mlbench.models.encoding import Encoding
 from mlbench.models.registry import load_adapter
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
-from mlbench.ranking.table import rank_collection
 from mlbench.reports.report import read_report, write_report
 from tests.evaluation.building import (
     LANGUAGES,

@@ -12,8 +12,8 @@ from mlbench.leaderboard.verifying.agreement import Agreement, compare
 from mlbench.leaderboard.verifying.reencoded import Tolerance
 from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
 from mlbench.models.encoding import Embedded
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.table import rank_collection
 from tests.support.reports import collection_of, languages, vectors
 
 FLOAT32 = Tolerance(1e-5)

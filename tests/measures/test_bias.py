@@ -18,8 +18,8 @@ from mlbench.measures.bias import (
     rank_distance,
     recall_by_language,
 )
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranking
-from mlbench.ranking.table import rank_collection
 from tests.oracles.scores import all_scores
 from tests.support.reports import collection_of, vectors
 from tests.support.strategies import parallel_collection, vectors_for

@@ -15,11 +15,11 @@ from mlbench.measures.bias import (
     own_target_removed,
     recall_by_language,
 )
-from mlbench.measures.bias_scores import extremes
+from mlbench.measures.scores import extremes
 from mlbench.measures.significance import Sample, macro_intervals
-from mlbench.reports.bias_reading import bias_lines
-from mlbench.reports.bias_tables import counts_table, extremes_table, figures_table
 from mlbench.reports.definitions import definitions
+from mlbench.reports.tables import counts_table, extremes_table, figures_table
+from mlbench.reports.words import bias_lines
 from tests.measures.test_bias import several_a_language
 from tests.support.reports import (
     collection_of,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlbench.measures.clusters import paragraph_clusters, question_clusters
-from mlbench.ranking.table import rank_collection
+from mlbench.measures.significance import paragraph_clusters, question_clusters
+from mlbench.ranking.counting import rank_collection
 from tests.support.strategies import parallel_collection, vectors_for
 
 

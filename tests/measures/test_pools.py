@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from mlbench.measures.bias import rank_distance
-from mlbench.measures.pools import language_counts, language_subsets
+from mlbench.measures.language_counts import language_counts, language_subsets
 from mlbench.measures.rank_measures import parse_measure
-from mlbench.ranking.table import rank_collection
+from mlbench.ranking.counting import rank_collection
 from tests.support.reports import collection_of, example, languages, vectors
 from tests.support.strategies import parallel_collection, vectors_for
 

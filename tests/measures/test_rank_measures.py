@@ -16,8 +16,8 @@ from mlbench.common.errors import UsageError
 from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
 from mlbench.data.task import Kind, Setting, all_settings
 from mlbench.measures.rank_measures import MEASURES, parse_measure, parse_measures
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.table import rank_collection
 from tests.oracles import measures as oracle
 from tests.oracles.scores import all_scores, pessimistic_order
 from tests.support.strategies import CODES

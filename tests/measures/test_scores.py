@@ -6,7 +6,7 @@ from mlbench.data.collection import Judgement, Records, TextRecord, build_collec
 from mlbench.data.task import Kind, all_settings
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import score_settings
-from mlbench.ranking.table import rank_collection
+from mlbench.ranking.counting import rank_collection
 from tests.ranking.test_ranks import random_table
 
 

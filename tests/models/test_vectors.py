@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 from mlbench.common.errors import ModelError
-from mlbench.models.vectors import Layout, check_vectors, difference
+from mlbench.models.boundary import Layout, check_vectors, difference
 
 
 def _check(value: Any, rows: int = 2, layout: Layout | None = None) -> Any:

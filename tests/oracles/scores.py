@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.data.collection import Collection
-from mlbench.ranking.table import relevant_pairs
+from mlbench.ranking.counting import relevant_pairs
 
 
 def exact_score(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:

@@ -13,9 +13,8 @@ from scipy import sparse
 
 from mlbench.common.errors import EnvironmentFault
 from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
-from mlbench.ranking.counting import Counter, count_outranking
+from mlbench.ranking.counting import Counter, count_outranking, rank_collection, relevant_pairs
 from mlbench.ranking.products import Limits, Pairs, Rows
-from mlbench.ranking.table import rank_collection, relevant_pairs
 from tests.oracles import scores as oracle
 from tests.support.strategies import CODES, parallel_collection, vectors_for
 
@@ -177,7 +176,7 @@ def test_the_table_is_the_same_on_every_kind_of_blas_kernel(core, tmp_path):
     program = (
         "import sys, hashlib\n"
         "from tests.support.strategies import parallel_collection, vectors_for\n"
-        "from mlbench.ranking.table import rank_collection\n"
+        "from mlbench.ranking.counting import rank_collection\n"
         "from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes\n"
         "collection = parallel_collection(4, 200, 300)\n"
         "ranks, _ = rank_collection(collection, *vectors_for(collection, dimension=97))\n"

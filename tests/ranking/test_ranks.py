@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.data.collection import Records, build_collection
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
-from mlbench.ranking.table import rank_collection
 from tests.support.strategies import CODES, parallel_collection, parallel_records, vectors_for
 
 KEY = TaskKey("t", "1", "d" * 64, ("monolingual",))

@@ -9,8 +9,8 @@ import pytest
 
 from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError
 from mlbench.ranking import ranks_file
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
-from mlbench.ranking.table import rank_collection
 from tests.support.strategies import parallel_collection, vectors_for
 
 KEY = TaskKey("t", "1", "d" * 64, ("monolingual", "multilingual"))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from mlbench.data.task import Kind, all_settings
 from mlbench.measures.rank_measures import parse_measures
-from mlbench.ranking.pool_kernels import sum_runs
-from mlbench.ranking.shared_pools import shared_pools
+from mlbench.ranking.kernels import sum_runs
+from mlbench.ranking.ranks import shared_pools
 from tests.ranking.test_ranks import random_table
 
 MEASURES = parse_measures(["AP", "AP(rel=2)", "RR@5", "nDCG", "nDCG@10", "R@10", "Rprec"])

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.ranking.tiles import cut_tiles, slices, slices_by_language
+from mlbench.ranking.products import cut_tiles, slices, slices_by_language
 
 SIZES = st.lists(st.integers(0, 50), min_size=1, max_size=8)
 

@@ -11,7 +11,7 @@ from mlbench.commands.cli import main
 from mlbench.common.errors import UsageError
 from mlbench.measures.bias import rank_distance
 from mlbench.measures.rank_measures import parse_measure
-from mlbench.ranking.table import rank_collection
+from mlbench.ranking.counting import rank_collection
 from mlbench.reports.explain import explain_query, explain_row, most_biased, outranking_languages
 from mlbench.reports.page import report_pages
 from mlbench.reports.report import write_report

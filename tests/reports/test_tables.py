@@ -10,7 +10,7 @@ import pytest
 
 from mlbench.data.task import Kind
 from mlbench.measures.scores import BiasScores, Score
-from mlbench.reports import reading
+from mlbench.reports import words
 from mlbench.reports.report import Report
 from mlbench.reports.tables import (
     Table,
@@ -120,7 +120,7 @@ def test_a_missing_score_is_a_dash() -> None:
     assert {row[0]: row[3] for row in excluded_table(report).rows} == {
         a: "0+8", b: "8+0", c: "-", d: "0+8",
     }  # fmt: skip
-    lines = reading.excluded_lines(report)
+    lines = words.excluded_lines(report)
     assert len(lines) == 1
     assert "64 of 96" in lines[0]
     assert "in 8 of 12 settings" in lines[0]
@@ -142,8 +142,8 @@ def test_kinds_and_measures_that_are_missing_have_no_column() -> None:
 
 def test_one_language_has_no_bias() -> None:
     report, _ = example(1)
-    assert reading.rank_distance_line(report) == ""
-    assert reading.outranking_line(report) == ""
+    assert words.rank_distance_line(report) == ""
+    assert words.outranking_line(report) == ""
     assert "distance" not in terminal_text(report)
 
 
@@ -174,7 +174,7 @@ def test_bias_tables() -> None:
     table = outranking_table(report)
     assert table.rows[1][2] == table.rows[1][-1] == f"{bias.outranking['de']['de']:.2f}"
     diagonal = [bias.outranking[language][language] for language in report.task.languages]
-    own = reading.own_language_preference(report)
+    own = words.own_language_preference(report)
     assert own == pytest.approx(math.fsum(v for v in diagonal if v is not None) / 3)
     assert table.footer[-1] == f"{own:.2f}"
 
@@ -226,14 +226,14 @@ def with_scores(
 def test_reading_across_languages(mono: float, cross: float, says: str) -> None:
     report = with_scores(mono, cross)
     report = replace(report, task=replace(report.task, passages={"ar": 1000, "de": 1000}))
-    assert says in " ".join(reading.reading(report))
+    assert says in " ".join(words.reading(report))
 
 
 @pytest.mark.parametrize(
     ("own", "says"), [(1.5, "it favours"), (1.0, "hardly a preference"), (0.5, "it avoids")]
 )
 def test_reading_of_the_own_language(own: float, says: str) -> None:
-    sentence = reading.reading(with_scores(0.8, 0.8, own=own))[-1]
+    sentence = words.reading(with_scores(0.8, 0.8, own=own))[-1]
     assert says in sentence
     assert f"{own:.2f} times" in sentence
 
@@ -241,14 +241,14 @@ def test_reading_of_the_own_language(own: float, says: str) -> None:
 def test_reading_says_when_questions_differ() -> None:
     collection = collection_of(languages(4), apart=True)
     report, _ = report_of(collection, vectors(collection))
-    assert "not over the same questions" in " ".join(reading.reading(report))
-    assert "not over the same questions" not in " ".join(reading.reading(example(3)[0]))
+    assert "not over the same questions" in " ".join(words.reading(report))
+    assert "not over the same questions" not in " ".join(words.reading(example(3)[0]))
 
 
 def test_reading_of_a_weak_model_and_of_a_random_one() -> None:
-    assert "next to nothing" in reading.reading(with_scores(0.02, 0.01))[0]
+    assert "next to nothing" in words.reading(with_scores(0.02, 0.01))[0]
     generator_only, _ = example(3, noise=1000)
-    assert "next to nothing" in reading.reading(generator_only)[0]
+    assert "next to nothing" in words.reading(generator_only)[0]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
@@ -257,26 +257,26 @@ def test_reading_of_a_tiny_task(size: int) -> None:
         return replace(report, task=replace(report.task, passages={"ar": size, "de": size}))
 
     small = "too small to tell much"
-    perfect = reading.reading(sized(with_scores(1.0, 1.0)))
+    perfect = words.reading(sized(with_scores(1.0, 1.0)))
     assert "next to nothing" not in " ".join(perfect)
     assert small in perfect[-1]
-    luck = reading.chance(sized(with_scores(0, 0)))
-    weak = reading.reading(sized(with_scores(0.99 * luck, 0)))
+    luck = words.chance(sized(with_scores(0, 0)))
+    weak = words.reading(sized(with_scores(0.99 * luck, 0)))
     assert "next to nothing" in weak[0]
     assert small in weak[-1]
-    assert small not in " ".join(reading.reading(example(3)[0]))
+    assert small not in " ".join(words.reading(example(3)[0]))
 
 
 def test_reading_of_a_collapsed_model() -> None:
     collection = collection_of(languages(3))
     report, _ = report_of(collection, equal_vectors(collection))
-    sentences = reading.reading(report)
+    sentences = words.reading(report)
     assert sentences[0].startswith("Ties decide")
     assert "1.0000" in sentences[0]
-    assert reading.tie_lines(report)[0].startswith("Ties, monolingual: mAP 0.0")
+    assert words.tie_lines(report)[0].startswith("Ties, monolingual: mAP 0.0")
     assert report.scores.bias.rank_distance is not None
     assert report.scores.bias.rank_distance.value == report.scores.bias.floor
-    assert "(0% of the way there)" in reading.rank_distance_line(report)
+    assert "(0% of the way there)" in words.rank_distance_line(report)
 
 
 def test_a_rank_distance_beyond_random_says_so() -> None:
@@ -284,21 +284,21 @@ def test_a_rank_distance_beyond_random_says_so() -> None:
     bias = report.scores.bias
     assert bias.random is not None
     far = replace(bias, rank_distance=Score(2 * bias.random, 1, 2, 1))
-    line = reading.rank_distance_line(replace(report, scores=replace(report.scores, bias=far)))
+    line = words.rank_distance_line(replace(report, scores=replace(report.scores, bias=far)))
     assert f"random order {bias.random:.1f} (beyond)" in line
 
 
 def test_reading_of_a_perfect_model() -> None:
     report, _ = example(3, noise=0, pull=0)
-    assert "100 of 100 queries, mAP 1.0000" in reading.reading(report)[0]
-    assert reading.outranking_line(report) == ""
-    assert reading.tie_lines(report) == []
+    assert "100 of 100 queries, mAP 1.0000" in words.reading(report)[0]
+    assert words.outranking_line(report) == ""
+    assert words.tie_lines(report) == []
 
 
 def test_nothing_to_read() -> None:
     report, _ = example(2)
     empty = replace(report, scores=replace(report.scores, macro={}, settings=()))
-    assert "nothing to read" in reading.reading(empty)[0]
+    assert "nothing to read" in words.reading(empty)[0]
     assert terminal_text(empty)
 
 

@@ -14,7 +14,7 @@ from mlbench.data.corpus import Judged, StreamedCollection
 from mlbench.data.task import Kind, all_settings
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
-from mlbench.ranking.table import rank_collection
+from mlbench.ranking.counting import rank_collection
 from mlbench.runs.matching import Matching, Targets
 from mlbench.runs.naming import find_runs
 from mlbench.runs.ranking import Rankings

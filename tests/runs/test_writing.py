@@ -14,8 +14,8 @@ from mlbench.data.collection import TextRecord, build_collection
 from mlbench.data.task import Kind, all_settings
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.products import Limits
-from mlbench.ranking.table import rank_collection
 from mlbench.runs.naming import EXAMPLE
 from mlbench.runs.writing import Saving, discard_runs, save_runs
 from tests.runs.building import scored

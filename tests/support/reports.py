@@ -13,8 +13,8 @@ from mlbench.data.collection import Collection, Judgement, Records, TextRecord, 
 from mlbench.data.task import Kind, Setting
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.table import rank_collection
 from mlbench.reports.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo
 from tests.support.strategies import CODES
 

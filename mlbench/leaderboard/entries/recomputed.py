@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 from mlbench.data.task import Kind, all_settings
 from mlbench.leaderboard.entries.entry import Entry, EntryBias, EntryScore, EntryScores
-from mlbench.measures.macro import Score
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import Scores, compute_scores
+from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import differences
 

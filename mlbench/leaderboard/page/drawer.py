@@ -22,10 +22,9 @@ from mlbench.leaderboard.page.wording import (
 )
 from mlbench.leaderboard.ranking.columns import Column, chosen_score, stated
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
-from mlbench.measures.macro import TIE_TOLERANCE
-from mlbench.measures.significance import Values
-from mlbench.reports.reading import MISSING, number
+from mlbench.measures.significance import TIE_TOLERANCE, Values
 from mlbench.reports.tables import Table
+from mlbench.reports.words import MISSING, number
 
 LONGEST_TEXT = 400
 

@@ -33,7 +33,7 @@ from mlbench.leaderboard.page.wording import (
 from mlbench.leaderboard.ranking.columns import Column
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import DRAWS, SEED
-from mlbench.reports.reading import HEAVY_TIES, plural
+from mlbench.reports.words import HEAVY_TIES, plural
 
 if TYPE_CHECKING:
     from jinja2 import Environment

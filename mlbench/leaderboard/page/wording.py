@@ -9,7 +9,7 @@ from mlbench.leaderboard.entries.entry import Contamination, EntryScores, Level
 from mlbench.leaderboard.page.svg import short_number
 from mlbench.leaderboard.ranking.columns import SHORT, Column, stated
 from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings
-from mlbench.reports.reading import (
+from mlbench.reports.words import (
     HEAVY_TIES,
     MISSING,
     kind_name,

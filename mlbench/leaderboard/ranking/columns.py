@@ -12,9 +12,7 @@ from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable
 from mlbench.data.task import Kind
 from mlbench.leaderboard.entries.entry import EntryScore, EntryScores
 from mlbench.measures.bias import rank_distance
-from mlbench.measures.clusters import question_clusters
-from mlbench.measures.macro import mean
-from mlbench.measures.significance import Sample, Values
+from mlbench.measures.significance import Sample, Values, mean, question_clusters
 from mlbench.ranking.ranks import Ranks
 
 MONO, CROSS, MULTI = (kind.value for kind in Kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlbench.leaderboard.entries.entry import Entry
-from mlbench.reports.reading import MISSING
+from mlbench.reports.words import MISSING
 
 MODEL = ("identity", "adapter", "similarity", "dimension", "dtype", "parameters", "max_length",
          "pooling")  # fmt: skip

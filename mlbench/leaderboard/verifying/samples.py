@@ -12,8 +12,8 @@ from mlbench.leaderboard.entries.names import visible
 from mlbench.leaderboard.verifying.betting import Ints
 from mlbench.leaderboard.verifying.reencoded import Claims, Vectors
 from mlbench.models.encoding import Embedded
+from mlbench.ranking.counting import relevant_pairs
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.table import relevant_pairs
 
 
 @dataclass(frozen=True)

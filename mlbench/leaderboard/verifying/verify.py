@@ -39,12 +39,12 @@ from mlbench.leaderboard.verifying.verification import (
     Verdict,
     Verification,
 )
-from mlbench.measures.macro import TIE_TOLERANCE
+from mlbench.measures.significance import TIE_TOLERANCE
 from mlbench.models.boundary import calling
 from mlbench.models.encoding import Embedded, Encoding
 from mlbench.models.protocol import Bound, Described
+from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.products import Limits as ScorerLimits
-from mlbench.ranking.table import rank_collection
 
 if TYPE_CHECKING:
     from mlbench.models.registry import LoadedModel

@@ -11,16 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
-from mlbench.models.neural.facts import Facts, digest, facts_subject, versions
 from mlbench.models.neural.folder import Checkpoint, inspect_folder
-from mlbench.models.neural.forward import Floats, Forward, ahead, cut, default_budget, run_here
+from mlbench.models.neural.forward import (
+    Floats,
+    Forward,
+    Workers,
+    ahead,
+    cut,
+    default_budget,
+    run_here,
+)
 from mlbench.models.neural.inputs import BLOCK, Asked, Form, TextForm, find_form, uncut
 from mlbench.models.neural.load import (
     ROLES,
+    Facts,
     Loaded,
     check_installed,
+    digest,
+    facts_subject,
     load_model,
     similarity_of,
+    versions,
 )
 from mlbench.models.neural.options import (
     NeuralOptions,
@@ -28,7 +39,6 @@ from mlbench.models.neural.options import (
     parse_options,
     read_model_file,
 )
-from mlbench.models.neural.workers import Workers
 from mlbench.models.protocol import Truncation
 
 if TYPE_CHECKING:

@@ -18,16 +18,17 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from mlbench.common.errors import Fault, ModelError
-from mlbench.models.neural.configs import (
+from mlbench.models.neural.files import (
     CODE_MEND,
     MODULES,
     config_faults,
+    is_lfs_pointer,
     is_vocabulary,
     module_name,
     read_json,
+    safetensors_fault,
 )
 from mlbench.models.neural.options import NeuralOptions
-from mlbench.models.neural.weights import is_lfs_pointer, safetensors_fault
 
 MODULES_FILE = "modules.json"
 CONFIG_FILE = "config.json"

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
+import json
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mlbench import __version__
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError, did_you_mean
 from mlbench.models.neural.folder import Checkpoint
 from mlbench.models.neural.inputs import UNCUT, Asked
 from mlbench.models.neural.options import NeuralOptions
+from mlbench.models.notes import subject
+from mlbench.models.shards import packed
 
 ROLES = {"query": "encode_query", "passage": "encode_document"}
 EXTRA = "pip install 'mlbench[sentence-transformers]'"
@@ -281,3 +287,82 @@ def _length(model: Any, role: str) -> int | None:
     own = getattr(model[0], "query_length" if role == "query" else "document_length", None)
     length = own or model.max_seq_length
     return int(length) if length and length < UNCUT else None
+
+
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers")
+_OF_THE_RUN = ("name", "revision", "offline", "batch_tokens")
+"""Options that change nothing of a loaded model."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a loaded model; ``prompts`` and ``lengths`` (see ``Loaded``) by role."""
+
+    prompts: dict[str, str]
+    pooling: str
+    lengths: dict[str, int | None]
+    truncate_dim: int | None
+    dtype: str
+    parameters: int
+    device: str
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, loaded: Loaded) -> Facts:
+        """Ask a loaded model."""
+        weights = list(loaded.model.parameters())
+        return cls(
+            prompts={role: loaded.asked[role].prompt for role in ROLES},
+            pooling=loaded.pooling,
+            lengths=loaded.lengths,
+            truncate_dim=loaded.truncate_dim,
+            dtype=str(weights[0].dtype).removeprefix("torch.") if weights else "float32",
+            parameters=sum(weight.numel() for weight in weights),
+            device=str(loaded.model.device),
+            notes=loaded.notes,
+        )
+
+    def chosen(self, similarity: str, backend: str) -> dict[str, Any]:
+        """Return all that a vector depends on beside the files and prompts."""
+        return {
+            "similarity": similarity,
+            "pooling": self.pooling.removesuffix(" (assumed)"),
+            "max_length": self.lengths,
+            "truncate_dim": self.truncate_dim,
+            "dtype": self.dtype,
+            "backend": backend,
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return them as JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Facts:
+        """Read what ``to_bytes`` wrote."""
+        table: dict[str, Any] = json.loads(raw)
+        return cls(**table | {"notes": tuple(table["notes"])})
+
+    def differing(self, other: Facts) -> list[str]:
+        """Return the names of the fields that differ; the device may."""
+        names = [field.name for field in fields(self) if field.name != "device"]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that run a model."""
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def digest(checkpoint: Checkpoint, prompts: dict[str, str], chosen: dict[str, Any]) -> str:
+    """SHA-256 (hex) over files, prompts and what was chosen; not over path, name or device."""
+    said = (checkpoint.layout, checkpoint.sha256, json.dumps([prompts, chosen], sort_keys=True))
+    raw = packed(field.encode("utf-8", "surrogatepass") for field in said)
+    return hashlib.sha256(raw).hexdigest()
+
+
+def facts_subject(checkpoint: Checkpoint, options: NeuralOptions) -> str:
+    """Return the subject of the note that holds a model's facts."""
+    given = {name: value for name, value in asdict(options).items() if name not in _OF_THE_RUN}
+    said = json.dumps([__version__, versions(), given], sort_keys=True)
+    return subject("facts", [checkpoint.layout, checkpoint.sha256, said])

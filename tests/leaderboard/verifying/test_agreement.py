@@ -10,7 +10,7 @@ import pytest
 from mlbench.leaderboard.verifying.agreement import FALSE_ALARM, FAMILIES, TESTS, _stakes, threshold
 from mlbench.leaderboard.verifying.reencoded import Tolerance
 from mlbench.leaderboard.verifying.samples import claims_of
-from mlbench.ranking.table import rank_collection
+from mlbench.ranking.counting import rank_collection
 from tests.leaderboard.sampled import lowered, problem, sampled
 from tests.support.reports import collection_of, languages, vectors
 

@@ -12,9 +12,9 @@ import pytest
 from mlbench.common.errors import IntegrityError
 from mlbench.models.cache import EmbeddingCache
 from mlbench.models.neural import adapter as module
-from mlbench.models.neural import facts as facts_module
-from mlbench.models.neural.facts import Facts, facts_subject
+from mlbench.models.neural import load as facts_module
 from mlbench.models.neural.folder import inspect_folder
+from mlbench.models.neural.load import Facts, facts_subject
 from mlbench.models.neural.options import OPTIONS, NeuralOptions
 from mlbench.models.registry import LoadedModel, load_adapter
 from tests.models.neural.conftest import Copy, edit

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.models.neural.weights import LONGEST_HEADER, is_lfs_pointer, safetensors_fault
+from mlbench.models.neural.files import LONGEST_HEADER, is_lfs_pointer, safetensors_fault
 
 
 def raw(header: Any, data: bytes = b"", length: int | None = None) -> bytes:

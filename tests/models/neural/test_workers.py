@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import EnvironmentFault, ModelError, UsageError
-from mlbench.models.neural.forward import Forward
+from mlbench.models.neural.forward import Forward, Workers
 from mlbench.models.neural.inputs import Asked, TextForm
-from mlbench.models.neural.workers import Workers
 from mlbench.models.registry import load_adapter
 
 torch = pytest.importorskip("torch")

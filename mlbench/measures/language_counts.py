@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.measures.macro import mean
-from mlbench.measures.significance import SEED
+from mlbench.measures.significance import SEED, mean
 from mlbench.ranking.ranks import Ranks
 
 MOST_SUBSETS = 500
@@ -88,7 +87,7 @@ def language_counts(
 def _sum_over_pools(ranks: Ranks, pools: npt.NDArray[np.int32]) -> Values:
     """Return the sums of ``pool_kernels.sum_over_pools`` by pool and query language, float64
     (pools, languages, 6); a query counts in the pools that hold its own language."""
-    from mlbench.ranking.pool_kernels import sum_over_pools
+    from mlbench.ranking.kernels import sum_over_pools
 
     size = len(ranks.languages)
     sums = np.zeros((len(pools), size, 6))
