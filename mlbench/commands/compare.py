@@ -34,9 +34,9 @@ def compare(args: Namespace) -> int:
     measures = names or default_measures(saved)
     comparison = compared(saved, measures, xs=xs, axis=axis, correction=args.correction)
     if args.output is not None:
-        from mlbench.comparing.comparison_figures import comparison_figures
+        from mlbench.comparing.comparison_plots import comparison_plots
 
-        plots = comparison_figures(comparison)
+        plots = comparison_plots(comparison)
         for name, (content, _) in plots.items():
             write_atomically(args.output / "plots" / name, content)
         links = [(f"plots/{name}", alt) for name, (_, alt) in plots.items()]

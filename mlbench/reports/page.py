@@ -16,7 +16,7 @@ from mlbench.data.task import Kind
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.definitions import definitions
 from mlbench.reports.explain import biased_queries_table, most_biased, passages_table
-from mlbench.reports.kept import kept_figures
+from mlbench.reports.plot_cache import cached_plots
 from mlbench.reports.report import Report
 from mlbench.reports.tables import (
     Table,
@@ -100,7 +100,7 @@ def report_pages(
     The same report gives the same bytes; plots that ``cache`` has are not drawn again. report.html
     asks for nothing over the network and runs no script; report.md links to the plots beside it.
     """
-    plots = kept_figures(report, ranks, cache)
+    plots = cached_plots(report, ranks, cache)
     view = _view(report, ranks, plots)
     markdown = _environment(lambda v: v if isinstance(v, Safe) else escape_markdown(str(v)))
     markdown.globals.update(table=lambda table: Safe(table.markdown()), code=_code)

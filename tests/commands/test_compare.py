@@ -220,7 +220,7 @@ def test_an_axis_comes_from_the_command_line_or_a_file(tmp_path):
 def test_nothing_that_compares_imports_models_data_or_an_encoder():
     code = (
         "import sys, mlbench.commands.compare; from mlbench.comparing import comparison,"
-        "regression, gate, check_output, comparison_tables, comparison_figures;"
+        "regression, gate, check_output, comparison_tables, comparison_plots;"
         "print(*(m for m in sys.modules if m.startswith('mlbench.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

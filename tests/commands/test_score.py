@@ -47,7 +47,7 @@ def folder(original, tmp_path, monkeypatch):
     """The same in a folder of its own; no plots are drawn there, which take most of the time."""
     place = Path(shutil.copytree(original, tmp_path / "here"))
     monkeypatch.chdir(place)
-    monkeypatch.setattr("mlbench.reports.figures.FIGURES", {})
+    monkeypatch.setattr("mlbench.reports.plots.PLOTS", {})
     return place
 
 
@@ -221,7 +221,7 @@ def test_a_run_without_saving_removes_the_runs_of_an_earlier_one(folder):
 def test_a_task_in_shards_is_scored_without_reading_a_passage(
     data_dir, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("mlbench.reports.figures.FIGURES", {})
+    monkeypatch.setattr("mlbench.reports.plots.PLOTS", {})
     folder = data_dir / "miracl" / "qrels"
     rows = (folder / "qrels.miracl-v1.0-yo-dev.tsv").read_text("utf-8").splitlines()
     run = {}

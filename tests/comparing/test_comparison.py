@@ -12,7 +12,7 @@ import pytest
 from mlbench.common.errors import UsageError
 from mlbench.comparing.baseline import Saved, saved_report
 from mlbench.comparing.comparison import compare, comparison_json, default_measures
-from mlbench.comparing.comparison_figures import comparison_figures
+from mlbench.comparing.comparison_plots import comparison_plots
 from mlbench.comparing.comparison_tables import (
     csv_comparison,
     latex_comparison,
@@ -230,19 +230,19 @@ def test_names_of_models_are_shown_and_never_interpreted():
     assert "*x*" not in markdown_comparison(comparison).replace("\\*x\\*", "")
 
 
-def test_figures_are_svg_the_same_each_time_and_a_series_has_its_axis():
+def test_plots_are_svg_the_same_each_time_and_a_series_has_its_axis():
     saved = [model(2.0), model(1.5), model(0.9)]
-    plain = comparison_figures(compare(saved, MEASURES))
+    plain = comparison_plots(compare(saved, MEASURES))
     assert set(plain) == {"difference-B.svg", "difference-C.svg", "trade-off.svg"}
     comparison = compare(saved, MEASURES, xs=[0, 0.5, 1], axis="mixing")
-    series = comparison_figures(comparison)
+    series = comparison_plots(comparison)
     assert set(series) == {*plain, "series.svg"}
     for content, alt in series.values():
         ElementTree.fromstring(content)
         assert alt
-    assert comparison_figures(comparison) == series
+    assert comparison_plots(comparison) == series
     assert "mixing 0.5" in terminal_comparison(comparison)
 
 
-def test_figures_of_one_language_are_left_out():
-    assert comparison_figures(compare([model(1.5, count=1), model(0.9, count=1)], ["AP"])) != {}
+def test_plots_of_one_language_are_left_out():
+    assert comparison_plots(compare([model(1.5, count=1), model(0.9, count=1)], ["AP"])) != {}

@@ -39,7 +39,7 @@ LEAST_SPAN = 0.01
 """Differences below this stay pale."""
 
 
-def comparison_figures(comparison: Comparison) -> dict[str, tuple[bytes, str]]:
+def comparison_plots(comparison: Comparison) -> dict[str, tuple[bytes, str]]:
     """Return file name -> SVG and what it shows; what a comparison cannot fill has no figure."""
     drawn: dict[str, tuple[bytes, str]] = {}
     with plain_style():

@@ -11,10 +11,10 @@ import pytest
 
 from mlbench.models.cache import EmbeddingCache
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports import kept as module
-from mlbench.reports.figures import figures
-from mlbench.reports.kept import kept_figures
+from mlbench.reports import plot_cache as module
 from mlbench.reports.page import report_pages
+from mlbench.reports.plot_cache import cached_plots
+from mlbench.reports.plots import plots
 from mlbench.reports.report import Report
 from tests.support.reports import example
 
@@ -33,36 +33,36 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
         seen.append(report)
         return {"macro.svg": f"<svg>é {len(seen)}</svg>".encode()}
 
-    monkeypatch.setattr(module, "figures", draw)
+    monkeypatch.setattr(module, "plots", draw)
     return seen
 
 
 def test_pages_with_a_cache_are_those_without(cache: EmbeddingCache) -> None:
     report, ranks = example(3)
     expected = report_pages(report, ranks)
-    assert {f"plots/{name}" for name in figures(report, ranks)} <= expected.keys()
+    assert {f"plots/{name}" for name in plots(report, ranks)} <= expected.keys()
     for _ in range(2):
         assert report_pages(report, ranks, cache) == expected
 
 
 def test_plots_are_drawn_once_whatever_the_run(cache: EmbeddingCache, drawn: list[Report]) -> None:
     report, ranks = example(2)
-    first = kept_figures(report, ranks, cache)
+    first = cached_plots(report, ranks, cache)
     assert first == {"macro.svg": "<svg>é 1</svg>".encode()}
     later = replace(report, run=replace(report.run, date="2099-01-01", seconds={"ranking": 9.0}))
-    assert kept_figures(later, ranks, EmbeddingCache(cache.folder)) == first
+    assert cached_plots(later, ranks, EmbeddingCache(cache.folder)) == first
     assert len(drawn) == 1
 
 
 def test_without_a_cache_they_are_drawn_each_time(drawn: list[Report]) -> None:
     report, ranks = example(2)
-    assert kept_figures(report, ranks, None) != kept_figures(report, ranks, None)
+    assert cached_plots(report, ranks, None) != cached_plots(report, ranks, None)
     assert len(drawn) == 2
 
 
 def test_another_report_is_drawn_anew(cache: EmbeddingCache, drawn: list[Report]) -> None:
     report, ranks = example(2)
-    kept_figures(report, ranks, cache)
+    cached_plots(report, ranks, cache)
     (setting, *others) = report.scores.settings
     name, value = next(iter(setting.measures.items()))
     nearby = replace(setting, measures=setting.measures | {name: value + 2**-40})
@@ -73,20 +73,20 @@ def test_another_report_is_drawn_anew(cache: EmbeddingCache, drawn: list[Report]
         replace(report, measures=report.measures[::-1]),
         replace(report, warnings=("one",)),
     ):
-        kept_figures(changed, ranks, cache)
+        cached_plots(changed, ranks, cache)
     assert len(drawn) == 6
 
 
 def test_another_table_is_drawn_anew(cache: EmbeddingCache, drawn: list[Report]) -> None:
     report, ranks = example(2)
-    kept_figures(report, None, cache)
-    kept_figures(report, ranks, cache)
+    cached_plots(report, None, cache)
+    cached_plots(report, ranks, cache)
     arrays = [f.name for f in fields(ranks) if isinstance(getattr(ranks, f.name), np.ndarray)]
     changing = [name for name in arrays if name != "judged"]
     for name in changing:
         column = getattr(ranks, name).copy()
         column.flat[-1] += 1
-        kept_figures(report, replace(ranks, **{name: column}), cache)
+        cached_plots(report, replace(ranks, **{name: column}), cache)
     assert len(drawn) == 2 + len(changing)
     assert len(changing) == 8
 
@@ -97,15 +97,15 @@ def test_another_way_of_drawing_draws_anew(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     report, ranks = example(2)
-    kept_figures(report, ranks, cache)
-    other: Any = {"version": "0", "library": lambda name: "0", "code": str(tmp_path / "kept.py")}
+    cached_plots(report, ranks, cache)
+    other: Any = {"version": "0", "library": lambda name: "0", "code": str(tmp_path / "plots.py")}
     if part == "library":
         monkeypatch.setattr(module.metadata, "version", other[part])
     else:
         monkeypatch.setattr(
             module, {"version": "__version__", "code": "__file__"}[part], other[part]
         )
-    kept_figures(report, ranks, cache)
+    cached_plots(report, ranks, cache)
     assert len(drawn) == 2
 
 
@@ -113,9 +113,9 @@ def test_damaged_plots_are_drawn_anew(tmp_path: Path, drawn: list[Report]) -> No
     report, ranks = example(2)
     warned: list[str] = []
     cache = EmbeddingCache(tmp_path, warn=warned.append)
-    kept_figures(report, ranks, cache)
+    cached_plots(report, ranks, cache)
     (entry,) = cache.entries()
     entry.path.write_bytes(entry.path.read_bytes().replace(b"svg", b"SVG"))
-    again = kept_figures(report, ranks, cache)
+    again = cached_plots(report, ranks, cache)
     assert again == {"macro.svg": "<svg>é 2</svg>".encode()}
     assert "is damaged" in warned[0]

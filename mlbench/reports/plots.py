@@ -57,10 +57,10 @@ PALE = 0.3
 
 
 @uncollected()
-def figures(report: Report, ranks: Ranks | None) -> dict[str, bytes]:
+def plots(report: Report, ranks: Ranks | None) -> dict[str, bytes]:
     """Return file name -> SVG of every figure this report can fill; same report, same bytes."""
     drawn = {}
-    for name, draw in FIGURES.items():
+    for name, draw in PLOTS.items():
         with plain_style():
             figure = draw(report, ranks)
             if figure is not None:
@@ -68,15 +68,15 @@ def figures(report: Report, ranks: Ranks | None) -> dict[str, bytes]:
     return drawn
 
 
-def figure_png(name: str, report: Report, ranks: Ranks | None, dpi: int = 192) -> bytes:
+def plot_png(name: str, report: Report, ranks: Ranks | None, dpi: int = 192) -> bytes:
     """Return one figure, such as "macro" or "outranking", as PNG.
 
     Raises UsageError for another name, or where this report cannot fill the figure.
     """
     with plain_style():
-        figure = FIGURES[name](report, ranks) if name in FIGURES else None
+        figure = PLOTS[name](report, ranks) if name in PLOTS else None
         if figure is None:
-            expected = f"{', '.join(FIGURES)} (some need several languages)"
+            expected = f"{', '.join(PLOTS)} (some need several languages)"
             raise UsageError(Fault(f"figure {name!r}", "not in this report", expected))
         return to_png(figure, dpi)
 
@@ -277,7 +277,7 @@ def _draw_quantiles(axes: Axes, parts: list[tuple[float, Values]], colour: str, 
     axes.scatter(median, at, s=26, color=colour, zorder=3, label=label)
 
 
-FIGURES: dict[str, Callable[[Report, Ranks | None], Figure | None]] = {
+PLOTS: dict[str, Callable[[Report, Ranks | None], Figure | None]] = {
     "macro": _macro,
     "languages": _languages,
     "heatmap": _heatmap,

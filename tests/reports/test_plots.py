@@ -1,4 +1,4 @@
-"""Figures: the same bytes each time, self-contained, and none where there is nothing to show."""
+"""Plots: the same bytes each time, self-contained, and none where there is nothing to show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from mlbench.common.errors import UsageError
 from mlbench.data.task import Kind
-from mlbench.reports.figures import figure_png, figures
+from mlbench.reports.plots import plot_png, plots
 from tests.conftest import REPOSITORY
 from tests.support.reports import (
     collection_of,
@@ -42,8 +42,8 @@ def _no_warnings() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 11, 26])
-def test_every_figure_is_svg_that_needs_nothing_else(count: int) -> None:
-    drawn = figures(*example(count))
+def test_every_plot_is_svg_that_needs_nothing_else(count: int) -> None:
+    drawn = plots(*example(count))
     assert sorted(drawn) == ALL
     for content in drawn.values():
         root = ET.fromstring(content)
@@ -58,17 +58,17 @@ def test_every_figure_is_svg_that_needs_nothing_else(count: int) -> None:
 
 def test_the_same_report_gives_the_same_bytes() -> None:
     report, ranks = example(3)
-    assert figures(report, ranks) == figures(report, ranks)
-    assert figure_png("macro", report, ranks) == figure_png("macro", report, ranks)
+    assert plots(report, ranks) == plots(report, ranks)
+    assert plot_png("macro", report, ranks) == plot_png("macro", report, ranks)
 
 
 def test_a_users_matplotlib_settings_change_nothing_and_stay() -> None:
     import matplotlib
 
     report, ranks = example(2)
-    expected = figures(report, ranks)
+    expected = plots(report, ranks)
     with matplotlib.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "none"}):
-        assert figures(report, ranks) == expected
+        assert plots(report, ranks) == expected
         assert matplotlib.rcParams["font.size"] == 30
         assert matplotlib.rcParams["svg.fonttype"] == "none"
 
@@ -92,34 +92,34 @@ def test_a_broken_backend_in_the_environment_changes_nothing_and_stays(backend: 
 
 
 def test_no_date_is_written() -> None:
-    content = figures(*example(2))["macro.svg"]
+    content = plots(*example(2))["macro.svg"]
     assert b"<dc:date" not in content
     assert b"Matplotlib v" not in content
 
 
 def test_one_language_has_only_macro_scores() -> None:
-    assert list(figures(*example(1))) == ["macro.svg"]
+    assert list(plots(*example(1))) == ["macro.svg"]
 
 
 def test_what_cannot_be_shown_is_left_out() -> None:
     collection = collection_of(languages(3))
     monolingual = report_of(collection, vectors(collection), (Kind.MONOLINGUAL,))
-    assert set(figures(*monolingual)) == {*ALL} - {"heatmap.svg"}
+    assert set(plots(*monolingual)) == {*ALL} - {"heatmap.svg"}
     perfect = example(3, noise=0, pull=0)
-    assert set(figures(*perfect)) == {*ALL} - {"outranking.svg"}
+    assert set(plots(*perfect)) == {*ALL} - {"outranking.svg"}
 
 
 def test_models_at_the_ends_are_drawn() -> None:
     collection = collection_of(languages(3))
     collapsed = report_of(collection, equal_vectors(collection))
-    assert sorted(figures(*collapsed)) == ALL
+    assert sorted(plots(*collapsed)) == ALL
     apart = collection_of(languages(4), apart=True)
-    assert sorted(figures(*report_of(apart, vectors(apart)))) == ALL
+    assert sorted(plots(*report_of(apart, vectors(apart)))) == ALL
 
 
 def test_png_on_request() -> None:
     report, ranks = example(2)
-    content = figure_png("heatmap", report, ranks, dpi=96)
+    content = plot_png("heatmap", report, ranks, dpi=96)
     assert content.startswith(b"\x89PNG\r\n\x1a\n")
     assert b"Software" not in content
     width, height = np.frombuffer(content[16:24], ">u4")
@@ -127,13 +127,13 @@ def test_png_on_request() -> None:
     assert height > 100
     for name in ("heatmaps", "heatmap.svg"):
         with pytest.raises(UsageError, match="heatmap, outranking, targets, distance"):
-            figure_png(name, report, ranks)
+            plot_png(name, report, ranks)
     with pytest.raises(UsageError):
-        figure_png("ranks", *example(1))
+        plot_png("ranks", *example(1))
 
 
 def test_dark_mode_follows_the_reader() -> None:
-    content = figures(*example(2))["ranks.svg"].decode()
+    content = plots(*example(2))["ranks.svg"].decode()
     assert "prefers-color-scheme:dark" in content
     assert content.index("<style") < content.index("<defs>")
 
@@ -142,7 +142,7 @@ def test_pyplot_is_not_used() -> None:
     """Another test may have imported it, so a new process is asked."""
     code = (
         "import sys; from tests.support.reports import example;"
-        "from mlbench.reports.figures import figures;"
-        "figures(*example(2)); sys.exit('matplotlib.pyplot' in sys.modules)"
+        "from mlbench.reports.plots import plots;"
+        "plots(*example(2)); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 from mlbench import __version__
 from mlbench.models.notes import subject
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.figures import figures
+from mlbench.reports.plots import plots
 from mlbench.reports.report import Report
 
 if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
 
 
-def kept_figures(
+def cached_plots(
     report: Report, ranks: Ranks | None, cache: EmbeddingCache | None
 ) -> dict[str, bytes]:
-    """Return what ``figures`` draws, from the cache if it is there."""
+    """Return what ``plots`` draws, from the cache if it is there."""
     if cache is None:
-        return figures(report, ranks)
-    about = subject("figures", _drawing(), [_shown(report), _digest(ranks)])
+        return plots(report, ranks)
+    about = subject("plots", _drawing(), [_shown(report), _digest(ranks)])
     known = cache.recall(about)
     if known is None:
-        drawn = figures(report, ranks)
+        drawn = plots(report, ranks)
         texts = {name: content.decode() for name, content in drawn.items()}
         cache.note(about, json.dumps(texts).encode())
         return drawn
