@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
+from mlbench.common.toml import fields_of, fill_form, read_toml, settings_of
 
 
 def compare(args: Namespace) -> int:
@@ -58,6 +60,14 @@ def compare(args: Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class _Series:
+    """The file of `compare --x`: the axis' name, and each report's place on it."""
+
+    name: str
+    values: dict[str, Any]
+
+
 def read_axis(text: str, reports: list[Path]) -> tuple[str, list[float]]:
     """Return an axis' name and each report's place on it, from NAME=VALUE,... or a TOML file.
 
@@ -72,28 +82,22 @@ def read_axis(text: str, reports: list[Path]) -> tuple[str, list[float]]:
             raise UsageError(Fault("--x", f"{text!r}", expected))
         return name.strip(), [value for value in found if value is not None]
     path = Path(text)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_file():
         expected = "NAME=VALUE,... or a TOML file"
-        raise UsageError(Fault("--x", f"{text!r}: no such file", expected)) from None
-    except (OSError, ValueError) as error:
-        raise DataError(Fault(text, f"cannot be read: {error}", "a TOML file")) from None
+        raise UsageError(Fault("--x", f"{text!r}: no such file", expected))
+    table = read_toml(path, "a TOML file", DataError)
     given = table.get("values")
     places = {
         (path.parent / folder).resolve(): _number(value)
         for folder, value in (given.items() if isinstance(given, dict) else ())
     }
-    faults = [
+    missing = [
         Fault(f"{text}, [values]", f"no number for {report}", f'"{report}" = NUMBER')
         for report in reports
         if places.get(report.resolve()) is None
     ]
-    if not isinstance(table.get("name"), str):
-        faults.append(Fault(f"{text}, field name", f"{table.get('name')!r}", "the axis' name"))
-    if faults:
-        raise DataError(*faults)
-    return table["name"], [places[report.resolve()] or 0.0 for report in reports]
+    series = fill_form(_Series, table, fields_of(path), DataError, missing)
+    return series.name, [places[report.resolve()] or 0.0 for report in reports]
 
 
 def _number(value: object) -> float | None:
@@ -121,23 +125,14 @@ def baseline(args: Namespace) -> int:
 def check(args: Namespace) -> int:
     """Hold a report, or a fresh run of a model, against a baseline; 1 where it regressed."""
     from mlbench.comparing.check_output import terminal_check
-    from mlbench.comparing.gate import exit_code, overridden, read_config, run_gate, write_check
+    from mlbench.comparing.config import GateConfig, overridden, read_config
+    from mlbench.comparing.gate import exit_code, run_gate, write_check
     from mlbench.comparing.regression import check_json
 
     if args.report is not None and args.model is not None:
         raise UsageError(Fault("what to check", "a report and --model", "one of the two"))
-    config = overridden(
-        read_config(Path(), args.config),
-        report=args.report,
-        model=args.model,
-        baseline=args.baseline,
-        task=args.task,
-        measures=args.measure or None,
-        margin=args.margin,
-        strict=args.strict or None,
-        data_dir=args.data_dir,
-        output=args.output,
-    )
+    given = {row.name: getattr(args, row.name) for row in settings_of(GateConfig)}
+    config = overridden(read_config(Path(), args.config), **given)
     result = run_gate(config, args.command_line, quiet=args.quiet)
     if config.output is not None:
         write_check(config.output, result, config.strict)

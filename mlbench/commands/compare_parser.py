@@ -7,18 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.toml import settings_of
+from mlbench.comparing.config import GateConfig
+
 Command = Callable[..., argparse.ArgumentParser]
 MODULE = "compare"
-
-
-def margin(text: str) -> float:
-    """Parse a finite number from 0."""
-    from mlbench.comparing.gate import parse_margin
-
-    try:
-        return parse_margin(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_comparing(commands: Any, command: Command) -> None:
@@ -94,39 +87,20 @@ def _add_check(commands: Any, command: Command) -> None:
         "mlbench check",
         MODULE,
     )
-    parser.add_argument("report", nargs="?", type=Path, metavar="REPORT", help="a report's folder")
-    parser.add_argument(
-        "--model", metavar="SPEC", help="a model to run on the baseline's task, in its stead"
-    )
-    parser.add_argument(
-        "--baseline", type=Path, metavar="BASELINE", help="a baseline file or a report's folder"
-    )
-    parser.add_argument(
-        "--task", metavar="TASK", help="with --model: the task's name or file (default: its name)"
-    )
-    parser.add_argument(
-        "--margin", type=margin, metavar="NUMBER",
-        help="how much worse is still no matter (default: 0.005; for rank-distance that share of "
-        "a random order's)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--measure", action="append", default=[], metavar="NAME",
-        help="a measure, or rank-distance; may be repeated (default: AP)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--strict", action="store_true", help="inconclusive is a fault too (exit code 3)"
-    )
+    for row in settings_of(GateConfig):
+        if row.name == "report":
+            parser.add_argument("report", nargs="?", type=Path, metavar=row.metavar, help=row.help)
+        elif row.name == "measures":  # one at a time
+            parser.add_argument(
+                "--measure", dest="measures", action="append", metavar=row.metavar, help=row.help
+            )
+        elif row.metavar:
+            parser.add_argument(row.flag, metavar=row.metavar, help=row.help)
+        else:
+            parser.add_argument(row.flag, action="store_true", default=None, help=row.help)
     parser.add_argument(
         "--config", type=Path, metavar="FILE",
         help="the configuration (default: mlbench.toml, else [tool.mlbench] of pyproject.toml)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR",
-        help="with --model: folder with the task's data (default: as in `run`)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR",
-        help="write check.json, check.md and check.xml (JUnit) there, with --model also the report",
     )  # fmt: skip
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print as JSON")

@@ -1,19 +1,11 @@
-"""The gate's configuration, and what it takes to hold a model against its baseline.
-
-Configuration comes from ``mlbench.toml``, or the table ``[tool.mlbench]`` of ``pyproject.toml``;
-whatever a command or a test gives goes before it.
-"""
+"""The gate: a saved report, or a fresh run of a model, held against a baseline."""
 
 from __future__ import annotations
 
-import math
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean
+from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.comparing.baseline import (
     Saved,
@@ -22,154 +14,13 @@ from mlbench.comparing.baseline import (
     refuse_other_task,
     saved_report,
 )
+from mlbench.comparing.config import GateConfig
 from mlbench.comparing.quantities import RANK_DISTANCE, chosen_names
-from mlbench.comparing.regression import MARGIN, Check, check
+from mlbench.comparing.regression import Check, check
 
 if TYPE_CHECKING:
     from mlbench.ranking.ranks import Ranks
     from mlbench.reports.report import Report
-
-FILES = ("mlbench.toml", "pyproject.toml")
-PATHS = {"report", "baseline", "data_dir", "output"}
-
-
-@dataclass(frozen=True)
-class GateConfig:
-    """What is checked. Either a saved ``report`` or a ``model`` to run is held against the
-    ``baseline``; ``output`` is a folder for what is written."""
-
-    report: Path | None = None
-    model: str | None = None
-    baseline: Path | None = None
-    task: str | None = None
-    measures: tuple[str, ...] = ()
-    margin: float = MARGIN
-    strict: bool = False
-    data_dir: Path | None = None
-    output: Path | None = None
-
-
-_TYPES: dict[str, tuple[type, str]] = {
-    "report": (str, "the folder of a report"),
-    "model": (str, "a model as `mlbench run --model` takes it"),
-    "baseline": (str, "the path of a baseline"),
-    "task": (str, "a task's name or file"),
-    "measures": (list, "a list of measures"),
-    "margin": (float, "a number from 0"),
-    "strict": (bool, "true or false"),
-    "data_dir": (str, "a folder"),
-    "output": (str, "a folder"),
-}
-
-
-def parse_margin(value: object) -> float:
-    """Return a margin. Raises ValueError unless it is a finite number from 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{value!r} is not a number from 0")
-    try:
-        margin = float(value)
-    except ValueError:
-        margin = math.nan
-    if not (math.isfinite(margin) and margin >= 0):
-        raise ValueError(f"{value!r} is not a number from 0")
-    return margin
-
-
-def read_config(folder: Path, file: Path | None = None) -> GateConfig:
-    """Read ``file``, or the first of mlbench.toml and pyproject.toml in ``folder`` that has any.
-
-    Paths are relative to the file. Raises UsageError with all faults of the file at once.
-    """
-    if file is not None:
-        table = _read(file)
-        if table is None:
-            raise UsageError(
-                Fault(str(file), "no [tool.mlbench] in it", "the gate's configuration")
-            )
-        return _parse(file, table)
-    for name in FILES:
-        path = folder / name
-        table = _read(path) if path.is_file() else None
-        if table is not None:
-            return _parse(path, table)
-    return GateConfig()
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        found = error.strerror or str(error)
-        raise UsageError(Fault(str(path), found, "the gate's configuration")) from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(Fault(str(path), f"broken TOML: {error}", "valid TOML")) from None
-    if path.name != "pyproject.toml":
-        return table
-    tool = table.get("tool")
-    own = tool.get("mlbench") if isinstance(tool, dict) else None
-    return own if isinstance(own, dict) else None
-
-
-def _parse(path: Path, table: Mapping[str, Any]) -> GateConfig:
-    faults: list[Fault] = []
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        name = key.replace("-", "_")
-        where = f"{path}, field {key}"
-        if name not in _TYPES:
-            faults.append(Fault(where, "unknown field", mend=did_you_mean(name, _TYPES)))
-        elif not _fits(_TYPES[name][0], value):
-            faults.append(Fault(where, f"{value!r}", _TYPES[name][1]))
-        else:
-            values[name] = tuple(value) if name == "measures" else value
-    if faults:
-        raise UsageError(*faults)
-    for name in PATHS & values.keys():
-        values[name] = path.parent / values[name]
-    for name in {"model", "task"} & values.keys():
-        beside = path.parent / values[name]
-        if beside.exists() or beside.with_name(beside.name.rpartition(":")[0] or "-").is_file():
-            values[name] = str(beside)
-    return GateConfig(**values)
-
-
-def _fits(kind: type, value: Any) -> bool:
-    if kind is float:
-        return isinstance(value, (int, float)) and _is_margin(value)
-    if kind is list:
-        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
-    return isinstance(value, kind)
-
-
-def _is_margin(value: object) -> bool:
-    try:
-        parse_margin(value)
-    except ValueError:
-        return False
-    return True
-
-
-def overridden(config: GateConfig, **given: Any) -> GateConfig:
-    """Return the configuration with every given value that is not None.
-
-    A report or a model replaces both. Raises TypeError for an unknown name.
-    """
-    unknown = given.keys() - {field.name for field in fields(GateConfig)}
-    if unknown:
-        raise TypeError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(_TYPES)}")
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if "report" in chosen or "model" in chosen:
-        config = replace(config, report=None, model=None)
-    for name in PATHS & chosen.keys():
-        chosen[name] = Path(chosen[name])
-    if "measures" in chosen:
-        chosen["measures"] = tuple(chosen["measures"])
-    if "margin" in chosen:
-        try:
-            chosen["margin"] = parse_margin(chosen["margin"])
-        except ValueError as error:
-            raise UsageError(Fault("margin", str(error))) from None
-    return replace(config, **chosen)
 
 
 def run_gate(config: GateConfig, command: str = "", quiet: bool = True) -> Check:

@@ -33,7 +33,8 @@ class MlbenchCheck:
         """
         from mlbench.common.errors import MlbenchError
         from mlbench.comparing.check_output import terminal_check
-        from mlbench.comparing.gate import exit_code, overridden, read_config, run_gate, write_check
+        from mlbench.comparing.config import overridden, read_config
+        from mlbench.comparing.gate import exit_code, run_gate, write_check
 
         self.called = True
         try:

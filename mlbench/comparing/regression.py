@@ -19,6 +19,7 @@ import numpy as np
 
 from mlbench.comparing.baseline import Saved
 from mlbench.comparing.comparison import compare, flat_row
+from mlbench.comparing.config import MARGIN
 from mlbench.comparing.quantities import Quantity
 from mlbench.comparing.verdicts import WORSE, Difference
 from mlbench.measures.bias import rank_distance
@@ -27,7 +28,6 @@ from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import ModelInfo, TaskInfo
 
 SCHEMA = "mlbench/check/1"
-MARGIN = 0.005
 PASS, REGRESSED, INCONCLUSIVE = "pass", "regressed", "inconclusive"
 MOST_RATIO = 1e4
 """An interval that would have to be this much narrower never decides."""

@@ -7,54 +7,105 @@ which text a model is given, licence, citation, the kinds of setting and the hea
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from mlbench.common.errors import DataError, EnvironmentFault, Fault, did_you_mean
+from mlbench.common.errors import DataError, Fault
+from mlbench.common.toml import (
+    WORD,
+    Takes,
+    Wrong,
+    fields_of,
+    fill_form,
+    if_only,
+    one_of,
+    read_toml,
+)
 from mlbench.data.task import LANGUAGE, NAME, SHA256, Kind, Source, Task
 
 
+def _matching(pattern: re.Pattern[str], expected: str) -> Takes:
+    return if_only(lambda v: isinstance(v, str) and pattern.fullmatch(v), expected)
+
+
+def _distinct(entry: Takes) -> Takes:
+    """Return what takes a list of at least one entry, all of them different."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise ValueError
+        if not value:
+            raise Wrong("an empty list", "at least one entry")
+        twice = sorted({repr(e) for e in value if value.count(e) > 1})
+        wrong = [Wrong(f"{text} given more than once", "distinct entries") for text in twice]
+        for each in value:
+            try:
+                entry(each)
+            except Wrong as fault:
+                wrong.append(fault)
+        if wrong:
+            raise ExceptionGroup("", wrong)
+        return value
+
+    return Takes("a list of strings", read)
+
+
+def _one_or_more(value: Any) -> Any:
+    return value if isinstance(value, list) and value else [value]
+
+
+def _by_role(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        raise ValueError
+    return {"": value} if isinstance(value, str) else value
+
+
+Text = Annotated[str, WORD]
+Texts = tuple[str, ...]
+_NAME = _matching(NAME, "lower-case letters, digits, '.', '_' and '-'")
+_CODE = _matching(LANGUAGE, "language codes such as 'ar' or 'zh-Hans'")
+_FILLED = if_only(lambda v: isinstance(v, str) and v, "a string that is not empty")
+_COUNT = if_only(lambda v: type(v) is int and v > 0, "a whole number from 1")
+
+
 @dataclass(frozen=True)
-class _Field:
-    """One field of a task file: its type, and whether it may be left out."""
+class _SourceForm:
+    """The table ``[source]`` of a task file."""
 
-    type: type | tuple[type, ...]
-    required: bool = True
-    default: Any = None
+    reader: str
+    files: dict[str, Annotated[tuple[Text, ...], Takes("a path, or several", _one_or_more)]] = (
+        field(default_factory=dict)
+    )
+    url: Annotated[dict[str, Text], Takes("a string, or a table of strings", _by_role)] = field(
+        default_factory=dict
+    )
+    sha256: dict[str, Annotated[str, _matching(SHA256, "64 lower-case hex digits")]] = field(
+        default_factory=dict
+    )
+    options: dict[str, Annotated[str, _FILLED]] = field(default_factory=dict)
+    shards: dict[str, Annotated[int, _COUNT]] = field(default_factory=dict)
+    ids: dict[str, Text] = field(default_factory=dict)
 
 
-_TASK_FIELDS = {
-    "name": _Field(str),
-    "version": _Field(str),
-    "title": _Field(str),
-    "languages": _Field(list),
-    "settings": _Field(list, required=False, default=[kind.value for kind in Kind]),
-    "measures": _Field(list, required=False, default=["AP", "RR", "nDCG@10", "R@1", "R@10"]),
-    "text": _Field(str, required=False, default=""),
-    "licence": _Field(str),
-    "citation": _Field(str),
-    "source": _Field(dict),
-    "language-sets": _Field(dict, required=False, default={}),
-    "notes": _Field(list, required=False, default=[]),
-}
-_SOURCE_FIELDS = {
-    "reader": _Field(str),
-    "files": _Field(dict, required=False, default={}),
-    "url": _Field((str, dict), required=False, default={}),
-    "sha256": _Field(dict, required=False, default={}),
-    "options": _Field(dict, required=False, default={}),
-    "shards": _Field(dict, required=False, default={}),
-    "ids": _Field(dict, required=False, default={}),
-}
-_TYPE_NAMES: dict[object, str] = {
-    str: "a string",
-    list: "a list of strings",
-    dict: "a table of strings",
-    (str, dict): "a string, or a table of strings",
-}
+@dataclass(frozen=True)
+class _TaskForm:
+    """A task file."""
+
+    name: Annotated[str, _NAME]
+    version: Text
+    title: Text
+    languages: Annotated[Texts, _distinct(_CODE)]
+    licence: Text
+    citation: Text
+    source: _SourceForm
+    settings: Annotated[Texts, _distinct(one_of(*map(str, Kind)))] = tuple(Kind)
+    measures: Annotated[Texts, _distinct(WORD)] = ("AP", "RR", "nDCG@10", "R@1", "R@10")
+    text: str = ""
+    language_sets: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[Text, ...] = ()
 
 
 def parse_task(path: Path) -> Task:
@@ -63,151 +114,51 @@ def parse_task(path: Path) -> Task:
     Raises DataError with every fault of the file at once: broken TOML (with its line), unknown
     fields (with the nearest known one), missing fields, wrong types, bad values.
     """
-    try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise DataError(Fault(str(path), "no such file", "a task file (TOML)")) from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            Fault(f"{path}, byte {error.start}", "not UTF-8", "a TOML file in UTF-8")
-        ) from None
-    except OSError as error:
-        found = f"cannot be read: {error.strerror or error}"
-        raise EnvironmentFault(Fault(str(path), found, "a task file (TOML)")) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise DataError(Fault(str(path), f"broken TOML: {error}", "valid TOML")) from None
-    return _TaskParser(path).parse(table)
+    table = read_toml(path, "a task file (TOML)", DataError)
+    form = fill_form(_TaskForm, table, fields_of(path), DataError, _across(path, table))
+    source = form.source
+    return Task(
+        name=form.name,
+        version=form.version,
+        title=form.title,
+        languages=form.languages,
+        kinds=tuple(map(Kind, form.settings)),
+        measures=form.measures,
+        text=form.text,
+        licence=form.licence,
+        citation=form.citation.strip(),
+        source=Source(
+            reader=source.reader,
+            files={role: paths[0] for role, paths in source.files.items()},
+            urls=source.url,
+            sha256=source.sha256,
+            options=source.options,
+            shards=source.shards,
+            places={role: paths[1:] for role, paths in source.files.items() if paths[1:]},
+            ids=source.ids,
+        ),
+        path=path,
+        language_sets={name: tuple(codes) for name, codes in form.language_sets.items()},
+        notes=tuple(" ".join(note.split()) for note in form.notes),
+    )
 
 
-class _TaskParser:
-    """Checks one task file and gathers all its faults before raising."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.faults: list[Fault] = []
-
-    def parse(self, table: dict[str, Any]) -> Task:
-        values = self._fields(table, _TASK_FIELDS, "")
-        source = self._source(values["source"])
-        self._check_values(values)
-        self._check_sets(values["language-sets"] or {}, values["languages"] or [])
-        if self.faults or source is None:
-            raise DataError(*self.faults)
-        return Task(
-            name=values["name"],
-            version=values["version"],
-            title=values["title"],
-            languages=tuple(values["languages"]),
-            kinds=tuple(Kind(kind) for kind in values["settings"]),
-            measures=tuple(values["measures"]),
-            text=values["text"],
-            licence=values["licence"],
-            citation=values["citation"].strip(),
-            source=source,
-            path=self.path,
-            language_sets={name: tuple(s) for name, s in values["language-sets"].items()},
-            notes=tuple(" ".join(note.split()) for note in values["notes"]),
-        )
-
-    def _source(self, table: dict[str, Any] | None) -> Source | None:
-        if table is None:
-            return None
-        values = self._fields(table, _SOURCE_FIELDS, "source.")
-        if isinstance(values["url"], str):
-            values["url"] = {"": values["url"]}
-        for name in ("url", "sha256", "options", "ids"):
-            for key, value in (values[name] or {}).items():
-                self._strings(f"source.{name}.{key}", [value])
-        for role, paths in (values["files"] or {}).items():
-            self._strings(f"source.files.{role}", paths if paths and _is_list(paths) else [paths])
-        for file, digest in (values["sha256"] or {}).items():
-            if isinstance(digest, str) and not SHA256.fullmatch(digest):
-                self._fault(f"source.sha256.{file}", f"{digest!r}", "64 lower-case hex digits")
-        for language, count in (values["shards"] or {}).items():
-            if type(count) is not int or count < 1:
-                self._fault(f"source.shards.{language}", f"{count!r}", "a whole number from 1")
-        if self.faults:
-            return None
-        paths = {role: p if _is_list(p) else [p] for role, p in values["files"].items()}
-        return Source(
-            reader=values["reader"],
-            files={role: first for role, (first, *_) in paths.items()},
-            urls=values["url"],
-            sha256=values["sha256"],
-            options=values["options"],
-            shards=values["shards"],
-            places={role: tuple(rest) for role, (_, *rest) in paths.items() if rest},
-            ids=values["ids"],
-        )
-
-    def _fault(self, name: str, found: str, expected: str = "", mend: str = "") -> None:
-        self.faults.append(Fault(f"{self.path}, field {name}", found, expected, mend))
-
-    def _fields(
-        self, table: dict[str, Any], fields: Mapping[str, _Field], prefix: str
-    ) -> dict[str, Any]:
-        for name in sorted(table.keys() - fields.keys()):
-            self._fault(prefix + name, "unknown field", mend=did_you_mean(name, fields))
-        values: dict[str, Any] = {}
-        for name, spec in fields.items():
-            value = table.get(name, spec.default)
-            if name not in table and spec.required:
-                self._fault(prefix + name, "missing", _TYPE_NAMES[spec.type])
-            elif name in table and not isinstance(value, spec.type):
-                self._fault(prefix + name, f"{value!r}", _TYPE_NAMES[spec.type])
-                value = None
-            values[name] = value
-        return values
-
-    def _strings(self, name: str, values: Iterable[Any]) -> bool:
-        bad = [value for value in values if not isinstance(value, str) or not value]
-        for value in bad:
-            self._fault(name, f"{value!r}", "non-empty strings")
-        return not bad
-
-    def _check_values(self, values: dict[str, Any]) -> None:
-        name = values["name"]
-        if name is not None and not NAME.fullmatch(name):
-            self._fault("name", f"{name!r}", "lower-case letters, digits, '.', '_' and '-'")
-        for key in ("version", "title", "licence", "citation"):
-            if values[key] is not None:
-                self._strings(key, [values[key].strip()])
-        self._strings("notes", values["notes"] or [])
-        for key in ("languages", "settings", "measures"):
-            if values[key] is not None and self._strings(key, values[key]):
-                self._check_list(key, values[key])
-
-        if len(values["languages"] or []) == 1 and "monolingual" not in (values["settings"] or []):
-            self._fault(
-                "settings",
-                "no setting at all: the task has one language",
-                "monolingual, or more languages",
-            )
-
-    def _check_list(self, key: str, entries: list[str]) -> None:
-        if not entries:
-            self._fault(key, "an empty list", "at least one entry")
-        for entry in sorted({e for e in entries if entries.count(e) > 1}):
-            self._fault(key, f"{entry!r} given more than once", "distinct entries")
-        kinds = [kind.value for kind in Kind]
-        for entry in entries:
-            if key == "languages" and not LANGUAGE.fullmatch(entry):
-                self._fault(key, f"{entry!r}", "language codes such as 'ar' or 'zh-Hans'")
-            if key == "settings" and entry not in kinds:
-                self._fault(key, f"{entry!r}", ", ".join(kinds), did_you_mean(entry, kinds))
-
-    def _check_sets(self, sets: dict[str, Any], languages: list[str]) -> None:
-        for name, codes in sets.items():
-            key = f"language-sets.{name}"
-            if not NAME.fullmatch(name) or name in languages:
-                expected = "a name of lower-case letters, digits, '.', '_' and '-', no language"
-                self._fault(key, f"{name!r}", expected)
-            if not _is_list(codes):
-                self._fault(key, f"{codes!r}", "a list of the task's languages")
-            elif codes != [code for code in languages if code in codes]:
-                expected = "some of the task's languages, in its order: " + ", ".join(languages)
-                self._fault(key, ", ".join(map(str, codes)), expected)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
+def _across(path: Path, table: dict[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong between fields, as far as they are what they should be."""
+    place = fields_of(path)
+    languages, kinds = (table.get(key, [*Kind]) for key in ("languages", "settings"))
+    languages = languages if isinstance(languages, list) else []
+    if len(languages) == 1 and isinstance(kinds, list) and Kind.MONOLINGUAL not in kinds:
+        found = "no setting at all: the task has one language"
+        yield Fault(place("settings"), found, "monolingual, or more languages")
+    sets = table.get("language-sets", table.get("language_sets"))
+    for name, codes in sets.items() if isinstance(sets, dict) else ():
+        where = place(f"language-sets.{name}")
+        if not NAME.fullmatch(name) or name in languages:
+            yield Fault(where, repr(name), f"a name of {_NAME.expected}, no language")
+        if not isinstance(codes, list):
+            yield Fault(where, repr(codes), "a list of the task's languages")
+        elif codes != [code for code in languages if code in codes]:
+            expected = "some of the task's languages, in its order: "
+            expected += ", ".join(map(str, languages))
+            yield Fault(where, ", ".join(map(str, codes)), expected)

@@ -15,17 +15,17 @@ and may hold ``model.toml`` with ``name``, ``similarity`` ("cosine", the default
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.errors import Fault, ModelError, UsageError, did_you_mean
+from mlbench.common.errors import Fault, ModelError, UsageError
+from mlbench.common.toml import WORD, fields_of, fill_form, one_of, read_toml
 from mlbench.models.boundary import difference
 from mlbench.models.kept import INDEX, KeptVectors
 from mlbench.models.protocol import SIMILARITIES
@@ -36,7 +36,6 @@ SAME = 1e-5
 """Greatest relative difference of two vectors of one text: room for rounding alone, ..."""
 SAME_HALF = 2e-3
 """... and for rounding to float16."""
-_FIELDS = ("identity", "name", "similarity")
 
 _Array = npt.NDArray[Any]
 
@@ -67,14 +66,14 @@ class Precomputed:
         for plural in ROLES.values():
             if not any(path.name.startswith(f"{plural}.") for path in files):
                 raise ModelError(Fault(str(folder), f"no {plural} in it", LAYOUT))
-        table = _settings(folder / "model.toml")
+        settings = _settings(folder / "model.toml")
         self._kept = KeptVectors(folder) if (folder / INDEX).is_file() else None
         if self._kept is not None:  # it names the others by their digests
             files = [folder / "model.toml", folder / INDEX]
         self.folder = folder
-        self.name = table.get("name", folder.resolve().name)
-        self.similarity = table.get("similarity", SIMILARITIES[0])
-        declared = f"{table['identity']}, " if "identity" in table else ""
+        self.name = settings.name or folder.resolve().name
+        self.similarity = settings.similarity
+        declared = f"{settings.identity}, " if settings.identity else ""
         self.identity = f"{declared}precomputed/1, sha256 {_digest(files)}"
         self._tables: dict[tuple[str, str], _Table] = {}
         self._vectors: dict[tuple[str, str], _Array] = {}
@@ -144,27 +143,18 @@ def _refuse(where: Path, found: str, expected: str = "", mend: str = "") -> NoRe
     raise ModelError(Fault(str(where), found, expected, mend))
 
 
-def _settings(path: Path) -> dict[str, str]:
-    """Read ``model.toml``; {} where there is none."""
-    try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        _refuse(path, f"broken TOML: {error}", "valid TOML in UTF-8")
-    faults = []
-    for name, value in table.items():
-        where = f"{path}, field {name}"
-        if name not in _FIELDS:
-            faults.append(Fault(where, "unknown field", mend=did_you_mean(name, _FIELDS)))
-        elif not isinstance(value, str) or not value.strip():
-            faults.append(Fault(where, f"{value!r}", "a string"))
-        elif name == "similarity" and value not in SIMILARITIES:
-            known = " or ".join(map(repr, SIMILARITIES))
-            faults.append(Fault(where, f"{value!r}", known, did_you_mean(value, SIMILARITIES)))
-    if faults:
-        raise ModelError(*faults)
-    return table
+@dataclass(frozen=True)
+class _Settings:
+    """What ``model.toml`` may say."""
+
+    name: Annotated[str, WORD] | None = None
+    identity: Annotated[str, WORD] | None = None
+    similarity: Annotated[str, one_of(*SIMILARITIES)] = SIMILARITIES[0]
+
+
+def _settings(path: Path) -> _Settings:
+    table = read_toml(path, "a TOML file", ModelError) if path.exists() else {}
+    return fill_form(_Settings, table, fields_of(path), ModelError)
 
 
 def _digest(files: list[Path]) -> str:

@@ -15,7 +15,7 @@ import pytest
 from mlbench.commands.cli import main
 from mlbench.commands.compare import read_axis
 from mlbench.common.errors import DataError, UsageError
-from mlbench.comparing.gate import overridden, read_config
+from mlbench.comparing.config import overridden, read_config
 from mlbench.reports.report import read_report, write_report
 from tests.support.model_repository import make_repository, run, write_model
 

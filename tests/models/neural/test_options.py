@@ -76,9 +76,9 @@ def test_all_faults_at_once() -> None:
     with pytest.raises(UsageError) as caught:
         parse_options({"dtype": "x", "pooling": "y", "z": 1}, "m.toml")
     assert [fault.where for fault in caught.value.faults] == [
-        "m.toml, field dtype",
-        "m.toml, field pooling",
         "m.toml, field z",
+        "m.toml, field pooling",
+        "m.toml, field dtype",
     ]
 
 
