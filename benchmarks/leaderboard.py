@@ -24,24 +24,20 @@ import numpy as np
 from benchmarks.data import xquad_r_shape
 from benchmarks.scoring import table_of
 from mlbench.leaderboard.entries.entry import (
+    BiasSummary,
     Contamination,
     Declared,
     Entry,
-    EntryKind,
-    EntryModel,
-    EntryRun,
-    EntryScores,
-    EntryTask,
-    Evidence,
     LeaderboardTask,
 )
 from mlbench.leaderboard.entries.layout import Place
 from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
+from mlbench.leaderboard.entries.tasks_known import task_key
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.columns import Column, Layout, Measured, measure
 from mlbench.leaderboard.ranking.measuring import task_columns
 from mlbench.leaderboard.ranking.overall import all_standings
-from mlbench.reports.report import Encoded
+from mlbench.reports.report import Encoded, ModelInfo, RunInfo
 from tests.leaderboard.browser import Browser, find_browser, running_browser
 
 NAME = "made-up"
@@ -60,25 +56,27 @@ def made_up_task(languages: int, questions: int) -> LeaderboardTask:
 def made_up_entry(task: LeaderboardTask, number: int) -> BoardEntry:
     text = "a passage such as a model is given, about as long as they are " * 4
     entry = Entry(
-        kind=EntryKind.EVIDENCE,
-        model=EntryModel(
+        ranks_sha256="0" * 64,
+        task=task_key(task, "0" * 64),
+        model=ModelInfo(
             f"model {number}", f"models/model-{number}", "sentence-transformers", "ab" * 32,
             "cosine", 768, "float32", 10**7 + 10**6 * number, 512, "mean",
-            {"query": "query: ", "passage": "passage: "}, {"query": text, "passage": text},
+            {"query": "query: ", "passage": "passage: "}, {"query": text, "passage": text}, "cuda",
         ),
-        task=EntryTask(NAME, "1", "0" * 64),
         measures=("AP", "R@10"),
-        scores=EntryScores({}),
-        submitter="Somebody",
-        date=f"2025-{1 + number % 12:02}-{1 + number % 28:02}",
-        declared=Declared("MIT", "https://example.org/model", ("books",), task.languages[:20],
-                          list(Contamination)[number % 4]),
-        evidence=Evidence("0" * 64, "1" * 64),
-        run=EntryRun(
+        macro={},
+        bias=BiasSummary(),
+        run=RunInfo(
             f"mlbench run --model models/model-{number} --task {NAME}", "2025-01-31T12:00:00+00:00",
-            {"mlbench": "0.1.0", "numpy": "2.1.0", "torch": "2.8.0"}, "Linux", "x86_64", 8, "cuda",
+            {"mlbench": "0.1.0", "numpy": "2.1.0", "torch": "2.8.0"}, "Linux", "x86_64", 8,
             {"encoding": 60.0 + number, "ranking": 3.0}, 2**31,
             {"query": Encoded(60_000, 60_000), "passage": Encoded(500_000, 500_000)},
+        ),
+        truncated=None,
+        declared=Declared(
+            "Somebody", f"2025-{1 + number % 12:02}-{1 + number % 28:02}", licence="MIT",
+            link="https://example.org/model", training_data=("books",),
+            training_languages=task.languages[:20], contamination=list(Contamination)[number % 4],
         ),
     )  # fmt: skip
     slug = f"model-{number}"

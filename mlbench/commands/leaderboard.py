@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 
-from mlbench.commands.submit import print_submitted, submission, today
+from mlbench.commands.submit import declared, print_submitted, today
 from mlbench.common.errors import Fault, UsageError
 from mlbench.leaderboard.checking.findings import Findings, seen
-from mlbench.leaderboard.entries.entry import (
-    EntryBias,
-    EntryModel,
-    EntryScore,
-    EntryScores,
-    Level,
-    Source,
-)
+from mlbench.leaderboard.entries.entry import Level, Source
 from mlbench.leaderboard.entries.layout import Place, leaderboards_folder, root_of
+from mlbench.measures.significance import Score
+from mlbench.reports.report import ModelInfo
 
 FIGURE = re.compile(r"([a-z]+):([^=]+)=(\d*\.?\d+)")
 
@@ -84,7 +80,10 @@ def leaderboard_report(args: Namespace) -> int:
     """Write an entry with the figures of a publication."""
     from mlbench.leaderboard.checking.submit import reported
 
-    macro: dict[str, dict[str, EntryScore]] = {}
+    def figure(value: float) -> Score:
+        return Score(value, math.nan, math.nan, math.nan)
+
+    macro: dict[str, dict[str, Score]] = {}
     for text in args.score:
         match = FIGURE.fullmatch(text)
         if match is None:
@@ -93,19 +92,14 @@ def leaderboard_report(args: Namespace) -> int:
         kind, name, value = match.groups()
         if name in macro.get(kind, {}):
             raise UsageError(Fault("--score", f"{kind}:{name} given twice", "each figure once"))
-        macro.setdefault(kind, {})[name] = EntryScore(float(value))
-    distance = None if args.rank_distance is None else EntryScore(args.rank_distance)
-    by = submission(args)
-    if by.declared.link is None:
+        macro.setdefault(kind, {})[name] = figure(float(value))
+    distance = None if args.rank_distance is None else figure(args.rank_distance)
+    by = declared(args)
+    if by.link is None:
         raise UsageError(Fault("--link", "not given", "where the figures are published (https)"))
-    done = reported(
-        args.to,
-        args.task,
-        EntryModel(args.model, parameters=args.parameters, dimension=args.dimension),
-        EntryScores(macro, EntryBias(distance)),
-        Source(args.citation, by.declared.link),
-        by,
-    )
+    model = ModelInfo(args.model, parameters=args.parameters, dimension=args.dimension)
+    by = replace(by, source=Source(args.citation, by.link))
+    done = reported(args.to, args.task, model, macro, distance, by)
     print_submitted(done)
     return 0
 

@@ -6,29 +6,31 @@ import datetime
 import shlex
 from argparse import Namespace
 
-from mlbench.leaderboard.checking.submit import Submission, Submitted
+from mlbench.leaderboard.checking.submit import Submitted
 from mlbench.leaderboard.checking.submit import submit as write_entry
 from mlbench.leaderboard.entries.entry import Contamination, Declared
 
 
 def submit(args: Namespace) -> int:
     """Write a report as an entry and say what comes next."""
-    done = write_entry(args.report, args.to, submission(args))
+    done = write_entry(args.report, args.to, declared(args))
     print_submitted(done)
     return 0
 
 
-def submission(args: Namespace) -> Submission:
-    """Return what the options of a submission say."""
+def declared(args: Namespace) -> Declared:
+    """Return what the submitter says by the options."""
     codes = (args.training_languages or "").split(",")
-    declared = Declared(
+    return Declared(
+        args.submitter,
+        today().isoformat(),
         licence=args.licence,
         link=args.link,
         training_data=tuple(args.training_data),
         training_languages=tuple(code.strip() for code in codes if code.strip()),
         contamination=Contamination(args.contamination),
+        note=args.note,
     )
-    return Submission(args.submitter, today(), declared, args.note)
 
 
 def today() -> datetime.date:

@@ -95,19 +95,20 @@ class TaskInfo:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Which model was evaluated; what a kind of model does not have is None.
+    """Which model was evaluated; what a kind of model does not have is None, and what is not known
+    of a model that only a publication tells of is "".
 
     ``first_input`` is the literal first text of each role after its prompt; ``notes`` say what
     was assumed of the model.
     """
 
     name: str
-    spec: str
-    adapter: str
-    identity: str
-    similarity: str | None
-    dimension: int | None
-    dtype: str | None
+    spec: str = ""
+    adapter: str = ""
+    identity: str = ""
+    similarity: str | None = None
+    dimension: int | None = None
+    dtype: str | None = None
     parameters: int | None = None
     max_length: int | None = None
     pooling: str | None = None
@@ -141,7 +142,8 @@ class RunInfo:
     """How the report was made. ``seconds`` is wall time by step, ``peak_memory`` bytes.
 
     ``truncated`` says by role and language what the model cut, None where unknown;
-    ``recomputed`` the scores that fell within the error bound of the fast product.
+    ``recomputed`` the scores that fell within the error bound of the fast product, None where
+    unknown.
     """
 
     command: str
@@ -153,7 +155,7 @@ class RunInfo:
     seconds: dict[str, float]
     peak_memory: int | None
     encoded: dict[str, Encoded]
-    recomputed: int
+    recomputed: int | None = None
     truncated: dict[str, dict[str, Truncated]] | None = None
 
 

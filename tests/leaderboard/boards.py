@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -14,24 +15,21 @@ from typing import Any
 from mlbench.common.files import sha256_of
 from mlbench.leaderboard.checking.findings import Findings
 from mlbench.leaderboard.checking.records import write_record
-from mlbench.leaderboard.checking.submit import Submission, Submitted, reported, submit
+from mlbench.leaderboard.checking.submit import Submitted, reported, submit
 from mlbench.leaderboard.checking.validate import Options, validate
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
     RANKS_FILE,
     Contamination,
     Declared,
-    EntryBias,
-    EntryModel,
-    EntryScore,
-    EntryScores,
     Level,
     Source,
 )
 from mlbench.leaderboard.entries.tasks_known import add_task
+from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
-from mlbench.reports.report import Report, write_report
+from mlbench.reports.report import ModelInfo, Report, write_report
 from tests.support.reports import collection_of, languages, report_of, vectors
 
 DAY = datetime.date(2025, 6, 1)
@@ -59,9 +57,37 @@ def submitted(
     """Write a report below ``work`` and submit it."""
     folder = work / f"{name.encode().hex()[:40]}-{seed}"
     write_report(folder, *report_called(name, seed), {})
-    declared = Declared("MIT", "https://example.org/model", ("books",), ("ar", "de"))
-    clean = replace(declared, contamination=Contamination.CLEAN)
-    return submit(folder, root, Submission(by, day, clean, "a note"))
+    declared = Declared(
+        by,
+        day.isoformat(),
+        licence="MIT",
+        link="https://example.org/model",
+        training_data=("books",),
+        training_languages=("ar", "de"),
+        contamination=Contamination.CLEAN,
+        note="a note",
+    )
+    return submit(folder, root, declared)
+
+
+def publish(
+    root: Path, by: str, day: datetime.date, value: float, distance: float | None = None
+) -> Submitted:
+    """Enter figures from a publication of a model that may be there already."""
+    source = Source("Somebody, Some Title, 2020", "https://example.org/paper")
+    return reported(
+        root,
+        TASK,
+        ModelInfo("Published (2020)"),
+        {"multilingual": {"AP": published(value)}},
+        published(distance) if distance else None,
+        Declared(by, day.isoformat(), source=source),
+    )
+
+
+def published(value: float) -> Score:
+    """A figure of which nothing but its value is known."""
+    return Score(value, math.nan, math.nan, math.nan)
 
 
 def honest_board(root: Path, work: Path) -> Path:
@@ -71,14 +97,7 @@ def honest_board(root: Path, work: Path) -> Path:
     alpha = submitted(root, work, "alpha", 1)
     submitted(root, work, "Beta/large", 2, by="Bob")
     submitted(root, work, "alpha", 3, day=DAY + datetime.timedelta(days=9))
-    reported(
-        root,
-        TASK,
-        EntryModel("Published (2020)"),
-        EntryScores({"multilingual": {"AP": EntryScore(0.25)}}, EntryBias(EntryScore(12.5))),
-        Source("Somebody, Some Title, 2020", "https://example.org/paper"),
-        Submission("Ada", DAY),
-    )
+    publish(root, "Ada", DAY, 0.25, 12.5)
     evidence = verified(alpha.folder, work, Level.SAMPLED)
     write_record(alpha.folder, Level.SAMPLED, "Maintainer", evidence, "", TODAY)
     return root
@@ -126,7 +145,7 @@ def edit(path: Path, keys: Sequence[str | int], value: Any) -> None:
 def put_table(folder: Path, raw: bytes) -> None:
     """Replace an entry's table, and name its digest in the entry."""
     (folder / RANKS_FILE).write_bytes(raw)
-    edit(folder / ENTRY_FILE, ("evidence", "ranks_sha256"), hashlib.sha256(raw).hexdigest())
+    edit(folder / ENTRY_FILE, ("ranks_sha256",), hashlib.sha256(raw).hexdigest())
 
 
 def alter_table(folder: Path, key: TaskKey | None = None, **columns: Any) -> None:

@@ -13,18 +13,13 @@ from typing import Any
 import numpy as np
 
 from mlbench.common.files import slug
-from mlbench.leaderboard.checking.submit import Submission, entry_of
+from mlbench.leaderboard.checking.submit import entry_of
 from mlbench.leaderboard.entries.entry import (
+    BiasSummary,
     Contamination,
     Declared,
     Entry,
-    EntryBias,
     EntryKind,
-    EntryModel,
-    EntryScore,
-    EntryScores,
-    EntryTask,
-    Evidence,
     LeaderboardTask,
     Level,
     Record,
@@ -33,7 +28,7 @@ from mlbench.leaderboard.entries.entry import (
 )
 from mlbench.leaderboard.entries.layout import Place
 from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
-from mlbench.leaderboard.entries.tasks_known import described
+from mlbench.leaderboard.entries.tasks_known import described, task_key
 from mlbench.leaderboard.page.page_data import LETTERS, MISSING, UNIT
 from mlbench.leaderboard.ranking.columns import Measured, measure
 from mlbench.leaderboard.ranking.measuring import task_columns
@@ -41,7 +36,8 @@ from mlbench.leaderboard.ranking.overall import all_standings
 from mlbench.leaderboard.ranking.rows import Standings
 from mlbench.measures.significance import Values
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.report import Report
+from mlbench.reports.report import ModelInfo, Report
+from tests.leaderboard.boards import published
 from tests.support.reports import collection_of, languages, report_of, vectors
 
 DAY = datetime.date(2025, 6, 1)
@@ -89,12 +85,18 @@ def evidence(
     """An entry that brings its table; ``changes`` are of its model."""
     report, ranks = run_of(task, noise, seed)
     model = replace(report.model, name=name, identity=f"weights of {name}", **changes)
-    declared = Declared("MIT", "https://example.org/model", ("books",), ("ar", "de"), contamination)
-    entry = entry_of(
-        replace(report, model=model),
-        Evidence("0" * 64, "1" * 64),
-        Submission("Ada", DAY, declared, "a note"),
+    declared = Declared(
+        "Ada",
+        DAY.isoformat(),
+        licence="MIT",
+        link="https://example.org/model",
+        training_data=("books",),
+        training_languages=("ar", "de"),
+        contamination=contamination,
+        note="a note",
+        report_sha256="1" * 64,
     )
+    entry = entry_of(replace(report, model=model), "0" * 64, declared)
     made = placed(task, entry, run, records)
     return Made(made, measure(ranks, task_columns(task_of(task))))
 
@@ -102,32 +104,31 @@ def evidence(
 def reported(task: str, name: str, **scores: float) -> Made:
     """An entry with figures of a paper, by kind of setting."""
     distance = scores.pop("distance", None)
+    source = Source("Somebody, Some Title, 2020", "https://example.org/paper")
     entry = Entry(
-        kind=EntryKind.REPORTED,
-        model=EntryModel(name),
-        task=EntryTask(task, "1"),
+        ranks_sha256=None,
+        task=task_key(task_of(task), ""),
+        model=ModelInfo(name),
         measures=("AP",),
-        scores=EntryScores(
-            {kind: {"AP": EntryScore(value)} for kind, value in scores.items()},
-            EntryBias(EntryScore(distance) if distance else None),
-        ),
-        submitter="Bob",
-        date=DAY.isoformat(),
-        source=Source("Somebody, Some Title, 2020", "https://example.org/paper"),
+        macro={kind: {"AP": published(value)} for kind, value in scores.items()},
+        bias=BiasSummary(published(distance) if distance else None),
+        run=None,
+        truncated=None,
+        declared=Declared("Bob", DAY.isoformat(), EntryKind.REPORTED, source=source),
     )
     return Made(placed(task, entry, "", ()), None)
 
 
 def placed(task: str, entry: Entry, run: str, records: Sequence[Level]) -> BoardEntry:
     """The entry in its folder, with records of a maintainer."""
-    date = run[:10] or entry.date
+    date = run[:10] or entry.declared.date
     sha256 = hashlib.sha256(repr(entry).encode()).hexdigest()
     where = Place(task, slug(entry.model.name), run)
     found = tuple(
         Record(level, task, where.slug, sha256, "Maintainer", date, note="looked at it")
         for level in records
     )
-    dated = replace(entry, date=date)
+    dated = replace(entry, declared=replace(entry.declared, date=date))
     return BoardEntry(dated, where, Path("nowhere"), sha256, task_of(task), found)
 
 
@@ -146,7 +147,7 @@ def standings_of(entries: Sequence[Made]) -> list[Standings]:
             tuple(
                 sorted(
                     (made.entry for made in entries if made.entry.place.task == name),
-                    key=lambda each: (each.slug, each.entry.date, each.place),
+                    key=lambda each: (each.slug, each.entry.declared.date, each.place),
                 )
             ),
         )

@@ -21,17 +21,9 @@ from mlbench.common.files import slug
 from mlbench.leaderboard.checking import changes
 from mlbench.leaderboard.checking import validate as validating
 from mlbench.leaderboard.checking.records import withdraw, write_record
-from mlbench.leaderboard.checking.submit import Submission, Submitted, reported, submit
+from mlbench.leaderboard.checking.submit import submit
 from mlbench.leaderboard.checking.validate import Options, validate
-from mlbench.leaderboard.entries.entry import (
-    Entry,
-    EntryModel,
-    EntryScore,
-    EntryScores,
-    Level,
-    Source,
-    to_json,
-)
+from mlbench.leaderboard.entries.entry import Declared, Entry, Level, to_json
 from mlbench.leaderboard.entries.layout import run_folder
 from mlbench.leaderboard.entries.reading import read_board
 from mlbench.leaderboard.entries.strict import read_document
@@ -45,6 +37,7 @@ from tests.leaderboard.boards import (
     check,
     edit,
     exit_code,
+    publish,
     put_table,
     run_of,
     submitted,
@@ -176,7 +169,7 @@ def test_a_table_under_another_name_is_found(board: Path, tmp_path: Path) -> Non
     submitted(board, tmp_path, "gamma", 2, by="Eve")
     findings = check(board, f"{TASK}/gamma")
     assert exit_code(findings) == 6
-    assert f"evidence.ranks_sha256: the table of {BETA}" in str(findings.error())
+    assert f"ranks_sha256: the table of {BETA}" in str(findings.error())
     assert any("model.identity" in flag.where for flag in findings.flags)
 
 
@@ -189,7 +182,7 @@ def test_a_table_written_anew_is_found(board: Path, tmp_path: Path) -> None:
     )
     put_table(board / TASK / "gamma", raw.getvalue())
     error = check(board, f"{TASK}/gamma").error()
-    assert f"evidence.ranks_sha256: the table of {BETA}" in str(error)
+    assert f"ranks_sha256: the table of {BETA}" in str(error)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
@@ -208,7 +201,7 @@ def test_a_table_that_is_nearly_a_copy_is_flagged(
     altered = replace(ranks, above=above.astype(np.int32))
     put_table(board / TASK / "gamma", ranks_to_bytes(altered, key))
     flags = [str(flag) for flag in check(board, f"{TASK}/gamma").flags]
-    where = f"{board / TASK / 'gamma' / 'entry.json'}, evidence: shares"
+    where = f"{board / TASK / 'gamma' / 'entry.json'}, ranks_sha256: shares"
     assert any(flag.startswith(where) and BETA in flag for flag in flags)
 
 
@@ -229,10 +222,10 @@ def test_two_models_may_both_be_perfect(board: Path, tmp_path: Path) -> None:
     for name in ("gamma", "delta"):
         of_model = replace(report.model, name=name, identity=name)
         write_report(tmp_path / name, replace(report, model=of_model), ranks, {})
-        submit(tmp_path / name, board, Submission("Eve", DAY))
+        submit(tmp_path / name, board, Declared("Eve", DAY.isoformat()))
     findings = check(board, f"{TASK}/gamma", f"{TASK}/delta")
     assert findings.error() is None
-    assert any("scores.macro.multilingual.AP: 1.0000" in str(flag) for flag in findings.flags)
+    assert any("macro.multilingual.AP: 1.0000" in str(flag) for flag in findings.flags)
 
 
 def test_different_models_are_not_flagged(board: Path, tmp_path: Path) -> None:
@@ -257,13 +250,13 @@ def test_a_name_that_looks_like_anothers_is_found(board: Path, tmp_path: Path, n
 
 def test_a_run_of_anothers_model_is_found(board: Path) -> None:
     folder = later_run(board)
-    entry = replace(read_document(folder / "entry.json", Entry), submitter="Eve")
+    entry = of_eve(folder / "entry.json")
     raw = to_json(entry)
     (folder / "entry.json").write_bytes(raw)
     error = check(board).error()
     assert error is not None
-    assert f"{folder / 'entry.json'}, submitter: 'Eve'" in str(error)
-    assert f"{folder / 'entry.json'}, date: in the folder {folder.name}" in str(error)
+    assert f"{folder / 'entry.json'}, declared.submitter: 'Eve'" in str(error)
+    assert f"{folder / 'entry.json'}, declared.date: in the folder {folder.name}" in str(error)
     assert error.exit_code == 6
 
 
@@ -283,16 +276,10 @@ def test_a_new_run_of_ones_own_model_is_in_order_and_is_the_current_one(
     assert previous.path == later_run_before(board, new.folder)
 
 
-def publish(board: Path, by: str, days: int) -> Submitted:
-    """Enter figures from a publication of a model that may be there already."""
-    return reported(
-        board,
-        TASK,
-        EntryModel("Published (2020)"),
-        EntryScores({"multilingual": {"AP": EntryScore(0.01)}}),
-        Source("Another Title", "https://example.org/paper"),
-        Submission(by, DAY + datetime.timedelta(days=days)),
-    )
+def of_eve(path: Path) -> Entry:
+    """An entry as if Eve had submitted it."""
+    entry = read_document(path, Entry)
+    return replace(entry, declared=replace(entry.declared, submitter="Eve"))
 
 
 def test_nothing_is_written_that_could_not_be_read_again(board: Path, tmp_path: Path) -> None:
@@ -319,7 +306,7 @@ def test_figures_from_a_publication_do_not_take_the_place_of_evidence(
 ) -> None:
     """Ada entered a model's figures, Bob its table, and Ada enters figures again."""
     bobs = submitted(board, tmp_path, "Published (2020)", 5, "Bob", DAY + datetime.timedelta(1))
-    adas = publish(board, "Ada", 2)
+    adas = publish(board, "Ada", DAY + datetime.timedelta(days=2), 0.01)
     assert check(board).error() is None
     current = {entry.slug: entry for entry in read_board(board).tasks[TASK].current()}
     assert current[adas.place.slug].place == bobs.place
@@ -377,12 +364,14 @@ class TestChanges:
         submitted(board, tmp_path, "Published (2020)", 5, "Bob", day)
         base = Path(shutil.copytree(board, tmp_path / "base"))
         eves = submitted(board, tmp_path, "Published (2020)", 4, "Bob", DAY).folder
-        entry = replace(read_document(eves / "entry.json", Entry), submitter="Eve")
+        entry = of_eve(eves / "entry.json")
         raw = to_json(entry)
         (eves / "entry.json").write_bytes(raw)
-        eves.rename(eves.with_name(run_folder(entry.date, hashlib.sha256(raw).hexdigest())))
+        eves.rename(
+            eves.with_name(run_folder(entry.declared.date, hashlib.sha256(raw).hexdigest()))
+        )
         error = check(board, base=base).error()
-        assert "submitter: 'Eve'\n  expected: 'Bob', whose model this is" in str(error)
+        assert "declared.submitter: 'Eve'\n  expected: 'Bob', whose model this is" in str(error)
 
     def test_a_model_that_somebody_else_has_in_another_task_is_flagged(
         self, board: Path, tmp_path: Path
@@ -390,9 +379,9 @@ class TestChanges:
         shutil.copytree(board / TASK, board / "other")
         edit(board / "other" / "task.json", ("name",), "other")
         path = board / "other" / "alpha" / "entry.json"
-        edit(path, ("submitter",), "Eve")
+        edit(path, ("declared", "submitter"), "Eve")
         flags = [str(flag) for flag in check(board, "other/alpha").flags]
-        assert f"{path}, submitter: of a model that 'Ada' submitted" in flags[0]
+        assert f"{path}, declared.submitter: of a model that 'Ada' submitted" in flags[0]
 
     def test_a_new_entry_is_in_order(self, honest: Path, board: Path, tmp_path: Path) -> None:
         submitted(board, tmp_path, "gamma", 4, by="Eve")
@@ -432,7 +421,7 @@ class TestChanges:
     def test_a_faulty_entry_that_stands_does_not_fail_others(
         self, board: Path, tmp_path: Path
     ) -> None:
-        edit(board / BETA / "entry.json", ("note",), "n" * 3000)
+        edit(board / BETA / "entry.json", ("declared", "note"), "n" * 3000)
         head = Path(shutil.copytree(board, tmp_path / "head"))
         submitted(head, tmp_path, "gamma", 4, by="Eve")
         assert exit_code(check(head)) == 3

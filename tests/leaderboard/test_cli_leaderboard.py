@@ -71,7 +71,7 @@ def test_from_a_model_to_a_pull_request(
     ("arguments", "found"),
     [
         (("--score", "AP=0.5"), "--score"),
-        (("--score", "multilingual:AP=2.5"), "scores.macro.multilingual.AP: 2.5"),
+        (("--score", "multilingual:AP=2.5"), "macro.multilingual.AP: 2.5"),
         (("--score", "bilingual:AP=0.5"), "no such kind in the task"),
         (("--score", "multilingual:Foo=0.5"), "measures: measure 'Foo'"),
         (("--rank-distance", "-1", "--score", "multilingual:AP=0.5"), "rank_distance: -1.0"),
@@ -103,17 +103,17 @@ def test_the_words_of_the_options_are_those_of_the_schema() -> None:
 
 
 def test_a_forgery_and_what_is_for_review(board: Path) -> None:
-    edit(board / TASK / "alpha" / "entry.json", ("scores", "bias", "floor"), 0.25)
+    edit(board / TASK / "alpha" / "entry.json", ("bias", "floor"), 0.25)
     done = mlbench("leaderboard", "validate", board, "--quiet", cwd=board)
     assert done.returncode == 6
     path = board / TASK / "alpha" / "entry.json"
     assert f"mlbench: error: {board}" in done.stderr
-    assert f"{path}, scores.bias.floor: 0.25\n  expected: 2.0, from the table" in done.stderr
+    assert f"{path}, bias.floor: 0.25\n  expected: 2.0, from the table" in done.stderr
     done = mlbench("leaderboard", "validate", board, "--json", cwd=board)
     assert done.returncode == 6
     assert done.stderr == ""
     assert json.loads(done.stdout)["contradictory"][-1] == {
-        "where": f"{path}, scores.bias.floor",
+        "where": f"{path}, bias.floor",
         "found": "0.25",
         "expected": "2.0, from the table",
         "mend": "",

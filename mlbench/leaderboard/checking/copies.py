@@ -78,7 +78,7 @@ def same_tables(entry: BoardEntry, others: Sequence[BoardEntry], prints: Prints)
     """Yield where an entry's table is that of another model, however it was written."""
     for other in others:
         if _same(prints.of(entry), prints.of(other)):
-            yield "evidence.ranks_sha256", f"the table of {other.place}", "a table of its own"
+            yield "ranks_sha256", f"the table of {other.place}", "a table of its own"
 
 
 def _same(one: Print | None, other: Print | None) -> bool:
@@ -93,11 +93,12 @@ def likenesses(entry: BoardEntry, others: Sequence[BoardEntry], prints: Prints) 
     for other in others:
         if entry.entry.model.identity and entry.entry.model.identity == other.entry.model.identity:
             yield "model.identity", f"that of {other.place}", "one of its own"
-        if _table(entry) is None or _table(other) in (None, _table(entry)):
+        table = entry.entry.ranks_sha256
+        if table is None or other.entry.ranks_sha256 in (None, table):
             continue
         one, another = prints.of(entry), prints.of(other)
         if one and another and (found := alike(one, another)):
-            yield "evidence", f"shares {found} with {other.place}", "a table of its own"
+            yield "ranks_sha256", f"shares {found} with {other.place}", "a table of its own"
 
 
 def other_owner(entry: Entry, earlier: Iterable[BoardEntry]) -> str:
@@ -108,15 +109,11 @@ def other_owner(entry: Entry, earlier: Iterable[BoardEntry]) -> str:
     """
     reported = entry.kind is EntryKind.REPORTED
     owners = [
-        each.entry.submitter
+        each.entry.declared.submitter
         for each in earlier
         if reported or each.entry.kind is EntryKind.EVIDENCE
     ]
-    return "" if not owners or entry.submitter in owners else owners[0]
-
-
-def _table(entry: BoardEntry) -> str | None:
-    return entry.entry.evidence.ranks_sha256 if entry.entry.evidence else None
+    return "" if not owners or entry.declared.submitter in owners else owners[0]
 
 
 def names_alike(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -146,7 +146,7 @@ def withdrawal_findings(
     if entry is not None and withdrawal.entry_sha256 != entry.sha256:
         digest = shown(withdrawal.entry_sha256)
         found.contradictory.append(Fault(f"{where}, entry_sha256", digest, entry.sha256))
-    if entry is not None and withdrawal.by != entry.entry.submitter:
+    if entry is not None and withdrawal.by != entry.entry.declared.submitter:
         by = f"by {shown(withdrawal.by)}, not by its submitter"
-        found.flags.append(Fault(f"{where}, by", by, shown(entry.entry.submitter)))
+        found.flags.append(Fault(f"{where}, by", by, shown(entry.entry.declared.submitter)))
     return found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import secrets
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from mlbench.common.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
@@ -16,41 +16,27 @@ from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
     RANKS_FILE,
     TASK_FILE,
+    BiasSummary,
     Declared,
     Entry,
     EntryKind,
-    EntryModel,
-    EntryRun,
-    EntryScores,
-    EntryTask,
-    Evidence,
     LeaderboardTask,
-    Source,
     to_json,
 )
 from mlbench.leaderboard.entries.field_checks import entry_faults
 from mlbench.leaderboard.entries.layout import Place, run_folder
 from mlbench.leaderboard.entries.names import visible
 from mlbench.leaderboard.entries.reading import Board, read_board
-from mlbench.leaderboard.entries.recomputed import entry_scores
+from mlbench.leaderboard.entries.recomputed import bias_summary
 from mlbench.leaderboard.entries.strict import MAX_JSON, parse_document
 from mlbench.leaderboard.entries.strict_table import MAX_TABLE
-from mlbench.leaderboard.entries.tasks_known import described, refuse_part_of_a_task
+from mlbench.leaderboard.entries.tasks_known import described, refuse_part_of_a_task, task_key
+from mlbench.measures.significance import Score
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, RunInfo, read_report, rescored
 
 QUOTED = 2000
 """Characters that are kept of a quoted text."""
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What a submitter adds to a report. ``date`` is the day."""
-
-    submitter: str
-    date: datetime.date
-    declared: Declared = field(default_factory=Declared)
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ class Submitted:
     size: int
 
 
-def submit(folder: Path, root: Path, submission: Submission) -> Submitted:
+def submit(folder: Path, root: Path, declared: Declared) -> Submitted:
     """Write the report in ``folder`` as an entry of the leaderboard in ``root``.
 
     Raises IntegrityError where the report is damaged or its scores do not follow from its table,
@@ -78,67 +64,61 @@ def submit(folder: Path, root: Path, submission: Submission) -> Submitted:
     report = rescored(report, ranks, folder)
     info = report.task
     table = ranks_to_bytes(ranks, TaskKey(info.name, info.version, info.digest, info.kinds))
-    digest = hashlib.sha256(table).hexdigest()
-    entry = entry_of(report, Evidence(digest, sha256_of(folder / REPORT_FILE)), submission)
+    declared = replace(declared, report_sha256=sha256_of(folder / REPORT_FILE))
+    entry = entry_of(report, hashlib.sha256(table).hexdigest(), declared)
     return _write(board, entry, table)
 
 
 def reported(
-    root: Path, task: str, model: EntryModel, scores: EntryScores, source: Source, by: Submission
+    root: Path,
+    task: str,
+    model: ModelInfo,
+    macro: dict[str, dict[str, Score]],
+    rank_distance: Score | None,
+    declared: Declared,
 ) -> Submitted:
     """Write an entry with figures from a publication. Raises UsageError where they will not do."""
     board = read_board(root)
-    known = _known_task(board, task)
-    names = {name: None for of_kind in scores.macro.values() for name in of_kind}
     entry = Entry(
-        kind=EntryKind.REPORTED,
+        ranks_sha256=None,
+        task=task_key(_known_task(board, task), ""),
         model=model,
-        task=EntryTask(known.name, known.version),
-        measures=tuple(names),
-        scores=scores,
-        submitter=by.submitter,
-        date=by.date.isoformat(),
-        declared=by.declared,
-        source=source,
-        note=by.note,
+        measures=tuple(dict.fromkeys(name for of_kind in macro.values() for name in of_kind)),
+        macro=macro,
+        bias=BiasSummary(rank_distance),
+        run=None,
+        truncated=None,
+        declared=replace(declared, kind=EntryKind.REPORTED),
     )
     return _write(board, entry, None)
 
 
-def entry_of(report: Report, evidence: Evidence, submission: Submission) -> Entry:
+def entry_of(report: Report, ranks_sha256: str, declared: Declared) -> Entry:
     """Return the entry of a report; texts in it that hide something are made visible."""
-    info = report.task
+    info, model, run = report.task, report.model, report.run
     return Entry(
-        kind=EntryKind.EVIDENCE,
-        model=_model(report.model),
-        task=EntryTask(info.name, info.version, info.digest),
+        ranks_sha256=ranks_sha256,
+        task=TaskKey(info.name, info.version, info.digest, info.kinds),
+        model=replace(
+            model,
+            spec=visible(model.spec),
+            adapter=visible(model.adapter),
+            prompts=_quoted(model.prompts),
+            first_input=_quoted(model.first_input),
+            notes=tuple(map(visible, model.notes)),
+        ),
         measures=report.measures,
-        scores=entry_scores(report.scores),
-        submitter=submission.submitter,
-        date=submission.date.isoformat(),
-        declared=submission.declared,
-        evidence=evidence,
-        run=_run(report.run, report.model.device),
-        truncated=_truncated(report.run),
-        note=submission.note,
-    )
-
-
-def _model(model: ModelInfo) -> EntryModel:
-    return EntryModel(
-        name=model.name,
-        spec=visible(model.spec),
-        adapter=visible(model.adapter),
-        identity=model.identity,
-        similarity=model.similarity,
-        dimension=model.dimension,
-        dtype=model.dtype,
-        parameters=model.parameters,
-        max_length=model.max_length,
-        pooling=model.pooling,
-        prompts=_quoted(model.prompts),
-        first_input=_quoted(model.first_input),
-        notes=tuple(map(visible, model.notes)),
+        macro=report.scores.macro,
+        bias=bias_summary(report.scores.bias),
+        run=replace(
+            run,
+            command=visible(run.command),
+            versions={visible(name): visible(version) for name, version in run.versions.items()},
+            platform=visible(run.platform),
+            processor=visible(run.processor),
+        ),
+        truncated=_truncated(run),
+        declared=declared,
     )
 
 
@@ -149,21 +129,6 @@ def _quoted(texts: dict[str, str]) -> dict[str, str]:
         role: text if len(text) <= QUOTED else text[:QUOTED] + "..."
         for role, text in quoted.items()
     }
-
-
-def _run(run: RunInfo, device: str | None) -> EntryRun:
-    return EntryRun(
-        command=visible(run.command),
-        date=run.date,
-        versions={visible(name): visible(version) for name, version in run.versions.items()},
-        platform=visible(run.platform),
-        processor=visible(run.processor),
-        threads=run.threads,
-        device=device,
-        seconds=run.seconds,
-        peak_memory=run.peak_memory,
-        encoded=run.encoded,
-    )
 
 
 def _truncated(run: RunInfo) -> dict[str, float] | None:
@@ -237,7 +202,7 @@ def _write(board: Board, entry: Entry, table: bytes | None) -> Submitted:
 
 def _refuse_wrong(board: Board, entry: Entry) -> None:
     """Raise UsageError with all that is wrong with an entry by itself."""
-    task, today = board.tasks[entry.task.name].task, datetime.date.fromisoformat(entry.date)
+    task, today = board.tasks[entry.task.name].task, date.fromisoformat(entry.declared.date)
     place = Place(task.name, slug(entry.model.name))
     found = entry_faults(entry, place, task, today)
     if wrong := [Fault(f"entry, {key}", *rest) for key, *rest in found]:
@@ -255,7 +220,8 @@ def _place(board: Board, entry: Entry, sha256: str) -> Place:
         mend = "give yours a name of its own: `name` in its code, or `mlbench run --name`"
         raise UsageError(Fault(f"model {name!r}", found, "a model of yours", mend))
     for each in of_model:
-        if entry.evidence and each.entry.evidence == entry.evidence:
+        said = each.entry.ranks_sha256, each.entry.declared.report_sha256
+        if entry.ranks_sha256 and said == (entry.ranks_sha256, entry.declared.report_sha256):
             found = f"is there already: {each.place}"
             raise UsageError(Fault("this report", found, "a new run"))
     names = {each.slug: each.entry.model.name for each in board.entries()}
@@ -264,5 +230,5 @@ def _place(board: Board, entry: Entry, sha256: str) -> Place:
             found = f"looks like {names[other]!r} of {other}"
             raise UsageError(Fault(f"model {name!r}", found, "a name that is not easily mistaken"))
     if of_model:
-        return Place(place.task, place.slug, run_folder(entry.date, sha256))
+        return Place(place.task, place.slug, run_folder(entry.declared.date, sha256))
     return place

@@ -165,13 +165,15 @@ class _Validation:
         """Flag what is in another's name: nobody but a person can tell who opened the change."""
         for entry in filter(self.to_check, self.board.entries()):
             owners = {
-                other.entry.submitter
+                other.entry.declared.submitter
                 for other in self.board.entries()
-                if other.slug == entry.slug and other.place != entry.place and other.entry.evidence
+                if other.slug == entry.slug
+                and other.place != entry.place
+                and other.entry.ranks_sha256
             }
-            for owner in sorted(owners - {entry.entry.submitter}):
+            for owner in sorted(owners - {entry.entry.declared.submitter}):
                 found = f"of a model that {shown(owner)} submitted"
-                self.flag(entry, [("submitter", found, "an entry of theirs")])
+                self.flag(entry, [("declared.submitter", found, "an entry of theirs")])
         if self.changes is None:
             return
         for path in self.changes.added:
@@ -212,13 +214,13 @@ class _Validation:
 
     def table(self, entry: BoardEntry, prints: Prints) -> None:
         """Check an entry's table, and the scores against it."""
-        evidence = entry.entry.evidence
+        digest = entry.entry.ranks_sha256
         prints.known[entry.place] = None
-        if evidence is None:
+        if digest is None:
             return
         path, where = entry.path / RANKS_FILE, self.where(entry.place, RANKS_FILE)
         with self.findings.gathering():
-            ranks = read_table(path, entry.task, evidence.ranks_sha256, where)
+            ranks = read_table(path, entry.task, digest, where)
             prints.known[entry.place] = table_print(ranks)
             broken = list(consistency.table_faults(ranks))
             self.contradict(entry, RANKS_FILE, broken)
@@ -256,11 +258,11 @@ def _partial(tree: Tree, tasks: set[str]) -> Iterator[tuple[PurePosixPath, Fault
 def _history(entry: BoardEntry, earlier: Sequence[BoardEntry]) -> Iterator[Found]:
     """Yield what does not fit the model's earlier entries, or the name of the entry's folder."""
     run = entry.place.run
-    expected = run_folder(entry.entry.date, entry.sha256)
+    expected = run_folder(entry.entry.declared.date, entry.sha256)
     if run and run != expected:
-        yield "date", f"in the folder {run}", f"{expected}, by its date and SHA-256"
+        yield "declared.date", f"in the folder {run}", f"{expected}, by its date and SHA-256"
     if owner := other_owner(entry.entry, earlier):
         expected = f"{shown(owner)}, whose model this is; else another name for the model"
-        yield "submitter", shown(entry.entry.submitter), expected
+        yield "declared.submitter", shown(entry.entry.declared.submitter), expected
     if entry.entry.kind is EntryKind.REPORTED and (entry.path / RANKS_FILE).exists():
-        yield "kind", "reported, with a table beside it", "evidence, or no table"
+        yield "declared.kind", "reported, with a table beside it", "evidence, or no table"

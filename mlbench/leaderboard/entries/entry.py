@@ -1,4 +1,4 @@
-"""An entry of the leaderboard: its documented schema (``mlbench/entry/1``), read and written.
+"""An entry of the leaderboard: its documented schema (``mlbench/entry/2``), read and written.
 
 An entry is a folder with ``entry.json`` and, where it brings evidence, ``ranks.parquet``. Beside
 it stand withdrawals; records of what a maintainer verified are kept apart (``records.py``).
@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from mlbench.reports.report import Encoded
+from mlbench.measures.significance import Score
+from mlbench.ranking.ranks_file import TaskKey
+from mlbench.reports.report import ModelInfo, RunInfo, finite
 
-SCHEMA = "mlbench/entry/1"
+SCHEMA = "mlbench/entry/2"
 TASK_SCHEMA = "mlbench/leaderboard-task/1"
 RECORD_SCHEMA = "mlbench/record/1"
 WITHDRAWAL_SCHEMA = "mlbench/withdrawal/1"
@@ -48,108 +50,18 @@ class Contamination(StrEnum):
 
 
 @dataclass(frozen=True)
-class EntryModel:
-    """Which model; what is not known, or the model does not have, is None.
-
-    ``prompts`` and the literal ``first_input`` of each role are as the run sent them.
-    """
-
-    name: str
-    spec: str | None = None
-    adapter: str | None = None
-    identity: str | None = None
-    similarity: str | None = None
-    dimension: int | None = None
-    dtype: str | None = None
-    parameters: int | None = None
-    max_length: int | None = None
-    pooling: str | None = None
-    prompts: dict[str, str] = field(default_factory=dict)
-    first_input: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EntryTask:
-    """Which task; ``digest`` is that of the collection, None where only reported."""
-
-    name: str
-    version: str
-    digest: str | None = None
-
-
-@dataclass(frozen=True)
-class EntryScore:
-    """A score with its 95% interval; ``optimistic`` counts ties for the model.
-
-    A reported score has a value only.
-    """
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    optimistic: float | None = None
-
-
-@dataclass(frozen=True)
-class EntryBias:
-    """Language bias over the multilingual pool; None or empty where there is none.
+class BiasSummary:
+    """What an entry says of language bias over the multilingual pool; None or empty without any.
 
     ``floor`` and ``random`` are the least rank distance and that of a random order,
     ``same_language`` is the mean same-language preference, ``measures`` the other figures.
     """
 
-    rank_distance: EntryScore | None = None
+    rank_distance: Score | None = None
     floor: float | None = None
     random: float | None = None
     same_language: float | None = None
-    measures: dict[str, EntryScore] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class EntryScores:
-    """``macro`` maps kind -> measure -> score; a reported entry has what its source gives."""
-
-    macro: dict[str, dict[str, EntryScore]]
-    bias: EntryBias = EntryBias()
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """SHA-256 (hex) of the entry's table, and of the report.json it was submitted from."""
-
-    ranks_sha256: str
-    report_sha256: str
-
-
-@dataclass(frozen=True)
-class EntryRun:
-    """How the run was made. ``seconds`` is wall time by step, ``peak_memory`` bytes.
-
-    ``encoded`` counts the texts by role; those that were cached took no time.
-    """
-
-    command: str
-    date: str
-    versions: dict[str, str]
-    platform: str
-    processor: str
-    threads: int
-    device: str | None
-    seconds: dict[str, float]
-    peak_memory: int | None
-    encoded: dict[str, Encoded]
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What only the submitter knows. Unknown contamination is not clean."""
-
-    licence: str | None = None
-    link: str | None = None
-    training_data: tuple[str, ...] = ()
-    training_languages: tuple[str, ...] = ()
-    contamination: Contamination = Contamination.UNKNOWN
+    measures: dict[str, Score] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,27 +73,51 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One model on one task, as submitted. ``date`` is the day of submission, YYYY-MM-DD.
+class Declared:
+    """What only the submitter knows. ``date`` is the day of submission, YYYY-MM-DD.
 
-    An entry of evidence has ``evidence`` and ``run``, a reported one has ``source``.
-    ``truncated`` maps a role to the share of its distinct texts that the model cut, None where
-    unknown.
+    An entry of evidence names the SHA-256 (hex) of the report.json that was submitted, a reported
+    one its source. Unknown contamination is not clean.
     """
 
-    kind: EntryKind
-    model: EntryModel
-    task: EntryTask
-    measures: tuple[str, ...]
-    scores: EntryScores
     submitter: str
     date: str
-    declared: Declared = Declared()
-    evidence: Evidence | None = None
-    run: EntryRun | None = None
-    source: Source | None = None
-    truncated: dict[str, float] | None = None
+    kind: EntryKind = EntryKind.EVIDENCE
+    licence: str | None = None
+    link: str | None = None
+    training_data: tuple[str, ...] = ()
+    training_languages: tuple[str, ...] = ()
+    contamination: Contamination = Contamination.UNKNOWN
     note: str = ""
+    source: Source | None = None
+    report_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model on one task: what its report says, under the keys of report.json, and what its
+    submitter declares.
+
+    ``ranks_sha256`` is the digest of the entry's table. ``macro`` maps kind -> measure -> score.
+    ``truncated`` maps a role to the share of its distinct texts that the model cut, None where
+    unknown. A reported entry has the figures that its source gives, with NaN for what else a score
+    has, "" for what is not known of the model and the collection, and neither table nor run.
+    """
+
+    ranks_sha256: str | None
+    task: TaskKey
+    model: ModelInfo
+    measures: tuple[str, ...]
+    macro: dict[str, dict[str, Score]]
+    bias: BiasSummary
+    run: RunInfo | None
+    truncated: dict[str, float] | None
+    declared: Declared
+
+    @property
+    def kind(self) -> EntryKind:
+        """What the entry brings."""
+        return self.declared.kind
 
 
 @dataclass(frozen=True)
@@ -236,6 +172,8 @@ class Withdrawal:
     date: str
 
 
+RUN_LEFT_OUT = ("recomputed", "truncated")
+"""What is in a report's ``run`` and not in an entry's, which has ``truncated`` of its own."""
 Document = Entry | LeaderboardTask | Record | Withdrawal
 SCHEMAS: dict[type, str] = {
     Entry: SCHEMA,
@@ -245,11 +183,20 @@ SCHEMAS: dict[type, str] = {
 }
 
 
+def table_of(document: Document) -> dict[str, Any]:
+    """Return a document's keys and values as they stand in JSON, without the schema."""
+    table: dict[str, Any] = finite(asdict(document))
+    if isinstance(document, Entry) and document.run is not None:
+        for key in RUN_LEFT_OUT:
+            del table["run"][key]
+    return table
+
+
 def to_json(document: Document) -> bytes:
     """Return the file of a document: strict JSON in UTF-8, the same bytes for the same values.
 
     What UTF-8 cannot hold is written as JSON's escape, for a reader to refuse by its field.
     """
-    table = {"schema": SCHEMAS[type(document)]} | asdict(document)
+    table = {"schema": SCHEMAS[type(document)]} | table_of(document)
     text = json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     return text.encode(errors="backslashreplace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -11,12 +12,10 @@ from mlbench.common.errors import UsageError
 from mlbench.common.files import slug
 from mlbench.data.task import LANGUAGE, SHA256
 from mlbench.leaderboard.entries.entry import (
+    BiasSummary,
+    Declared,
     Entry,
-    EntryBias,
     EntryKind,
-    EntryModel,
-    EntryRun,
-    EntryScore,
     LeaderboardTask,
     Level,
     Record,
@@ -25,7 +24,9 @@ from mlbench.leaderboard.entries.entry import (
 from mlbench.leaderboard.entries.layout import DATE, Place
 from mlbench.leaderboard.entries.names import link_fault, name_fault, shown
 from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.significance import Score
 from mlbench.models.protocol import SIMILARITIES
+from mlbench.reports.report import ModelInfo, RunInfo
 
 Found = tuple[str, str, str]
 """Key, what was found, what was expected."""
@@ -37,7 +38,7 @@ MOST_SECONDS = 1e9
 ROLES = ("query", "passage")
 LONGEST = {"licence": 200, "note": 2000, "reason": 2000, "citation": 4000}
 LONGEST_ITEM = 200
-SHORT = ("adapter", "similarity", "dtype", "pooling")
+SHORT = ("identity", "adapter", "similarity", "dtype", "pooling", "device")
 NEEDED_OF_A_MODEL = ("spec", "adapter", "identity", "similarity", "dimension", "dtype")
 RECORDED = (Level.SAMPLED, Level.REPRODUCED, Level.DISPUTED)
 
@@ -49,7 +50,7 @@ def entry_faults(
     yield from _task(entry, place, task)
     yield from _model(entry.model, place)
     yield from _people_and_days(entry, today)
-    yield from _declared(entry)
+    yield from _declared(entry.declared)
     if entry.kind is EntryKind.EVIDENCE:
         yield from _evidence(entry, task)
     else:
@@ -83,11 +84,13 @@ def _task(entry: Entry, place: Place, task: LeaderboardTask) -> Iterator[Found]:
     digest = entry.task.digest
     if entry.kind is EntryKind.EVIDENCE and digest not in task.digests:
         yield "task.digest", shown(digest), " or ".join(task.digests)
-    if entry.kind is EntryKind.REPORTED and digest is not None:
-        yield "task.digest", shown(digest), "null: a publication names none"
+    if entry.kind is EntryKind.REPORTED and digest:
+        yield "task.digest", shown(digest), "'': a publication names none"
+    if entry.task.kinds != task.kinds:
+        yield "task.kinds", shown(entry.task.kinds), ", ".join(task.kinds)
 
 
-def _model(model: EntryModel, place: Place) -> Iterator[Found]:
+def _model(model: ModelInfo, place: Place) -> Iterator[Found]:
     if fault := name_fault(model.name):
         yield "model.name", fault, "a plain name"
     elif (expected := slug(model.name)) != place.slug:
@@ -98,25 +101,26 @@ def _model(model: EntryModel, place: Place) -> Iterator[Found]:
         value = getattr(model, key)
         if value is not None and not 0 <= value < 2**53:
             yield f"model.{key}", f"{value}", "a count"
-    for key in ("identity", *SHORT):
-        value = getattr(model, key)
-        if value is not None and not 0 < len(value) <= LONGEST_ITEM:
-            yield f"model.{key}", f"{len(value):,} characters", f"1 to {LONGEST_ITEM}"
+    for key in SHORT:
+        value, least = getattr(model, key), 0 if key in NEEDED_OF_A_MODEL else 1
+        if value is not None and not least <= len(value) <= LONGEST_ITEM:
+            yield f"model.{key}", f"{len(value):,} characters", f"{least} to {LONGEST_ITEM}"
 
 
 def _people_and_days(entry: Entry, today: datetime.date) -> Iterator[Found]:
-    if fault := name_fault(entry.submitter):
-        yield "submitter", fault, "a plain name"
-    if fault := day_fault(entry.date, today):
-        yield "date", fault, "a day such as 2025-01-31, not in the future"
+    declared = entry.declared
+    if fault := name_fault(declared.submitter):
+        yield "declared.submitter", fault, "a plain name"
+    if fault := day_fault(declared.date, today):
+        yield "declared.date", fault, "a day such as 2025-01-31, not in the future"
     elif entry.run is not None:
         try:
             made = datetime.datetime.fromisoformat(entry.run.date).date()
         except ValueError:
             yield "run.date", shown(entry.run.date), "a time such as 2025-01-31T12:00:00+00:00"
         else:
-            if (made - datetime.date.fromisoformat(entry.date)).days > 1:
-                yield "run.date", entry.run.date, f"no later than the submission on {entry.date}"
+            if (made - datetime.date.fromisoformat(declared.date)).days > 1:
+                yield "run.date", entry.run.date, f"no later than the submission on {declared.date}"
 
 
 def day_fault(text: str, today: datetime.date) -> str:
@@ -130,17 +134,16 @@ def day_fault(text: str, today: datetime.date) -> str:
     return f"{text} lies in the future" if (day - today).days > 1 else ""
 
 
-def _declared(entry: Entry) -> Iterator[Found]:
-    declared = entry.declared
-    if declared.link is not None and (fault := link_fault(declared.link)):
-        yield "declared.link", fault, "an https:// link"
-    if entry.source is not None and (fault := link_fault(entry.source.link)):
-        yield "source.link", fault, "an https:// link"
+def _declared(declared: Declared) -> Iterator[Found]:
+    source = declared.source
+    for key, link in (("link", declared.link), ("source.link", source.link if source else None)):
+        if link is not None and (fault := link_fault(link)):
+            yield f"declared.{key}", fault, "an https:// link"
     yield from _too_long(
         {
             "declared.licence": declared.licence,
-            "note": entry.note,
-            "source.citation": entry.source.citation if entry.source else None,
+            "declared.note": declared.note,
+            "declared.source.citation": source.citation if source else None,
         }
     )
     for key, values in (
@@ -163,26 +166,25 @@ def _too_long(texts: Mapping[str, str | None]) -> Iterator[Found]:
 
 
 def _evidence(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
-    for key in ("evidence", "run"):
+    for key in ("ranks_sha256", "run"):
         if getattr(entry, key) is None:
             yield key, "null", "what an entry of evidence has"
-    if entry.source is not None:
-        yield "source", "given", "null: it is for reported entries"
+    if entry.declared.source is not None:
+        yield "declared.source", "given", "null: it is for reported entries"
     for key in NEEDED_OF_A_MODEL:
-        if getattr(entry.model, key) is None:
-            yield f"model.{key}", "null", "what the report says"
+        if getattr(entry.model, key) in (None, ""):
+            yield f"model.{key}", shown(getattr(entry.model, key)), "what the report says"
     if missing := set(task.headline) - set(entry.measures):
         yield "measures", f"without {', '.join(sorted(missing))}", "the headline measures"
-    if set(entry.scores.macro) != set(task.kinds):
-        found = ", ".join(entry.scores.macro) or "none"
-        yield "scores.macro", shown(found), ", ".join(task.kinds)
-    if entry.evidence is not None and not SHA256.fullmatch(entry.evidence.report_sha256):
-        yield "evidence.report_sha256", shown(entry.evidence.report_sha256), "64 hex digits"
+    if set(entry.macro) != set(task.kinds):
+        yield "macro", shown(", ".join(entry.macro) or "none"), ", ".join(task.kinds)
+    if not SHA256.fullmatch(entry.declared.report_sha256 or ""):
+        yield "declared.report_sha256", shown(entry.declared.report_sha256), "64 hex digits"
     if entry.run is not None:
         yield from _run(entry.run)
 
 
-def _run(run: EntryRun) -> Iterator[Found]:
+def _run(run: RunInfo) -> Iterator[Found]:
     counts = (run.threads, run.peak_memory or 0, *run.seconds.values())
     if min(counts) < 0:
         yield "run", f"{min(counts)}", "no number below 0"
@@ -197,32 +199,34 @@ def _run(run: EntryRun) -> Iterator[Found]:
 
 
 def _reported(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
-    for key in ("evidence", "run", "truncated"):
+    for key in ("ranks_sha256", "run", "truncated"):
         if getattr(entry, key) is not None:
             yield key, "given", "null: figures from a publication bring no evidence"
-    if entry.source is None:
-        yield "source", "null", "the publication of the figures"
-    names = {name for of_kind in entry.scores.macro.values() for name in of_kind}
+    if entry.declared.report_sha256 is not None:
+        yield "declared.report_sha256", "given", "null: figures from a publication have no report"
+    if entry.declared.source is None:
+        yield "declared.source", "null", "the publication of the figures"
+    names = {name for of_kind in entry.macro.values() for name in of_kind}
     if names != set(entry.measures):
         yield "measures", shown(entry.measures), ", ".join(sorted(names))
-    for kind, of_kind in entry.scores.macro.items():
+    for kind, of_kind in entry.macro.items():
         if kind not in task.kinds:
-            yield f"scores.macro.{kind}", "no such kind in the task", ", ".join(task.kinds)
+            yield f"macro.{kind}", "no such kind in the task", ", ".join(task.kinds)
         for name, score in of_kind.items():
-            yield from _reported_score(f"scores.macro.{kind}.{name}", score, 1)
-    distance = entry.scores.bias.rank_distance
+            yield from _reported_score(f"macro.{kind}.{name}", score, 1)
+    distance = entry.bias.rank_distance
     if distance is not None:
         most = sum(task.passages.values())
-        yield from _reported_score("scores.bias.rank_distance", distance, most)
-    if entry.scores.bias != EntryBias(distance):
-        yield "scores.bias", "more than a rank distance", "what the publication says"
+        yield from _reported_score("bias.rank_distance", distance, most)
+    if entry.bias != BiasSummary(distance):
+        yield "bias", "more than a rank distance", "what the publication says"
 
 
-def _reported_score(key: str, score: EntryScore, most: float) -> Iterator[Found]:
+def _reported_score(key: str, score: Score, most: float) -> Iterator[Found]:
     if not 0 <= score.value <= most:
         yield key, f"{score.value}", f"0 to {most:g}"
     for field in fields(score)[1:]:
-        if getattr(score, field.name) is not None:
+        if not math.isnan(getattr(score, field.name)):
             yield f"{key}.{field.name}", f"{getattr(score, field.name)}", "null: only reported"
 
 

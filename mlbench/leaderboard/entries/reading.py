@@ -56,9 +56,9 @@ class BoardEntry:
 
         Raises DataError or IntegrityError where the file is not the table the entry names.
         """
-        if self.entry.evidence is None:
+        if self.entry.ranks_sha256 is None:
             return None
-        return read_table(self.path / RANKS_FILE, self.task, self.entry.evidence.ranks_sha256)
+        return read_table(self.path / RANKS_FILE, self.task, self.entry.ranks_sha256)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def load_board(tree: Tree) -> tuple[Board, list[tuple[PurePosixPath, Fault]]]:
 
 def _by_slug_and_date(each: BoardEntry) -> tuple[str, str, str, str]:
     made = each.entry.run.date if each.entry.run else ""
-    return each.slug, each.entry.date, made, each.place.run
+    return each.slug, each.entry.declared.date, made, each.place.run
 
 
 class _Loader:

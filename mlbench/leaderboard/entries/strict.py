@@ -8,15 +8,16 @@ import re
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from mlbench.common.errors import DataError, Fault
-from mlbench.leaderboard.entries.entry import SCHEMAS, Document, to_json
+from mlbench.leaderboard.entries.entry import RUN_LEFT_OUT, SCHEMAS, Document, table_of, to_json
 from mlbench.leaderboard.entries.names import shown, text_fault, visible
+from mlbench.measures.significance import Score
+from mlbench.reports.report import RunInfo
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -25,7 +26,12 @@ MAX_JSON = 256 * 2**10
 MAX_DEPTH = 32
 MAX_TEXT = 20_000
 MAX_INTEGER = 2**53
-MULTILINE = re.compile(r"model\.(prompts|first_input)\..*|(source\.)?citation")
+OLD_SCHEMA = "mlbench/entry/1"
+AGAIN = (
+    "an entry of an earlier form: write it again from its report with `mlbench submit`, figures "
+    "from a publication with `mlbench leaderboard report`"
+)
+MULTILINE = re.compile(r"model\.(prompts|first_input)\..*|(declared\.source\.)?citation")
 """The fields whose text may have several lines."""
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
@@ -69,7 +75,8 @@ def parse_document(raw: bytes, kind: type[AnyDocument], where: str) -> AnyDocume
     schema = SCHEMAS[kind]
     if not isinstance(table, dict) or table.get("schema") != schema:
         found = table.get("schema") if isinstance(table, dict) else type(table).__name__
-        raise DataError(Fault(f"{where}, schema", shown(found), schema))
+        mend = AGAIN if found == OLD_SCHEMA else ""
+        raise DataError(Fault(f"{where}, schema", shown(found), schema, mend))
     faults = [Fault(f"{where}, {key}", found) for key, found in _text_faults(table, "")]
     del table["schema"]
     try:
@@ -77,7 +84,7 @@ def parse_document(raw: bytes, kind: type[AnyDocument], where: str) -> AnyDocume
     except cattrs.BaseValidationError as error:
         faults += [Fault(f"{where}, {key}", found) for key, found in _structure_faults(error)]
         raise DataError(*faults[:20]) from None
-    missing = _missing(table, json.loads(json.dumps(asdict(document))), "")
+    missing = _missing(table, table_of(document), "")
     faults += [Fault(f"{where}, {key}", "missing") for key in missing]
     if faults:
         raise DataError(*faults[:20])
@@ -176,8 +183,12 @@ def _missing(given: Any, full: Any, key: str) -> Iterator[str]:
 
 @cache
 def _converter() -> Converter:
-    """Return a converter that takes every type as it is: no "5" for 5, no text for a list."""
+    """Return a converter that takes every type as it is: no "5" for 5, no text for a list.
+
+    Of a score null is taken too, for all but its value.
+    """
     import cattrs
+    from cattrs.gen import make_dict_structure_fn, override
 
     converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -207,6 +218,19 @@ def _converter() -> Converter:
 
         return structure
 
+    number = converter.get_structure_hook(float)
+
+    def or_unknown(value: Any, kind: type) -> float:
+        return math.nan if value is None else number(value, kind)
+
+    left_out, unknown = override(omit=True), override(struct_hook=or_unknown)
+    fields_of: dict[type, dict[str, Any]] = {
+        RunInfo: dict.fromkeys(RUN_LEFT_OUT, left_out),
+        Score: dict.fromkeys(("low", "high", "optimistic"), unknown),
+    }
+    for kind, of_fields in fields_of.items():
+        hook: Any = make_dict_structure_fn(kind, converter, **of_fields)
+        converter.register_structure_hook(kind, hook)
     return converter
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from mlbench.leaderboard.entries.entry import Entry, EntryScore
+from mlbench.leaderboard.entries.entry import Entry
 from mlbench.leaderboard.entries.names import link_fault
 from mlbench.leaderboard.entries.reading import BoardEntry
 from mlbench.leaderboard.page.heat_map import heat_map
@@ -22,7 +23,7 @@ from mlbench.leaderboard.page.wording import (
 )
 from mlbench.leaderboard.ranking.columns import Column, chosen_score, stated
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
-from mlbench.measures.significance import TIE_TOLERANCE, Values
+from mlbench.measures.significance import Score, Values
 from mlbench.reports.tables import Table
 from mlbench.reports.words import MISSING, number
 
@@ -69,7 +70,7 @@ def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
         languages=_by_language(row, standings) if drawn else None,
         groups=tuple(group for group in groups if group[1]),
         command=entry.entry.run.command if entry.entry.run else "",
-        previous=f"{before.entry.entry.date}, {before.entry.place}" if before else "",
+        previous=f"{before.entry.entry.declared.date}, {before.entry.place}" if before else "",
         changed=Table(("", "before", "now"), before.changed) if before and before.changed else None,
     )
 
@@ -142,18 +143,13 @@ def _scores(row: Row, standings: Standings) -> Table:
 
 def _with_ties_for_it(row: Row, standings: Standings) -> dict[str, str]:
     """Return column -> score with ties counted for the model; empty if they move none."""
-    stands = {c: stated(row.entries[standings.name].entry.scores, c) for c in standings.columns}
-    if not any(found and _moved_by_ties(found) for found in stands.values()):
+    stands = {c: stated(row.entries[standings.name].entry, c) for c in standings.columns}
+    if not any(found and found.ties_matter for found in stands.values()):
         return {}
     return {
         c.key: score_text(found.optimistic if found else None, c, standings)
         for c, found in stands.items()
     }
-
-
-def _moved_by_ties(score: EntryScore) -> bool:
-    moved = 0.0 if score.optimistic is None else abs(score.optimistic - score.value)
-    return moved > TIE_TOLERANCE * max(1.0, abs(score.value))
 
 
 def _interval(cell: Cell, column: Column, standings: Standings) -> str:
@@ -180,13 +176,13 @@ def _entry_facts(each: BoardEntry) -> Iterator[Fact]:
     for record in each.records:
         note = f": {record.note}" if record.note else ""
         yield Fact("record", f"{record.level} by {record.by} on {record.date}{note}")
-    if entry.source:
-        yield _linked("source", entry.source.citation, entry.source.link)
+    if declared.source:
+        yield _linked("source", declared.source.citation, declared.source.link)
     yield Fact(
         "contamination", f"{declared.contamination}. {CONTAMINATIONS[declared.contamination]}"
     )
-    yield Fact("submitted", f"{entry.date} by {entry.submitter}")
-    yield from _known("note", entry.note)
+    yield Fact("submitted", f"{declared.date} by {declared.submitter}")
+    yield from _known("note", declared.note)
     yield from _known("licence", declared.licence)
     if declared.link:
         yield _linked("link", declared.link, declared.link)
@@ -195,8 +191,8 @@ def _entry_facts(each: BoardEntry) -> Iterator[Fact]:
     digest = f", digest {entry.task.digest}" if entry.task.digest else ""
     yield Fact("task", f"{entry.task.name}, version {entry.task.version}{digest}")
     yield Fact("file", f"{each.place}/entry.json, SHA-256 {each.sha256}")
-    if entry.evidence:
-        yield Fact("table of ranks", f"SHA-256 {entry.evidence.ranks_sha256}")
+    if entry.ranks_sha256:
+        yield Fact("table of ranks", f"SHA-256 {entry.ranks_sha256}")
 
 
 def _linked(label: str, text: str, link: str) -> Fact:
@@ -213,7 +209,7 @@ def _model_facts(entry: Entry) -> Iterator[Fact]:
     for name in ("identity", "adapter", "spec", "parameters", "dimension", "dtype", "similarity",
                  "pooling", "max_length"):  # fmt: skip
         value = getattr(model, name)
-        if value is not None:
+        if value not in (None, ""):
             text = f"{value:,}" if isinstance(value, int) else str(value)
             yield Fact(name.replace("_", " "), text)
     for role, prompt in sorted(model.prompts.items()):
@@ -236,7 +232,7 @@ def _run_facts(entry: Entry) -> Iterator[Fact]:
         return
     yield Fact("date", run.date)
     yield Fact("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items()))
-    hardware = [run.device or "", run.processor, run.platform, f"{run.threads} threads"]
+    hardware = [entry.model.device or "", run.processor, run.platform, f"{run.threads} threads"]
     yield Fact("hardware", ", ".join(filter(None, hardware)))
     yield Fact("seconds", ", ".join(f"{step} {time:,.1f}" for step, time in run.seconds.items()))
     if run.peak_memory is not None:
@@ -248,7 +244,7 @@ def _run_facts(entry: Entry) -> Iterator[Fact]:
 
 
 def _bias_facts(entry: Entry) -> Iterator[Fact]:
-    bias = entry.scores.bias
+    bias = entry.bias
     if bias.rank_distance is not None:
         bounds = [
             f"{name} {number(value, 1, commas=True)}"
@@ -264,7 +260,7 @@ def _bias_facts(entry: Entry) -> Iterator[Fact]:
         yield Fact(name, _with_interval(score))
 
 
-def _with_interval(score: EntryScore) -> str:
-    if score.low is None or score.high is None:
+def _with_interval(score: Score) -> str:
+    if math.isnan(score.low) or math.isnan(score.high):
         return number(score.value)
     return f"{number(score.value)} ({number(score.low)} to {number(score.high)})"

@@ -62,7 +62,7 @@ def _line(row: Row, standings: Standings) -> list[Any]:
     declared = {
         name: "; ".join(dict.fromkeys(filter(None, values)))
         for name, values in (
-            ("submitter", [entry.submitter for entry in entries]),
+            ("submitter", [entry.declared.submitter for entry in entries]),
             ("licence", [entry.declared.licence for entry in entries]),
             ("link", [entry.declared.link for entry in entries]),
         )

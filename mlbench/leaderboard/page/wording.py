@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mlbench.leaderboard.entries.entry import Contamination, EntryScores, Level
+from mlbench.leaderboard.entries.entry import Contamination, Entry, Level
 from mlbench.leaderboard.page.svg import short_number
 from mlbench.leaderboard.ranking.columns import SHORT, Column, stated
 from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings
@@ -80,16 +80,16 @@ def rank_text(cell: Cell) -> str:
 
 def ties_text(row: Row, standings: Standings) -> str:
     """Name the columns that ties decide in an entry of the model, "" if none."""
-    scores = [each.entry.scores for each in row.entries.values()]
-    decided = (c for c in standings.columns if any(_decided_by_ties(of, c) for of in scores))
+    entries = [each.entry for each in row.entries.values()]
+    decided = (c for c in standings.columns if any(_decided_by_ties(of, c) for of in entries))
     return ", ".join(column_head(column, standings).replace("\n", " ") for column in decided)
 
 
-def _decided_by_ties(scores: EntryScores, column: Column) -> bool:
-    found = stated(scores, column)
-    if found is None or found.optimistic is None:
+def _decided_by_ties(entry: Entry, column: Column) -> bool:
+    found = stated(entry, column)
+    if found is None:
         return False
-    scale = scores.bias.random if column.lower_is_better else 1.0
+    scale = entry.bias.random if column.lower_is_better else 1.0
     return abs(found.optimistic - found.value) >= HEAVY_TIES * (scale or math.inf)
 
 

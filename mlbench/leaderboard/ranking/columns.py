@@ -10,9 +10,9 @@ import numpy as np
 
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable
 from mlbench.data.task import Kind
-from mlbench.leaderboard.entries.entry import EntryScore, EntryScores
+from mlbench.leaderboard.entries.entry import Entry
 from mlbench.measures.bias import rank_distance
-from mlbench.measures.significance import Sample, Values, mean, question_clusters
+from mlbench.measures.significance import Sample, Score, Values, mean, question_clusters
 from mlbench.ranking.ranks import Ranks
 
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
@@ -57,11 +57,11 @@ def main_column(columns: Sequence[Column]) -> Column:
     return next(by_key[key] for key in ("multi", "cross", "mono") if key in by_key)
 
 
-def stated(scores: EntryScores, column: Column) -> EntryScore | None:
+def stated(entry: Entry, column: Column) -> Score | None:
     """Return what an entry itself says of a column, None where it says nothing."""
     if column.measure == RANK_DISTANCE:
-        return scores.bias.rank_distance
-    return scores.macro.get(column.kind, {}).get(column.measure)
+        return entry.bias.rank_distance
+    return entry.macro.get(column.kind, {}).get(column.measure)
 
 
 @dataclass(frozen=True, eq=False)

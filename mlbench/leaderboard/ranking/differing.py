@@ -25,7 +25,7 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
     model, run = entry.model, entry.run
     for name in MODEL:
         value = getattr(model, name)
-        if value is not None:
+        if value not in (None, ""):
             yield name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value)
     for role, prompt in sorted(model.prompts.items()):
         yield f"{role} prompt", repr(prompt)
@@ -36,4 +36,4 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "licence", entry.declared.licence
     if run is not None:
         yield from sorted(run.versions.items())
-        yield "hardware", run.device or run.processor
+        yield "hardware", model.device or run.processor

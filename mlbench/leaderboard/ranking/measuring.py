@@ -53,11 +53,11 @@ def measured_entries(
 
 def _measured(entry: BoardEntry) -> Measured:
     columns = task_columns(entry.task)
-    digest = entry.entry.evidence.ranks_sha256 if entry.entry.evidence else ""
+    digest = entry.entry.ranks_sha256 or ""
     found = measure(read_table(entry.path / RANKS_FILE, entry.task, digest), columns)
     faults = []
     for column in columns:
-        said, value = stated(entry.entry.scores, column), found.value(column.key)
+        said, value = stated(entry.entry, column), found.value(column.key)
         if said is not None and not _equal(said.value, value):
             where = f"{entry.path / ENTRY_FILE}, {column.kind} {column.measure}"
             faults.append(Fault(where, f"{said.value!r}", f"{value!r}, from {RANKS_FILE}"))

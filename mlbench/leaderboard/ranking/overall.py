@@ -149,7 +149,7 @@ def _row(slug: str, of: ByTask, cells: Mapping[str, Cell], unranked: str) -> Row
         unranked=unranked,
         level=least_trusted(entries),
         contamination=most_contaminated(entries),
-        date=max(entry.entry.date for entry in entries),
+        date=max(entry.entry.declared.date for entry in entries),
         cost=cost_of([entry.entry for entry in entries]),
         cells=cells,
         entries={name: row.entries[name] for name, row in of.items()},

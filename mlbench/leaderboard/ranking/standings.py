@@ -125,7 +125,7 @@ def _row(task: BoardTask, entry: BoardEntry, table: _Table) -> Row:
     cells = {}
     for column in table.columns:
         if at is None:
-            said = stated(entry.entry.scores, column)
+            said = stated(entry.entry, column)
             cells[column.key] = Cell(said.value if said else None)
         else:
             found = table.scored.get(column.key)
@@ -136,7 +136,7 @@ def _row(task: BoardTask, entry: BoardEntry, table: _Table) -> Row:
         unranked=why_unranked(entry),
         level=entry.level,
         contamination=entry.entry.declared.contamination,
-        date=entry.entry.date,
+        date=entry.entry.declared.date,
         cost=cost_of([entry.entry]),
         cells=cells,
         entries={task.task.name: entry},
@@ -151,7 +151,7 @@ def _previous(task: BoardTask, entry: BoardEntry, table: _Table) -> Previous | N
         return None
     scores = {}
     for column in table.columns:
-        said = stated(before.entry.scores, column)
+        said = stated(before.entry, column)
         found = table.scored.get(column.key)
         pair = [table.number.get(each.place) for each in (before, entry)]
         scores[column.key] = _change(found, *pair) or Change(said.value if said else None)

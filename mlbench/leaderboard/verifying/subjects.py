@@ -60,7 +60,7 @@ def read_subject(path: Path) -> Subject:
 def _read_entry(folder: Path) -> Subject:
     found = find_entry(folder)
     entry, ranks = found.entry, found.ranks
-    if entry.evidence is None or ranks is None:
+    if entry.ranks_sha256 is None or ranks is None:
         what = "figures as published, without a table"
         raise DataError(Fault(str(folder), what, "an entry with evidence"))
     faults = [
@@ -70,10 +70,10 @@ def _read_entry(folder: Path) -> Subject:
     if faults:
         raise IntegrityError(*faults[:20])
     model = entry.model
-    digest = entry.evidence.ranks_sha256
+    digest = entry.ranks_sha256
     return Subject(
         VerifiedEntry("entry", found.sha256, digest, model.name, model.identity),
-        VerifiedTask(entry.task.name, entry.task.version, entry.task.digest or ""),
+        VerifiedTask(entry.task.name, entry.task.version, entry.task.digest),
         model.dimension,
         model.dtype,
         entry.measures,

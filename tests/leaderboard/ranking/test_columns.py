@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mlbench.data.task import Kind, Setting
-from mlbench.leaderboard.entries.entry import EntryScore
 from mlbench.leaderboard.ranking.columns import (
     Column,
     chosen_score,
@@ -21,6 +20,7 @@ from mlbench.leaderboard.ranking.columns import (
 from mlbench.leaderboard.ranking.measuring import task_columns
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
+from mlbench.measures.significance import Score
 from tests.leaderboard.synthetic import TASKS, evidence, run_of, task_of
 
 
@@ -31,10 +31,10 @@ def test_every_column_is_what_the_report_says(task: str) -> None:
     columns = task_columns(task_of(task))
     assert len(columns) == 5
     for column in columns:
-        said = stated(made.entry.entry.scores, column)
+        said = stated(made.entry.entry, column)
         assert said is not None
         assert made.measured.value(column.key) == pytest.approx(said.value, abs=1e-12)
-    bias = made.entry.entry.scores.bias
+    bias = made.entry.entry.bias
     assert made.measured.floor == pytest.approx(bias.floor)
     assert made.measured.random == pytest.approx(bias.random)
 
@@ -94,6 +94,6 @@ def test_columns_follow_from_the_task() -> None:
 
 
 def test_what_an_entry_does_not_say_is_none() -> None:
-    scores = evidence("parallel", "m", 1.5).entry.entry.scores
-    assert stated(scores, Column("x", "monolingual", "P@3")) is None
-    assert isinstance(stated(scores, Column("x", "monolingual", "AP")), EntryScore)
+    entry = evidence("parallel", "m", 1.5).entry.entry
+    assert stated(entry, Column("x", "monolingual", "P@3")) is None
+    assert isinstance(stated(entry, Column("x", "monolingual", "AP")), Score)

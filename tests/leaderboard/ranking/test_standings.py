@@ -209,7 +209,7 @@ def test_the_newest_entry_stands_and_says_what_changed() -> None:
     row = by_name(parallel)["strong"]
     assert row.date == "2025-06-09"
     assert row.previous is not None
-    assert row.previous.entry.entry.date == "2025-06-01"
+    assert row.previous.entry.entry.declared.date == "2025-06-01"
     saved = []
     for where, (noise, seed) in (("before", (0.6, 1)), ("now", (0.8, 9))):
         report, ranks = run_of("parallel", noise, seed)

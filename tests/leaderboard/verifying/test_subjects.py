@@ -8,19 +8,11 @@ from dataclasses import replace
 import pytest
 
 from mlbench.common.errors import DataError, IntegrityError, UsageError
-from mlbench.leaderboard.checking.submit import Submission, reported
-from mlbench.leaderboard.entries.entry import (
-    ENTRY_FILE,
-    EntryBias,
-    EntryModel,
-    EntryScore,
-    EntryScores,
-    Source,
-)
+from mlbench.leaderboard.entries.entry import ENTRY_FILE
 from mlbench.leaderboard.entries.tasks_known import add_task
 from mlbench.leaderboard.verifying.subjects import read_subject, refuse_other_task
 from mlbench.reports.report import RANKS_FILE, REPORT_FILE, write_report
-from tests.leaderboard.boards import DAY, alter_table, edit, run_of, submitted
+from tests.leaderboard.boards import DAY, alter_table, edit, publish, run_of, submitted
 from tests.support.reports import collection_of, languages
 
 
@@ -63,20 +55,13 @@ def test_what_is_neither_is_refused(tmp_path):
 
 
 def test_an_entry_without_a_table_is_refused(entry, tmp_path):
-    published = reported(
-        entry.parent.parent,
-        "parallel",
-        EntryModel("Published (2020)"),
-        EntryScores({"multilingual": {"AP": EntryScore(0.25)}}, EntryBias()),
-        Source("Somebody, Some Title, 2020", "https://example.org/paper"),
-        Submission("Ada", DAY),
-    )
+    published = publish(entry.parent.parent, "Ada", DAY, 0.25)
     with pytest.raises(DataError, match="figures as published"):
         read_subject(published.folder)
 
 
 def test_scores_that_do_not_follow_from_the_table_are_refused(entry):
-    edit(entry / ENTRY_FILE, ("scores", "macro", "multilingual", "AP", "value"), 0.99)
+    edit(entry / ENTRY_FILE, ("macro", "multilingual", "AP", "value"), 0.99)
     with pytest.raises(IntegrityError, match="multilingual"):
         read_subject(entry)
 

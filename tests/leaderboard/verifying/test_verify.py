@@ -21,8 +21,8 @@ from mlbench.data.locator import Locator
 from mlbench.data.readers import load_collection
 from mlbench.evaluation.evaluate import Options, evaluate
 from mlbench.leaderboard.checking.records import write_record
-from mlbench.leaderboard.checking.submit import Submission, submit
-from mlbench.leaderboard.entries.entry import ENTRY_FILE, Level
+from mlbench.leaderboard.checking.submit import submit
+from mlbench.leaderboard.entries.entry import ENTRY_FILE, Declared, Level
 from mlbench.leaderboard.entries.tasks_known import add_task
 from mlbench.leaderboard.verifying.subjects import Subject, read_subject
 from mlbench.leaderboard.verifying.verification import Verdict, VerifiedEntry, VerifiedTask
@@ -326,7 +326,7 @@ def test_the_process(reports, tmp_path):
 def test_an_entry_is_verified_and_the_result_recorded(reports, tmp_path, capsys):
     root, today = tmp_path / "leaderboards", datetime.datetime.now(datetime.UTC).date()
     add_task(*read_report(reports["bm25"]), root)
-    entry = submit(reports["bm25"], root, Submission("Ada", today)).folder
+    entry = submit(reports["bm25"], root, Declared("Ada", today.isoformat())).folder
     assert main(["verify", str(entry), "--model", "bm25", "--json", "--quiet"]) == 0
     said = capsys.readouterr().out
     assert json.loads(said)["entry"]["kind"] == "entry"
