@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -130,8 +130,8 @@ def plot(rows: list[dict[str, object]], path: Path) -> None:
     figure.savefig(path, bbox_inches="tight", dpi=150)
 
 
-def main() -> int:
-    """Measure and show what was found; return the exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and show what was found; return the exit code. ``arguments``: sys.argv's if None."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="a size that proves it runs, no more")
     parser.add_argument(
@@ -155,7 +155,7 @@ def main() -> int:
     parser.add_argument("--threads", type=positive, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     for path in filter(None, (args.json, args.plot)):
         if not path.parent.is_dir():
             parser.error(f"{path}: no folder {path.parent}; make it first")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from benchmarks.data import Problem, xquad_r, xquad_r_shape
 from benchmarks.timing import side_by_side
+from mlbench.common.threads import one_blas_thread
 from mlbench.data.task import Kind, Setting, all_settings
 from mlbench.measures.rank_measures import Measure, parse_measures
 from mlbench.measures.scores import compute_scores, score_settings
@@ -43,7 +43,7 @@ def tiled_product(
         for column in range(0, len(passages), PASSAGE_TILE)
         for row in range(0, len(queries), QUERY_TILE)
     ]
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(multiply, corners))
 
 

@@ -7,7 +7,7 @@ of them, the sample compared is the same vectors rounded otherwise. Nothing is e
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -131,8 +131,8 @@ def problems(args: argparse.Namespace) -> Iterator[tuple[str, Problem]]:
     yield model.name, Problem(collection, embedded.queries, embedded.passages)
 
 
-def main() -> None:
-    """Measure and print."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print. ``arguments`` are sys.argv's if None."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=__doc__)
     parser.add_argument("--draws", type=int, default=100, help="verifications of each (100)")
     parser.add_argument("--sample", type=int, default=200, help="queries (200)")
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--model", metavar="SPEC", help="one that gives dense vectors, on XQuAD-R")
     parser.add_argument("--scale", type=float, default=1.0, help="shrinks the task")
     parser.add_argument("--only", metavar="NAME", help="one table")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     rows = []
     for model, problem in problems(args):
         ranks, _ = rank_collection(problem.collection, problem.queries, problem.passages)

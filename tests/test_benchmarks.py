@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.__main__ import main
 
 
 def test_the_benchmarks_run_at_a_tiny_size(tmp_path):
     result, picture = tmp_path / "result.json", tmp_path / "result.png"
-    command = [sys.executable, "-m", "benchmarks", "--tiny"]
-    done = subprocess.run(
-        [*command, "--json", str(result), "--plot", str(picture)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert main(["--tiny", "--json", str(result), "--plot", str(picture)]) == 0
     rows = json.loads(result.read_text())["rows"]
     names = " ".join(row["what"] for row in rows)
     for expected in ("product", "132 settings", "argsort", "pytrec_eval", "ranx", "streaming"):
@@ -29,36 +21,26 @@ def test_the_benchmarks_run_at_a_tiny_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (["--turns", "0"], 2, "not a whole number from 1"),
-        (["--questions", "0"], 2, "not a whole number from 1"),
-        (["--threads", "none"], 2, "not a whole number from 1"),
-        (["--json", "no/folder/result.json"], 2, "no folder no/folder"),
-    ],
+    ("option", "value"),
+    [("--turns", "0"), ("--questions", "0"), ("--threads", "none"), ("--json", "no/folder/r.json")],
 )
-def test_bad_arguments_are_refused_before_anything_is_timed(arguments, code, said):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--tiny", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == code
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "product" not in done.stdout
+def test_bad_arguments_are_refused_before_anything_is_timed(option, value, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--tiny", option, value])
+    assert stopped.value.code == 2
+    out, err = capsys.readouterr()
+    assert value in err
+    assert not out
 
 
-def test_what_was_measured_is_shown_where_a_later_group_fails(tmp_path):
+def test_what_was_measured_is_shown_where_a_later_group_fails(tmp_path, capsys):
     result = tmp_path / "result.json"
     groups = ["--only", "start", "--only", "warm", "--model", str(tmp_path / "none")]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--tiny", *groups, "--json", str(result)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert "none" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "mlbench --help" in done.stdout
+    assert main(["--tiny", *groups, "--json", str(result)]) == 2
+    out, err = capsys.readouterr()
+    assert str(tmp_path / "none") in err
+    assert "Traceback" not in err
+    assert "mlbench --help" in out
     assert [row["what"] for row in json.loads(result.read_text())["rows"]][-1] == "mlbench --help"
 
 
@@ -95,14 +77,15 @@ def test_mteb_finds_the_same_in_the_same_vectors():
         assert seconds > 0
 
 
-def test_the_benchmark_of_verification_tells_forged_tables_from_honest_ones():
-    command = [sys.executable, "-m", "benchmarks.verification", "--scale", "0.03", "--draws", "2"]
-    sample = ["--sample", "60", "--passages", "20"]
-    for name, expected in (("honest", "0%"), ("counts swapped between queries", "100%")):
-        done = subprocess.run(
-            [*command, *sample, "--only", name],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        lines = [line for line in done.stdout.splitlines() if line.startswith(("strong", "weak"))]
-        assert lines == [f"{model}, {name}" + f", {expected}" * 3 for model in ("strong", "weak")]
+@pytest.mark.parametrize(
+    ("name", "refused"), [("honest", "0%"), ("counts swapped between queries", "100%")]
+)
+def test_the_benchmark_of_verification_tells_forged_tables_from_honest_ones(name, refused, capsys):
+    from benchmarks import verification
+
+    size = ["--scale", "0.03", "--draws", "2", "--sample", "60", "--passages", "20"]
+    verification.main([*size, "--only", name])
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith(("strong", "weak"))
+    ]
+    assert lines == [", ".join([model, name, *[refused] * 3]) for model in ("strong", "weak")]

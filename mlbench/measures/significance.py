@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.threads import one_blas_thread
 from mlbench.ranking.ranks import Ints, Ranks
 
 Values = npt.NDArray[np.float64]
@@ -66,12 +67,10 @@ def macro_draws(
     All models are taken on the same draws, so a difference along the first axis is paired.
     NaN where a draw holds no query of the group.
     """
-    from threadpoolctl import threadpool_limits
-
     parts = [_Parts(groups, clusters) for groups in models]
     macro = np.empty((len(models), draws, len(models[0])))
     start = 0
-    with threadpool_limits(1, "blas"):  # more threads wait for each other longer than they work
+    with one_blas_thread():  # more wait for each other longer than they work
         for weights in drawn_weights(clusters, draws=draws, seed=seed):
             for model, part in enumerate(parts):
                 macro[model, start : start + len(weights)] = part.macro(weights)

@@ -12,13 +12,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.threads import one_blas_thread
 from mlbench.data.collection import Collection, Entries
 from mlbench.ranking.products import (
     Bands,
@@ -36,7 +36,6 @@ from mlbench.ranking.ranks import Ranks, first_of_runs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-    from threadpoolctl import ThreadpoolController
 
 Progress = Callable[[int], None]
 DEFAULT_LIMITS = Limits()
@@ -76,7 +75,6 @@ class Counter:
             queries = queries[pairs.query[begin]]
         self.limits = limits
         self.recomputed = 0
-        self._libraries = _libraries()
         self._scorer = _scorer(queries, relevant, np.zeros(1, np.int64), limits)
         self._starts = np.append(begin, len(pairs.query)).astype(np.int64)
         self._threshold = _exact_scores(self._scorer, self._starts, pairs.passage, limits.threads)
@@ -105,7 +103,7 @@ class Counter:
         scorer = self._scorer.over(passages, passage_starts)
         rows = Rows(self._starts, own, self._threshold, self._bands)
         limits = replace(self.limits, memory=room)
-        with self._libraries.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             self.recomputed += _count_tiles(scorer, rows, table, limits, progress)
 
 
@@ -126,14 +124,6 @@ def count_outranking(
     above, tied = (np.zeros(shape, np.int32, order="F") for _ in range(2))
     counter.count(passages, passage_starts, pairs.passage, (above, tied), progress)
     return Counts(counter.place, above, tied, counter.recomputed)
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Return a hold on numpy's BLAS, which is looked for among all that the process has loaded."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _scorer(

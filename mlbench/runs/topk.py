@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.threads import one_blas_thread
 from mlbench.ranking.products import Floats, Ints, Limits, error_bound
 
 if TYPE_CHECKING:
@@ -94,12 +95,11 @@ def top_passages(
     A pool is a language, or the number of languages for all together. ``limits`` gives the threads;
     each works on one block, see ``query_rows``. ``progress`` is told of query x passage pairs done.
     """
-    from threadpoolctl import threadpool_limits
 
     def work(block: tuple[slice, Sequence[int]]) -> Top:
         return _top(searched, *block, depth)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(limits.threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(limits.threads) as pool:
         for top in _in_order(pool, work, blocks, limits.threads):
             progress((top.queries.stop - top.queries.start) * len(searched.place))
             yield top

@@ -15,8 +15,9 @@ from mlbench.common.errors import EnvironmentFault
 from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
 from mlbench.ranking.counting import Counter, count_outranking, rank_collection, relevant_pairs
 from mlbench.ranking.products import Limits, Pairs, Rows
+from tests.conftest import REPOSITORY
 from tests.oracles import scores as oracle
-from tests.support.strategies import CODES, parallel_collection, vectors_for
+from tests.support.strategies import CODES, parallel_collection, table_digest, vectors_for
 
 
 def graded_collection(seed: int) -> Collection:
@@ -169,29 +170,16 @@ def test_the_torch_product_gives_the_same_integers(name):
 
 
 @pytest.mark.parametrize("core", ["Haswell", "SkylakeX", "Sandybridge", "Nehalem"])
-def test_the_table_is_the_same_on_every_kind_of_blas_kernel(core, tmp_path):
+def test_the_table_is_the_same_on_every_kind_of_blas_kernel(core):
     """In a process of its own, with OpenBLAS told which processor to think it runs on."""
     if core == "SkylakeX" and "avx512f" not in processor_flags():
         pytest.skip("this processor has no AVX-512")
-    program = (
-        "import sys, hashlib\n"
-        "from tests.support.strategies import parallel_collection, vectors_for\n"
-        "from mlbench.ranking.counting import rank_collection\n"
-        "from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes\n"
-        "collection = parallel_collection(4, 200, 300)\n"
-        "ranks, _ = rank_collection(collection, *vectors_for(collection, dimension=97))\n"
-        "raw = ranks_to_bytes(ranks, TaskKey('t', '1', 'd', ()))\n"
-        "print(hashlib.sha256(raw).hexdigest())\n"
-    )
-    root = Path(__file__).resolve().parents[2]
-    digests = [
-        subprocess.run(
-            [sys.executable, "-c", program], cwd=root, env=os.environ | extra,
-            capture_output=True, text=True, check=True,
-        ).stdout
-        for extra in ({}, {"OPENBLAS_CORETYPE": core})
-    ]  # fmt: skip
-    assert digests[0] == digests[1]
+    program = "from tests.support import strategies; print(strategies.table_digest())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY,
+        env=os.environ | {"OPENBLAS_CORETYPE": core}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [table_digest()]
 
 
 def processor_flags() -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from mlbench.models.registry import LoadedModel, load_adapter
+
 LETTERS = (
     "abcdefghijklmnopqrstuvwxyz0123456789.,:;?!'-ßéабвгдежзийклмнопрстуфхцчшщыьэюяกขคงจ中文问答的"
 )
@@ -67,6 +69,14 @@ def full_folder(bare_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
     model.save(str(folder), create_model_card=False)
     return folder
+
+
+@pytest.fixture(scope="package")
+def two_devices(full_folder: Path) -> Iterator[LoadedModel]:
+    """The same model on two devices, a process each: starting them takes seconds."""
+    model = load_adapter(str(full_folder), {"batch_tokens": 100, "device": "cpu,cpu"})
+    yield model
+    model.adapter.close()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import __main__ as benchmarks
 from mlbench.commands.cli import main
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
@@ -73,12 +74,8 @@ def test_a_warm_run_loads_no_model_and_reports_the_same(full_folder: Path, tmp_p
 
 def test_the_benchmark_of_whole_runs_runs(full_folder: Path, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
-    command = [sys.executable, "-m", "benchmarks", "--tiny", "--only", "warm"]
-    done = subprocess.run(
-        [*command, "--model", str(full_folder), "--json", str(result)],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    arguments = ["--tiny", "--only", "warm", "--model", str(full_folder), "--json", str(result)]
+    assert benchmarks.main(arguments) == 0
     alone, first, again = json.loads(result.read_text())["rows"]
     assert "whole run" in first["what"]
     assert "warm cache" in again["what"]
