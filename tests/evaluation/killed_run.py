@@ -1,10 +1,8 @@
 """A pass in a process of its own, for test_killed: count with a state, and die when told.
 
-    python -m tests.evaluation.killed_run FOLDER LOG KILL
-
-LOG gets a line a passage that the model encodes. KILL is the number of the moment to die at (none
-if 0): each file written has three, half written, whole but not yet in place, and in place; and
-each call of the model has one. Prints the SHA-256 of the table.
+The log gets a line a passage that the model encodes. A moment to die at has a number (none is 0):
+each file written has three, half written, whole but not yet in place, and in place; and each call
+of the model has one.
 """
 
 from __future__ import annotations
@@ -12,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import sys
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from mlbench.common import files as artefacts
@@ -88,13 +86,8 @@ def die_at(model: Deadly) -> None:
     Path.replace = put
 
 
-def main() -> None:
-    """Run once."""
-    folder, log, moment = sys.argv[1:]
-    model = Deadly(Path(log), int(moment))
+def report(to: Connection, folder: Path, log: Path, moment: int) -> None:
+    """Run once, and send the SHA-256 of the table and how many moments there were."""
+    model = Deadly(log, moment)
     die_at(model)
-    print(run(Path(folder), model), model.passed)
-
-
-if __name__ == "__main__":
-    main()
+    to.send((run(folder, model), model.passed))
