@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 def one_blas_thread() -> AbstractContextManager[object]:
     """Keep each product of numpy to the thread that asks for it: ``with one_blas_thread(): ...``"""
-    return _libraries().limit(limits=1, user_api="blas")
+    one: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return one
 
 
 @cache
