@@ -34,9 +34,10 @@ from mlbench.leaderboard.entries.layout import Place
 from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
 from mlbench.leaderboard.entries.tasks_known import task_key
 from mlbench.leaderboard.page.site import site_files
-from mlbench.leaderboard.ranking.columns import Column, Layout, Measured, measure
+from mlbench.leaderboard.ranking.columns import Column, Measured, measure
 from mlbench.leaderboard.ranking.measuring import task_columns
 from mlbench.leaderboard.ranking.overall import all_standings
+from mlbench.measures.significance import MacroMeans, Sample
 from mlbench.reports.report import Encoded, ModelInfo, RunInfo
 from tests.leaderboard.browser import Browser, find_browser, running_browser
 
@@ -91,7 +92,7 @@ def made_up_table(
     quality = generator.uniform(0.2, 0.8)
     size = len(task.languages)
     names = tuple(f"q{i:05}" for i in range(questions))
-    figures, layouts, sums = {}, {}, {}
+    figures, means, shares = {}, {}, {}
     for column in columns:
         level = quality * {"mono": 1.0, "cross": 0.7, "multi": 0.6}.get(column.key, 0.65)
         shape = (size, size) if column.key == "cross" else (size,)
@@ -101,11 +102,11 @@ def made_up_table(
             np.fill_diagonal(values, np.nan)
         if column.lower_is_better:
             values, each = 5000 * (1 - values), 5000 * (1 - each)
-        settings = float(np.isfinite(values).sum())
         figures[column.key] = values
-        layouts[column.key] = Layout(np.ones((questions, 1)), np.array([settings]))
-        sums[column.key] = settings * (each + np.nanmean(values) - each.mean())[:, None]
-    return Measured(names, figures, layouts, sums, 10.0, 5000.0)
+        whole = each + np.nanmean(values) - each.mean()
+        means[column.key] = MacroMeans.of([[Sample(np.arange(questions), whole)]], questions)
+        shares[column.key] = whole / questions
+    return Measured(names, figures, means, shares, 10.0, 5000.0)
 
 
 def timed(what: str, action: Callable[[], object]) -> object:

@@ -7,9 +7,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from mlbench.comparing.quantities import Quantity
 from mlbench.measures.significance import ALPHA
 
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
 
 
@@ -75,38 +80,39 @@ def verdict(quantity: Quantity, low: float, high: float, p: float) -> str:
 
 
 def standings(scores: Sequence[Value], differences: Sequence[Difference]) -> list[Standing]:
-    """Return each model's rank interval on each macro mean, best first; none for two models.
-
-    At its best a model is behind those shown to be better only, at its worst before those shown
-    to be worse only (Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 91, 2024).
-    """
+    """Return each model's rank interval on each macro mean, best first; none for two models."""
     labels = list(dict.fromkeys(score.model for score in scores))
     macro = dict.fromkeys(v.quantity for v in scores if v.quantity.query_language is None)
     placed: list[Standing] = []
     for quantity in macro if len(labels) > 2 else ():
         verdicts = {(d.model, d.against): d.verdict for d in differences if d.quantity == quantity}
-        beaten = {name: {"better": 0, "worse": 0} for name in labels}
+        better = np.zeros((len(labels), len(labels)), bool)
         for (model, against), shown in verdicts.items():
             if shown != NOT_SHOWN:
                 winner, loser = (model, against) if shown == BETTER else (against, model)
-                beaten[winner]["better"] += 1
-                beaten[loser]["worse"] += 1
+                better[labels.index(winner), labels.index(loser)] = True
+        best, worst = (
+            dict(zip(labels, at.tolist(), strict=True)) for at in place_intervals(better)
+        )
         values = {v.model: v.value for v in scores if v.quantity == quantity}
         ranked = sorted(labels, key=values.__getitem__, reverse=not quantity.lower_is_better)
-        alike = {pair for pair, shown in verdicts.items() if shown == NOT_SHOWN}
-        letters = group_letters(ranked, alike)
+        letters = group_letters(
+            ranked, {pair for pair, shown in verdicts.items() if shown == NOT_SHOWN}
+        )
         placed += [
-            Standing(
-                name,
-                quantity,
-                values[name],
-                1 + beaten[name]["worse"],
-                len(labels) - beaten[name]["better"],
-                letters[name],
-            )
+            Standing(name, quantity, values[name], best[name], worst[name], letters[name])
             for name in ranked
         ]
     return placed
+
+
+def place_intervals(better: Bools) -> tuple[Ints, Ints]:
+    """Return the best and the worst place of n models, from ``better`` (n, n): a beats b.
+
+    At its best a model is behind those shown to be better only, at its worst before those shown
+    to be worse only (Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 91, 2024).
+    """
+    return 1 + better.sum(0), len(better) - better.sum(1)
 
 
 def group_letters(ranked: Sequence[str], alike: set[tuple[str, str]]) -> dict[str, str]:

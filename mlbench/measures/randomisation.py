@@ -9,7 +9,7 @@ difference. The p value is the share of such swaps that give a difference at lea
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -75,10 +75,7 @@ def randomisation_test(
     observed = _studentised(difference, scale)
     reached = observed * (1 - ROUNDING)
     count, family_count = np.zeros((2, *difference.shape), np.int64)
-    generator = np.random.default_rng(seed)
-    for start in range(0, draws, CHUNK):
-        size = (min(CHUNK, draws - start), shares.shape[1])
-        signs = 2.0 * generator.integers(0, 2, size, np.int8) - 1.0
+    for signs in drawn_signs(shares.shape[1], draws=draws, seed=seed):
         flipped = np.stack([signs @ share for share in shares], axis=1)
         drawn = _studentised(flipped[:, second] - flipped[:, first], scale)
         count += (drawn >= reached).sum(0)
@@ -91,6 +88,14 @@ def randomisation_test(
         for family in families:
             corrected[:, family] = holm_corrected(p[:, family])
     return Randomised(pairs, difference, p, corrected)
+
+
+def drawn_signs(clusters: int, *, draws: int = DRAWS, seed: int = SEED) -> Iterator[Values]:
+    """Yield 1 or -1 for each draw and cluster: float64 (draws, clusters), some draws at a time."""
+    generator = np.random.default_rng(seed)
+    for start in range(0, draws, CHUNK):
+        size = (min(CHUNK, draws - start), clusters)
+        yield 2.0 * generator.integers(0, 2, size, np.int8) - 1.0
 
 
 def _studentised(difference: Values, scale: Values) -> Values:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -67,13 +67,13 @@ def macro_draws(
     All models are taken on the same draws, so a difference along the first axis is paired.
     NaN where a draw holds no query of the group.
     """
-    parts = [_Parts(groups, clusters) for groups in models]
+    means = [MacroMeans.of(groups, clusters) for groups in models]
     macro = np.empty((len(models), draws, len(models[0])))
     start = 0
     with one_blas_thread():  # more wait for each other longer than they work
         for weights in drawn_weights(clusters, draws=draws, seed=seed):
-            for model, part in enumerate(parts):
-                macro[model, start : start + len(weights)] = part.macro(weights)
+            for model, each in enumerate(means):
+                macro[model, start : start + len(weights)] = each.drawn(weights)[:, 0]
             start += len(weights)
     return macro
 
@@ -97,11 +97,26 @@ def percentiles(draws: Values) -> tuple[Values, Values]:
     return low, high
 
 
-class _Parts:
-    """Settings of one group with the same membership (the same queries of each cluster) share a
-    denominator, so their sums are added before anything is drawn."""
+@dataclass(frozen=True, eq=False)
+class MacroMeans:
+    """Macro means of one or several models on the same queries, ready to be drawn.
 
-    def __init__(self, groups: Groups, clusters: int) -> None:
+    Settings of one group with the same membership (the same queries of each cluster) share a
+    denominator, so their sums are one part. ``counts`` (clusters, memberships) are those queries,
+    ``sums`` (clusters, models, parts) what each part adds up to, ``settings`` (parts,) how many
+    settings it holds; a group's parts stand together. All float64.
+    """
+
+    counts: Values
+    sums: Values
+    settings: Values
+    membership: Ints
+    group: Ints
+    groups: int
+
+    @classmethod
+    def of(cls, groups: Groups, clusters: int) -> MacroMeans:
+        """Add up the samples of one model."""
         memberships: dict[bytes, int] = {}
         counts: list[Values] = []
         parts: dict[tuple[int, int], tuple[Values, int]] = {}
@@ -114,22 +129,47 @@ class _Parts:
                 total, settings = parts.get((group, membership), (np.zeros(clusters), 0))
                 total = total + np.bincount(sample.cluster, sample.values, clusters)
                 parts[group, membership] = (total, settings + 1)
-        self.counts = np.stack(counts, axis=1)
-        self.membership = np.array([membership for _, membership in parts])
-        self.sums = np.stack([total for total, _ in parts.values()], axis=1)
-        self.settings = np.array([settings for _, settings in parts.values()], np.float64)
-        self.group, self.begin = np.unique([group for group, _ in parts], return_index=True)
-        self.groups = len(groups)
+        none = [np.zeros((clusters, 0))]
+        sums = np.column_stack([*none, *(total for total, _ in parts.values())])
+        of = np.array(list(parts), np.int64).reshape(-1, 2)
+        return cls(
+            np.column_stack([*none, *counts]),
+            sums[:, np.newaxis],
+            np.array([settings for _, settings in parts.values()], np.float64),
+            membership=of[:, 1],
+            group=of[:, 0],
+            groups=len(groups),
+        )
 
-    def macro(self, weights: Values) -> Values:
-        """Return each group's macro mean for each draw: (draws, groups)."""
+    @classmethod
+    def beside(cls, models: Sequence[MacroMeans]) -> MacroMeans:
+        """Return the means of several models, which ``ask_the_same``."""
+        return replace(models[0], sums=np.concatenate([each.sums for each in models], axis=1))
+
+    def ask_the_same(self, other: MacroMeans) -> bool:
+        """Whether two models' settings ask the same queries."""
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("counts", "settings", "membership", "group")
+        )
+
+    def drawn(self, weights: Values) -> Values:
+        """Return each macro mean in each draw: (draws, models, groups). NaN is of no query.
+
+        ``weights`` (draws, clusters) is how often a draw takes each cluster.
+        """
+        clusters, models, parts = self.sums.shape
         size = (weights @ self.counts)[:, self.membership]
         present = size > 0
-        means = np.divide(weights @ self.sums, size, out=np.zeros_like(size), where=present)
-        settings = np.add.reduceat(present * self.settings, self.begin, axis=1)
-        macro = np.full((len(weights), self.groups), np.nan)
+        means = (weights @ self.sums.reshape(clusters, -1)).reshape(-1, models, parts)
+        asked = present[:, np.newaxis]
+        means = np.divide(means, size[:, np.newaxis], out=np.zeros_like(means), where=asked)
+        group, begin = np.unique(self.group, return_index=True)
+        settings = np.add.reduceat(present * self.settings, begin, axis=1)
+        macro = np.full((len(weights), models, self.groups), np.nan)
         with np.errstate(invalid="ignore"):
-            macro[:, self.group] = np.add.reduceat(means, self.begin, axis=1) / settings
+            of_group = np.add.reduceat(means, begin, axis=2)
+            macro[:, :, group] = of_group / settings[:, np.newaxis]
         return macro
 
 

@@ -12,7 +12,8 @@ from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable
 from mlbench.data.task import Kind
 from mlbench.leaderboard.entries.entry import Entry
 from mlbench.measures.bias import rank_distance
-from mlbench.measures.significance import Sample, Score, Values, mean, question_clusters
+from mlbench.measures.randomisation import contributions
+from mlbench.measures.significance import MacroMeans, Sample, Score, Values, mean, question_clusters
 from mlbench.ranking.ranks import Ranks
 
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
@@ -65,43 +66,26 @@ def stated(entry: Entry, column: Column) -> Score | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
-    """Which questions the settings of a column ask, the same for all tables of a task.
-
-    Settings with the same queries of each question are one membership, of m: ``counts``
-    (questions, m) float64 are those queries, ``settings`` (m,) how many settings there are.
-    """
-
-    counts: Values
-    settings: Values
-
-    def same(self, other: Layout) -> bool:
-        """Whether the two ask the same."""
-        pairs = ((self.counts, other.counts), (self.settings, other.settings))
-        return all(np.array_equal(a, b) for a, b in pairs)
-
-
-@dataclass(frozen=True, eq=False)
 class Measured:
     """What a table says in each column, by the column's key.
 
     ``figures`` has the mean of each query language, float64 (L,), of a cross-lingual column that
-    of each pair of query and passage language (L, L); NaN where there is no query. ``sums``
-    (questions, m) adds a question's values over the settings of a membership. ``floor`` and
-    ``random`` are the least rank distance and that of a random order.
+    of each pair of query and passage language (L, L); NaN where there is no query. ``means`` is
+    the macro mean ready to be drawn, ``shares`` (questions,) what each question adds to it.
+    ``floor`` and ``random`` are the least rank distance and that of a random order.
     """
 
     questions: tuple[str, ...]
     figures: Mapping[str, Values]
-    layouts: Mapping[str, Layout]
-    sums: Mapping[str, Values]
+    means: Mapping[str, MacroMeans]
+    shares: Mapping[str, Values]
     floor: float | None = None
     random: float | None = None
 
     def same_questions(self, other: Measured) -> bool:
         """Whether two tables ask the same, so that they can be compared."""
         return self.questions == other.questions and all(
-            layout.same(other.layouts[key]) for key, layout in self.layouts.items()
+            of.ask_the_same(other.means[key]) for key, of in self.means.items()
         )
 
     def value(self, key: str) -> float | None:
@@ -127,14 +111,15 @@ def measure(ranks: Ranks, columns: Sequence[Column]) -> Measured:
     kinds = list(dict.fromkeys(column.kind for column in columns))
     table = SettingTable(ranks, kinds, clusters)
     taken = {name: table.quantities(name) for name in {c.measure: None for c in columns}}
-    figures, layouts, sums = {}, {}, {}
+    figures, means, shares = {}, {}, {}
     for column in columns:
         samples = taken[column.measure]
         figures[column.key] = _figures(samples, column, ranks.languages)
         whole = samples.get(Quantity(column.kind, column.measure), [])
-        layouts[column.key], sums[column.key] = merged(whole, clusters.count)
+        means[column.key] = MacroMeans.of([whole], clusters.count)
+        shares[column.key] = contributions([whole], clusters.count)[:, 0]
     questions = tuple(sorted(set(ranks.query_ids)))
-    return Measured(questions, figures, layouts, sums, *_distance_bounds(ranks, columns))
+    return Measured(questions, figures, means, shares, *_distance_bounds(ranks, columns))
 
 
 def _distance_bounds(ranks: Ranks, columns: Sequence[Column]) -> tuple[float | None, float | None]:
@@ -158,23 +143,3 @@ def _figures(
     if column.kind == CROSS:
         return np.array([[of(q, p) for p in languages] for q in languages])
     return np.array([of(query) for query in languages])
-
-
-def merged(samples: Sequence[Sample], clusters: int) -> tuple[Layout, Values]:
-    """Add up the samples of one macro mean whose queries are the same (``Layout``)."""
-    number: dict[bytes, int] = {}
-    counts: list[Values] = []
-    settings: list[int] = []
-    sums: list[Values] = []
-    for sample in samples:
-        count = np.bincount(sample.cluster, minlength=clusters).astype(np.float64)
-        at = number.setdefault(count.tobytes(), len(counts))
-        if at == len(counts):
-            counts.append(count)
-            settings.append(0)
-            sums.append(np.zeros(clusters))
-        settings[at] += 1
-        sums[at] += np.bincount(sample.cluster, sample.values, clusters)
-    empty = np.zeros((clusters, 0))
-    layout = Layout(np.stack(counts, axis=1) if counts else empty, np.array(settings, np.float64))
-    return layout, np.stack(sums, axis=1) if sums else empty

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlbench.leaderboard.entries.layout import Place
-from mlbench.leaderboard.entries.reading import BoardEntry, BoardTask
-from mlbench.leaderboard.ranking.columns import Column, Measured, main_column, stated
-from mlbench.leaderboard.ranking.differing import differing_facts
-from mlbench.leaderboard.ranking.measuring import Tables, task_columns, with_tables
-from mlbench.leaderboard.ranking.rank_intervals import (
-    Bools,
-    Ints,
+from mlbench.comparing.rank_intervals import (
     Part,
     added_shares,
     drawn_means,
     rank_intervals,
 )
+from mlbench.comparing.verdicts import Bools, Ints
+from mlbench.leaderboard.entries.layout import Place
+from mlbench.leaderboard.entries.reading import BoardEntry, BoardTask
+from mlbench.leaderboard.ranking.columns import Column, Measured, main_column, stated
+from mlbench.leaderboard.ranking.differing import differing_facts
+from mlbench.leaderboard.ranking.measuring import Tables, task_columns, with_tables
 from mlbench.leaderboard.ranking.rows import (
     Cell,
     Change,
@@ -30,7 +29,7 @@ from mlbench.leaderboard.ranking.rows import (
     in_order,
     why_unranked,
 )
-from mlbench.measures.significance import Values, percentiles
+from mlbench.measures.significance import MacroMeans, Values, percentiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +93,9 @@ def part_of(
     of: Sequence[Measured], key: str, question: Ints, scale: float = 1.0, offset: float = 0.0
 ) -> Part:
     """Return a column of several tables of one task, to be drawn; see ``Part``."""
-    sums = np.stack([each.sums[key] for each in of], axis=1)
-    return Part(question, of[0].layouts[key], sums, scale, offset)
+    means = MacroMeans.beside([each.means[key] for each in of])
+    shares = np.stack([each.shares[key] for each in of])
+    return Part(question, means, shares, scale, offset)
 
 
 def score(

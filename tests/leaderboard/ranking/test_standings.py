@@ -172,9 +172,9 @@ def test_overall_intervals_draw_a_shared_question_for_both_tasks() -> None:
             index = [
                 each.questions.index(questions[i]) for i in draw if questions[i] in each.questions
             ]
-            layout = each.layouts["mono"]
-            sums = each.sums["mono"][index].sum(0) / layout.counts[index].sum(0)
-            total += sums.sum() / layout.settings.sum() / 2
+            of = each.means["mono"]
+            sums = of.sums[index, 0].sum(0) / of.counts[index].sum(0)
+            total += sums.sum() / of.settings.sum() / 2
         means.append(total)
     cell = by_name(overall)["weak"].cells["mono"]
     low, high = np.quantile(means, [0.025, 0.975])

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mlbench.comparing.baseline import Saved
 from mlbench.comparing.comparison import compare
-from mlbench.data.task import Kind, all_settings
-from mlbench.leaderboard.ranking.columns import Column, columns_of, measure
-from mlbench.leaderboard.ranking.rank_intervals import (
-    Part,
-    Places,
+from mlbench.comparing.rank_intervals import (
+    RankIntervals,
     added_shares,
     drawn_means,
     rank_intervals,
     told_apart,
 )
+from mlbench.data.task import Kind, all_settings
+from mlbench.leaderboard.ranking.columns import Column, columns_of, measure
+from mlbench.leaderboard.ranking.standings import part_of
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.measures.significance import percentiles
@@ -37,14 +38,10 @@ def saved_models(count: int, apart: bool) -> list[Saved]:
     return saved
 
 
-def places(saved: Sequence[Saved], column: Column) -> Places:
+def places(saved: Sequence[Saved], column: Column) -> RankIntervals:
     taken = [measure(each.ranks, [column]) for each in saved]
     questions = len(taken[0].questions)
-    part = Part(
-        np.arange(questions),
-        taken[0].layouts[column.key],
-        np.stack([each.sums[column.key] for each in taken], axis=1),
-    )
+    part = part_of(taken, column.key, np.arange(questions))
     shares, drawn = added_shares([part], questions), drawn_means([part], questions)
     values = [each.value(column.key) for each in taken]
     np.testing.assert_allclose(shares.sum(1), values, rtol=0, atol=1e-12)
@@ -85,8 +82,7 @@ def test_draws_are_those_of_the_report() -> None:
     (column,) = [c for c in columns_of(saved[0].task.kinds, MEASURES, 3) if c.key == "cross"]
     taken = [measure(each.ranks, [column]) for each in saved]
     questions = len(taken[0].questions)
-    sums = np.stack([each.sums[column.key] for each in taken], axis=1)
-    part = Part(np.arange(questions), taken[0].layouts[column.key], sums)
+    part = part_of(taken, column.key, np.arange(questions))
     low, high = percentiles(drawn_means([part], questions))
     for number, each in enumerate(saved):
         (settings, parsed) = all_settings(each.ranks.languages, Kind), parse_measures(["AP"])
@@ -99,10 +95,8 @@ def test_parts_of_several_tasks_are_added_on_the_same_draws() -> None:
     column = columns_of(saved[0].task.kinds, MEASURES, 3)[0]
     taken = [measure(each.ranks, [column]) for each in saved]
     questions = len(taken[0].questions)
-    layout = taken[0].layouts[column.key]
-    sums = np.stack([each.sums[column.key] for each in taken], axis=1)
-    whole = Part(np.arange(questions), layout, sums)
-    halves = [Part(np.arange(questions), layout, sums, 0.5, 0.25)] * 2
+    whole = part_of(taken, column.key, np.arange(questions))
+    halves = [replace(whole, scale=0.5, offset=0.25)] * 2
     np.testing.assert_allclose(
         drawn_means(halves, questions), drawn_means([whole], questions) + 0.5, atol=1e-12
     )
@@ -110,8 +104,8 @@ def test_parts_of_several_tasks_are_added_on_the_same_draws() -> None:
         added_shares(halves, questions), added_shares([whole], questions), atol=1e-12
     )
     apart = [
-        Part(np.arange(questions), layout, sums, 0.5),
-        Part(np.arange(questions) + questions, layout, sums, 0.5),
+        replace(whole, scale=0.5),
+        replace(whole, question=np.arange(questions) + questions, scale=0.5),
     ]
     single = drawn_means([whole], questions).std(0)
     narrow = drawn_means(apart, 2 * questions).std(0)
