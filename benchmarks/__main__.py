@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_info
 import mlbench
 from benchmarks import others, scoring, streaming, warm
 from benchmarks.timing import side_by_side
-from mlbench.commands.parsing import positive
+from mlbench.commands.options import positive
 from mlbench.common.errors import MlbenchError
 
 Rows = Iterator[dict[str, object]]

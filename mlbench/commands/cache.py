@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mlbench.commands.options import shared
+from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import IntegrityError
-from mlbench.models.cache import EmbeddingCache, Entry, embeddings_folder, size_limit
-from mlbench.models.shards import Head
+
+if TYPE_CHECKING:
+    from mlbench.models.cache import EmbeddingCache, Entry
+    from mlbench.models.shards import Head
 
 MEBIBYTE = 2**20
 
 
-def cache_info(args: Namespace) -> int:
-    """Show what the embedding cache holds, the latest used model first."""
-    from mlbench.commands.listings import plain_table
+def json_argument(parser: ArgumentParser) -> None:
+    """Add the one argument of `cache info` and `cache verify`."""
+    shared(parser, "--json")
 
+
+def no_arguments(parser: ArgumentParser) -> None:
+    """Add no argument: `cache clear` has none."""
+
+
+def info(args: Namespace) -> int:
+    """Show what the embedding cache holds, the latest used model first."""
     cache = _cache()
     entries = [*cache.entries()]
     models, size = _models(entries), sum(entry.size for entry in entries)
     if args.json:
         facts = {"folder": str(cache.folder), "bytes": size, "limit": cache.limit}
-        print(json.dumps(facts | {"models": models}, indent=1, ensure_ascii=False))
+        print_json(facts | {"models": models})
         return 0
     if models:
         header = ["queries", "passages", "dimension", "MiB", "last used", "model"]
@@ -41,13 +51,13 @@ def cache_info(args: Namespace) -> int:
     return 0
 
 
-def cache_verify(args: Namespace) -> int:
+def verify(args: Namespace) -> int:
     """Read all of the embedding cache and compare it with its digests; 6 if any is damaged."""
     entries = [*_cache().entries(check=True)]
     bad = [entry for entry in entries if entry.fault]
     if args.json:
         faults = [{"file": str(entry.path), "fault": entry.fault} for entry in bad]
-        print(json.dumps({"files": len(entries), "faults": faults}, indent=1, ensure_ascii=False))
+        print_json({"files": len(entries), "faults": faults})
         return IntegrityError.exit_code if bad else 0
     for entry in bad:
         print(f"{entry.path}: {entry.fault}")
@@ -57,7 +67,7 @@ def cache_verify(args: Namespace) -> int:
     return IntegrityError.exit_code if bad else 0
 
 
-def cache_clear(args: Namespace) -> int:
+def clear(args: Namespace) -> int:
     """Remove all cached embeddings, and nothing else."""
     cache = _cache()
     print(f"{cache.folder}: {cache.clear() / MEBIBYTE:,.1f} MiB freed")
@@ -89,4 +99,6 @@ def _models(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 
 
 def _cache() -> EmbeddingCache:
+    from mlbench.models.cache import EmbeddingCache, embeddings_folder, size_limit
+
     return EmbeddingCache(embeddings_folder(), size_limit())

@@ -1,29 +1,38 @@
-"""The command line: parse, call, print."""
+"""The command line: parse, call, turn errors into exit codes; a row for every command."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import gc
-import importlib
 import os
 import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from mlbench import __version__
-from mlbench.commands.compare_parser import add_comparing
-from mlbench.commands.leaderboard_parser import add_leaderboard
-from mlbench.commands.listing_parser import add_data, add_listing
-from mlbench.commands.parsing import add_model_options, positive
-from mlbench.commands.runs_parser import add_runs
-from mlbench.commands.stream_parser import add_merge, add_streaming
+from mlbench.commands import (
+    baseline,
+    cache,
+    check,
+    compare,
+    explain,
+    fuse,
+    leaderboard,
+    merge,
+    models,
+    report,
+    run,
+    score,
+    submit,
+    tasks,
+    verify,
+)
 from mlbench.common.errors import EnvironmentFault, MlbenchError
-from mlbench.common.sizes import parse_size
 from mlbench.common.streams import stdout_guard
 
 EXIT_CODES = """exit codes:
@@ -34,8 +43,282 @@ EXIT_CODES = """exit codes:
   130 interrupted       143 terminated"""
 INTERNAL_ERROR = 70
 
-RUN_FOREIGN_CODE = {"run", "models_check", "check", "verify"}
-"""The commands that run a model's code."""
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its words, its action and its arguments, what help says of it, its examples.
+
+    ``foreign`` is true where it runs a model's code, which may write to standard output.
+    """
+
+    name: str
+    action: Callable[[argparse.Namespace], int]
+    arguments: Callable[[argparse.ArgumentParser], None]
+    help: str
+    examples: tuple[str, ...]
+    foreign: bool = False
+
+
+GROUPS = {
+    "leaderboard": "check the leaderboard, build its page, and keep it",
+    "tasks": "list, show, validate and fetch tasks",
+    "models": "list models, and check one against the contract",
+    "cache": "show, verify and clear the embedding cache",
+}
+COMMANDS = (
+    Command(
+        "run",
+        run.run,
+        run.arguments,
+        "evaluate a model on one or more tasks and write a report of each",
+        (
+            "mlbench run --model char-ngram --task sample",
+            "mlbench run --model bm25 --task xquad-r --task mlqa-r",
+            "mlbench run --model path/to/my_model.py:make --output results --overwrite",
+            "mlbench run --model random:7 --task xquad-r --measure AP --measure R@5 --json",
+            "mlbench run --model checkpoints/my-encoder --query-prompt 'Query: '",
+            "mlbench run --model bm25 --dry-run",
+        ),
+        foreign=True,
+    ),
+    Command(
+        "merge",
+        merge.merge,
+        merge.arguments,
+        "add up the parts of a streamed run and write its report; needs no model and no data",
+        (
+            "mlbench merge results/my-model/miracl/partial",
+            "mlbench merge 1-of-3.partial 2-of-3.partial 3-of-3.partial --output results",
+        ),
+    ),
+    Command(
+        "report",
+        report.report,
+        report.arguments,
+        "compute the scores of saved reports again from their tables and render them",
+        (
+            "mlbench report results/bm25/xquad-r",
+            "mlbench report results",
+            "mlbench report results/bm25/xquad-r --languages ar,de,en",
+        ),
+    ),
+    Command(
+        "explain",
+        explain.explain,
+        explain.arguments,
+        "show where a query's relevant passages rank and which languages outrank them",
+        (
+            "mlbench explain results/bm25/xquad-r",
+            "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b",
+            "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --language de",
+        ),
+    ),
+    Command(
+        "compare",
+        compare.compare,
+        compare.arguments,
+        "compare saved reports of one task: differences, intervals, tests, places",
+        (
+            "mlbench compare results/bm25/xquad-r results/char-ngram/xquad-r",
+            "mlbench compare a/xquad-r b/xquad-r --measure AP --measure rank-distance",
+            "mlbench compare a/xquad-r b/xquad-r --format latex",
+            "mlbench compare c0/xquad-r c1/xquad-r c2/xquad-r --x mixing=0,0.5,1 --output series",
+        ),
+    ),
+    Command(
+        "baseline",
+        baseline.baseline,
+        baseline.arguments,
+        "write a report's table and identity into one small file to commit",
+        (
+            "mlbench baseline results/bm25/xquad-r",
+            "mlbench baseline results/bm25/xquad-r --output baselines/bm25.parquet",
+        ),
+    ),
+    Command(
+        "check",
+        check.check,
+        check.arguments,
+        "hold a report, or a fresh run of a model, against a baseline: pass, regressed (exit code "
+        "1) or inconclusive",
+        (
+            "mlbench check results/bm25/xquad-r --baseline baseline.parquet",
+            "mlbench check results/new/xquad-r --baseline results/old/xquad-r --measure nDCG@10",
+            "mlbench check --model path/to/my_model.py:make --baseline baseline.parquet --strict",
+            "mlbench check",
+        ),
+        foreign=True,
+    ),
+    Command(
+        "score",
+        score.score,
+        score.arguments,
+        "score run files that other tools made (TREC, BEIR's JSON, ranx), as a report truncated "
+        "at their depth",
+        (
+            "mlbench score --task xquad-r --run 'runs/{query_language}-{passage_language}.trec.gz'",
+            "mlbench score --task xquad-r --run 'runs/{query_language}.json' --pool multilingual",
+            "mlbench score --task miracl --run 'dev-{query_language}.trec' --pool monolingual",
+            "mlbench score --task my-task.toml --run run.trec --pool multilingual --name my-model",
+        ),
+    ),
+    Command(
+        "fuse",
+        fuse.fuse,
+        fuse.arguments,
+        "fuse run files into one, by ranx",
+        (
+            "mlbench fuse bm25.trec dense.trec --output fused.trec",
+            "mlbench fuse bm25.trec dense.trec --method wsum --weights 0.3,0.7 "
+            "--output fused.trec.gz",
+            "mlbench fuse 'bm25/{query_language}.trec' 'dense/{query_language}.trec' "
+            "--method rrf --param k=10 --output 'fused/{query_language}.trec'",
+        ),
+    ),
+    Command(
+        "submit",
+        submit.submit,
+        submit.arguments,
+        "write a report as an entry of the leaderboard, ready for a pull request",
+        (
+            "mlbench submit results/bm25/xquad-r --to leaderboards --submitter 'Ada Lovelace'",
+            "mlbench submit results/my-model/xquad-r --to leaderboards --submitter 'Ada Lovelace' "
+            "--licence MIT --link https://example.org/my-model --contamination clean",
+        ),
+    ),
+    Command(
+        "verify",
+        verify.verify,
+        verify.arguments,
+        "encode a sample of the task's texts again and compare with an entry's table",
+        (
+            "mlbench verify leaderboards/xquad-r/bm25 --model bm25 --full",
+            "mlbench verify leaderboards/xquad-r/my-encoder --model checkpoints/my-encoder "
+            "--sample 200 --json",
+        ),
+        foreign=True,
+    ),
+    Command(
+        "leaderboard validate",
+        leaderboard.validate,
+        leaderboard.validate_arguments,
+        "check entries: their form, their tables, every score, and copies among them",
+        (
+            "mlbench leaderboard validate leaderboards",
+            "mlbench leaderboard validate leaderboards/xquad-r/bm25",
+            "mlbench leaderboard validate pr/leaderboards --base base/leaderboards",
+        ),
+    ),
+    Command(
+        "leaderboard build",
+        leaderboard.build,
+        leaderboard.build_arguments,
+        "make the leaderboard's page, and the standings as CSV, JSON and Markdown",
+        ("mlbench leaderboard build --output site",),
+    ),
+    Command(
+        "leaderboard report",
+        leaderboard.report,
+        leaderboard.report_arguments,
+        "write an entry with figures from a publication, which brings no evidence",
+        (
+            "mlbench leaderboard report --task xquad-r --model mBERT --score multilingual:AP=0.29 "
+            "--citation 'Somebody et al., 2020' --link https://arxiv.org/abs/2004.05484 "
+            "--submitter 'Ada Lovelace' --to leaderboards",
+        ),
+    ),
+    Command(
+        "leaderboard withdraw",
+        leaderboard.withdraw,
+        leaderboard.withdraw_arguments,
+        "take an entry back: it stays, marked, and is no longer ranked",
+        (
+            "mlbench leaderboard withdraw leaderboards/xquad-r/my-model --by 'Ada Lovelace' "
+            "--reason 'a wrong prompt'",
+        ),
+    ),
+    Command(
+        "leaderboard add-task",
+        leaderboard.add_task,
+        leaderboard.add_task_arguments,
+        "for maintainers: take a report's task into the leaderboard, or renew its digest",
+        ("mlbench leaderboard add-task results/bm25/xquad-r --to leaderboards",),
+    ),
+    Command(
+        "leaderboard record",
+        leaderboard.record,
+        leaderboard.record_arguments,
+        "for maintainers: record what was verified of an entry, or that it is disputed",
+        (
+            "mlbench leaderboard record leaderboards/xquad-r/my-model --level sampled "
+            "--by 'Ada Lovelace' --evidence verify.json",
+        ),
+    ),
+    Command(
+        "tasks list",
+        tasks.list_tasks,
+        tasks.list_arguments,
+        "list the built-in tasks",
+        ("mlbench tasks list",),
+    ),
+    Command(
+        "tasks show",
+        tasks.show,
+        tasks.show_arguments,
+        "show a task and every setting of it with its number of queries",
+        ("mlbench tasks show xquad-r", "mlbench tasks show path/to/my-task.toml"),
+    ),
+    Command(
+        "tasks validate",
+        tasks.validate,
+        tasks.validate_arguments,
+        "check a task file, and its data where it is at hand",
+        ("mlbench tasks validate my-task.toml",),
+    ),
+    Command(
+        "tasks fetch",
+        tasks.fetch,
+        tasks.fetch_arguments,
+        "download the data of tasks into the cache, or say where it was found",
+        ("mlbench tasks fetch xquad-r", "mlbench tasks fetch xquad-r mlqa-r"),
+    ),
+    Command(
+        "models list",
+        models.list_models,
+        models.list_arguments,
+        "list the models that can be named, and their forms",
+        ("mlbench models list",),
+    ),
+    Command(
+        "models check",
+        models.check,
+        models.check_arguments,
+        "test a model against the adapter contract",
+        ("mlbench models check bm25", "mlbench models check path/to/my_model.py:make"),
+        foreign=True,
+    ),
+    Command(
+        "cache info",
+        cache.info,
+        cache.json_argument,
+        "show what the embedding cache holds",
+        ("mlbench cache info",),
+    ),
+    Command(
+        "cache verify",
+        cache.verify,
+        cache.json_argument,
+        "read all of the embedding cache and find what is damaged",
+        ("mlbench cache verify",),
+    ),
+    Command(
+        "cache clear",
+        cache.clear,
+        cache.no_arguments,
+        "remove all cached embeddings",
+        ("mlbench cache clear",),
+    ),
+)
 
 
 class Terminated(KeyboardInterrupt):
@@ -86,17 +369,6 @@ def _terminate(number: int, frame: Any) -> NoReturn:
     raise Terminated
 
 
-def size(text: str) -> int:
-    """Parse a number of bytes such as ``256M`` or ``2GiB``; suffixes are powers of 1024."""
-    try:
-        value = parse_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size above 0")
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mlbench",
@@ -109,164 +381,27 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"mlbench {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_run(commands)
-    add_merge(commands, _command)
-    _add_report(commands)
-    _add_explain(commands)
-    add_comparing(commands, _command)
-    add_runs(commands, _command)
-    add_leaderboard(commands, _command)
-    add_listing(commands, _command)
+    places = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
+    for command in COMMANDS:
+        group, _, name = command.name.rpartition(" ")
+        if group not in places:
+            below = places[""].add_parser(group, help=GROUPS[group])
+            places[group] = below.add_subparsers(metavar="COMMAND", required=True)
+        _add(places[group], name, command)
     return parser
 
 
-def _command(
-    commands: Any, name: str, help_: str, examples: str, module: str = ""
-) -> argparse.ArgumentParser:
-    """Add a command; its function, such as ``tasks_list``, is looked up in
-    ``mlbench.commands.<module>`` (default: its first word) when it is called, so that ``--help``
-    imports nothing."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+def _add(place: Any, name: str, command: Command) -> None:
+    parser = place.add_parser(
         name,
-        help=help_,
-        description=help_[0].upper() + help_[1:] + ".",
-        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
+        help=command.help,
+        description=command.help[0].upper() + command.help[1:] + ".",
+        epilog="\n  ".join(["examples:", *command.examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
-    words = parser.prog.split()[1:]
-    function = "_".join(words).replace("-", "_")
-    parser.set_defaults(
-        action=lambda args: _call(module or words[0], function, args),
-        foreign=function in RUN_FOREIGN_CODE,
-    )
-    return parser
-
-
-def _call(module: str, function: str, args: argparse.Namespace) -> int:
-    code: int = getattr(importlib.import_module(f"mlbench.commands.{module}"), function)(args)
-    return code
-
-
-def _add_run(commands: Any) -> None:
-    parser = _command(
-        commands,
-        "run",
-        "evaluate a model on one or more tasks and write a report of each",
-        "mlbench run --model char-ngram --task sample\n"
-        "mlbench run --model bm25 --task xquad-r --task mlqa-r\n"
-        "mlbench run --model path/to/my_model.py:make --output results --overwrite\n"
-        "mlbench run --model random:7 --task xquad-r --measure AP --measure R@5 --json\n"
-        "mlbench run --model checkpoints/my-encoder --query-prompt 'Query: '\n"
-        "mlbench run --model bm25 --dry-run",
-    )
-    parser.add_argument(
-        "--model",
-        required=True,
-        metavar="SPEC",
-        help="a name, a path or kind:value; see `models list`",
-    )
-    parser.add_argument(
-        "--task", action="append", metavar="TASK",
-        help="a task's name or file, or ir_datasets:ID; may be repeated "
-        "(default: xquad-r and mlqa-r)",
-    )  # fmt: skip
-    add_data(parser)
-    parser.add_argument(
-        "--output", type=Path, default=Path("results"), metavar="DIR",
-        help="where reports go, as DIR/<model>/<task> (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a report of another configuration"
-    )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="neither read nor write the embedding cache"
-    )
-    parser.add_argument(
-        "--measure", action="append", default=[], metavar="NAME",
-        help="a measure such as nDCG@10; may be repeated (default: the task's)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--sample-questions", type=positive, metavar="N", dest="sample",
-        help="a quick check: N questions, the same for every model, and all passages",
-    )  # fmt: skip
-    _add_limits(parser)
-    add_streaming(parser)
-    add_model_options(parser)
-
-
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add what `run` may use, and what it is to leave behind and say."""
-    parser.add_argument(
-        "--threads", type=positive, default=os.cpu_count() or 1, metavar="N",
-        help="threads for scoring (default: the number of processors)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--memory", type=size, default="256M", metavar="SIZE",
-        help="memory for scoring beside texts and vectors (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--save-run", type=positive, metavar="K",
-        help="write the first K passages of every query as TREC runs, for other tools",
-    )  # fmt: skip
-    parser.add_argument(
-        "--strict", action="store_true",
-        help="a judged passage that is missing from the corpus is a fault (exit code 3)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be encoded, and stop"
-    )
-    parser.add_argument("--json", action="store_true", help="print results as JSON, no tables")
-    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
-
-
-def _add_report(commands: Any) -> None:
-    parser = _command(
-        commands,
-        "report",
-        "compute the scores of saved reports again from their tables and render them",
-        "mlbench report results/bm25/xquad-r\nmlbench report results\n"
-        "mlbench report results/bm25/xquad-r --languages ar,de,en",
-    )
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a report's folder, or one that holds reports"
-    )
-    parser.add_argument(
-        "--languages", metavar="CODES",
-        help="score the task cut to these languages, such as ar,de,en, or to a set of the task's "
-        "such as miracl-16, from the same table",
-    )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR",
-        help="where that report goes (default: FOLDER/languages-<codes>)",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print results as JSON, no tables")
-
-
-def _add_explain(commands: Any) -> None:
-    parser = _command(
-        commands,
-        "explain",
-        "show where a query's relevant passages rank and which languages outrank them",
-        "mlbench explain results/bm25/xquad-r\n"
-        "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b\n"
-        "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --language de",
-    )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a report's folder")
-    parser.add_argument(
-        "--query", metavar="ID", help="a query's id (default: list the most biased queries)"
-    )
-    parser.add_argument("--language", metavar="CODE", help="the query's language (default: all)")
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR",
-        help="folder with the task's data, to show texts (default: $MLBENCH_DATA, else the cache)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--top", type=positive, default=10, metavar="N",
-        help="how many queries to list (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print as JSON")
+    command.arguments(parser)
+    parser.set_defaults(action=command.action, foreign=command.foreign)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,46 @@
-"""What `compare`, `baseline` and `check` do; they read saved results and print."""
+"""``mlbench compare``: saved reports of one task held against each other, paired."""
 
 from __future__ import annotations
 
 import math
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlbench.commands.options import shared
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
-from mlbench.common.toml import fields_of, fill_form, read_toml, settings_of
+from mlbench.common.toml import fields_of, fill_form, read_toml
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `compare`."""
+    parser.add_argument(
+        "reports", nargs="+", type=Path, metavar="REPORT",
+        help="a report's folder or a baseline file; the first is what the others are held against",
+    )  # fmt: skip
+    shared(
+        parser, "--measure",
+        help="a measure such as nDCG@10, or rank-distance; may be repeated (default: all that the "
+        "reports share)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--correction", choices=("max-t", "holm"), default="max-t",
+        help="how p is corrected for several languages and models (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=("text", "markdown", "latex", "csv", "json"), default="text",
+        help="what to print (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--x", metavar="NAME=VALUE,...",
+        help="places of the reports on an axis, in order, or a TOML file that gives them",
+    )  # fmt: skip
+    shared(
+        parser, "--output", default=None,
+        help="write comparison.json, .md, .csv, .tex and plots there",
+    )  # fmt: skip
 
 
 def compare(args: Namespace) -> int:
@@ -106,42 +136,3 @@ def _number(value: object) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def baseline(args: Namespace) -> int:
-    """Write a report's table and identity into one small file to commit."""
-    from mlbench.comparing.baseline import baseline_bytes, read_saved
-
-    saved = read_saved(args.report)
-    raw = baseline_bytes(saved)
-    write_atomically(args.output, raw)
-    print(
-        f"{args.output}: {len(raw) / 1e6:.2f} MB, {saved.model.name} on {saved.task.name} "
-        f"(version {saved.task.version})"
-    )
-    return 0
-
-
-def check(args: Namespace) -> int:
-    """Hold a report, or a fresh run of a model, against a baseline; 1 where it regressed."""
-    from mlbench.comparing.check_output import terminal_check
-    from mlbench.comparing.config import GateConfig, overridden, read_config
-    from mlbench.comparing.gate import exit_code, run_gate, write_check
-    from mlbench.comparing.regression import check_json
-
-    if args.report is not None and args.model is not None:
-        raise UsageError(Fault("what to check", "a report and --model", "one of the two"))
-    given = {row.name: getattr(args, row.name) for row in settings_of(GateConfig)}
-    config = overridden(read_config(Path(), args.config), **given)
-    result = run_gate(config, args.command_line, quiet=args.quiet)
-    if config.output is not None:
-        write_check(config.output, result, config.strict)
-    if args.json:
-        print(check_json(result), end="")
-    elif args.markdown:
-        from mlbench.comparing.check_output import markdown_check
-
-        print(markdown_check(result), end="")
-    else:
-        print(terminal_check(result))
-    return exit_code(result, config.strict)

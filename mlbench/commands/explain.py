@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlbench.commands.listings import plain_table
+from mlbench.commands.options import positive, shared
+from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import Fault, MlbenchError, UsageError
-from mlbench.data.collection import Collection, Entries
-from mlbench.data.locator import Locator, MissingData
-from mlbench.data.readers import in_shards, load_collection
-from mlbench.data.sampling import sample_questions
-from mlbench.evaluation.tasks import load_task
-from mlbench.ranking.ranks import Ranks
-from mlbench.reports.explain import (
-    Explanation,
-    biased_queries_table,
-    explain_query,
-    languages_table,
-    most_biased,
-    outranking_languages,
-    passages_table,
-    versions_table,
-)
-from mlbench.reports.report import Report, TaskInfo, read_report
-from mlbench.reports.words import fill
+
+if TYPE_CHECKING:
+    from mlbench.data.collection import Collection, Entries
+    from mlbench.ranking.ranks import Ranks
+    from mlbench.reports.explain import Explanation
+    from mlbench.reports.report import Report, TaskInfo
 
 
 class Texts(NamedTuple):
@@ -37,9 +25,31 @@ class Texts(NamedTuple):
     why: str = ""
 
 
+def arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `explain`."""
+    shared(parser, "report")
+    parser.add_argument(
+        "--query", metavar="ID", help="a query's id (default: list the most biased queries)"
+    )
+    parser.add_argument("--language", metavar="CODE", help="the query's language (default: all)")
+    shared(
+        parser, "--data-dir",
+        help="folder with the task's data, to show texts (default: $MLBENCH_DATA, else the cache)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--top", type=positive, default=10, metavar="N",
+        help="how many queries to list (default: %(default)s)",
+    )  # fmt: skip
+    shared(parser, "--json")
+
+
 def explain(args: Namespace) -> int:
     """Show where a query's relevant passages rank, or the queries that fare worst."""
-    report, ranks = read_report(args.folder)
+    from mlbench.reports.explain import explain_query, versions_table
+    from mlbench.reports.report import read_report
+    from mlbench.reports.words import fill
+
+    report, ranks = read_report(args.report)
     if args.query is None:
         if args.language is not None:
             raise UsageError(Fault("--language", "given without --query", "both, or neither"))
@@ -48,7 +58,7 @@ def explain(args: Namespace) -> int:
     texts = find_texts(report.task, args)
     if args.json:
         rows = [_as_json(each, texts) for each in found]
-        print(_json({"queries": rows, "texts_missing": texts.why or None}))
+        print_json({"queries": rows, "texts_missing": texts.why or None})
         return 0
     print(fill(f"{report.model.name} on {report.task.name}: query {args.query}, mixed pool"))
     if len(found) == 1:
@@ -60,11 +70,19 @@ def explain(args: Namespace) -> int:
 
 
 def _overview(report: Report, ranks: Ranks, args: Namespace) -> int:
+    from mlbench.reports.explain import (
+        biased_queries_table,
+        languages_table,
+        most_biased,
+        outranking_languages,
+    )
+    from mlbench.reports.words import fill
+
     queries = most_biased(ranks, args.top)
     languages = outranking_languages(ranks, report.scores.bias.outranking)
     if args.json:
         rows = [_as_json(each, Texts({}, {})) for each in queries]
-        print(_json({"queries": rows, "languages": [asdict(each) for each in languages]}))
+        print_json({"queries": rows, "languages": [asdict(each) for each in languages]})
         return 0
     print(fill(f"{report.model.name} on {report.task.name}, mixed pool"))
     if not queries:
@@ -80,6 +98,9 @@ def _overview(report: Report, ranks: Ranks, args: Namespace) -> int:
 
 
 def _in_full(each: Explanation, texts: Texts) -> str:
+    from mlbench.reports.explain import passages_table
+    from mlbench.reports.words import fill
+
     table = passages_table(each)
     blocks = [
         fill(f"{each.language}: {text}")
@@ -106,6 +127,11 @@ def find_texts(task: TaskInfo, args: Namespace) -> Texts:
 
     Never raises: a report is explained without texts where they cannot be had, and says why.
     """
+    from mlbench.data.locator import Locator, MissingData
+    from mlbench.data.readers import in_shards, load_collection
+    from mlbench.data.sampling import sample_questions
+    from mlbench.evaluation.tasks import load_task
+
     try:
         known = load_task(task.name)
         if in_shards(known):
@@ -134,7 +160,3 @@ def _as_json(each: Explanation, texts: Texts) -> dict[str, Any]:
     for passage in table["passages"]:
         passage["text"] = texts.passages.get((passage["language"], passage["passage_id"]))
     return table
-
-
-def _json(table: dict[str, Any]) -> str:
-    return json.dumps(table, indent=1, ensure_ascii=False)

@@ -2,13 +2,74 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
-import json
 from argparse import Namespace
 from pathlib import Path
 
+from mlbench.commands.options import positive, shared
+from mlbench.commands.output import print_json
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
+
+METHODS = ("rrf", "isr", "log_isr", "logn_isr", "rbc", "bordafuse", "w_bordafuse", "condorcet",
+           "w_condorcet", "sum", "wsum", "mixed", "max", "min", "med", "anz", "mnz", "gmnz",
+           "wmnz")  # fmt: skip
+"""Methods of ranx that need no judgements."""
+NORMS = ("min-max", "max", "sum", "rank", "zmuv", "borda", "none")
+
+
+def parameter(text: str) -> tuple[str, float]:
+    """Parse NAME=NUMBER."""
+    name, equals, value = text.partition("=")
+    try:
+        if name and equals:
+            return name, float(value)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER, such as k=60")
+
+
+def weights(text: str) -> tuple[float, ...]:
+    """Parse numbers separated by commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers such as 0.3,0.7") from None
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `fuse`."""
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="run files, or patterns with the same placeholders"
+    )
+    parser.add_argument(
+        "--method", choices=METHODS, default="rrf", help="how (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--norm", choices=NORMS,
+        help="how each run's scores are normalised first, for methods on scores (default: min-max)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--weights", type=weights, metavar="W,W,...",
+        help="one weight a run, for wsum, mixed, wmnz, w_bordafuse and w_condorcet",
+    )  # fmt: skip
+    parser.add_argument(
+        "--param", type=parameter, action="append", default=[], metavar="NAME=NUMBER",
+        help="k of rrf (default 60), sigma of logn_isr (default 0.01), gamma of gmnz, phi of rbc",
+    )  # fmt: skip
+    parser.add_argument(
+        "--depth", type=positive, default=1000, metavar="K",
+        help="most passages of a query to write (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tag", default="", metavar="TAG", help="the last column (default: the method)"
+    )
+    shared(
+        parser, "--output", type=str, default=None, required=True, metavar="FILE",
+        help="the TREC run to write, packed if it ends in .gz; with the placeholders of RUN",
+    )  # fmt: skip
+    shared(parser, "--json")
 
 
 def fuse(args: Namespace) -> int:
@@ -43,7 +104,7 @@ def fuse(args: Namespace) -> int:
         if not args.json:
             print(f"{path}: {len(ranked):,} queries, {count:,} lines, {tag} of {len(found)} runs")
     if args.json:
-        print(json.dumps(written, indent=1, ensure_ascii=False))
+        print_json(written)
     return 0
 
 

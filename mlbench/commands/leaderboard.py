@@ -2,28 +2,67 @@
 
 from __future__ import annotations
 
-import json
+import datetime
 import math
 import re
-from argparse import Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from mlbench.commands.submit import declared, print_submitted, today
-from mlbench.common.errors import Fault, UsageError
-from mlbench.leaderboard.checking.findings import Findings, seen
-from mlbench.leaderboard.entries.entry import Level, Source
-from mlbench.leaderboard.entries.layout import Place, leaderboards_folder, root_of
-from mlbench.measures.significance import Score
-from mlbench.reports.report import ModelInfo
+from mlbench.commands.options import positive, shared
+from mlbench.commands.output import print_json
+from mlbench.commands.submit import declared, declared_arguments, print_submitted, today
+from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.files import write_atomically
+from mlbench.common.progress import Step
 
+if TYPE_CHECKING:
+    from mlbench.leaderboard.checking.findings import Findings
+    from mlbench.leaderboard.entries.layout import Place
+
+RECORDED = ("sampled", "reproduced", "disputed")
 FIGURE = re.compile(r"([a-z]+):([^=]+)=(\d*\.?\d+)")
 
 
-def leaderboard_validate(args: Namespace) -> int:
+def day(text: str) -> datetime.date:
+    """Parse a day such as 2025-01-31."""
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a day such as 2025-01-31") from None
+
+
+def validate_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `leaderboard validate`."""
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH",
+        help="the leaderboard's folder, a task's or an entry's (default: the one of mlbench)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--base", type=Path, metavar="DIR",
+        help="the leaderboard before the change: what stands there must stand unchanged",
+    )  # fmt: skip
+    parser.add_argument(
+        "--maintainer", action="store_true",
+        help="with --base: the change may touch the maintainers' files too",
+    )  # fmt: skip
+    parser.add_argument(
+        "--strict", action="store_true", help="what is flagged for review is a fault too"
+    )
+    parser.add_argument(
+        "--today", type=day, metavar="DATE", help="the day after which dates lie in the future"
+    )
+    shared(parser, "--json", "--quiet")
+
+
+def validate(args: Namespace) -> int:
     """Check entries; print what is flagged, raise what is wrong."""
-    from mlbench.leaderboard.checking.validate import Options, validate
+    from mlbench.leaderboard.checking.findings import Findings, seen
+    from mlbench.leaderboard.checking.validate import Options
+    from mlbench.leaderboard.checking.validate import validate as check_entries
+    from mlbench.leaderboard.entries.layout import leaderboards_folder
 
     if args.maintainer and args.base is None:
         raise UsageError(Fault("--maintainer", "given without --base", "both, or neither"))
@@ -32,14 +71,14 @@ def leaderboard_validate(args: Namespace) -> int:
         raise UsageError(Fault(f"--base {args.base}", "no such folder", expected))
     findings = Findings()
     checked: list[Place] = []
-    day, quiet = args.today or today(), args.quiet or args.json
+    now, quiet = args.today or today(), args.quiet or args.json
     for root, within in _roots(args.paths or [leaderboards_folder()]).items():
-        outcome = validate(root, Options(day, within, args.base, args.maintainer, quiet))
+        outcome = check_entries(root, Options(now, within, args.base, args.maintainer, quiet))
         findings.add(outcome.findings)
         checked += outcome.entries
     error = findings.error(strict=args.strict)
     if args.json:
-        return _print_json(findings, checked, error.exit_code if error else 0)
+        return _print_findings(findings, checked, error.exit_code if error else 0)
     flags = list(dict.fromkeys(map(seen, findings.flags)))
     for flag in flags:
         print(f"for review: {flag}")
@@ -52,6 +91,8 @@ def leaderboard_validate(args: Namespace) -> int:
 
 def _roots(paths: Sequence[Path]) -> dict[Path, tuple[PurePosixPath, ...]]:
     """Return each leaderboard's folder, as it was named, and what in it is to be checked."""
+    from mlbench.leaderboard.entries.layout import root_of
+
     found: dict[Path, tuple[PurePosixPath, ...]] = {}
     for path in paths:
         root = root_of(path)
@@ -64,7 +105,9 @@ def _roots(paths: Sequence[Path]) -> dict[Path, tuple[PurePosixPath, ...]]:
     return found
 
 
-def _print_json(findings: Findings, checked: Sequence[Place], code: int) -> int:
+def _print_findings(findings: Findings, checked: Sequence[Place], code: int) -> int:
+    from mlbench.leaderboard.checking.findings import seen
+
     table = {
         "exit_code": code,
         "checked": [str(place) for place in checked],
@@ -72,13 +115,78 @@ def _print_json(findings: Findings, checked: Sequence[Place], code: int) -> int:
         "contradictory": [asdict(seen(fault)) for fault in findings.contradictory],
         "flags": [asdict(seen(fault)) for fault in findings.flags],
     }
-    print(json.dumps(table, indent=1, ensure_ascii=False))
+    print_json(table)
     return code
 
 
-def leaderboard_report(args: Namespace) -> int:
+def build_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `leaderboard build`."""
+    parser.add_argument(
+        "--entries", type=Path, metavar="DIR",
+        help="the leaderboard's folder (default: the one of mlbench)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="where the page goes"
+    )
+    shared(parser, "--quiet")
+
+
+def build(args: Namespace) -> int:
+    """Make the leaderboard's page, and the standings as CSV, JSON and Markdown."""
+    from mlbench.leaderboard.entries.entry import TASK_FILE
+    from mlbench.leaderboard.entries.layout import leaderboards_folder
+    from mlbench.leaderboard.entries.reading import read_board
+    from mlbench.leaderboard.page.site import site_files
+    from mlbench.leaderboard.ranking.measuring import measured_entries, with_tables
+    from mlbench.leaderboard.ranking.overall import all_standings
+    from mlbench.reports.words import plural
+
+    folder = args.entries or leaderboards_folder()
+    board = read_board(folder)
+    if not board.tasks:
+        mend = "add a task with `mlbench leaderboard add-task REPORT --to FOLDER`"
+        raise DataError(Fault(str(folder), "no task in it", f"a {TASK_FILE} a task", mend))
+    count = sum(len(with_tables(task)) for task in board.tasks.values())
+    with Step("measuring", count, "entries", quiet=args.quiet) as step:
+        tables = measured_entries(board, lambda: step.advance(1))
+    with Step("ranking", 1, "leaderboard", quiet=args.quiet) as step:
+        files = site_files(all_standings(board, tables))
+        step.advance(1)
+    for name, content in files.items():
+        write_atomically(args.output / name, content)
+    entries = sum(len(task.current()) for task in board.tasks.values())
+    page = args.output / "index.html"
+    print(
+        f"{page}: {len(files['index.html']) / 1e6:.2f} MB, {plural(len(board.tasks), 'task')}, "
+        f"{entries} standing entries"
+    )
+    return 0
+
+
+def report_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `leaderboard report`."""
+    parser.add_argument("--task", required=True, metavar="NAME", help="a task of the leaderboard")
+    parser.add_argument("--model", required=True, metavar="NAME", help="what the model is called")
+    parser.add_argument(
+        "--score", action="append", default=[], metavar="KIND:MEASURE=VALUE",
+        help="a published figure such as monolingual:AP=0.79; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--rank-distance", type=float, metavar="VALUE", help="as published")
+    parser.add_argument("--parameters", type=positive, metavar="N", help="the model's size")
+    parser.add_argument("--dimension", type=positive, metavar="N", help="of its vectors")
+    parser.add_argument(
+        "--citation", required=True, metavar="TEXT", help="the publication the figures are from"
+    )
+    shared(parser, "--to")
+    declared_arguments(parser)
+
+
+def report(args: Namespace) -> int:
     """Write an entry with the figures of a publication."""
     from mlbench.leaderboard.checking.submit import reported
+    from mlbench.leaderboard.entries.entry import Source
+    from mlbench.measures.significance import Score
+    from mlbench.reports.report import ModelInfo
 
     def figure(value: float) -> Score:
         return Score(value, math.nan, math.nan, math.nan)
@@ -104,26 +212,54 @@ def leaderboard_report(args: Namespace) -> int:
     return 0
 
 
-def leaderboard_withdraw(args: Namespace) -> int:
-    """Take an entry back."""
-    from mlbench.leaderboard.checking.records import withdraw
+def withdraw_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `leaderboard withdraw`."""
+    shared(parser, "entry")
+    parser.add_argument("--by", required=True, metavar="NAME", help="who withdraws it")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
 
-    print(f"written: {withdraw(args.entry, args.by, args.reason, today())}")
+
+def withdraw(args: Namespace) -> int:
+    """Take an entry back."""
+    from mlbench.leaderboard.checking.records import withdraw as mark
+
+    print(f"written: {mark(args.entry, args.by, args.reason, today())}")
     return 0
 
 
-def leaderboard_add_task(args: Namespace) -> int:
+def add_task_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `leaderboard add-task`."""
+    parser.add_argument(
+        "report", type=Path, metavar="REPORT", help="a report that you made and trust"
+    )
+    shared(parser, "--to")
+
+
+def add_task(args: Namespace) -> int:
     """Take a report's task into the leaderboard."""
-    from mlbench.leaderboard.entries.tasks_known import add_task
+    from mlbench.leaderboard.entries.tasks_known import add_task as write_task
     from mlbench.reports.report import read_report
 
-    print(f"written: {add_task(*read_report(args.report), args.to)}")
+    print(f"written: {write_task(*read_report(args.report), args.to)}")
     return 0
 
 
-def leaderboard_record(args: Namespace) -> int:
+def record_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `leaderboard record`."""
+    shared(parser, "entry")
+    parser.add_argument("--level", required=True, choices=RECORDED, help="what was found")
+    parser.add_argument("--by", required=True, metavar="NAME", help="who found it")
+    parser.add_argument(
+        "--evidence", type=Path, metavar="FILE",
+        help="what `mlbench verify --json` printed; needed for sampled and reproduced",
+    )  # fmt: skip
+    shared(parser, "--note")
+
+
+def record(args: Namespace) -> int:
     """Record what was verified of an entry."""
     from mlbench.leaderboard.checking.records import write_record
+    from mlbench.leaderboard.entries.entry import Level
 
     level = Level(args.level)
     path = write_record(args.entry, level, args.by, args.evidence, args.note, today())

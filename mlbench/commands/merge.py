@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbench.commands.options import shared
+from mlbench.commands.output import (
+    ROOM_FOR_A_REPORT,
+    print_json,
+    print_report,
+    refuse_other_configuration,
+    refuse_other_data,
+    summary,
+)
 from mlbench.common.errors import DataError, Fault, IntegrityError
 from mlbench.common.files import check_writable, slug
 
@@ -15,15 +23,22 @@ if TYPE_CHECKING:
     from mlbench.evaluation.partial import Partial
 
 
+def arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `merge`."""
+    parser.add_argument(
+        "partials", nargs="+", type=Path, metavar="PARTIAL",
+        help="the file of a part, or a folder that holds such files",
+    )  # fmt: skip
+    shared(parser, "--output")
+    shared(
+        parser, "--measure",
+        help="a measure such as nDCG@10; may be repeated (default: those of the parts)",
+    )  # fmt: skip
+    shared(parser, "--overwrite", "--json", "--quiet")
+
+
 def merge(args: Namespace) -> int:
     """Add up partial results, and write and print the report."""
-    from mlbench.commands.results import (
-        ROOM_FOR_A_REPORT,
-        print_report,
-        refuse_other_configuration,
-        refuse_other_data,
-        summary,
-    )
     from mlbench.evaluation.results import finish
     from mlbench.evaluation.results import merge as added_up
     from mlbench.reports.page import report_pages
@@ -38,7 +53,7 @@ def merge(args: Namespace) -> int:
     write_report(folder, report, ranks, report_pages(report, ranks))
     print_report(report, folder, args)
     if args.json:
-        print(json.dumps([{"folder": str(folder)} | summary(report)], indent=1, ensure_ascii=False))
+        print_json([{"folder": str(folder)} | summary(report)])
     return 0
 
 

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+
+from mlbench.commands.options import shared
+from mlbench.commands.output import plain_table, print_json
 
 
-def models_list(args: Namespace) -> int:
+def list_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `models list`."""
+    shared(parser, "--json")
+
+
+def list_models(args: Namespace) -> int:
     """List the models that can be named."""
-    from mlbench.commands.listings import plain_table
     from mlbench.models.registry import model_rows
 
     rows = model_rows()
     if args.json:
-        print(json.dumps([row._asdict() for row in rows], indent=1, ensure_ascii=False))
+        print_json([row._asdict() for row in rows])
         return 0
     cells = [[row.spec, row.origin, row.help] for row in rows]
     print(plain_table(["model", "from", "what it is"], cells))
     return 0
 
 
-def models_check(args: Namespace) -> int:
+def check_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `models check`."""
+    shared(parser, "model", "--json")
+
+
+def check(args: Namespace) -> int:
     """Test a model against the adapter contract; exit code 4 if it fails."""
-    from mlbench.commands.listings import plain_table
     from mlbench.common.errors import ModelError
     from mlbench.models.contract import check_adapter
     from mlbench.models.registry import load_adapter
@@ -30,7 +40,7 @@ def models_check(args: Namespace) -> int:
     results = check_adapter(load_adapter(args.model))
     failed = sum(not result.passed for result in results)
     if args.json:
-        print(json.dumps([result._asdict() for result in results], indent=1, ensure_ascii=False))
+        print_json([result._asdict() for result in results])
     else:
         rows = [["ok" if r.passed else "FAILED", r.name, r.detail] for r in results]
         print(plain_table(["", "check", "found"], rows))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import argparse
+import re
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.commands.results import (
+from mlbench.commands.options import add_model_options, model_options, positive, shared, size
+from mlbench.commands.output import (
     ROOM_FOR_A_REPORT,
+    plain_table,
+    print_json,
     print_report,
     refuse_other_configuration,
     refuse_other_data,
@@ -19,25 +23,103 @@ from mlbench.commands.results import (
 from mlbench.commands.stream import is_streamed, plan_rows, run_streamed
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.files import check_writable, slug
-from mlbench.data.catalog import DEFAULT_SUITE
-from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
-from mlbench.data.sampling import sample_questions
-from mlbench.data.task import Task
-from mlbench.evaluation.tasks import load_task
 
 if TYPE_CHECKING:
     from mlbench.data.collection import Collection
+    from mlbench.data.locator import Locator
+    from mlbench.data.task import Task
     from mlbench.models.registry import LoadedModel
     from mlbench.reports.report import Report
 
 
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `run`."""
+    shared(parser, "--model", required=True)
+    shared(
+        parser, "--task", action="append",
+        help="a task's name or file, or ir_datasets:ID; may be repeated "
+        "(default: xquad-r and mlqa-r)",
+    )  # fmt: skip
+    shared(parser, "--data-dir", "--offline")
+    shared(
+        parser, "--output", help="where reports go, as DIR/<model>/<task> (default: %(default)s)"
+    )
+    shared(parser, "--overwrite", "--no-cache", "--measure")
+    parser.add_argument(
+        "--sample-questions", type=positive, metavar="N", dest="sample",
+        help="a quick check: N questions, the same for every model, and all passages",
+    )  # fmt: skip
+    shared(parser, "--threads")
+    parser.add_argument(
+        "--memory", type=size, default="256M", metavar="SIZE",
+        help="memory for scoring beside texts and vectors (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--save-run", type=positive, metavar="K",
+        help="write the first K passages of every query as TREC runs, for other tools",
+    )  # fmt: skip
+    parser.add_argument(
+        "--strict", action="store_true",
+        help="a judged passage that is missing from the corpus is a fault (exit code 3)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be encoded, and stop"
+    )
+    shared(parser, "--json", "--quiet")
+    _streaming_arguments(parser)
+    add_model_options(parser)
+
+
+def part(text: str) -> tuple[int, int]:
+    """Parse ``i/n``, 1 <= i <= n."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/4")
+    return int(match[1]), int(match[2])
+
+
+def _streaming_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("options of large collections (see docs/streaming.md)")
+    group.add_argument(
+        "--stream", action="store_true",
+        help="read passages shard by shard and hold none of them (tasks in shards always are)",
+    )  # fmt: skip
+    group.add_argument(
+        "--shard", type=part, metavar="I/N",
+        help="count the I-th of N parts of the shards, from 1, and leave the rest to other runs; "
+        "`mlbench merge` adds them up",
+    )  # fmt: skip
+    group.add_argument(
+        "--work", type=Path, metavar="DIR",
+        help="where a streamed run keeps what it has done (default: beside its report)",
+    )  # fmt: skip
+    group.add_argument(
+        "--keep-embeddings", type=Path, metavar="DIR",
+        help="keep all vectors, in float16, as DIR/<model>/<task> (a model for precomputed:)",
+    )  # fmt: skip
+    group.add_argument(
+        "--engine", choices=("local", "ray"), default="local",
+        help="count shards in this process, or on a Ray cluster (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--address", metavar="ADDRESS",
+        help="the Ray cluster to join (default: one on this machine that ends with the run)",
+    )  # fmt: skip
+    group.add_argument(
+        "--workers", type=positive, metavar="N",
+        help="Ray workers, each with the model (default: one a GPU, else one a processor)",
+    )  # fmt: skip
+
+
 def run(args: Namespace) -> int:
     """Evaluate a model on tasks and write their reports."""
+    from mlbench.data.catalog import DEFAULT_SUITE
+    from mlbench.data.locator import Locator
+    from mlbench.data.readers import load_collection
+    from mlbench.data.sampling import sample_questions
     from mlbench.evaluation.evaluate import chosen_measures, describe_task
     from mlbench.models.cache import open_cache
     from mlbench.models.inputs import learns
-    from mlbench.models.neural.options import OPTIONS
     from mlbench.models.registry import load_adapter
 
     tasks = _find_tasks(args.task or DEFAULT_SUITE)
@@ -46,7 +128,7 @@ def run(args: Namespace) -> int:
     }
     locator = Locator(args.data_dir and args.data_dir.absolute(), args.offline)
     output = args.output.absolute()  # whatever folder the model's code may change to
-    options = {option.name: getattr(args, option.name) for option in OPTIONS}
+    options = model_options(args)
     args.cache = None if args.no_cache else open_cache()
     model = load_adapter(args.model, options, args.cache)
     if args.dry_run:
@@ -71,12 +153,14 @@ def run(args: Namespace) -> int:
         report = _evaluate(task, collection, model, folder, args)
         results.append({"folder": str(shown(folder, args))} | summary(report))
     if args.json:
-        print(json.dumps(results, indent=1, ensure_ascii=False))
+        print_json(results)
     return 0
 
 
 def _find_tasks(names: Iterable[str]) -> list[Task]:
     """Find the tasks of a run; two of one name would write one report."""
+    from mlbench.evaluation.tasks import load_task
+
     found: dict[str, Task] = {}
     for task in map(load_task, dict.fromkeys(names)):
         first = found.setdefault(task.name, task)
@@ -113,7 +197,8 @@ def _evaluate(
 
 
 def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
-    from mlbench.commands.listings import plain_table
+    from mlbench.data.readers import load_collection
+    from mlbench.data.sampling import sample_questions
     from mlbench.models.encoding import Plan
 
     rows: list[dict[str, Any]] = []
@@ -136,7 +221,7 @@ def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
                 for group in groups
             ]
     if args.json:
-        print(json.dumps({"model": args.model, "encode": rows}, indent=1, ensure_ascii=False))
+        print_json({"model": args.model, "encode": rows})
         return 0
     cells = [["-" if value is None else value for value in row.values()] for row in rows]
     print(plain_table([*map(str, rows[0])], cells))

@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import re
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbench.commands.results import ROOM_FOR_A_REPORT, print_report, summary
+from mlbench.commands.options import shared
+from mlbench.commands.output import ROOM_FOR_A_REPORT, print_json, print_report, summary
 from mlbench.common.files import check_writable, slug
 from mlbench.common.progress import Step
-from mlbench.data.locator import Locator
-from mlbench.data.readers import in_shards, load_collection, stream_collection
-from mlbench.data.task import Task
-from mlbench.evaluation.tasks import load_task
-from mlbench.reports.subset import choose_languages, cut_task, refuse_other_report
 
 if TYPE_CHECKING:
+    from mlbench.data.task import Task
     from mlbench.reports.report import TaskInfo
     from mlbench.runs.matching import Targets
     from mlbench.runs.reporting import Read
 
 
+def arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `score`."""
+    shared(parser, "--task", required=True)
+    parser.add_argument(
+        "--run", action="append", required=True, metavar="FILE",
+        help="a run file, or files named by {query_language} and {passage_language} (a language, "
+        "or multilingual); ids can be written de:17 (see docs/runs.md); may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pool", action="append", default=[], metavar="POOL",
+        help="the passages that queries search where the name of the file does not say it: "
+        "monolingual (their own language's), multilingual (all), crosslingual (each language by "
+        "itself) or a language; once, or once for each --run",
+    )  # fmt: skip
+    parser.add_argument(
+        "--name", metavar="MODEL", help="what to call the model (default: the tag of the runs)"
+    )
+    shared(parser, "--languages", "--measure")
+    parser.add_argument(
+        "--allow-unknown", action="store_true",
+        help="leave out queries that the task does not have and take passages that it does not "
+        "have as not relevant, and count both (default: refuse them)",
+    )  # fmt: skip
+    shared(parser, "--data-dir", "--offline", "--output")
+    shared(parser, "--overwrite", help="replace a report of other runs")
+    shared(parser, "--json", "--quiet")
+
+
 def score(args: Namespace) -> int:
     """Score run files on a task and write the report."""
     from mlbench.evaluation.evaluate import chosen_measures
+    from mlbench.evaluation.tasks import load_task
     from mlbench.reports.page import report_pages
     from mlbench.reports.report import write_report
+    from mlbench.reports.subset import choose_languages, cut_task, refuse_other_report
     from mlbench.runs.naming import find_runs
     from mlbench.runs.reporting import About, read_runs, runs_report, score_read
 
@@ -67,7 +93,7 @@ def score(args: Namespace) -> int:
     write_report(folder, report, None, report_pages(report, None))
     print_report(report, folder, args)
     if args.json:
-        print(json.dumps({"folder": str(folder)} | summary(report), indent=1, ensure_ascii=False))
+        print_json({"folder": str(folder)} | summary(report))
     return 0
 
 
@@ -76,7 +102,9 @@ def _targets(task: Task, args: Namespace) -> tuple[TaskInfo, Targets, tuple[str,
 
     Of a task whose passages come in shards none is read: its digest is over the judgements alone.
     """
+    from mlbench.data.locator import Locator
     from mlbench.data.missing import absent_warnings
+    from mlbench.data.readers import in_shards, load_collection, stream_collection
     from mlbench.evaluation.evaluate import describe_task
     from mlbench.runs.matching import Targets
     from mlbench.runs.reporting import describe_judgements

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.commands.results import print_report, refuse_other_data, shown, summary
+from mlbench.commands.options import model_options
+from mlbench.commands.output import print_report, refuse_other_data, shown, summary
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.files import slug
-from mlbench.data.locator import Locator, cache_folder
-from mlbench.data.readers import in_shards, stream_collection
-from mlbench.data.task import Task
 
 if TYPE_CHECKING:
+    from mlbench.data.locator import Locator
+    from mlbench.data.task import Task
     from mlbench.evaluation.driver import Engine, Pass
     from mlbench.evaluation.partial import Partial
     from mlbench.models.registry import LoadedModel
@@ -29,6 +29,8 @@ def is_streamed(task: Task, args: Namespace) -> bool:
 
     Raises UsageError for options that go with streamed tasks only, or with others only.
     """
+    from mlbench.data.readers import in_shards
+
     streamed = args.stream or in_shards(task)
     of_streams = {"--shard": args.shard, "--work": args.work}
     of_streams |= {"--keep-embeddings": args.keep_embeddings, "--address": args.address}
@@ -55,6 +57,7 @@ def run_streamed(
 
     Returns what ``--json`` prints of it.
     """
+    from mlbench.data.readers import stream_collection
     from mlbench.evaluation.driver import stream
     from mlbench.evaluation.evaluate import Options
     from mlbench.evaluation.results import finish
@@ -82,9 +85,9 @@ def run_streamed(
 
 def _how(task: Task, model: LoadedModel, folder: Path, args: Namespace) -> Pass:
     """Return how the pass is to be made."""
+    from mlbench.data.locator import cache_folder
     from mlbench.evaluation.driver import Pass
     from mlbench.evaluation.partial import Part
-    from mlbench.models.neural.options import OPTIONS
 
     place = Path(slug(model.name), slug(task.name))
     work, keep = args.work, args.keep_embeddings
@@ -96,7 +99,7 @@ def _how(task: Task, model: LoadedModel, folder: Path, args: Namespace) -> Pass:
         overwrite=args.overwrite,
         strict=args.strict,
         engine=_engine(model, args),
-        load={option.name: getattr(args, option.name) for option in OPTIONS},
+        load=model_options(args),
         approve=lambda info: refuse_other_data(folder, info, args),
     )
 
@@ -143,6 +146,8 @@ def plan_rows(task: Task, locator: Locator) -> Iterator[dict[str, Any]]:
 
     Passages are not read, so what is to be known of them is None.
     """
+    from mlbench.data.readers import stream_collection
+
     collection = stream_collection(task, locator)
     for number, language in enumerate(collection.languages):
         texts = collection.queries.texts[collection.queries.slice(number)]

@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
-from mlbench.leaderboard.checking.submit import Submitted
-from mlbench.leaderboard.checking.submit import submit as write_entry
-from mlbench.leaderboard.entries.entry import Contamination, Declared
+from mlbench.commands.options import shared
+
+if TYPE_CHECKING:
+    from mlbench.leaderboard.checking.submit import Submitted
+    from mlbench.leaderboard.entries.entry import Declared
+
+CONTAMINATION = ("clean", "trained-on", "train-split-only", "unknown")
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `submit`."""
+    shared(parser, "report")
+    shared(parser, "--to")
+    declared_arguments(parser)
+
+
+def declared_arguments(parser: ArgumentParser) -> None:
+    """Add what only the submitter knows."""
+    parser.add_argument("--submitter", required=True, metavar="NAME", help="who submits the entry")
+    parser.add_argument("--licence", metavar="TEXT", help="the model's licence, such as MIT")
+    parser.add_argument("--link", metavar="URL", help="where the model is described (https)")
+    parser.add_argument(
+        "--training-data", action="append", default=[], metavar="NAME",
+        help="a data set that the model was trained on; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--training-languages", metavar="CODES", help="languages it was trained on, such as ar,de"
+    )
+    parser.add_argument(
+        "--contamination", choices=CONTAMINATION, default="unknown",
+        help="whether the model was trained on the task's data (default: %(default)s)",
+    )  # fmt: skip
+    shared(parser, "--note")
 
 
 def submit(args: Namespace) -> int:
     """Write a report as an entry and say what comes next."""
+    from mlbench.leaderboard.checking.submit import submit as write_entry
+
     done = write_entry(args.report, args.to, declared(args))
     print_submitted(done)
     return 0
@@ -20,6 +53,8 @@ def submit(args: Namespace) -> int:
 
 def declared(args: Namespace) -> Declared:
     """Return what the submitter says by the options."""
+    from mlbench.leaderboard.entries.entry import Contamination, Declared
+
     codes = (args.training_languages or "").split(",")
     return Declared(
         args.submitter,

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import json
-from argparse import Namespace
+import textwrap
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
+from mlbench.commands.options import shared
+from mlbench.commands.output import WIDTH, plain_table, print_json
 from mlbench.common.progress import Step
-from mlbench.data.catalog import task_names
-from mlbench.data.collection import Collection
-from mlbench.data.corpus import StreamedCollection
-from mlbench.data.locator import Found, Locator, MissingData
-from mlbench.data.readers import in_shards, load_collection, stream_collection
-from mlbench.data.task import Task
-from mlbench.evaluation.tasks import load_task
+
+if TYPE_CHECKING:
+    from mlbench.data.collection import Collection
+    from mlbench.data.corpus import StreamedCollection
+    from mlbench.data.locator import Found, Locator
+    from mlbench.data.task import Setting, Task
 
 MOST_FILES = 50
 """Files that are listed one by one; of more, their folders are."""
 
 
-def tasks_list(args: Namespace) -> int:
+def list_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `tasks list`."""
+    shared(parser, "--json")
+
+
+def list_tasks(args: Namespace) -> int:
     """List the built-in tasks."""
-    from mlbench.commands.listings import plain_table
+    from mlbench.data.catalog import task_names
+    from mlbench.evaluation.tasks import load_task
 
     tasks = [load_task(name) for name in task_names()]
     if args.json:
         keys = ("name", "version", "title", "languages", "licence")
         rows = [{key: getattr(task, key) for key in keys} for task in tasks]
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print_json(rows)
         return 0
     rows_ = [[t.name, len(t.languages), len(t.settings()), t.title] for t in tasks]
     print(plain_table(["task", "languages", "settings", "title"], rows_))
@@ -35,9 +44,16 @@ def tasks_list(args: Namespace) -> int:
     return 0
 
 
-def tasks_show(args: Namespace) -> int:
+def show_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `tasks show`."""
+    shared(parser, "task", "--json", "--data-dir", "--offline")
+
+
+def show(args: Namespace) -> int:
     """Show a task and every setting of it."""
-    from mlbench.commands.listings import task_page
+    from mlbench.data.locator import Locator
+    from mlbench.data.readers import in_shards, load_collection, stream_collection
+    from mlbench.evaluation.tasks import load_task
 
     task = load_task(args.task)
     locator = Locator(args.data_dir, args.offline)
@@ -51,14 +67,22 @@ def tasks_show(args: Namespace) -> int:
         rows = [asdict(s) | {"queries": n, "excluded": x} for s, (n, x) in counts.items()]
         facts = {"notes": task.notes, "language_sets": task.language_sets}
         shown = {"task": task.name, **facts, "settings": rows}
-        print(json.dumps(shown, indent=1, ensure_ascii=False))
+        print_json(shown)
         return 0
-    print(task_page(task, collection, counts))
+    print(_page(task, collection, counts))
     return 0
 
 
-def tasks_validate(args: Namespace) -> int:
+def validate_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `tasks validate`."""
+    shared(parser, "task", "--data-dir", "--offline")
+
+
+def validate(args: Namespace) -> int:
     """Check a task file, and its data where it is at hand."""
+    from mlbench.data.locator import Locator, MissingData
+    from mlbench.evaluation.tasks import load_task
+
     task = load_task(args.task)
     print(f"{task.path}: a valid task file; {len(task.settings())} settings")
     try:
@@ -72,6 +96,8 @@ def tasks_validate(args: Namespace) -> int:
 
 def _checked(task: Task, locator: Locator) -> str:
     """Read all of a task's data, shard by shard where it has shards; return what there is."""
+    from mlbench.data.readers import in_shards, load_collection, stream_collection
+
     if in_shards(task):
         return _checked_shards(task, stream_collection(task, locator))
     collection = load_collection(task, locator.of(task))
@@ -96,9 +122,16 @@ def _checked_shards(task: Task, collection: StreamedCollection) -> str:
     return f"{sizes}, {len(wanted):,} judged passages{lacking}"
 
 
-def tasks_fetch(args: Namespace) -> int:
+def fetch_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `tasks fetch`."""
+    parser.add_argument("tasks", nargs="+", metavar="TASK", help="a task's name or file")
+    shared(parser, "--data-dir", "--offline")
+
+
+def fetch(args: Namespace) -> int:
     """Download the data of tasks into the cache, or say where it was found."""
-    from mlbench.commands.listings import plain_table
+    from mlbench.data.locator import Locator
+    from mlbench.evaluation.tasks import load_task
 
     locator = Locator(args.data_dir, args.offline)
     for task in [load_task(name) for name in args.tasks]:
@@ -117,3 +150,101 @@ def tasks_fetch(args: Namespace) -> int:
             rows = [[str(f.path), f.size, f.origin] for f in found]
             print(plain_table(["file", "bytes", "from"], rows))
     return 0
+
+
+def _page(
+    task: Task,
+    collection: Collection | StreamedCollection,
+    counts: Mapping[Setting, tuple[int, int]],
+) -> str:
+    """Return a task's facts and a matrix of its settings: query language x pool, with queries."""
+    facts = [
+        ("task", f"{task.name}, version {task.version}"),
+        ("title", task.title),
+        ("text", task.text),
+        ("licence", task.licence),
+        ("measures", ", ".join(task.measures)),
+        ("citation", task.citation),
+        ("file", str(task.path)),
+        ("digest", collection.digest if isinstance(collection, Collection) else ""),
+        *(("note", note) for note in task.notes),
+        *((name, " ".join(codes)) for name, codes in task.language_sets.items()),
+    ]
+    width = max(10, *(len(name) + 1 for name, _ in facts))
+    lines = [
+        textwrap.fill(
+            value,
+            WIDTH,
+            initial_indent=f"{name:<{width}}",
+            subsequent_indent=" " * width,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for name, value in facts
+        if value
+    ]
+    return "\n\n".join(["\n".join(lines), _sizes(collection), _settings(task, counts)])
+
+
+def _sizes(collection: Collection | StreamedCollection) -> str:
+    """One row a language; passages that are streamed are not counted, their shards are."""
+    columns = {"queries": collection.queries.counts.tolist()}
+    if isinstance(collection, Collection):
+        columns["passages"] = collection.passages.counts.tolist()
+    else:
+        of = [[s for s in collection.shards if s.language == c] for c in collection.languages]
+        columns["shards"] = [len(shards) for shards in of]
+        columns["bytes found"] = [sum(shard.size or 0 for shard in shards) for shards in of]
+    rows = list(zip(collection.languages, *columns.values(), strict=True))
+    totals = ("all", *(sum(column) for column in columns.values()))
+    return plain_table(["language", *columns], [*rows, totals])
+
+
+def _settings(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
+    """How many settings of which kinds there are, and the queries of each."""
+    from mlbench.data.task import Kind
+
+    kinds = ", ".join(
+        f"{len(of_kind)} {kind.value}"
+        for kind in task.kinds
+        if (of_kind := [s for s in counts if s.kind is kind])
+    )
+    judged = sum(queries for queries, _ in counts.values())
+    excluded = sum(excluded for _, excluded in counts.values())
+    text = (
+        f"{len(counts)} settings ({kinds}) with {judged:,} queries in all; {excluded:,} times a "
+        "query is excluded because the pool holds no passage relevant to it. "
+    )
+    if Kind.CROSSLINGUAL not in task.kinds:
+        text += "Queries of each setting:"
+        return f"{textwrap.fill(text, WIDTH)}\n\n{_by_kind(task, counts)}"
+    text += "Queries of each setting (rows: query language; columns: pool; all: multilingual):"
+    return f"{textwrap.fill(text, WIDTH)}\n\n{_matrix(task, counts)}"
+
+
+def _by_kind(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
+    """One row a query language, one column a kind."""
+    number = {(s.query_language, s.kind): queries for s, (queries, _) in counts.items()}
+    rows = [
+        [language, *(number.get((language, kind), 0) for kind in task.kinds)]
+        for language in task.languages
+    ]
+    return plain_table(["language", *(kind.value for kind in task.kinds)], rows)
+
+
+def _matrix(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
+    """One row a query language, one column a pool; the diagonal is monolingual."""
+    from mlbench.data.task import Kind
+
+    number: dict[tuple[str, str], str] = {}
+    for setting, (queries, _) in counts.items():
+        pool = setting.passage_languages
+        name = "all" if setting.kind is Kind.MULTILINGUAL else pool[0]
+        number[setting.query_language, name] = str(queries)
+    columns = [*task.languages, "all"]
+    rows = [[q, *(number.get((q, column), "-") for column in columns)] for q in task.languages]
+    widths = [max(len(row[i]) for row in [["", *columns], *rows]) for i in range(len(columns) + 1)]
+    return "\n".join(
+        " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [["", *columns], *rows]
+    )

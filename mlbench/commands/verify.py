@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import os
 import secrets
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.common.errors import Fault, UsageError
-from mlbench.data.locator import Locator
-from mlbench.data.readers import in_shards, load_collection
-from mlbench.evaluation.tasks import load_task
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `verify`."""
+    shared(parser, "entry", help="an entry's folder, or a report's")
+    shared(parser, "--model", required=True)
+    shared(parser, "--task", help="the task's name or file (default: the entry's)")
+    shared(parser, "--data-dir", "--offline")
+    parser.add_argument(
+        "--sample", type=positive, default=200, metavar="N",
+        help="how many queries to encode again (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--passages", type=positive, default=100, metavar="N",
+        help="how many passages of each language to encode again, beside the relevant ones "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="seed of the sample (default: drawn, and told)"
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="run the whole task again and compare all counts"
+    )
+    shared(parser, "--json", "--quiet")
+    add_model_options(parser)
 
 
 def verify(args: Namespace) -> int:
     """Verify an entry or a report; 6 where it disagrees, 3 where nothing can be concluded."""
+    from mlbench.data.locator import Locator
+    from mlbench.data.readers import in_shards, load_collection
+    from mlbench.evaluation.tasks import load_task
     from mlbench.leaderboard.verifying.subjects import read_subject
     from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
     from mlbench.leaderboard.verifying.verify import Request
     from mlbench.leaderboard.verifying.verify import verify as verified
-    from mlbench.models.neural.options import OPTIONS
     from mlbench.models.registry import load_adapter
 
     request = Request(
@@ -38,9 +63,7 @@ def verify(args: Namespace) -> int:
         raise UsageError(Fault("mlbench verify", streamed, "a task that is held in memory"))
     locator = Locator(args.data_dir and Path(args.data_dir).absolute(), args.offline)
     sources = locator.of(task)
-    model = load_adapter(
-        args.model, {option.name: getattr(args, option.name) for option in OPTIONS}
-    )
+    model = load_adapter(args.model, model_options(args))
     found = verified(subject, task, load_collection(task, sources), model, request)
     if args.json:
         print(verification_json(found), end="")

@@ -7,7 +7,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
-from mlbench.commands.cache import cache_clear, cache_info, cache_verify
+from mlbench.commands.cache import clear, info, verify
 from mlbench.models.cache import open_cache
 from mlbench.models.shards import Source
 
@@ -30,7 +30,7 @@ def cache():
 
 
 def test_info_says_what_is_held_of_each_model(cache, capsys):
-    assert cache_info(JSON) == 0
+    assert info(JSON) == 0
     facts = json.loads(capsys.readouterr().out)
     new, old = facts["models"]
     size = sum(entry.size for entry in cache.entries())
@@ -40,7 +40,7 @@ def test_info_says_what_is_held_of_each_model(cache, capsys):
     )  # fmt: skip
     assert (old["query"], old["passage"], old["dimension"]) == (2, 0, 4)
     assert old["used"] == "2001-09-09T01:46:40+00:00"
-    assert cache_info(PLAIN) == 0
+    assert info(PLAIN) == 0
     out = capsys.readouterr().out
     assert "2001-09-09" in out
     assert f"{cache.folder}: 0.0 MiB of 20,480 MiB used" in out
@@ -48,24 +48,24 @@ def test_info_says_what_is_held_of_each_model(cache, capsys):
 
 
 def test_verify_finds_what_is_damaged_and_exits_with_6(cache, capsys):
-    assert cache_verify(PLAIN) == 0
+    assert verify(PLAIN) == 0
     assert capsys.readouterr().out == "4 files read, 0 not usable\n"
     path = next(entry.path for entry in cache.entries())
     path.write_bytes(path.read_bytes()[:-1])
-    assert cache_verify(PLAIN) == 6
+    assert verify(PLAIN) == 6
     out = capsys.readouterr().out
     assert f"{path}: damaged: it has" in out
     assert "4 files read, 1 not usable" in out
-    assert cache_verify(JSON) == 6
+    assert verify(JSON) == 6
     (fault,) = json.loads(capsys.readouterr().out)["faults"]
     assert fault["file"] == str(path)
     assert path.exists()
-    assert cache_info(PLAIN) == 0
+    assert info(PLAIN) == 0
     assert "1 files not usable" in capsys.readouterr().out
 
 
 def test_clear_empties_the_cache(cache, capsys):
-    assert cache_clear(PLAIN) == 0
+    assert clear(PLAIN) == 0
     assert str(cache.folder) in capsys.readouterr().out
     assert list(cache.entries()) == []
-    assert cache_info(PLAIN) == cache_verify(PLAIN) == cache_clear(PLAIN) == 0
+    assert info(PLAIN) == verify(PLAIN) == clear(PLAIN) == 0

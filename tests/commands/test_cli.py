@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlbench.commands.cli import main, size
+from mlbench.commands.cli import main
+from mlbench.commands.options import size
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -184,12 +185,10 @@ def test_a_task_without_any_setting_is_refused(task, tmp_path):
 
 
 def test_a_defect_of_our_own_is_never_exit_1(monkeypatch, capsys):
-    from mlbench.commands import tasks as commands
-
-    def broken(args):
+    def broken():
         raise KeyError("oops")
 
-    monkeypatch.setattr(commands, "tasks_list", broken)
+    monkeypatch.setattr("mlbench.data.catalog.task_names", broken)
     assert main(["tasks", "list"]) == 70
     assert "a defect of mlbench" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.commands import leaderboard_parser
+from mlbench.commands import leaderboard, submit
 from mlbench.commands.cli import main
 from mlbench.common import files as artefacts
 from mlbench.common.errors import DataError, EnvironmentFault
@@ -98,8 +98,8 @@ def test_figures_that_cannot_be(
 
 
 def test_the_words_of_the_options_are_those_of_the_schema() -> None:
-    assert tuple(Contamination) == leaderboard_parser.CONTAMINATION
-    assert leaderboard_parser.RECORDED == RECORDED
+    assert tuple(Contamination) == submit.CONTAMINATION
+    assert leaderboard.RECORDED == RECORDED
 
 
 def test_a_forgery_and_what_is_for_review(board: Path) -> None:

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mlbench.commands.runs_parser import METHODS, NORMS
+from mlbench.commands.fuse import METHODS, NORMS
 from mlbench.common.errors import DataError, UsageError
 from mlbench.runs.fusing import ON_RANKS, PARAMETERS, WEIGHTED, Fusion, fuse_runs, fused_lines
 from mlbench.runs.reading import read_run
@@ -40,7 +40,7 @@ COMMANDS = {
 SCRIPT = """
 import contextlib, io, json, pathlib, sys, warnings
 from mlbench.commands.cli import main
-from mlbench.commands.runs_parser import METHODS, NORMS
+from mlbench.commands.fuse import METHODS, NORMS
 from mlbench.runs.fusing import ON_RANKS, WEIGHTED, Fusion, fuse_runs
 from mlbench.runs.reading import read_run
 

@@ -1,20 +1,53 @@
-"""What commands do with a report they have made: say it, and replace no other one."""
+"""What several commands do: print a table, JSON or a report, and replace no other report."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import textwrap
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
-from mlbench.data.task import Task
 
 if TYPE_CHECKING:
+    from mlbench.data.task import Task
     from mlbench.models.registry import LoadedModel
     from mlbench.reports.report import ModelInfo, Report, TaskInfo
 
 ROOM_FOR_A_REPORT = 64 * 2**20
+WIDTH = 80
+
+
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return an aligned table; the last column wraps so that a line has 80 characters or so."""
+    from tabulate import tabulate
+
+    cells = [[f"{c:,}" if isinstance(c, int) else str(c) for c in row] for row in rows]
+    fixed = [
+        max((len(line) for row in [header, *cells] for line in row[column].splitlines()), default=0)
+        for column in range(len(header) - 1)
+    ]
+    room = max(24, shutil.get_terminal_size((WIDTH, 0)).columns - sum(fixed) - 2 * len(fixed))
+    for row in cells:
+        row[-1] = "\n".join(
+            wrapped
+            for line in row[-1].splitlines()
+            for wrapped in textwrap.wrap(line, room, break_long_words=False) or [""]
+        )
+    numbers = ["right" if rows and isinstance(c, int) else "left" for c in (rows or [[]])[0]]
+    table: str = tabulate(
+        cells, header, tablefmt="simple", colalign=numbers or None, disable_numparse=True
+    )
+    return table
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, as ``--json`` of every command does."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def shown(folder: Path, args: Namespace) -> Path:

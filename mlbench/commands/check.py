@@ -1,0 +1,57 @@
+"""``mlbench check``: a report, or a fresh run of a model, held against a baseline."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from mlbench.commands.options import shared
+from mlbench.common.errors import Fault, UsageError
+from mlbench.common.toml import settings_of
+from mlbench.comparing.config import GateConfig
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `check`: a row of the configuration each, and how to print."""
+    for row in settings_of(GateConfig):
+        if row.name == "report":
+            shared(parser, "report", nargs="?")
+        elif row.name == "measures":  # one at a time
+            parser.add_argument(
+                "--measure", dest="measures", action="append", metavar=row.metavar, help=row.help
+            )
+        elif row.metavar:
+            parser.add_argument(row.flag, metavar=row.metavar, help=row.help)
+        else:
+            parser.add_argument(row.flag, action="store_true", default=None, help=row.help)
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE",
+        help="the configuration (default: mlbench.toml, else [tool.mlbench] of pyproject.toml)",
+    )  # fmt: skip
+    form = parser.add_mutually_exclusive_group()
+    shared(form, "--json")
+    form.add_argument("--markdown", action="store_true", help="print as Markdown")
+    shared(parser, "--quiet")
+
+
+def check(args: Namespace) -> int:
+    """Hold a report, or a fresh run of a model, against a baseline; 1 where it regressed."""
+    from mlbench.comparing.check_output import markdown_check, terminal_check
+    from mlbench.comparing.config import overridden, read_config
+    from mlbench.comparing.gate import exit_code, run_gate, write_check
+    from mlbench.comparing.regression import check_json
+
+    if args.report is not None and args.model is not None:
+        raise UsageError(Fault("what to check", "a report and --model", "one of the two"))
+    given = {row.name: getattr(args, row.name) for row in settings_of(GateConfig)}
+    config = overridden(read_config(Path(), args.config), **given)
+    result = run_gate(config, args.command_line, quiet=args.quiet)
+    if config.output is not None:
+        write_check(config.output, result, config.strict)
+    if args.json:
+        print(check_json(result), end="")
+    elif args.markdown:
+        print(markdown_check(result), end="")
+    else:
+        print(terminal_check(result))
+    return exit_code(result, config.strict)

@@ -1,0 +1,108 @@
+"""Arguments that several commands share: each is defined here once, and added by its name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from mlbench.common.sizes import parse_size
+from mlbench.models.neural.options import OPTIONS
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def size(text: str) -> int:
+    """Parse a number of bytes such as ``256M`` or ``2GiB``; suffixes are powers of 1024."""
+    try:
+        value = parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size above 0")
+    return value
+
+
+MODEL = "a name, a path or kind:value; see `models list`"
+SHARED: dict[str, dict[str, Any]] = {
+    "report": {"type": Path, "metavar": "REPORT", "help": "a report's folder"},
+    "entry": {"type": Path, "metavar": "ENTRY", "help": "an entry's folder"},
+    "task": {"metavar": "TASK", "help": "a task's name or file"},
+    "model": {"metavar": "SPEC", "help": MODEL},
+    "--model": {"metavar": "SPEC", "help": MODEL},
+    "--task": {"metavar": "TASK", "help": "a task's name or file"},
+    "--data-dir": {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "folder with the tasks' data (default: $MLBENCH_DATA, else the cache, else "
+        "download)",
+    },
+    "--offline": {"action": "store_true", "help": "open no network connection"},
+    "--no-cache": {"action": "store_true", "help": "neither read nor write the embedding cache"},
+    "--threads": {
+        "type": positive,
+        "default": os.cpu_count() or 1,
+        "metavar": "N",
+        "help": "threads for scoring (default: the number of processors)",
+    },
+    "--languages": {
+        "metavar": "CODES",
+        "help": "score the task cut to these languages, such as ar,de,en, or to a set of the "
+        "task's such as miracl-16",
+    },
+    "--measure": {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME",
+        "help": "a measure such as nDCG@10; may be repeated (default: the task's)",
+    },
+    "--output": {
+        "type": Path,
+        "default": Path("results"),
+        "metavar": "DIR",
+        "help": "where the report goes, as DIR/<model>/<task> (default: %(default)s)",
+    },
+    "--overwrite": {
+        "action": "store_true",
+        "help": "replace a report of another configuration",
+    },
+    "--to": {
+        "type": Path,
+        "required": True,
+        "metavar": "DIR",
+        "help": "the folder of the leaderboard",
+    },
+    "--note": {"default": "", "metavar": "TEXT", "help": "anything else to know"},
+    "--json": {"action": "store_true", "help": "print as JSON"},
+    "--quiet": {"action": "store_true", "help": "no progress on standard error"},
+}
+"""Settings of ``add_argument`` by the name of the argument."""
+
+
+def shared(parser: Any, *names: str, **changes: Any) -> None:
+    """Add arguments of SHARED to a parser or a group of it; ``changes`` hold for all of them."""
+    for name in names:
+        parser.add_argument(name, **{**SHARED[name], **changes})
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of neural models; their values are read by ``neural.options``."""
+    group = parser.add_argument_group("options of neural models (see docs/models.md)")
+    for option in OPTIONS:
+        if option.name == "offline":  # an option of the run as well
+            continue
+        if option.metavar:
+            group.add_argument(option.flag, metavar=option.metavar, help=option.help)
+        else:
+            group.add_argument(option.flag, action="store_true", help=option.help)
+
+
+def model_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the values that were given for the options of neural models."""
+    return {option.name: getattr(args, option.name) for option in OPTIONS}
