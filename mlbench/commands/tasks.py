@@ -158,6 +158,8 @@ def _page(
     counts: Mapping[Setting, tuple[int, int]],
 ) -> str:
     """Return a task's facts and a matrix of its settings: query language x pool, with queries."""
+    from mlbench.data.collection import Collection
+
     facts = [
         ("task", f"{task.name}, version {task.version}"),
         ("title", task.title),
@@ -188,6 +190,8 @@ def _page(
 
 def _sizes(collection: Collection | StreamedCollection) -> str:
     """One row a language; passages that are streamed are not counted, their shards are."""
+    from mlbench.data.collection import Collection
+
     columns = {"queries": collection.queries.counts.tolist()}
     if isinstance(collection, Collection):
         columns["passages"] = collection.passages.counts.tolist()
