@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import importlib
 import os
 import shlex
 import signal
@@ -15,23 +16,6 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from mlbench import __version__
-from mlbench.commands import (
-    baseline,
-    cache,
-    check,
-    compare,
-    explain,
-    fuse,
-    leaderboard,
-    merge,
-    models,
-    report,
-    run,
-    score,
-    submit,
-    tasks,
-    verify,
-)
 from mlbench.common.errors import EnvironmentFault, MlbenchError
 from mlbench.common.streams import stdout_guard
 
@@ -44,19 +28,30 @@ EXIT_CODES = """exit codes:
 INTERNAL_ERROR = 70
 
 
+Action = Callable[[argparse.Namespace], int]
+
+
 @dataclass(frozen=True)
 class Command:
-    """A command: its words, its action and its arguments, what help says of it, its examples.
+    """A command: its words, where its action is, what help says of it, and its examples.
 
-    ``foreign`` is true where it runs a model's code, which may write to standard output.
+    ``action`` is MODULE:FUNCTION in this package, ``arguments`` the function of that module that
+    adds the arguments. ``foreign`` is true where the command runs a model's code, which may write
+    to standard output.
     """
 
     name: str
-    action: Callable[[argparse.Namespace], int]
-    arguments: Callable[[argparse.ArgumentParser], None]
+    action: str
     help: str
     examples: tuple[str, ...]
+    arguments: str = "arguments"
     foreign: bool = False
+
+    def load(self) -> tuple[Action, Callable[[argparse.ArgumentParser], None]]:
+        """Import the command's module; return its action and the function for its arguments."""
+        module, _, action = self.action.partition(":")
+        loaded = importlib.import_module(f"mlbench.commands.{module}")
+        return getattr(loaded, action), getattr(loaded, self.arguments)
 
 
 GROUPS = {
@@ -68,8 +63,7 @@ GROUPS = {
 COMMANDS = (
     Command(
         "run",
-        run.run,
-        run.arguments,
+        "run:run",
         "evaluate a model on one or more tasks and write a report of each",
         (
             "mlbench run --model char-ngram --task sample",
@@ -83,8 +77,7 @@ COMMANDS = (
     ),
     Command(
         "merge",
-        merge.merge,
-        merge.arguments,
+        "merge:merge",
         "add up the parts of a streamed run and write its report; needs no model and no data",
         (
             "mlbench merge results/my-model/miracl/partial",
@@ -93,8 +86,7 @@ COMMANDS = (
     ),
     Command(
         "report",
-        report.report,
-        report.arguments,
+        "report:report",
         "compute the scores of saved reports again from their tables and render them",
         (
             "mlbench report results/bm25/xquad-r",
@@ -104,8 +96,7 @@ COMMANDS = (
     ),
     Command(
         "explain",
-        explain.explain,
-        explain.arguments,
+        "explain:explain",
         "show where a query's relevant passages rank and which languages outrank them",
         (
             "mlbench explain results/bm25/xquad-r",
@@ -115,8 +106,7 @@ COMMANDS = (
     ),
     Command(
         "compare",
-        compare.compare,
-        compare.arguments,
+        "compare:compare",
         "compare saved reports of one task: differences, intervals, tests, places",
         (
             "mlbench compare results/bm25/xquad-r results/char-ngram/xquad-r",
@@ -127,8 +117,7 @@ COMMANDS = (
     ),
     Command(
         "baseline",
-        baseline.baseline,
-        baseline.arguments,
+        "baseline:baseline",
         "write a report's table and identity into one small file to commit",
         (
             "mlbench baseline results/bm25/xquad-r",
@@ -137,8 +126,7 @@ COMMANDS = (
     ),
     Command(
         "check",
-        check.check,
-        check.arguments,
+        "check:check",
         "hold a report, or a fresh run of a model, against a baseline: pass, regressed (exit code "
         "1) or inconclusive",
         (
@@ -151,8 +139,7 @@ COMMANDS = (
     ),
     Command(
         "score",
-        score.score,
-        score.arguments,
+        "score:score",
         "score run files that other tools made (TREC, BEIR's JSON, ranx), as a report truncated "
         "at their depth",
         (
@@ -164,8 +151,7 @@ COMMANDS = (
     ),
     Command(
         "fuse",
-        fuse.fuse,
-        fuse.arguments,
+        "fuse:fuse",
         "fuse run files into one, by ranx",
         (
             "mlbench fuse bm25.trec dense.trec --output fused.trec",
@@ -177,8 +163,7 @@ COMMANDS = (
     ),
     Command(
         "submit",
-        submit.submit,
-        submit.arguments,
+        "submit:submit",
         "write a report as an entry of the leaderboard, ready for a pull request",
         (
             "mlbench submit results/bm25/xquad-r --to leaderboards --submitter 'Ada Lovelace'",
@@ -188,8 +173,7 @@ COMMANDS = (
     ),
     Command(
         "verify",
-        verify.verify,
-        verify.arguments,
+        "verify:verify",
         "encode a sample of the task's texts again and compare with an entry's table",
         (
             "mlbench verify leaderboards/xquad-r/bm25 --model bm25 --full",
@@ -200,123 +184,123 @@ COMMANDS = (
     ),
     Command(
         "leaderboard validate",
-        leaderboard.validate,
-        leaderboard.validate_arguments,
+        "leaderboard:validate",
         "check entries: their form, their tables, every score, and copies among them",
         (
             "mlbench leaderboard validate leaderboards",
             "mlbench leaderboard validate leaderboards/xquad-r/bm25",
             "mlbench leaderboard validate pr/leaderboards --base base/leaderboards",
         ),
+        arguments="validate_arguments",
     ),
     Command(
         "leaderboard build",
-        leaderboard.build,
-        leaderboard.build_arguments,
+        "leaderboard:build",
         "make the leaderboard's page, and the standings as CSV, JSON and Markdown",
         ("mlbench leaderboard build --output site",),
+        arguments="build_arguments",
     ),
     Command(
         "leaderboard report",
-        leaderboard.report,
-        leaderboard.report_arguments,
+        "leaderboard:report",
         "write an entry with figures from a publication, which brings no evidence",
         (
             "mlbench leaderboard report --task xquad-r --model mBERT --score multilingual:AP=0.29 "
             "--citation 'Somebody et al., 2020' --link https://arxiv.org/abs/2004.05484 "
             "--submitter 'Ada Lovelace' --to leaderboards",
         ),
+        arguments="report_arguments",
     ),
     Command(
         "leaderboard withdraw",
-        leaderboard.withdraw,
-        leaderboard.withdraw_arguments,
+        "leaderboard:withdraw",
         "take an entry back: it stays, marked, and is no longer ranked",
         (
             "mlbench leaderboard withdraw leaderboards/xquad-r/my-model --by 'Ada Lovelace' "
             "--reason 'a wrong prompt'",
         ),
+        arguments="withdraw_arguments",
     ),
     Command(
         "leaderboard add-task",
-        leaderboard.add_task,
-        leaderboard.add_task_arguments,
+        "leaderboard:add_task",
         "for maintainers: take a report's task into the leaderboard, or renew its digest",
         ("mlbench leaderboard add-task results/bm25/xquad-r --to leaderboards",),
+        arguments="add_task_arguments",
     ),
     Command(
         "leaderboard record",
-        leaderboard.record,
-        leaderboard.record_arguments,
+        "leaderboard:record",
         "for maintainers: record what was verified of an entry, or that it is disputed",
         (
             "mlbench leaderboard record leaderboards/xquad-r/my-model --level sampled "
             "--by 'Ada Lovelace' --evidence verify.json",
         ),
+        arguments="record_arguments",
     ),
     Command(
         "tasks list",
-        tasks.list_tasks,
-        tasks.list_arguments,
+        "tasks:list_tasks",
         "list the built-in tasks",
         ("mlbench tasks list",),
+        arguments="list_arguments",
     ),
     Command(
         "tasks show",
-        tasks.show,
-        tasks.show_arguments,
+        "tasks:show",
         "show a task and every setting of it with its number of queries",
         ("mlbench tasks show xquad-r", "mlbench tasks show path/to/my-task.toml"),
+        arguments="show_arguments",
     ),
     Command(
         "tasks validate",
-        tasks.validate,
-        tasks.validate_arguments,
+        "tasks:validate",
         "check a task file, and its data where it is at hand",
         ("mlbench tasks validate my-task.toml",),
+        arguments="validate_arguments",
     ),
     Command(
         "tasks fetch",
-        tasks.fetch,
-        tasks.fetch_arguments,
+        "tasks:fetch",
         "download the data of tasks into the cache, or say where it was found",
         ("mlbench tasks fetch xquad-r", "mlbench tasks fetch xquad-r mlqa-r"),
+        arguments="fetch_arguments",
     ),
     Command(
         "models list",
-        models.list_models,
-        models.list_arguments,
+        "models:list_models",
         "list the models that can be named, and their forms",
         ("mlbench models list",),
+        arguments="list_arguments",
     ),
     Command(
         "models check",
-        models.check,
-        models.check_arguments,
+        "models:check",
         "test a model against the adapter contract",
         ("mlbench models check bm25", "mlbench models check path/to/my_model.py:make"),
         foreign=True,
+        arguments="check_arguments",
     ),
     Command(
         "cache info",
-        cache.info,
-        cache.json_argument,
+        "cache:info",
         "show what the embedding cache holds",
         ("mlbench cache info",),
+        arguments="json_argument",
     ),
     Command(
         "cache verify",
-        cache.verify,
-        cache.json_argument,
+        "cache:verify",
         "read all of the embedding cache and find what is damaged",
         ("mlbench cache verify",),
+        arguments="json_argument",
     ),
     Command(
         "cache clear",
-        cache.clear,
-        cache.no_arguments,
+        "cache:clear",
         "remove all cached embeddings",
         ("mlbench cache clear",),
+        arguments="no_arguments",
     ),
 )
 
@@ -328,7 +312,7 @@ class Terminated(KeyboardInterrupt):
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one an exit code
     """Run one command and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    args = _parser().parse_args(given)
+    args = _parser(given).parse_args(given)
     command = shlex.join(["mlbench", *given])
     args.command_line = command.encode("utf-8", "backslashreplace").decode()
     signal.signal(signal.SIGTERM, _terminate)
@@ -369,7 +353,8 @@ def _terminate(number: int, frame: Any) -> NoReturn:
     raise Terminated
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(given: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """Return the parser of all commands; of ``given`` words only the one they name is loaded."""
     parser = argparse.ArgumentParser(
         prog="mlbench",
         description="Benchmark retrieval within languages, across languages and over "
@@ -387,11 +372,12 @@ def _parser() -> argparse.ArgumentParser:
         if group not in places:
             below = places[""].add_parser(group, help=GROUPS[group])
             places[group] = below.add_subparsers(metavar="COMMAND", required=True)
-        _add(places[group], name, command)
+        words = command.name.split()
+        _add(places[group], name, command, given is None or [*given[: len(words)]] == words)
     return parser
 
 
-def _add(place: Any, name: str, command: Command) -> None:
+def _add(place: Any, name: str, command: Command, load: bool) -> None:
     parser = place.add_parser(
         name,
         help=command.help,
@@ -400,8 +386,10 @@ def _add(place: Any, name: str, command: Command) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
-    command.arguments(parser)
-    parser.set_defaults(action=command.action, foreign=command.foreign)
+    if load:
+        action, add_arguments = command.load()
+        add_arguments(parser)
+        parser.set_defaults(action=action, foreign=command.foreign)
 
 
 if __name__ == "__main__":

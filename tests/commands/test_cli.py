@@ -411,7 +411,8 @@ def test_help_names_every_command_and_imports_nothing_heavy(capsys):
     text = capsys.readouterr().out
     assert [w for w in ("run", "report", "tasks", "models", "exit codes") if w not in text] == []
     code = (
-        "import sys; from mlbench.commands.cli import _parser; _parser();print(sorted(sys.modules))"
+        "import sys; from mlbench.commands.cli import main\n"
+        "try: main(['--help'])\nfinally: print(sorted(sys.modules))"
     )
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
