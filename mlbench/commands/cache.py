@@ -13,8 +13,7 @@ from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from mlbench.models.cache import EmbeddingCache, Entry
-    from mlbench.models.shards import Head
+    from mlbench.models.cache import EmbeddingCache, Entry, Head
 
 MEBIBYTE = 2**20
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlbench.models.kept import KeptFile
 from mlbench.models.protocol import Truncation
+from mlbench.models.saved_vectors import SavedFile
 from mlbench.ranking.products import Counts32
 
 
@@ -29,4 +29,4 @@ class ShardCounts:
     recomputed: int
     seconds: float
     cut: Truncation | None = None
-    kept: KeptFile | None = None
+    kept: SavedFile | None = None

@@ -21,7 +21,7 @@ import numpy as np
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
 from mlbench.common.files import alone, sha256_of, write_atomically
 from mlbench.evaluation.blocks import Block
-from mlbench.models.kept import INDEX, SCHEMA, KeptFile, read_index
+from mlbench.models.saved_vectors import INDEX, SCHEMA, SavedFile, read_index
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -73,13 +73,13 @@ class Keeper:
             raise EnvironmentFault(_unwritable(self._folder, error)) from error
         self._rows += len(ids)
 
-    def finish(self, shard: ShardSource, content: str) -> KeptFile | None:
+    def finish(self, shard: ShardSource, content: str) -> SavedFile | None:
         """Put the shard's file in its place; None if the shard was empty."""
         return self.close_as("passages", shard.language, shard.name, content)
 
     def close_as(
         self, role: str, language: str, shard: str = "", content: str = ""
-    ) -> KeptFile | None:
+    ) -> SavedFile | None:
         """Put the file in its place, under its own digest."""
         if self._writer is None or self._path is None:
             return None
@@ -91,7 +91,7 @@ class Keeper:
         except OSError as error:
             raise EnvironmentFault(_unwritable(self._folder, error)) from error
         rows, self._rows, self._writer, self._path = self._rows, 0, None, None
-        return KeptFile(name, role, language, shard, rows, content)
+        return SavedFile(name, role, language, shard, rows, content)
 
     def close(self) -> None:
         """Leave nothing unfinished behind."""
@@ -119,14 +119,14 @@ class Kept(NamedTuple):
     folder: Path
     model: LoadedModel
     contents: Mapping[str, str]
-    files: dict[tuple[str, str, str], KeptFile]
+    files: dict[tuple[str, str, str], SavedFile]
 
-    def add(self, file: KeptFile | None) -> None:
+    def add(self, file: SavedFile | None) -> None:
         """Take a file up in the index."""
         if file is not None:
             self.files[file.role, file.language, file.shard] = file
 
-    def known(self) -> dict[tuple[str, str, str], KeptFile]:
+    def known(self) -> dict[tuple[str, str, str], SavedFile]:
         """Return what the index has of this model and these shards."""
         identity, files = _indexed(self.folder)
         if identity != self.model.identity:
@@ -181,7 +181,7 @@ def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool)
     return kept
 
 
-def _indexed(folder: Path) -> tuple[str, list[KeptFile]]:
+def _indexed(folder: Path) -> tuple[str, list[SavedFile]]:
     """Return the identity of the model and the files of a folder; none where it has no index."""
     return read_index(folder) if (folder / INDEX).exists() else ("", [])
 

@@ -17,13 +17,13 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.files import write_atomically
+from mlbench.common.sealed import seal, unseal
 from mlbench.evaluation.counts import ShardCounts
-from mlbench.evaluation.sealed import seal, unseal
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_from_table, ranks_to_bytes
 from mlbench.reports.report import ModelInfo, RunInfo, TaskInfo
 
-SCHEMA = "mlbench/partial/1"
+SCHEMA = "mlbench/partial/2"
 SUFFIX = ".partial"
 ANEW = "start anew with --overwrite, or keep this run's state elsewhere (--work)"
 
@@ -150,7 +150,7 @@ def partial_to_bytes(partial: Partial) -> bytes:
         "done": {name: asdict(done) for name, done in partial.done.items()},
         "draft": asdict(partial.draft),
     }
-    return seal(SCHEMA, head, ranks_to_bytes(partial.ranks, key))
+    return seal(SCHEMA, head, ranks=ranks_to_bytes(partial.ranks, key))
 
 
 def read_partial(path: Path) -> Partial:
@@ -159,7 +159,7 @@ def read_partial(path: Path) -> Partial:
     import pyarrow.parquet as pq
 
     mend = "count its shards again: the same `mlbench run` with --overwrite"
-    head, body = unseal(path, SCHEMA, mend)
+    head, parts = unseal(path, SCHEMA, mend)
     converter = cattrs.Converter(forbid_extra_keys=False)
     try:
         shards = converter.structure(head["shards"], tuple[ShardRow, ...])
@@ -169,7 +169,7 @@ def read_partial(path: Path) -> Partial:
     except (cattrs.BaseValidationError, KeyError) as error:
         found = f"not as mlbench writes it: {error}"
         raise IntegrityError(Fault(str(path), found, SCHEMA, mend)) from None
-    ranks, _ = ranks_from_table(pq.read_table(io.BytesIO(body)), path)
+    ranks, _ = ranks_from_table(pq.read_table(io.BytesIO(parts["ranks"])), path)
     above, tied = ranks.above.copy(), ranks.tied.copy()
     return Partial(identity, shards, done, draft, replace(ranks, above=above, tied=tied))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mlbench.common.sealed import raw_bytes
 from mlbench.evaluation.scan import Scan
 from mlbench.models.boundary import attribute
 from mlbench.models.inputs import Inputs
@@ -37,7 +38,7 @@ class CoreVectors(NamedTuple):
         total = hashlib.sha256()
         for array in (*arrays(self.queries), *arrays(self.relevant)):
             total.update(f"{array.dtype} {array.shape}\n".encode())
-            total.update(raw(array))
+            total.update(raw_bytes(array))
         return total.hexdigest()
 
 
@@ -46,11 +47,6 @@ def arrays(vectors: Floats | csr_matrix) -> list[np.ndarray[Any, Any]]:
     if isinstance(vectors, np.ndarray):
         return [vectors]
     return [vectors.indptr, vectors.indices, vectors.data]
-
-
-def raw(array: np.ndarray[Any, Any]) -> memoryview:
-    """Return the bytes of an array, not copied if it is contiguous."""
-    return np.ascontiguousarray(array).data.cast("B")
 
 
 class Expected(NamedTuple):

@@ -20,14 +20,14 @@ import numpy.typing as npt
 
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.files import write_atomically
+from mlbench.common.sealed import seal, unseal
 from mlbench.data.collection import raise_faults
 from mlbench.data.corpus import Passage, ShardSource, StreamedCollection
 from mlbench.data.digests import add, collection_digest, judged_records, sum_of_records
 from mlbench.evaluation.blocks import Content
 from mlbench.evaluation.processes import in_processes
-from mlbench.evaluation.sealed import seal, unseal
 
-SCHEMA = "mlbench/scan/1"
+SCHEMA = "mlbench/scan/2"
 SMALL = 1 << 14
 """Passages up to which a scan keeps all ids of a shard, to find those that another has too, ..."""
 SAMPLED = 64
@@ -183,7 +183,7 @@ def _recall(path: Path | None) -> ShardScan | None:
     if path is None or not path.exists():
         return None
     try:
-        return ShardScan(**unseal(path, SCHEMA, "scan again").head)
+        return ShardScan(**unseal(path, SCHEMA, "scan again")[0])
     except IntegrityError:
         return None
 

@@ -9,11 +9,10 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mlbench.common.errors import IntegrityError
 from mlbench.common.files import alone, write_atomically
 from mlbench.common.progress import Step
+from mlbench.common.sealed import seal, unseal
 from mlbench.evaluation.blocks import BLOCK
 from mlbench.evaluation.partial import (
     SCHEMA,
@@ -25,8 +24,7 @@ from mlbench.evaluation.partial import (
     differing,
     read_partial,
 )
-from mlbench.evaluation.prepared import arrays, raw
-from mlbench.evaluation.sealed import seal, unseal
+from mlbench.evaluation.prepared import arrays
 from mlbench.models.encoding import Count, Embedded, Encoding
 from mlbench.models.inputs import Inputs
 
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from mlbench.reports.report import TaskInfo
 
 CORE_FILE = "core.vectors"
-CORE_SCHEMA = "mlbench/core/1"
+CORE_SCHEMA = "mlbench/core/2"
 VECTORS = "vectors of queries and relevant passages"
 
 
@@ -127,18 +125,17 @@ class State:
             "counts": {role: list(count) for role, count in embedded.counts.items()},
             "warnings": list(embedded.warnings),
             "shapes": {role: list(side.shape) for role, side in sides.items()},
-            "arrays": [
-                [role, array.dtype.str, len(array)]
-                for role, side in sides.items()
-                for array in arrays(side)
-            ],
         }
-        body = [array for side in sides.values() for array in arrays(side)]
-        return seal(CORE_SCHEMA, head, *map(raw, body))
+        parts = {
+            f"{role} {number}": array
+            for role, side in sides.items()
+            for number, array in enumerate(arrays(side))
+        }
+        return seal(CORE_SCHEMA, head, **parts)
 
     def _read(self, path: Path) -> Embedded | None:
         try:
-            head, body = unseal(path, CORE_SCHEMA, "encode again: --overwrite")
+            head, parts = unseal(path, CORE_SCHEMA, "encode again: --overwrite")
         except IntegrityError:
             if self.overwrite:
                 return None
@@ -146,22 +143,17 @@ class State:
         if self.overwrite and differing(head["identity"], self.identity):
             return None
         check_identity(path, head["identity"], self.identity)
-        found: dict[str, list[Any]] = {"query": [], "passage": []}
-        start = 0
-        for role, dtype, length in head["arrays"]:
-            rows, columns = head["shapes"][role]
-            dense = sum(row[0] == role for row in head["arrays"]) == 1
-            count = rows * columns if dense else length
-            found[role].append(np.frombuffer(body, dtype, count, start))
-            start += found[role][-1].nbytes
-        sides = {role: _vectors(parts, head["shapes"][role]) for role, parts in found.items()}
+        sides = {
+            role: _vectors([parts[name] for name in parts if name.startswith(role)], shape)
+            for role, shape in head["shapes"].items()
+        }
         counts = {role: Count(*count) for role, count in head["counts"].items()}
         return Embedded(sides["query"], sides["passage"], tuple(head["warnings"]), counts)
 
 
 def _vectors(parts: list[Any], shape: list[int]) -> Any:
     if len(parts) == 1:
-        return parts[0].reshape(shape)
+        return parts[0]
     from scipy import sparse
 
     indptr, indices, data = parts

@@ -1,52 +1,109 @@
 """The embedding cache: no text is encoded twice by the same model, in this run or a later one.
 
-    <cache folder>/embeddings/<digest of a Source>/<digest of a head>.vectors
-    <cache folder>/embeddings/notes/<digest of a subject>.note
+    <cache folder>/embeddings/<digest of a Source>/<digest of the file>.vectors
+    <cache folder>/embeddings/answers/<digest of a question>.answer
 
-Shards (see ``models.shards``) are named after their content, written under another name, and
-never changed, so that runs may share a cache without locks: each sees whole shards or none. So
-are notes (see ``models.notes``), what a model said before that one need not load it for.
-What is damaged is said, removed and made again. The cache never fails a run: where it cannot
-read or write, it says so and the run goes on without it. Least recently used shards make room.
+Files are sealed (see ``common.sealed``). Vectors are named after their content, written under
+another name, and never changed, so that runs may share a cache without locks: each sees whole files
+or none. So it is with answers: what a model said before, such as how it reads some texts, that one
+need not load it for. What is damaged is said, removed and made again. The cache never fails a run:
+where it cannot read or write, it says so and the run goes on without it. Files that were used least
+recently make room.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.errors import EnvironmentFault, Fault, UsageError
+from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, UsageError
 from mlbench.common.files import write_atomically
+from mlbench.common.sealed import Sealed, digest_of, open_sealed, seal
 from mlbench.common.sizes import parse_size
 from mlbench.data.locator import cache_folder
-from mlbench.models import notes
-from mlbench.models.shards import (
-    SUFFIX,
-    Floats,
-    Head,
-    Source,
-    Unusable,
-    read_head,
-    read_keys,
-    read_vectors,
-    shard_to_bytes,
-)
 
+SCHEMA = "mlbench/embeddings/2"
+ANSWER_SCHEMA = "mlbench/answer/1"
+KEY_BYTES = 32
 DEFAULT_LIMIT = 20 * 2**30
 LIMIT_VARIABLE = "MLBENCH_CACHE_SIZE"
 ABANDONED_SECONDS = 3600
 """An unfinished file of this age belongs to a run that was killed."""
 
-_SHARDS = f"[0-9a-f]*{SUFFIX}"
-_NOTES = f"[0-9a-f]*{notes.SUFFIX}"
-_UNFINISHED = (f".{_SHARDS}.*.tmp", f".{_NOTES}.*.tmp")
+VECTORS, ANSWER = ".vectors", ".answer"
+_NAMES = tuple(f"[0-9a-f]*{suffix}" for suffix in (VECTORS, ANSWER, ".note"))
+"""Files of the cache; an answer was called a note before."""
+_UNFINISHED = tuple(f".{name}.*.tmp" for name in _NAMES)
+
+Floats = npt.NDArray[np.float32]
+T = TypeVar("T")
+
+
+def packed(parts: Iterable[bytes]) -> bytes:
+    """Join parts, each after its length in 8 bytes, so that no other parts give the same bytes."""
+    return b"".join(len(part).to_bytes(8, "little") + part for part in parts)
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that a vector depends on beside its text.
+
+    ``language`` is "" for a model that is not told it; ``form`` says what stands for a text:
+    itself ("text"), or the bytes that the model's ``canonical`` gives for it ("canonical").
+    """
+
+    identity: str
+    role: str
+    prompt: str = ""
+    language: str = ""
+    options: str = ""
+    form: str = "text"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over all fields."""
+        return hashlib.sha256(packed(map(str.encode, astuple(self)))).hexdigest()
+
+    def keys(self, texts: Iterable[bytes]) -> list[bytes]:
+        """Return the key of each text: SHA-256 over the schema, all fields and the text.
+
+        Every part is preceded by its length, so that no other parts give the same bytes.
+        """
+        prefix = hashlib.sha256(packed(map(str.encode, (SCHEMA, *astuple(self)))))
+        keys = []
+        for text in texts:
+            hasher = prefix.copy()
+            hasher.update(packed((text,)))
+            keys.append(hasher.digest())
+        return keys
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a file of vectors holds; ``model`` is a name for people, and no more."""
+
+    model: str
+    source: Source
+    rows: int
+    dimension: int
+
+
+def question_digest(question: str, *parts: Iterable[str]) -> str:
+    """Return the digest (hex) of a question and of lists of all that its answer depends on."""
+    total = hashlib.sha256(packed([ANSWER_SCHEMA.encode(), question.encode()]))
+    for part in parts:
+        raw = packed(field.encode("utf-8", "surrogatepass") for field in part)
+        total.update(packed([raw]))
+    return total.hexdigest()
 
 
 class Hit(NamedTuple):
@@ -57,7 +114,7 @@ class Hit(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A shard or a note on disk: a shard's head (None for a note, and if it is unusable, see
+    """A file of the cache: the head of vectors (None for an answer, and if it is unusable, see
     ``fault``), size in bytes, and when it was last used, in seconds since 1970."""
 
     path: Path
@@ -120,12 +177,12 @@ class EmbeddingCache:
         self._held = limit  # the bytes held as far as is known; the first store finds out
 
     def find(self, source: Source, keys: list[bytes]) -> Iterator[Hit]:
-        """Yield what is stored for ``keys``, each at most once, a shard at a time.
+        """Yield what is stored for ``keys``, each at most once, a file at a time.
 
         ``keys`` are distinct, made by ``source.keys``; the places of a Hit count in them.
         """
         wanted = {key: place for place, key in enumerate(keys)}
-        for path in sorted(self.folder.glob(f"{source.digest}/{_SHARDS}")):
+        for path in sorted(self.folder.glob(f"{source.digest}/{_NAMES[0]}")):
             if not wanted:
                 return
             hit = self._read(path, wanted)
@@ -133,27 +190,43 @@ class EmbeddingCache:
                 yield hit
 
     def _read(self, path: Path, wanted: dict[bytes, int]) -> Hit | None:
-        """Take from ``wanted`` what the shard holds."""
+        """Take from ``wanted`` what a file of vectors holds."""
+
+        def read(sealed: Sealed) -> Hit | None:
+            _check_vectors(sealed)
+            keys = sealed.read("keys").tobytes()
+            starts = range(0, len(keys), KEY_BYTES)
+            rows = {
+                key: row
+                for row, at in enumerate(starts)
+                if (key := keys[at : at + KEY_BYTES]) in wanted
+            }
+            if not rows:
+                return None
+            vectors = sealed.read("vectors")[list(rows.values())]
+            places = [wanted.pop(key) for key in rows]
+            return Hit(np.array(places, np.int64), vectors.astype(np.float32, copy=False))
+
+        return self._open(path, SCHEMA, read)
+
+    def _open(self, path: Path, schema: str, read: Callable[[Sealed], T | None]) -> T | None:
+        """Return what ``read`` takes from a file, which counts as used then; None without it."""
         try:
-            with path.open("rb") as file:
-                head = read_head(file, path.name)
-                rows = {key: row for row, key in enumerate(read_keys(file, head)) if key in wanted}
-                if not rows:
-                    return None
-                vectors = read_vectors(file, head)
-        except FileNotFoundError:
-            return None  # another run has just evicted it
+            with open_sealed(path, schema) as sealed:
+                result = read(sealed)
+        except (FileNotFoundError, NotADirectoryError):
+            return None  # another run has just evicted it, or there was none
         except OSError as error:
             self.warn(f"embedding cache: {path} cannot be read: {error.strerror or error}")
             return None
-        except Unusable as fault:
-            self._drop(path, fault)
+        except IntegrityError as error:
+            self._drop(path, error.faults[0].found)
             return None
-        self._touch(path)
-        places = [wanted.pop(key) for key in rows]
-        return Hit(np.array(places, np.int64), vectors[list(rows.values())])
+        if result is not None:
+            self._touch(path)
+        return result
 
-    def _drop(self, path: Path, fault: Unusable) -> None:
+    def _drop(self, path: Path, fault: str) -> None:
         try:
             path.unlink(missing_ok=True)
             done = "removed; what it held is computed again"
@@ -162,7 +235,7 @@ class EmbeddingCache:
         self.warn(f"embedding cache: {path} is {fault} ({done})")
 
     def _touch(self, path: Path) -> None:
-        """Note that a shard was used; a cache that may only be read has no such notes."""
+        """Mark a file as used, unless the cache may only be read."""
         self._mine.add(path)
         if os.access(path, os.W_OK):
             try:
@@ -171,39 +244,33 @@ class EmbeddingCache:
                 self.warn(f"embedding cache: {path} cannot be marked as used: {error}")
 
     def store(self, source: Source, keys: list[bytes], vectors: Floats, model: str = "") -> None:
-        """Keep row i of ``vectors``, float32 (len(keys), dimension), for key i, as one shard.
+        """Keep row i of ``vectors``, float32 (len(keys), dimension), for key i, as one file.
 
         ``model`` is the name that ``mlbench cache info`` shows. Where storing fails, as on a full
         disk, says so once and stores no more in this run.
         """
         if self._storing:
-            name, content = shard_to_bytes(source, keys, vectors, model)
-            self._put(self.folder / source.digest / name, content)
+            table = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+            head = {"model": model, "source": asdict(source)}
+            content = seal(SCHEMA, head, keys=table, vectors=vectors.astype("<f4", copy=False))
+            self._put(self.folder / source.digest / f"{digest_of(content)}{VECTORS}", content)
 
     def recall(self, about: str) -> bytes | None:
-        """Return the answer that was noted on a subject (see ``notes.subject``), if one was."""
-        path = self._note(about)
-        try:
-            answer = notes.read_note(about, path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            self.warn(f"embedding cache: {path} cannot be read: {error.strerror or error}")
-            return None
-        except Unusable as fault:
-            self._drop(path, fault)
-            return None
-        self._touch(path)
-        return answer
+        """Return the answer to a question (see ``question_digest``), if it is kept."""
 
-    def note(self, about: str, answer: bytes) -> None:
-        """Keep an answer; where that fails, it is as with ``store``."""
-        path = self._note(about)
+        def read(sealed: Sealed) -> bytes:
+            return _answer(sealed, about)
+
+        return self._open(self._answer(about), ANSWER_SCHEMA, read)
+
+    def remember(self, about: str, answer: bytes) -> None:
+        """Keep the answer to a question; where that fails, it is as with ``store``."""
+        path = self._answer(about)
         if self._storing and path not in self._mine:
-            self._put(path, notes.note_to_bytes(about, answer))
+            self._put(path, seal(ANSWER_SCHEMA, {"about": about}, answer=answer))
 
-    def _note(self, about: str) -> Path:
-        return self.folder / "notes" / f"{about}{notes.SUFFIX}"
+    def _answer(self, about: str) -> Path:
+        return self.folder / "answers" / f"{about}{ANSWER}"
 
     def _put(self, path: Path, content: bytes) -> None:
         try:
@@ -226,7 +293,7 @@ class EmbeddingCache:
         self.warn(f"embedding cache {self.folder}: {why}. The run goes on without storing vectors")
 
     def _make_room(self, need: int) -> bool:
-        """Remove the least recently used shards until ``need`` bytes fit; False if they cannot."""
+        """Remove the least recently used files until ``need`` bytes fit; False if they cannot."""
         self._held += need
         if self._held <= self.limit:
             return True
@@ -241,8 +308,8 @@ class EmbeddingCache:
         return self._held <= self.limit
 
     def _files(self) -> Iterator[_File]:
-        """Yield all shards, notes and unfinished files."""
-        for pattern in (_SHARDS, _NOTES, *_UNFINISHED):
+        """Yield all files of vectors, answers and unfinished files."""
+        for pattern in (*_NAMES, *_UNFINISHED):
             for path in self.folder.glob(f"*/{pattern}"):
                 try:
                     info = path.stat()
@@ -251,8 +318,7 @@ class EmbeddingCache:
                 yield _File(info.st_mtime_ns, path, info.st_size)
 
     def entries(self, *, check: bool = False) -> Iterator[Entry]:
-        """Yield every shard and note; with ``check``, all of it is read and compared with its
-        digests."""
+        """Yield every file; with ``check``, all of it is read and compared with its digests."""
         for file in sorted(self._files(), key=lambda file: file.path):
             if _is_unfinished(file):
                 continue
@@ -261,12 +327,14 @@ class EmbeddingCache:
                 head = _look(file.path, check=check)
             except FileNotFoundError:
                 continue
-            except (OSError, Unusable) as error:
-                head, fault = None, str(error)
+            except OSError as error:
+                fault = str(error)
+            except IntegrityError as error:
+                fault = error.faults[0].found
             yield Entry(file.path, head, file.size, file.used / 1e9, fault)
 
     def clear(self) -> int:
-        """Remove all shards, notes and unfinished files, and nothing else; return the bytes freed.
+        """Remove all files of the cache, and nothing else; return the bytes freed.
 
         Raises EnvironmentFault if one cannot be removed.
         """
@@ -285,17 +353,37 @@ class EmbeddingCache:
 
 
 def _look(path: Path, *, check: bool) -> Head | None:
-    """Return the head of a shard, None for a note; with ``check``, read all. Raises Unusable."""
-    with path.open("rb") as file:
-        if path.suffix == notes.SUFFIX:
-            if check:
-                notes.read_note(path.stem, file.read())
-            return None
-        head = read_head(file, path.name)
+    """Return the head of vectors, None for an answer; with ``check``, read all.
+
+    Raises IntegrityError.
+    """
+    schema = SCHEMA if path.suffix == VECTORS else ANSWER_SCHEMA
+    with open_sealed(path, schema) as sealed:
         if check:
-            read_keys(file, head)
-            read_vectors(file, head)
-        return head
+            sealed.read_all()
+        if path.suffix == VECTORS:
+            return _check_vectors(sealed)
+        _answer(sealed, path.stem)
+        return None
+
+
+def _check_vectors(sealed: Sealed) -> Head:
+    """Return the head of a file of vectors. Raises IntegrityError where it is none."""
+    try:
+        source = Source(**sealed.head["source"])
+        keys, vectors = sealed.form("keys"), sealed.form("vectors")
+        rows, dimension = vectors[1]
+        if keys != ("|u1", (rows, KEY_BYTES)) or vectors[0] != "<f4" or min(rows, dimension) < 1:
+            raise ValueError
+        return Head(str(sealed.head["model"]), source, rows, dimension)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise sealed.fault("not vectors as mlbench writes them") from None
+
+
+def _answer(sealed: Sealed, about: str) -> bytes:
+    if sealed.head.get("about") != about:
+        raise sealed.fault("damaged: it is the answer to another question")
+    return bytes(sealed.read("answer"))
 
 
 def _is_unfinished(file: _File) -> bool:

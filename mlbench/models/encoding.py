@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from mlbench.data.collection import Collection, Entries
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
+from mlbench.models.cache import Source
 from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Bound, Fitted
 from mlbench.models.rows import Ints, Rows, mean_cosine, normalise
-from mlbench.models.shards import Source
 from mlbench.ranking.products import Floats
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Encoding:
                 if len(batch):
                     self._encode(job, batch)
                     progress(int(job.sizes[batch].sum()))
-        self._inputs.note()
+        self._inputs.remember()
         parts = {role: self._entries(role) for role in self._rows}
         warnings = tuple(
             f"the model gives all {role} texts nearly the same vector (mean cosine of two is "

@@ -1,6 +1,6 @@
 """What a model reads of texts: its own form of each, the keys of the cache, what is cut off.
 
-The answers of a model that may be cached are noted in the embedding cache, so that a run that
+The answers of a model that may be cached are kept in the embedding cache, so that a run that
 finds all vectors there need not ask: a neural model is then not even loaded.
 """
 
@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlbench.common.errors import Fault, ModelError
 from mlbench.models.boundary import attribute, calling
-from mlbench.models.notes import subject
+from mlbench.models.cache import KEY_BYTES, SCHEMA, Source, question_digest
 from mlbench.models.protocol import Bound, Canonical, Fitted, Truncating, Truncation
-from mlbench.models.shards import KEY_BYTES, SCHEMA, Source
 
 if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
@@ -104,10 +103,10 @@ class Inputs:
             return forms
         raise ModelError(Fault(f"model {self.model.spec}, canonical", found, "a list of bytes"))
 
-    def note(self) -> None:
+    def remember(self) -> None:
         """Keep what ``read`` had to ask, now that the vectors are stored."""
         while self.cache and self._new:
-            self.cache.note(*self._new.popitem())
+            self.cache.remember(*self._new.popitem())
 
     def truncation(self, role: str, language: str, texts: Sequence[str]) -> Truncation | None:
         """Return what the maximum length costs some texts; None where that is unknown."""
@@ -122,9 +121,9 @@ class Inputs:
             cut = self.model.adapter.truncation(role, list(texts))
             cut = cut and Truncation(int(cut.texts), int(cut.lost), int(cut.tokens))
         if self.cache:
-            self.cache.note(about, json.dumps(cut).encode())
+            self.cache.remember(about, json.dumps(cut).encode())
         return cut
 
 
 def _about(question: str, source: Source, texts: Sequence[str]) -> str:
-    return subject(question, (SCHEMA, *astuple(source)), texts)
+    return question_digest(question, (SCHEMA, *astuple(source)), texts)

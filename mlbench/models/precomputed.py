@@ -9,7 +9,7 @@ files a language:
 
 and may hold ``model.toml`` with ``name``, ``similarity`` ("cosine", the default, or "dot") and
 ``identity``. Rows in any order; ids that the task does not have are left alone. Or it was made by
-`mlbench run --keep-embeddings`, and is read a piece at a time (see ``kept``).
+`mlbench run --keep-embeddings`, and is read a piece at a time (see ``saved_vectors``).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import numpy.typing as npt
 from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.common.toml import WORD, fields_of, fill_form, one_of, read_toml
 from mlbench.models.boundary import difference
-from mlbench.models.kept import INDEX, KeptVectors
 from mlbench.models.protocol import SIMILARITIES
+from mlbench.models.saved_vectors import INDEX, SavedVectors
 
 ROLES = {"query": "queries", "passage": "passages"}
 LAYOUT = "passages.parquet, or passages.LANGUAGE.npy with passages.LANGUAGE.ids.txt; queries too"
@@ -67,8 +67,8 @@ class Precomputed:
             if not any(path.name.startswith(f"{plural}.") for path in files):
                 raise ModelError(Fault(str(folder), f"no {plural} in it", LAYOUT))
         settings = _settings(folder / "model.toml")
-        self._kept = KeptVectors(folder) if (folder / INDEX).is_file() else None
-        if self._kept is not None:  # it names the others by their digests
+        self._saved = SavedVectors(folder) if (folder / INDEX).is_file() else None
+        if self._saved is not None:  # it names the others by their digests
             files = [folder / "model.toml", folder / INDEX]
         self.folder = folder
         self.name = settings.name or folder.resolve().name
@@ -100,7 +100,7 @@ class Precomputed:
         for id_, text in zip(ids, texts, strict=True):
             row, first = row_of[id_], rows.setdefault(text, row_of[id_])
             pair = table.vectors[first : first + 1], table.vectors[row : row + 1]
-            if row != first and difference(*pair) > (SAME_HALF if self._kept else SAME):
+            if row != first and difference(*pair) > (SAME_HALF if self._saved else SAME):
                 _refuse(
                     table.path,
                     f"{role} ids {table.ids[first]!r} and {id_!r} ({language}) have the same text "
@@ -113,8 +113,8 @@ class Precomputed:
 
     def _table(self, role: str, language: str, ids: list[str]) -> _Table:
         """Return a table that holds ``ids``, as far as there are vectors of them."""
-        if self._kept is not None:
-            return _Table(self.folder, *self._kept.find(ROLES[role], language, ids))
+        if self._saved is not None:
+            return _Table(self.folder, *self._saved.find(ROLES[role], language, ids))
         if (role, language) not in self._tables:
             self._tables[role, language] = _read(self.folder, ROLES[role], language)
         return self._tables[role, language]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbench import __version__
-from mlbench.models.notes import subject
+from mlbench.models.cache import question_digest
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.plots import plots
 from mlbench.reports.report import Report
@@ -25,12 +25,12 @@ def cached_plots(
     """Return what ``plots`` draws, from the cache if it is there."""
     if cache is None:
         return plots(report, ranks)
-    about = subject("plots", _drawing(), [_shown(report), _digest(ranks)])
+    about = question_digest("plots", _drawing(), [_shown(report), _digest(ranks)])
     known = cache.recall(about)
     if known is None:
         drawn = plots(report, ranks)
         texts = {name: content.decode() for name, content in drawn.items()}
-        cache.note(about, json.dumps(texts).encode())
+        cache.remember(about, json.dumps(texts).encode())
         return drawn
     return {name: text.encode() for name, text in json.loads(known).items()}
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from mlbench.commands.cache import clear, info, verify
-from mlbench.models.cache import open_cache
-from mlbench.models.shards import Source
+from mlbench.models.cache import Source, open_cache
 
 PLAIN, JSON = Namespace(json=False), Namespace(json=True)
 

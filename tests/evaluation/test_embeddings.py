@@ -16,9 +16,9 @@ from mlbench.evaluation.driver import local_engine, stream
 from mlbench.evaluation.evaluate import evaluate
 from mlbench.evaluation.partial import Part
 from mlbench.evaluation.results import finish
-from mlbench.models.kept import INDEX, KeptVectors, read_index
 from mlbench.models.registry import load_adapter
 from mlbench.models.rows import normalise
+from mlbench.models.saved_vectors import INDEX, SavedVectors, read_index
 from tests.evaluation.building import QUIET, at_once, pass_in, records, streamed, task_of
 from tests.evaluation.models import Plain, Sparse, loaded
 from tests.evaluation.test_driver import Stop, result, run, stopping, table_bytes
@@ -40,7 +40,7 @@ def test_all_vectors_are_there_in_float16(kept):
     for role, entries in (("queries", whole.queries), ("passages", whole.passages)):
         for number, language in enumerate(whole.languages):
             part = entries.slice(number)
-            names, vectors = KeptVectors(folder).find(role, language, entries.ids[part])
+            names, vectors = SavedVectors(folder).find(role, language, entries.ids[part])
             assert sorted(names) == sorted(entries.ids[part])
             expected = normalise(Plain().encode(entries.texts[part])).astype(np.float16)
             order = [entries.ids[part].index(name) for name in names]
@@ -62,7 +62,7 @@ def test_files_are_called_by_their_digests_and_the_index_names_all(kept):
 
 def test_ids_are_found_in_any_order_and_those_that_are_not_there_are_left_out(kept):
     folder, _ = kept
-    vectors = KeptVectors(folder)
+    vectors = SavedVectors(folder)
     for ids in (["sw#50", "sw#1", "nothing"], ["sw#1"], ["sw#59", "sw#30"]):
         assert set(vectors.find("passages", "sw", ids)[0]) == set(ids) - {"nothing"}
     assert vectors.find("passages", "xx", ["a"])[0] == []
@@ -70,11 +70,11 @@ def test_ids_are_found_in_any_order_and_those_that_are_not_there_are_left_out(ke
 
 def test_in_its_own_order_a_corpus_is_read_once(kept, monkeypatch):
     folder, found = kept
-    vectors = KeptVectors(folder)
+    vectors = SavedVectors(folder)
     reads = []
-    real = KeptVectors._read
+    real = SavedVectors._read
     monkeypatch.setattr(
-        KeptVectors, "_read", lambda self, piece: reads.append(piece) or real(self, piece)
+        SavedVectors, "_read", lambda self, piece: reads.append(piece) or real(self, piece)
     )
     for shard in found.shards:
         for start in range(0, len(shard.held), 16):
@@ -201,5 +201,5 @@ def test_a_missing_or_damaged_file_is_said_to_be(kept):
     path = next(folder.glob("passages.sw.*"))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ModelError, match=r"passages\.sw\..*cannot be read"):
-        KeptVectors(folder).find("passages", "sw", ["sw#1", "sw#59"])
+        SavedVectors(folder).find("passages", "sw", ["sw#1", "sw#59"])
     json.loads((folder / INDEX).read_text())

@@ -1,21 +1,30 @@
 from __future__ import annotations
 
 import errno
-import hashlib
+import itertools
 import json
 import os
 import time
-from dataclasses import fields, replace
+from dataclasses import asdict, astuple, fields, replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlbench.common.errors import EnvironmentFault, UsageError
+from mlbench.common.sealed import digest_of, seal
 from mlbench.models import cache as module
-from mlbench.models import shards
-from mlbench.models.cache import DEFAULT_LIMIT, EmbeddingCache, open_cache, size_limit
-from mlbench.models.notes import subject
-from mlbench.models.shards import SUFFIX, Source
+from mlbench.models.cache import (
+    DEFAULT_LIMIT,
+    KEY_BYTES,
+    SCHEMA,
+    EmbeddingCache,
+    Source,
+    open_cache,
+    question_digest,
+    size_limit,
+)
 
 SOURCE = Source("declared: a model", "passage", "passage: ", "en", "{}", "text")
 TEXTS = [b"alpha", b"beta", b"gamma"]
@@ -56,7 +65,7 @@ def test_what_is_stored_is_found_a_zero_vector_too(cache):
     }
 
 
-def test_what_two_shards_hold_is_found_once(cache):
+def test_what_two_files_hold_is_found_once(cache):
     cache.store(SOURCE, KEYS[:2], VECTORS[:2])
     cache.store(SOURCE, KEYS[1:], VECTORS[1:] + 1)
     assert set(found(cache)) == set(TEXTS)
@@ -69,7 +78,7 @@ def test_another_field_misses(cache, name):
     assert len(found(cache)) == 3
 
 
-def test_a_shard_in_the_folder_of_another_source_misses(cache):
+def test_vectors_in_the_folder_of_another_source_miss(cache):
     cache.store(SOURCE, KEYS, VECTORS)
     other = replace(SOURCE, identity="declared: another model")
     (path,) = files(cache)
@@ -83,7 +92,7 @@ def _flip(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [_flip, lambda c: c[:-1], lambda c: c[:70], lambda c: b""])
-def test_a_damaged_shard_is_said_removed_and_stored_anew(cache, warned, damage):
+def test_a_damaged_file_of_vectors_is_said_removed_and_stored_anew(cache, warned, damage):
     cache.store(SOURCE, KEYS[:2], VECTORS[:2])
     (path,) = files(cache)
     cache.store(SOURCE, KEYS[2:], VECTORS[2:])
@@ -101,8 +110,8 @@ def test_a_damaged_shard_is_said_removed_and_stored_anew(cache, warned, damage):
     assert len(warned) == 1
 
 
-def test_a_shard_of_an_older_schema_is_said_and_removed(cache, warned, monkeypatch):
-    monkeypatch.setattr(shards, "SCHEMA", "mlbench/embeddings/0")
+def test_a_file_of_vectors_of_an_older_schema_is_said_and_removed(cache, warned, monkeypatch):
+    monkeypatch.setattr(module, "SCHEMA", "mlbench/embeddings/0")
     cache.store(SOURCE, SOURCE.keys(TEXTS), VECTORS)
     monkeypatch.undo()
     assert found(cache) == {}
@@ -110,7 +119,7 @@ def test_a_shard_of_an_older_schema_is_said_and_removed(cache, warned, monkeypat
     assert "of schema 'mlbench/embeddings/0'" in warned[0]
 
 
-def test_a_shard_that_cannot_be_read_or_removed_is_passed_over(cache, warned, monkeypatch):
+def test_a_file_that_cannot_be_read_or_removed_is_passed_over(cache, warned, monkeypatch):
     cache.store(SOURCE, KEYS, VECTORS)
     (path,) = files(cache)
     path.write_bytes(b"")
@@ -126,7 +135,7 @@ def _refuse(*args, **kwargs):
     raise PermissionError(errno.EACCES, "no permission")
 
 
-def test_a_shard_that_goes_while_it_is_looked_for_is_a_miss(cache, warned, monkeypatch):
+def test_a_file_of_vectors_that_goes_while_it_is_looked_for_is_a_miss(cache, warned, monkeypatch):
     cache.store(SOURCE, KEYS, VECTORS)
     (path,) = files(cache)
 
@@ -159,23 +168,23 @@ def test_a_cache_folder_that_is_a_file_is_said_and_the_run_goes_on(tmp_path, war
     assert "stor" in warned[0]
 
 
-ABOUT, OTHER = subject("what", ["a"]), subject("what", ["b"])
+ABOUT, OTHER = question_digest("what", ["a"]), question_digest("what", ["b"])
 
 
-def test_what_is_noted_is_recalled_and_nothing_else(cache, warned):
+def test_what_is_answered_is_recalled_and_nothing_else(cache, warned):
     assert cache.recall(ABOUT) is None
-    cache.note(ABOUT, b"answer")
-    cache.note(OTHER, b"")
+    cache.remember(ABOUT, b"answer")
+    cache.remember(OTHER, b"")
     again = EmbeddingCache(cache.folder, warn=warned.append)
     assert [again.recall(ABOUT), again.recall(OTHER)] == [b"answer", b""]
-    assert again.recall(subject("what", ["c"])) is None
-    assert [path.parent for path in files(cache)] == [cache.folder / "notes"] * 2
+    assert again.recall(question_digest("what", ["c"])) is None
+    assert [path.parent for path in files(cache)] == [cache.folder / "answers"] * 2
     assert warned == []
 
 
 @pytest.mark.parametrize("damage", [_flip, lambda c: c[:-1], lambda c: c[:20], lambda c: b""])
-def test_a_damaged_note_is_said_and_removed(cache, warned, damage):
-    cache.note(ABOUT, b"answer")
+def test_a_damaged_answer_is_said_and_removed(cache, warned, damage):
+    cache.remember(ABOUT, b"answer")
     (path,) = files(cache)
     path.write_bytes(damage(path.read_bytes()))
     assert EmbeddingCache(cache.folder, warn=warned.append).recall(ABOUT) is None
@@ -185,40 +194,40 @@ def test_a_damaged_note_is_said_and_removed(cache, warned, damage):
     assert "computed again" in message
 
 
-def test_the_note_of_another_subject_is_not_recalled(cache, warned):
-    cache.note(ABOUT, b"answer")
+def test_the_answer_to_another_question_is_not_recalled(cache, warned):
+    cache.remember(ABOUT, b"answer")
     (path,) = files(cache)
-    path.rename(path.with_name(f"{OTHER}.note"))
+    path.rename(path.with_name(f"{OTHER}.answer"))
     assert cache.recall(OTHER) is None
     assert "is damaged" in warned[0]
 
 
-def test_a_note_that_cannot_be_read_is_passed_over(cache, warned, monkeypatch):
-    cache.note(ABOUT, b"answer")
-    monkeypatch.setattr(type(files(cache)[0]), "read_bytes", _refuse)
+def test_an_answer_that_cannot_be_read_is_passed_over(cache, warned, monkeypatch):
+    cache.remember(ABOUT, b"answer")
+    monkeypatch.setattr(type(files(cache)[0]), "open", _refuse)
     assert cache.recall(ABOUT) is None
     assert "cannot be read: no permission" in warned[0]
 
 
-def test_no_note_is_kept_where_none_can_be(tmp_path, warned):
+def test_no_answer_is_kept_where_none_can_be(tmp_path, warned):
     (tmp_path / "file").write_text("")
     cache = EmbeddingCache(tmp_path / "file", warn=warned.append)
     assert cache.recall(ABOUT) is None
-    cache.note(ABOUT, b"answer")
-    cache.note(OTHER, b"answer")
+    cache.remember(ABOUT, b"answer")
+    cache.remember(OTHER, b"answer")
     assert len(warned) == 1
 
 
-def test_notes_are_evicted_listed_checked_and_cleared_as_shards_are(tmp_path, warned):
+def test_answers_are_evicted_listed_checked_and_cleared_as_vectors_are(tmp_path, warned):
     first = EmbeddingCache(tmp_path)
-    first.note(ABOUT, b"x" * 500)
-    (note,) = files(first)
-    os.utime(note, (1, 1))
+    first.remember(ABOUT, b"x" * 500)
+    (answer,) = files(first)
+    os.utime(answer, (1, 1))
     path = aged(first, SOURCE, 300)
-    assert [entry.head is None for entry in first.entries(check=True)] == [False, True]
-    run = EmbeddingCache(tmp_path, limit=note.stat().st_size + path.stat().st_size - 1)
-    run.note(OTHER, b"y")
-    assert [note.exists(), path.exists()] == [False, True]
+    assert [entry.head is None for entry in first.entries(check=True)] == [True, False]
+    run = EmbeddingCache(tmp_path, limit=answer.stat().st_size + path.stat().st_size - 1)
+    run.remember(OTHER, b"y")
+    assert [answer.exists(), path.exists()] == [False, True]
     (mine,) = set(files(run)) - {path}
     content = mine.read_bytes()
     mine.write_bytes(content[:-1])
@@ -243,7 +252,7 @@ def sources(number):
     return [replace(SOURCE, identity=f"declared: {i}") for i in range(number)]
 
 
-def test_the_least_recently_used_shards_make_room(tmp_path, warned):
+def test_the_least_recently_used_files_make_room(tmp_path, warned):
     old, used, new, mine = sources(4)
     first = EmbeddingCache(tmp_path)
     paths = [aged(first, old, 300), aged(first, used, 400), aged(first, new, 100)]
@@ -348,12 +357,156 @@ def test_the_cache_is_in_the_users_cache_folder_and_warns_on_standard_error(
     monkeypatch.setenv("MLBENCH_CACHE", str(tmp_path))
     cache = open_cache()
     cache.store(SOURCE, KEYS, VECTORS)
-    line = json.dumps({"schema": "later"}).encode() + b"\n"
-    name = hashlib.sha256(line).hexdigest() + SUFFIX
-    (tmp_path / "embeddings" / SOURCE.digest / name).write_bytes(line)
+    later = seal("mlbench/embeddings/99", {})
+    (tmp_path / "embeddings" / SOURCE.digest / f"{digest_of(later)}.vectors").write_bytes(later)
     assert len(found(cache, texts=[*TEXTS, b"delta"])) == 3
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("mlbench: warning: embedding cache: ")
     assert captured.err.count("\n") == 1
     assert module.embeddings_folder() == tmp_path / "embeddings"
+
+
+@pytest.fixture
+def written(cache):
+    """A file of vectors: a zero one, a negative zero, the least and nearly the greatest float32."""
+    vectors = np.array([[0, 0, 0], [-0.0, 1e-45, 3e38], [0.1, -2, 3]], np.float32)
+    cache.store(SOURCE, KEYS, vectors, "a name")
+    (path,) = files(cache)
+    return path, vectors
+
+
+def test_what_is_stored_is_found_bit_for_bit(cache, written):
+    (hit,) = cache.find(SOURCE, KEYS)
+    assert hit.places.tolist() == [0, 1, 2]
+    assert hit.vectors.dtype == np.float32
+    assert hit.vectors.tobytes() == written[1].tobytes()
+    (entry,) = cache.entries()
+    assert (entry.head.model, entry.head.source) == ("a name", SOURCE)
+    assert (entry.head.rows, entry.head.dimension) == (3, 3)
+
+
+def test_the_name_follows_from_the_content(cache, written):
+    path, vectors = written
+    cache.store(SOURCE, KEYS, vectors.copy(), "a name")
+    assert files(cache) == [path]
+    changed = vectors.copy()
+    changed[0, 0] = -0.0
+    cache.store(SOURCE, KEYS, changed, "a name")
+    cache.store(SOURCE, SOURCE.keys([b"a", b"b", b"e"]), vectors, "a name")
+    cache.store(replace(SOURCE, prompt=""), KEYS, vectors, "a name")
+    cache.store(SOURCE, KEYS, vectors, "another name")
+    assert len({file.name for file in files(cache)}) == 5
+
+
+def test_every_changed_bit_and_every_other_length_is_found(tmp_path, cache, written):
+    content = written[0].read_bytes()
+    flipped = (
+        content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :]
+        for at in range(len(content))
+    )
+    cut = (content[:length] for length in range(len(content)))
+    for damaged in itertools.chain(flipped, cut, [content + b"\0"]):
+        written[0].write_bytes(damaged)
+        (entry,) = cache.entries(check=True)
+        assert (entry.head, bool(entry.fault)) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("source", "keys", "vectors"),
+    [
+        ({}, KEYS, VECTORS),
+        (None, KEYS, VECTORS),
+        ([1], KEYS, VECTORS),
+        (asdict(SOURCE), KEYS[:2], VECTORS),
+        (asdict(SOURCE), [], VECTORS[:0]),
+        (asdict(SOURCE), KEYS, VECTORS[:, :0]),
+        (asdict(SOURCE), KEYS, VECTORS[:, 0]),
+        (asdict(SOURCE), KEYS, VECTORS.astype(np.float64)),
+        (asdict(SOURCE), KEYS, VECTORS.tobytes()),
+    ],
+)
+def test_what_is_sealed_but_no_file_of_vectors_is_said_and_removed(
+    cache, warned, source, keys, vectors
+):
+    table = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+    content = seal(SCHEMA, {"model": "", "source": source}, keys=table, vectors=vectors)
+    path = cache.folder / SOURCE.digest / f"{digest_of(content)}.vectors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert found(cache) == {}
+    assert not path.exists()
+    assert "not vectors as mlbench writes them" in warned[0]
+
+
+def test_files_of_an_earlier_mlbench_are_removed_and_cleared(cache, warned):
+    vectors = cache.folder / SOURCE.digest / f"{'a' * 64}.vectors"
+    note = cache.folder / "notes" / f"{'b' * 64}.note"
+    for path in (vectors, note):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(json.dumps({"schema": "mlbench/embeddings/1"}).encode() + b"\n")
+    assert found(cache) == {}
+    assert [vectors.exists(), note.exists()] == [False, True]
+    assert "computed again" in warned[0]
+    assert cache.clear() > 0
+    assert files(cache) == []
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Source)])
+def test_each_field_changes_the_keys_and_the_folder(name):
+    changed = replace(SOURCE, **{name: getattr(SOURCE, name) + "x"})
+    assert not set(changed.keys([b"a", b"b"])) & set(SOURCE.keys([b"a", b"b"]))
+    assert changed.digest != SOURCE.digest
+
+
+def test_the_text_and_the_schema_change_the_key(monkeypatch):
+    assert SOURCE.keys([b"a"]) != SOURCE.keys([b"b"])
+    before = SOURCE.keys([b"a"])
+    monkeypatch.setattr(module, "SCHEMA", "mlbench/embeddings/99")
+    assert SOURCE.keys([b"a"]) != before
+
+
+_parts = st.tuples(*[st.text("ab\0", max_size=3)] * len(fields(Source)), st.binary(max_size=3))
+
+
+@given(_parts, _parts)
+def test_no_other_fields_and_text_give_the_same_key(a, b):
+    """Fields are marked off by their lengths: moving a character to the next field is a change."""
+    (first,), (second,) = Source(*a[:-1]).keys(a[-1:]), Source(*b[:-1]).keys(b[-1:])
+    assert (first == second) == (a == b)
+    assert (Source(*a[:-1]).digest == Source(*b[:-1]).digest) == (a[:-1] == b[:-1])
+    assert astuple(Source(*a[:-1])) == a[:-1]
+
+
+TEXT = st.text(max_size=8)
+PARTS = st.lists(st.lists(TEXT, max_size=3), max_size=3)
+
+
+@given(TEXT, PARTS, TEXT, PARTS)
+def test_no_other_question_has_the_same_digest(one, parts, other, others):
+    same = (one, parts) == (other, others)
+    assert (question_digest(one, *parts) == question_digest(other, *others)) == same
+
+
+def test_where_a_part_of_a_question_ends_matters():
+    cut = [["ab", "c"], ["a", "bc"], ["abc"], ["abc", ""]]
+    digests = {question_digest("q", part) for part in cut}
+    digests |= {question_digest("q", ["ab"], ["c"]), question_digest("qabc")}
+    assert len(digests | {question_digest("q", ["\ud800"])}) == len(cut) + 3
+
+
+@pytest.mark.parametrize("answer", [b"", b"some bytes", bytes(range(256))])
+def test_an_answer_is_recalled_as_it_was_and_not_when_changed_or_cut(cache, warned, answer):
+    cache.remember(ABOUT, answer)
+    (path,) = files(cache)
+    content = path.read_bytes()
+    assert cache.recall(ABOUT) == answer
+    flipped = (
+        content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] for at in range(len(content))
+    )
+    cut = (content[:size] for size in range(len(content)))
+    damages = [*flipped, *cut, content + b"x"]
+    for damaged in damages:
+        path.write_bytes(damaged)
+        assert cache.recall(ABOUT) is None
+    assert len(warned) == len(damages)

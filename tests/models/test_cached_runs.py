@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BATCHES = cached_run.BATCHES
 TEXTS = sum(BATCHES)
 WRITES = len(BATCHES) + 2
-"""The batches, then a note for each role of how the model reads its texts."""
+"""The batches, then an answer for each role of how the model reads its texts."""
 MOMENTS = 3 * WRITES
 
 
@@ -84,7 +84,7 @@ def test_runs_at_once_on_one_cache_are_both_right(tmp_path, uncached):
 
 
 def test_runs_at_once_that_crowd_each_other_out_are_both_right(tmp_path, uncached):
-    """The cache has room for about three shards; a run that meets its limit says so."""
+    """The cache has room for about three files; a run that meets its limit says so."""
     folder = tmp_path / "embeddings"
     runs = [start(folder, tmp_path / f"log{i}", limit=6000) for i in range(3)]
     for code, out, error in map(finish, runs):

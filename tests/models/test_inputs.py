@@ -58,7 +58,7 @@ def ask(adapter, cache, texts=TEXTS, identity="declared: m"):
     """Return the keys of the texts as passages, as one run would."""
     inputs = Inputs(loaded(adapter, identity), cache)
     keys = inputs.read(inputs.source("passage", ""), texts).keys
-    inputs.note()
+    inputs.remember()
     return keys
 
 
@@ -69,7 +69,7 @@ def test_keys_are_those_of_the_forms_and_recalled_the_next_time(cache):
     read = inputs.read(source, TEXTS)
     assert read.forms == [b"one", b"one", b"two"]
     assert read.keys == source.keys(read.forms)
-    inputs.note()
+    inputs.remember()
     again = Inputs(loaded(second), cache).read(source, TEXTS)
     assert (again.keys, again.forms) == (read.keys, None)
     assert (len(first.asked), second.asked) == (1, [])
@@ -79,7 +79,7 @@ def test_nothing_is_noted_before_the_vectors_are_stored(cache):
     inputs = Inputs(loaded(Reader()), cache)
     inputs.read(inputs.source("passage", ""), TEXTS)
     assert not [*cache.entries()]
-    inputs.note()
+    inputs.remember()
     assert len([*cache.entries()]) == 1
 
 
@@ -113,7 +113,7 @@ def test_another_model_prompt_or_version_is_asked_anew(cache, monkeypatch):
     adapter = Reader()
     ask(adapter, cache, identity="declared: another")
     assert len(adapter.asked) == 1
-    monkeypatch.setattr(module, "SCHEMA", "mlbench/embeddings/2")
+    monkeypatch.setattr(module, "SCHEMA", "mlbench/embeddings/99")
     adapter = Reader()
     ask(adapter, cache)
     assert len(adapter.asked) == 1
@@ -143,7 +143,7 @@ def test_texts_stand_for_themselves_where_the_model_has_no_forms(cache):
     source = inputs.source("query", "en")
     assert (source.form, inputs.by_form) == ("text", False)
     assert inputs.read(source, ["a", "é"]).keys == source.keys([b"a", "é".encode()])
-    inputs.note()
+    inputs.remember()
     assert not [*cache.entries()]
     assert inputs.truncation("query", "en", ["a"]) is None
 

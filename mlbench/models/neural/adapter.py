@@ -28,7 +28,7 @@ from mlbench.models.neural.load import (
     Loaded,
     check_installed,
     digest,
-    facts_subject,
+    facts_digest,
     load_model,
     similarity_of,
     versions,
@@ -80,17 +80,17 @@ class Neural:
         self._kept: dict[str, dict[str, bytes]] = {role: {} for role in ROLES}
 
     def _recall(self, cache: EmbeddingCache | None) -> Facts:
-        """Return the model's facts as the cache knows them, else load it, and note them.
+        """Return the model's facts as the cache knows them, else load it, and keep them there.
 
         With code of the model's own they may follow from more than its files.
         """
         if cache is None or self._given.trust_remote_code:
             return Facts.of(self._loaded)
-        about = facts_subject(self._checkpoint, self._given)
+        about = facts_digest(self._checkpoint, self._given)
         known = cache.recall(about)
         if known is None:
             known = Facts.of(self._loaded).to_bytes()
-            cache.note(about, known)
+            cache.remember(about, known)
         return Facts.from_bytes(known)
 
     @cached_property

@@ -16,11 +16,10 @@ from typing import Any
 
 from mlbench import __version__
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError, did_you_mean
+from mlbench.models.cache import packed, question_digest
 from mlbench.models.neural.folder import Checkpoint
 from mlbench.models.neural.inputs import UNCUT, Asked
 from mlbench.models.neural.options import NeuralOptions
-from mlbench.models.notes import subject
-from mlbench.models.shards import packed
 
 ROLES = {"query": "encode_query", "passage": "encode_document"}
 EXTRA = "pip install 'mlbench[sentence-transformers]'"
@@ -361,8 +360,8 @@ def digest(checkpoint: Checkpoint, prompts: dict[str, str], chosen: dict[str, An
     return hashlib.sha256(raw).hexdigest()
 
 
-def facts_subject(checkpoint: Checkpoint, options: NeuralOptions) -> str:
-    """Return the subject of the note that holds a model's facts."""
+def facts_digest(checkpoint: Checkpoint, options: NeuralOptions) -> str:
+    """Return the digest of the question for a model's facts."""
     given = {name: value for name, value in asdict(options).items() if name not in _OF_THE_RUN}
     said = json.dumps([__version__, versions(), given], sort_keys=True)
-    return subject("facts", [checkpoint.layout, checkpoint.sha256, said])
+    return question_digest("facts", [checkpoint.layout, checkpoint.sha256, said])

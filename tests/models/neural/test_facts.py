@@ -14,7 +14,7 @@ from mlbench.models.cache import EmbeddingCache
 from mlbench.models.neural import adapter as module
 from mlbench.models.neural import load as facts_module
 from mlbench.models.neural.folder import inspect_folder
-from mlbench.models.neural.load import Facts, facts_subject
+from mlbench.models.neural.load import Facts, facts_digest
 from mlbench.models.neural.options import OPTIONS, NeuralOptions
 from mlbench.models.registry import LoadedModel, load_adapter
 from tests.models.neural.conftest import Copy, edit
@@ -141,9 +141,9 @@ def test_every_option_but_those_of_the_run_is_part_of_the_subject(full_folder: P
         "device": ("cpu",), "offline": True, "trust_remote_code": True, "allow_pickle": True,
     }  # fmt: skip
     checkpoint = inspect_folder(full_folder, NeuralOptions())
-    own = facts_subject(checkpoint, NeuralOptions())
+    own = facts_digest(checkpoint, NeuralOptions())
     changed = {
-        option.name: facts_subject(
+        option.name: facts_digest(
             checkpoint, replace(NeuralOptions(), **{option.name: values.get(option.name, "other")})
         )
         for option in OPTIONS
@@ -185,9 +185,9 @@ def test_facts_that_the_loaded_model_denies_are_an_integrity_error(
     full_folder: Path, cache: EmbeddingCache
 ) -> None:
     checkpoint = inspect_folder(full_folder, NeuralOptions())
-    about = facts_subject(checkpoint, NeuralOptions())
+    about = facts_digest(checkpoint, NeuralOptions())
     true = Facts.of(load_adapter(str(full_folder)).adapter._loaded)
-    cache.note(about, replace(true, pooling="cls", device="cuda:7").to_bytes())
+    cache.remember(about, replace(true, pooling="cls", device="cuda:7").to_bytes())
     model = load_adapter(str(full_folder), {}, cache)
     assert model.adapter.describe()["device"] == "cuda:7"
     with pytest.raises(IntegrityError, match="has another pooling than the embedding cache"):
@@ -196,11 +196,11 @@ def test_facts_that_the_loaded_model_denies_are_an_integrity_error(
 
 def test_the_device_is_the_one_that_encodes(full_folder: Path, tmp_path: Path) -> None:
     checkpoint = inspect_folder(full_folder, NeuralOptions())
-    about = facts_subject(checkpoint, NeuralOptions())
+    about = facts_digest(checkpoint, NeuralOptions())
     own = load_adapter(str(full_folder)).adapter
     true = Facts.of(own._loaded)
     cache = EmbeddingCache(tmp_path / "embeddings")
-    cache.note(about, replace(true, device="cuda:7").to_bytes())
+    cache.remember(about, replace(true, device="cuda:7").to_bytes())
     adapter = load_adapter(str(full_folder), {}, cache).adapter
     adapter.encode_queries(["text"], "")
     assert adapter.describe() == own.describe()

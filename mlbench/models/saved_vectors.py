@@ -1,4 +1,4 @@
-"""Vectors kept by an earlier pass over a large collection, found again by the ids of texts.
+"""Vectors saved by an earlier pass over a large collection, found again by the ids of texts.
 
 A folder with ``index.json``: which file (Parquet, columns id and vector) holds the vectors of which
 shard. Files are read a piece at a time, from where the last ids were found, so that a corpus is
@@ -22,7 +22,7 @@ INDEX = "index.json"
 SCHEMA = "mlbench/kept/1"
 
 
-class KeptFile(NamedTuple):
+class SavedFile(NamedTuple):
     """One file of vectors: role ("queries" or "passages"), language, shard ("" for queries).
 
     ``content`` is the digest of the shard's passages, as the scan gives it ("" for queries).
@@ -41,19 +41,19 @@ class _Piece(NamedTuple):
     group: int
 
 
-def read_index(folder: Path) -> tuple[str, list[KeptFile]]:
+def read_index(folder: Path) -> tuple[str, list[SavedFile]]:
     """Return the identity of the model and the files of a folder. Raises ModelError."""
     path = folder / INDEX
     try:
         table = json.loads(path.read_bytes())
         if table["schema"] != SCHEMA:
             raise ModelError(Fault(str(path), f"schema {table['schema']!r}", SCHEMA))
-        return str(table["identity"]), [KeptFile(**row) for row in table["files"]]
+        return str(table["identity"]), [SavedFile(**row) for row in table["files"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(Fault(str(path), f"damaged: {error}", "the index of a folder")) from None
 
 
-class KeptVectors:
+class SavedVectors:
     """The vectors of a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -118,4 +118,4 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise ModelError(Fault(str(path), f"cannot be read: {error}", "kept vectors")) from None
+        raise ModelError(Fault(str(path), f"cannot be read: {error}", "saved vectors")) from None
