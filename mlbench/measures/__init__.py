@@ -1,1 +1,1 @@
-"""Figures from the table of ranks: rank measures, language bias, intervals and tests."""
+"""Measures from the table of ranks: rank measures, language bias, intervals and tests."""

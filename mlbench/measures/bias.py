@@ -189,9 +189,9 @@ def target_removed(pool: MixedPool) -> Matrix:
         above = running - (running - gone)[ranking.starts[:-1]][ranking.owner]
         removed = ranking.sum(gone).astype(np.int64)
         left = ranking.relevant - removed
-        kept = np.where(gone, 0, ranking.position - above) / np.where(gone, 1, ranking.rank - above)
+        hits = np.where(gone, 0, ranking.position - above) / np.where(gone, 1, ranking.rank - above)
         told = (removed > 0) & (left > 0)
-        change[told, language] = ranking.sum(kept)[told] / left[told] - before[told]
+        change[told, language] = ranking.sum(hits)[told] / left[told] - before[told]
     return change
 
 
@@ -252,7 +252,7 @@ def outranking_matrix(ranks: Ranks) -> Matrix:
 
 @dataclass(frozen=True)
 class BiasMeasure:
-    """A figure, which direction is ``better``, "higher" or "lower", and its source."""
+    """A measure of bias, which direction is ``better``, "higher" or "lower", and its source."""
 
     function: Callable[[MixedPool], Values]
     better: str
@@ -268,7 +268,10 @@ BIAS_MEASURES = {
 
 @dataclass(frozen=True)
 class PerQuery:
-    """A figure for those of one language's queries that it says something about, (n,) each."""
+    """A measure of those of one language's queries that it says something about, (n,) each.
+
+    ``optimistic`` has ties counted for the model; ``excluded`` counts the other queries.
+    """
 
     query: Ints
     values: Values
@@ -277,8 +280,8 @@ class PerQuery:
 
 
 Pools = Mapping[str, MixedPool]
-Figures = dict[str, dict[str, PerQuery]]
-"""Name of a figure -> query language -> its values."""
+BiasValues = dict[str, dict[str, PerQuery]]
+"""Name of a measure -> query language -> its values."""
 
 
 def mixed_pools(ranks: Ranks) -> dict[str, MixedPool]:
@@ -287,21 +290,19 @@ def mixed_pools(ranks: Ranks) -> dict[str, MixedPool]:
     return {language: MixedPool.of(ranks, language) for language in languages}
 
 
-def bias_figures(ranks: Ranks, pools: Pools) -> Figures:
-    """Return every figure that can vary in this task, for each query: what intervals need."""
+def bias_values(ranks: Ranks, pools: Pools) -> BiasValues:
+    """Return every measure that can vary in this task, for each query: what intervals need."""
     if not pools:
         return {}
-    lucky = pools
+    optimistic = pools
     if ranks.ambiguous:
-        lucky = {code: MixedPool.of(ranks, code, optimistic=True) for code in pools}
-    figures = {
-        name: {code: _per_query(pool, lucky[code], function) for code, pool in pools.items()}
-        for name, function in FIGURES.items()
+        optimistic = {code: MixedPool.of(ranks, code, optimistic=True) for code in pools}
+    values = {
+        name: {code: _per_query(pool, optimistic[code], function) for code, pool in pools.items()}
+        for name, function in FUNCTIONS.items()
         if not _constant(name, pools)
     }
-    return {
-        name: of for name, of in figures.items() if any(len(each.query) for each in of.values())
-    }
+    return {name: of for name, of in values.items() if any(len(each.query) for each in of.values())}
 
 
 def _distance(pool: MixedPool) -> Values:
@@ -311,7 +312,7 @@ def _distance(pool: MixedPool) -> Values:
 
 
 RANK_DISTANCE, OWN_TARGET, OTHER_TARGET = "rank distance", "own target", "other target"
-FIGURES: dict[str, Callable[[MixedPool], Values]] = {
+FUNCTIONS: dict[str, Callable[[MixedPool], Values]] = {
     RANK_DISTANCE: _distance,
     OWN_TARGET: own_target_removed,
     OTHER_TARGET: other_target_removed,
@@ -330,9 +331,9 @@ def _constant(name: str, pools: Pools) -> bool:
 
 
 def _per_query(
-    pool: MixedPool, lucky: MixedPool, function: Callable[[MixedPool], Values]
+    pool: MixedPool, optimistic: MixedPool, function: Callable[[MixedPool], Values]
 ) -> PerQuery:
     values = function(pool)
     told = ~np.isnan(values)
-    optimistic = values if lucky is pool else function(lucky)
-    return PerQuery(pool.ranking.query[told], values[told], optimistic[told], int((~told).sum()))
+    for_the_model = values if optimistic is pool else function(optimistic)
+    return PerQuery(pool.ranking.query[told], values[told], for_the_model[told], int((~told).sum()))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.measures.significance import SEED, mean
+from mlbench.measures.significance import SEED, mean, present_mean
 from mlbench.ranking.ranks import Ranks
 
 MOST_SUBSETS = 500
@@ -77,8 +77,8 @@ def language_counts(
             all_subsets=math.comb(size, k),
             average_precision=_spread(scores[0]),
             rank_distance=_spread(scores[1]),
-            floor=_mean(scores[2]),
-            random=_mean(scores[3]),
+            floor=present_mean(scores[2]),
+            random=present_mean(scores[3]),
         )
         for k, pool, scores in zip(sizes, pools, parts, strict=True)
     )
@@ -134,8 +134,3 @@ def _spread(scores: Values) -> Spread | None:
     if not len(present):
         return None
     return Spread(mean(present), float(present.min()), float(present.max()))
-
-
-def _mean(scores: Values) -> float | None:
-    present = scores[~np.isnan(scores)]
-    return mean(present) if len(present) else None

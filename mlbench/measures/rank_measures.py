@@ -58,7 +58,7 @@ def at_least(ranking: Ranking, grade: int) -> tuple[Ranking, npt.NDArray[np.bool
     owner = ranking.owner[keep]
     answered = np.bincount(owner, minlength=len(ranking.query)) > 0
     starts = np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(owner))
-    kept = replace(
+    selected = replace(
         ranking,
         query=ranking.query[answered],
         starts=starts.astype(np.int64),
@@ -66,7 +66,7 @@ def at_least(ranking: Ranking, grade: int) -> tuple[Ranking, npt.NDArray[np.bool
         grade=ranking.grade[keep],
         row=ranking.row[keep],
     )
-    return kept, answered
+    return selected, answered
 
 
 def within(ranking: Ranking, cutoff: int | None) -> npt.NDArray[np.bool_]:

@@ -17,10 +17,10 @@ from mlbench.measures.bias import (
     OTHER_TARGET,
     OWN_TARGET,
     RANK_DISTANCE,
-    Figures,
+    BiasValues,
     Pools,
     Values,
-    bias_figures,
+    bias_values,
     distances,
     mixed_pools,
     outranking_matrix,
@@ -32,13 +32,13 @@ from mlbench.measures.significance import (
     DRAWS,
     LEVEL,
     SEED,
-    TIE_TOLERANCE,
     Interval,
     Sample,
     Score,
     macro_intervals,
     macro_score,
     mean,
+    present_mean,
     question_clusters,
 )
 from mlbench.ranking.ranks import Ints, Ranks, SharedPool, shared_pools
@@ -63,7 +63,7 @@ class LanguageDistance:
 
 @dataclass(frozen=True)
 class BiasScore:
-    """A figure of language bias: macro over query languages, and each one's (None without any).
+    """A measure of language bias: macro over query languages, and each one's (None without any).
 
     ``better`` is "higher" or "lower"; ``queries`` counts those that it says something about.
     """
@@ -114,7 +114,7 @@ class BiasScores:
     """Language bias over the multilingual pool; None or empty for a task of one language.
 
     ``outranking[q][l]`` is None where nothing outranks; ``same_language`` is the mean of its
-    diagonal. ``measures`` has the figures that can vary in the task; ``by_query_language`` maps
+    diagonal. ``measures`` has the measures that can vary in the task; ``by_query_language`` maps
     kind -> measure -> best and worst query language, ``recall`` R@k -> by passage language.
     """
 
@@ -135,15 +135,15 @@ class Assembly:
     """What the parts of ``bias_scores`` share."""
 
     def __init__(
-        self, pools: Pools, figures: Figures, intervals: Mapping[tuple[str, str], Interval]
+        self, pools: Pools, values: BiasValues, intervals: Mapping[tuple[str, str], Interval]
     ) -> None:
         self.pools = pools
-        self.figures = figures
+        self.values = values
         self.intervals = intervals
 
     def score(self, name: str) -> Score | None:
-        """Return a figure's macro mean over the query languages that have it."""
-        present = [each for each in self.figures.get(name, {}).values() if len(each.query)]
+        """Return a measure's macro mean over the query languages that have it."""
+        present = [each for each in self.values.get(name, {}).values() if len(each.query)]
         if not present:
             return None
         return macro_score(
@@ -153,8 +153,8 @@ class Assembly:
         )
 
     def counts(self, name: str) -> tuple[int, int]:
-        """Return how many queries a figure says something about, and how many it leaves out."""
-        of = self.figures.get(name, {}).values()
+        """Return how many queries a measure says something about, and how many it leaves out."""
+        of = self.values.get(name, {}).values()
         return sum(len(each.query) for each in of), sum(each.excluded for each in of)
 
     def distance(self, language: str) -> LanguageDistance:
@@ -162,33 +162,33 @@ class Assembly:
         spread = distances(self.pools[language])
         if not len(spread.query):
             return LanguageDistance(None, None, None, None, None, None, 0, spread.excluded)
-        found = self.figures[RANK_DISTANCE][language]
+        own = self.values[RANK_DISTANCE][language]
         interval = self.intervals[RANK_DISTANCE, language]
         return LanguageDistance(
-            value=mean(found.values),
+            value=mean(own.values),
             low=interval.low,
             high=interval.high,
-            optimistic=mean(found.optimistic),
+            optimistic=mean(own.optimistic),
             floor=mean(spread.floor),
             random=mean(spread.expected),
-            queries=len(found.query),
-            excluded=found.excluded,
+            queries=len(own.query),
+            excluded=own.excluded,
         )
 
     def measures(self) -> dict[str, BiasScore]:
-        """Return the figures of ``BIAS_MEASURES`` that this task has."""
-        found = {name: self.score(name) for name in BIAS_MEASURES}
+        """Return the measures of ``BIAS_MEASURES`` that this task has."""
+        scores = {name: self.score(name) for name in BIAS_MEASURES}
         return {
             name: BiasScore(
                 BIAS_MEASURES[name].better,
                 score,
                 {
                     code: mean(each.values) if len(each.query) else None
-                    for code, each in self.figures[name].items()
+                    for code, each in self.values[name].items()
                 },
                 *self.counts(name),
             )
-            for name, score in found.items()
+            for name, score in scores.items()
             if score is not None
         }
 
@@ -198,7 +198,7 @@ class Assembly:
             self.score(OWN_TARGET),
             self.score(OTHER_TARGET),
             {
-                code: _named(self.pools, [_present_mean(column) for column in pool.changes.T])
+                code: _named(self.pools, [present_mean(column) for column in pool.changes.T])
                 for code, pool in self.pools.items()
             },
             *self.counts(OWN_TARGET),
@@ -208,16 +208,16 @@ class Assembly:
 def bias_scores(
     ranks: Ranks,
     pools: Pools,
-    figures: Figures,
+    values: BiasValues,
     intervals: Mapping[tuple[str, str], Interval],
     per_language: Mapping[str, Mapping[str, Mapping[str, Score]]],
 ) -> BiasScores:
-    """Assemble language bias from its figures and their intervals.
+    """Assemble language bias from the values of its measures and their intervals.
 
-    ``intervals`` maps (figure, query language) to an interval, with "" for the macro score;
+    ``intervals`` maps (measure, query language) to an interval, with "" for the macro score;
     ``per_language`` kind -> measure -> query language -> score.
     """
-    parts = Assembly(pools, figures, intervals)
+    parts = Assembly(pools, values, intervals)
     by_language = {code: parts.distance(code) for code in pools}
     present = [entry for entry in by_language.values() if entry.value is not None]
     matrix = outranking_matrix(ranks)
@@ -230,7 +230,7 @@ def bias_scores(
             code: _named(pools, [None if np.isnan(x) else float(x) for x in matrix[i]])
             for i, code in enumerate(pools)
         },
-        same_language=_present_mean(np.diag(matrix)) if pools else None,
+        same_language=present_mean(np.diag(matrix)) if pools else None,
         measures=parts.measures(),
         target_removed=parts.target_removed(),
         by_query_language={
@@ -255,38 +255,22 @@ def extremes(values: Mapping[str, float]) -> Extremes:
 def _recall(pools: Pools) -> dict[str, PassageRecall]:
     """Return recall by passage language at each cutoff below the pool's size."""
     size = max((pool.ranking.pool_size for pool in pools.values()), default=0)
-    found = {}
+    recall = {}
     for cutoff in (k for k in CUTOFFS if k < size):
         each = np.array([recall_by_language(pool, cutoff) for pool in pools.values()])
-        by_language = _named(pools, [_present_mean(column) for column in each.T])
+        by_language = _named(pools, [present_mean(column) for column in each.T])
         present = {code: value for code, value in by_language.items() if value is not None}
         if present:
-            found[f"R@{cutoff}"] = PassageRecall(by_language, extremes(present))
-    return found
-
-
-def _present_mean(values: Values) -> float | None:
-    present = values[~np.isnan(values)]
-    return mean(present) if len(present) else None
+            recall[f"R@{cutoff}"] = PassageRecall(by_language, extremes(present))
+    return recall
 
 
 def _named(pools: Pools, values: Sequence[float | None]) -> dict[str, float | None]:
     return dict(zip(pools, values, strict=True))
 
 
-__all__ = [
-    "TIE_TOLERANCE",
-    "BiasScores",
-    "Score",
-    "Scores",
-    "SettingScores",
-    "Statistics",
-    "compute_scores",
-    "mean_scores",
-]
-
 Key = tuple[str, str, str]
-"""Kind of setting or ``BIAS``, measure or figure, and query language or "" for all of them."""
+"""Kind of setting or ``BIAS``, measure, and query language or "" for all of them."""
 BIAS = "bias"
 
 
@@ -348,20 +332,20 @@ def compute_scores(
         for name, values in scored.values.items():
             gather(row.kind, name, row.query_language, scored.query, values)
     pools = mixed_pools(ranks)
-    figures = bias_figures(ranks, pools)
-    for name, by_language in figures.items():
+    of_bias = bias_values(ranks, pools)
+    for name, by_language in of_bias.items():
         for language, each in by_language.items():
             if len(each.query):
                 gather(BIAS, name, language, each.query, each.values)
-    found = macro_intervals(list(groups.values()), clusters.count) if groups else []
-    intervals = dict(zip(groups, found, strict=True))
+    drawn = macro_intervals(list(groups.values()), clusters.count) if groups else []
+    intervals = dict(zip(groups, drawn, strict=True))
     macro, per_language = mean_scores(rows, intervals)
-    of_bias = {key[1:]: interval for key, interval in intervals.items() if key[0] == BIAS}
+    bias_intervals = {key[1:]: each for key, each in intervals.items() if key[0] == BIAS}
     return Scores(
         macro=macro,
         per_language=per_language,
         settings=tuple(rows),
-        bias=bias_scores(ranks, pools, figures, of_bias, per_language),
+        bias=bias_scores(ranks, pools, of_bias, bias_intervals, per_language),
         statistics=Statistics("cluster bootstrap", LEVEL, DRAWS, SEED, clusters.count),
     )
 
@@ -418,21 +402,21 @@ def score_settings(
     ranks: Ranks, settings: Sequence[Setting], measures: Sequence[Measure]
 ) -> Iterator[tuple[Scored, SettingScores]]:
     """Take every measure once over the queries of all settings that share a pool."""
-    scored = lucky = _take(ranks, settings, measures, optimistic=False)
+    pessimistic = optimistic = _take(ranks, settings, measures, optimistic=False)
     if ranks.ambiguous:
-        lucky = _take(ranks, settings, measures, optimistic=True)
+        optimistic = _take(ranks, settings, measures, optimistic=True)
     judged = dict(zip(ranks.languages, ranks.judged.tolist(), strict=True))
-    for setting, pessimistic, optimistic in zip(settings, scored, lucky, strict=True):
+    for setting, scored, best in zip(settings, pessimistic, optimistic, strict=True):
         row = SettingScores(
             kind=setting.kind.value,
             query_language=setting.query_language,
             passage_languages=setting.passage_languages,
-            queries=len(pessimistic.query),
-            excluded=judged[setting.query_language] - len(pessimistic.query),
-            measures=pessimistic.means,
-            optimistic=optimistic.means,
+            queries=len(scored.query),
+            excluded=judged[setting.query_language] - len(scored.query),
+            measures=scored.means,
+            optimistic=best.means,
         )
-        yield pessimistic, row
+        yield scored, row
 
 
 def _take(

@@ -203,6 +203,12 @@ def mean(
     return math.fsum(values) / len(values) if len(values) else math.nan  # type: ignore[arg-type]
 
 
+def present_mean(values: Values) -> float | None:
+    """Return the mean of the values that are not NaN, None where all are."""
+    present = values[~np.isnan(values)]
+    return mean(present) if len(present) else None
+
+
 @dataclass(frozen=True)
 class Clusters:
     """``of`` (queries,) is the cluster of each query of a table, below ``count``."""

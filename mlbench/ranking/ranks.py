@@ -181,6 +181,9 @@ class Ranks:
         if len(columns) == 1:
             alone = self._alone_optimistic if optimistic else self._alone
             ranking: Ranking = alone[columns[0]].part(queries.start, queries.stop)
+        elif len(columns) == len(self.languages):
+            together = self._together_optimistic if optimistic else self._together
+            ranking = together.part(queries.start, queries.stop)
         else:
             ranking = self._rank_pool(queries, columns, optimistic=optimistic)
         return replace(ranking, excluded=judged - len(ranking.query))
@@ -254,6 +257,19 @@ class Ranks:
             return self._alone
         return self._rank_alone(self._optimistic, optimistic=True)
 
+    @cached_property
+    def _together(self) -> Ranking:
+        return self._rank_together(optimistic=False)
+
+    @cached_property
+    def _together_optimistic(self) -> Ranking:
+        return self._rank_together(optimistic=True) if self.ambiguous else self._together
+
+    def _rank_together(self, *, optimistic: bool) -> Ranking:
+        """Rank all queries in the pool of all languages, which language bias is read off too."""
+        everyone, columns = slice(0, len(self.query_ids)), np.arange(len(self.languages))
+        return self._rank_pool(everyone, columns, optimistic=optimistic)
+
     def _rank_alone(self, order: Ints, *, optimistic: bool) -> list[Ranking]:
         """Rank all queries in the pool of each language alone; most settings are a part of it."""
         own = np.arange(len(self.place)), self.passage_language
@@ -279,16 +295,16 @@ class Ranks:
         )
         rows = np.flatnonzero(keep)
         rows = rows[np.argsort(renumber[self.query_language[self.query[rows]]], kind="stable")]
-        kept, begin = np.unique(self.query[rows], return_index=True)
+        queries, begin = np.unique(self.query[rows], return_index=True)
         order = np.argsort(begin)
-        kept = kept[order]
+        queries = queries[order]
         return Ranks(
             languages=tuple(languages),
             pool_sizes=self.pool_sizes[columns],
             judged=self.judged[columns],
-            query_ids=tuple(self.query_ids[i] for i in kept),
-            query_groups=tuple(self.query_groups[i] for i in kept),
-            query_language=renumber[self.query_language[kept]],
+            query_ids=tuple(self.query_ids[i] for i in queries),
+            query_groups=tuple(self.query_groups[i] for i in queries),
+            query_language=renumber[self.query_language[queries]],
             starts=np.append(begin[order], len(rows)).astype(np.int64),
             passage_ids=tuple(self.passage_ids[i] for i in rows),
             passage_language=renumber[self.passage_language[rows]],

@@ -100,12 +100,12 @@ def _near(query_id: str, ranks: Ranks) -> str:
 def explain_row(ranks: Ranks, query: int) -> Explanation:
     """Return the explanation of the query at index ``query`` of the table."""
     rows = np.arange(ranks.starts[query], ranks.starts[query + 1])
-    lucky = np.lexsort((-ranks.relevance[rows], ranks.place[rows]))
+    for_the_model = np.lexsort((-ranks.relevance[rows], ranks.place[rows]))
     above = ranks.above[rows].astype(np.int64)
     counts = above + ranks.tied[rows]
     rank = counts.sum(1) + np.arange(1, len(rows) + 1)
     optimistic = np.empty(len(rows), np.int64)
-    optimistic[lucky] = above.sum(1)[lucky] + np.arange(1, len(rows) + 1)
+    optimistic[for_the_model] = above.sum(1)[for_the_model] + np.arange(1, len(rows) + 1)
     return Explanation(
         query_id=ranks.query_ids[query],
         language=ranks.languages[ranks.query_language[query]],

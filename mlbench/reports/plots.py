@@ -11,7 +11,7 @@ import numpy as np
 from mlbench.common.collector import uncollected
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.task import Kind
-from mlbench.measures.scores import Score
+from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.bias_plots import counts, distance, outranking, targets
 from mlbench.reports.drawing import (

@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterable
 
 from mlbench.data.task import Kind
-from mlbench.measures.scores import Score, SettingScores
+from mlbench.measures.scores import SettingScores
+from mlbench.measures.significance import Score
 from mlbench.reports.report import Report
 
 WIDTH = 80

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from mlbench.data.task import Kind
-from mlbench.measures.scores import BiasScores, Score
+from mlbench.measures.scores import BiasScores
+from mlbench.measures.significance import Score
 from mlbench.reports import words
 from mlbench.reports.report import Report
 from mlbench.reports.tables import (
