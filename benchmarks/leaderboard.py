@@ -34,9 +34,8 @@ from mlbench.leaderboard.entries.layout import Place
 from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
 from mlbench.leaderboard.entries.tasks_known import task_key
 from mlbench.leaderboard.page.site import site_files
-from mlbench.leaderboard.ranking.columns import Column, Measured, measure
-from mlbench.leaderboard.ranking.measuring import task_columns
-from mlbench.leaderboard.ranking.overall import all_standings
+from mlbench.leaderboard.ranking.columns import Column, Measured, measure, task_columns
+from mlbench.leaderboard.ranking.standings import all_standings
 from mlbench.measures.significance import MacroMeans, Sample
 from mlbench.reports.report import Encoded, ModelInfo, RunInfo
 from tests.leaderboard.browser import Browser, find_browser, running_browser

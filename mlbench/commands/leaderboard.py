@@ -137,8 +137,8 @@ def build(args: Namespace) -> int:
     from mlbench.leaderboard.entries.layout import leaderboards_folder
     from mlbench.leaderboard.entries.reading import read_board
     from mlbench.leaderboard.page.site import site_files
-    from mlbench.leaderboard.ranking.measuring import measured_entries, with_tables
-    from mlbench.leaderboard.ranking.overall import all_standings
+    from mlbench.leaderboard.ranking.columns import measured_entries, with_tables
+    from mlbench.leaderboard.ranking.standings import all_standings
     from mlbench.reports.words import plural
 
     folder = args.entries or leaderboards_folder()

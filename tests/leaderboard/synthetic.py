@@ -30,10 +30,9 @@ from mlbench.leaderboard.entries.layout import Place
 from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
 from mlbench.leaderboard.entries.tasks_known import described, task_key
 from mlbench.leaderboard.page.page_data import LETTERS, MISSING, UNIT
-from mlbench.leaderboard.ranking.columns import Measured, measure
-from mlbench.leaderboard.ranking.measuring import task_columns
-from mlbench.leaderboard.ranking.overall import all_standings
+from mlbench.leaderboard.ranking.columns import Measured, measure, task_columns
 from mlbench.leaderboard.ranking.rows import Standings
+from mlbench.leaderboard.ranking.standings import all_standings
 from mlbench.measures.significance import Values
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import ModelInfo, Report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,16 @@ from mlbench.leaderboard.page.wording import (
 from mlbench.leaderboard.ranking.columns import Column, chosen_score, stated
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Score, Values
+from mlbench.reports.report import ModelInfo
 from mlbench.reports.tables import Table
 from mlbench.reports.words import MISSING, number
 
 LONGEST_TEXT = 400
+MODEL = ("identity", "adapter", "spec", "parameters", "dimension", "dtype", "similarity",
+         "pooling", "max_length")  # fmt: skip
+COMPARED = ("identity", "adapter", "similarity", "dimension", "dtype", "parameters", "max_length",
+            "pooling")  # fmt: skip
+"""What is compared of a model's two entries; how it was named may differ."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,12 @@ class Drawer:
     """An entry in full. ``heat`` is SVG, "" where there is none; ``languages`` its numbers."""
 
     scores: Table
-    heat: str
-    languages: Table | None
-    groups: tuple[tuple[str, tuple[Fact, ...]], ...]
-    command: str
-    previous: str
-    changed: Table | None
+    heat: str = ""
+    languages: Table | None = None
+    groups: tuple[tuple[str, tuple[Fact, ...]], ...] = ()
+    command: str = ""
+    previous: str = ""
+    changed: Table | None = None
 
 
 def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
@@ -64,6 +70,7 @@ def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
         ("Language bias", tuple(_bias_facts(entry.entry))),
     )
     before = row.previous
+    changed = differing_facts(before.entry.entry, entry.entry) if before else ()
     return Drawer(
         scores=_scores(row, standings),
         heat=heat_map(_languages(standings), pairs, mixed) if drawn and pairs is not None else "",
@@ -71,7 +78,7 @@ def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
         groups=tuple(group for group in groups if group[1]),
         command=entry.entry.run.command if entry.entry.run else "",
         previous=f"{before.entry.entry.declared.date}, {before.entry.place}" if before else "",
-        changed=Table(("", "before", "now"), before.changed) if before and before.changed else None,
+        changed=Table(("", "before", "now"), changed) if changed else None,
     )
 
 
@@ -90,7 +97,7 @@ def overall_drawer(row: Row, standings: Standings, tasks: Mapping[str, Standings
     rows.append(("mean", *(score_text(cell.value, c, standings) for cell, c in columns)))
     rows.append(("95% interval", *(_interval(cell, c, standings) for cell, c in columns)))
     headers = tuple(column_head(column, tasks[standings.tasks[0]]) for column in standings.columns)
-    return Drawer(Table(("task", *headers), tuple(rows)), "", None, (), "", "", None)
+    return Drawer(Table(("task", *headers), tuple(rows)))
 
 
 def _languages(standings: Standings) -> tuple[str, ...]:
@@ -204,14 +211,17 @@ def _known(label: str, text: str | None) -> Iterator[Fact]:
         yield Fact(label, text)
 
 
-def _model_facts(entry: Entry) -> Iterator[Fact]:
-    model = entry.model
-    for name in ("identity", "adapter", "spec", "parameters", "dimension", "dtype", "similarity",
-                 "pooling", "max_length"):  # fmt: skip
+def _of_model(model: ModelInfo, names: Sequence[str]) -> Iterator[Fact]:
+    for name in names:
         value = getattr(model, name)
         if value not in (None, ""):
             text = f"{value:,}" if isinstance(value, int) else str(value)
             yield Fact(name.replace("_", " "), text)
+
+
+def _model_facts(entry: Entry) -> Iterator[Fact]:
+    model = entry.model
+    yield from _of_model(model, MODEL)
     for role, prompt in sorted(model.prompts.items()):
         yield Fact(f"{role} prompt", _quoted(prompt) if prompt else "none")
     for role, first in sorted(model.first_input.items()):
@@ -264,3 +274,29 @@ def _with_interval(score: Score) -> str:
     if math.isnan(score.low) or math.isnan(score.high):
         return number(score.value)
     return f"{number(score.value)} ({number(score.low)} to {number(score.high)})"
+
+
+def differing_facts(before: Entry, now: Entry) -> tuple[tuple[str, str, str], ...]:
+    """Return (what, before, now) of each fact of model, task and run that is not the same."""
+    old, new = dict(_compared(before)), dict(_compared(now))
+    return tuple(
+        (name, old.get(name, MISSING), new.get(name, MISSING))
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    )
+
+
+def _compared(entry: Entry) -> Iterator[tuple[str, str]]:
+    model, run = entry.model, entry.run
+    for fact in _of_model(model, COMPARED):
+        yield fact.label, fact.text
+    for role, prompt in sorted(model.prompts.items()):
+        yield f"{role} prompt", repr(prompt)
+    yield "task version", entry.task.version
+    yield "kind of entry", str(entry.kind)
+    yield "contamination", str(entry.declared.contamination)
+    if entry.declared.licence is not None:
+        yield "licence", entry.declared.licence
+    if run is not None:
+        yield from sorted(run.versions.items())
+        yield "hardware", model.device or run.processor

@@ -57,14 +57,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Previous:
-    """The entry that this one took the place of: scores by column, and what else is different.
-
-    ``changed`` has (what, before, now).
-    """
+    """The entry that this one took the place of, and how scores changed by column."""
 
     entry: BoardEntry
     scores: Mapping[str, Change]
-    changed: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
 from mlbench.leaderboard.entries.tasks_known import described
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import rank_text, score_text
-from mlbench.leaderboard.ranking.columns import measure
-from mlbench.leaderboard.ranking.measuring import task_columns
-from mlbench.leaderboard.ranking.overall import all_standings
+from mlbench.leaderboard.ranking.columns import measure, task_columns
+from mlbench.leaderboard.ranking.standings import all_standings
 from tests.leaderboard.synthetic import (
     Made,
     evidence,

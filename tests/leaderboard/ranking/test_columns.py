@@ -16,8 +16,8 @@ from mlbench.leaderboard.ranking.columns import (
     main_column,
     measure,
     stated,
+    task_columns,
 )
-from mlbench.leaderboard.ranking.measuring import task_columns
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.measures.significance import Score
