@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlbench.commands.options import shared
 from mlbench.common.files import write_atomically
+from mlbench.comparing.baseline import baseline_bytes, read_saved
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -20,8 +21,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def baseline(args: Namespace) -> int:
     """Write a report's table and identity into one small file to commit."""
-    from mlbench.comparing.baseline import baseline_bytes, read_saved
-
     saved = read_saved(args.report)
     raw = baseline_bytes(saved)
     write_atomically(args.output, raw)

@@ -6,14 +6,12 @@ from argparse import ArgumentParser, Namespace
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import IntegrityError
-
-if TYPE_CHECKING:
-    from mlbench.models.cache import EmbeddingCache, Entry, Head
+from mlbench.models.cache import EmbeddingCache, Entry, Head, embeddings_folder, size_limit
 
 MEBIBYTE = 2**20
 
@@ -98,6 +96,4 @@ def _models(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 
 
 def _cache() -> EmbeddingCache:
-    from mlbench.models.cache import EmbeddingCache, embeddings_folder, size_limit
-
     return EmbeddingCache(embeddings_folder(), size_limit())

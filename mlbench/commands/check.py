@@ -8,7 +8,10 @@ from pathlib import Path
 from mlbench.commands.options import shared
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.toml import settings_of
-from mlbench.comparing.config import GateConfig
+from mlbench.comparing.check_output import markdown_check, terminal_check
+from mlbench.comparing.config import GateConfig, overridden, read_config
+from mlbench.comparing.gate import exit_code, run_gate, write_check
+from mlbench.comparing.regression import check_json
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -36,11 +39,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def check(args: Namespace) -> int:
     """Hold a report, or a fresh run of a model, against a baseline; 1 where it regressed."""
-    from mlbench.comparing.check_output import markdown_check, terminal_check
-    from mlbench.comparing.config import overridden, read_config
-    from mlbench.comparing.gate import exit_code, run_gate, write_check
-    from mlbench.comparing.regression import check_json
-
     if args.report is not None and args.model is not None:
         raise UsageError(Fault("what to check", "a report and --model", "one of the two"))
     given = {row.name: getattr(args, row.name) for row in settings_of(GateConfig)}

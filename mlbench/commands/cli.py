@@ -42,9 +42,9 @@ class Command:
 
     name: str
     action: str
+    arguments: str
     help: str
-    examples: tuple[str, ...]
-    arguments: str = "arguments"
+    examples: str
     foreign: bool = False
 
     def load(self) -> tuple[Action, Callable[[argparse.ArgumentParser], None]]:
@@ -60,249 +60,196 @@ GROUPS = {
     "models": "list models, and check one against the contract",
     "cache": "show, verify and clear the embedding cache",
 }
+# fmt: off
 COMMANDS = (
     Command(
-        "run",
-        "run:run",
-        "evaluate a model on one or more tasks and write a report of each",
-        (
-            "mlbench run --model char-ngram --task sample",
-            "mlbench run --model bm25 --task xquad-r --task mlqa-r",
-            "mlbench run --model path/to/my_model.py:make --output results --overwrite",
-            "mlbench run --model random:7 --task xquad-r --measure AP --measure R@5 --json",
-            "mlbench run --model checkpoints/my-encoder --query-prompt 'Query: '",
-            "mlbench run --model bm25 --dry-run",
-        ),
-        foreign=True,
+        "run", "run:run", "arguments",
+        "evaluate a model on one or more tasks and write a report of each", """
+        mlbench run --model char-ngram --task sample
+        mlbench run --model bm25 --task xquad-r --task mlqa-r
+        mlbench run --model path/to/my_model.py:make --output results --overwrite
+        mlbench run --model random:7 --task xquad-r --measure AP --measure R@5 --json
+        mlbench run --model checkpoints/my-encoder --query-prompt 'Query: '
+        mlbench run --model bm25 --dry-run
+        """, foreign=True,
     ),
     Command(
-        "merge",
-        "merge:merge",
-        "add up the parts of a streamed run and write its report; needs no model and no data",
-        (
-            "mlbench merge results/my-model/miracl/partial",
-            "mlbench merge 1-of-3.partial 2-of-3.partial 3-of-3.partial --output results",
-        ),
+        "merge", "merge:merge", "arguments",
+        "add up the parts of a streamed run and write its report; needs no model and no data", """
+        mlbench merge results/my-model/miracl/partial
+        mlbench merge 1-of-3.partial 2-of-3.partial 3-of-3.partial --output results
+        """,
     ),
     Command(
-        "report",
-        "report:report",
-        "compute the scores of saved reports again from their tables and render them",
-        (
-            "mlbench report results/bm25/xquad-r",
-            "mlbench report results",
-            "mlbench report results/bm25/xquad-r --languages ar,de,en",
-        ),
+        "report", "report:report", "arguments",
+        "compute the scores of saved reports again from their tables and render them", """
+        mlbench report results/bm25/xquad-r
+        mlbench report results
+        mlbench report results/bm25/xquad-r --languages ar,de,en
+        """,
     ),
     Command(
-        "explain",
-        "explain:explain",
-        "show where a query's relevant passages rank and which languages outrank them",
-        (
-            "mlbench explain results/bm25/xquad-r",
-            "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b",
-            "mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --language de",
-        ),
+        "explain", "explain:explain", "arguments",
+        "show where a query's relevant passages rank and which languages outrank them", """
+        mlbench explain results/bm25/xquad-r
+        mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b
+        mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --language de
+        """,
     ),
     Command(
-        "compare",
-        "compare:compare",
-        "compare saved reports of one task: differences, intervals, tests, places",
-        (
-            "mlbench compare results/bm25/xquad-r results/char-ngram/xquad-r",
-            "mlbench compare a/xquad-r b/xquad-r --measure AP --measure rank-distance",
-            "mlbench compare a/xquad-r b/xquad-r --format latex",
-            "mlbench compare c0/xquad-r c1/xquad-r c2/xquad-r --x mixing=0,0.5,1 --output series",
-        ),
+        "compare", "compare:compare", "arguments",
+        "compare saved reports of one task: differences, intervals, tests, places", """
+        mlbench compare results/bm25/xquad-r results/char-ngram/xquad-r
+        mlbench compare a/xquad-r b/xquad-r --measure AP --measure rank-distance
+        mlbench compare a/xquad-r b/xquad-r --format latex
+        mlbench compare c0/xquad-r c1/xquad-r c2/xquad-r --x mixing=0,0.5,1 --output series
+        """,
     ),
     Command(
-        "baseline",
-        "baseline:baseline",
-        "write a report's table and identity into one small file to commit",
-        (
-            "mlbench baseline results/bm25/xquad-r",
-            "mlbench baseline results/bm25/xquad-r --output baselines/bm25.parquet",
-        ),
+        "baseline", "baseline:baseline", "arguments",
+        "write a report's table and identity into one small file to commit", """
+        mlbench baseline results/bm25/xquad-r
+        mlbench baseline results/bm25/xquad-r --output baselines/bm25.parquet
+        """,
     ),
     Command(
-        "check",
-        "check:check",
-        "hold a report, or a fresh run of a model, against a baseline: pass, regressed (exit code "
-        "1) or inconclusive",
-        (
-            "mlbench check results/bm25/xquad-r --baseline baseline.parquet",
-            "mlbench check results/new/xquad-r --baseline results/old/xquad-r --measure nDCG@10",
-            "mlbench check --model path/to/my_model.py:make --baseline baseline.parquet --strict",
-            "mlbench check",
-        ),
-        foreign=True,
+        "check", "check:check", "arguments",
+        "hold a report, or a fresh run of a model, against a baseline: pass, regressed (exit "
+        "code 1) or inconclusive", """
+        mlbench check results/bm25/xquad-r --baseline baseline.parquet
+        mlbench check results/new/xquad-r --baseline results/old/xquad-r --measure nDCG@10
+        mlbench check --model path/to/my_model.py:make --baseline baseline.parquet --strict
+        mlbench check
+        """, foreign=True,
     ),
     Command(
-        "score",
-        "score:score",
-        "score run files that other tools made (TREC, BEIR's JSON, ranx), as a report truncated "
-        "at their depth",
-        (
-            "mlbench score --task xquad-r --run 'runs/{query_language}-{passage_language}.trec.gz'",
-            "mlbench score --task xquad-r --run 'runs/{query_language}.json' --pool multilingual",
-            "mlbench score --task miracl --run 'dev-{query_language}.trec' --pool monolingual",
-            "mlbench score --task my-task.toml --run run.trec --pool multilingual --name my-model",
-        ),
+        "score", "score:score", "arguments",
+        "score run files that other tools made (TREC, BEIR's JSON, ranx), as a report "
+        "truncated at their depth", """
+        mlbench score --task xquad-r --run 'runs/{query_language}-{passage_language}.trec.gz'
+        mlbench score --task xquad-r --run 'runs/{query_language}.json' --pool multilingual
+        mlbench score --task miracl --run 'dev-{query_language}.trec' --pool monolingual
+        mlbench score --task my-task.toml --run run.trec --pool multilingual --name my-model
+        """,
     ),
     Command(
-        "fuse",
-        "fuse:fuse",
-        "fuse run files into one, by ranx",
-        (
-            "mlbench fuse bm25.trec dense.trec --output fused.trec",
-            "mlbench fuse bm25.trec dense.trec --method wsum --weights 0.3,0.7 "
-            "--output fused.trec.gz",
-            "mlbench fuse 'bm25/{query_language}.trec' 'dense/{query_language}.trec' "
-            "--method rrf --param k=10 --output 'fused/{query_language}.trec'",
-        ),
+        "fuse", "fuse:fuse", "arguments",
+        "fuse run files into one, by ranx", """
+        mlbench fuse bm25.trec dense.trec --output fused.trec
+        mlbench fuse bm25.trec dense.trec --method wsum --weights 0.3,0.7 --output fused.trec.gz
+        mlbench fuse 'bm25/{query_language}.trec' 'dense/{query_language}.trec' --method rrf \
+        --param k=10 --output 'fused/{query_language}.trec'
+        """,
     ),
     Command(
-        "submit",
-        "submit:submit",
-        "write a report as an entry of the leaderboard, ready for a pull request",
-        (
-            "mlbench submit results/bm25/xquad-r --to leaderboards --submitter 'Ada Lovelace'",
-            "mlbench submit results/my-model/xquad-r --to leaderboards --submitter 'Ada Lovelace' "
-            "--licence MIT --link https://example.org/my-model --contamination clean",
-        ),
+        "submit", "submit:submit", "arguments",
+        "write a report as an entry of the leaderboard, ready for a pull request", """
+        mlbench submit results/bm25/xquad-r --to leaderboards --submitter 'Ada Lovelace'
+        mlbench submit results/my-model/xquad-r --to leaderboards --submitter 'Ada Lovelace' \
+        --licence MIT --link https://example.org/my-model --contamination clean
+        """,
     ),
     Command(
-        "verify",
-        "verify:verify",
-        "encode a sample of the task's texts again and compare with an entry's table",
-        (
-            "mlbench verify leaderboards/xquad-r/bm25 --model bm25 --full",
-            "mlbench verify leaderboards/xquad-r/my-encoder --model checkpoints/my-encoder "
-            "--sample 200 --json",
-        ),
-        foreign=True,
+        "verify", "verify:verify", "arguments",
+        "encode a sample of the task's texts again and compare with an entry's table", """
+        mlbench verify leaderboards/xquad-r/bm25 --model bm25 --full
+        mlbench verify leaderboards/xquad-r/my-encoder --model checkpoints/my-encoder --sample \
+        200 --json
+        """, foreign=True,
     ),
     Command(
-        "leaderboard validate",
-        "leaderboard:validate",
-        "check entries: their form, their tables, every score, and copies among them",
-        (
-            "mlbench leaderboard validate leaderboards",
-            "mlbench leaderboard validate leaderboards/xquad-r/bm25",
-            "mlbench leaderboard validate pr/leaderboards --base base/leaderboards",
-        ),
-        arguments="validate_arguments",
+        "leaderboard validate", "leaderboard:validate", "validate_arguments",
+        "check entries: their form, their tables, every score, and copies among them", """
+        mlbench leaderboard validate leaderboards
+        mlbench leaderboard validate leaderboards/xquad-r/bm25
+        mlbench leaderboard validate pr/leaderboards --base base/leaderboards
+        """,
     ),
     Command(
-        "leaderboard build",
-        "leaderboard:build",
+        "leaderboard build", "leaderboard:build", "build_arguments",
         "make the leaderboard's page, and the standings as CSV, JSON and Markdown",
-        ("mlbench leaderboard build --output site",),
-        arguments="build_arguments",
+        "mlbench leaderboard build --output site",
     ),
     Command(
-        "leaderboard report",
-        "leaderboard:report",
-        "write an entry with figures from a publication, which brings no evidence",
-        (
-            "mlbench leaderboard report --task xquad-r --model mBERT --score multilingual:AP=0.29 "
-            "--citation 'Somebody et al., 2020' --link https://arxiv.org/abs/2004.05484 "
-            "--submitter 'Ada Lovelace' --to leaderboards",
-        ),
-        arguments="report_arguments",
+        "leaderboard report", "leaderboard:report", "report_arguments",
+        "write an entry with figures from a publication, which brings no evidence", """
+        mlbench leaderboard report --task xquad-r --model mBERT --score multilingual:AP=0.29 \
+        --citation 'Somebody et al., 2020' --link https://arxiv.org/abs/2004.05484 --submitter \
+        'Ada Lovelace' --to leaderboards
+        """,
     ),
     Command(
-        "leaderboard withdraw",
-        "leaderboard:withdraw",
-        "take an entry back: it stays, marked, and is no longer ranked",
-        (
-            "mlbench leaderboard withdraw leaderboards/xquad-r/my-model --by 'Ada Lovelace' "
-            "--reason 'a wrong prompt'",
-        ),
-        arguments="withdraw_arguments",
+        "leaderboard withdraw", "leaderboard:withdraw", "withdraw_arguments",
+        "take an entry back: it stays, marked, and is no longer ranked", """
+        mlbench leaderboard withdraw leaderboards/xquad-r/my-model --by 'Ada Lovelace' \
+        --reason 'a wrong prompt'
+        """,
     ),
     Command(
-        "leaderboard add-task",
-        "leaderboard:add_task",
+        "leaderboard add-task", "leaderboard:add_task", "add_task_arguments",
         "for maintainers: take a report's task into the leaderboard, or renew its digest",
-        ("mlbench leaderboard add-task results/bm25/xquad-r --to leaderboards",),
-        arguments="add_task_arguments",
+        "mlbench leaderboard add-task results/bm25/xquad-r --to leaderboards",
     ),
     Command(
-        "leaderboard record",
-        "leaderboard:record",
-        "for maintainers: record what was verified of an entry, or that it is disputed",
-        (
-            "mlbench leaderboard record leaderboards/xquad-r/my-model --level sampled "
-            "--by 'Ada Lovelace' --evidence verify.json",
-        ),
-        arguments="record_arguments",
+        "leaderboard record", "leaderboard:record", "record_arguments",
+        "for maintainers: record what was verified of an entry, or that it is disputed", """
+        mlbench leaderboard record leaderboards/xquad-r/my-model --level sampled --by \
+        'Ada Lovelace' --evidence verify.json
+        """,
     ),
     Command(
-        "tasks list",
-        "tasks:list_tasks",
+        "tasks list", "tasks:list_tasks", "list_arguments",
         "list the built-in tasks",
-        ("mlbench tasks list",),
-        arguments="list_arguments",
+        "mlbench tasks list",
     ),
     Command(
-        "tasks show",
-        "tasks:show",
-        "show a task and every setting of it with its number of queries",
-        ("mlbench tasks show xquad-r", "mlbench tasks show path/to/my-task.toml"),
-        arguments="show_arguments",
+        "tasks show", "tasks:show", "show_arguments",
+        "show a task and every setting of it with its number of queries", """
+        mlbench tasks show xquad-r
+        mlbench tasks show path/to/my-task.toml
+        """,
     ),
     Command(
-        "tasks validate",
-        "tasks:validate",
+        "tasks validate", "tasks:validate", "validate_arguments",
         "check a task file, and its data where it is at hand",
-        ("mlbench tasks validate my-task.toml",),
-        arguments="validate_arguments",
+        "mlbench tasks validate my-task.toml",
     ),
     Command(
-        "tasks fetch",
-        "tasks:fetch",
-        "download the data of tasks into the cache, or say where it was found",
-        ("mlbench tasks fetch xquad-r", "mlbench tasks fetch xquad-r mlqa-r"),
-        arguments="fetch_arguments",
+        "tasks fetch", "tasks:fetch", "fetch_arguments",
+        "download the data of tasks into the cache, or say where it was found", """
+        mlbench tasks fetch xquad-r
+        mlbench tasks fetch xquad-r mlqa-r
+        """,
     ),
     Command(
-        "models list",
-        "models:list_models",
+        "models list", "models:list_models", "list_arguments",
         "list the models that can be named, and their forms",
-        ("mlbench models list",),
-        arguments="list_arguments",
+        "mlbench models list",
     ),
     Command(
-        "models check",
-        "models:check",
-        "test a model against the adapter contract",
-        ("mlbench models check bm25", "mlbench models check path/to/my_model.py:make"),
-        foreign=True,
-        arguments="check_arguments",
+        "models check", "models:check", "check_arguments",
+        "test a model against the adapter contract", """
+        mlbench models check bm25
+        mlbench models check path/to/my_model.py:make
+        """, foreign=True,
     ),
     Command(
-        "cache info",
-        "cache:info",
+        "cache info", "cache:info", "json_argument",
         "show what the embedding cache holds",
-        ("mlbench cache info",),
-        arguments="json_argument",
+        "mlbench cache info",
     ),
     Command(
-        "cache verify",
-        "cache:verify",
+        "cache verify", "cache:verify", "json_argument",
         "read all of the embedding cache and find what is damaged",
-        ("mlbench cache verify",),
-        arguments="json_argument",
+        "mlbench cache verify",
     ),
     Command(
-        "cache clear",
-        "cache:clear",
+        "cache clear", "cache:clear", "no_arguments",
         "remove all cached embeddings",
-        ("mlbench cache clear",),
-        arguments="no_arguments",
+        "mlbench cache clear",
     ),
 )
+# fmt: on
 
 
 class Terminated(KeyboardInterrupt):
@@ -378,11 +325,12 @@ def _parser(given: Sequence[str] | None = None) -> argparse.ArgumentParser:
 
 
 def _add(place: Any, name: str, command: Command, load: bool) -> None:
+    examples = [" ".join(line.split()) for line in command.examples.strip().splitlines()]
     parser = place.add_parser(
         name,
         help=command.help,
         description=command.help[0].upper() + command.help[1:] + ".",
-        epilog="\n  ".join(["examples:", *command.examples]),
+        epilog="\n  ".join(["examples:", *examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")

@@ -12,6 +12,16 @@ from mlbench.commands.options import shared
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.toml import fields_of, fill_form, read_toml
+from mlbench.comparing.baseline import read_saved, refuse_other_task
+from mlbench.comparing.comparison import compare as compared
+from mlbench.comparing.comparison import comparison_json, default_measures
+from mlbench.comparing.comparison_tables import (
+    csv_comparison,
+    latex_comparison,
+    markdown_comparison,
+    terminal_comparison,
+)
+from mlbench.comparing.quantities import chosen_names
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -45,17 +55,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def compare(args: Namespace) -> int:
     """Compare saved reports of one task, paired."""
-    from mlbench.comparing.baseline import read_saved, refuse_other_task
-    from mlbench.comparing.comparison import compare as compared
-    from mlbench.comparing.comparison import comparison_json, default_measures
-    from mlbench.comparing.comparison_tables import (
-        csv_comparison,
-        latex_comparison,
-        markdown_comparison,
-        terminal_comparison,
-    )
-    from mlbench.comparing.quantities import chosen_names
-
     names = chosen_names(args.measure)
     if len(args.reports) < 2:
         found = f"{len(args.reports)} given"

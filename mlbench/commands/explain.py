@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mlbench.commands.options import positive, shared
 from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import Fault, MlbenchError, UsageError
-
-if TYPE_CHECKING:
-    from mlbench.data.collection import Collection, Entries
-    from mlbench.ranking.ranks import Ranks
-    from mlbench.reports.explain import Explanation
-    from mlbench.reports.report import Report, TaskInfo
+from mlbench.data.collection import Collection, Entries
+from mlbench.data.locator import Locator, MissingData
+from mlbench.data.readers import in_shards, load_collection
+from mlbench.data.sampling import sample_questions
+from mlbench.evaluation.tasks import load_task
+from mlbench.ranking.ranks import Ranks
+from mlbench.reports.explain import (
+    Explanation,
+    biased_queries_table,
+    explain_query,
+    languages_table,
+    most_biased,
+    outranking_languages,
+    passages_table,
+    versions_table,
+)
+from mlbench.reports.report import Report, TaskInfo, read_report
+from mlbench.reports.words import fill
 
 
 class Texts(NamedTuple):
@@ -45,10 +57,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def explain(args: Namespace) -> int:
     """Show where a query's relevant passages rank, or the queries that fare worst."""
-    from mlbench.reports.explain import explain_query, versions_table
-    from mlbench.reports.report import read_report
-    from mlbench.reports.words import fill
-
     report, ranks = read_report(args.report)
     if args.query is None:
         if args.language is not None:
@@ -70,14 +78,6 @@ def explain(args: Namespace) -> int:
 
 
 def _overview(report: Report, ranks: Ranks, args: Namespace) -> int:
-    from mlbench.reports.explain import (
-        biased_queries_table,
-        languages_table,
-        most_biased,
-        outranking_languages,
-    )
-    from mlbench.reports.words import fill
-
     queries = most_biased(ranks, args.top)
     languages = outranking_languages(ranks, report.scores.bias.outranking)
     if args.json:
@@ -98,9 +98,6 @@ def _overview(report: Report, ranks: Ranks, args: Namespace) -> int:
 
 
 def _in_full(each: Explanation, texts: Texts) -> str:
-    from mlbench.reports.explain import passages_table
-    from mlbench.reports.words import fill
-
     table = passages_table(each)
     blocks = [
         fill(f"{each.language}: {text}")
@@ -127,11 +124,6 @@ def find_texts(task: TaskInfo, args: Namespace) -> Texts:
 
     Never raises: a report is explained without texts where they cannot be had, and says why.
     """
-    from mlbench.data.locator import Locator, MissingData
-    from mlbench.data.readers import in_shards, load_collection
-    from mlbench.data.sampling import sample_questions
-    from mlbench.evaluation.tasks import load_task
-
     try:
         known = load_task(task.name)
         if in_shards(known):

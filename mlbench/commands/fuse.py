@@ -11,6 +11,9 @@ from mlbench.commands.options import positive, shared
 from mlbench.commands.output import print_json
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
+from mlbench.runs.fusing import Fusion, fuse_runs, fused_lines
+from mlbench.runs.naming import PASSAGE, QUERY, filled, matching_files, placeholders
+from mlbench.runs.reading import read_run
 
 METHODS = ("rrf", "isr", "log_isr", "logn_isr", "rbc", "bordafuse", "w_bordafuse", "condorcet",
            "w_condorcet", "sum", "wsum", "mixed", "max", "min", "med", "anz", "mnz", "gmnz",
@@ -74,10 +77,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def fuse(args: Namespace) -> int:
     """Fuse the files of each language, and write one run for each."""
-    from mlbench.runs.fusing import Fusion, fuse_runs, fused_lines
-    from mlbench.runs.naming import PASSAGE, QUERY, filled, matching_files, placeholders
-    from mlbench.runs.reading import read_run
-
     fusion = Fusion(args.method, args.norm, dict(args.param), args.weights)
     fusion.check(len(args.runs))
     tag = args.tag or args.method

@@ -9,7 +9,6 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from mlbench.commands.options import positive, shared
 from mlbench.commands.output import print_json
@@ -17,10 +16,22 @@ from mlbench.commands.submit import declared, declared_arguments, print_submitte
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.progress import Step
-
-if TYPE_CHECKING:
-    from mlbench.leaderboard.checking.findings import Findings
-    from mlbench.leaderboard.entries.layout import Place
+from mlbench.leaderboard.checking.findings import Findings, seen
+from mlbench.leaderboard.checking.records import withdraw as mark
+from mlbench.leaderboard.checking.records import write_record
+from mlbench.leaderboard.checking.submit import reported
+from mlbench.leaderboard.checking.validate import Options
+from mlbench.leaderboard.checking.validate import validate as check_entries
+from mlbench.leaderboard.entries.entry import TASK_FILE, Level, Source
+from mlbench.leaderboard.entries.layout import Place, leaderboards_folder, root_of
+from mlbench.leaderboard.entries.reading import read_board
+from mlbench.leaderboard.entries.tasks_known import add_task as write_task
+from mlbench.leaderboard.page.site import site_files
+from mlbench.leaderboard.ranking.columns import measured_entries, with_tables
+from mlbench.leaderboard.ranking.standings import all_standings
+from mlbench.measures.significance import Score
+from mlbench.reports.report import ModelInfo, read_report
+from mlbench.reports.words import plural
 
 RECORDED = ("sampled", "reproduced", "disputed")
 FIGURE = re.compile(r"([a-z]+):([^=]+)=(\d*\.?\d+)")
@@ -59,11 +70,6 @@ def validate_arguments(parser: ArgumentParser) -> None:
 
 def validate(args: Namespace) -> int:
     """Check entries; print what is flagged, raise what is wrong."""
-    from mlbench.leaderboard.checking.findings import Findings, seen
-    from mlbench.leaderboard.checking.validate import Options
-    from mlbench.leaderboard.checking.validate import validate as check_entries
-    from mlbench.leaderboard.entries.layout import leaderboards_folder
-
     if args.maintainer and args.base is None:
         raise UsageError(Fault("--maintainer", "given without --base", "both, or neither"))
     if args.base is not None and not args.base.is_dir():
@@ -91,8 +97,6 @@ def validate(args: Namespace) -> int:
 
 def _roots(paths: Sequence[Path]) -> dict[Path, tuple[PurePosixPath, ...]]:
     """Return each leaderboard's folder, as it was named, and what in it is to be checked."""
-    from mlbench.leaderboard.entries.layout import root_of
-
     found: dict[Path, tuple[PurePosixPath, ...]] = {}
     for path in paths:
         root = root_of(path)
@@ -106,8 +110,6 @@ def _roots(paths: Sequence[Path]) -> dict[Path, tuple[PurePosixPath, ...]]:
 
 
 def _print_findings(findings: Findings, checked: Sequence[Place], code: int) -> int:
-    from mlbench.leaderboard.checking.findings import seen
-
     table = {
         "exit_code": code,
         "checked": [str(place) for place in checked],
@@ -133,14 +135,6 @@ def build_arguments(parser: ArgumentParser) -> None:
 
 def build(args: Namespace) -> int:
     """Make the leaderboard's page, and the standings as CSV, JSON and Markdown."""
-    from mlbench.leaderboard.entries.entry import TASK_FILE
-    from mlbench.leaderboard.entries.layout import leaderboards_folder
-    from mlbench.leaderboard.entries.reading import read_board
-    from mlbench.leaderboard.page.site import site_files
-    from mlbench.leaderboard.ranking.columns import measured_entries, with_tables
-    from mlbench.leaderboard.ranking.standings import all_standings
-    from mlbench.reports.words import plural
-
     folder = args.entries or leaderboards_folder()
     board = read_board(folder)
     if not board.tasks:
@@ -183,10 +177,6 @@ def report_arguments(parser: ArgumentParser) -> None:
 
 def report(args: Namespace) -> int:
     """Write an entry with the figures of a publication."""
-    from mlbench.leaderboard.checking.submit import reported
-    from mlbench.leaderboard.entries.entry import Source
-    from mlbench.measures.significance import Score
-    from mlbench.reports.report import ModelInfo
 
     def figure(value: float) -> Score:
         return Score(value, math.nan, math.nan, math.nan)
@@ -221,8 +211,6 @@ def withdraw_arguments(parser: ArgumentParser) -> None:
 
 def withdraw(args: Namespace) -> int:
     """Take an entry back."""
-    from mlbench.leaderboard.checking.records import withdraw as mark
-
     print(f"written: {mark(args.entry, args.by, args.reason, today())}")
     return 0
 
@@ -237,9 +225,6 @@ def add_task_arguments(parser: ArgumentParser) -> None:
 
 def add_task(args: Namespace) -> int:
     """Take a report's task into the leaderboard."""
-    from mlbench.leaderboard.entries.tasks_known import add_task as write_task
-    from mlbench.reports.report import read_report
-
     print(f"written: {write_task(*read_report(args.report), args.to)}")
     return 0
 
@@ -258,9 +243,6 @@ def record_arguments(parser: ArgumentParser) -> None:
 
 def record(args: Namespace) -> int:
     """Record what was verified of an entry."""
-    from mlbench.leaderboard.checking.records import write_record
-    from mlbench.leaderboard.entries.entry import Level
-
     level = Level(args.level)
     path = write_record(args.entry, level, args.by, args.evidence, args.note, today())
     print(f"written: {path}")

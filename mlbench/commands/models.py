@@ -6,6 +6,9 @@ from argparse import ArgumentParser, Namespace
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
+from mlbench.common.errors import ModelError
+from mlbench.models.contract import check_adapter
+from mlbench.models.registry import load_adapter, model_rows
 
 
 def list_arguments(parser: ArgumentParser) -> None:
@@ -15,8 +18,6 @@ def list_arguments(parser: ArgumentParser) -> None:
 
 def list_models(args: Namespace) -> int:
     """List the models that can be named."""
-    from mlbench.models.registry import model_rows
-
     rows = model_rows()
     if args.json:
         print_json([row._asdict() for row in rows])
@@ -33,10 +34,6 @@ def check_arguments(parser: ArgumentParser) -> None:
 
 def check(args: Namespace) -> int:
     """Test a model against the adapter contract; exit code 4 if it fails."""
-    from mlbench.common.errors import ModelError
-    from mlbench.models.contract import check_adapter
-    from mlbench.models.registry import load_adapter
-
     results = check_adapter(load_adapter(args.model))
     failed = sum(not result.passed for result in results)
     if args.json:

@@ -9,14 +9,15 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from tabulate import tabulate
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
-
-if TYPE_CHECKING:
-    from mlbench.data.task import Task
-    from mlbench.models.registry import LoadedModel
-    from mlbench.reports.report import ModelInfo, Report, TaskInfo
+from mlbench.data.task import Task
+from mlbench.models.registry import LoadedModel
+from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo, parse_report
+from mlbench.reports.tables import terminal_text
 
 ROOM_FOR_A_REPORT = 64 * 2**20
 WIDTH = 80
@@ -24,8 +25,6 @@ WIDTH = 80
 
 def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return an aligned table; the last column wraps so that a line has 80 characters or so."""
-    from tabulate import tabulate
-
     cells = [[f"{c:,}" if isinstance(c, int) else str(c) for c in row] for row in rows]
     fixed = [
         max((len(line) for row in [header, *cells] for line in row[column].splitlines()), default=0)
@@ -57,8 +56,6 @@ def shown(folder: Path, args: Namespace) -> Path:
 
 def print_report(report: Report, folder: Path, args: Namespace) -> None:
     """Print what a report says and where it is, unless JSON was asked for."""
-    from mlbench.reports.tables import terminal_text
-
     if not args.json:
         print(terminal_text(report))
         print(f"\nreport: {folder / 'report.html'}\n")
@@ -88,8 +85,6 @@ def refuse_other_configuration(
     args: Namespace,
 ) -> None:
     """Refuse to replace a report that another model, task version or choice of measures left."""
-    from mlbench.reports.report import REPORT_FILE, parse_report
-
     if args.overwrite or not (folder / REPORT_FILE).exists():
         return
     try:
@@ -111,8 +106,6 @@ def refuse_other_configuration(
 
 def refuse_other_data(folder: Path, info: TaskInfo, args: Namespace) -> None:
     """Refuse to replace a report on other data."""
-    from mlbench.reports.report import REPORT_FILE, parse_report
-
     if args.overwrite or not (folder / REPORT_FILE).exists():
         return
     digest = parse_report(folder / REPORT_FILE)[0].task.digest

@@ -10,6 +10,9 @@ from mlbench.commands.options import shared
 from mlbench.commands.output import ROOM_FOR_A_REPORT, print_json, print_report, summary
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable
+from mlbench.reports.page import report_pages
+from mlbench.reports.report import REPORT_FILE, parse_report, read_report, rescored, write_report
+from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -27,9 +30,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def report(args: Namespace) -> int:
     """Score saved tables again, check that report.json says the same, and render."""
-    from mlbench.reports.page import report_pages
-    from mlbench.reports.report import REPORT_FILE, read_report, rescored, write_report
-
     folders = [args.folder] if (args.folder / REPORT_FILE).exists() else []
     folders += sorted(path.parent for path in args.folder.glob(f"*/**/{REPORT_FILE}"))
     if not folders:
@@ -56,8 +56,6 @@ def report(args: Namespace) -> int:
 
 def _has_table(folder: Path) -> bool:
     """Whether a report has a table to compute from; says so where it was made from run files."""
-    from mlbench.reports.report import REPORT_FILE, parse_report
-
     saved, _ = parse_report(folder / REPORT_FILE)
     if saved.retrieved is not None:
         print(f"{folder}: made from run files by `mlbench score`; left as it is", file=sys.stderr)
@@ -66,15 +64,6 @@ def _has_table(folder: Path) -> bool:
 
 def _report_languages(folders: list[Path], args: Namespace) -> int:
     """Write the reports cut down to some languages, beside the whole ones or to --output."""
-    from mlbench.reports.page import report_pages
-    from mlbench.reports.report import read_report, write_report
-    from mlbench.reports.subset import (
-        choose_languages,
-        cut_report,
-        refuse_other_report,
-        subset_folder,
-    )
-
     saved = {folder: read_report(folder) for folder in folders}
     cuts = {
         folder: choose_languages(

@@ -6,18 +6,30 @@ import re
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import ROOM_FOR_A_REPORT, print_json, print_report, summary
 from mlbench.common.files import check_writable, slug
 from mlbench.common.progress import Step
-
-if TYPE_CHECKING:
-    from mlbench.data.task import Task
-    from mlbench.reports.report import TaskInfo
-    from mlbench.runs.matching import Targets
-    from mlbench.runs.reporting import Read
+from mlbench.data.locator import Locator
+from mlbench.data.missing import absent_warnings
+from mlbench.data.readers import in_shards, load_collection, stream_collection
+from mlbench.data.task import Task
+from mlbench.evaluation.evaluate import chosen_measures, describe_task
+from mlbench.evaluation.tasks import load_task
+from mlbench.reports.page import report_pages
+from mlbench.reports.report import TaskInfo, write_report
+from mlbench.reports.subset import choose_languages, cut_task, refuse_other_report
+from mlbench.runs.matching import Targets
+from mlbench.runs.naming import find_runs
+from mlbench.runs.reporting import (
+    About,
+    Read,
+    describe_judgements,
+    read_runs,
+    runs_report,
+    score_read,
+)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -50,14 +62,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def score(args: Namespace) -> int:
     """Score run files on a task and write the report."""
-    from mlbench.evaluation.evaluate import chosen_measures
-    from mlbench.evaluation.tasks import load_task
-    from mlbench.reports.page import report_pages
-    from mlbench.reports.report import write_report
-    from mlbench.reports.subset import choose_languages, cut_task, refuse_other_report
-    from mlbench.runs.naming import find_runs
-    from mlbench.runs.reporting import About, read_runs, runs_report, score_read
-
     task = load_task(args.task)
     measures = chosen_measures(task, args.measure)
     languages = task.languages
@@ -102,13 +106,6 @@ def _targets(task: Task, args: Namespace) -> tuple[TaskInfo, Targets, tuple[str,
 
     Of a task whose passages come in shards none is read: its digest is over the judgements alone.
     """
-    from mlbench.data.locator import Locator
-    from mlbench.data.missing import absent_warnings
-    from mlbench.data.readers import in_shards, load_collection, stream_collection
-    from mlbench.evaluation.evaluate import describe_task
-    from mlbench.runs.matching import Targets
-    from mlbench.runs.reporting import describe_judgements
-
     locator = Locator(args.data_dir, args.offline)
     if in_shards(task):
         streamed = stream_collection(task, locator, absent=True)

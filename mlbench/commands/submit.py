@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime
 import shlex
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
 
 from mlbench.commands.options import shared
-
-if TYPE_CHECKING:
-    from mlbench.leaderboard.checking.submit import Submitted
-    from mlbench.leaderboard.entries.entry import Declared
+from mlbench.leaderboard.checking.submit import Submitted
+from mlbench.leaderboard.checking.submit import submit as write_entry
+from mlbench.leaderboard.entries.entry import Contamination, Declared
 
 CONTAMINATION = ("clean", "trained-on", "train-split-only", "unknown")
 
@@ -44,8 +42,6 @@ def declared_arguments(parser: ArgumentParser) -> None:
 
 def submit(args: Namespace) -> int:
     """Write a report as an entry and say what comes next."""
-    from mlbench.leaderboard.checking.submit import submit as write_entry
-
     done = write_entry(args.report, args.to, declared(args))
     print_submitted(done)
     return 0
@@ -53,8 +49,6 @@ def submit(args: Namespace) -> int:
 
 def declared(args: Namespace) -> Declared:
     """Return what the submitter says by the options."""
-    from mlbench.leaderboard.entries.entry import Contamination, Declared
-
     codes = (args.training_languages or "").split(",")
     return Declared(
         args.submitter,

@@ -6,17 +6,17 @@ import textwrap
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import WIDTH, plain_table, print_json
 from mlbench.common.progress import Step
-
-if TYPE_CHECKING:
-    from mlbench.data.collection import Collection
-    from mlbench.data.corpus import StreamedCollection
-    from mlbench.data.locator import Found, Locator
-    from mlbench.data.task import Setting, Task
+from mlbench.data.catalog import task_names
+from mlbench.data.collection import Collection
+from mlbench.data.corpus import StreamedCollection
+from mlbench.data.locator import Found, Locator, MissingData
+from mlbench.data.readers import in_shards, load_collection, stream_collection
+from mlbench.data.task import Kind, Setting, Task
+from mlbench.evaluation.tasks import load_task
 
 MOST_FILES = 50
 """Files that are listed one by one; of more, their folders are."""
@@ -29,9 +29,6 @@ def list_arguments(parser: ArgumentParser) -> None:
 
 def list_tasks(args: Namespace) -> int:
     """List the built-in tasks."""
-    from mlbench.data.catalog import task_names
-    from mlbench.evaluation.tasks import load_task
-
     tasks = [load_task(name) for name in task_names()]
     if args.json:
         keys = ("name", "version", "title", "languages", "licence")
@@ -51,10 +48,6 @@ def show_arguments(parser: ArgumentParser) -> None:
 
 def show(args: Namespace) -> int:
     """Show a task and every setting of it."""
-    from mlbench.data.locator import Locator
-    from mlbench.data.readers import in_shards, load_collection, stream_collection
-    from mlbench.evaluation.tasks import load_task
-
     task = load_task(args.task)
     locator = Locator(args.data_dir, args.offline)
     collection: Collection | StreamedCollection
@@ -80,9 +73,6 @@ def validate_arguments(parser: ArgumentParser) -> None:
 
 def validate(args: Namespace) -> int:
     """Check a task file, and its data where it is at hand."""
-    from mlbench.data.locator import Locator, MissingData
-    from mlbench.evaluation.tasks import load_task
-
     task = load_task(args.task)
     print(f"{task.path}: a valid task file; {len(task.settings())} settings")
     try:
@@ -96,8 +86,6 @@ def validate(args: Namespace) -> int:
 
 def _checked(task: Task, locator: Locator) -> str:
     """Read all of a task's data, shard by shard where it has shards; return what there is."""
-    from mlbench.data.readers import in_shards, load_collection, stream_collection
-
     if in_shards(task):
         return _checked_shards(task, stream_collection(task, locator))
     collection = load_collection(task, locator.of(task))
@@ -130,9 +118,6 @@ def fetch_arguments(parser: ArgumentParser) -> None:
 
 def fetch(args: Namespace) -> int:
     """Download the data of tasks into the cache, or say where it was found."""
-    from mlbench.data.locator import Locator
-    from mlbench.evaluation.tasks import load_task
-
     locator = Locator(args.data_dir, args.offline)
     for task in [load_task(name) for name in args.tasks]:
         found = locator.fetch(task, quiet=False)
@@ -158,8 +143,6 @@ def _page(
     counts: Mapping[Setting, tuple[int, int]],
 ) -> str:
     """Return a task's facts and a matrix of its settings: query language x pool, with queries."""
-    from mlbench.data.collection import Collection
-
     facts = [
         ("task", f"{task.name}, version {task.version}"),
         ("title", task.title),
@@ -190,8 +173,6 @@ def _page(
 
 def _sizes(collection: Collection | StreamedCollection) -> str:
     """One row a language; passages that are streamed are not counted, their shards are."""
-    from mlbench.data.collection import Collection
-
     columns = {"queries": collection.queries.counts.tolist()}
     if isinstance(collection, Collection):
         columns["passages"] = collection.passages.counts.tolist()
@@ -206,8 +187,6 @@ def _sizes(collection: Collection | StreamedCollection) -> str:
 
 def _settings(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
     """How many settings of which kinds there are, and the queries of each."""
-    from mlbench.data.task import Kind
-
     kinds = ", ".join(
         f"{len(of_kind)} {kind.value}"
         for kind in task.kinds
@@ -238,8 +217,6 @@ def _by_kind(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
 
 def _matrix(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
     """One row a query language, one column a pool; the diagonal is monolingual."""
-    from mlbench.data.task import Kind
-
     number: dict[tuple[str, str], str] = {}
     for setting, (queries, _) in counts.items():
         pool = setting.passage_languages

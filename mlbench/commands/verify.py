@@ -9,6 +9,14 @@ from pathlib import Path
 
 from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.common.errors import Fault, UsageError
+from mlbench.data.locator import Locator
+from mlbench.data.readers import in_shards, load_collection
+from mlbench.evaluation.tasks import load_task
+from mlbench.leaderboard.verifying.subjects import read_subject
+from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
+from mlbench.leaderboard.verifying.verify import Request
+from mlbench.leaderboard.verifying.verify import verify as verified
+from mlbench.models.registry import load_adapter
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -38,15 +46,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def verify(args: Namespace) -> int:
     """Verify an entry or a report; 6 where it disagrees, 3 where nothing can be concluded."""
-    from mlbench.data.locator import Locator
-    from mlbench.data.readers import in_shards, load_collection
-    from mlbench.evaluation.tasks import load_task
-    from mlbench.leaderboard.verifying.subjects import read_subject
-    from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
-    from mlbench.leaderboard.verifying.verify import Request
-    from mlbench.leaderboard.verifying.verify import verify as verified
-    from mlbench.models.registry import load_adapter
-
     request = Request(
         queries=args.sample,
         passages=args.passages,
