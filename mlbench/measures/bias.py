@@ -10,11 +10,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.ranking.ranks import Ints, Ranking, Ranks
+if TYPE_CHECKING:
+    from mlbench.ranking.ranks import Ints, Ranking, Ranks
+
 
 Values = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.measures.significance import SEED, mean, present_mean
-from mlbench.ranking.ranks import Ranks
+
+if TYPE_CHECKING:
+    from mlbench.ranking.ranks import Ranks
 
 MOST_SUBSETS = 500
 """Subsets of one size that are all taken; of more, this many are drawn. 11 languages have 462."""

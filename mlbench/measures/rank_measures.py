@@ -11,12 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
-from mlbench.ranking.ranks import Ints, Ranking
+
+if TYPE_CHECKING:
+    from mlbench.ranking.ranks import Ints, Ranking
 
 Values = npt.NDArray[np.float64]
 MOST_LISTED = 10_000

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.threads import one_blas_thread
-from mlbench.ranking.ranks import Ints, Ranks
+
+if TYPE_CHECKING:
+    from mlbench.ranking.ranks import Ints, Ranks
 
 Values = npt.NDArray[np.float64]
 
