@@ -1,8 +1,9 @@
 """Checksums recorded on first use, for published files whose digest no task file can pin.
 
-A lock is one JSON file a task. It maps what was read (the path of a file, or its address) to the
-SHA-256 and size it had when it was first read; whatever else is found there later is refused. It
-also keeps which commit a branch of a data set stood for, so that it stands for it ever after.
+They stand in one JSON file a task, ``<cache>/data/<task>.lock.json``. It maps what was read (the
+path of a file, or its address) to the SHA-256 and size it had when it was first read; whatever else is
+found there later is refused. It also keeps which commit a branch of a data set stood for, so that
+it stands for it ever after.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ class _Content:
 
 
 @dataclass(frozen=True)
-class Lock:
-    """The lock file of a task; made when something is first recorded."""
+class RecordedChecksums:
+    """The file of a task; made when something is first recorded."""
 
     path: Path
 
     def record(self, name: str, stamp: Stamp) -> None:
         """Record what ``name`` is, or check that it is what was recorded.
 
-        Raises IntegrityError if it is not, or if the lock file is damaged; EnvironmentFault if
-        it cannot be written.
+        Raises IntegrityError if it is not, or if the file of checksums is damaged; EnvironmentFault
+        if it cannot be written.
         """
         self.record_all({name: stamp})
 

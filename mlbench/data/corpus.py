@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError
 from mlbench.common.files import sha256_of
 from mlbench.data.absent import Absent
-from mlbench.data.checksums import Lock, Stamp
+from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.collection import (
     Entries,
     Judgement,
@@ -50,8 +50,8 @@ class CorpusFile:
     """A file of passages of one language ("" if of all): on this machine, or on the hub.
 
     ``path`` is None where it is read from ``url``, and both are where it is not at hand. What it
-    must be is ``sha256``, or else what ``lock`` recorded when it was first read; None for data of
-    the user's own, which may change. ``size`` is in bytes.
+    must be is ``sha256``, or else what ``checksums`` recorded when it was first read; None for
+    data of the user's own, which may change. ``size`` is in bytes.
     """
 
     language: str
@@ -60,7 +60,7 @@ class CorpusFile:
     url: str | None = None
     size: int | None = None
     sha256: str | None = None
-    lock: Path | None = None
+    checksums: Path | None = None
 
     def digest(self) -> str | None:
         """Return the SHA-256 of the content, for a file of the hub what the hub says it is.
@@ -75,8 +75,8 @@ class CorpusFile:
             found = f"has SHA-256 {stamp.sha256}"
             mend = "get the original file; if the change is meant, change the task's sha256"
             raise IntegrityError(Fault(str(self.path), found, f"SHA-256 {self.sha256}", mend))
-        if self.sha256 is None and self.lock is not None:
-            Lock(self.lock).record(str(self.path.absolute()), stamp)
+        if self.sha256 is None and self.checksums is not None:
+            RecordedChecksums(self.checksums).record(str(self.path.absolute()), stamp)
         return stamp.sha256
 
     @property

@@ -1,4 +1,4 @@
-"""Files of data sets on the Hugging Face hub: where they are, and what the hub says of them.
+"""Files of data sets on the Hugging Face hub: where they are, what the hub says, the files.
 
 An address is ``hf://datasets/<owner>/<name>@<revision>/<path>``; the revision is a commit, a
 branch or a tag, "main" if left out.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from mlbench.common.errors import EnvironmentFault, Fault
 from mlbench.data.locations import HUB
@@ -49,28 +51,54 @@ def at_commit(url: str, commit_of: Callable[[str], str | None]) -> str:
     return f"hf://datasets/{found['repository']}@{commit}/{found['path']}"
 
 
-def web_address(url: str) -> str:
-    """Return the http(s) address that a ``hf://`` address stands for; others stay as they are."""
+def hub_errors() -> tuple[type[Exception], ...]:
+    """Return what huggingface_hub raises where a file cannot be had.
+
+    That is the errors of whichever HTTP library it uses, and RuntimeError from its own transfer.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (*HfHubHTTPError.__bases__, OSError, RuntimeError)
+
+
+def store(url: str, folder: Path, advance: Callable[[int], None]) -> Path:
+    """Download a file of the hub to somewhere in ``folder``; ``advance`` is told what arrives.
+
+    The user's token goes with the request, if there is one. Raises one of ``hub_errors``.
+    """
+    from huggingface_hub import hf_hub_download
+
     found = HUB.fullmatch(url)
     if found is None:
-        return url
-    from huggingface_hub import hf_hub_url
-
-    revision = found["revision"] or "main"
-    address: str = hf_hub_url(
-        found["repository"], found["path"], repo_type="dataset", revision=revision
+        raise ValueError(url)
+    path = hf_hub_download(
+        found["repository"],
+        found["path"],
+        repo_type="dataset",
+        revision=found["revision"] or "main",
+        library_name="mlbench",
+        local_dir=folder,
+        tqdm_class=_bar(advance),
     )
-    return address
+    return Path(path)
 
 
-def web_headers(url: str) -> dict[str, str]:
-    """Return what a request for a ``hf://`` address must carry: the user's token, if any."""
-    if HUB.fullmatch(url) is None:
-        return {}
-    from huggingface_hub.utils import build_hf_headers
+def _bar(advance: Callable[[int], None]) -> type:
+    """Return a progress bar of tqdm's that shows nothing; the first one made tells ``advance``."""
+    from tqdm import tqdm
 
-    headers: dict[str, str] = build_hf_headers(library_name="mlbench")
-    return headers
+    bars: list[Any] = []
+
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        options.pop("name", None)
+        tqdm.__init__(self, *args, **options | {"disable": True})
+        bars.append(self)
+
+    def update(self: Any, count: int = 1) -> None:
+        if self is bars[0]:
+            advance(count)
+
+    return type("Bar", (tqdm,), {"__init__": init, "update": update})
 
 
 def look_up(urls: Iterable[str]) -> list[HubFile]:
@@ -124,7 +152,6 @@ def _answering(repository: str, revision: str) -> Iterator[None]:
     """
     from huggingface_hub import errors
 
-    library_errors = errors.HfHubHTTPError.__bases__  # of whichever HTTP library the hub uses
     where = f"hf://datasets/{repository}@{revision}"
     mend = (
         "copy the files yourself and name the folder that holds them with --data-dir or "
@@ -136,7 +163,7 @@ def _answering(repository: str, revision: str) -> Iterator[None]:
         found = "no such data set or revision, or one you may not read"
         login = "log in with `hf auth login` or set HF_TOKEN if it asks for that; or "
         raise EnvironmentFault(Fault(where, found, "a data set", login + mend)) from None
-    except (*library_errors, OSError) as error:
+    except hub_errors() as error:
         found = f"the hub cannot be asked ({type(error).__name__})"
         network = "check the network and try again; or "
         raise EnvironmentFault(Fault(where, found, "an answer", network + mend)) from None

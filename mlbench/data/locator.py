@@ -25,10 +25,10 @@ from mlbench.common.errors import (
 )
 from mlbench.common.progress import Step
 from mlbench.data.catalog import tasks_folder
-from mlbench.data.checksums import Lock, Stamp
+from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.corpus import CorpusFile, reading
 from mlbench.data.download import Download, NoConnection, download
-from mlbench.data.hub import HubFile, at_commit, look_up, place_of, web_address, web_headers
+from mlbench.data.hub import HubFile, at_commit, look_up, place_of
 from mlbench.data.locations import HUB, SHARD, Wanted, check_locations, wanted_files
 from mlbench.data.task import Task
 
@@ -169,27 +169,27 @@ class Locator:
             if place is not None:
                 with reading(place[1]):
                     size = place[1].stat().st_size
-                lock = self._lock(task).path if HUB.fullmatch(file.url or "") else None
-                known = replace(known, path=place[1].absolute(), size=size, lock=lock)
+                recorded = self._recorded(task).path if HUB.fullmatch(file.url or "") else None
+                known = replace(known, path=place[1].absolute(), size=size, checksums=recorded)
             elif file in remote:
                 at = remote[file]
                 digest = file.sha256 or at.sha256
                 known = replace(known, url=at.pinned, size=at.size, sha256=digest)
             yield file.role, known
 
-    def _lock(self, task: Task) -> Lock:
-        return Lock(self.cache / f"{task.name}.lock.json")
+    def _recorded(self, task: Task) -> RecordedChecksums:
+        return RecordedChecksums(self.cache / f"{task.name}.lock.json")
 
     def _look_up(self, task: Task, files: list[Wanted]) -> dict[Wanted, HubFile]:
-        """Ask the hub about files; check them, and their commits, against the lock."""
-        lock = self._lock(task)
-        urls = {file: at_commit(str(file.url), lock.commit) for file in files}
+        """Ask the hub about files; check them, and their commits, against what was recorded."""
+        recorded = self._recorded(task)
+        urls = {file: at_commit(str(file.url), recorded.commit) for file in files}
         answers = dict(zip(files, look_up(urls.values()), strict=True))
-        lock.record_all(
+        recorded.record_all(
             {at.pinned: Stamp(at.sha256, at.size) for at in answers.values() if at.sha256}
         )
         for file, at in answers.items():
-            lock.record_commit(place_of(str(file.url)), at.commit)
+            recorded.record_commit(place_of(str(file.url)), at.commit)
         return answers
 
     def _places(self, task: Task, file: Wanted) -> list[tuple[Origin, Path]]:
@@ -214,9 +214,9 @@ class Locator:
         return None if place is None else self._checked(task, file, *place[::-1])
 
     def _checked(self, task: Task, file: Wanted, path: Path, origin: Origin) -> Found:
-        lock = self._lock(task).path if HUB.fullmatch(file.url or "") else None
-        known = CorpusFile(file.language, file.name, path, sha256=file.sha256, lock=lock)
-        if file.sha256 is not None or lock is not None:
+        recorded = self._recorded(task).path if HUB.fullmatch(file.url or "") else None
+        known = CorpusFile(file.language, file.name, path, sha256=file.sha256, checksums=recorded)
+        if file.sha256 is not None or recorded is not None:
             try:
                 known.digest()
             except IntegrityError as error:
@@ -270,10 +270,10 @@ class Locator:
         url = at.pinned if at else str(file.url)
         path = self.cache / _cache_name(file)
         digest = file.sha256 or (at.sha256 if at else None)
-        wanted = Download(web_address(url), path, digest, web_headers(url))
+        wanted = Download(url, path, digest)
         stamp = download(wanted, step.advance if at else lambda count: None)
         if at is not None:
-            self._lock(task).record(str(path.absolute()), stamp)
+            self._recorded(task).record(str(path.absolute()), stamp)
         return Found(file.role, file.language, file.name, path, stamp.size, Origin.DOWNLOAD)
 
 

@@ -9,23 +9,23 @@ from pathlib import Path
 import pytest
 
 from mlbench.common.errors import EnvironmentFault, IntegrityError
-from mlbench.data.checksums import FORMAT, Lock, Stamp
+from mlbench.data.checksums import FORMAT, RecordedChecksums, Stamp
 
 ONE, TWO = Stamp("1" * 64, 1), Stamp("2" * 64, 2)
 
 
 def test_what_was_recorded_must_stay(tmp_path: Path) -> None:
-    lock = Lock(tmp_path / "below" / "t.lock.json")
-    lock.record("a", ONE)
-    lock.record("a", ONE)
-    lock.record("b", TWO)
+    recorded = RecordedChecksums(tmp_path / "below" / "t.lock.json")
+    recorded.record("a", ONE)
+    recorded.record("a", ONE)
+    recorded.record("b", TWO)
     with pytest.raises(IntegrityError) as caught:
-        lock.record("a", TWO)
+        recorded.record("a", TWO)
     message = str(caught.value)
     assert caught.value.exit_code == 6
-    for part in ("a: has changed", ONE.sha256, TWO.sha256, f"delete {lock.path}"):
+    for part in ("a: has changed", ONE.sha256, TWO.sha256, f"delete {recorded.path}"):
         assert part in message
-    assert json.loads(lock.path.read_text()) == {
+    assert json.loads(recorded.path.read_text()) == {
         "format": FORMAT,
         "commits": {},
         "files": {
@@ -36,42 +36,42 @@ def test_what_was_recorded_must_stay(tmp_path: Path) -> None:
 
 
 def test_all_that_changed_are_named_and_nothing_is_recorded(tmp_path: Path) -> None:
-    lock = Lock(tmp_path / "t.lock.json")
-    lock.record_all({"a": ONE, "b": ONE})
-    before = lock.path.read_bytes()
+    recorded = RecordedChecksums(tmp_path / "t.lock.json")
+    recorded.record_all({"a": ONE, "b": ONE})
+    before = recorded.path.read_bytes()
     with pytest.raises(IntegrityError) as caught:
-        lock.record_all({"a": TWO, "b": TWO, "c": TWO})
+        recorded.record_all({"a": TWO, "b": TWO, "c": TWO})
     assert [fault.where for fault in caught.value.faults] == ["a", "b"]
-    assert lock.path.read_bytes() == before
+    assert recorded.path.read_bytes() == before
 
 
 def test_the_first_commit_stays(tmp_path: Path) -> None:
-    lock = Lock(tmp_path / "t.lock.json")
-    assert lock.commit("x/y@main") is None
-    lock.record_commit("x/y@main", "c" * 40)
-    lock.record_commit("x/y@main", "d" * 40)
-    assert lock.commit("x/y@main") == "c" * 40
+    recorded = RecordedChecksums(tmp_path / "t.lock.json")
+    assert recorded.commit("x/y@main") is None
+    recorded.record_commit("x/y@main", "c" * 40)
+    recorded.record_commit("x/y@main", "d" * 40)
+    assert recorded.commit("x/y@main") == "c" * 40
 
 
 @pytest.mark.parametrize(
     "content", [b"{", b"[]", b'{"format": "other"}', b'{"format": "mlbench/lock/1"}', b"\xff"]
 )
 def test_a_damaged_lock_is_refused(tmp_path: Path, content: bytes) -> None:
-    lock = Lock(tmp_path / "t.lock.json")
-    lock.path.write_bytes(content)
+    recorded = RecordedChecksums(tmp_path / "t.lock.json")
+    recorded.path.write_bytes(content)
     with pytest.raises(IntegrityError, match="delete it"):
-        lock.record("a", ONE)
+        recorded.record("a", ONE)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EnvironmentFault, match="MLBENCH_CACHE"):
-        Lock(tmp_path / "file" / "t.lock.json").record("a", ONE)
+        RecordedChecksums(tmp_path / "file" / "t.lock.json").record("a", ONE)
 
 
 def test_nothing_is_lost_between_writers(tmp_path: Path) -> None:
-    lock = Lock(tmp_path / "t.lock.json")
+    recorded = RecordedChecksums(tmp_path / "t.lock.json")
     names = [f"file {number}" for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: Lock(lock.path).record(name, ONE), names))
-    assert set(json.loads(lock.path.read_text())["files"]) == set(names)
+        list(pool.map(lambda name: RecordedChecksums(recorded.path).record(name, ONE), names))
+    assert set(json.loads(recorded.path.read_text())["files"]) == set(names)

@@ -173,11 +173,11 @@ def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_changes_between_runs_is_refused(tmp_path: Path) -> None:
-    lock = tmp_path / "t.lock.json"
-    assert sum(map(len, shard_file(tmp_path, 3, lock=lock).passages())) == 3
-    assert sum(map(len, shard_file(tmp_path, 3, lock=lock).passages())) == 3
+    recorded = tmp_path / "t.lock.json"
+    assert sum(map(len, shard_file(tmp_path, 3, checksums=recorded).passages())) == 3
+    assert sum(map(len, shard_file(tmp_path, 3, checksums=recorded).passages())) == 3
     with pytest.raises(IntegrityError, match="has changed since it was first read"):
-        list(shard_file(tmp_path, 4, lock=lock).passages())
+        list(shard_file(tmp_path, 4, checksums=recorded).passages())
     assert sum(map(len, shard_file(tmp_path, 4).passages())) == 4  # data of one's own may change
 
 

@@ -1,6 +1,7 @@
 """Data sets of the hub, against a server on this machine that speaks its language.
 
-The hub's library reads its address when it is imported, so each test is a process of its own.
+The hub's library reads its address when it is imported. So one process imports it with the address
+of a server that serves all tests here, and each command is a fork of that.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlbench.data.catalog import find_task
-from mlbench.data.hub import at_commit, place_of, web_address
+from mlbench.data.hub import at_commit, place_of
 from mlbench.data.locator import Locator
 from mlbench.data.readers import load_collection
 from tests.support.miracl_corpus import write_corpus
@@ -27,12 +29,10 @@ URL = "hf://datasets/some/set@main/{path}"
 
 STREAM = """
 import json, sys
-import datasets
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
 from mlbench.data.readers import stream_collection
 
-datasets.config.STREAMING_READ_RETRY_INTERVAL = 0
 found = stream_collection(find_task(sys.argv[1]), Locator())
 passages = [
     [shard.language, *passage]
@@ -43,6 +43,25 @@ print(json.dumps({"passages": passages, "shards": shards}))
 """
 
 
+FORKS = """
+import json, os, sys
+import datasets, datasets.filesystems, huggingface_hub
+from mlbench.commands.cli import main
+
+datasets.config.STREAMING_READ_RETRY_INTERVAL = 0
+for line in sys.stdin:
+    order = json.loads(line)
+    child = os.fork()
+    if not child:
+        for number in (1, 2):
+            os.dup2(os.open(order["output"][number - 1], os.O_WRONLY | os.O_CREAT), number)
+        os.environ["MLBENCH_CACHE"] = order["cache"]
+        sys.argv = ["mlbench", *order["arguments"]]
+        sys.exit(exec(order["code"]) if order["code"] else main())
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
 def test_addresses() -> None:
     url = "hf://datasets/some/set@v1/a/b.gz"
     assert place_of(url) == "some/set@v1"
@@ -50,8 +69,6 @@ def test_addresses() -> None:
     assert place_of("https://example.org/b.gz") == ""
     assert at_commit(url, {"some/set@v1": COMMIT}.get) == f"hf://datasets/some/set@{COMMIT}/a/b.gz"
     assert at_commit(url, {}.get) == url
-    assert web_address(url).endswith("/datasets/some/set/resolve/v1/a/b.gz")
-    assert web_address("https://example.org/b.gz") == "https://example.org/b.gz"
 
 
 @pytest.fixture(scope="module")
@@ -61,30 +78,72 @@ def whole(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_corpus(folder, data_dir, ["sw", "te"], queries=5, distractors=20, url=URL)
 
 
+@dataclass(frozen=True)
+class Done:
+    """How a process ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Forks:
+    """A process that has imported what a command needs, and knows a server as the hub."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        known = {"HF_ENDPOINT": address, "NO_PROXY": "*", "HF_HOME": str(folder)}
+        online = {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}  # whatever the tester has set
+        known["USE_TORCH"] = "0"  # which `datasets` would import, for seconds
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", FORKS],
+            env={**os.environ, **known, **online},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, code: str = "") -> Done:
+        """Run mlbench, or the code, in a fork of the process."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        output = [self.folder / "stdout", self.folder / "stderr"]
+        for path in output:
+            path.write_bytes(b"")
+        order = {"arguments": arguments, "code": code, "cache": os.environ["MLBENCH_CACHE"]}
+        self.process.stdin.write(json.dumps({**order, "output": list(map(str, output))}) + "\n")
+        self.process.stdin.flush()
+        status = int(self.process.stdout.readline())
+        return Done(status, *(path.read_text() for path in output))
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Site]:
+    with serving(Site()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def forks(hub: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    forks = Forks(hub.address, tmp_path_factory.mktemp("forks"))
+    yield forks
+    forks.process.communicate()
+
+
 @pytest.fixture
-def site(whole: Path) -> Iterator[Site]:
+def site(hub: Site, whole: Path) -> Site:
+    """The server with the files of the task and nothing wrong."""
     paths = [path for path in whole.parent.rglob("*.*") if path.suffix in (".gz", ".tsv")]
     files = {f"datasets/some/set/{p.relative_to(whole.parent)}": p.read_bytes() for p in paths}
-    with serving(Site(files)) as running:
-        yield running
+    for name, value in vars(Site(files, address=hub.address)).items():
+        setattr(hub, name, value)
+    return hub
 
 
 @pytest.fixture
 def task(whole: Path, tmp_path: Path) -> Path:
     """The same task file without its data."""
     return Path(shutil.copy(whole, tmp_path / whole.name))
-
-
-def run(site: Site, *command: str) -> subprocess.CompletedProcess[str]:
-    known = {"HF_ENDPOINT": site.address, "NO_PROXY": "*", "HF_HOME": os.environ["MLBENCH_CACHE"]}
-    online = {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}  # whatever the tester has set
-    return subprocess.run(
-        [sys.executable, *command],
-        env={**os.environ, **known, **online},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def cache() -> Path:
@@ -95,9 +154,11 @@ def lock() -> Any:
     return json.loads((cache() / "miracl-small.lock.json").read_text())
 
 
-def test_streaming_gives_what_the_local_files_hold(whole: Path, task: Path, site: Site) -> None:
+def test_streaming_gives_what_the_local_files_hold(
+    whole: Path, task: Path, site: Site, forks: Forks
+) -> None:
     site.drops, site.after = 1, 700
-    done = run(site, "-c", STREAM, str(task))
+    done = forks.run(str(task), code=STREAM)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     local = load_collection(find_task(whole), Locator(offline=True).of(find_task(whole)))
@@ -114,54 +175,56 @@ def test_streaming_gives_what_the_local_files_hold(whole: Path, task: Path, site
     assert not list(cache().rglob("*.gz"))  # streamed, not stored
 
 
-def test_fetching_stores_and_checks(task: Path, site: Site) -> None:
-    fetch = ("-m", "mlbench", "tasks", "fetch", str(task))
-    done = run(site, *fetch)
+def test_fetching_stores_and_checks(task: Path, site: Site, forks: Forks) -> None:
+    fetch = ("tasks", "fetch", str(task))
+    done = forks.run(*fetch)
     assert done.returncode == 0, done.stderr
     assert "downloaded" in done.stdout
     stored = sorted(path.name for path in (cache() / "hub/some/set@main").rglob("docs-*"))
     assert stored == ["docs-0.jsonl.gz", "docs-0.jsonl.gz", "docs-1.jsonl.gz", "docs-1.jsonl.gz"]
     assert len(lock()["files"]) == 4 + 4 + 4  # by address and by path; topics, qrels by path
-    again = run(site, *fetch, "--offline")
+    again = forks.run(*fetch, "--offline")
     assert again.returncode == 0
     assert "downloaded" not in again.stdout
     shard = next(cache().rglob("docs-1.jsonl.gz"))
     shard.write_bytes(shard.read_bytes() + b"more")
-    changed = run(site, *fetch, "--offline")
+    changed = forks.run(*fetch, "--offline")
     assert changed.returncode == 6
     assert f"{shard}: has changed since it was first read" in changed.stderr
     assert "delete the file" in changed.stderr
 
 
-def test_a_file_that_changed_at_a_commit_is_refused(task: Path, site: Site) -> None:
-    assert run(site, "-c", STREAM, str(task)).returncode == 0
+def test_a_file_that_changed_at_a_commit_is_refused(task: Path, site: Site, forks: Forks) -> None:
+    assert forks.run(str(task), code=STREAM).returncode == 0
     name = next(name for name in site.files if name.endswith("docs-1.jsonl.gz"))
     site.files[name] += b"more"
-    done = run(site, "-m", "mlbench", "tasks", "fetch", str(task))
+    done = forks.run("tasks", "fetch", str(task))
     assert done.returncode == 6
     assert f"hf://datasets/some/set@{COMMIT}/" in done.stderr
     assert "has changed since it was first read" in done.stderr
 
 
-def test_what_the_hub_has_not_is_told(task: Path, site: Site) -> None:
+def test_what_the_hub_has_not_is_told(task: Path, site: Site, forks: Forks) -> None:
     name = next(name for name in site.files if name.endswith("docs-1.jsonl.gz"))
     del site.files[name]
-    done = run(site, "-m", "mlbench", "tasks", "fetch", str(task))
+    done = forks.run("tasks", "fetch", str(task))
     assert done.returncode == 5
     assert "is not in the data set" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_hub_that_is_not_there_is_told(task: Path) -> None:
-    done = run(Site(address="http://127.0.0.1:9"), "-m", "mlbench", "tasks", "fetch", str(task))
+def test_a_hub_that_is_not_there_is_told(task: Path, tmp_path: Path) -> None:
+    gone = Forks("http://127.0.0.1:9", tmp_path)
+    done = gone.run("tasks", "fetch", str(task))
+    gone.process.communicate()
     assert done.returncode == 5
     assert "hf://datasets/some/set@main: the hub cannot be asked" in done.stderr
     assert "--data-dir" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_offline_asks_nobody(task: Path, site: Site) -> None:
-    done = run(site, "-m", "mlbench", "tasks", "fetch", str(task), "--offline")
+def test_offline_asks_nobody(task: Path, site: Site, forks: Forks) -> None:
+    done = forks.run("tasks", "fetch", str(task), "--offline")
     assert done.returncode == 3
     assert "8 data files not found (offline)" in done.stderr
     assert site.asked == []

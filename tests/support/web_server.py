@@ -43,15 +43,21 @@ class Site:
 def serving(site: Site) -> Iterator[Site]:
     """Run a server; ``site.address`` is where."""
     handler = type("Handler", (_Handler,), {"site": site})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         site.address = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield site
         server.shutdown()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing where a client hangs up, as some tests have it do."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer goes out at once
     site: Site
 
     def do_GET(self) -> None:
@@ -90,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.site.busy -= 1
             self._head(503, 0)
         elif (content := self.site.content(path)) is None:
-            self._head(404, 0)
+            self._head(404, 0, {"X-Error-Code": "EntryNotFound"})
         else:
             self._send(content, body)
 
