@@ -1,9 +1,9 @@
 """Checksums recorded on first use, for published files whose digest no task file can pin.
 
 They stand in one JSON file a task, ``<cache>/data/<task>.lock.json``. It maps what was read (the
-path of a file, or its address) to the SHA-256 and size it had when it was first read; whatever else is
-found there later is refused. It also keeps which commit a branch of a data set stood for, so that
-it stands for it ever after.
+path of a file, or its address) to the SHA-256 and size it had when it was first read; whatever
+else is found there later is refused. It also keeps which commit a branch of a data set stood for,
+so that it stands for it ever after.
 """
 
 from __future__ import annotations
