@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.data import xquad_r_shape
 from benchmarks.scoring import table_of
+from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.entries.entry import (
     BiasSummary,
     Contamination,
@@ -30,9 +31,7 @@ from mlbench.leaderboard.entries.entry import (
     Entry,
     LeaderboardTask,
 )
-from mlbench.leaderboard.entries.layout import Place
-from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
-from mlbench.leaderboard.entries.tasks_known import task_key
+from mlbench.leaderboard.entries.tables import task_key
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.columns import Column, Measured, measure, task_columns
 from mlbench.leaderboard.ranking.standings import all_standings

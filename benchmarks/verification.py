@@ -17,8 +17,7 @@ from benchmarks.data import Problem, xquad_r_shape
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
 from mlbench.data.readers import load_collection
-from mlbench.leaderboard.verifying.agreement import Agreement, compare
-from mlbench.leaderboard.verifying.reencoded import TOLERANCES
+from mlbench.leaderboard.verifying.agreement import TOLERANCES, Agreement, compare
 from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
 from mlbench.models.cache import open_cache
 from mlbench.models.encoding import Embedded, Encoding

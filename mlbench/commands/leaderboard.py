@@ -16,16 +16,13 @@ from mlbench.commands.submit import declared, declared_arguments, print_submitte
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.progress import Step
-from mlbench.leaderboard.checking.findings import Findings, seen
-from mlbench.leaderboard.checking.records import withdraw as mark
-from mlbench.leaderboard.checking.records import write_record
-from mlbench.leaderboard.checking.submit import reported
-from mlbench.leaderboard.checking.validate import Options
+from mlbench.leaderboard.checking.submit import add_task as write_task
+from mlbench.leaderboard.checking.submit import reported, write_record
+from mlbench.leaderboard.checking.submit import withdraw as mark
+from mlbench.leaderboard.checking.validate import Findings, Options, seen
 from mlbench.leaderboard.checking.validate import validate as check_entries
+from mlbench.leaderboard.entries.board import Place, leaderboards_folder, read_board, root_of
 from mlbench.leaderboard.entries.entry import TASK_FILE, Level, Source
-from mlbench.leaderboard.entries.layout import Place, leaderboards_folder, root_of
-from mlbench.leaderboard.entries.reading import read_board
-from mlbench.leaderboard.entries.tasks_known import add_task as write_task
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.columns import measured_entries, with_tables
 from mlbench.leaderboard.ranking.standings import all_standings

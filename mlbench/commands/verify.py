@@ -12,9 +12,8 @@ from mlbench.common.errors import Fault, UsageError
 from mlbench.data.locator import Locator
 from mlbench.data.readers import in_shards, load_collection
 from mlbench.evaluation.tasks import load_task
-from mlbench.leaderboard.verifying.subjects import read_subject
 from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
-from mlbench.leaderboard.verifying.verify import Request
+from mlbench.leaderboard.verifying.verify import Request, read_subject
 from mlbench.leaderboard.verifying.verify import verify as verified
 from mlbench.models.registry import load_adapter
 

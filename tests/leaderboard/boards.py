@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.common.files import sha256_of
-from mlbench.leaderboard.checking.findings import Findings
-from mlbench.leaderboard.checking.records import write_record
-from mlbench.leaderboard.checking.submit import Submitted, reported, submit
-from mlbench.leaderboard.checking.validate import Options, validate
+from mlbench.leaderboard.checking.submit import Submitted, add_task, reported, submit, write_record
+from mlbench.leaderboard.checking.validate import Findings, Options, validate
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
     RANKS_FILE,
@@ -25,7 +23,6 @@ from mlbench.leaderboard.entries.entry import (
     Level,
     Source,
 )
-from mlbench.leaderboard.entries.tasks_known import add_task
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks

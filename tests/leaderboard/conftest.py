@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlbench.data.task import Setting
-from mlbench.leaderboard.entries import recomputed
+from mlbench.leaderboard.entries import tables
 from mlbench.measures.rank_measures import Measure
 from mlbench.measures.scores import Scores, compute_scores
 from mlbench.ranking.ranks import Ranks
@@ -30,7 +30,7 @@ def computed_once(ranks: Ranks, settings: Sequence[Setting], measures: Sequence[
 
 @pytest.fixture(autouse=True)
 def _scores_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recomputed, "compute_scores", computed_once)
+    monkeypatch.setattr(tables, "compute_scores", computed_once)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,7 @@ from functools import cache
 import numpy as np
 
 from mlbench.data.collection import Collection
-from mlbench.leaderboard.verifying.agreement import Agreement, compare
-from mlbench.leaderboard.verifying.reencoded import Tolerance
+from mlbench.leaderboard.verifying.agreement import Agreement, Tolerance, compare
 from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
 from mlbench.models.encoding import Embedded
 from mlbench.ranking.counting import rank_collection

@@ -14,6 +14,7 @@ import numpy as np
 
 from mlbench.common.files import slug
 from mlbench.leaderboard.checking.submit import entry_of
+from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.entries.entry import (
     BiasSummary,
     Contamination,
@@ -26,9 +27,7 @@ from mlbench.leaderboard.entries.entry import (
     Source,
     Withdrawal,
 )
-from mlbench.leaderboard.entries.layout import Place
-from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
-from mlbench.leaderboard.entries.tasks_known import described, task_key
+from mlbench.leaderboard.entries.tables import described, task_key
 from mlbench.leaderboard.page.page_data import LETTERS, MISSING, UNIT
 from mlbench.leaderboard.ranking.columns import Measured, measure, task_columns
 from mlbench.leaderboard.ranking.rows import Standings

@@ -20,14 +20,10 @@ from mlbench.common.errors import DataError
 from mlbench.common.files import slug
 from mlbench.leaderboard.checking import changes
 from mlbench.leaderboard.checking import validate as validating
-from mlbench.leaderboard.checking.records import withdraw, write_record
-from mlbench.leaderboard.checking.submit import submit
+from mlbench.leaderboard.checking.submit import add_task, submit, withdraw, write_record
 from mlbench.leaderboard.checking.validate import Options, validate
-from mlbench.leaderboard.entries.entry import Declared, Entry, Level, to_json
-from mlbench.leaderboard.entries.layout import run_folder
-from mlbench.leaderboard.entries.reading import read_board
-from mlbench.leaderboard.entries.strict import read_document
-from mlbench.leaderboard.entries.tasks_known import add_task
+from mlbench.leaderboard.entries.board import read_board, run_folder
+from mlbench.leaderboard.entries.entry import Declared, Entry, Level, read_document, to_json
 from mlbench.ranking.ranks_file import ranks_to_bytes, read_ranks
 from mlbench.reports.report import write_report
 from tests.leaderboard.boards import (
@@ -450,7 +446,7 @@ class TestChanges:
         """Its number of rows bounds the work, so it must be a maintainer's."""
         submitted(board, tmp_path, "gamma", 4, by="Eve")
         edit(board / TASK / "task.json", ("rows",), 2**22)
-        monkeypatch.setattr(validating, "read_table", lambda *_: pytest.fail("a table was read"))
+        monkeypatch.setattr(validating, "entry_table", lambda *_: pytest.fail("a table was read"))
         assert exit_code(check(board, base=honest)) == 6
 
     def test_only_some_entries_at_a_time(

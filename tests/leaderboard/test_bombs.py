@@ -26,8 +26,13 @@ from mlbench.common.files import slug
 from mlbench.leaderboard.entries.entry import LeaderboardTask
 from mlbench.leaderboard.entries.parquet_pages import MalformedPages, read_chunk, read_footer
 from mlbench.leaderboard.entries.strict import MAX_JSON, parse_json
-from mlbench.leaderboard.entries.strict_table import MAX_TABLE, read_table
-from mlbench.leaderboard.entries.tasks_known import described, rows_digest, task_key
+from mlbench.leaderboard.entries.tables import (
+    MAX_TABLE,
+    described,
+    read_table,
+    rows_digest,
+    task_key,
+)
 from mlbench.ranking.ranks_file import TEXTS, ranks_to_bytes
 from tests.leaderboard.boards import TASK, put_table, run_of
 

@@ -11,9 +11,9 @@ from mlbench.commands import leaderboard, submit
 from mlbench.commands.cli import main
 from mlbench.common import files as artefacts
 from mlbench.common.errors import DataError, EnvironmentFault
+from mlbench.leaderboard.entries.board import leaderboards_folder, root_of
 from mlbench.leaderboard.entries.entry import Contamination, Level
-from mlbench.leaderboard.entries.field_checks import RECORDED
-from mlbench.leaderboard.entries.layout import leaderboards_folder, root_of
+from mlbench.leaderboard.entries.fields import RECORDED
 from tests.commands.test_cli import mlbench
 from tests.leaderboard.boards import TASK, edit, verified
 

@@ -12,9 +12,8 @@ import pytest
 
 from mlbench.common.files import slug
 from mlbench.data.task import Kind, all_settings
-from mlbench.leaderboard.entries.entry import Entry, to_json
-from mlbench.leaderboard.entries.recomputed import bias_summary
-from mlbench.leaderboard.entries.strict import read_document
+from mlbench.leaderboard.entries.entry import Entry, read_document, to_json
+from mlbench.leaderboard.entries.tables import bias_summary
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.ranks import Ranks

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from mlbench.common.errors import Fault
+from mlbench.leaderboard.entries.board import Place, Tree, is_maintainers, place_of
 from mlbench.leaderboard.entries.entry import TASK_FILE
-from mlbench.leaderboard.entries.layout import Place, is_maintainers, place_of
-from mlbench.leaderboard.entries.tree import Tree
 
 MOST_ENTRIES = 5
 MOST_BYTES = 16 * 2**20

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import MlbenchError
-from mlbench.leaderboard.entries.entry import Entry, EntryKind
-from mlbench.leaderboard.entries.field_checks import Found
-from mlbench.leaderboard.entries.layout import Place
-from mlbench.leaderboard.entries.names import skeleton
-from mlbench.leaderboard.entries.reading import BoardEntry
+from mlbench.leaderboard.entries.board import BoardEntry, Place
+from mlbench.leaderboard.entries.entry import Entry, EntryKind, Found
+from mlbench.leaderboard.entries.strict import skeleton
+from mlbench.leaderboard.entries.tables import entry_table
 from mlbench.ranking.ranks import Ranks
 
 EQUAL = 0.2
@@ -67,7 +66,7 @@ class Prints:
         """Return the print of an entry's table."""
         if entry.place not in self.known:
             try:
-                ranks = entry.ranks
+                ranks = entry_table(entry)
             except MlbenchError:
                 ranks = None
             self.known[entry.place] = table_print(ranks) if ranks else None

@@ -1,37 +1,68 @@
-"""From a report to an entry of the leaderboard."""
+"""What is written into a leaderboard: a report as an entry, figures of a publication, tasks,
+records of what a maintainer verified, and withdrawals.
+
+An entry never says itself how far it can be trusted. That a sample of it was encoded again, that
+it was reproduced, or that it is disputed, is a file of its own in ``records/``, which names the
+entry by the digest of its entry.json.
+"""
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import secrets
 import shutil
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from mlbench.common.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
 from mlbench.common.files import sha256_of, slug, write_atomically
 from mlbench.leaderboard.checking.copies import names_alike, other_owner
+from mlbench.leaderboard.entries.board import (
+    Board,
+    Place,
+    find_entry,
+    read_board,
+    record_path,
+    root_of,
+    run_folder,
+)
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
     RANKS_FILE,
+    RECORDS,
     TASK_FILE,
     BiasSummary,
     Declared,
     Entry,
     EntryKind,
     LeaderboardTask,
+    Level,
+    Record,
+    Withdrawal,
+    parse_document,
+    read_document,
+    readable_json,
     to_json,
 )
-from mlbench.leaderboard.entries.field_checks import entry_faults
-from mlbench.leaderboard.entries.layout import Place, run_folder
-from mlbench.leaderboard.entries.names import visible
-from mlbench.leaderboard.entries.reading import Board, read_board
-from mlbench.leaderboard.entries.recomputed import bias_summary
-from mlbench.leaderboard.entries.strict import MAX_JSON, parse_document
-from mlbench.leaderboard.entries.strict_table import MAX_TABLE
-from mlbench.leaderboard.entries.tasks_known import described, refuse_part_of_a_task, task_key
+from mlbench.leaderboard.entries.fields import (
+    entry_faults,
+    evidence_faults,
+    record_faults,
+    withdrawal_faults,
+)
+from mlbench.leaderboard.entries.strict import MAX_JSON, parse_json, read_bounded, visible
+from mlbench.leaderboard.entries.tables import (
+    MAX_TABLE,
+    bias_summary,
+    described,
+    refuse_part_of_a_task,
+    task_key,
+)
 from mlbench.measures.significance import Score
+from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, RunInfo, read_report, rescored
 
@@ -232,3 +263,89 @@ def _place(board: Board, entry: Entry, sha256: str) -> Place:
     if of_model:
         return Place(place.task, place.slug, run_folder(entry.declared.date, sha256))
     return place
+
+
+def add_task(report: Report, ranks: Ranks, root: Path) -> Path:
+    """Write the task.json of a report's task; a known one only gains the collection's digest.
+
+    Raises UsageError for a report on part of a task, or a name that will not do for a folder;
+    DataError where the folder holds another task of that name.
+    """
+    refuse_part_of_a_task(report)
+    task = described(report, ranks)
+    if slug(task.name) != task.name or task.name == RECORDS:
+        raise UsageError(Fault(f"task {task.name!r}", "cannot be the name of a folder"))
+    path = root / task.name / TASK_FILE
+    if path.exists():
+        old = read_document(path, LeaderboardTask)
+        task = replace(task, digests=tuple(dict.fromkeys((*old.digests, *task.digests))))
+        different = [
+            Fault(
+                f"{path}, {name}", f"{getattr(old, name)!r}"[:200], f"{getattr(task, name)!r}"[:200]
+            )
+            for name in ("version", "languages", "kinds", "queries", "passages", "rows_sha256")
+            if getattr(old, name) != getattr(task, name)
+        ]
+        if different:
+            raise DataError(*different)
+    write_atomically(path, readable_json(task, str(path)))
+    return path
+
+
+def write_record(
+    path: Path, level: Level, by: str, evidence: Path | None, note: str, today: datetime.date
+) -> Path:
+    """Record a level of the entry at ``path``; ``evidence`` is a JSON file, as verify prints it.
+
+    Raises UsageError where the record would not be valid, DataError where there is no entry.
+    """
+    entry = find_entry(path)
+    record = Record(
+        level=level,
+        task=entry.place.task,
+        slug=entry.slug,
+        entry_sha256=entry.sha256,
+        by=by,
+        date=today.isoformat(),
+        evidence=_evidence(evidence) if evidence else {},
+        note=note,
+    )
+    wrong = [*record_faults(record, today), *evidence_faults(record)]
+    faults = [Fault(f"record, {key}", *rest) for key, *rest in wrong]
+    if entry.entry.kind is EntryKind.REPORTED and level is not Level.DISPUTED:
+        faults.append(Fault(str(path), "a reported entry", "one with evidence"))
+    if faults:
+        raise UsageError(*faults)
+    at = record_path(entry.place.task, entry.slug, entry.sha256, level, record.date)
+    return _write_new(root_of(path) / at, record)
+
+
+def _evidence(path: Path) -> dict[str, Any]:
+    table = parse_json(read_bounded(path, MAX_JSON, str(path)), str(path))
+    if not isinstance(table, dict):
+        raise DataError(Fault(str(path), "no JSON object", "what `mlbench verify --json` printed"))
+    return table
+
+
+def withdraw(path: Path, by: str, reason: str, today: datetime.date) -> Path:
+    """Withdraw the entry at ``path``: a file beside it says so.
+
+    Raises UsageError where it is withdrawn already, DataError where there is no entry.
+    """
+    entry = find_entry(path)
+    if entry.withdrawn is not None:
+        found = f"withdrawn on {entry.withdrawn.date}"
+        raise UsageError(Fault(str(path), found, "an entry that stands"))
+    withdrawal = Withdrawal(entry.sha256, reason, by, today.isoformat())
+    wrong = withdrawal_faults(withdrawal, today)
+    faults = [Fault(f"withdrawal, {key}", *rest) for key, *rest in wrong]
+    if faults:
+        raise UsageError(*faults)
+    return _write_new(entry.path / f"withdrawn-{withdrawal.date}.json", withdrawal)
+
+
+def _write_new(path: Path, document: Record | Withdrawal) -> Path:
+    if path.exists():
+        raise UsageError(Fault(str(path), "there already", "one a day"))
+    write_atomically(path, readable_json(document, path.name))
+    return path

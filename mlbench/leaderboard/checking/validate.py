@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from mlbench.common.errors import Fault
+from mlbench.common.errors import DataError, Fault, IntegrityError, MlbenchError
 from mlbench.common.progress import Step
+from mlbench.data.task import Kind
 from mlbench.leaderboard.checking.changes import Changes, change_faults
 from mlbench.leaderboard.checking.copies import (
     Prints,
@@ -19,19 +21,96 @@ from mlbench.leaderboard.checking.copies import (
     same_tables,
     table_print,
 )
-from mlbench.leaderboard.checking.findings import Findings
-from mlbench.leaderboard.checking.plausibility import implausible
-from mlbench.leaderboard.checking.records import record_findings, withdrawal_findings
-from mlbench.leaderboard.entries import consistency
-from mlbench.leaderboard.entries.entry import ENTRY_FILE, RANKS_FILE, TASK_FILE, EntryKind
-from mlbench.leaderboard.entries.field_checks import Found, entry_faults
-from mlbench.leaderboard.entries.layout import RECORDS, WITHDRAWN, Place, place_of, run_folder
-from mlbench.leaderboard.entries.names import shown
-from mlbench.leaderboard.entries.reading import BoardEntry, load_board
-from mlbench.leaderboard.entries.recomputed import score_faults
-from mlbench.leaderboard.entries.strict_table import read_table
-from mlbench.leaderboard.entries.tasks_known import task_faults
-from mlbench.leaderboard.entries.tree import Tree, read_tree
+from mlbench.leaderboard.entries.board import (
+    WITHDRAWN,
+    Board,
+    BoardEntry,
+    Place,
+    Tree,
+    load_board,
+    place_of,
+    read_tree,
+    record_path,
+    run_folder,
+)
+from mlbench.leaderboard.entries.entry import (
+    ENTRY_FILE,
+    RANKS_FILE,
+    RECORDS,
+    TASK_FILE,
+    Entry,
+    EntryKind,
+    Found,
+    Level,
+    Record,
+)
+from mlbench.leaderboard.entries.fields import (
+    entry_faults,
+    evidence_faults,
+    record_faults,
+    task_faults,
+    withdrawal_faults,
+)
+from mlbench.leaderboard.entries.strict import shown, visible
+from mlbench.leaderboard.entries.tables import entry_table, score_faults, table_faults
+
+MOST_OF_A_FILE = 20
+
+
+@dataclass
+class Findings:
+    """``malformed`` ends with exit code 3, ``contradictory`` with 6; ``flags`` are for review."""
+
+    malformed: list[Fault] = field(default_factory=list)
+    contradictory: list[Fault] = field(default_factory=list)
+    flags: list[Fault] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Take up the faults of an error instead of raising it."""
+        try:
+            yield
+        except DataError as error:
+            self.malformed += error.faults
+        except IntegrityError as error:
+            self.contradictory += error.faults
+
+    def add(self, other: Findings) -> None:
+        """Take up all that another validation found."""
+        self.malformed += other.malformed
+        self.contradictory += other.contradictory
+        self.flags += other.flags
+
+    def error(self, *, strict: bool = False) -> MlbenchError | None:
+        """Return the error to raise, with all faults in it; None where there is none.
+
+        With ``strict`` what is flagged is a fault too.
+        """
+        contradictory = self.contradictory + (self.flags if strict else [])
+        faults = [*contradictory, *self.malformed]
+        if not faults:
+            return None
+        return (IntegrityError if contradictory else DataError)(*_some_of_each_file(faults))
+
+
+def _some_of_each_file(faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Yield at most 20 faults of each file, and how many more there are."""
+    counts: Counter[str] = Counter()
+    for fault in dict.fromkeys(map(seen, faults)):
+        file = fault.where.partition(", ")[0]
+        counts[file] += 1
+        if counts[file] <= MOST_OF_A_FILE:
+            yield fault
+    for file, count in counts.items():
+        if count > MOST_OF_A_FILE:
+            yield Fault(file, f"{count - MOST_OF_A_FILE:,} more faults")
+
+
+def seen(fault: Fault) -> Fault:
+    """Return a fault that can be printed: no line break, no control or bidirectional character."""
+    return Fault(
+        *(visible(text) for text in (fault.where, fault.found, fault.expected, fault.mend))
+    )
 
 
 @dataclass(frozen=True)
@@ -214,15 +293,13 @@ class _Validation:
 
     def table(self, entry: BoardEntry, prints: Prints) -> None:
         """Check an entry's table, and the scores against it."""
-        digest = entry.entry.ranks_sha256
         prints.known[entry.place] = None
-        if digest is None:
-            return
-        path, where = entry.path / RANKS_FILE, self.where(entry.place, RANKS_FILE)
         with self.findings.gathering():
-            ranks = read_table(path, entry.task, digest, where)
+            ranks = entry_table(entry, self.where(entry.place, RANKS_FILE))
+            if ranks is None:
+                return
             prints.known[entry.place] = table_print(ranks)
-            broken = list(consistency.table_faults(ranks))
+            broken = list(table_faults(ranks))
             self.contradict(entry, RANKS_FILE, broken)
             measures = self.where(entry.place, ENTRY_FILE, "measures")
             if not broken and all(fault.where != measures for fault in self.findings.malformed):
@@ -266,3 +343,76 @@ def _history(entry: BoardEntry, earlier: Sequence[BoardEntry]) -> Iterator[Found
         yield "declared.submitter", shown(entry.entry.declared.submitter), expected
     if entry.entry.kind is EntryKind.REPORTED and (entry.path / RANKS_FILE).exists():
         yield "declared.kind", "reported, with a table beside it", "evidence, or no table"
+
+
+def record_findings(
+    board: Board, path: PurePosixPath, where: str, today: datetime.date
+) -> Findings:
+    """Check a record by itself, against its path and against the entry it names."""
+    record = board.records[path]
+    found = Findings()
+    found.malformed += [Fault(f"{where}, {k}", *rest) for k, *rest in record_faults(record, today)]
+    wrong = evidence_faults(record)
+    found.contradictory += [Fault(f"{where}, {key}", *rest) for key, *rest in wrong]
+    expected = record_path(record.task, record.slug, record.entry_sha256, record.level, record.date)
+    if path != expected:
+        found.contradictory.append(Fault(where, "not called as what it says", f"{expected}"))
+    entry = _named(board, record)
+    if entry is None:
+        what = f"{shown(record.entry_sha256)} of {shown(record.slug)} is no entry"
+        found.contradictory.append(Fault(f"{where}, entry_sha256", what, "that of an entry.json"))
+    elif entry.entry.kind is EntryKind.REPORTED and record.level is not Level.DISPUTED:
+        what = "of a reported entry, which has no evidence"
+        found.contradictory.append(Fault(f"{where}, level", f"{record.level}, {what}", "disputed"))
+    return found
+
+
+def _named(board: Board, record: Record) -> BoardEntry | None:
+    return next(
+        (
+            entry
+            for entry in board.entries()
+            if (entry.place.task, entry.slug, entry.sha256)
+            == (record.task, record.slug, record.entry_sha256)
+        ),
+        None,
+    )
+
+
+def withdrawal_findings(
+    board: Board, path: PurePosixPath, where: str, today: datetime.date
+) -> Findings:
+    """Check a withdrawal by itself, against its path and against the entry beside it."""
+    withdrawal = board.withdrawals[path]
+    found = Findings()
+    faults = withdrawal_faults(withdrawal, today)
+    found.malformed += [Fault(f"{where}, {key}", *rest) for key, *rest in faults]
+    if path.name != f"withdrawn-{withdrawal.date}.json":
+        found.contradictory.append(Fault(f"{where}, date", withdrawal.date, "that of its name"))
+    place = place_of(path)
+    entry = next((entry for entry in board.entries() if entry.place == place), None)
+    if entry is not None and withdrawal.entry_sha256 != entry.sha256:
+        digest = shown(withdrawal.entry_sha256)
+        found.contradictory.append(Fault(f"{where}, entry_sha256", digest, entry.sha256))
+    if entry is not None and withdrawal.by != entry.entry.declared.submitter:
+        by = f"by {shown(withdrawal.by)}, not by its submitter"
+        found.flags.append(Fault(f"{where}, by", by, shown(entry.entry.declared.submitter)))
+    return found
+
+
+PERFECT = 0.999
+AHEAD = 0.05
+"""How far cross-lingual AP may be above monolingual: translation loses, in all we have seen."""
+
+
+def implausible(entry: Entry) -> Iterator[tuple[str, str, str]]:
+    """Yield key, found and what would be expected of each score that a person should look at."""
+    for kind, of_kind in entry.macro.items():
+        for name in ("AP", "RR"):
+            if (score := of_kind.get(name)) and score.value > PERFECT:
+                yield f"macro.{kind}.{name}", f"{score.value:.4f}", f"at most {PERFECT}"
+    ap = {kind: of_kind["AP"].value for kind, of_kind in entry.macro.items() if "AP" in of_kind}
+    within, across = ap.get(Kind.MONOLINGUAL), ap.get(Kind.CROSSLINGUAL)
+    if within is not None and across is not None and across > within + AHEAD:
+        key = f"macro.{Kind.CROSSLINGUAL}.AP"
+        yield key, f"{across:.4f}", f"at most {AHEAD} above the monolingual {within:.4f}"

@@ -1,55 +1,144 @@
-"""JSON from strangers: bounded, without anything that two readers could read differently."""
+"""Text and JSON from strangers: bounded, and nothing that two readers could take differently."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-import types
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
-from enum import StrEnum
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 from mlbench.common.errors import DataError, Fault
-from mlbench.leaderboard.entries.entry import RUN_LEFT_OUT, SCHEMAS, Document, table_of, to_json
-from mlbench.leaderboard.entries.names import shown, text_fault, visible
-from mlbench.measures.significance import Score
-from mlbench.reports.report import RunInfo
 
 if TYPE_CHECKING:
-    from cattrs import Converter
+    pass
+
+
+MAX_NAME = 200
+FORMULA = ("=", "+", "-", "@")
+"""What makes a spreadsheet take a cell for a formula."""
+
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+"""Unicode categories of control, format (bidirectional marks, zero width), surrogate, private-use
+and line-separator characters."""
+
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""Characters of other categories that are blank all the same: fillers, variation selectors, what
+Unicode calls default ignorable (DerivedCoreProperties.txt), and the empty Braille cell."""
+MOST_MARKS = 4
+"""Marks on one letter of a name; more would stand over the lines above and below."""
+
+LOOK = {
+    "авгԁеһіјкӏмнопстрԛѕѵԝхуѡь": "abrdehijklmhonctpqsvwxywb",  # Cyrillic
+    "αβγεηικνορτυχωϳ": "abyenikvoptuxwj",  # Greek
+    "ıȷɑɡɩøłđħŧոցսօǀ": "ijagioldhtnguol",  # other Latin, Armenian, a click
+    "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ": "abcdefghijklmnoprstuvwyz",  # small capitals
+}
+LOOK_BEFORE_FOLDING = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϲ", "ABEZHIKMNOPTYXCc")
+"""Greek letters that look Latin, as their small forms or compatibility forms would not."""
+ALIKE = str.maketrans(
+    {strange: plain for pair in LOOK.items() for strange, plain in zip(*pair, strict=True)}
+)
+ALIKE_IN_SHAPE = str.maketrans("01i|", "olll")
+"""Letters and digits that are easily taken for a Latin letter, after case folding."""
+
+
+def hidden(character: str) -> bool:
+    """Say whether a character cannot be seen."""
+    return unicodedata.category(character) in HIDDEN or bool(UNSEEN.match(character))
+
+
+def _all_seen(text: str) -> bool:
+    """Say at once of most texts what ``hidden`` says of each character."""
+    return text.isprintable() and not UNSEEN.search(text)
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""Return text with what cannot be seen written as an escape, but for characters in ``keep``.
+
+    >>> visible("a\u202eb")
+    'a\\u202eb'
+    """
+    if _all_seen(text):
+        return text
+    return "".join(f"\\u{ord(c):04x}" if hidden(c) and c not in keep else c for c in text)
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """Return a value for a message: on one line, nothing hidden, cut at ``limit`` characters."""
+    text = visible(repr(value))
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"
+
+
+def text_fault(text: str, keep: str = "") -> str:
+    """Say what a text must not hold, "" if nothing: a character that cannot be seen."""
+    if _all_seen(text):
+        return ""
+    for character in text:
+        if hidden(character) and character not in keep:
+            name = unicodedata.name(character, "a control character")
+            return f"holds U+{ord(character):04X} ({name.lower()})"
+    return ""
+
+
+def name_fault(name: str) -> str:
+    """Say why a text will not do as the name of a model or a person, "" if it will."""
+    if not name or name != name.strip():
+        return f"{shown(name)} is empty, or has space at an end"
+    if len(name) > MAX_NAME:
+        return f"{len(name)} characters: at most {MAX_NAME}"
+    if name.startswith(FORMULA):
+        return f"{shown(name)} begins with {name[0]!r}, as a formula of a spreadsheet does"
+    if found := re.search(r"[<>]", name):
+        return f"{shown(name)} holds {found[0]!r}"
+    marks = "".join("x" if unicodedata.category(c) in {"Mn", "Me"} else " " for c in name)
+    if "x" * (MOST_MARKS + 1) in marks:
+        return f"{shown(name)} has more than {MOST_MARKS} marks on a letter"
+    fault = text_fault(name)
+    return f"{shown(name)} {fault}" if fault else ""
+
+
+def link_fault(link: str) -> str:
+    """Say why a text is no link that a page may show, "" if it is one (https only)."""
+    if re.fullmatch(r"https://[A-Za-z0-9.-]+\.[A-Za-z]{2,}(:\d{1,5})?([/?#][^\s<>\"'\\]*)?", link):
+        return ""
+    return f"{shown(link)} is not an https:// link"
+
+
+def skeleton(name: str) -> str:
+    """Return what is left of a name when all that is easily overlooked is taken away.
+
+    That is compatibility forms, case, accents, letters of other alphabets that look Latin, the
+    difference of l, i and 1 and of o and 0, space, and punctuation but for that between digits.
+
+    >>> skeleton("BM25") == skeleton("bm-25")
+    True
+    >>> skeleton("e5-base") == skeleton("е5-base")  # the second begins with a Cyrillic letter
+    True
+    >>> skeleton("v1.12") == skeleton("v11.2")
+    False
+    """
+    name = unicodedata.normalize("NFKC", name.translate(LOOK_BEFORE_FOLDING))
+    folded = unicodedata.normalize("NFKD", name.casefold())
+    plain = "".join(c for c in folded if not hidden(c) and unicodedata.category(c) != "Mn")
+    plain = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", plain.translate(ALIKE))
+    return re.sub(r"[^\w.]|_|(?<!\d)\.|\.(?!\d)", "", plain).translate(ALIKE_IN_SHAPE)
+
 
 MAX_JSON = 256 * 2**10
 MAX_DEPTH = 32
 MAX_TEXT = 20_000
 MAX_INTEGER = 2**53
-OLD_SCHEMA = "mlbench/entry/1"
-AGAIN = (
-    "an entry of an earlier form: write it again from its report with `mlbench submit`, figures "
-    "from a publication with `mlbench leaderboard report`"
-)
+
+
 MULTILINE = re.compile(r"model\.(prompts|first_input)\..*|(declared\.source\.)?citation")
 """The fields whose text may have several lines."""
-
-AnyDocument = TypeVar("AnyDocument", bound=Document)
-
-
-def read_document(path: Path, kind: type[AnyDocument], where: str = "") -> AnyDocument:
-    """Read a file of the leaderboard. Raises DataError with every fault of it (20 at most)."""
-    where = where or str(path)
-    return parse_document(read_bounded(path, MAX_JSON, where), kind, where)
-
-
-def readable_json(document: Document, what: str) -> bytes:
-    """Return the file of a document. Raises DataError where it could not be read again."""
-    raw = to_json(document)
-    if len(raw) > MAX_JSON:
-        raise DataError(Fault(what, f"{len(raw):,} bytes", f"at most {MAX_JSON:,}"))
-    parse_document(raw, type(document), what)
-    return raw
 
 
 def read_bounded(path: Path, limit: int, where: str) -> bytes:
@@ -65,30 +154,6 @@ def read_bounded(path: Path, limit: int, where: str) -> bytes:
     if len(raw) > limit:
         raise DataError(Fault(where, f"more than {limit:,} bytes", f"at most {limit:,} bytes"))
     return raw
-
-
-def parse_document(raw: bytes, kind: type[AnyDocument], where: str) -> AnyDocument:
-    """Read a document of the leaderboard from its bytes. Raises DataError with every fault."""
-    import cattrs
-
-    table = parse_json(raw, where)
-    schema = SCHEMAS[kind]
-    if not isinstance(table, dict) or table.get("schema") != schema:
-        found = table.get("schema") if isinstance(table, dict) else type(table).__name__
-        mend = AGAIN if found == OLD_SCHEMA else ""
-        raise DataError(Fault(f"{where}, schema", shown(found), schema, mend))
-    faults = [Fault(f"{where}, {key}", found) for key, found in _text_faults(table, "")]
-    del table["schema"]
-    try:
-        document: AnyDocument = _converter().structure(table, kind)
-    except cattrs.BaseValidationError as error:
-        faults += [Fault(f"{where}, {key}", found) for key, found in _structure_faults(error)]
-        raise DataError(*faults[:20]) from None
-    missing = _missing(table, table_of(document), "")
-    faults += [Fault(f"{where}, {key}", "missing") for key in missing]
-    if faults:
-        raise DataError(*faults[:20])
-    return document
 
 
 def parse_json(raw: bytes, where: str) -> Any:
@@ -150,7 +215,7 @@ def _constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
 
-def _text_faults(value: Any, key: str) -> Iterator[tuple[str, str]]:
+def text_faults(value: Any, key: str) -> Iterator[tuple[str, str]]:
     """Yield key and fault of every text, keys included, that is too long or hides something."""
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
@@ -161,89 +226,7 @@ def _text_faults(value: Any, key: str) -> Iterator[tuple[str, str]]:
         for name, below in value.items():
             if found := text_fault(name):
                 yield f"{key}.{visible(name)}".lstrip("."), f"its key {found}"
-            yield from _text_faults(below, f"{key}.{visible(name)}".lstrip("."))
+            yield from text_faults(below, f"{key}.{visible(name)}".lstrip("."))
     elif isinstance(value, list):
         for number, below in enumerate(value):
-            yield from _text_faults(below, f"{key}[{number}]")
-
-
-def _missing(given: Any, full: Any, key: str) -> Iterator[str]:
-    """Yield the keys that a document was given a default for."""
-    if isinstance(given, dict) and isinstance(full, dict):
-        for name, below in full.items():
-            path = f"{key}.{name}".lstrip(".")
-            if name in given:
-                yield from _missing(given[name], below, path)
-            else:
-                yield path
-    elif isinstance(given, list) and isinstance(full, list):
-        for number, (one, other) in enumerate(zip(given, full, strict=True)):
-            yield from _missing(one, other, f"{key}[{number}]")
-
-
-@cache
-def _converter() -> Converter:
-    """Return a converter that takes every type as it is: no "5" for 5, no text for a list.
-
-    Of a score null is taken too, for all but its value.
-    """
-    import cattrs
-    from cattrs.gen import make_dict_structure_fn, override
-
-    converter = cattrs.Converter(forbid_extra_keys=True)
-
-    def exactly(kind: type, *json_types: type) -> None:
-        def structure(value: Any, wanted: type) -> Any:  # ``kind``, or an enumeration of it
-            if type(value) not in json_types:
-                raise TypeError(f"not of type {kind.__name__}")
-            return wanted(value)
-
-        converter.register_structure_hook(kind, structure)
-
-    exactly(str, str)
-    exactly(int, int)
-    exactly(float, int, float)
-
-    def is_tuple(kind: Any) -> bool:
-        return get_origin(kind) is tuple
-
-    @converter.register_structure_hook_factory(is_tuple)
-    def of_tuple(kind: Any, converter: Converter) -> Callable[[Any, Any], tuple[Any, ...]]:
-        as_list: Any = types.GenericAlias(list, get_args(kind)[:1])
-
-        def structure(value: Any, _: Any) -> tuple[Any, ...]:
-            if type(value) is not list:
-                raise TypeError("not a list")
-            return tuple(converter.structure(value, as_list))
-
-        return structure
-
-    number = converter.get_structure_hook(float)
-
-    def or_unknown(value: Any, kind: type) -> float:
-        return math.nan if value is None else number(value, kind)
-
-    left_out, unknown = override(omit=True), override(struct_hook=or_unknown)
-    fields_of: dict[type, dict[str, Any]] = {
-        RunInfo: dict.fromkeys(RUN_LEFT_OUT, left_out),
-        Score: dict.fromkeys(("low", "high", "optimistic"), unknown),
-    }
-    for kind, of_fields in fields_of.items():
-        hook: Any = make_dict_structure_fn(kind, converter, **of_fields)
-        converter.register_structure_hook(kind, hook)
-    return converter
-
-
-def _structure_faults(error: BaseException) -> Iterator[tuple[str, str]]:
-    """Yield key and fault of all that does not fit a document's schema."""
-    import cattrs
-
-    def told(fault: BaseException, kind: type | None) -> str:
-        if isinstance(kind, type) and issubclass(kind, StrEnum):
-            return f"none of {', '.join(kind)}"
-        return cattrs.v.format_exception(fault, kind)
-
-    for text in cattrs.transform_error(error, format_exception=told):
-        found, _, path = text.rpartition(" @ $")
-        key = re.sub(r"\['([^']*)'\]", r".\1", path).lstrip(".")
-        yield visible(key) or "top level", visible(found)[:200]
+            yield from text_faults(below, f"{key}[{number}]")

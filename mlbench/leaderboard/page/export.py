@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mlbench.leaderboard.entries.names import FORMULA, visible
+from mlbench.leaderboard.entries.strict import FORMULA, visible
 from mlbench.leaderboard.page.wording import (
     column_head,
     cost_texts,

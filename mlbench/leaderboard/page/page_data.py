@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mlbench.leaderboard.entries.names import visible
+from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Values
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlbench import __version__
-from mlbench.leaderboard.entries.names import visible
-from mlbench.leaderboard.entries.reading import BoardEntry
+from mlbench.leaderboard.entries.board import BoardEntry
+from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.page.drawer import Drawer, overall_drawer, task_drawer
 from mlbench.leaderboard.page.export import standings_csv, standings_json, standings_markdown
 from mlbench.leaderboard.page.page_data import board_data, figures_data, script_json

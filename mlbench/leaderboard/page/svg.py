@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from mlbench.leaderboard.entries.names import visible
+from mlbench.leaderboard.entries.strict import visible
 
 MOST_WHISKERS = 80
 LETTER = 6.2

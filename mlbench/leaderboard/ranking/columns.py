@@ -11,6 +11,7 @@ import numpy as np
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable
 from mlbench.data.task import Kind
+from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
     RANKS_FILE,
@@ -18,9 +19,7 @@ from mlbench.leaderboard.entries.entry import (
     EntryKind,
     LeaderboardTask,
 )
-from mlbench.leaderboard.entries.layout import Place
-from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
-from mlbench.leaderboard.entries.strict_table import read_table
+from mlbench.leaderboard.entries.tables import read_table
 from mlbench.measures.bias import rank_distance
 from mlbench.measures.randomisation import contributions
 from mlbench.measures.significance import MacroMeans, Sample, Score, Values, mean, question_clusters

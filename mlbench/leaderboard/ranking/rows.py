@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import (
     Contamination,
     Entry,
@@ -13,7 +14,6 @@ from mlbench.leaderboard.entries.entry import (
     LeaderboardTask,
     Level,
 )
-from mlbench.leaderboard.entries.reading import BoardEntry
 from mlbench.leaderboard.ranking.columns import Column
 from mlbench.measures.significance import Values
 

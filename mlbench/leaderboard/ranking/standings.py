@@ -15,8 +15,7 @@ from mlbench.comparing.rank_intervals import (
     rank_intervals,
 )
 from mlbench.comparing.verdicts import Bools, Ints
-from mlbench.leaderboard.entries.layout import Place
-from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
+from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.ranking.columns import (
     Column,
     Measured,

@@ -1,24 +1,223 @@
 """Does a table of ranks agree with vectors of some of its texts? Arrays in, findings out.
 
 Of sampled queries all relevant passages are encoded again, and of each language some passages
-drawn at random. What is then certain (see ``reencoded``) must be what the table says:
+drawn at random. A score computed again differs a little from the first one: on another machine, in
+another batch, a model rounds otherwise. A passage counts as above another only where no rounding
+can have turned the two round. What is then certain must be what the table says:
 
 - *order*: the relevant passages of a query stand in the table's order;
 - *bounds*: no more passages are seen above, or below, a relevant one than the table counts there;
 - *evidence*: the drawn passages are above, and below, as often as the table's counts would have
-  it; see ``betting``. A drawn passage is the unit, whatever rows it is compared with, so that
+  it (``log_wealth``). A drawn passage is the unit, whatever rows it is compared with, so that
   rows need not be independent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from mlbench.leaderboard.verifying.betting import Floats, Ints, evidence, log_wealth
-from mlbench.leaderboard.verifying.reencoded import Bools, Claims, Seen, Tolerance, Vectors, see
+from mlbench.ranking.products import Dense, Sparse
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+STAKES = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95])
+ROUNDING = 1e-12
+
+
+def log_wealth(drawn: Floats, claimed: Floats, sizes: Ints, edges: Ints) -> Floats:
+    """Return the logarithm of the wealth that each stake ends with in each population.
+
+    This is evidence against a claimed total, by betting on values drawn at random. A population of
+    N values, none negative, is claimed to have the sum S. Values are drawn one by one without
+    replacement, and before each draw someone who starts with 1 stakes a share c of all they have
+    on the claim being too small:
+
+        wealth <- wealth * (1 + c * (x / mean - 1)),   mean = (S - what was drawn) / (N - drawn)
+
+    If the sum is S or less, no stake wins on average, so the chance that the wealth ever reaches W
+    is at most 1 / W (Ville's inequality): it is a test that holds for any population and any
+    sample size. Populations drawn from independently (here: one a language) multiply; several c
+    are played side by side, each with an equal part of the 1.
+
+    I. Waudby-Smith and A. Ramdas, "Estimating means of bounded random variables by betting",
+    Journal of the Royal Statistical Society B 86 (2024), section 5 (without replacement); used for
+    auditing elections by P. B. Stark, "ALPHA: audit that learns from previously hand-audited
+    ballots", Annals of Applied Statistics 17 (2023).
+
+    ``drawn`` (..., draws) are the values in the order drawn, one population after the other, cut
+    by ``edges`` (populations + 1,); ``claimed`` (..., populations) are the sums, ``sizes`` the
+    numbers of values. Returns float64 (..., populations, stakes): infinite where what was drawn
+    exceeds the claim, 0 where nothing was drawn.
+    """
+    found = np.zeros((*claimed.shape, len(STAKES)))
+    for number, size in enumerate(sizes.tolist()):
+        value = drawn[..., edges[number] : edges[number + 1]]
+        total = claimed[..., number, None]
+        remaining = total - np.cumsum(value, -1) + value
+        slack = ROUNDING * (1 + np.abs(total))
+        mean = remaining / (size - np.arange(value.shape[-1]))
+        ratio = np.where(value > remaining + slack, np.inf, 1.0)
+        np.divide(value, mean, out=ratio, where=np.isfinite(ratio) & (remaining > slack))
+        for place, stake in enumerate(STAKES):
+            found[..., number, place] = np.log1p(stake * (ratio - 1)).sum(-1)
+    return found
+
+
+def evidence(wealth: Floats) -> Floats:
+    """Return the logarithm of the wealth of all stakes together: (..., stakes) -> (...)."""
+    most = wealth.max(-1, keepdims=True)
+    finite = np.where(np.isfinite(most), most, 0.0)
+    with np.errstate(over="ignore"):
+        joined: Floats = np.log(np.exp(wealth - finite).mean(-1)) + finite[..., 0]
+    return joined
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a score computed again may be off: ``share`` of |query| |passage|.
+
+    ``ties`` says whether equal scores are taken to be equal wherever they are computed.
+    """
+
+    share: float
+    ties: bool = True
+
+
+TOLERANCES = {
+    "float32": Tolerance(1e-5),
+    "float16": Tolerance(2e-3),
+    "bfloat16": Tolerance(1.5e-2),
+}
+"""By type of the model's weights; of any other type, COARSE. Measured with all-MiniLM-L6-v2 in
+batches of 7 against one of 400: cosines 4e-7, 5e-4 and 3e-3 apart at most."""
+COARSE = Tolerance(1.5e-2, ties=False)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a table says of some queries; int64 arrays, rows grouped by query.
+
+    ``starts`` (queries + 1,) cuts the rows; ``place`` (rows,), ``above`` and ``tied`` (rows,
+    languages) are the table's; ``pool`` (languages,) counts all passages.
+    """
+
+    starts: Ints
+    query_language: Ints
+    passage_language: Ints
+    place: Ints
+    above: Ints
+    tied: Ints
+    pool: Ints
+
+    @property
+    def queries(self) -> int:
+        """Number of queries."""
+        return len(self.starts) - 1
+
+    def rows(self, query: int) -> slice:
+        """Return the rows of a query."""
+        return slice(int(self.starts[query]), int(self.starts[query + 1]))
+
+    def others(self) -> Ints:
+        """Return how many passages of each language are not relevant to a row's query."""
+        query = np.repeat(np.arange(self.queries), np.diff(self.starts))
+        own = np.zeros((self.queries, len(self.pool)), np.int64)
+        np.add.at(own, (query, self.passage_language), 1)
+        others: Ints = (self.pool - own)[query]
+        return others
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What was encoded again: float32 (n, d) or CSR, ready for scoring.
+
+    ``passages`` are contiguous by language, cut by ``starts``, at least one of each;
+    ``relevant`` (rows,) is the passage of each of the claims' rows, ``drawn`` the drawn passages
+    in the order drawn, language after language, cut by ``edges`` (languages + 1,).
+    """
+
+    queries: npt.NDArray[np.float32] | csr_matrix
+    passages: npt.NDArray[np.float32] | csr_matrix
+    starts: Ints
+    relevant: Ints
+    drawn: Ints
+    edges: Ints
+
+
+class Seen(NamedTuple):
+    """What was seen of some rows, (rows, languages) each: passages encoded that are not relevant
+    to the query, and those of them certainly above, above or level, and certainly below."""
+
+    encoded: Ints
+    above: Ints
+    level: Ints
+    below: Ints
+
+
+class QuerySeen(NamedTuple):
+    """What was seen of one query.
+
+    ``disorder`` (rows,) marks passages that certainly stand in another order than claimed;
+    ``hits`` (2, rows, draws) says whether a drawn passage is above or level, and below.
+    """
+
+    disorder: Bools
+    seen: Seen
+    hits: Bools
+
+
+def see(claims: Claims, vectors: Vectors, tolerance: Tolerance) -> Iterator[QuerySeen]:
+    """Score the passages for each query and yield what is certain of them, query by query."""
+    dense = isinstance(vectors.queries, np.ndarray)
+    scorer = (Dense if dense else Sparse)(vectors.queries, vectors.passages, vectors.starts)
+    lengths = [_norms(side) for side in (vectors.queries, vectors.passages)]
+    size = vectors.passages.shape[0]
+    for query in range(claims.queries):
+        rows = claims.rows(query)
+        own = vectors.relevant[rows]
+        score = scorer.exact(np.full(size, query), np.arange(size))
+        reach = tolerance.share * lengths[0][query] * lengths[1]
+        others = np.ones(size, bool)
+        others[own] = False
+        above = (score - reach > (score + reach)[own, None]) & others
+        below = (score + reach < (score - reach)[own, None]) & others
+        level = above
+        if tolerance.ties:
+            level = above | ((score == score[own, None]) & others)
+        parts = np.broadcast_to(others, above.shape), above, level, below
+        yield QuerySeen(
+            _disorder(claims.place[rows], score[own], reach[own]),
+            Seen(*(np.add.reduceat(part, vectors.starts[:-1], 1, np.int64) for part in parts)),
+            np.stack([level, below])[..., vectors.drawn],
+        )
+
+
+def _disorder(place: Ints, score: Floats, reach: Floats) -> Bools:
+    """Mark the passages of a query that certainly score higher or lower than claimed beside one
+    another; those in equal places must be level."""
+    higher = place[:, None] < place
+    certainly = (score - reach)[:, None] > score + reach
+    wrong = certainly & ~higher
+    return np.asarray(wrong.any(0) | wrong.any(1))
+
+
+def _norms(vectors: npt.NDArray[np.float32] | csr_matrix) -> Floats:
+    exact = vectors.astype(np.float64)
+    squares = exact**2 if isinstance(exact, np.ndarray) else exact.multiply(exact)
+    norms: Floats = np.sqrt(np.asarray(squares.sum(1)).ravel())
+    return norms
+
 
 FALSE_ALARM = 1e-4
 """The chance, at most, that the evidence refuses an honest table."""

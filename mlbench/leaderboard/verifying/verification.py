@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from mlbench.common.errors import DataError, IntegrityError
-from mlbench.leaderboard.entries.entry import Level
-from mlbench.leaderboard.entries.names import visible
+from mlbench.leaderboard.entries.entry import VERIFICATION_SCHEMA, Level
+from mlbench.leaderboard.entries.strict import visible
 
-SCHEMA = "mlbench/verification/1"
 WIDTH = 80
 
 
@@ -140,7 +139,7 @@ class Verification:
 
 def verification_json(found: Verification) -> str:
     """Return the result as strict JSON; it may stand as the evidence of a record."""
-    table = {"schema": SCHEMA} | asdict(found)
+    table = {"schema": VERIFICATION_SCHEMA} | asdict(found)
     return json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 

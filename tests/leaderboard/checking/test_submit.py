@@ -13,19 +13,19 @@ import pytest
 from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError, UsageError
 from mlbench.common.files import slug
 from mlbench.leaderboard.checking import submit as submitting
-from mlbench.leaderboard.checking.records import withdraw, write_record
-from mlbench.leaderboard.checking.submit import submit
+from mlbench.leaderboard.checking.submit import add_task, submit, withdraw, write_record
+from mlbench.leaderboard.entries.board import find_entry, read_board
 from mlbench.leaderboard.entries.entry import (
     Contamination,
     Declared,
     Entry,
     LeaderboardTask,
     Level,
+    parse_document,
+    read_document,
     to_json,
 )
-from mlbench.leaderboard.entries.reading import find_entry, read_board
-from mlbench.leaderboard.entries.strict import parse_document, read_document
-from mlbench.leaderboard.entries.tasks_known import add_task, rows_digest
+from mlbench.leaderboard.entries.tables import rows_digest
 from mlbench.ranking.ranks_file import read_ranks
 from mlbench.reports.report import Encoded, Truncated, write_report
 from tests.leaderboard.boards import (

@@ -12,9 +12,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from mlbench.leaderboard.entries.layout import Place
-from mlbench.leaderboard.entries.reading import Board, BoardEntry, BoardTask
-from mlbench.leaderboard.entries.tasks_known import described
+from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
+from mlbench.leaderboard.entries.tables import described
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import rank_text, score_text
 from mlbench.leaderboard.ranking.columns import measure, task_columns

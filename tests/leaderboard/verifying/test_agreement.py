@@ -7,8 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlbench.leaderboard.verifying.agreement import FALSE_ALARM, FAMILIES, TESTS, _stakes, threshold
-from mlbench.leaderboard.verifying.reencoded import Tolerance
+from mlbench.leaderboard.verifying.agreement import (
+    FALSE_ALARM,
+    FAMILIES,
+    TESTS,
+    Tolerance,
+    _stakes,
+    threshold,
+)
 from mlbench.leaderboard.verifying.samples import claims_of
 from mlbench.ranking.counting import rank_collection
 from tests.leaderboard.sampled import lowered, problem, sampled

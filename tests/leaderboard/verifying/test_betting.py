@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.leaderboard.verifying.betting import STAKES, evidence, log_wealth
+from mlbench.leaderboard.verifying.agreement import STAKES, evidence, log_wealth
 
 
 def wealth_by_definition(drawn, total, size, stake):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from mlbench.leaderboard.verifying.reencoded import Claims, Tolerance, Vectors, see
+from mlbench.leaderboard.verifying.agreement import Claims, Tolerance, Vectors, see
 
 STARTS = np.array([0, 4, 7])
 RELEVANT = np.array([1, 5, 0, 2, 6])

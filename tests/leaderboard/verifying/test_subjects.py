@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from mlbench.common.errors import DataError, IntegrityError, UsageError
+from mlbench.leaderboard.checking.submit import add_task
 from mlbench.leaderboard.entries.entry import ENTRY_FILE
-from mlbench.leaderboard.entries.tasks_known import add_task
-from mlbench.leaderboard.verifying.subjects import read_subject, refuse_other_task
+from mlbench.leaderboard.verifying.verify import read_subject, refuse_other_task
 from mlbench.reports.report import RANKS_FILE, REPORT_FILE, write_report
 from tests.leaderboard.boards import DAY, alter_table, edit, publish, run_of, submitted
 from tests.support.reports import collection_of, languages

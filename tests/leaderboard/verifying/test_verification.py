@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from mlbench.leaderboard.entries.entry import Level
+from mlbench.leaderboard.entries.entry import VERIFICATION_SCHEMA, Level
 from mlbench.leaderboard.entries.strict import parse_json
 from mlbench.leaderboard.verifying.verification import (
-    SCHEMA,
     Check,
     Limits,
     Recomputed,
@@ -62,7 +61,7 @@ CONTRADICTED = replace(
 
 def test_json_is_strict_and_has_every_key():
     table = parse_json(verification_json(CONTRADICTED).encode(), "verify.json")
-    assert table["schema"] == SCHEMA
+    assert table["schema"] == VERIFICATION_SCHEMA
     assert table["verdict"] == "disagrees"
     assert table["level"] is None
     assert table["recomputed"]["seed"] == 7

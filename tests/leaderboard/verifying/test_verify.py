@@ -20,13 +20,10 @@ from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
 from mlbench.data.readers import load_collection
 from mlbench.evaluation.evaluate import Options, evaluate
-from mlbench.leaderboard.checking.records import write_record
-from mlbench.leaderboard.checking.submit import submit
+from mlbench.leaderboard.checking.submit import add_task, submit, write_record
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, Declared, Level
-from mlbench.leaderboard.entries.tasks_known import add_task
-from mlbench.leaderboard.verifying.subjects import Subject, read_subject
 from mlbench.leaderboard.verifying.verification import Verdict, VerifiedEntry, VerifiedTask
-from mlbench.leaderboard.verifying.verify import Request, verify
+from mlbench.leaderboard.verifying.verify import Request, Subject, read_subject, verify
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.models.registry import LoadedModel, load_adapter

@@ -1,4 +1,4 @@
-"""What the fields of an entry, a record and a withdrawal must hold, beyond their types."""
+"""What the fields of the leaderboard's documents must hold, beyond their types."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from dataclasses import fields
 
 from mlbench.common.errors import UsageError
 from mlbench.common.files import slug
-from mlbench.data.task import LANGUAGE, SHA256
+from mlbench.data.task import LANGUAGE, SHA256, Kind
+from mlbench.leaderboard.entries.board import Place
 from mlbench.leaderboard.entries.entry import (
+    DATE,
+    VERIFICATION_SCHEMA,
     BiasSummary,
     Declared,
     Entry,
     EntryKind,
+    Found,
     LeaderboardTask,
     Level,
     Record,
     Withdrawal,
 )
-from mlbench.leaderboard.entries.layout import DATE, Place
-from mlbench.leaderboard.entries.names import link_fault, name_fault, shown
+from mlbench.leaderboard.entries.strict import link_fault, name_fault, shown
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.significance import Score
 from mlbench.models.protocol import SIMILARITIES
 from mlbench.reports.report import ModelInfo, RunInfo
-
-Found = tuple[str, str, str]
-"""Key, what was found, what was expected."""
 
 MEASURE = re.compile(r"[A-Za-z]{1,10}(\(rel=[1-9]\d?\))?(@[1-9]\d{0,5})?")
 MOST_MEASURES = 32
@@ -252,3 +252,42 @@ def withdrawal_faults(withdrawal: Withdrawal, today: datetime.date) -> Iterator[
     if not withdrawal.reason.strip():
         yield "reason", "empty", "why it is withdrawn"
     yield from _too_long({"reason": withdrawal.reason})
+
+
+def task_faults(task: LeaderboardTask, name: str) -> Iterator[Found]:
+    """Yield key, found and expected where a task.json contradicts itself or its folder."""
+    codes = set(task.languages)
+    if task.name != name:
+        yield "name", shown(task.name), f"{name!r}, as its folder is called"
+    if not all(map(SHA256.fullmatch, (*task.digests, task.rows_sha256))) or not task.digests:
+        yield "digests", shown(task.digests), "64 hex digits each"
+    if not 0 < len(codes) == len(task.languages) or not all(map(LANGUAGE.fullmatch, codes)):
+        yield "languages", shown(task.languages), "language codes, each once"
+    if not task.kinds or not set(task.kinds) <= set(Kind):
+        yield "kinds", shown(task.kinds), "of " + ", ".join(Kind)
+    if found := measures_fault(task.headline):
+        yield "headline", found, "measures as mlbench names them, each once"
+    for key, counts in (("queries", task.queries), ("passages", task.passages)):
+        if set(counts) != codes:
+            yield key, shown(sorted(counts)), "the task's languages"
+        elif not all(0 <= count < 2**31 for count in counts.values()):
+            yield key, "a count out of range", "0 to 2^31"
+    if not 0 < task.rows <= MOST_ROWS:
+        yield "rows", f"{task.rows:,}", f"1 to {MOST_ROWS:,}"
+
+
+MOST_ROWS = 2**22
+
+
+def evidence_faults(record: Record) -> Iterator[Found]:
+    """Yield where a result of verify does not show what is recorded, or is of something else."""
+    if record.level is Level.DISPUTED or not record.evidence:
+        return
+    shows, entry = record.evidence.get("level"), record.evidence.get("entry")
+    if record.evidence.get("schema") != VERIFICATION_SCHEMA:
+        yield "evidence.schema", shown(record.evidence.get("schema")), VERIFICATION_SCHEMA
+    elif shows not in (record.level, Level.REPRODUCED):
+        yield "evidence.level", shown(shows), f"{record.level}: it shows no more than that"
+    elif not isinstance(entry, dict) or entry.get("sha256") != record.entry_sha256:
+        found = shown(entry.get("sha256") if isinstance(entry, dict) else entry)
+        yield "evidence.entry.sha256", found, f"{shown(record.entry_sha256)}, of this entry"

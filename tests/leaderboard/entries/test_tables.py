@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlbench.leaderboard.entries.consistency import table_faults
+from mlbench.leaderboard.entries.tables import table_faults
 from mlbench.ranking.ranks import Ranks
 from tests.support.reports import collection_of, languages, report_of, vectors
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.common.files import RESERVED, slug
-from mlbench.leaderboard.entries.layout import SLUG, Place, is_maintainers, place_of
-from mlbench.leaderboard.entries.names import (
+from mlbench.leaderboard.entries.board import SLUG, Place, is_maintainers, place_of
+from mlbench.leaderboard.entries.strict import (
     link_fault,
     name_fault,
     shown,
