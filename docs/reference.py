@@ -35,7 +35,8 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPars
 
 
 def _arguments(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    return (a for a in parser._actions if not isinstance(a, argparse._HelpAction))
+    shown = (action for action in parser._actions if action.help != argparse.SUPPRESS)
+    return (action for action in shown if not isinstance(action, argparse._HelpAction))
 
 
 def _flags(action: argparse.Action) -> str:

@@ -168,7 +168,10 @@ COMMANDS = (
     Command(
         "leaderboard build", "leaderboard:build", "build_arguments",
         "make the leaderboard's page, and the standings as CSV, JSON and Markdown",
-        "mlbench leaderboard build --output site",
+        """
+        mlbench leaderboard build --output site
+        mlbench leaderboard build my-leaderboard --output site
+        """,
     ),
     Command(
         "leaderboard report", "leaderboard:report", "report_arguments",

@@ -93,7 +93,7 @@ def _overview(report: Report, ranks: Ranks, args: Namespace) -> int:
     print(plain_table(table.headers, table.rows))
     print(f"\nWhose passages outrank relevant ones (times its share: 1 is unbiased)\n\n"
           f"{languages_table(languages).text()}")  # fmt: skip
-    print("\nOne query in full: mlbench explain FOLDER --query ID --language CODE")
+    print("\nOne query in full: mlbench explain REPORT --query ID --language CODE")
     return 0
 
 

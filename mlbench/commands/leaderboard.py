@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
@@ -45,11 +45,11 @@ def day(text: str) -> datetime.date:
 def validate_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `leaderboard validate`."""
     parser.add_argument(
-        "paths", nargs="*", type=Path, metavar="PATH",
+        "paths", nargs="*", type=Path, metavar="FOLDER",
         help="the leaderboard's folder, a task's or an entry's (default: the one of mlbench)",
     )  # fmt: skip
     parser.add_argument(
-        "--base", type=Path, metavar="DIR",
+        "--base", type=Path, metavar="FOLDER",
         help="the leaderboard before the change: what stands there must stand unchanged",
     )  # fmt: skip
     parser.add_argument(
@@ -121,18 +121,21 @@ def _print_findings(findings: Findings, checked: Sequence[Place], code: int) -> 
 def build_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `leaderboard build`."""
     parser.add_argument(
-        "--entries", type=Path, metavar="DIR",
+        "folder", nargs="?", type=Path, metavar="FOLDER",
         help="the leaderboard's folder (default: the one of mlbench)",
     )  # fmt: skip
+    parser.add_argument("--entries", type=Path, dest="earlier", help=SUPPRESS)  # its name till 0.1
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="where the page goes"
+        "--output", type=Path, required=True, metavar="FOLDER", help="where the page goes"
     )
     shared(parser, "--quiet")
 
 
 def build(args: Namespace) -> int:
     """Make the leaderboard's page, and the standings as CSV, JSON and Markdown."""
-    folder = args.entries or leaderboards_folder()
+    if args.folder and args.earlier:
+        raise UsageError(Fault("FOLDER and --entries", "both given", "FOLDER alone"))
+    folder = args.folder or args.earlier or leaderboards_folder()
     board = read_board(folder)
     if not board.tasks:
         mend = "add a task with `mlbench leaderboard add-task REPORT --to FOLDER`"

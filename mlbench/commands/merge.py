@@ -34,7 +34,7 @@ def arguments(parser: ArgumentParser) -> None:
         parser, "--measure",
         help="a measure such as nDCG@10; may be repeated (default: those of the parts)",
     )  # fmt: skip
-    shared(parser, "--overwrite", "--json", "--quiet")
+    shared(parser, "--overwrite", "--verbose", "--json", "--quiet")
 
 
 def merge(args: Namespace) -> int:

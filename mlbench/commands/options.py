@@ -39,7 +39,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--task": {"metavar": "TASK", "help": "a task's name or file"},
     "--data-dir": {
         "type": Path,
-        "metavar": "DIR",
+        "metavar": "FOLDER",
         "help": "folder with the tasks' data (default: $MLBENCH_DATA, else the cache, else "
         "download)",
     },
@@ -65,8 +65,8 @@ SHARED: dict[str, dict[str, Any]] = {
     "--output": {
         "type": Path,
         "default": Path("results"),
-        "metavar": "DIR",
-        "help": "where the report goes, as DIR/<model>/<task> (default: %(default)s)",
+        "metavar": "FOLDER",
+        "help": "where the report goes, as FOLDER/<model>/<task> (default: %(default)s)",
     },
     "--overwrite": {
         "action": "store_true",
@@ -75,11 +75,15 @@ SHARED: dict[str, dict[str, Any]] = {
     "--to": {
         "type": Path,
         "required": True,
-        "metavar": "DIR",
+        "metavar": "FOLDER",
         "help": "the folder of the leaderboard",
     },
     "--note": {"default": "", "metavar": "TEXT", "help": "anything else to know"},
     "--json": {"action": "store_true", "help": "print as JSON"},
+    "--verbose": {
+        "action": "store_true",
+        "help": "print intervals, language bias, exclusions and ties too, not only the main table",
+    },
     "--quiet": {"action": "store_true", "help": "no progress on standard error"},
 }
 """Settings of ``add_argument`` by the name of the argument."""

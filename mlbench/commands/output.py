@@ -57,7 +57,7 @@ def shown(folder: Path, args: Namespace) -> Path:
 def print_report(report: Report, folder: Path, args: Namespace) -> None:
     """Print what a report says and where it is, unless JSON was asked for."""
     if not args.json:
-        print(terminal_text(report))
+        print(terminal_text(report, verbose=args.verbose))
         print(f"\nreport: {folder / 'report.html'}\n")
 
 

@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
         parser, "--output", default=None,
         help="where the report on those languages goes (default: FOLDER/languages-<codes>)",
     )  # fmt: skip
-    shared(parser, "--json")
+    shared(parser, "--verbose", "--json")
 
 
 def report(args: Namespace) -> int:

@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     shared(parser, "--data-dir", "--offline")
     shared(
-        parser, "--output", help="where reports go, as DIR/<model>/<task> (default: %(default)s)"
+        parser, "--output", help="where reports go, as FOLDER/<model>/<task> (default: %(default)s)"
     )
     shared(parser, "--overwrite", "--no-cache", "--measure")
     parser.add_argument(
@@ -65,7 +65,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be encoded, and stop"
     )
-    shared(parser, "--json", "--quiet")
+    shared(parser, "--verbose", "--json", "--quiet")
     _streaming_arguments(parser)
     add_model_options(parser)
 
@@ -90,12 +90,12 @@ def _streaming_arguments(parser: argparse.ArgumentParser) -> None:
         "`mlbench merge` adds them up",
     )  # fmt: skip
     group.add_argument(
-        "--work", type=Path, metavar="DIR",
+        "--work", type=Path, metavar="FOLDER",
         help="where a streamed run keeps what it has done (default: beside its report)",
     )  # fmt: skip
     group.add_argument(
-        "--keep-embeddings", type=Path, metavar="DIR",
-        help="keep all vectors, in float16, as DIR/<model>/<task> (a model for precomputed:)",
+        "--keep-embeddings", type=Path, metavar="FOLDER",
+        help="keep all vectors, in float16, as FOLDER/<model>/<task> (a model for precomputed:)",
     )  # fmt: skip
     group.add_argument(
         "--engine", choices=("local", "ray"), default="local",

@@ -47,7 +47,7 @@ def arguments(parser: ArgumentParser) -> None:
         "itself) or a language; once, or once for each --run",
     )  # fmt: skip
     parser.add_argument(
-        "--name", metavar="MODEL", help="what to call the model (default: the tag of the runs)"
+        "--name", metavar="NAME", help="what to call the model (default: the tag of the runs)"
     )
     shared(parser, "--languages", "--measure")
     parser.add_argument(
@@ -57,7 +57,7 @@ def arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     shared(parser, "--data-dir", "--offline", "--output")
     shared(parser, "--overwrite", help="replace a report of other runs")
-    shared(parser, "--json", "--quiet")
+    shared(parser, "--verbose", "--json", "--quiet")
 
 
 def score(args: Namespace) -> int:

@@ -85,11 +85,11 @@ class GateConfig:
     )
     strict: bool = setting("inconclusive is a fault too (exit code 3)", default=False)
     data_dir: Annotated[Path, _text("a folder")] | None = setting(
-        "with --model: folder with the task's data (default: as in `run`)", "DIR"
+        "with --model: folder with the task's data (default: as in `run`)", "FOLDER"
     )
     output: Annotated[Path, _text("a folder")] | None = setting(
         "write check.json, check.md and check.xml (JUnit) there, with --model also the report",
-        "DIR",
+        "FOLDER",
     )
 
 

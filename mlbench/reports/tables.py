@@ -282,14 +282,34 @@ def outranking_table(report: Report) -> Table:
     return Table(("query", *languages, "own"), rows, ("mean", *footer, own))
 
 
-def terminal_text(report: Report) -> str:
-    """Return what a run prints at its end: the reading, the main table, and what qualifies it."""
+def terminal_text(report: Report, *, verbose: bool = False) -> str:
+    """Return what a run prints at its end: what the scores say, the main table, warnings.
+
+    With ``verbose`` also all macro scores with intervals, language bias, what is excluded, ties
+    and notes, as they stand in the report. At most 80 columns.
+    """
+    task = report.task
+    only = f", only {', '.join(task.languages)}" if task.subset_of else ""
+    title = f"{report.model.name} on {task.name} (version {task.version}{only})"
+    warnings = [f"Warning: {warning}" for warning in report.warnings]
+    blocks = [
+        fill(title),
+        fill(" ".join([*truncation_reading(report), *reading(report)])),
+        paper_table(report).text(),
+        *(_details(report) if verbose else [fill(star_line(report))]),
+        *map(fill, warnings),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _details(report: Report) -> list[str]:
     statistics = report.scores.statistics
     intervals = (
         f"Intervals: {statistics.method}, {100 * statistics.level:.0f}%, {statistics.draws:,} "
         f"draws of {statistics.clusters:,} questions with all their languages."
     )
-    notes = [
+    paragraphs = [
+        intervals,
         star_line(report),
         rank_distance_line(report),
         outranking_line(report),
@@ -297,20 +317,9 @@ def terminal_text(report: Report) -> str:
         *excluded_lines(report),
         *tie_lines(report),
         *(f"Note: {note}" for note in report.notes),
-        *(f"Warning: {warning}" for warning in report.warnings),
     ]
-    task = report.task
-    only = f", only {', '.join(task.languages)}" if task.subset_of else ""
-    title = f"{report.model.name} on {task.name} (version {task.version}{only})"
-    blocks = [
-        fill(title),
-        fill(" ".join([*truncation_reading(report), *reading(report)])),
-        paper_table(report).text(),
-        macro_table(report).text() if report.scores.macro else "",
-        fill(intervals),
-        *map(fill, filter(None, notes)),
-    ]
-    return "\n\n".join(block for block in blocks if block)
+    table = [macro_table(report).text()] if report.scores.macro else []
+    return [*table, *map(fill, filter(None, paragraphs))]
 
 
 def figures_table(report: Report) -> Table:

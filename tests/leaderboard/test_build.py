@@ -21,7 +21,7 @@ def build(
     entries: Path | str, output: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mlbench", "leaderboard", "build", "--entries", str(entries),
+        [sys.executable, "-m", "mlbench", "leaderboard", "build", str(entries),
          "--output", str(output)],
         env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

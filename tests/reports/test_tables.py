@@ -73,13 +73,16 @@ def test_the_paper_table_holds_the_scores_of_the_report() -> None:
 
 
 @EVERY_SIZE
-def test_terminal_text_fits_80_columns(count: int) -> None:
+@pytest.mark.parametrize("verbose", [False, True])
+def test_terminal_text_fits_80_columns(count: int, verbose: bool) -> None:
     report, _ = example(count)
-    text = terminal_text(report)
+    text = terminal_text(report, verbose=verbose)
     assert max(map(len, text.splitlines())) <= 80
     assert "nan" not in text
     assert "None" not in text
     assert len(paper_table(report).rows) == count
+    assert paper_table(report).text() in text
+    assert (macro_table(report).text() in text) == verbose
 
 
 def test_long_names_still_fit() -> None:
@@ -87,7 +90,7 @@ def test_long_names_still_fit() -> None:
     collection = collection_of(codes)
     measures = ("AP(rel=1)@1000", "nDCG@1000", "Success@1000", "R@1000")
     report, _ = report_of(collection, vectors(collection), measures=measures)
-    text = terminal_text(renamed(report, "a-very-long-name/" * 12))
+    text = terminal_text(renamed(report, "a-very-long-name/" * 12), verbose=True)
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -138,14 +141,14 @@ def test_kinds_and_measures_that_are_missing_have_no_column() -> None:
         ["query"], ["mAP", "cross"], ["RR", "cross"], ["rank", "distance"],
     ]  # fmt: skip
     for report in (only, cross):
-        assert max(map(len, terminal_text(report).splitlines())) <= 80
+        assert max(map(len, terminal_text(report, verbose=True).splitlines())) <= 80
 
 
 def test_one_language_has_no_bias() -> None:
     report, _ = example(1)
     assert words.rank_distance_line(report) == ""
     assert words.outranking_line(report) == ""
-    assert "distance" not in terminal_text(report)
+    assert "distance" not in terminal_text(report, verbose=True)
 
 
 def test_macro_and_settings_tables() -> None:
@@ -300,7 +303,7 @@ def test_nothing_to_read() -> None:
     report, _ = example(2)
     empty = replace(report, scores=replace(report.scores, macro={}, settings=()))
     assert "nothing to read" in words.reading(empty)[0]
-    assert terminal_text(empty)
+    assert terminal_text(empty, verbose=True).startswith(terminal_text(empty))
 
 
 def test_warnings_and_exclusions_are_printed() -> None:
@@ -314,6 +317,6 @@ def test_warnings_and_exclusions_are_printed() -> None:
     }
     bias = replace(report.scores.bias, by_language=entries)
     few = replace(report, scores=replace(report.scores, bias=bias))
-    assert "10 queries with fewer than two relevant passages" in terminal_text(few).replace(
-        "\n", " "
-    )
+    assert "10 queries with fewer than two relevant passages" in terminal_text(
+        few, verbose=True
+    ).replace("\n", " ")
