@@ -1,8 +1,7 @@
 """A baseline: a saved result that others are held against, in one small file or a report's folder.
 
-The file is Parquet: the table of ranks, with the task, the model and the file's own digest in
-its metadata (key ``mlbench``, schema ``mlbench/baseline/1``). Counts are kept as their increase
-along a query's rows, which never decreases, so they are small and compress well.
+The file is a table as ``ranks.parquet`` holds it, with the task, the model, the measures and the
+file's own digest in its metadata, too (key ``mlbench-baseline``).
 """
 
 from __future__ import annotations
@@ -11,17 +10,16 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault, IntegrityError
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.ranks_file import TEXTS
+from mlbench.ranking.ranks_file import TaskKey, ranks_from_table, ranks_to_bytes
 from mlbench.reports.report import (
     RANKS_FILE,
     REPORT_FILE,
@@ -32,9 +30,8 @@ from mlbench.reports.report import (
     rescored,
 )
 
-Column = npt.NDArray[Any]
-
-SCHEMA = "mlbench/baseline/1"
+SCHEMA = "mlbench/baseline/2"
+KEY = b"mlbench-baseline"
 WRITE = "write one with `mlbench baseline REPORT`"
 ZEROS = b"0" * 64
 DIGEST = re.compile(rb'"sha256": "([0-9a-f]{64})"')
@@ -131,57 +128,18 @@ def baseline_bytes(saved: Saved) -> bytes:
 
     Its digest is that of the whole file with zeros in the digest's own place.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = _columns(saved.ranks)
-    metadata = {
+    task = saved.task
+    said = {
         "schema": SCHEMA,
-        "task": asdict(saved.task),
+        "task": asdict(task),
         "model": asdict(saved.model),
         "measures": saved.measures,
-        "pool_sizes": saved.ranks.pool_sizes.tolist(),
-        "judged": saved.ranks.judged.tolist(),
         "sha256": ZEROS.decode(),
     }
-    table = pa.table({name: pa.array(column) for name, column in columns.items()})
-    buffer = io.BytesIO()
-    with pq.ParquetWriter(
-        buffer,
-        table.schema,
-        compression="zstd",
-        compression_level=9,
-        use_dictionary=list(TEXTS),
-        column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name not in TEXTS},
-        store_schema=False,
-    ) as writer:
-        writer.write_table(table)
-        writer.add_key_value_metadata({"mlbench": json.dumps(metadata)})
-    raw = buffer.getvalue()
+    key = TaskKey(task.name, task.version, task.digest, task.kinds)
+    raw = ranks_to_bytes(saved.ranks, key, {KEY.decode(): json.dumps(said)})
     head, _, tail = raw.rpartition(ZEROS)
     return head + hashlib.sha256(raw).hexdigest().encode() + tail
-
-
-def _columns(ranks: Ranks) -> dict[str, Column]:
-    """Return the columns of the file: texts as objects, counts of each language as int32."""
-    codes = np.array(ranks.languages, object)
-    query = ranks.query
-    columns: dict[str, Column] = {
-        "query_id": np.array(ranks.query_ids, object)[query],
-        "query_language": codes[ranks.query_language[query]],
-        "query_group": np.array(ranks.query_groups, object)[query],
-        "passage_id": np.array(ranks.passage_ids, object),
-        "passage_language": codes[ranks.passage_language],
-        "relevance": ranks.relevance,
-        "place": ranks.place,
-    }
-    increase = ranks.above.copy()
-    increase[1:] -= ranks.above[:-1]
-    first = ranks.starts[:-1]
-    increase[first] = ranks.above[first]
-    for name, counts in (("above", increase), ("tied", ranks.tied)):
-        columns |= {f"{name}_{code}": counts[:, i] for i, code in enumerate(ranks.languages)}
-    return columns
 
 
 def read_baseline(path: Path) -> Saved:
@@ -208,50 +166,21 @@ def read_baseline(path: Path) -> Saved:
     if hashlib.sha256(blank).hexdigest().encode() != marks[-1][1]:
         raise _damaged(path, "damaged: it does not have the digest it names")
     try:
-        file = pq.ParquetFile(io.BytesIO(raw))
-        table, metadata = file.read(), json.loads(file.metadata.metadata[b"mlbench"])
-        if metadata["schema"] != SCHEMA:
-            raise _damaged(path, f"schema {metadata['schema']!r}")
-        columns = {name: table.column(name).to_numpy() for name in table.column_names}
-        task = cattrs.structure(metadata["task"], TaskInfo)
-        model = cattrs.structure(metadata["model"], ModelInfo)
-        return Saved(str(path), task, model, tuple(metadata["measures"]), _ranks(columns, metadata))
+        table = pq.read_table(io.BytesIO(raw))
+        said = json.loads(
+            table.schema.metadata[KEY if KEY in table.schema.metadata else b"mlbench"]
+        )
+        if said["schema"] != SCHEMA:
+            raise _damaged(path, f"schema {said['schema']!r}, of another version of mlbench")
+        task = cattrs.structure(said["task"], TaskInfo)
+        model = cattrs.structure(said["model"], ModelInfo)
+        measures = tuple(said["measures"])
     except (pa.ArrowException, cattrs.BaseValidationError, TypeError, LookupError, ValueError) as e:
         raise _damaged(path, f"not a baseline: {e}") from None
+    return Saved(str(path), task, model, measures, ranks_from_table(table, path)[0])
 
 
 def _damaged(path: Path, found: str) -> IntegrityError:
     return IntegrityError(
         Fault(str(path), found, "a baseline as `mlbench baseline` writes it", WRITE)
-    )
-
-
-def _ranks(columns: Mapping[str, Column], metadata: dict[str, Any]) -> Ranks:
-    languages = tuple(metadata["task"]["languages"])
-    number = {code: i for i, code in enumerate(languages)}
-    query_language, passage_language = (
-        np.array([number[code] for code in columns[name]], np.int16)
-        for name in ("query_language", "passage_language")
-    )
-    ids = columns["query_id"]
-    new = np.ones(len(ids), bool)
-    new[1:] = (ids[1:] != ids[:-1]) | (query_language[1:] != query_language[:-1])
-    first = np.flatnonzero(new)
-    above = np.stack([columns[f"above_{code}"] for code in languages], axis=1)
-    for i, j in zip(first, [*first[1:], len(ids)], strict=True):
-        np.cumsum(above[i:j], axis=0, out=above[i:j])
-    return Ranks(
-        languages=languages,
-        pool_sizes=np.array(metadata["pool_sizes"], np.int64),
-        judged=np.array(metadata["judged"], np.int64),
-        query_ids=tuple(ids[first]),
-        query_groups=tuple(columns["query_group"][first]),
-        query_language=query_language[first],
-        starts=np.append(first, len(ids)).astype(np.int64),
-        passage_ids=tuple(columns["passage_id"]),
-        passage_language=passage_language,
-        relevance=columns["relevance"],
-        place=columns["place"],
-        above=above,
-        tied=np.stack([columns[f"tied_{code}"] for code in languages], axis=1),
     )

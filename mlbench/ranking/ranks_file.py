@@ -3,7 +3,8 @@
 One row a relevant passage: query_id, query_language, query_group, passage_id, passage_language,
 relevance, place, above and tied (fixed-size lists of int32, one a language). The file's metadata
 (key ``mlbench``, JSON) holds the schema, the task's name, version and digest, the languages in
-the order of the lists, pool sizes, judged queries, and the settings' kinds.
+the order of the lists, pool sizes, judged queries, and the settings' kinds. A baseline is such a
+file that says more in its metadata (see ``comparing.baseline``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,11 @@ class TaskKey:
     kinds: tuple[str, ...]
 
 
-def ranks_to_bytes(ranks: Ranks, task: TaskKey) -> bytes:
-    """Return the Parquet file of a table: the same bytes for the same table."""
+def ranks_to_bytes(ranks: Ranks, task: TaskKey, said: Mapping[str, str] | None = None) -> bytes:
+    """Return the Parquet file of a table: the same bytes for the same table.
+
+    ``said`` is what else its metadata say, by other keys.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -56,7 +60,7 @@ def ranks_to_bytes(ranks: Ranks, task: TaskKey) -> bytes:
         "judged": ranks.judged.tolist(),
     }
     schema = table_schema(len(ranks.languages)).with_metadata(
-        {"mlbench": json.dumps(metadata, sort_keys=True, ensure_ascii=False)}
+        {"mlbench": json.dumps(metadata, sort_keys=True, ensure_ascii=False), **(said or {})}
     )
     query = ranks.query
     arrays = [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from mlbench.common.errors import DataError, IntegrityError
 from mlbench.comparing.baseline import baseline_bytes, read_baseline, read_saved, refuse_other_task
 from mlbench.comparing.baseline import saved_report as saved
+from mlbench.ranking.ranks_file import ranks_to_bytes, read_ranks
 from mlbench.reports.report import write_report
 from tests.support.reports import example
 
@@ -44,6 +46,32 @@ def test_what_is_written_is_read_again_and_the_bytes_are_the_same(count, tmp_pat
     assert (found.task, found.model, found.measures) == (report.task, report.model, report.measures)
     assert_same(found.ranks, ranks)
     assert baseline_bytes(found) == raw
+
+
+def test_a_baseline_is_a_table_of_ranks(written, tmp_path):
+    path, report = tmp_path / "ranks.parquet", example(2)[0]
+    path.write_bytes(written[1])
+    ranks, key = read_ranks(path)
+    assert_same(ranks, example(2)[1])
+    assert (key.name, key.digest, key.kinds) == (
+        report.task.name,
+        report.task.digest,
+        report.task.kinds,
+    )
+    assert len(written[1]) < len(ranks_to_bytes(ranks, key)) + 6000
+
+
+def test_a_baseline_of_another_version_is_refused_with_a_word_on_how_to_write_it(tmp_path):
+    digest = '"sha256": "' + 64 * "0" + '"'
+    said = json.dumps({"schema": "mlbench/baseline/1", "task": {}})[:-1] + f", {digest}}}"
+    table = pa.table({"query_id": ["a"]}).replace_schema_metadata({"mlbench": said})
+    pq.write_table(table, tmp_path / "b")
+    raw = (tmp_path / "b").read_bytes()
+    digest = hashlib.sha256(raw).hexdigest().encode()
+    (tmp_path / "b").write_bytes(raw.replace(64 * b"0", digest))
+    with pytest.raises(IntegrityError, match="schema 'mlbench/baseline/1'") as caught:
+        read_baseline(tmp_path / "b")
+    assert "mlbench baseline REPORT" in str(caught.value)
 
 
 @settings(max_examples=200, deadline=None)
