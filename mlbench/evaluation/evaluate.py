@@ -124,6 +124,7 @@ def evaluate(
         scores=scores,
         run=run,
         warnings=(*sample_warnings(collection), *absent_warnings(collection), *embedded.warnings),
+        ranks=ranks,
     )
     return report, ranks
 

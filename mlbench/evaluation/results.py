@@ -105,6 +105,7 @@ def finish(
             seconds=run.seconds | {"measuring": round(step.seconds, 3)},
         ),
         warnings=draft.warnings,
+        ranks=partial.ranks,
     )
     return report, partial.ranks
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from mlbench import __version__
 from mlbench.models.cache import question_digest
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.plots import plots
-from mlbench.reports.report import Report
+from mlbench.reports.report import Report, report_values
 
 if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
@@ -44,7 +43,7 @@ def _drawing() -> list[str]:
 
 def _shown(report: Report) -> str:
     """Return all of a report but what is of the run alone, as its date and seconds."""
-    table = asdict(report)
+    table = report_values(report)
     del table["run"]
     return json.dumps(table)
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError
 from mlbench.common.files import sha256_of, write_atomically
@@ -53,6 +53,9 @@ class Retrieved:
     kinds: dict[str, Depth]
     rank_distance_at_least: float | None
 
+
+if TYPE_CHECKING:
+    import cattrs
 
 SCHEMA = "mlbench/report/1"
 AGREEMENT = 1e-9
@@ -161,7 +164,12 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Report:
-    """One model on one task. ``retrieved`` is None unless it was made from run files."""
+    """One model on one task. ``retrieved`` is None unless it was made from run files.
+
+    ``ranks`` is the table that the scores are made from, which a report folder holds as a file of
+    its own; None where there is none, or where only report.json was read. It is left out of
+    report.json and of comparisons.
+    """
 
     task: TaskInfo
     model: ModelInfo
@@ -170,6 +178,20 @@ class Report:
     run: RunInfo
     warnings: tuple[str, ...] = ()
     retrieved: Retrieved | None = None
+    ranks: Ranks | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def table(self) -> Ranks:
+        """The table of ranks. Raises DataError where the report has none."""
+        if self.ranks is None:
+            raise DataError(
+                Fault(
+                    f"report of {self.model.name} on {self.task.name}",
+                    "has no table of ranks",
+                    "a report of `mlbench run` or mlbench.evaluate",
+                )
+            )
+        return self.ranks
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -181,9 +203,16 @@ class Report:
 
 def report_to_json(report: Report, ranks_sha256: str | None) -> str:
     """Return ``report.json``: strict JSON, values as exact as float64 prints."""
-    table = {"schema": SCHEMA, "ranks_sha256": ranks_sha256} | asdict(report)
+    table = {"schema": SCHEMA, "ranks_sha256": ranks_sha256} | report_values(report)
     table |= table.pop("scores")
     return json.dumps(finite(table), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def report_values(report: Report) -> dict[str, Any]:
+    """Return all that a report says, by field, without its table of ranks."""
+    values = asdict(replace(report, ranks=None))
+    del values["ranks"]
+    return values
 
 
 def finite(value: Any) -> Any:
@@ -247,7 +276,7 @@ def read_report(folder: Path) -> tuple[Report, Ranks]:
     if faults:
         where = f"{path}, "
         raise IntegrityError(*(replace(fault, where=where + fault.where) for fault in faults[:20]))
-    return report, ranks
+    return replace(report, ranks=ranks), ranks
 
 
 def _task_faults(task: TaskInfo, ranks: Ranks, key: TaskKey) -> Iterator[Fault]:
@@ -299,9 +328,8 @@ def parse_report(path: Path) -> tuple[Report, str]:
         found = table.get("schema") if isinstance(table, dict) else type(table).__name__
         raise IntegrityError(Fault(where, f"schema {found!r}", SCHEMA))
     scores = {entry.name: table.get(entry.name) for entry in fields(Scores)}
-    converter = cattrs.Converter(forbid_extra_keys=False)
     try:
-        report = converter.structure({**table, "scores": scores}, Report)
+        report = _converter().structure({**table, "scores": scores}, Report)
         digest = str(table["ranks_sha256"] or "")
     except (cattrs.BaseValidationError, KeyError) as error:
         faults = cattrs.transform_error(error) if not isinstance(error, KeyError) else [str(error)]
@@ -309,6 +337,18 @@ def parse_report(path: Path) -> tuple[Report, str]:
             *(Fault(where, found, "a report as mlbench writes it") for found in faults[:20])
         ) from None
     return report, digest
+
+
+def _converter() -> cattrs.Converter:
+    """Return what makes a report of JSON; its table of ranks is no part of that."""
+    import cattrs
+    from cattrs.gen import make_dict_structure_fn, override
+
+    converter = cattrs.Converter(forbid_extra_keys=False)
+    converter.register_structure_hook(
+        Report, make_dict_structure_fn(Report, converter, ranks=override(omit=True))
+    )
+    return converter
 
 
 def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
@@ -328,7 +368,7 @@ def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
                 for key, said, found in differing[:20]
             )
         )
-    return replace(report, scores=scores)
+    return replace(report, scores=scores, ranks=ranks)
 
 
 def differences(said: Any, found: Any, key: str) -> Iterator[tuple[str, Any, Any]]:

@@ -75,6 +75,7 @@ def cut_report(
             scores=compute_scores(cut, settings, parse_measures(report.measures)),
             run=replace(report.run, command=f"{report.run.command} && {command}"),
             warnings=(*report.warnings, note),
+            ranks=cut,
         ),
         cut,
     )

@@ -108,7 +108,7 @@ def report_of(
         encoded={"query": Encoded(88, 80), "passage": Encoded(132, 130)},
         recomputed=recomputed,
     )
-    return Report(task, model, tuple(m.name for m in parsed), scores, run), ranks
+    return Report(task, model, tuple(m.name for m in parsed), scores, run, ranks=ranks), ranks
 
 
 def _settings(codes: Sequence[str], kinds: Sequence[Kind]) -> list[Setting]:
