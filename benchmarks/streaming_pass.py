@@ -33,17 +33,21 @@ from mlbench.data.corpus import CorpusFile, Passage, ShardSource, StreamedRecord
 from mlbench.data.readers._shards import TableShard
 from mlbench.data.task import Kind, Source, Task
 from mlbench.evaluation.driver import Pass, make_ready, stream
-from mlbench.evaluation.evaluate import Options
+from mlbench.evaluation.options import Options
 from mlbench.evaluation.pipeline import count_shards
 from mlbench.evaluation.results import finish
 from mlbench.models.registry import LoadedModel, load_adapter
-from mlbench.ranking.products import Limits
 
 LANGUAGES = ("en", "sw", "th", "de")
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = ("sea", "land", "river", "hill", "bird", "fish", "tree", "moon", "rain", "fire", "door")
 FILLER = " ".join(random.Random(0).choices(WORDS, k=90))
 BATCH = 4096
+
+
+def options(threads: int) -> Options:
+    """What is measured uses this many threads, and no cache."""
+    return Options(threads=threads, device="cpu", cache=None, progress=False)
 
 
 def text_of(language: str, number: int) -> str:
@@ -148,13 +152,12 @@ def grow(passages: int, queries: int, dimensions: int, threads: int) -> None:
     model = LoadedModel(
         "hashing", "hashing", "made up", Hashing(dimensions), "cosine", "declared: h"
     )
-    options = Options(limits=Limits(threads), quiet=True)
     with tempfile.TemporaryDirectory() as folder:
         how = Pass(Path(folder, "work"), Path(folder, "scans"))
         began = time.perf_counter()
-        partial = stream(task(), build_streamed(LANGUAGES, records), model, options, how)
+        partial = stream(task(), build_streamed(LANGUAGES, records), model, options(threads), how)
         took = time.perf_counter() - began
-        report, _ = finish(partial, quiet=True)
+        report = finish(partial, quiet=True)
     here, scanners = (resource.getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN))
     found = {
         "peak": here.ru_maxrss * 1024,
@@ -234,8 +237,14 @@ def one_pass(folder: Path, collection, speed: int, threads: int) -> tuple[float,
     alone = time.perf_counter() - began
     model = LoadedModel("timed", "timed", "benchmark", encoder, "cosine", "declared: timed")
     how = Pass(folder / "work", folder / "scans")
-    partial = stream(task(), collection, model, Options(limits=Limits(threads), quiet=True), how)
-    report, _ = finish(partial, quiet=True)
+    partial = stream(
+        task(),
+        collection,
+        model,
+        options(threads),
+        how,
+    )
+    report = finish(partial, quiet=True)
     return alone, report.run.seconds["streaming"]
 
 
@@ -255,7 +264,7 @@ def minilm(turns: int, threads: int, passages: int) -> None:
                 model.adapter.encode_forms("passage", model.adapter.canonical("passage", texts))
             alone = time.perf_counter() - began, time.process_time() - used
             ready = make_ready(
-                task(), collection, model, Options(limits=Limits(threads), quiet=True),
+                task(), collection, model, options(threads),
                 Pass(folder / f"{turn}", folder / "scans"),
             )  # fmt: skip
             began, used = time.perf_counter(), time.process_time()

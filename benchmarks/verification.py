@@ -16,7 +16,7 @@ from tabulate import tabulate
 from benchmarks.data import Problem, xquad_r_shape
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
+from mlbench.data.readers import read_collection
 from mlbench.leaderboard.verifying.agreement import TOLERANCES, Agreement, compare
 from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
 from mlbench.models.cache import open_cache
@@ -124,7 +124,7 @@ def problems(args: argparse.Namespace) -> Iterator[tuple[str, Problem]]:
             yield name, xquad_r_shape(dimension, scale=args.scale)
         return
     task = find_task("xquad-r")
-    collection = load_collection(task, Locator(offline=True).of(task))
+    collection = read_collection(task, Locator(offline=True).of(task))
     model = load_adapter(args.model)
     embedded = Encoding(model, collection, open_cache()).encode()
     yield model.name, Problem(collection, embedded.queries, embedded.passages)

@@ -18,7 +18,7 @@ from benchmarks.encoding import packaged_model
 from benchmarks.timing import processor_seconds
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator, cache_folder
-from mlbench.data.readers import load_collection
+from mlbench.data.readers import read_collection
 from mlbench.models.encoding import Plan
 from mlbench.models.registry import load_adapter
 
@@ -67,7 +67,7 @@ def whole_runs(
 
 def _distinct_texts(name: str) -> dict[str, list[str]]:
     task = find_task(name)
-    collection = load_collection(task, Locator().of(task))
+    collection = read_collection(task, Locator().of(task))
     plan = Plan.of(collection, by_language=False)
     return {"query": plan.queries[0].texts, "passage": plan.passages[0].texts}
 

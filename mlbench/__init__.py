@@ -1,3 +1,71 @@
-"""mlbench: benchmark retrieval within, across and over mixed languages."""
+"""mlbench: benchmark retrieval within languages, across languages and over mixed languages.
+
+>>> import mlbench
+>>> report = mlbench.evaluate("char-ngram", "sample", progress=False)
+>>> sorted(report.macro)
+['crosslingual', 'monolingual', 'multilingual']
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlbench.common.errors import MlbenchError
+    from mlbench.data.catalog import list_tasks
+    from mlbench.evaluation.evaluate import evaluate, load_collection
+    from mlbench.evaluation.options import Options, Streaming
+    from mlbench.evaluation.tasks import load_task
+    from mlbench.evaluation.vectors import evaluate_vectors
+    from mlbench.models.objects import load_model
+    from mlbench.models.registry import list_models
+    from mlbench.ranking.ranks_file import read_ranks
+    from mlbench.reports.report import Report, read_report
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    "MlbenchError": "common.errors",
+    "Options": "evaluation.options",
+    "Report": "reports.report",
+    "Streaming": "evaluation.options",
+    "evaluate": "evaluation.evaluate",
+    "evaluate_vectors": "evaluation.vectors",
+    "load_collection": "evaluation.evaluate",
+    "list_models": "models.registry",
+    "list_tasks": "data.catalog",
+    "load_model": "models.objects",
+    "load_task": "evaluation.tasks",
+    "read_ranks": "ranking.ranks_file",
+    "read_report": "reports.report",
+}
+"""Where each public name is; it is imported when it is first asked for."""
+
+__all__ = [
+    "MlbenchError",
+    "Options",
+    "Report",
+    "Streaming",
+    "evaluate",
+    "evaluate_vectors",
+    "list_models",
+    "list_tasks",
+    "load_collection",
+    "load_model",
+    "load_task",
+    "read_ranks",
+    "read_report",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'mlbench' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"mlbench.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

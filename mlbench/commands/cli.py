@@ -201,7 +201,7 @@ COMMANDS = (
         """,
     ),
     Command(
-        "tasks list", "tasks:list_tasks", "list_arguments",
+        "tasks list", "tasks:show_tasks", "list_arguments",
         "list the built-in tasks",
         "mlbench tasks list",
     ),
@@ -225,7 +225,7 @@ COMMANDS = (
         """,
     ),
     Command(
-        "models list", "models:list_models", "list_arguments",
+        "models list", "models:show_models", "list_arguments",
         "list the models that can be named, and their forms",
         "mlbench models list",
     ),

@@ -11,7 +11,7 @@ from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import Fault, MlbenchError, UsageError
 from mlbench.data.collection import Collection, Entries
 from mlbench.data.locator import Locator, MissingData
-from mlbench.data.readers import in_shards, load_collection
+from mlbench.data.readers import in_shards, read_collection
 from mlbench.data.sampling import sample_questions
 from mlbench.evaluation.tasks import load_task
 from mlbench.ranking.ranks import Ranks
@@ -57,7 +57,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def explain(args: Namespace) -> int:
     """Show where a query's relevant passages rank, or the queries that fare worst."""
-    report, ranks = read_report(args.report)
+    report = read_report(args.report)
+    ranks = report.table
     if args.query is None:
         if args.language is not None:
             raise UsageError(Fault("--language", "given without --query", "both, or neither"))
@@ -128,7 +129,7 @@ def find_texts(task: TaskInfo, args: Namespace) -> Texts:
         known = load_task(task.name)
         if in_shards(known):
             return Texts({}, {}, f"{task.name} is read shard by shard, and too large to search")
-        data = load_collection(known, Locator(args.data_dir, offline=True).of(known))
+        data = read_collection(known, Locator(args.data_dir, offline=True).of(known))
         collection = sample_questions(data, task.sample)
     except MissingData:
         return Texts({}, {}, f"the data of {task.name} is not here; name its folder by --data-dir")

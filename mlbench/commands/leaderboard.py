@@ -225,7 +225,8 @@ def add_task_arguments(parser: ArgumentParser) -> None:
 
 def add_task(args: Namespace) -> int:
     """Take a report's task into the leaderboard."""
-    print(f"written: {write_task(*read_report(args.report), args.to)}")
+    report = read_report(args.report)
+    print(f"written: {write_task(report, report.table, args.to)}")
     return 0
 
 

@@ -41,16 +41,14 @@ def merge(args: Namespace) -> int:
     """Add up partial results, and write and print the report."""
     from mlbench.evaluation.results import finish
     from mlbench.evaluation.results import merge as added_up
-    from mlbench.reports.page import report_pages
-    from mlbench.reports.report import write_report
 
     partial = added_up(_read(_files(args.partials)))
-    report, ranks = finish(partial, args.measure, args.command_line, quiet=args.quiet)
+    report = finish(partial, args.measure, args.command_line, quiet=args.quiet)
     folder = args.output / slug(report.model.name) / slug(report.task.name)
     check_writable(folder, ROOM_FOR_A_REPORT)
     refuse_other_configuration(folder, report.task, report.model, report.measures, args)
     refuse_other_data(folder, report.task, args)
-    write_report(folder, report, ranks, report_pages(report, ranks))
+    report.save(folder)
     print_report(report, folder, args)
     if args.json:
         print_json([{"folder": str(folder)} | summary(report)])

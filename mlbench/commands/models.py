@@ -8,7 +8,7 @@ from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import ModelError
 from mlbench.models.contract import check_adapter
-from mlbench.models.registry import load_adapter, model_rows
+from mlbench.models.registry import list_models, load_adapter
 
 
 def list_arguments(parser: ArgumentParser) -> None:
@@ -16,9 +16,9 @@ def list_arguments(parser: ArgumentParser) -> None:
     shared(parser, "--json")
 
 
-def list_models(args: Namespace) -> int:
+def show_models(args: Namespace) -> int:
     """List the models that can be named."""
-    rows = model_rows()
+    rows = list_models()
     if args.json:
         print_json([row._asdict() for row in rows])
         return 0

@@ -10,8 +10,7 @@ from mlbench.commands.options import shared
 from mlbench.commands.output import ROOM_FOR_A_REPORT, print_json, print_report, summary
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable
-from mlbench.reports.page import report_pages
-from mlbench.reports.report import REPORT_FILE, parse_report, read_report, rescored, write_report
+from mlbench.reports.report import REPORT_FILE, parse_report, read_report, rescored
 from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
 
 
@@ -44,9 +43,9 @@ def report(args: Namespace) -> int:
         raise UsageError(Fault("--output", "given without --languages", "both, or neither"))
     results = []
     for folder in folders:
-        saved, ranks = read_report(folder)
-        fresh = rescored(saved, ranks, folder)
-        write_report(folder, fresh, ranks, report_pages(fresh, ranks))
+        saved = read_report(folder)
+        fresh = rescored(saved, saved.table, folder)
+        fresh.save(folder)
         print_report(fresh, folder, args)
         results.append({"folder": str(folder)} | summary(fresh))
     if args.json:
@@ -69,18 +68,18 @@ def _report_languages(folders: list[Path], args: Namespace) -> int:
         folder: choose_languages(
             args.languages, report.task.languages, "--languages", report.task.language_sets
         )
-        for folder, (report, _) in saved.items()
+        for folder, report in saved.items()
         if folder == args.folder or report.task.subset_of is None
     }
     results = []
     for folder, languages in cuts.items():
-        report, ranks = cut_report(*saved[folder], languages, args.command_line)
+        report = cut_report(saved[folder], languages, args.command_line)
         place = subset_folder(folder, report.task)
         if args.output is not None:
             place = args.output / folder.relative_to(args.folder)
         refuse_other_report(place, report)
         check_writable(place, ROOM_FOR_A_REPORT)
-        write_report(place, report, ranks, report_pages(report, ranks))
+        report.save(place)
         print_report(report, place, args)
         results.append({"folder": str(place)} | summary(report))
     if args.json:

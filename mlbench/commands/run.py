@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from argparse import Namespace
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +22,14 @@ from mlbench.commands.output import (
     shown,
     summary,
 )
-from mlbench.commands.stream import is_streamed, plan_rows, run_streamed
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.files import check_writable, slug
 
 if TYPE_CHECKING:
-    from mlbench.data.collection import Collection
-    from mlbench.data.locator import Locator
     from mlbench.data.task import Task
+    from mlbench.evaluation.options import Options
+    from mlbench.evaluation.partial import Partial
     from mlbench.models.registry import LoadedModel
-    from mlbench.reports.report import Report
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,47 +114,63 @@ def _streaming_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Evaluate a model on tasks and write their reports."""
     from mlbench.data.catalog import DEFAULT_SUITE
-    from mlbench.data.locator import Locator
-    from mlbench.data.readers import load_collection
-    from mlbench.data.sampling import sample_questions
-    from mlbench.evaluation.evaluate import chosen_measures, describe_task
-    from mlbench.models.cache import open_cache
-    from mlbench.models.inputs import learns
-    from mlbench.models.registry import load_adapter
+    from mlbench.evaluation.describing import chosen_measures
+    from mlbench.evaluation.evaluate import find_data, reloaded
+    from mlbench.models.objects import load_model
 
     tasks = _find_tasks(args.task or DEFAULT_SUITE)
     measures = {
         task.name: tuple(m.name for m in chosen_measures(task, args.measure)) for task in tasks
     }
-    locator = Locator(args.data_dir and args.data_dir.absolute(), args.offline)
     output = args.output.absolute()  # whatever folder the model's code may change to
-    options = model_options(args)
-    args.cache = None if args.no_cache else open_cache()
-    model = load_adapter(args.model, options, args.cache)
+    options = evaluation_options(args)
+    model = load_model(args.model, options.model_options, options.cache)
     if args.dry_run:
-        return _dry_run(tasks, locator, args)
+        return _dry_run(tasks, options, args)
     folders = {task.name: output / slug(model.name) / slug(task.name) for task in tasks}
     for task in tasks:
         check_writable(folders[task.name], ROOM_FOR_A_REPORT)
         refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
-    sources = {task.name: locator.of(task) for task in tasks if not is_streamed(task, args)}
+    find_data(tasks, options)
     results: list[dict[str, Any]] = []
     for number, task in enumerate(tasks):
-        folder = folders[task.name]
-        if number and learns(model.adapter):
-            model = load_adapter(args.model, options, args.cache)
-        if task.name not in sources:
-            results.append(run_streamed(task, locator, model, folder, args))
-            continue
-        collection = sample_questions(
-            load_collection(task, sources[task.name], strict=args.strict), args.sample
-        )
-        refuse_other_data(folder, describe_task(task, collection), args)
-        report = _evaluate(task, collection, model, folder, args)
-        results.append({"folder": str(shown(folder, args))} | summary(report))
+        model = reloaded(model, options) if number else model
+        results.append(_run_task(task, model, folders[task.name], options, args))
     if args.json:
         print_json(results)
     return 0
+
+
+def evaluation_options(args: Namespace) -> Options:
+    """Return the options of an evaluation that were given on the command line."""
+    from mlbench.evaluation.options import Options, Streaming
+    from mlbench.evaluation.partial import Part
+    from mlbench.models.cache import open_cache
+
+    return Options(
+        measures=tuple(args.measure),
+        data_dir=args.data_dir and args.data_dir.absolute(),
+        offline=args.offline,
+        model_options=model_options(args),
+        cache=None if args.no_cache else open_cache(),
+        threads=args.threads,
+        memory=args.memory,
+        sample_questions=args.sample,
+        strict=args.strict,
+        progress=not args.quiet,
+        save_run=args.save_run,
+        streaming=Streaming(
+            always=args.stream,
+            part=args.shard and Part(*args.shard),
+            work=args.work and args.work.absolute(),
+            keep_embeddings=args.keep_embeddings and args.keep_embeddings.absolute(),
+            engine=args.engine,
+            address=args.address,
+            workers=args.workers,
+        ),
+        overwrite=args.overwrite,
+        command=args.command_line,
+    )
 
 
 def _find_tasks(names: Iterable[str]) -> list[Task]:
@@ -170,56 +186,42 @@ def _find_tasks(names: Iterable[str]) -> list[Task]:
     return list(found.values())
 
 
-def _evaluate(
-    task: Task, collection: Collection, model: LoadedModel, folder: Path, args: Namespace
-) -> Report:
-    from mlbench.evaluation.evaluate import Options, evaluate
-    from mlbench.ranking.products import Limits
-    from mlbench.reports.page import report_pages
-    from mlbench.reports.report import write_report
-    from mlbench.runs.writing import Saving, discard_runs
+def _run_task(
+    task: Task, model: LoadedModel, folder: Path, options: Options, args: Namespace
+) -> dict[str, Any]:
+    """Evaluate one task, or count a part of it; write and print what comes of it.
 
-    tag = f"{slug(model.name)}.top{args.save_run}"
-    options = Options(
-        measures=tuple(args.measure),
-        limits=Limits(args.threads, args.memory, device="auto"),
-        command=args.command_line,
-        quiet=args.quiet,
-        cache=args.cache,
-        saving=Saving(folder, args.save_run, tag) if args.save_run else None,
+    Returns what ``--json`` prints of it.
+    """
+    from mlbench.evaluation.evaluate import count_part, evaluate
+
+    options = replace(
+        options, folder=folder, approve=lambda info: refuse_other_data(folder, info, args)
     )
-    report, ranks = evaluate(task, collection, model, options)
-    if options.saving is None:
-        discard_runs(folder)
-    write_report(folder, report, ranks, report_pages(report, ranks, args.cache))
+    if args.shard:
+        return _print_part(task, *count_part(task, model, options), args)
+    report = evaluate(model, task, options)
+    report.save(folder, options.cache)
     print_report(report, shown(folder, args), args)
-    return report
+    return {"folder": str(shown(folder, args))} | summary(report)
 
 
-def _dry_run(tasks: list[Task], locator: Locator, args: Namespace) -> int:
-    from mlbench.data.readers import load_collection
-    from mlbench.data.sampling import sample_questions
-    from mlbench.models.encoding import Plan
+def _print_part(task: Task, partial: Partial, file: Path, args: Namespace) -> dict[str, Any]:
+    """Return, and print unless JSON was asked for, what a part has done."""
+    done, shards, (number, parts) = len(partial.done), len(partial.shards), args.shard
+    if not args.json:
+        command = shlex.join(["mlbench", "merge", str(file.parent)])
+        print(
+            f"{task.name}: part {number} of {parts} is done, {done} of {shards} shards:\n  {file}"
+        )
+        print(f"When all {parts} parts are done:\n  {command}")
+    return {"task": task.name, "partial": str(file), "done": done, "shards": shards}
 
-    rows: list[dict[str, Any]] = []
-    for task in tasks:
-        if is_streamed(task, args):
-            rows += plan_rows(task, locator)
-            continue
-        data = load_collection(task, locator.of(task), strict=args.strict)
-        plan = Plan.of(sample_questions(data, args.sample))
-        for role, groups in (("query", plan.queries), ("passage", plan.passages)):
-            rows += [
-                {
-                    "task": task.name,
-                    "role": role,
-                    "language": group.language,
-                    "texts": len(group.entry),
-                    "distinct": len(group.texts),
-                    "characters": sum(map(len, group.texts)),
-                }
-                for group in groups
-            ]
+
+def _dry_run(tasks: list[Task], options: Options, args: Namespace) -> int:
+    from mlbench.evaluation.evaluate import planned_texts
+
+    rows = [row for task in tasks for row in planned_texts(task, options)]
     if args.json:
         print_json({"model": args.model, "encode": rows})
         return 0

@@ -13,12 +13,11 @@ from mlbench.common.files import check_writable, slug
 from mlbench.common.progress import Step
 from mlbench.data.locator import Locator
 from mlbench.data.missing import absent_warnings
-from mlbench.data.readers import in_shards, load_collection, stream_collection
+from mlbench.data.readers import in_shards, read_collection, stream_collection
 from mlbench.data.task import Task
-from mlbench.evaluation.evaluate import chosen_measures, describe_task
+from mlbench.evaluation.describing import chosen_measures, describe_task
 from mlbench.evaluation.tasks import load_task
-from mlbench.reports.page import report_pages
-from mlbench.reports.report import TaskInfo, write_report
+from mlbench.reports.report import TaskInfo
 from mlbench.reports.subset import choose_languages, cut_task, refuse_other_report
 from mlbench.runs.matching import Targets
 from mlbench.runs.naming import find_runs
@@ -94,7 +93,7 @@ def score(args: Namespace) -> int:
     check_writable(folder, ROOM_FOR_A_REPORT)
     if not args.overwrite:
         refuse_other_report(folder, report)
-    write_report(folder, report, None, report_pages(report, None))
+    report.save(folder)
     print_report(report, folder, args)
     if args.json:
         print_json({"folder": str(folder)} | summary(report))
@@ -110,7 +109,7 @@ def _targets(task: Task, args: Namespace) -> tuple[TaskInfo, Targets, tuple[str,
     if in_shards(task):
         streamed = stream_collection(task, locator, absent=True)
         return describe_judgements(task, streamed), Targets.of_judgements(streamed), ()
-    collection = load_collection(task, locator.of(task))
+    collection = read_collection(task, locator.of(task))
     return describe_task(task, collection), Targets.of(collection), absent_warnings(collection)
 
 

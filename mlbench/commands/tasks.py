@@ -10,11 +10,11 @@ from dataclasses import asdict
 from mlbench.commands.options import shared
 from mlbench.commands.output import WIDTH, plain_table, print_json
 from mlbench.common.progress import Step
-from mlbench.data.catalog import task_names
+from mlbench.data.catalog import list_tasks
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.locator import Found, Locator, MissingData
-from mlbench.data.readers import in_shards, load_collection, stream_collection
+from mlbench.data.readers import in_shards, read_collection, stream_collection
 from mlbench.data.task import Kind, Setting, Task
 from mlbench.evaluation.tasks import load_task
 
@@ -27,9 +27,9 @@ def list_arguments(parser: ArgumentParser) -> None:
     shared(parser, "--json")
 
 
-def list_tasks(args: Namespace) -> int:
+def show_tasks(args: Namespace) -> int:
     """List the built-in tasks."""
-    tasks = [load_task(name) for name in task_names()]
+    tasks = [load_task(name) for name in list_tasks()]
     if args.json:
         keys = ("name", "version", "title", "languages", "licence")
         rows = [{key: getattr(task, key) for key in keys} for task in tasks]
@@ -54,7 +54,7 @@ def show(args: Namespace) -> int:
     if in_shards(task):
         collection = stream_collection(task, locator, absent=True)
     else:
-        collection = load_collection(task, locator.of(task))
+        collection = read_collection(task, locator.of(task))
     counts = {setting: collection.query_counts(setting) for setting in task.settings()}
     if args.json:
         rows = [asdict(s) | {"queries": n, "excluded": x} for s, (n, x) in counts.items()]
@@ -88,7 +88,7 @@ def _checked(task: Task, locator: Locator) -> str:
     """Read all of a task's data, shard by shard where it has shards; return what there is."""
     if in_shards(task):
         return _checked_shards(task, stream_collection(task, locator))
-    collection = load_collection(task, locator.of(task))
+    collection = read_collection(task, locator.of(task))
     sizes = f"{len(collection.queries):,} queries, {len(collection.passages):,} passages"
     judged = len(collection.qrels.relevance)
     return f"{sizes}, {judged:,} judgements, digest {collection.digest[:16]}"

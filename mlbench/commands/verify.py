@@ -10,7 +10,7 @@ from pathlib import Path
 from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.locator import Locator
-from mlbench.data.readers import in_shards, load_collection
+from mlbench.data.readers import in_shards, read_collection
 from mlbench.evaluation.tasks import load_task
 from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
 from mlbench.leaderboard.verifying.verify import Request, read_subject
@@ -62,7 +62,7 @@ def verify(args: Namespace) -> int:
     locator = Locator(args.data_dir and Path(args.data_dir).absolute(), args.offline)
     sources = locator.of(task)
     model = load_adapter(args.model, model_options(args))
-    found = verified(subject, task, load_collection(task, sources), model, request)
+    found = verified(subject, task, read_collection(task, sources), model, request)
     if args.json:
         print(verification_json(found), end="")
     else:

@@ -62,8 +62,8 @@ def read_saved(path: Path) -> Saved:
     scores do not follow from its table.
     """
     if path.is_dir():
-        report, ranks = read_report(path)
-        return saved_report(rescored(report, ranks, path), ranks, str(path))
+        report = read_report(path)
+        return saved_report(rescored(report, report.table, path), report.table, str(path))
     if path.name in {REPORT_FILE, RANKS_FILE}:
         found = "one file of a report"
         raise DataError(Fault(str(path), found, "its folder, or a file that `baseline` wrote"))

@@ -19,8 +19,7 @@ from mlbench.comparing.quantities import RANK_DISTANCE, chosen_names
 from mlbench.comparing.regression import Check, check
 
 if TYPE_CHECKING:
-    from mlbench.ranking.ranks import Ranks
-    from mlbench.reports.report import Report
+    from mlbench.reports.report import TaskInfo
 
 
 def run_gate(config: GateConfig, command: str = "", quiet: bool = True) -> Check:
@@ -52,36 +51,29 @@ def run_gate(config: GateConfig, command: str = "", quiet: bool = True) -> Check
 
 def _evaluated(config: GateConfig, baseline: Saved, command: str, quiet: bool) -> Saved:
     """Run the model on the baseline's task and sample."""
-    from mlbench.data.locator import Locator
-    from mlbench.data.readers import load_collection
-    from mlbench.data.sampling import sample_questions
-    from mlbench.evaluation.evaluate import Options, describe_task, evaluate
-    from mlbench.evaluation.tasks import load_task
-    from mlbench.models.registry import load_adapter
+    from mlbench.evaluation.evaluate import evaluate
+    from mlbench.evaluation.options import Options
 
-    task = load_task(config.task or baseline.task.name)
-    collection = load_collection(task, Locator(config.data_dir, False).of(task))
-    collection = sample_questions(collection, baseline.task.sample)
-    mine = (f"task {task.name}", describe_task(task, collection))
-    refuse_other_infos([(baseline.where, baseline.task), mine])
-    model = load_adapter(str(config.model))
-    options = Options(measures=config_measures(config), command=command, quiet=quiet)
-    report, ranks = evaluate(task, collection, model, options)
+    def approve(info: TaskInfo) -> None:
+        refuse_other_infos([(baseline.where, baseline.task), (f"task {info.name}", info)])
+
+    options = Options(
+        measures=config_measures(config),
+        data_dir=config.data_dir,
+        sample_questions=baseline.task.sample,
+        command=command,
+        progress=not quiet,
+        approve=approve,
+    )
+    report = evaluate(config.model, config.task or baseline.task.name, options)
     if config.output is not None:
-        _write_report(config.output / "report", report, ranks)
-    return saved_report(report, ranks, f"a run of {config.model}")
+        report.save(config.output / "report")
+    return saved_report(report, report.table, f"a run of {config.model}")
 
 
 def config_measures(config: GateConfig) -> tuple[str, ...]:
     """Return the measures that a run has to compute: rank distance is always there."""
     return tuple(name for name in config.measures if name != RANK_DISTANCE)
-
-
-def _write_report(folder: Path, report: Report, ranks: Ranks) -> None:
-    from mlbench.reports.page import report_pages
-    from mlbench.reports.report import write_report
-
-    write_report(folder, report, ranks, report_pages(report, ranks))
 
 
 def write_check(folder: Path, result: Check, strict: bool) -> None:

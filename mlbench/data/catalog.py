@@ -23,7 +23,7 @@ def tasks_folder() -> Path:
     return shipped_folder("tasks")
 
 
-def task_names() -> list[str]:
+def list_tasks() -> list[str]:
     """Return the names of the built-in tasks, sorted."""
     stems = (path.stem for path in tasks_folder().glob("*.toml"))
     return sorted(stem for stem in stems if NAME.fullmatch(stem))
@@ -46,14 +46,14 @@ def find_task(name_or_path: str | Path, check: Check = lambda task: ()) -> Task:
         return _load(_built_in(str(name_or_path)), check)
     if not path.is_file():
         near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.toml")))
-        if path.stem in task_names():
+        if path.stem in list_tasks():
             near = f"for the built-in task write {path.stem!r}"
         raise UsageError(Fault(f"task {str(path)!r}", "no such file", "a task file (TOML)", near))
     return _load(path, check)
 
 
 def _built_in(name: str) -> Path:
-    names = task_names()
+    names = list_tasks()
     if name not in names:
         raise UsageError(
             Fault(

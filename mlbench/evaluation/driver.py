@@ -18,9 +18,7 @@ from mlbench.data.corpus import ShardSource, StreamedCollection
 from mlbench.data.missing import absent_warnings, without_absent
 from mlbench.evaluation.core import Core
 from mlbench.evaluation.counts import ShardCounts
-from mlbench.evaluation.embeddings import Kept, keep_queries, open_kept
-from mlbench.evaluation.evaluate import (
-    Options,
+from mlbench.evaluation.describing import (
     chosen_measures,
     describe_model,
     describe_run,
@@ -29,6 +27,8 @@ from mlbench.evaluation.evaluate import (
     peak_memory,
     truncated,
 )
+from mlbench.evaluation.embeddings import Kept, keep_queries, open_kept
+from mlbench.evaluation.options import Options
 from mlbench.evaluation.partial import (
     WHOLE,
     Draft,
@@ -130,7 +130,7 @@ def stream(
     total = sum(shards[shard.name] for shard in todo)
     with (
         contextlib.redirect_stdout(sys.stderr),
-        Step(f"{task.name}: streaming", total, "passages", quiet=options.quiet) as step,
+        Step(f"{task.name}: streaming", total, "passages", quiet=not options.progress) as step,
     ):
         step.say(f"{len(done)} of {len(mine)} shards before")
         for counts in engine(prepared, todo, step.advance):
@@ -144,7 +144,7 @@ def make_ready(
 ) -> Ready:
     """Scan, find out what is done, and encode the core."""
     costs = sum(map(cost, collection.shards))
-    with Step(f"{task.name}: scanning", costs, "bytes", quiet=options.quiet) as step:
+    with Step(f"{task.name}: scanning", costs, "bytes", quiet=not options.progress) as step:
         scanned = scan(collection, how.scans, options.limits.threads, step.advance)
     collection = without_absent(collection, scanned.present)
     if how.strict and collection.absent is not None:

@@ -1,114 +1,188 @@
-"""The driver: a task's collection and a model in, a report and its table of ranks out."""
+"""The one way in: a model and a task in, a report out.
+
+The command line, the regression check, the leaderboard's verification and users' own code call it.
+"""
 
 from __future__ import annotations
 
-import datetime
-import platform
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib import metadata
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mlbench import __version__
-from mlbench.common.collector import uncollected
+from mlbench.common.errors import Fault, UsageError
+from mlbench.common.files import slug
 from mlbench.common.progress import Step
 from mlbench.data.collection import Collection
+from mlbench.data.corpus import StreamedCollection
+from mlbench.data.locator import Locator, cache_folder
 from mlbench.data.missing import absent_warnings
-from mlbench.data.sampling import sample_warnings
+from mlbench.data.readers import in_shards, read_collection, stream_collection
+from mlbench.data.sampling import sample_questions, sample_warnings
 from mlbench.data.task import Task
-from mlbench.measures.rank_measures import Measure, parse_measures
+from mlbench.evaluation.describing import (
+    chosen_measures,
+    describe_model,
+    describe_run,
+    describe_task,
+    model_facts,
+    truncated,
+)
+from mlbench.evaluation.options import Options, chosen_options
+from mlbench.evaluation.tasks import load_task
 from mlbench.measures.scores import compute_scores
-from mlbench.models.boundary import calling
-from mlbench.models.encoding import Embedded, Encoding, Plan
-from mlbench.models.inputs import Inputs
-from mlbench.models.protocol import Described
-from mlbench.ranking.counting import DEFAULT_LIMITS, rank_collection
-from mlbench.ranking.products import Limits
-from mlbench.ranking.ranks import Ranks
-from mlbench.reports.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo, Truncated
-from mlbench.runs.writing import Saving, check_names, save_runs
+from mlbench.models.encoding import Encoding
+from mlbench.models.inputs import learns
+from mlbench.models.objects import load_model
+from mlbench.models.registry import LoadedModel
+from mlbench.ranking.counting import rank_collection
+from mlbench.reports.report import Report
+from mlbench.runs.writing import Saving, check_names, discard_runs, save_runs
 
 if TYPE_CHECKING:
-    from mlbench.models.cache import EmbeddingCache
-    from mlbench.models.registry import LoadedModel
+    from mlbench.evaluation.driver import Engine, Pass
+    from mlbench.evaluation.partial import Partial
 
-TABLE_MEASURES = ("AP", "R@1", "R@10")
-"""Measures that every report has, because its main table shows them."""
-RECORDED_VERSIONS = ("numpy", "scipy", "numba", "bm25s", "pyarrow")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run is made; ``command`` is recorded as given, ``saving`` keeps the top of rankings."""
-
-    measures: tuple[str, ...] = ()
-    limits: Limits = DEFAULT_LIMITS
-    command: str = ""
-    quiet: bool = False
-    cache: EmbeddingCache | None = None
-    saving: Saving | None = None
-
-
-def chosen_measures(task: Task, names: Sequence[str]) -> tuple[Measure, ...]:
-    """Return the measures of a run: those asked for, else the task's, and the main table's."""
-    return parse_measures([*(names or task.measures), *TABLE_MEASURES])
-
-
-@uncollected()
-def describe_task(task: Task, collection: Collection) -> TaskInfo:
-    """Return what the report says of the task."""
-    languages = collection.languages
-    judged = np.bincount(collection.queries.language[collection.judged], minlength=len(languages))
-    return TaskInfo(
-        name=task.name,
-        version=task.version,
-        title=task.title,
-        digest=collection.digest,
-        languages=languages,
-        kinds=tuple(kind.value for kind in task.kinds),
-        text=task.text,
-        licence=task.licence,
-        citation=task.citation,
-        queries=dict(zip(languages, judged.tolist(), strict=True)),
-        passages=dict(zip(languages, collection.passages.counts.tolist(), strict=True)),
-        relevant_pairs=int((collection.qrels.relevance > 0).sum()),
-        sample=collection.sample,
-        language_sets=dict(task.language_sets),
-        notes=task.notes,
-    )
+STATE = "partial"
+"""Folder beside a report where the state of its run is kept."""
 
 
 def evaluate(
+    model: object, task: str | Path | Task, options: Options | None = None, **changes: Any
+) -> Report:
+    """Evaluate a model on a task: every setting, with intervals and language bias.
+
+    ``model`` is a name or path as ``mlbench run --model`` takes it, an object with
+    ``encode_queries`` and ``encode_passages``, a SentenceTransformer, a pair of functions (texts,
+    language) -> array for queries and passages, or a LoadedModel. ``task`` is a name, the path of a
+    task file, or a Task. ``changes`` are fields of ``Options``.
+
+    Raises UsageError for what there is not or does not go together, DataError for faulty data,
+    ModelError where the model fails, IntegrityError where data is not what it was, EnvironmentFault
+    where memory, disk or network fail.
+
+    >>> evaluate("char-ngram", "sample", progress=False).macro["monolingual"]["AP"] > 0
+    True
+    """
+    chosen = chosen_options(options, changes)
+    task = task if isinstance(task, Task) else load_task(task)
+    loaded = load_model(model, chosen.model_options, chosen.cache)
+    if chosen.streaming.part is not None:
+        found = "a part of the shards has no report of its own"
+        raise UsageError(Fault("option streaming.part", found, "count_part, and then merge"))
+    collection = open_collection(task, chosen)
+    if isinstance(collection, StreamedCollection):
+        from mlbench.evaluation.results import finish
+
+        partial = _count(task, collection, loaded, chosen)
+        report = finish(partial, command=chosen.command, quiet=not chosen.progress)
+        _forget(_pass(task, loaded, chosen).work)
+        return report
+    chosen.approve(describe_task(task, collection))
+    return evaluate_held(task, collection, loaded, chosen)
+
+
+def count_part(task: Task, model: LoadedModel, options: Options) -> tuple[Partial, Path]:
+    """Count the part of a task's shards that ``options.streaming`` names: what is counted, and the
+    file that keeps it for ``mlbench merge``. Raises as ``evaluate`` does."""
+    streams(task, options)
+    collection = stream_collection(task, _locator(options))
+    partial = _count(task, collection, model, options)
+    return partial, _pass(task, model, options).file
+
+
+def streams(task: Task, options: Options) -> bool:
+    """Say whether a task is read shard by shard.
+
+    Raises UsageError for choices that go with streamed tasks only, or with others only.
+    """
+    how, streamed = options.streaming, options.streaming.always or in_shards(task)
+    ray = {"--address": how.address, "--workers": how.workers}
+    only_streamed: dict[str, object] = {"--shard": how.part, "--work": how.work}
+    only_streamed |= {"--keep-embeddings": how.keep_embeddings, "--address": how.address}
+    only_streamed |= {"--engine ray": how.engine == "ray", "--workers": how.workers}
+    given = [name for name, value in only_streamed.items() if value]
+    if given and not streamed:
+        found = f"task {task.name!r} is read at once, not shard by shard"
+        raise UsageError(Fault(", ".join(given), found, "a task in shards, or --stream"))
+    if how.engine != "ray" and any(ray.values()):
+        name = next(name for name, value in ray.items() if value)
+        raise UsageError(Fault(name, "given without --engine ray", "--engine ray"))
+    only_held = {"--sample-questions": options.sample_questions, "--save-run": options.save_run}
+    given = [name for name, value in only_held.items() if value]
+    if given and streamed:
+        found = f"task {task.name!r} is read shard by shard"
+        raise UsageError(Fault(", ".join(given), found, "a task that is read at once"))
+    return streamed
+
+
+def load_collection(
+    task: str | Path | Task, options: Options | None = None, **changes: Any
+) -> Collection | StreamedCollection:
+    """Read and check a task's data: its queries, passages and judgements; see ``evaluate``.
+
+    ``collection.languages`` are its languages; ``collection.queries`` and ``collection.passages``
+    have ``ids`` and ``texts``, by language in that order, and ``starts``, where each begins.
+    """
+    chosen = chosen_options(options, changes)
+    return open_collection(task if isinstance(task, Task) else load_task(task), chosen)
+
+
+def open_collection(task: Task, options: Options) -> Collection | StreamedCollection:
+    """Read a task's data: its passages are left where they are if the task is streamed.
+
+    A sample of the questions is drawn if one is asked for. Raises as ``evaluate`` does.
+    """
+    locator = _locator(options)
+    if streams(task, options):
+        return stream_collection(task, locator)
+    data = read_collection(task, locator.of(task), strict=options.strict)
+    return sample_questions(data, options.sample_questions)
+
+
+def find_data(tasks: Iterable[Task], options: Options) -> None:
+    """Find the data of all tasks that will be held, before any of them is evaluated.
+
+    Raises as ``evaluate`` does where some of it cannot be had.
+    """
+    locator = _locator(options)
+    for task in tasks:
+        if not streams(task, options):
+            locator.of(task)
+
+
+def evaluate_held(
     task: Task, collection: Collection, model: LoadedModel, options: Options
-) -> tuple[Report, Ranks]:
-    """Encode, rank and score one task with one model.
+) -> Report:
+    """Encode, rank and score a collection that is held in memory.
 
     Raises ModelError where the model fails, EnvironmentFault where memory does not suffice.
     """
     measures = chosen_measures(task, options.measures)
-    if options.saving is not None:
+    quiet = not options.progress
+    if options.save_run:
         check_names(collection)
-    with Step(f"{task.name}: preparing", 1, "plan", quiet=options.quiet) as preparing:
+    with Step(f"{task.name}: preparing", 1, "plan", quiet=quiet) as preparing:
         work = Encoding(model, collection, options.cache)
-    with Step(f"{task.name}: encoding", work.cost, work.unit, quiet=options.quiet) as encoding:
+    with Step(f"{task.name}: encoding", work.cost, work.unit, quiet=quiet) as encoding:
         embedded = work.encode(encoding.advance)
     comparisons = len(collection.queries) * len(collection.passages)
-    with Step(f"{task.name}: ranking", comparisons, "scores", quiet=options.quiet) as ranking:
+    with Step(f"{task.name}: ranking", comparisons, "scores", quiet=quiet) as ranking:
         ranks, recomputed = rank_collection(
             collection, embedded.queries, embedded.passages, options.limits, ranking.advance
         )
-    with Step(f"{task.name}: measuring", 1, "report", quiet=options.quiet) as measuring:
+    with Step(f"{task.name}: measuring", 1, "report", quiet=quiet) as measuring:
         scores = compute_scores(ranks, task.settings(), measures)
     steps = [preparing, encoding, ranking, measuring]
-    if options.saving is not None:
+    if options.folder is not None:
+        discard_runs(options.folder)
+    if options.save_run:
         vectors = (embedded.queries, embedded.passages)
-        with Step(f"{task.name}: saving", comparisons, "scores", quiet=options.quiet) as saving:
+        with Step(f"{task.name}: saving", comparisons, "scores", quiet=quiet) as saving:
             save_runs(
-                options.saving, task.settings(), collection, vectors, options.limits, saving.advance
-            )
+                _saving(model, options), task.settings(), collection, vectors, options.limits,
+                saving.advance,
+            )  # fmt: skip
         steps.append(saving)
     facts = model_facts(model)
     run = replace(
@@ -117,7 +191,7 @@ def evaluate(
         recomputed=recomputed,
         truncated=truncated(model, collection, options.cache),
     )
-    report = Report(
+    return Report(
         task=describe_task(task, collection),
         model=describe_model(model, collection, embedded, facts),
         measures=tuple(measure.name for measure in measures),
@@ -126,91 +200,105 @@ def evaluate(
         warnings=(*sample_warnings(collection), *absent_warnings(collection), *embedded.warnings),
         ranks=ranks,
     )
-    return report, ranks
 
 
-def model_facts(model: LoadedModel) -> Mapping[str, Any]:
-    """Return what a model says of itself; nothing if it does not."""
-    if not isinstance(model.adapter, Described):
-        return {}
-    with calling(model.spec, "describe"):
-        facts: Mapping[str, Any] = model.adapter.describe()
-    return facts
+def _locator(options: Options) -> Locator:
+    return Locator(options.data_dir and options.data_dir.absolute(), options.offline)
 
 
-def describe_run(
-    collection: Collection, embedded: Embedded, options: Options, facts: Mapping[str, Any]
-) -> RunInfo:
-    """Return what the report says of the run, as far as it is known once all is encoded."""
-    texts = {"query": len(collection.queries), "passage": len(collection.passages)}
-    return RunInfo(
-        command=options.command,
-        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        versions={"mlbench": __version__, "python": platform.python_version()}
-        | {name: metadata.version(name) for name in RECORDED_VERSIONS}
-        | dict(facts.get("versions", {})),
-        platform=f"{platform.system()} {platform.machine()}",
-        processor=platform.processor() or platform.machine(),
-        threads=options.limits.threads,
-        seconds={},
-        peak_memory=peak_memory(),
-        encoded={
-            role: Encoded(texts[role], sum(count), count.cached)
-            for role, count in embedded.counts.items()
-        },
-        recomputed=0,
+def _saving(model: LoadedModel, options: Options) -> Saving:
+    if options.folder is None or options.save_run is None:
+        found = "given without a folder to write to"
+        raise UsageError(Fault("option save_run", found, "option folder, or --output"))
+    return Saving(options.folder, options.save_run, f"{slug(model.name)}.top{options.save_run}")
+
+
+def _count(
+    task: Task, collection: StreamedCollection, model: LoadedModel, options: Options
+) -> Partial:
+    from mlbench.evaluation.driver import stream
+
+    return stream(task, collection, model, options, _pass(task, model, options))
+
+
+def _pass(task: Task, model: LoadedModel, options: Options) -> Pass:
+    """Return how the shards are gone through, and where what is done is kept."""
+    from mlbench.evaluation.driver import Pass
+
+    place = Path(slug(model.name), slug(task.name))
+    how, own = options.streaming, options.folder
+    state = own / STATE if own else cache_folder() / STATE / place
+    return Pass(
+        work=how.work.absolute() / place if how.work else state,
+        scans=(how.work.absolute() if how.work else cache_folder()) / "scans",
+        part=options.part,
+        keep=how.keep_embeddings.absolute() / place if how.keep_embeddings else None,
+        overwrite=options.overwrite,
+        strict=options.strict,
+        engine=_engine(model, options),
+        load=options.model_options,
+        approve=options.approve,
     )
 
 
-def describe_model(
-    model: LoadedModel, collection: Collection, embedded: Embedded, facts: Mapping[str, Any]
-) -> ModelInfo:
-    """Return what the report says of the model; ``facts`` are those of ``model_facts``."""
-    prompts = facts.get("prompts", {})
-    first = {"query": collection.queries.texts[0], "passage": collection.passages.texts[0]}
-    return ModelInfo(
-        name=model.name,
-        spec=model.spec,
-        adapter=model.kind,
-        identity=model.identity,
-        similarity=model.similarity,
-        dimension=int(embedded.passages.shape[1]),
-        dtype=facts.get("dtype", "float32"),
-        parameters=facts.get("parameters"),
-        max_length=facts.get("max_length"),
-        pooling=facts.get("pooling"),
-        prompts=prompts,
-        first_input={role: prompts[role] + text for role, text in first.items() if role in prompts},
-        device=facts.get("device"),
-        notes=tuple(facts.get("notes", ())),
-    )
-
-
-def truncated(
-    model: LoadedModel, collection: Collection, cache: EmbeddingCache | None
-) -> dict[str, dict[str, Truncated]] | None:
-    """Ask a model that can say so what it cut of each role's texts in each language."""
-    inputs = Inputs(model, cache)
-    plan = Plan.of(collection)
-    found: dict[str, dict[str, Truncated]] = {}
-    for groups in (plan.queries, plan.passages):
-        for group in groups:
-            cut = inputs.truncation(group.role, group.language, group.texts)
-            if cut is None:
-                return None
-            found.setdefault(group.role, {})[group.language] = Truncated(
-                texts=cut.texts,
-                texts_share=cut.texts / max(len(group.texts), 1),
-                tokens_share=cut.lost / max(cut.tokens, 1),
-            )
-    return found
-
-
-def peak_memory() -> int | None:
-    """Return the most memory this process has held, in bytes; None where the system won't say."""
-    if sys.platform == "win32":
+def _engine(model: LoadedModel, options: Options) -> Engine | None:
+    if options.streaming.engine != "ray":
         return None
-    import resource
+    from mlbench.evaluation.ray_engine import RayEngine
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return RayEngine(model, options.streaming.address, options.streaming.workers)
+
+
+def _forget(work: Path) -> None:
+    """Remove the state of a run that has its report, but not that of its parts."""
+    from mlbench.evaluation.partial import SUFFIX, WHOLE
+    from mlbench.evaluation.state import CORE_FILE
+
+    _remove(work, WHOLE.file)
+    if not any(work.glob(f"*{SUFFIX}")):
+        _remove(work, CORE_FILE)
+        if work.is_dir() and not any(work.iterdir()):
+            work.rmdir()
+
+
+def _remove(work: Path, name: str) -> None:
+    """Remove a file and what was left, by a lock or by a run that was killed, beside it."""
+    for path in (work / name, *work.glob(f".{name}.*")):
+        path.unlink(missing_ok=True)
+
+
+def reloaded(model: LoadedModel, options: Options) -> LoadedModel:
+    """Return the model for another task: a new one where it keeps something of a collection."""
+    return (
+        load_model(model.spec, options.model_options, options.cache)
+        if learns(model.adapter)
+        else model
+    )
+
+
+def planned_texts(task: Task, options: Options) -> list[Mapping[str, Any]]:
+    """Return what an evaluation would encode: a row a role and language, with the number of texts,
+    of distinct ones and of their characters; None for passages that are streamed, hence not read.
+
+    Raises as ``evaluate`` does.
+    """
+    from mlbench.models.encoding import Plan
+
+    collection = open_collection(task, options)
+    if isinstance(collection, Collection):
+        plan = Plan.of(collection)
+        found = [
+            (group, len(group.entry), len(group.texts), sum(map(len, group.texts)))
+            for group in (*plan.queries, *plan.passages)
+        ]
+        rows = [(group.role, group.language, *sizes) for group, *sizes in found]
+    else:
+        queries = collection.queries
+        rows = []
+        for number, language in enumerate(collection.languages):
+            texts = queries.texts[queries.slice(number)]
+            distinct = set(texts)
+            rows.append(("query", language, len(texts), len(distinct), sum(map(len, distinct))))
+        rows += [("passage", language, None, None, None) for language in collection.languages]
+    names = ("role", "language", "texts", "distinct", "characters")
+    return [{"task": task.name} | dict(zip(names, row, strict=True)) for row in rows]

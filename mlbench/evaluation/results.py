@@ -14,7 +14,6 @@ from mlbench.data.task import Kind, all_settings
 from mlbench.evaluation.partial import Done, Partial, differing, empty_counts
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
-from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import Encoded, Report, RunInfo, Truncated
 
 MOST_NAMES = 10
@@ -82,8 +81,8 @@ def _refuse_gaps(lacking: Sequence[str], partials: Mapping[Path, Partial]) -> No
 
 def finish(
     partial: Partial, measures: Sequence[str] = (), command: str = "", *, quiet: bool = False
-) -> tuple[Report, Ranks]:
-    """Return the report and the table of a complete result.
+) -> Report:
+    """Return the report on a complete result.
 
     ``measures`` are those of the run if none are given.
     """
@@ -93,7 +92,7 @@ def finish(
     with Step(f"{draft.task.name}: measuring", 1, "report", quiet=quiet) as step:
         scores = compute_scores(partial.ranks, settings, parsed)
     run = _run(partial)
-    report = Report(
+    return Report(
         task=draft.task,
         model=draft.model,
         measures=tuple(measure.name for measure in parsed),
@@ -107,7 +106,6 @@ def finish(
         warnings=draft.warnings,
         ranks=partial.ranks,
     )
-    return report, partial.ranks
 
 
 def _run(partial: Partial) -> RunInfo:

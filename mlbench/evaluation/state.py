@@ -30,7 +30,7 @@ from mlbench.models.inputs import Inputs
 
 if TYPE_CHECKING:
     from mlbench.evaluation.core import Core
-    from mlbench.evaluation.evaluate import Options
+    from mlbench.evaluation.options import Options
     from mlbench.models.registry import LoadedModel
     from mlbench.reports.report import TaskInfo
 
@@ -106,7 +106,7 @@ class State:
                 return kept, 0.0
         work = Encoding(model, core.collection, options.cache)
         title = f"{name}: encoding queries and relevant passages"
-        with Step(title, work.cost, work.unit, quiet=options.quiet) as step:
+        with Step(title, work.cost, work.unit, quiet=not options.progress) as step:
             embedded = work.encode(step.advance)
         return self._first(path, embedded) if lasting else embedded, step.seconds
 

@@ -143,7 +143,7 @@ class LoadedModel:
     identity: str
 
 
-def model_rows() -> list[ModelRow]:
+def list_models() -> list[ModelRow]:
     """Return every known model, built-in first; nothing is loaded.
 
     Raises ModelError if two installed packages, or one and a built-in, give the same name.
@@ -241,7 +241,7 @@ def _load_built_in(
         factory = getattr(importlib.import_module(row.module), row.factory)
         taken = ([value or ""] if row.value else []) + ([options, cache] if row.options else [])
         adapter = factory(*taken)
-    return _describe(spec, row.kind or row.name, adapter, row.name, row.name)
+    return describe_adapter(spec, row.kind or row.name, adapter, row.name, row.name)
 
 
 def _refuse_options(spec: str, options: Mapping[str, Any]) -> None:
@@ -263,11 +263,17 @@ def _load_module(spec: str, value: str) -> LoadedModel:
 
 
 def _finish(spec: str, kind: str, found: plugin.Found, name: str) -> LoadedModel:
-    return _describe(spec, kind, plugin.build(spec, found), name, found.identity)
+    return describe_adapter(spec, kind, plugin.build(spec, found), name, found.identity)
 
 
-def _describe(spec: str, kind: str, adapter: Any, name: str, derived: str) -> LoadedModel:
-    """Read and check the optional attributes of a model."""
+def describe_adapter(
+    spec: str, kind: str, adapter: Any, name: str = "", derived: str = ""
+) -> LoadedModel:
+    """Return a model as what it says of itself; ``name`` and ``derived`` (its identity) stand for
+    what it does not say, ``spec`` where they are not given either.
+
+    Raises ModelError for attributes that are not what the protocol says.
+    """
     with calling(spec, "load"):
         given = {key: getattr(adapter, key, None) for key in ("name", "similarity", "identity")}
     faults = [
@@ -287,8 +293,8 @@ def _describe(spec: str, kind: str, adapter: Any, name: str, derived: str) -> Lo
     if faults:
         raise ModelError(*faults)
     declared = given["identity"]
-    identity = f"declared: {declared}" if declared else f"derived: {derived}"
-    return LoadedModel(spec, given["name"] or name, kind, adapter, similarity, identity)
+    identity = f"declared: {declared}" if declared else f"derived: {derived or spec}"
+    return LoadedModel(spec, given["name"] or name or spec, kind, adapter, similarity, identity)
 
 
 def _plugins() -> dict[str, list[EntryPoint]]:

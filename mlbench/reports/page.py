@@ -112,6 +112,14 @@ def report_pages(
     }
 
 
+def notebook_html(report: Report) -> str:
+    """Return what a notebook shows of a report: its reading and its main table, as HTML."""
+    page = _environment()
+    said = [*truncation_reading(report), *reading(report)]
+    view = {"report": report, "reading": said, "paper": paper_table(report)}
+    return page.get_template("notebook.html.jinja").render(view)
+
+
 def _environment(finalize: Any = None) -> Environment:
     """Return a template environment: HTML, escaped, or ``finalize`` on each value instead."""
     from jinja2 import Environment, PackageLoader, StrictUndefined

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError
+from mlbench.common.errors import DataError, EnvironmentFault, Fault, IntegrityError, UsageError
 from mlbench.common.files import sha256_of, write_atomically
 from mlbench.data.task import Kind, all_settings
 from mlbench.measures.rank_measures import parse_measures
-from mlbench.measures.scores import Scores, compute_scores
+from mlbench.measures.scores import Scores, SettingScores, compute_scores
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
 
@@ -56,6 +56,8 @@ class Retrieved:
 
 if TYPE_CHECKING:
     import cattrs
+
+    from mlbench.models.cache import EmbeddingCache
 
 SCHEMA = "mlbench/report/1"
 AGREEMENT = 1e-9
@@ -194,6 +196,65 @@ class Report:
         return self.ranks
 
     @property
+    def macro(self) -> dict[str, dict[str, float]]:
+        """The macro score by kind of setting and measure; intervals are in ``scores.macro``."""
+        return {
+            kind: {name: score.value for name, score in of_kind.items()}
+            for kind, of_kind in self.scores.macro.items()
+        }
+
+    @property
+    def settings(self) -> tuple[SettingScores, ...]:
+        """What is known of every setting: its languages, its queries and its scores."""
+        return self.scores.settings
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with a row a setting and a column a measure.
+
+        Raises EnvironmentFault where pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            found, mend = "is not installed", "pip install pandas"
+            raise EnvironmentFault(Fault("pandas", found, "pandas", mend)) from None
+        rows = [
+            {
+                "kind": setting.kind,
+                "query_language": setting.query_language,
+                "passage_languages": " ".join(setting.passage_languages),
+                "queries": setting.queries,
+            }
+            | setting.measures
+            for setting in self.settings
+        ]
+        return pd.DataFrame(rows)
+
+    def save(self, folder: str | Path, cache: EmbeddingCache | None = None) -> Path:
+        """Write the report as ``mlbench run`` does, with pages and plots; return its folder.
+
+        Plots that ``cache`` has are not drawn again. Raises EnvironmentFault where the folder
+        cannot be written.
+        """
+        from mlbench.reports.page import report_pages
+
+        path = Path(folder)
+        write_report(path, self, self.ranks, report_pages(self, self.ranks, cache))
+        return path
+
+    def __str__(self) -> str:
+        """The report as a terminal shows it."""
+        from mlbench.reports.tables import terminal_text
+
+        return terminal_text(self)
+
+    def _repr_html_(self) -> str:
+        """The report as a notebook shows it."""
+        from mlbench.reports.page import notebook_html
+
+        return notebook_html(self)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What qualifies all scores of its task: the task's notes, the languages averaged."""
         name, count = self.task.averaged, len(self.task.languages)
@@ -246,7 +307,7 @@ def write_report(
     write_atomically(folder / REPORT_FILE, report_to_json(report, digest).encode())
 
 
-def read_report(folder: Path) -> tuple[Report, Ranks]:
+def read_report(folder: str | Path) -> Report:
     """Read a report folder and check that its two files belong together.
 
     Raises DataError where a file is missing or the report was made from run files and has no
@@ -254,6 +315,7 @@ def read_report(folder: Path) -> tuple[Report, Ranks]:
     written with, or report.json says otherwise than the table of the task, or names measures and
     kinds that there are not.
     """
+    folder = Path(folder)
     path = folder / REPORT_FILE
     report, digest = parse_report(path)
     if report.retrieved is not None:
@@ -276,7 +338,7 @@ def read_report(folder: Path) -> tuple[Report, Ranks]:
     if faults:
         where = f"{path}, "
         raise IntegrityError(*(replace(fault, where=where + fault.where) for fault in faults[:20]))
-    return replace(report, ranks=ranks), ranks
+    return replace(report, ranks=ranks)
 
 
 def _task_faults(task: TaskInfo, ranks: Ranks, key: TaskKey) -> Iterator[Fault]:

@@ -13,7 +13,6 @@ from mlbench.common.files import slug
 from mlbench.data.task import Kind, all_settings
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
-from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import REPORT_FILE, Report, TaskInfo, parse_report
 
 MARK = "mlbench/languages/1"
@@ -51,15 +50,13 @@ def choose_languages(
     return tuple(language for language in known if language in named)
 
 
-def cut_report(
-    report: Report, ranks: Ranks, languages: tuple[str, ...], command: str
-) -> tuple[Report, Ranks]:
-    """Return the report and table of the task cut down to ``languages``, queries and pool both.
+def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Report:
+    """Return the report, with its table, on the task cut to ``languages``, queries and pool both.
 
     The scores are those of a run on that smaller task. Its digest is made from the whole task's
     and the languages, so the two can never be taken for each other.
     """
-    cut = ranks.subset(languages)
+    cut = report.table.subset(languages)
     settings = all_settings(languages, [Kind(kind) for kind in report.task.kinds])
     whole = len(report.task.languages)
     task = cut_task(report.task, cut.languages, len(cut.passage_ids))
@@ -68,16 +65,13 @@ def cut_report(
         f"cut to {len(languages)} of {whole} languages ({name}{', '.join(languages)}): its scores "
         "do not compare with those of the whole task"
     )
-    return (
-        replace(
-            report,
-            task=task,
-            scores=compute_scores(cut, settings, parse_measures(report.measures)),
-            run=replace(report.run, command=f"{report.run.command} && {command}"),
-            warnings=(*report.warnings, note),
-            ranks=cut,
-        ),
-        cut,
+    return replace(
+        report,
+        task=task,
+        scores=compute_scores(cut, settings, parse_measures(report.measures)),
+        run=replace(report.run, command=f"{report.run.command} && {command}"),
+        warnings=(*report.warnings, note),
+        ranks=cut,
     )
 
 

@@ -188,7 +188,7 @@ def test_a_defect_of_our_own_is_never_exit_1(monkeypatch, capsys):
     def broken():
         raise KeyError("oops")
 
-    monkeypatch.setattr("mlbench.commands.tasks.task_names", broken)
+    monkeypatch.setattr("mlbench.commands.tasks.list_tasks", broken)
     assert main(["tasks", "list"]) == 70
     assert "a defect of mlbench" in capsys.readouterr().err
 

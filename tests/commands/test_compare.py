@@ -18,6 +18,7 @@ from mlbench.common.errors import DataError, UsageError
 from mlbench.comparing.config import overridden, read_config
 from mlbench.reports.report import read_report, write_report
 from tests.support.model_repository import make_repository, run, write_model
+from tests.support.reports import pair
 
 
 def mlbench(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -160,7 +161,7 @@ def test_bad_input_has_its_exit_code_and_is_never_a_pass(
     table = json.loads((folder / "forged" / "report.json").read_text())
     table["macro"]["monolingual"]["AP"]["value"] -= 0.1
     (folder / "forged" / "report.json").write_text(json.dumps(table))
-    report, ranks = read_report(folder / "good")
+    report, ranks = pair(read_report(folder / "good"))
     older = replace(report, task=replace(report.task, version="2"))
     write_report(folder / "older", older, ranks, {})
     monkeypatch.chdir(folder)

@@ -14,12 +14,14 @@ import pytest
 from mlbench.commands.cli import main
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
-from mlbench.evaluation.evaluate import Options, evaluate
+from mlbench.data.readers import read_collection
+from mlbench.evaluation.evaluate import evaluate_held
+from mlbench.evaluation.options import Options
 from mlbench.models.registry import load_adapter
 from mlbench.ranking.ranks_file import read_ranks
 from mlbench.reports.report import parse_report, read_report, write_report
 from tests.support.miracl_corpus import write_corpus
+from tests.support.reports import pair
 
 NAME = "miracl-small"
 
@@ -59,9 +61,16 @@ def table(folder: Path) -> bytes:
 def expected(corpus, tmp_path_factory):
     """The table that reading all at once gives."""
     task = find_task(str(corpus))
-    collection = load_collection(task, Locator().of(task))
+    collection = read_collection(task, Locator().of(task))
     folder = tmp_path_factory.mktemp("expected")
-    report, ranks = evaluate(task, collection, load_adapter("char-ngram"), Options(quiet=True))
+    report, ranks = pair(
+        evaluate_held(
+            task,
+            collection,
+            load_adapter("char-ngram"),
+            Options(progress=False, cache=None, threads=1, device="cpu"),
+        )
+    )
     write_report(folder, report, ranks, {})
     return table(folder)
 
@@ -72,7 +81,7 @@ def test_a_task_in_shards_is_streamed_and_leaves_a_whole_report(corpus, tmp_path
     (folder / "partial" / ".1-of-1.partial.12ab.tmp").touch()  # as a killed run leaves it
     assert counted(corpus, tmp_path) == 0
     assert table(folder) == expected
-    report, _ = read_report(folder)
+    report = read_report(folder)
     assert set(report.run.seconds) == {"scanning", "encoding", "streaming", "measuring"}
     assert report.run.command.startswith("mlbench run --model char-ngram")
     assert (folder / "report.html").exists()
@@ -85,10 +94,10 @@ def test_passages_without_titles_are_other_passages(corpus, tmp_path):
     assert counted(copied, tmp_path / "a") == 0
     copied.write_text(copied.read_text().replace("\nlicence", '\ntext = "text"\nlicence', 1))
     assert counted(copied, tmp_path / "b") == 0
-    first, second = (read_report(folder_of(tmp_path / name))[0].task for name in "ab")
+    first, second = (read_report(folder_of(tmp_path / name)).task for name in "ab")
     assert first.digest != second.digest
     task = find_task(str(copied))
-    assert second.digest == load_collection(task, Locator().of(task)).digest
+    assert second.digest == read_collection(task, Locator().of(task)).digest
 
 
 def test_parts_are_added_up_without_model_and_data(corpus, tmp_path, expected, capsys):
@@ -206,7 +215,7 @@ def test_a_judged_passage_that_is_nowhere(corpus, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "passage 'missing#1' (yo): judged, and not in the corpus" in said
     assert counted(copied, tmp_path / "results") == 0
-    report, _ = read_report(folder_of(tmp_path / "results"))
+    report = read_report(folder_of(tmp_path / "results"))
     assert report.warnings[0].startswith("1 judgement names a passage that is not in the corpus")
 
 

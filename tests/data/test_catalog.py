@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
-from mlbench.data.catalog import DEFAULT_SUITE, find_task, task_names, tasks_folder
+from mlbench.data.catalog import DEFAULT_SUITE, find_task, list_tasks, tasks_folder
 from mlbench.data.collection import Collection
 from mlbench.data.locations import wanted_files
 from mlbench.data.locator import Locator
-from mlbench.data.readers import READERS, load_collection, text_choice
+from mlbench.data.readers import READERS, read_collection, text_choice
 from mlbench.data.task_file import parse_task
 from tests.conftest import REPOSITORY
 
@@ -24,13 +24,13 @@ MLQA = ("ar", "de", "en", "es", "hi", "vi", "zh")
 
 def load(path: Path) -> Collection:
     task = find_task(path)
-    return load_collection(task, Locator(offline=True).of(task))
+    return read_collection(task, Locator(offline=True).of(task))
 
 
 def test_names() -> None:
     lareqa = ["mlqa-r", "mlqa-r-context", "sample", "xquad-r", "xquad-r-context"]
-    assert task_names() == ["miracl", "miracl-hard-negatives", *lareqa]
-    assert set(DEFAULT_SUITE) <= set(task_names())
+    assert list_tasks() == ["miracl", "miracl-hard-negatives", *lareqa]
+    assert set(DEFAULT_SUITE) <= set(list_tasks())
 
 
 @pytest.mark.parametrize("name", ["mlqa-r", "mlqa-r-context", "sample", "xquad-r-context"])
@@ -202,5 +202,5 @@ def test_the_readmes_lareqa_example(examples: Path) -> None:
 
 def test_the_readme_lists_every_task() -> None:
     readme = (tasks_folder() / "README.md").read_text(encoding="utf-8")
-    for name in task_names():
+    for name in list_tasks():
         assert f"| `{name}` |" in readme

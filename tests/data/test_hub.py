@@ -21,7 +21,7 @@ import pytest
 from mlbench.data.catalog import find_task
 from mlbench.data.hub import at_commit, place_of
 from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
+from mlbench.data.readers import read_collection
 from tests.support.miracl_corpus import write_corpus
 from tests.support.web_server import COMMIT, Site, serving
 
@@ -161,7 +161,7 @@ def test_streaming_gives_what_the_local_files_hold(
     done = forks.run(str(task), code=STREAM)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    local = load_collection(find_task(whole), Locator(offline=True).of(find_task(whole)))
+    local = read_collection(find_task(whole), Locator(offline=True).of(find_task(whole)))
     texts = zip(local.passages.ids, local.passages.texts, strict=True)
     assert {tuple(passage[1:]) for passage in found["passages"]} == set(texts)
     assert len(found["passages"]) == len(local.passages)

@@ -12,7 +12,7 @@ from mlbench.data.collection import Judgement, Records, TextRecord, build_collec
 from mlbench.data.corpus import StreamedCollection, StreamedRecords, build_streamed
 from mlbench.data.locator import Locator
 from mlbench.data.missing import absent_warnings, build_present, without_absent
-from mlbench.data.readers import load_collection
+from mlbench.data.readers import read_collection
 from mlbench.data.sampling import sample_questions
 from mlbench.ranking.counting import rank_collection
 from tests.data.readers.building import json_lines, make_task, write
@@ -125,12 +125,12 @@ def test_other_faults_stay_faults() -> None:
 
 def test_a_task_in_shards_warns_and_refuses_if_strict(tmp_path: Path) -> None:
     task = small(tmp_path, de_qrels="1\tQ0\t007\t1\n1\tQ0\tgone\t1\n")
-    data = load_collection(task, Locator().of(task))
+    data = read_collection(task, Locator().of(task))
     (warning,) = absent_warnings(data)
     assert warning.startswith("1 judgement names a passage that is not in the corpus, and is left")
     assert warning.endswith("left out: 'gone' (de)")
     with pytest.raises(DataError, match=r"de.qrels:2: a judgement names passage 'gone' \(de\)"):
-        load_collection(task, Locator().of(task), strict=True)
+        read_collection(task, Locator().of(task), strict=True)
 
 
 def test_a_corpus_read_at_once_warns_and_refuses_if_strict(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_corpus_read_at_once_warns_and_refuses_if_strict(tmp_path: Path) -> No
     write(tmp_path, {"de/" + name: text for name, text in files.items()})
     patterns = {role: path.replace("de/", "{language}/") for role, path in roles.items()}
     task = make_task(tmp_path, "beir", patterns, languages=("de",))
-    data = load_collection(task, Locator(offline=True).of(task))
+    data = read_collection(task, Locator(offline=True).of(task))
     assert data.absent is not None
     with pytest.raises(DataError, match=r"qrels.tsv:3: a judgement names passage '9' \(de\)"):
-        load_collection(task, Locator(offline=True).of(task), strict=True)
+        read_collection(task, Locator(offline=True).of(task), strict=True)

@@ -19,7 +19,7 @@ from mlbench.data.corpus import (
 )
 from mlbench.data.task import Kind, Source, Task
 from mlbench.evaluation.driver import Pass
-from mlbench.evaluation.evaluate import Options
+from mlbench.evaluation.options import Options
 from mlbench.models.registry import LoadedModel, load_adapter
 
 LANGUAGES = ("sw", "en", "th")
@@ -115,4 +115,4 @@ def pass_in(folder: Path, **given: object) -> Pass:
     return Pass(work=folder / "work", scans=folder / "scans", **given)  # type: ignore[arg-type]
 
 
-QUIET = Options(quiet=True)
+QUIET = Options(progress=False, cache=None, threads=1, device="cpu")

@@ -23,7 +23,7 @@ from mlbench.data.corpus import Passage
 from mlbench.data.missing import build_present
 from mlbench.evaluation import pipeline
 from mlbench.evaluation.driver import local_engine, stream
-from mlbench.evaluation.evaluate import evaluate
+from mlbench.evaluation.evaluate import evaluate_held
 from mlbench.evaluation.partial import Part, read_partial
 from mlbench.evaluation.results import finish
 from mlbench.evaluation.state import CORE_FILE
@@ -44,6 +44,7 @@ from tests.evaluation.building import (
     task_of,
 )
 from tests.evaluation.models import Folding, Forms, Free, Plain, Rounding, Sparse, loaded
+from tests.support.reports import pair
 
 
 def table_bytes(report, ranks):
@@ -53,7 +54,7 @@ def table_bytes(report, ranks):
 
 def streamed_result(folder, found, spec="char-ngram"):
     partial = stream(task_of(), streamed(found), model_of(spec), QUIET, pass_in(folder))
-    return finish(partial, quiet=True)
+    return pair(finish(partial, quiet=True))
 
 
 def run(folder, found, model, **given):
@@ -81,7 +82,7 @@ def result(partial):
 @pytest.mark.parametrize("seed", range(2))
 def test_the_table_is_that_of_a_run_in_memory(tmp_path, spec, seed):
     found = records(seed)
-    expected, table = evaluate(task_of(), at_once(found), model_of(spec), QUIET)
+    expected, table = pair(evaluate_held(task_of(), at_once(found), model_of(spec), QUIET))
     report, ranks = streamed_result(tmp_path, found, spec)
     assert table_bytes(report, ranks) == table_bytes(expected, table)
     assert report.task == expected.task
@@ -95,8 +96,8 @@ def test_the_table_is_that_of_a_run_in_memory(tmp_path, spec, seed):
 def test_so_it_is_for_every_kind_of_model(tmp_path, monkeypatch, kind, similarity, block):
     monkeypatch.setattr(pipeline, "BLOCK", block)
     found = records(7)
-    ranks = finish(run(tmp_path, found, loaded(kind(), similarity)), quiet=True)
-    expected = evaluate(task_of(), at_once(found), loaded(kind(), similarity), QUIET)
+    ranks = pair(finish(run(tmp_path, found, loaded(kind(), similarity)), quiet=True))
+    expected = pair(evaluate_held(task_of(), at_once(found), loaded(kind(), similarity), QUIET))
     assert table_bytes(*ranks) == table_bytes(*expected)
     assert ranks[1].tied.sum() > 100
     assert ranks[0].model == expected[0].model
@@ -146,7 +147,7 @@ def test_a_passage_that_reads_as_a_relevant_one_ties_with_it(tmp_path):
         for s in found.shards
     ]  # fmt: skip
     found.shards += doubles
-    _, ranks = finish(run(tmp_path, found, loaded(Rounding())), quiet=True)
+    ranks = finish(run(tmp_path, found, loaded(Rounding())), quiet=True).table
     own = ranks.passage_language
     assert (ranks.tied[np.arange(len(own)), own] >= 1).all()
 
@@ -168,7 +169,7 @@ def test_each_text_of_a_block_is_encoded_once_and_none_that_is_relevant(tmp_path
     assert len(set(adapter.asked)) == len(adapter.asked)
     texts = {(p.text, s.language) for s in found.shards for p in s.held}
     assert set(adapter.asked) == texts
-    report, _ = finish(partial, quiet=True)
+    report = finish(partial, quiet=True)
     encoded = report.run.encoded["passage"]
     assert (encoded.texts, encoded.distinct, encoded.cached) == (180, len(texts), 0)
     assert set(report.run.seconds) == {"scanning", "encoding", "streaming", "measuring"}
@@ -177,13 +178,13 @@ def test_each_text_of_a_block_is_encoded_once_and_none_that_is_relevant(tmp_path
 def test_queries_without_a_judgement_are_encoded_and_not_counted(tmp_path):
     found = records(1)
     found.queries.append(TextRecord("unjudged", "sw", "sea", "here"))
-    expected, table = evaluate(task_of(), at_once(found), model_of(), QUIET)
+    expected, table = pair(evaluate_held(task_of(), at_once(found), model_of(), QUIET))
     report, ranks = streamed_result(tmp_path, found)
     assert table_bytes(report, ranks) == table_bytes(expected, table)
     assert report.task == expected.task
     assert report.task.queries == {"sw": 12, "en": 12, "th": 12}
     write_report(tmp_path, report, ranks, {})
-    assert read_report(tmp_path)[0].scores == report.scores
+    assert read_report(tmp_path).scores == report.scores
 
 
 class Stop(Exception):
@@ -420,7 +421,7 @@ def test_judged_passages_that_are_nowhere_are_left_out_and_told_or_a_fault(tmp_p
     gone = found.shards.pop(2)
     whole.passages = [p for p in whole.passages if p.id not in {q.id for q in gone.held}]
     data = build_present(LANGUAGES, whole)
-    expected, table = evaluate(task_of(), data, model_of(), QUIET)
+    expected, table = pair(evaluate_held(task_of(), data, model_of(), QUIET))
     report, ranks = streamed_result(tmp_path, found)
     assert table_bytes(report, ranks) == table_bytes(expected, table)
     assert report.task == expected.task

@@ -13,7 +13,7 @@ from mlbench.common.files import sha256_of
 from mlbench.data.corpus import Passage
 from mlbench.evaluation import pipeline
 from mlbench.evaluation.driver import local_engine, stream
-from mlbench.evaluation.evaluate import evaluate
+from mlbench.evaluation.evaluate import evaluate_held
 from mlbench.evaluation.partial import Part
 from mlbench.evaluation.results import finish
 from mlbench.models.registry import load_adapter
@@ -22,6 +22,7 @@ from mlbench.models.saved_vectors import INDEX, SavedVectors, read_index
 from tests.evaluation.building import QUIET, at_once, pass_in, records, streamed, task_of
 from tests.evaluation.models import Plain, Sparse, loaded
 from tests.evaluation.test_driver import Stop, result, run, stopping, table_bytes
+from tests.support.reports import pair
 
 
 @pytest.fixture
@@ -89,8 +90,8 @@ def test_they_are_a_model_of_their_own_streamed_or_not(kept, tmp_path):
     streamed_run = stream(
         task_of(), streamed(found), load_adapter(spec), QUIET, pass_in(tmp_path / "again")
     )
-    expected = evaluate(task_of(), at_once(found), load_adapter(spec), QUIET)
-    assert table_bytes(*finish(streamed_run, quiet=True)) == table_bytes(*expected)
+    expected = pair(evaluate_held(task_of(), at_once(found), load_adapter(spec), QUIET))
+    assert table_bytes(*pair(finish(streamed_run, quiet=True))) == table_bytes(*expected)
     assert expected[0].model.name == "m-float16"
     assert "declared: m, float16" in expected[0].model.identity
 

@@ -14,6 +14,7 @@ from mlbench.evaluation.results import finish
 from mlbench.models.registry import load_adapter
 from tests.evaluation.building import QUIET, pass_in, records, streamed, task_of
 from tests.evaluation.test_driver import streamed_result, table_bytes
+from tests.support.reports import pair
 
 ray = pytest.importorskip("ray")
 
@@ -80,7 +81,7 @@ def test_two_workers_one_of_which_is_lost_give_the_same_bytes(tmp_path, capfd):
     expected = streamed_result(tmp_path / "here", found)
     spec = model_file(tmp_path, ONCE)
     partial, engine = on_ray(tmp_path / "ray", spec, found)
-    report, ranks = finish(partial, quiet=True)
+    report, ranks = pair(finish(partial, quiet=True))
     assert table_bytes(report, ranks) == table_bytes(*expected)
     assert report.scores == expected[0].scores
     assert engine.losses.total() == 1
@@ -108,7 +109,7 @@ def test_a_lost_machine_leaves_its_shards_to_the_others(tmp_path):
     engine = Shrinking(model)
     how = pass_in(tmp_path / "ray", engine=engine)
     partial = stream(task_of(), streamed(found), model, QUIET, how)
-    assert table_bytes(*finish(partial, quiet=True)) == table_bytes(*expected)
+    assert table_bytes(*pair(finish(partial, quiet=True))) == table_bytes(*expected)
     assert engine.losses.total() == 1
 
 
@@ -135,7 +136,7 @@ def test_what_is_done_before_a_failure_is_not_done_again(tmp_path):
     partial, _ = on_ray(tmp_path, spec, found, workers=1)
     assert 0 < len([*tmp_path.glob("again-*")]) <= len(partial.shards) - 5
     expected = streamed_result(tmp_path / "here", found)
-    assert table_bytes(*finish(partial, quiet=True)) == table_bytes(*expected)
+    assert table_bytes(*pair(finish(partial, quiet=True))) == table_bytes(*expected)
 
 
 def test_a_worker_with_another_model_is_refused(tmp_path):

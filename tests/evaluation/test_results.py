@@ -53,8 +53,8 @@ def test_parts_add_up_to_the_whole(tmp_path, count):
     made = parts(tmp_path, found, count)
     total = merge({path: read_partial(path) for path in made})
     assert result(total) == result(whole)
-    report, _ = finish(total, quiet=True)
-    expected, _ = finish(whole, quiet=True)
+    report = finish(total, quiet=True)
+    expected = finish(whole, quiet=True)
     assert report.scores == expected.scores
     assert report.task == expected.task
     assert report.model == expected.model
@@ -163,7 +163,7 @@ def test_empty_counts_are_of_their_own(tmp_path):
 
 def test_other_measures_may_be_asked_for(tmp_path):
     (partial,) = parts(tmp_path, records(2), 1).values()
-    report, _ = finish(partial, ["RR", "R@5"], "mlbench merge x", quiet=True)
+    report = finish(partial, ["RR", "R@5"], "mlbench merge x", quiet=True)
     assert report.measures == ("RR", "R@5")
     assert report.run.command == "mlbench merge x"
 

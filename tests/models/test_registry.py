@@ -12,7 +12,7 @@ import pytest
 from mlbench.common.errors import ModelError, UsageError
 from mlbench.models.contract import check_adapter
 from mlbench.models.protocol import SIMILARITIES, Adapter
-from mlbench.models.registry import BUILT_IN, load_adapter, model_rows
+from mlbench.models.registry import BUILT_IN, list_models, load_adapter
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "example_plugin"
 Install = Callable[[str, dict[str, str]], Path]
@@ -96,7 +96,7 @@ def test_a_folder_of_no_known_kind(tmp_path: Path) -> None:
 
 def test_rows_load_nothing(install: Install) -> None:
     install("far-away", {"far": "module_that_does_not_exist:make"})
-    rows = {row.spec: row for row in model_rows()}
+    rows = {row.spec: row for row in list_models()}
     assert {"bm25", "char-ngram", "random[:SEED]", "precomputed:FOLDER"} <= rows.keys()
     assert rows["far"].help == "about far-away"
     assert rows["far"].origin == "far-away 1.0"
@@ -105,7 +105,7 @@ def test_rows_load_nothing(install: Install) -> None:
 
 def test_listing_imports_no_heavy_module() -> None:
     program = (
-        "import sys; from mlbench.models.registry import model_rows, load_adapter; model_rows();"
+        "import sys; from mlbench.models.registry import list_models, load_adapter; list_models();"
         "load_adapter('random'); load_adapter('char-ngram');"
         "print({'scipy', 'bm25s', 'numba', 'pyarrow', 'tqdm'} & set(sys.modules))"
     )
@@ -146,7 +146,7 @@ def test_two_packages_with_one_name(install: Install) -> None:
     with pytest.raises(ModelError, match=message):
         load_adapter("same")
     with pytest.raises(ModelError, match=message):
-        model_rows()
+        list_models()
     assert load_adapter("bm25").kind == "bm25"
 
 
@@ -155,7 +155,7 @@ def test_a_built_in_must_not_be_shadowed(install: Install) -> None:
     with pytest.raises(ModelError, match=r"bm25: the name is given by mlbench and by impostor 1.0"):
         load_adapter("bm25")
     with pytest.raises(ModelError, match=r"impostor 1.0"):
-        model_rows()
+        list_models()
 
 
 @pytest.mark.parametrize("value", ["absent_plug_in:make", "json:absent", "json"])

@@ -11,7 +11,7 @@ import pytest
 from mlbench.common.errors import IntegrityError
 from mlbench.comparing.baseline import read_saved
 from mlbench.reports.report import read_report, write_report
-from tests.support.reports import example
+from tests.support.reports import example, pair
 
 Path_ = tuple[str | int, ...]
 
@@ -29,7 +29,7 @@ def edit(folder: Path, keys: Path_, value: Any) -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     report, ranks = example(3)
     write_report(tmp_path, report, ranks, {})
-    read, table = read_report(tmp_path)
+    read, table = pair(read_report(tmp_path))
     assert read == report
     assert table.languages == ranks.languages
 

@@ -127,6 +127,11 @@ def example(count: int = 3, noise: float = 1.0, pull: float = 0.5) -> tuple[Repo
     return report_of(collection, vectors(collection, noise, pull))
 
 
+def pair(report: Report) -> tuple[Report, Ranks]:
+    """A report and its table."""
+    return report, report.table
+
+
 def renamed(report: Report, name: str) -> Report:
     """The same report of a model called ``name``, and with a warning that names it."""
     return replace(report, model=replace(report.model, name=name), warnings=(f"beware: {name}",))

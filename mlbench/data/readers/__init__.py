@@ -159,7 +159,7 @@ def read(task: Task, locate: Locate) -> Records:
 
 
 @uncollected()
-def load_collection(task: Task, locate: Locate, *, strict: bool = False) -> Data:
+def read_collection(task: Task, locate: Locate, *, strict: bool = False) -> Data:
     """Read a task's data from the files that ``locate`` names and check it.
 
     ``locate`` is usually ``Locator(...).of(task)``. Where a task can be streamed, judgements that
@@ -184,9 +184,9 @@ def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> St
     """Read a task's queries and judgements, and find its passages, which are left where they are.
 
     ``finder`` is usually a ``Locator``. With ``absent``, shards that are nowhere are no fault
-    until they are read. The collection is the one that ``load_collection`` returns.
+    until they are read. The collection is the one that ``read_collection`` returns.
 
-    Raises UsageError where the task cannot be streamed, DataError as ``load_collection`` does.
+    Raises UsageError where the task cannot be streamed, DataError as ``read_collection`` does.
     """
     from mlbench.data.corpus import build_streamed
 

@@ -87,7 +87,8 @@ def submit(folder: Path, root: Path, declared: Declared) -> Submitted:
     UsageError where it is of part of a task, of a task or version that the leaderboard does not
     have, or of a model that is another's.
     """
-    report, ranks = read_report(folder)
+    report = read_report(folder)
+    ranks = report.table
     refuse_part_of_a_task(report)
     board = read_board(root)
     task = _known_task(board, report.task.name)

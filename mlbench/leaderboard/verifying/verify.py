@@ -136,7 +136,8 @@ def _read_entry(folder: Path) -> Subject:
 
 
 def _read_report(folder: Path) -> Subject:
-    report, ranks = read_report(folder)
+    report = read_report(folder)
+    ranks = report.table
     refuse_part_of_a_task(report)
     rescored(report, ranks, folder)
     digests = sha256_of(folder / REPORT_FILE), sha256_of(folder / RANKS_FILE)

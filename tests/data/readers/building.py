@@ -9,7 +9,7 @@ from typing import Any
 
 from mlbench.data.collection import Collection
 from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
+from mlbench.data.readers import read_collection
 from mlbench.data.task import Kind, Source, Task
 
 
@@ -40,7 +40,7 @@ def make_task(
 
 
 def load(task: Task) -> Collection:
-    return load_collection(task, Locator(offline=True).of(task))
+    return read_collection(task, Locator(offline=True).of(task))
 
 
 def write(folder: Path, files: Mapping[str, str | bytes]) -> None:

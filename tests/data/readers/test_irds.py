@@ -13,7 +13,7 @@ import pytest
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
-from mlbench.data.readers import check_source, in_shards, irds, load_collection, stream_collection
+from mlbench.data.readers import check_source, in_shards, irds, read_collection, stream_collection
 from mlbench.data.task import Kind, Task
 from tests.data.readers.building import make_task, qrels_set
 
@@ -113,7 +113,7 @@ def task_of(text: str = "", options: dict[str, str] | None = None, **ids: str) -
 
 
 def load(task: Task) -> Any:
-    return load_collection(task, Locator().of(task))
+    return read_collection(task, Locator().of(task))
 
 
 def test_what_is_read() -> None:

@@ -16,7 +16,7 @@ from mlbench.common.errors import DataError
 from mlbench.data.catalog import find_task
 from mlbench.data.collection import Collection
 from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
+from mlbench.data.readers import read_collection
 from mlbench.data.task import Kind, Setting
 from tests.data.readers.building import load, make_task, qrels_set, write
 
@@ -71,7 +71,7 @@ mlqa-r zh 14ef13a2735f 2ed40f25b8cf 850ae29ede79 46df190b262d 436882b59676 baa9a
 @cache
 def collection(name: str, data_dir: Path) -> Collection:
     task = find_task(name)
-    return load_collection(task, Locator(data_dir, offline=True).of(task))
+    return read_collection(task, Locator(data_dir, offline=True).of(task))
 
 
 def short(*fields: str) -> str:
@@ -214,7 +214,7 @@ def test_paragraphs_are_the_same_groups_in_every_language(data_dir: Path) -> Non
 def test_loads_fast(data_dir: Path) -> None:
     task = find_task("xquad-r")
     start = time.process_time()
-    load_collection(task, Locator(data_dir, offline=True).of(task))
+    read_collection(task, Locator(data_dir, offline=True).of(task))
     assert time.process_time() - start < 2
 
 

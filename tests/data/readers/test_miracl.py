@@ -11,7 +11,7 @@ from mlbench.common.errors import DataError
 from mlbench.data.catalog import find_task
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.locator import Locator, MissingData
-from mlbench.data.readers import in_shards, load_collection, stream_collection
+from mlbench.data.readers import in_shards, read_collection, stream_collection
 from mlbench.data.task import Kind, Task
 from tests.data.readers.building import json_lines, make_task, write
 from tests.support.miracl_corpus import write_corpus
@@ -178,7 +178,7 @@ def test_title_line_feed_text(tmp_path: Path) -> None:
 
 
 def test_quotation_marks_are_text_and_ids_are_strings(tmp_path: Path) -> None:
-    data = load_collection(small(tmp_path), Locator().of(small(tmp_path)))
+    data = read_collection(small(tmp_path), Locator().of(small(tmp_path)))
     assert data.queries.texts == ('Was ist "das"?',)
     assert data.passages.ids == ("007", "1#1")
 
@@ -216,7 +216,7 @@ def test_a_faulty_shard_is_told_by_file_and_line(
     tmp_path: Path, shard: str | bytes, expected: str
 ) -> None:
     task = small(tmp_path, shard_1=shard)
-    for read in (passages, lambda task: load_collection(task, Locator().of(task))):
+    for read in (passages, lambda task: read_collection(task, Locator().of(task))):
         with pytest.raises(DataError) as caught:
             read(task)
         assert f"{tmp_path}/c-de/docs-1.jsonl.gz" in str(caught.value)
@@ -226,7 +226,7 @@ def test_a_faulty_shard_is_told_by_file_and_line(
 def test_an_id_given_twice_is_told_with_both_lines(tmp_path: Path) -> None:
     task = small(tmp_path, shard_1=SHARDS[1] + SHARDS[0])
     with pytest.raises(DataError) as caught:
-        load_collection(task, Locator().of(task))
+        read_collection(task, Locator().of(task))
     assert f"docs-1.jsonl.gz:2: passage '007' (de) given again; first at {tmp_path}" in str(
         caught.value
     )
@@ -285,7 +285,7 @@ def test_a_made_up_corpus_around_real_judgements(data_dir: Path, tmp_path: Path)
     assert in_shards(task)
     streamed = stream_collection(task, Locator(offline=True))
     assert len(streamed.shards) == 6
-    data = load_collection(task, Locator(offline=True).of(task))
+    data = read_collection(task, Locator(offline=True).of(task))
     judged = {
         (streamed.languages[code], id_)
         for code, id_ in zip(

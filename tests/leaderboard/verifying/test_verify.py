@@ -18,8 +18,9 @@ from mlbench.common.errors import IntegrityError
 from mlbench.common.files import sha256_of
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
-from mlbench.evaluation.evaluate import Options, evaluate
+from mlbench.data.readers import read_collection
+from mlbench.evaluation.evaluate import evaluate_held
+from mlbench.evaluation.options import Options
 from mlbench.leaderboard.checking.submit import add_task, submit, write_record
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, Declared, Level
 from mlbench.leaderboard.verifying.verification import Verdict, VerifiedEntry, VerifiedTask
@@ -31,6 +32,7 @@ from mlbench.reports.report import RANKS_FILE, REPORT_FILE, read_report, write_r
 from tests.commands.test_cli import mlbench
 from tests.leaderboard.boards import check
 from tests.leaderboard.sampled import lowered, problem
+from tests.support.reports import pair
 
 IDENTITY = "declared: known v1"
 
@@ -284,7 +286,7 @@ def test_the_table_of_other_texts_is_refused_before_anything_is_encoded():
 @pytest.fixture(scope="module")
 def sample():
     task = find_task("sample")
-    return task, load_collection(task, Locator(offline=True).of(task))
+    return task, read_collection(task, Locator(offline=True).of(task))
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +294,7 @@ def reports(sample, tmp_path_factory) -> dict[str, Path]:
     """Reports of built-in models on the sample task."""
     folder = tmp_path_factory.mktemp("reports")
     for spec in ("char-ngram", "bm25"):
-        found = evaluate(*sample, load_adapter(spec), Options(("AP",), quiet=True))
+        found = pair(evaluate_held(*sample, load_adapter(spec), Options(("AP",), progress=False)))
         write_report(folder / spec, *found, {})
     return {spec: folder / spec for spec in ("char-ngram", "bm25")}
 
@@ -322,7 +324,7 @@ def test_the_process(reports, tmp_path):
 
 def test_an_entry_is_verified_and_the_result_recorded(reports, tmp_path, capsys):
     root, today = tmp_path / "leaderboards", datetime.datetime.now(datetime.UTC).date()
-    add_task(*read_report(reports["bm25"]), root)
+    add_task(*pair(read_report(reports["bm25"])), root)
     entry = submit(reports["bm25"], root, Declared("Ada", today.isoformat())).folder
     assert main(["verify", str(entry), "--model", "bm25", "--json", "--quiet"]) == 0
     said = capsys.readouterr().out
@@ -340,7 +342,7 @@ def test_a_seed_that_is_not_given_cannot_be_foreseen():
 
 
 def test_the_process_on_a_forged_table(reports, tmp_path):
-    report, ranks = read_report(reports["char-ngram"])
+    report, ranks = pair(read_report(reports["char-ngram"]))
     forged = replace(ranks, above=ranks.above // 2, tied=ranks.tied // 2)
     scores = compute_scores(forged, find_task("sample").settings(), parse_measures(report.measures))
     write_report(tmp_path / "report", replace(report, scores=scores), forged, {})

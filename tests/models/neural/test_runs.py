@@ -14,9 +14,10 @@ from benchmarks import __main__ as benchmarks
 from mlbench.commands.cli import main
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
-from mlbench.data.readers import load_collection
+from mlbench.data.readers import read_collection
 from mlbench.reports.report import read_report
 from tests.conftest import REPOSITORY
+from tests.support.reports import pair
 
 pytest.importorskip("sentence_transformers")
 
@@ -33,7 +34,7 @@ def test_a_run_from_folder_to_report(
 ) -> None:
     folder = request.getfixturevalue(kind)
     first = _run(folder, tmp_path / "first")
-    report, ranks = read_report(first)
+    report, ranks = pair(read_report(first))
     assert report.model.adapter == "sentence-transformers"
     assert report.model.dimension == 32
     assert len(ranks.languages) == 11
@@ -47,7 +48,7 @@ LIBRARIES = ("torch", "transformers", "sentence_transformers", "tokenizers", "pa
 
 
 def test_a_warm_run_loads_no_model_and_reports_the_same(full_folder: Path, tmp_path: Path) -> None:
-    cold, ranks = read_report(_run(full_folder, tmp_path / "cold"))
+    cold, ranks = pair(read_report(_run(full_folder, tmp_path / "cold")))
     arguments = ["run", "--model", str(full_folder), "--task", "sample", "--quiet", "--json"]
     code = (
         "import sys; from mlbench.commands.cli import main\n"
@@ -58,14 +59,14 @@ def test_a_warm_run_loads_no_model_and_reports_the_same(full_folder: Path, tmp_p
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "[]\n")
-    warm, again = read_report(tmp_path / "warm" / full_folder.name / "sample")
+    warm, again = pair(read_report(tmp_path / "warm" / full_folder.name / "sample"))
     assert (again.above == ranks.above).all()
     assert [cold.run.encoded[role].cached for role in ("query", "passage")] == [0, 0]
     assert all(role.cached == role.distinct for role in warm.run.encoded.values())
     assert warm.run.truncated == cold.run.truncated
     assert warm.run.versions == cold.run.versions
     assert replace(warm, run=cold.run) == cold
-    data = load_collection(task := find_task("sample"), Locator(offline=True).of(task))
+    data = read_collection(task := find_task("sample"), Locator(offline=True).of(task))
     assert warm.model.first_input == {
         "query": "q: " + data.queries.texts[0],
         "passage": "passage: " + data.passages.texts[0],

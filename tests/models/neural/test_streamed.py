@@ -10,13 +10,14 @@ import pytest
 
 from mlbench.evaluation import pipeline
 from mlbench.evaluation.driver import stream
-from mlbench.evaluation.evaluate import evaluate
+from mlbench.evaluation.evaluate import evaluate_held
 from mlbench.evaluation.results import finish
 from mlbench.models.protocol import FormEncoding
 from mlbench.models.registry import LoadedModel, load_adapter
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import Report
 from tests.evaluation.building import QUIET, at_once, pass_in, records, streamed, task_of
+from tests.support.reports import pair
 
 pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
@@ -24,7 +25,7 @@ pytest.importorskip("sentence_transformers")
 
 def counted(folder: Path, model: LoadedModel) -> tuple[Report, Ranks]:
     partial = stream(task_of(), streamed(records(1)), model, QUIET, pass_in(folder))
-    return finish(partial, quiet=True)
+    return pair(finish(partial, quiet=True))
 
 
 def test_a_pass_gives_what_a_run_in_memory_gives_but_for_rounding(
@@ -32,8 +33,8 @@ def test_a_pass_gives_what_a_run_in_memory_gives_but_for_rounding(
 ) -> None:
     monkeypatch.setattr(pipeline, "BLOCK", 16)
     report, ranks = counted(tmp_path, load_adapter(str(full_folder)))
-    expected, table = evaluate(
-        task_of(), at_once(records(1)), load_adapter(str(full_folder)), QUIET
+    expected, table = pair(
+        evaluate_held(task_of(), at_once(records(1)), load_adapter(str(full_folder)), QUIET)
     )
     assert report.task == expected.task
     assert report.model.identity == expected.model.identity

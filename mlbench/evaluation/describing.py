@@ -1,0 +1,149 @@
+"""What a report says of the task, of the model and of the run."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlbench import __version__
+from mlbench.common.collector import uncollected
+from mlbench.data.collection import Collection
+from mlbench.data.task import Task
+from mlbench.measures.rank_measures import Measure, parse_measures
+from mlbench.models.boundary import calling
+from mlbench.models.encoding import Embedded, Plan
+from mlbench.models.inputs import Inputs
+from mlbench.models.protocol import Described
+from mlbench.reports.report import Encoded, ModelInfo, RunInfo, TaskInfo, Truncated
+
+if TYPE_CHECKING:
+    from mlbench.evaluation.options import Options
+    from mlbench.models.cache import EmbeddingCache
+    from mlbench.models.registry import LoadedModel
+
+TABLE_MEASURES = ("AP", "R@1", "R@10")
+"""Measures that every report has, because its main table shows them."""
+
+RECORDED_VERSIONS = ("numpy", "scipy", "numba", "bm25s", "pyarrow")
+
+
+def chosen_measures(task: Task, names: Sequence[str]) -> tuple[Measure, ...]:
+    """Return the measures of a run: those asked for, else the task's, and the main table's."""
+    return parse_measures([*(names or task.measures), *TABLE_MEASURES])
+
+
+@uncollected()
+def describe_task(task: Task, collection: Collection) -> TaskInfo:
+    """Return what the report says of the task."""
+    languages = collection.languages
+    judged = np.bincount(collection.queries.language[collection.judged], minlength=len(languages))
+    return TaskInfo(
+        name=task.name,
+        version=task.version,
+        title=task.title,
+        digest=collection.digest,
+        languages=languages,
+        kinds=tuple(kind.value for kind in task.kinds),
+        text=task.text,
+        licence=task.licence,
+        citation=task.citation,
+        queries=dict(zip(languages, judged.tolist(), strict=True)),
+        passages=dict(zip(languages, collection.passages.counts.tolist(), strict=True)),
+        relevant_pairs=int((collection.qrels.relevance > 0).sum()),
+        sample=collection.sample,
+        language_sets=dict(task.language_sets),
+        notes=task.notes,
+    )
+
+
+def model_facts(model: LoadedModel) -> Mapping[str, Any]:
+    """Return what a model says of itself; nothing if it does not."""
+    if not isinstance(model.adapter, Described):
+        return {}
+    with calling(model.spec, "describe"):
+        facts: Mapping[str, Any] = model.adapter.describe()
+    return facts
+
+
+def describe_run(
+    collection: Collection, embedded: Embedded, options: Options, facts: Mapping[str, Any]
+) -> RunInfo:
+    """Return what the report says of the run, as far as it is known once all is encoded."""
+    texts = {"query": len(collection.queries), "passage": len(collection.passages)}
+    return RunInfo(
+        command=options.command,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions={"mlbench": __version__, "python": platform.python_version()}
+        | {name: metadata.version(name) for name in RECORDED_VERSIONS}
+        | dict(facts.get("versions", {})),
+        platform=f"{platform.system()} {platform.machine()}",
+        processor=platform.processor() or platform.machine(),
+        threads=options.threads,
+        seconds={},
+        peak_memory=peak_memory(),
+        encoded={
+            role: Encoded(texts[role], sum(count), count.cached)
+            for role, count in embedded.counts.items()
+        },
+        recomputed=0,
+    )
+
+
+def describe_model(
+    model: LoadedModel, collection: Collection, embedded: Embedded, facts: Mapping[str, Any]
+) -> ModelInfo:
+    """Return what the report says of the model; ``facts`` are those of ``model_facts``."""
+    prompts = facts.get("prompts", {})
+    first = {"query": collection.queries.texts[0], "passage": collection.passages.texts[0]}
+    return ModelInfo(
+        name=model.name,
+        spec=model.spec,
+        adapter=model.kind,
+        identity=model.identity,
+        similarity=model.similarity,
+        dimension=int(embedded.passages.shape[1]),
+        dtype=facts.get("dtype", "float32"),
+        parameters=facts.get("parameters"),
+        max_length=facts.get("max_length"),
+        pooling=facts.get("pooling"),
+        prompts=prompts,
+        first_input={role: prompts[role] + text for role, text in first.items() if role in prompts},
+        device=facts.get("device"),
+        notes=tuple(facts.get("notes", ())),
+    )
+
+
+def truncated(
+    model: LoadedModel, collection: Collection, cache: EmbeddingCache | None
+) -> dict[str, dict[str, Truncated]] | None:
+    """Ask a model that can say so what it cut of each role's texts in each language."""
+    inputs = Inputs(model, cache)
+    plan = Plan.of(collection)
+    found: dict[str, dict[str, Truncated]] = {}
+    for groups in (plan.queries, plan.passages):
+        for group in groups:
+            cut = inputs.truncation(group.role, group.language, group.texts)
+            if cut is None:
+                return None
+            found.setdefault(group.role, {})[group.language] = Truncated(
+                texts=cut.texts,
+                texts_share=cut.texts / max(len(group.texts), 1),
+                tokens_share=cut.lost / max(cut.tokens, 1),
+            )
+    return found
+
+
+def peak_memory() -> int | None:
+    """Return the most memory this process has held, in bytes; None where the system won't say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

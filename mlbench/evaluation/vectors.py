@@ -1,0 +1,140 @@
+"""Vectors that a caller has, in place of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.data.collection import Collection, Entries
+from mlbench.data.corpus import StreamedCollection
+from mlbench.data.task import Task
+from mlbench.evaluation.evaluate import evaluate_held, open_collection
+from mlbench.evaluation.options import Options, chosen_options
+from mlbench.evaluation.tasks import load_task
+from mlbench.models.boundary import difference
+from mlbench.models.registry import describe_adapter
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from mlbench.reports.report import Report
+
+SAME = 1e-5
+"""Vectors of equal texts may differ by this share: a model rounds."""
+
+
+def evaluate_vectors(
+    queries: object,
+    passages: object,
+    task: str | Path | Task,
+    options: Options | None = None,
+    *,
+    name: str = "vectors",
+    similarity: str = "cosine",
+    **changes: Any,
+) -> Report:
+    """Evaluate vectors that were made elsewhere: see ``evaluate``.
+
+    ``queries`` and ``passages`` are arrays of shape (n, d), dense or ``scipy.sparse``, with a row a
+    text in the order of ``load_collection(task)``: one array for all languages, or a mapping of
+    each language to its own. ``similarity`` is "cosine" or "dot".
+
+    Raises DataError where there are other rows than texts, or where equal texts have different
+    vectors, and as ``evaluate`` does.
+    """
+    chosen = chosen_options(options, {"cache": None, **changes})
+    task = task if isinstance(task, Task) else load_task(task)
+    collection = open_collection(task, chosen)
+    if isinstance(collection, StreamedCollection):
+        found = f"task {task.name!r} is read shard by shard"
+        raise UsageError(Fault("vectors", found, "a task that is held in memory"))
+    given = {"query": queries, "passage": passages}
+    adapter = Given(name, similarity, collection, given)
+    model = describe_adapter(name, "vectors", adapter, name)
+    return evaluate_held(task, collection, model, chosen)
+
+
+class Given:
+    """A model that gives the vectors it was given, by the ids of the texts."""
+
+    def __init__(
+        self, name: str, similarity: str, collection: Collection, given: Mapping[str, object]
+    ) -> None:
+        self.name, self.similarity = name, similarity
+        sides = {"query": collection.queries, "passage": collection.passages}
+        self._vectors = {
+            role: _by_language(role, entries, given[role], collection.languages)
+            for role, entries in sides.items()
+        }
+        self._row: dict[tuple[str, str], dict[str, int]] = {}
+
+    def bind(self, role: str, language: str, ids: list[str], texts: list[str]) -> None:
+        """Learn which row is that of which text. Raises DataError where equal texts differ."""
+        rows: dict[str, int] = {}
+        vectors = self._vectors[role][language]
+        for row, (id_, text) in enumerate(zip(ids, texts, strict=True)):
+            first = rows.setdefault(text, row)
+            if first != row and difference(vectors[[first]], vectors[[row]]) > SAME:
+                found = f"ids {ids[first]!r} and {id_!r} have the same text and different vectors"
+                expected = "one vector for a text"
+                raise DataError(Fault(f"{role} vectors, language {language!r}", found, expected))
+        self._row[role, language] = rows
+
+    def encode_queries(self, texts: list[str], language: str) -> Any:
+        """Return the rows of queries."""
+        return self._rows("query", texts, language)
+
+    def encode_passages(self, texts: list[str], language: str) -> Any:
+        """Return the rows of passages."""
+        return self._rows("passage", texts, language)
+
+    def _rows(self, role: str, texts: list[str], language: str) -> Any:
+        rows = self._row[role, language]
+        return self._vectors[role][language][[rows[text] for text in texts]]
+
+
+def _by_language(
+    role: str, entries: Entries, given: object, languages: tuple[str, ...]
+) -> dict[str, np.ndarray[Any, Any] | csr_matrix]:
+    """Cut what was given by language. Raises DataError where it has other rows than texts."""
+    counts = dict(zip(languages, entries.counts.tolist(), strict=True))
+    if not isinstance(given, Mapping):
+        array, total = _array(given), sum(counts.values())
+        if array.shape[0] != total:
+            expected = f"{total:,} rows, a row a {role} of {', '.join(languages)} in that order"
+            raise DataError(Fault(f"{role} vectors", f"{array.shape[0]:,} rows", expected))
+        starts = entries.starts.tolist()
+        return {code: array[starts[i] : starts[i + 1]] for i, code in enumerate(languages)}
+    arrays = {code: _array(given[code]) for code in languages if code in given}
+    faults = [
+        Fault(f"{role} vectors, language {code!r}", "missing", f"{counts[code]:,} rows")
+        for code in languages
+        if code not in arrays
+    ]
+    faults += [
+        Fault(
+            f"{role} vectors, language {code!r}",
+            f"{array.shape[0]:,} rows",
+            f"{counts[code]:,} rows, a row a text",
+        )
+        for code, array in arrays.items()
+        if array.shape[0] != counts[code]
+    ]
+    if faults:
+        raise DataError(*faults)
+    return arrays
+
+
+def _array(given: object) -> Any:
+    from scipy import sparse
+
+    if sparse.issparse(given):
+        return given.tocsr()  # type: ignore[attr-defined]
+    array = np.asarray(given)
+    if array.ndim != 2:
+        raise DataError(Fault("vectors", f"shape {array.shape}", "an array of shape (n, d)"))
+    return array

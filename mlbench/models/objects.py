@@ -1,0 +1,116 @@
+"""Models that are given as objects of a running program, and the one way to get a LoadedModel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mlbench.common.errors import Fault, UsageError
+from mlbench.models.protocol import Adapter
+from mlbench.models.registry import LoadedModel, describe_adapter, load_adapter
+
+if TYPE_CHECKING:
+    from mlbench.models.cache import EmbeddingCache
+
+EXPECTED = (
+    "a name or a path, an object with encode_queries and encode_passages, a SentenceTransformer, "
+    "or a pair of functions (texts, language) -> array"
+)
+
+
+class Encode(Protocol):
+    """A function that encodes texts of a language: an array of shape (len(texts), d)."""
+
+    def __call__(self, texts: list[str], language: str) -> Any:
+        """Return one vector a text."""
+
+
+def load_model(
+    model: object,
+    options: Mapping[str, Any] | None = None,
+    cache: EmbeddingCache | None = None,
+) -> LoadedModel:
+    """Return a model ready to encode, from whatever names or is one.
+
+    ``model`` is a name or a path (see ``registry.load_adapter``, which takes ``options`` and
+    ``cache``), an object with ``encode_queries`` and ``encode_passages``, a SentenceTransformer, a
+    pair of functions for queries and passages, or a LoadedModel, which is returned as it is. The
+    vectors of an object are kept in the embedding cache only if it says ``cacheable = True`` and
+    declares its ``identity``.
+
+    Raises UsageError for what is no model or takes no options, ModelError as ``load_adapter``.
+    """
+    if isinstance(model, LoadedModel):
+        return model
+    if isinstance(model, (str, os.PathLike)):
+        return load_adapter(os.fspath(model), options, cache)
+    kind = type(model).__name__
+    given = [name for name, value in (options or {}).items() if value not in (None, False)]
+    if given:
+        found = f"takes none of the options given: {', '.join(given)}"
+        raise UsageError(Fault(f"model {kind}", found, "a model that is named, which takes them"))
+    if isinstance(model, Adapter):
+        return describe_adapter(kind, "object", model)
+    if isinstance(model, tuple) and len(model) == 2 and all(map(callable, model)):
+        return describe_adapter("functions", "object", Functions(*model))
+    if _is_sentence_transformer(model):
+        return describe_adapter(kind, "object", Encoder(model))
+    raise UsageError(Fault("model", f"an object of type {kind}", EXPECTED))
+
+
+class Functions:
+    """A model made of two functions, for queries and for passages."""
+
+    def __init__(self, queries: Encode, passages: Encode) -> None:
+        self.encode_queries = queries
+        self.encode_passages = passages
+        names = [getattr(each, "__name__", type(each).__name__) for each in (queries, passages)]
+        self.name = "-".join(dict.fromkeys(name.strip("<>") for name in names))
+
+
+class Encoder:
+    """A SentenceTransformer of the running program, with its own prompts and similarity."""
+
+    language_free = True
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        card = getattr(model, "model_card_data", None)
+        self.name = str(getattr(card, "model_id", None) or getattr(card, "base_model", None) or "")
+        self.name = self.name or type(model).__name__
+        given = str(getattr(model, "similarity_fn_name", None) or "cosine")
+        names = {"cosine": "cosine", "dot": "dot", "dot_product": "dot"}
+        if given not in names:
+            where = f"model {self.name}, similarity_fn_name"
+            raise UsageError(Fault(where, repr(given), "cosine or dot"))
+        self.similarity = names[given]
+
+    def encode_queries(self, texts: list[str], language: str) -> Any:
+        """Return the vectors of queries, float32 (n, d); the language is not looked at."""
+        return self._encode(self._model.encode_query, texts)
+
+    def encode_passages(self, texts: list[str], language: str) -> Any:
+        """Return the vectors of passages, float32 (n, d); the language is not looked at."""
+        return self._encode(self._model.encode_document, texts)
+
+    def _encode(self, method: Any, texts: list[str]) -> Any:
+        return np.asarray(method(texts, show_progress_bar=False), np.float32)
+
+    def describe(self) -> dict[str, Any]:
+        """Return facts for the report."""
+        return {
+            "max_length": self._model.max_seq_length,
+            "parameters": sum(each.numel() for each in self._model.parameters()),
+            "device": str(self._model.device),
+            "prompts": {
+                "query": self._model.prompts.get("query") or "",
+                "passage": self._model.prompts.get("document") or "",
+            },
+        }
+
+
+def _is_sentence_transformer(model: object) -> bool:
+    return all(callable(getattr(model, name, None)) for name in ("encode_query", "encode_document"))
