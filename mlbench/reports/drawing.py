@@ -157,7 +157,7 @@ def to_png(figure: Figure, dpi: int) -> bytes:
 
 def draw_matrix(plot: MatrixPlot) -> Figure:
     """Draw a matrix, its diagonal outlined, the means set off by a gap, and a colour bar."""
-    names = [name if len(name) <= 12 else name[:11] + "…" for name in plot.languages]
+    names = [shortened(name, 12) for name in plot.languages]
     count, longest = len(names), max(map(len, names))
     across = count + (0 if plot.right is None else 1 + GAP)
     down = count + 1 + GAP
@@ -279,6 +279,11 @@ def mark(axes: Axes, x: float, text: str, raised: bool = False) -> None:
         color=FAINT,
         ha="center",
     )
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of ``most`` characters at the most, cut with "…" where it is longer."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def without_diagonal(values: Values) -> Values:

@@ -11,7 +11,7 @@ import numpy as np
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import Entry
 from mlbench.leaderboard.entries.strict import link_fault
-from mlbench.leaderboard.page.heat_map import heat_map
+from mlbench.leaderboard.page.plots import heat_map
 from mlbench.leaderboard.page.wording import (
     CONTAMINATIONS,
     LEVELS,

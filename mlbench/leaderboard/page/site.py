@@ -18,7 +18,7 @@ from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.page.drawer import Drawer, overall_drawer, task_drawer
 from mlbench.leaderboard.page.export import standings_csv, standings_json, standings_markdown
 from mlbench.leaderboard.page.page_data import board_data, figures_data, script_json
-from mlbench.leaderboard.page.svg import Point, cost_plot
+from mlbench.leaderboard.page.plots import Point, cost_plot
 from mlbench.leaderboard.page.wording import (
     CONTAMINATIONS,
     LEVELS,

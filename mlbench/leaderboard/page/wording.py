@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from mlbench.leaderboard.entries.entry import Contamination, Entry, Level
-from mlbench.leaderboard.page.svg import short_number
 from mlbench.leaderboard.ranking.columns import SHORT, Column, stated
 from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings
 from mlbench.reports.words import (
@@ -134,3 +133,15 @@ def _names(rows: Sequence[Row]) -> list[tuple[str, bool]]:
     if len(shown) < len(rows):
         pieces.append((f" and {len(rows) - len(shown)} others", False))
     return [piece for piece in pieces if piece[0]]
+
+
+def short_number(value: float) -> str:
+    """Return a count in short: 0.1, 1, 10, 1k, 22.7M, 1B.
+
+    >>> short_number(22_713_216)
+    '22.7M'
+    """
+    for power, letter in ((12, "T"), (9, "B"), (6, "M"), (3, "k")):
+        if value >= 0.9995 * 10**power:
+            return f"{value / 10**power:.3g}{letter}"
+    return f"{value:.3g}"

@@ -275,7 +275,7 @@ def test_the_plots_speak_of_intervals_only_where_they_draw_them(
 ) -> None:
     said = "Dots: ranked models, with 95% intervals. Diamonds"
     assert said in html()
-    monkeypatch.setattr("mlbench.leaderboard.page.svg.MOST_WHISKERS", 0)
+    monkeypatch.setattr("mlbench.leaderboard.page.plots.MOST_WHISKERS", 0)
     found = site_files(standings())["index.html"].decode()
     assert said not in found
     assert "Dots: ranked models. Diamonds" in found

@@ -9,8 +9,14 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from mlbench.leaderboard.page.heat_map import heat_map, level_of
-from mlbench.leaderboard.page.svg import LETTER, Point, cost_plot, short_number
+from mlbench.leaderboard.page.plots import (
+    LETTER,
+    Point,
+    cost_plot,
+    heat_map,
+    level_of,
+    short_number,
+)
 from tests.leaderboard.synthetic import HOSTILE
 
 

@@ -1,13 +1,18 @@
-"""Figures of the page as inline SVG, coloured by the page's style, the same bytes each time."""
+"""Plots of the page as inline SVG, coloured by the page's style, the same bytes each time."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+import numpy as np
+
 from mlbench.leaderboard.entries.strict import visible
+from mlbench.leaderboard.page.wording import short_number
+from mlbench.measures.significance import Values
+from mlbench.reports.drawing import MOST_ANNOTATED, ROOMY, shortened, ticks
 
 MOST_WHISKERS = 80
 LETTER = 6.2
@@ -112,11 +117,10 @@ class _Frame:
 
 
 def _grid(frame: _Frame, x_name: str, y_name: str, unit: str) -> Iterable[str]:
-    step = 0.2 if frame.limit > 0.5 else 0.1 if frame.limit > 0.2 else 0.02
-    for i in range(int(frame.limit / step + 1.001)):
-        y = frame.y(i * step)
+    for tick in ticks(frame.limit):
+        y = frame.y(tick)
         yield f'<path class="grid" d="M{frame.edge:.1f} {y:.1f}H{frame.right:.1f}"/>'
-        yield svg_text(frame.edge - 8, y + 4, f"{i * step:.2g}", "end")
+        yield svg_text(frame.edge - 8, y + 4, f"{tick:.2g}", "end")
     for power in range(frame.low, frame.high + 1):
         x = frame.x(10.0**power)
         yield f'<path class="grid" d="M{x:.1f} {frame.top:.1f}V{frame.bottom:.1f}"/>'
@@ -168,20 +172,7 @@ def _label(frame: _Frame, point: Point, taken: list[Box]) -> str:
 
 
 def _short_name(point: Point) -> str:
-    name = visible(point.name)
-    return name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
-
-
-def short_number(value: float) -> str:
-    """Return a count in short: 0.1, 1, 10, 1k, 22.7M, 1B.
-
-    >>> short_number(22_713_216)
-    '22.7M'
-    """
-    for power, letter in ((12, "T"), (9, "B"), (6, "M"), (3, "k")):
-        if value >= 0.9995 * 10**power:
-            return f"{value / 10**power:.3g}{letter}"
-    return f"{value:.3g}"
+    return shortened(visible(point.name), LONGEST_LABEL)
 
 
 def svg_text(x: float, y: float, text: str, anchor: str, *, turned: bool = False) -> str:
@@ -201,3 +192,107 @@ def svg(size: tuple[int, int], label: str, parts: Iterable[str], kind: str) -> s
 
 def _safe(text: str) -> str:
     return escape(visible(text))
+
+
+HEAT_LEVELS = 16
+"""Colours, classes h0 to h16 of the style: 0 is a score of 0, 16 a score of 1."""
+DARK_FROM = 11
+"""The first of them that needs light text."""
+GAP = 8
+"""Between the languages and the mixed pool, in pixels."""
+CELL_LETTER = 7
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Where cells lie: ``wide`` by ``high`` pixels each, from (``left``, ``top``) on."""
+
+    names: Sequence[str]
+    columns: Sequence[str]
+
+    @property
+    def longest(self) -> int:
+        return CELL_LETTER * max(map(len, self.names))
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        count = len(self.names)
+        return (32, 22) if count <= ROOMY else (25, 18) if count <= MOST_ANNOTATED else (13, 13)
+
+    @property
+    def upright(self) -> bool:
+        return max(map(len, self.columns)) * CELL_LETTER > self.cell[0] + 8
+
+    @property
+    def left(self) -> int:
+        return 14 + self.longest
+
+    @property
+    def top(self) -> int:
+        return 24 + (CELL_LETTER * max(map(len, self.columns)) if self.upright else 16)
+
+    def x(self, column: int) -> int:
+        return self.left + column * self.cell[0] + (GAP if column >= len(self.names) else 0)
+
+    def y(self, row: int) -> int:
+        return self.top + row * self.cell[1]
+
+    def rectangle(self, row: int, column: int) -> str:
+        wide, high = self.cell
+        return f"M{self.x(column)} {self.y(row)}h{wide - 1}v{high - 1}h-{wide - 1}z"
+
+
+def heat_map(languages: Sequence[str], pairs: Values, mixed: Values | None = None) -> str:
+    """Return scores by query language (rows) and passage language as SVG, from 0 to 1.
+
+    ``pairs`` (n, n) has the monolingual settings on its diagonal, which is outlined; ``mixed``
+    (n,), set apart at the right, is the mixed pool. NaN is missing.
+    """
+    names = [shortened(name, 9) for name in languages]
+    frame = _Cells(names, names if mixed is None else [*names, "mixed"])
+    values = pairs if mixed is None else np.column_stack([pairs, mixed])
+    own = "".join(frame.rectangle(i, i) for i in range(len(names)))
+    parts = [*_colours(frame, values), f'<path class="own" d="{own}"/>', *_names(frame)]
+    if len(names) <= MOST_ANNOTATED:
+        parts.append(f'<g class="cells">{"".join(_numbers(frame, values))}</g>')
+    width = frame.x(values.shape[1]) + 4
+    height = frame.y(len(names)) + 4
+    label = "Scores by query language (rows) and passage language (columns)"
+    return svg((width, height), label, parts, "heat")
+
+
+def level_of(value: float) -> int:
+    """Return the number of a score's colour, 0 to 16."""
+    return math.floor(HEAT_LEVELS * min(1.0, max(0.0, value)) + 0.5)
+
+
+def _colours(frame: _Cells, values: Values) -> Iterator[str]:
+    cells: dict[str, list[str]] = {}
+    for (row, column), value in np.ndenumerate(values):
+        name = "none" if math.isnan(value) else f"h{level_of(float(value))}"
+        cells.setdefault(name, []).append(frame.rectangle(row, column))
+    for name in sorted(cells):
+        yield f'<path class="{name}" d="{"".join(cells[name])}"/>'
+
+
+def _numbers(frame: _Cells, values: Values) -> Iterator[str]:
+    wide, high = frame.cell
+    for (row, column), value in np.ndenumerate(values):
+        if not math.isnan(value):
+            light = ' class="light"' if level_of(float(value)) >= DARK_FROM else ""
+            x, y = frame.x(column) + (wide - 1) / 2, frame.y(row) + high / 2 + 3.5
+            number = f"{value:.2f}".removeprefix("0")
+            yield f'<text{light} x="{x:g}" y="{y:g}">{number}</text>'
+
+
+def _names(frame: _Cells) -> Iterator[str]:
+    wide, high = frame.cell
+    yield svg_text(frame.left, 12, "passages in", "start")
+    for column, name in enumerate(frame.columns):
+        middle = frame.x(column) + (wide - 1) / 2
+        if frame.upright:
+            yield svg_text(middle + 3.5, frame.top - 5, name, "start", turned=True)
+        else:
+            yield svg_text(middle, frame.top - 6, name, "middle")
+    for row, name in enumerate(frame.names):
+        yield svg_text(frame.left - 6, frame.y(row) + high / 2 + 3.5, name, "end")
