@@ -28,8 +28,8 @@ from mlbench.leaderboard.entries.entry import (
     Withdrawal,
 )
 from mlbench.leaderboard.entries.tables import described, task_key
-from mlbench.leaderboard.page.page_data import LETTERS, MISSING, UNIT
-from mlbench.leaderboard.ranking.columns import Measured, measure, task_columns
+from mlbench.leaderboard.page.export import LETTERS, MISSING, UNIT
+from mlbench.leaderboard.ranking.columns import Measured, measure, present_mean, task_columns
 from mlbench.leaderboard.ranking.rows import Standings
 from mlbench.leaderboard.ranking.standings import all_standings
 from mlbench.measures.significance import Values
@@ -195,3 +195,8 @@ def unpacked(text: str) -> Values:
     codes = np.array([LETTERS.index(letter) for letter in text], np.int64).reshape(-1, 3)
     numbers = codes @ np.array([64**2, 64, 1])
     return np.where(numbers == MISSING, np.nan, numbers / UNIT)
+
+
+def chosen_score(figures: Values, chosen: Sequence[int]) -> float | None:
+    """Return the macro score over some languages, or the pairs of two of them."""
+    return present_mean(figures[np.ix_(*[chosen] * figures.ndim)])

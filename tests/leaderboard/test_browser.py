@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlbench.leaderboard.page.page_data import UNIT, packed
+from mlbench.leaderboard.page.export import UNIT, packed
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import rank_text, score_text
-from mlbench.leaderboard.ranking.columns import Column, chosen_score
+from mlbench.leaderboard.ranking.columns import Column
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import Values
 from tests.leaderboard.browser import NAMES, Browser, find_browser, running_browser
-from tests.leaderboard.synthetic import evidence, standings, standings_of, unpacked
+from tests.leaderboard.synthetic import chosen_score, evidence, standings, standings_of, unpacked
 
 READ = """(name => [...document.querySelectorAll(`section[data-table="${name}"] tbody[data-key]`)]
   .filter(body => !body.hidden)

@@ -21,7 +21,7 @@ from mlbench.leaderboard.page.wording import (
     rank_text,
     score_text,
 )
-from mlbench.leaderboard.ranking.columns import Column, chosen_score, stated
+from mlbench.leaderboard.ranking.columns import Column, language_means, stated
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Score, Values
 from mlbench.reports.report import ModelInfo
@@ -73,7 +73,7 @@ def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
     changed = differing_facts(before.entry.entry, entry.entry) if before else ()
     return Drawer(
         scores=_scores(row, standings),
-        heat=heat_map(_languages(standings), pairs, mixed) if drawn and pairs is not None else "",
+        heat=heat_map(standings.languages, pairs, mixed) if drawn and pairs is not None else "",
         languages=_by_language(row, standings) if drawn else None,
         groups=tuple(group for group in groups if group[1]),
         command=entry.entry.run.command if entry.entry.run else "",
@@ -98,10 +98,6 @@ def overall_drawer(row: Row, standings: Standings, tasks: Mapping[str, Standings
     rows.append(("95% interval", *(_interval(cell, c, standings) for cell, c in columns)))
     headers = tuple(column_head(column, tasks[standings.tasks[0]]) for column in standings.columns)
     return Drawer(Table(("task", *headers), tuple(rows)))
-
-
-def _languages(standings: Standings) -> tuple[str, ...]:
-    return standings.task.languages if standings.task else ()
 
 
 def matrix(figures: Mapping[str, Values]) -> tuple[Values | None, Values | None]:
@@ -166,13 +162,11 @@ def _interval(cell: Cell, column: Column, standings: Standings) -> str:
 
 def _by_language(row: Row, standings: Standings) -> Table:
     """Return each column by query language; cross-lingual is the mean over passage languages."""
-    rows = []
-    for i, language in enumerate(_languages(standings)):
-        cells = []
-        for column in standings.columns:
-            value = chosen_score(row.figures[column.key][i : i + 1].ravel())
-            cells.append(score_text(value, column, standings))
-        rows.append((language, *cells))
+    columns = [
+        [score_text(value, column, standings) for value in language_means(row.figures[column.key])]
+        for column in standings.columns
+    ]
+    rows = zip(standings.languages, *columns, strict=True)
     headers = tuple(column_head(column, standings) for column in standings.columns)
     return Table(("query", *headers), tuple(rows))
 

@@ -18,11 +18,15 @@ from mlbench.leaderboard.page.wording import (
     score_text,
     summary,
 )
-from mlbench.leaderboard.ranking.columns import Column, chosen_score
+from mlbench.leaderboard.ranking.columns import Column, language_means
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Values
 from mlbench.reports.tables import Table, escape_markdown
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+UNIT = 100_000
+"""Scores of 0 to 1 are rounded to five decimals."""
+MISSING = 64**3 - 1
 SCHEMA = "mlbench/leaderboard/1"
 FORMULAS = (*FORMULA, "\t", "\r", "＝", "＋", "－", "＠")
 """What makes a spreadsheet take a cell for a formula; the last four are their wide forms."""
@@ -52,26 +56,22 @@ def _line_names() -> list[str]:
 
 
 def _line(row: Row, standings: Standings) -> list[Any]:
-    main = row.cells[standings.main.key]
-    scores: list[Any] = []
-    for key in KEYS:
-        cell = row.cells.get(key, Cell())
-        scores += [cell.value, *_interval(cell), cell.best, cell.worst]
+    said = _scores(row)
+    main = said["scores"][standings.main.key]
+    missing = _score(Cell())
+    scores = [
+        said["scores"].get(key, missing)[name]
+        for key in KEYS
+        for name in ("value", "low", "high", "best", "worst")
+    ]
     recall = next((c.measure for c in standings.columns if c.key == "recall"), None)
-    entries = [each.entry for each in row.entries.values()]
-    declared = {
-        name: "; ".join(dict.fromkeys(filter(None, values)))
-        for name, values in (
-            ("submitter", [entry.declared.submitter for entry in entries]),
-            ("licence", [entry.declared.licence for entry in entries]),
-            ("link", [entry.declared.link for entry in entries]),
-        )
-    }
-    near = None if main.best is None else str(main.near_first).lower()
+    declared = [each.entry.declared for each in row.entries.values()]
+    near = None if main["best"] is None else str(main["near_first"]).lower()
     return [
-        standings.name, main.best, main.worst, near, row.name, row.slug, row.unranked,
-        str(row.level), str(row.contamination), *scores, recall, row.cost.parameters,
-        row.cost.dimension, row.cost.speed, row.cost.seconds, row.date, *declared.values(),
+        standings.name, main["best"], main["worst"], near, row.name, row.slug, row.unranked,
+        said["evidence"], said["contamination"], *scores, recall, *said["cost"].values(), row.date,
+        *("; ".join(dict.fromkeys(filter(None, (getattr(each, name) for each in declared))))
+          for name in ("submitter", "licence", "link")),
     ]  # fmt: skip
 
 
@@ -90,6 +90,17 @@ def standings_json(standings: Sequence[Standings]) -> str:
     return json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
+def board_data(standings: Sequence[Standings]) -> list[dict[str, Any]]:
+    """Return what the page's script sorts and filters by: of leaderboard.json what strangers did
+    not write, without the figures by language; and how tasks are weighed."""
+    return [
+        {"name": each.name, "main": each.main.key, "columns": _columns(each)}
+        | {"rows": [_scores(row) for row in each.rows]}
+        | {"languages": list(each.languages), "weights": each.weights}
+        for each in standings
+    ]
+
+
 def _standings(each: Standings) -> dict[str, Any]:
     return {
         "name": each.name,
@@ -99,9 +110,7 @@ def _standings(each: Standings) -> dict[str, Any]:
         "languages": list(each.task.languages) if each.task else None,
         "questions": each.questions,
         "main": each.main.key,
-        "columns": [
-            asdict(column) | {"lower_is_better": column.lower_is_better} for column in each.columns
-        ],
+        "columns": _columns(each),
         "rows": [_row(row, each) for row in each.rows],
         "withdrawn": [
             {"entry": str(entry.place), "reason": entry.withdrawn.reason if entry.withdrawn else ""}
@@ -110,9 +119,33 @@ def _standings(each: Standings) -> dict[str, Any]:
     }
 
 
+def _columns(each: Standings) -> list[dict[str, Any]]:
+    return [asdict(column) | {"lower_is_better": column.lower_is_better} for column in each.columns]
+
+
 def _row(row: Row, standings: Standings) -> dict[str, Any]:
+    return (
+        {"model": row.name}
+        | _scores(row)
+        | {
+            "by_language": {
+                column.key: dict(
+                    zip(standings.languages, language_means(row.figures[column.key]), strict=True)
+                )
+                for column in standings.columns
+                if column.key in row.figures
+            },
+            "entries": {
+                name: {"entry": str(entry.place), "sha256": entry.sha256}
+                for name, entry in row.entries.items()
+            },
+        }
+    )
+
+
+def _scores(row: Row) -> dict[str, Any]:
+    """Return what CSV, JSON and the page's script all say of a model."""
     return {
-        "model": row.name,
         "slug": row.slug,
         "unranked": row.unranked or None,
         "evidence": str(row.level),
@@ -120,47 +153,63 @@ def _row(row: Row, standings: Standings) -> dict[str, Any]:
         "date": row.date,
         "cost": asdict(row.cost),
         "scores": {key: _score(cell) for key, cell in row.cells.items()},
-        "by_language": {
-            column.key: _by_language(row.figures[column.key], standings)
-            for column in standings.columns
-            if column.key in row.figures
-        },
-        "entries": {
-            name: {"entry": str(entry.place), "sha256": entry.sha256}
-            for name, entry in row.entries.items()
-        },
     }
 
 
 def _score(cell: Cell) -> dict[str, Any]:
-    low, high = _interval(cell)
-    return asdict(cell) | {"low": low, "high": high}
+    """Return a cell, the ends of its interval to six decimals: further ones can depend on the
+    machine."""
+    ends = {"low": cell.low, "high": cell.high}
+    return asdict(cell) | {k: None if end is None else round(end, 6) for k, end in ends.items()}
 
 
-def _interval(cell: Cell) -> tuple[float | None, float | None]:
-    """Return the ends to six decimals: further ones can depend on the machine."""
-    low, high = (None if end is None else round(end, 6) for end in (cell.low, cell.high))
-    return low, high
+def packed(values: Values) -> str:
+    """Return scores from 0 to 1 as text, three letters each, row by row; NaN is ``///``.
+
+    >>> packed(np.array([0.0, 1.0, math.nan]))
+    'AAAYag///'
+    """
+    numbers = [MISSING if math.isnan(v) else round(UNIT * v) for v in values.ravel().tolist()]
+    return "".join(LETTERS[n >> 12] + LETTERS[n >> 6 & 63] + LETTERS[n & 63] for n in numbers)
 
 
-def _by_language(figures: Values, standings: Standings) -> dict[str, float | None]:
-    """Return the mean of each query language; cross-lingual over the passage languages."""
-    languages = standings.task.languages if standings.task else ()
-    means = (chosen_score(part.ravel()) for part in figures.reshape(len(languages), -1))
+def script_json(value: Any) -> str:
+    """Return JSON that can stand in a script element: nothing in it can end or escape it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def figures_data(standings: Sequence[Standings]) -> dict[str, Any]:
+    """Return task -> model -> column -> figures by language; those beyond 1 as plain numbers."""
     return {
-        language: None if value is None or math.isnan(value) else value
-        for language, value in zip(languages, means, strict=True)
+        each.name: {
+            row.slug: {
+                column.key: _figures(row.figures[column.key], plain=column.lower_is_better)
+                for column in each.columns
+            }
+            for row in each.rows
+            if row.figures
+        }
+        for each in standings
+        if each.task is not None
     }
+
+
+def _figures(values: Values, *, plain: bool) -> str | list[float | None]:
+    if not plain:
+        return packed(values)
+    return [None if math.isnan(value) else round(value, 4) for value in values.tolist()]
 
 
 def standings_markdown(standings: Sequence[Standings]) -> str:
     """Return a Markdown table for each standings; "-" is missing."""
     parts = ["# Leaderboard\n"]
     for each in standings:
-        title = f": {each.task.title}" if each.task else ": the mean over all tasks"
         said = "".join(text for text, _ in summary(each))
         parts += [
-            f"## {_markdown(each.name + title)}\n",
+            f"## {_markdown(f'{each.name}: {each.title}')}\n",
             f"{_markdown(said)}\n",
             f"{_table(each).markdown()}\n",
         ]
@@ -194,7 +243,7 @@ def _flat(column: Column, each: Standings) -> str:
 
 def _cells(row: Row, each: Standings) -> tuple[str, ...]:
     main = row.cells[each.main.key]
-    first = " (≈ first)" if main.near_first and main.worst != 1 else ""
+    first = " (≈ first)" if main.shares_first else ""
     scores = (score_text(row.cells[c.key].value, c, each) for c in each.columns)
     cells = (
         row.name, rank_text(main) + first, *scores, str(row.level), str(row.contamination),

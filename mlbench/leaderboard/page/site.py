@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mlbench import __version__
-from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.page.drawer import Drawer, overall_drawer, task_drawer
-from mlbench.leaderboard.page.export import standings_csv, standings_json, standings_markdown
-from mlbench.leaderboard.page.page_data import board_data, figures_data, script_json
-from mlbench.leaderboard.page.plots import Point, cost_plot
+from mlbench.leaderboard.page.export import (
+    board_data,
+    figures_data,
+    script_json,
+    standings_csv,
+    standings_json,
+    standings_markdown,
+)
+from mlbench.leaderboard.page.plots import Point, cost_plot, heat_map
 from mlbench.leaderboard.page.wording import (
     CONTAMINATIONS,
     LEVELS,
@@ -30,7 +37,6 @@ from mlbench.leaderboard.page.wording import (
     summary,
     ties_text,
 )
-from mlbench.leaderboard.ranking.columns import Column
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import DRAWS, SEED
 from mlbench.reports.words import HEAVY_TIES, plural
@@ -39,54 +45,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST_CELLS = 20_000
-"""Cells of heat maps that are written into the page; of larger boards the script draws them."""
+"""Cells of heat maps that are written into the page; those of larger boards the script fills."""
 COSTS = (("parameters", "parameters", ""), ("seconds", "seconds of encoding", " s"))
-
-
-@dataclass(frozen=True)
-class Head:
-    """A column of scores: its key, its name in two lines, and what it is in text."""
-
-    key: str
-    lines: tuple[str, ...]
-    title: str
-    first: str
-    """The direction that is sorted first, "ascending" or "descending"."""
-
-
-@dataclass(frozen=True)
-class RowView:
-    """A row as text. ``cells`` are (score, rank) of each column."""
-
-    key: str
-    name: str
-    rank: str
-    near: bool
-    unranked: str
-    ties: str
-    level: str
-    contamination: str
-    cells: tuple[tuple[str, str], ...]
-    costs: tuple[str, ...]
-    date: str
-    drawer: Drawer
-
-
-@dataclass(frozen=True)
-class Section:
-    """The standings of a task, or over all of them, as text."""
-
-    name: str
-    title: str
-    facts: str
-    summary: list[tuple[str, bool]]
-    heads: tuple[Head, ...]
-    main: Head
-    rows: list[RowView]
-    plots: list[tuple[str, str]]
-    matrix: bool
-    """Whether the script draws heat maps, because the page has no room for them."""
-    withdrawn: tuple[BoardEntry, ...]
 
 
 def site_files(standings: Sequence[Standings]) -> dict[str, bytes]:
@@ -108,8 +68,18 @@ def page(standings: Sequence[Standings]) -> str:
     script = _source(environment, "leaderboard.js")
     tasks = {each.name: each for each in standings if each.task}
     cells = sum(len(row.figures.get("cross", ())) ** 2 for each in standings for row in each.rows)
+    by_language = cells <= MOST_CELLS
+
+    def drawer(row: Row, of: Standings) -> Drawer:
+        if of.task is None:
+            return overall_drawer(row, of, tasks)
+        return task_drawer(row, of, by_language=by_language)
+
     return environment.get_template("leaderboard.html.jinja").render(
-        sections=[_section(each, tasks, by_language=cells <= MOST_CELLS) for each in standings],
+        **{each.__name__: each for each in WRITTEN_BY},
+        standings=standings,
+        drawer_of=drawer,
+        frames={} if by_language else {name: _empty_map(task) for name, task in tasks.items()},
         levels=LEVELS,
         contaminations=CONTAMINATIONS,
         policy=_policy(style, script),
@@ -162,23 +132,17 @@ def _sha256(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _section(standings: Standings, tasks: dict[str, Standings], *, by_language: bool) -> Section:
-    heads = tuple(_head(column, standings) for column in standings.columns)
-    return Section(
-        name=standings.name,
-        title=standings.task.title if standings.task else "the mean over all tasks",
-        facts=_facts(standings),
-        summary=summary(standings),
-        heads=heads,
-        main=next(head for head in heads if head.key == standings.main.key),
-        rows=[_row(row, standings, tasks, by_language=by_language) for row in standings.rows],
-        plots=_plots(standings),
-        matrix=not by_language and any(c.key == "cross" for c in standings.columns),
-        withdrawn=standings.withdrawn,
-    )
+def _empty_map(standings: Standings) -> str:
+    """Return the heat map of a task without a score, which the script fills; "" without pairs."""
+    keys = {column.key for column in standings.columns}
+    if "cross" not in keys:
+        return ""
+    none = np.full((len(standings.languages),) * 2, math.nan)
+    return heat_map(standings.languages, none, none[0] if "multi" in keys else None)
 
 
-def _facts(standings: Standings) -> str:
+def facts(standings: Standings) -> str:
+    """Return what the standings are over."""
     task = standings.task
     if task is None:
         names = ", ".join(standings.tasks)
@@ -195,47 +159,7 @@ def _facts(standings: Standings) -> str:
     )
 
 
-def _head(column: Column, standings: Standings) -> Head:
-    return Head(
-        column.key,
-        tuple(column_head(column, standings).split("\n")),
-        column_title(column, standings),
-        "ascending" if column.lower_is_better else "descending",
-    )
-
-
-def _row(
-    row: Row, standings: Standings, tasks: dict[str, Standings], *, by_language: bool
-) -> RowView:
-    main = row.cells[standings.main.key]
-    drawer = (
-        task_drawer(row, standings, by_language=by_language)
-        if standings.task
-        else overall_drawer(row, standings, tasks)
-    )
-    return RowView(
-        key=row.slug,
-        name=row.name,
-        rank=rank_text(main),
-        near=main.near_first and main.worst != 1,
-        unranked=row.unranked,
-        ties=ties_text(row, standings),
-        level=str(row.level),
-        contamination=str(row.contamination),
-        cells=tuple(
-            (
-                score_text(row.cells[c.key].value, c, standings),
-                "" if row.unranked else rank_text(row.cells[c.key]),
-            )
-            for c in standings.columns
-        ),
-        costs=cost_texts(row.cost),
-        date=row.date,
-        drawer=drawer,
-    )
-
-
-def _plots(standings: Standings) -> list[tuple[str, str]]:
+def plots(standings: Standings) -> list[tuple[str, str]]:
     """Return (what it shows, SVG) of the main score by each cost that is known of a model."""
     title = column_title(standings.main, standings)
     found = []
@@ -249,3 +173,10 @@ def _plots(standings: Standings) -> list[tuple[str, str]]:
         if drawn := cost_plot(points, name, title, unit):
             found.append((f"{title} by {name}", drawn))
     return found
+
+
+WRITTEN_BY = (
+    *(facts, plots, summary, column_head, column_title),
+    *(score_text, rank_text, cost_texts, ties_text),
+)
+"""What the template writes standings with."""

@@ -100,19 +100,18 @@ class Measured:
 
     def value(self, key: str) -> float | None:
         """Return the macro score of a column, None where no setting has a query."""
-        return chosen_score(self.figures[key])
+        return present_mean(self.figures[key])
 
 
-def chosen_score(figures: Values, languages: Sequence[int] | None = None) -> float | None:
-    """Return the macro score over some languages, all if None, from the figures of a column.
-
-    The mean over those query languages, of a cross-lingual column over the pairs of two of them,
-    that have a query. In the mixed pool the passages of all languages stay.
-    """
-    if languages is not None:
-        figures = figures[np.ix_(*[languages] * figures.ndim)]
+def present_mean(figures: Values) -> float | None:
+    """Return the mean over the query languages, or pairs of languages, that have a query."""
     present = figures[~np.isnan(figures)]
     return mean(present) if len(present) else None
+
+
+def language_means(figures: Values) -> list[float | None]:
+    """Return the mean of each query language, across languages over the passage languages."""
+    return [present_mean(of) for of in figures.reshape(len(figures), -1)]
 
 
 def measure(ranks: Ranks, columns: Sequence[Column]) -> Measured:

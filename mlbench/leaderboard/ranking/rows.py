@@ -44,6 +44,11 @@ class Cell:
     worst: int | None = None
     near_first: bool = False
 
+    @property
+    def shares_first(self) -> bool:
+        """Whether it is not first alone, and cannot be told from the best."""
+        return self.near_first and self.worst != 1
+
 
 @dataclass(frozen=True)
 class Change:
@@ -119,6 +124,16 @@ class Standings:
     floor: float | None = None
     random: float | None = None
     weights: Mapping[str, Mapping[str, Weight]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What the models are ranked on, in words."""
+        return self.task.title if self.task else "the mean over all tasks"
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of the task, none over all tasks."""
+        return self.task.languages if self.task else ()
 
     @property
     def ranked(self) -> int:

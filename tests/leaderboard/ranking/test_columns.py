@@ -11,17 +11,18 @@ import pytest
 from mlbench.data.task import Kind, Setting
 from mlbench.leaderboard.ranking.columns import (
     Column,
-    chosen_score,
     columns_of,
+    language_means,
     main_column,
     measure,
+    present_mean,
     stated,
     task_columns,
 )
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.measures.significance import Score
-from tests.leaderboard.synthetic import TASKS, evidence, run_of, task_of
+from tests.leaderboard.synthetic import TASKS, chosen_score, evidence, run_of, task_of
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -70,10 +71,10 @@ def test_a_choice_of_languages_is_the_mean_over_their_settings(task: str) -> Non
 
 def test_missing_figures_are_left_out_and_none_is_none() -> None:
     values = np.array([[math.nan, 0.5], [0.7, math.nan]])
-    assert chosen_score(values) == pytest.approx(0.6)
-    assert chosen_score(values, [0]) is None
-    assert chosen_score(np.array([math.nan, 0.25])) == 0.25
-    assert chosen_score(np.array([math.nan])) is None
+    assert present_mean(values) == pytest.approx(0.6)
+    assert language_means(values) == [0.5, 0.7]
+    assert present_mean(values[:1, :1]) is None
+    assert language_means(np.array([math.nan, 0.25])) == [None, 0.25]
 
 
 def test_columns_follow_from_the_task() -> None:

@@ -3,7 +3,6 @@
    page already, or computed from the figures in it; its state is kept in the address. */
 (() => {
   const FIRST_SCORE = 4; /* cells of a row before its scores: rank, model, evidence, contamination */
-  const COSTS = ["parameters", "dimension", "speed"];
   const LEVELS = ["reported", "recomputed", "sampled", "reproduced"];
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const CODE = new Uint8Array(128);
@@ -20,17 +19,18 @@
   const chooser = document.getElementById("languages");
   const boxes = chooser.querySelector("fieldset div");
 
-  const tables = read("board").tables.map(table => {
+  const tables = read("board").map(table => {
     const section = document.querySelector(`section[data-table="${table.name}"]`);
     const element = section.querySelector(".standings > table");
     const bodies = Object.fromEntries([...element.tBodies].map(b => [b.dataset.key, b]));
     table.rows.forEach((row, order) => {
       row.order = order;
-      row.body = bodies[row.key];
+      row.body = bodies[row.slug];
       row.cells = row.body.rows[0].cells;
       row.drawer = row.body.rows[1];
       row.written = table.columns.map((_, i) => texts(row, FIRST_SCORE + i));
       row.name = row.cells[1].querySelector("bdi").textContent;
+      row.text = `${row.name} ${row.slug}`.toLowerCase();
     });
     return Object.assign(table, { section, element, shown: null });
   });
@@ -38,7 +38,7 @@
   for (const table of tables) named[table.name] = table;
   for (const table of tables) {
     if (table.languages.length) continue;
-    const parts = Object.keys(table.tasks).map(name => named[name].languages);
+    const parts = Object.keys(table.weights).map(name => named[name].languages);
     table.languages = parts[0].filter(code => parts.every(codes => codes.includes(code)));
   }
 
@@ -58,26 +58,26 @@
   }
 
   function taskScore(task, row, column, languages) {
-    const values = figuresOf(task.name, row.key, column.key);
+    const values = figuresOf(task.name, row.slug, column.key);
     if (!values) return null;
     const chosen = languages.map(code => task.languages.indexOf(code)).filter(i => i >= 0);
     let sum = 0, count = 0;
     const add = value => { if (value !== null) { sum += value; count++; } };
     for (const i of chosen) {
-      if (!column.pairs) add(figureAt(values, i));
+      if (column.kind !== "crosslingual") add(figureAt(values, i));
       else for (const j of chosen) add(figureAt(values, i * task.languages.length + j));
     }
     return count ? sum / count : null;
   }
 
   function scoreOf(table, row, column, languages) {
-    const tasks = Object.keys(table.tasks);
+    const tasks = Object.keys(table.weights);
     if (!tasks.length) return taskScore(table, row, column, languages);
     let sum = 0;
     for (const name of tasks) {
       const value = taskScore(named[name], row, column, languages);
       if (value === null) return null;
-      const [scale, offset] = table.tasks[name][column.key];
+      const [scale, offset] = table.weights[name][column.key];
       sum += scale * value + offset;
     }
     return sum;
@@ -98,10 +98,14 @@
 
   function scoreText(table, column, value) {
     if (value === null) return "-";
-    if (!column.lower) return value.toFixed(4);
-    if (Object.keys(table.tasks).length) return (100 * value).toFixed(1) + "%";
+    if (!column.lower_is_better) return value.toFixed(4);
+    if (Object.keys(table.weights).length) return (100 * value).toFixed(1) + "%";
     return value.toFixed(1).replace(/\B(?=(\d{3})+\.)/g, ",");
   }
+
+  /* The first and the last place of a model, and whether it shares the first; null without a rank. */
+  const placeOf = cell => cell.best === null ? null
+    : [cell.best, cell.worst, cell.near_first && cell.worst !== 1];
 
   const placeText = place =>
     !place ? "-" : place[0] === place[1] ? `${place[0]}` : `${place[0]}–${place[1]}`;
@@ -116,8 +120,8 @@
     table.columns.forEach((column, i) => {
       for (const row of table.rows) {
         row.now ??= []; row.at ??= [];
-        row.now[i] = languages ? scoreOf(table, row, column, languages) : row.values[i];
-        row.at[i] = row.places[i];
+        row.now[i] = languages ? scoreOf(table, row, column, languages) : row.scores[column.key].value;
+        row.at[i] = placeOf(row.scores[column.key]);
       }
       if (languages) rank(table, column, i);
       for (const row of table.rows) {
@@ -131,14 +135,14 @@
 
   /* By score alone; models whose scores read the same share a rank. */
   function rank(table, column, i) {
-    const ranked = table.rows.filter(row => row.ranked && row.now[i] !== null);
-    ranked.sort((a, b) => (column.lower ? 1 : -1) * (a.now[i] - b.now[i]));
+    const ranked = table.rows.filter(row => !row.unranked && row.now[i] !== null);
+    ranked.sort((a, b) => (column.lower_is_better ? 1 : -1) * (a.now[i] - b.now[i]));
     for (const row of table.rows) row.at[i] = null;
     ranked.forEach((row, place) => {
       const before = ranked[place - 1];
       const alike = before && scoreText(table, column, before.now[i]) === scoreText(table, column, row.now[i]);
       const rank = alike ? before.at[i][0] : place + 1;
-      row.at[i] = [rank, rank, 0];
+      row.at[i] = [rank, rank, false];
     });
   }
 
@@ -151,7 +155,7 @@
     if (i >= 0) return row.now[i];
     if (key === "model") return row.name.toLowerCase();
     if (key === "date") return row.date;
-    return row.cost[COSTS.indexOf(key)];
+    return row.cost[key];
   }
 
   function sort(table) {
@@ -161,8 +165,8 @@
       if ((a === null) !== (b === null)) return a === null ? 1 : -1;
       return (a < b ? -sign : a > b ? sign : 0) || x.order - y.order;
     });
-    const order = rows.map(([, row]) => row.key).join();
-    if (order !== (table.order ??= table.rows.map(row => row.key).join())) {
+    const order = rows.map(([, row]) => row.slug).join();
+    if (order !== (table.order ??= table.rows.map(row => row.slug).join())) {
       table.element.append(...rows.map(([, row]) => row.body));
       table.order = order;
     }
@@ -182,10 +186,10 @@
 
   function isShown(row) {
     if (state.find && !row.text.includes(state.find.toLowerCase())) return false;
-    if (state.evidence && LEVELS.indexOf(row.level) < LEVELS.indexOf(state.evidence)) return false;
+    if (state.evidence && LEVELS.indexOf(row.evidence) < LEVELS.indexOf(state.evidence)) return false;
     if (state.contamination === "clean" && row.contamination !== "clean") return false;
     if (state.contamination === "unseen" && !["clean", "train-split-only"].includes(row.contamination)) return false;
-    return !state.size || (row.cost[0] !== null && row.cost[0] <= Number(state.size));
+    return !state.size || (row.cost.parameters !== null && row.cost.parameters <= Number(state.size));
   }
 
   function filter(table) {
@@ -221,48 +225,28 @@
     }
   }
 
+  /* The empty heat map that the page holds, its cells one path row by row, in the colours of scores. */
   function heatMap(row) {
     const table = tables.find(each => each.rows.includes(row));
-    const count = table.languages.length;
-    const of = key => figuresOf(table.name, row.key, key);
-    const [mono, cross, mixed] = [of("mono"), of("cross"), of("multi")];
-    const [wide, high] = count <= 12 ? [32, 22] : count <= 24 ? [25, 18] : [13, 13];
-    const names = table.languages.map(name => name.length <= 9 ? name : name.slice(0, 8) + "…");
-    const longest = 7 * Math.max(...names.map(name => name.length));
-    const [left, top] = [14 + longest, 24 + Math.max(longest, 35)];
+    const [mono, cross, mixed] = ["mono", "cross", "multi"].map(key => figuresOf(table.name, row.slug, key));
+    const count = table.languages.length, wide = count + (mixed ? 1 : 0);
+    const figure = table.section.querySelector(".heat-frame").content.firstElementChild.cloneNode(true);
+    const empty = figure.querySelector(".none");
     const paths = {};
-    const x = column => left + column * wide + (column >= count ? 8 : 0);
-    const cell = (name, i, j) => {
-      paths[name] = (paths[name] ?? "") + `M${x(j)} ${top + i * high}h${wide - 1}v${high - 1}h-${wide - 1}z`;
-    };
-    const draw = (value, i, j) => cell(value === null ? "none" : `h${Math.floor(16 * value + 0.5)}`, i, j);
-    for (let i = 0; i < count; i++) {
-      for (let j = 0; j < count; j++) {
-        draw(i === j && mono ? figureAt(mono, i) : figureAt(cross, i * count + j), i, j);
-      }
-      if (mixed) draw(figureAt(mixed, i), i, count);
-      cell("own", i, i);
+    empty.getAttribute("d").match(/M[^M]+/g).forEach((cell, at) => {
+      const i = Math.floor(at / wide), j = at % wide;
+      const value = j === count ? figureAt(mixed, i)
+        : i === j && mono ? figureAt(mono, i) : figureAt(cross, i * count + j);
+      const name = value === null ? "none" : `h${Math.floor(16 * value + 0.5)}`;
+      paths[name] = (paths[name] ?? "") + cell;
+    });
+    for (const [name, cells] of Object.entries(paths)) {
+      const path = empty.cloneNode();
+      path.setAttribute("class", name);
+      path.setAttribute("d", cells);
+      empty.before(path);
     }
-    const svg = (name, attributes, text = "") => {
-      const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-      for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-      element.textContent = text;
-      return element;
-    };
-    const size = [x(count + (mixed ? 1 : 0)) + 4, top + count * high + 4];
-    const label = "Scores by query language (rows) and passage language (columns)";
-    const figure = svg("svg", {
-      class: "heat", viewBox: `0 0 ${size.join(" ")}`, width: size[0], height: size[1], role: "img", "aria-label": label,
-    });
-    for (const [name, d] of Object.entries(paths)) figure.append(svg("path", { class: name, d }));
-    figure.append(svg("text", { x: left, y: 12 }, "passages in"));
-    [...names, ...(mixed ? ["mixed"] : [])].forEach((name, j) => {
-      const place = `translate(${x(j) + wide / 2 + 3} ${top - 5}) rotate(-90)`;
-      figure.append(svg("text", { transform: place }, name));
-    });
-    names.forEach((name, i) => {
-      figure.append(svg("text", { x: left - 6, y: top + (i + 0.5) * high + 3.5, "text-anchor": "end" }, name));
-    });
+    empty.remove();
     return figure;
   }
 
@@ -323,7 +307,7 @@
     score(table);
     sort(table);
     filter(table);
-    for (const row of table.rows) open(row, state.open.has(row.key));
+    for (const row of table.rows) open(row, state.open.has(row.slug));
   }
 
   function chooseFrom(table) {
@@ -367,14 +351,14 @@
       const name = row.cells[1].querySelector("bdi");
       row.button = document.createElement("button");
       row.button.type = "button";
-      row.drawer.id = `drawer/${table.name}/${row.key}`;
+      row.drawer.id = `drawer/${table.name}/${row.slug}`;
       row.button.setAttribute("aria-controls", row.drawer.id);
       row.button.setAttribute("aria-expanded", "false");
       name.replaceWith(row.button);
       row.button.append(name);
       row.button.addEventListener("click", () => {
         const opened = new Set(state.open);
-        if (!opened.delete(row.key)) opened.add(row.key);
+        if (!opened.delete(row.slug)) opened.add(row.slug);
         changed({ open: opened });
       });
     }
