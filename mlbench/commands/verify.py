@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.common.errors import Fault, UsageError
-from mlbench.data.locator import Locator
-from mlbench.data.readers import in_shards, read_collection
+from mlbench.evaluation.evaluate import find_data, open_collection, streams
+from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
 from mlbench.leaderboard.verifying.verify import Request, read_subject
 from mlbench.leaderboard.verifying.verify import verify as verified
-from mlbench.models.registry import load_adapter
+from mlbench.models.objects import load_model
+
+if TYPE_CHECKING:
+    from mlbench.data.collection import Collection
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -45,24 +47,24 @@ def arguments(parser: ArgumentParser) -> None:
 
 def verify(args: Namespace) -> int:
     """Verify an entry or a report; 6 where it disagrees, 3 where nothing can be concluded."""
-    request = Request(
-        queries=args.sample,
-        passages=args.passages,
-        seed=_seed(args.seed),
-        full=args.full,
-        threads=os.cpu_count() or 1,
+    options = Options(
+        data_dir=args.data_dir and args.data_dir.absolute(),
+        offline=args.offline,
+        model_options=model_options(args),
+        cache=None,
+        progress=not args.quiet,
         command=args.command_line,
-        quiet=args.quiet,
     )
+    request = Request(args.sample, args.passages, _seed(args.seed), args.full, options)
     subject = read_subject(args.entry)
     task = load_task(args.task or subject.task.name)
-    if in_shards(task):
+    if streams(task, options):
         streamed = f"the passages of {task.name} come in shards, to be streamed"
         raise UsageError(Fault("mlbench verify", streamed, "a task that is held in memory"))
-    locator = Locator(args.data_dir and Path(args.data_dir).absolute(), args.offline)
-    sources = locator.of(task)
-    model = load_adapter(args.model, model_options(args))
-    found = verified(subject, task, read_collection(task, sources), model, request)
+    find_data([task], options)
+    model = load_model(args.model, options.model_options)
+    collection = cast("Collection", open_collection(task, options))
+    found = verified(subject, task, collection, model, request)
     if args.json:
         print(verification_json(found), end="")
     else:

@@ -31,11 +31,12 @@ from mlbench.evaluation.describing import (
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
 from mlbench.measures.scores import compute_scores
-from mlbench.models.encoding import Encoding
+from mlbench.models.encoding import Embedded, Encoding
 from mlbench.models.inputs import learns
 from mlbench.models.objects import load_model
 from mlbench.models.registry import LoadedModel
 from mlbench.ranking.counting import rank_collection
+from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import Report
 from mlbench.runs.writing import Saving, check_names, discard_runs, save_runs
 
@@ -151,6 +152,39 @@ def find_data(tasks: Iterable[Task], options: Options) -> None:
             locator.of(task)
 
 
+def encode_held(
+    task: Task,
+    collection: Collection,
+    model: LoadedModel,
+    options: Options,
+    whole: Collection | None = None,
+) -> tuple[Embedded, list[Step]]:
+    """Encode a collection that is held, or a part of ``whole``; return also the steps, timed.
+
+    Raises ModelError where the model fails.
+    """
+    quiet = not options.progress
+    with Step(f"{task.name}: preparing", 1, "plan", quiet=quiet) as preparing:
+        work = Encoding(model, collection, options.cache, whole=whole)
+    with Step(f"{task.name}: encoding", work.cost, work.unit, quiet=quiet) as encoding:
+        embedded = work.encode(encoding.advance)
+    return embedded, [preparing, encoding]
+
+
+def rank_held(
+    task: Task, collection: Collection, embedded: Embedded, options: Options
+) -> tuple[Ranks, int, Step]:
+    """Rank a collection by its vectors: the table, how many scores were recomputed exactly, and
+    the step, timed. Raises EnvironmentFault where memory does not suffice."""
+    comparisons = len(collection.queries) * len(collection.passages)
+    quiet = not options.progress
+    with Step(f"{task.name}: ranking", comparisons, "scores", quiet=quiet) as ranking:
+        ranks, recomputed = rank_collection(
+            collection, embedded.queries, embedded.passages, options.limits, ranking.advance
+        )
+    return ranks, recomputed, ranking
+
+
 def evaluate_held(
     task: Task, collection: Collection, model: LoadedModel, options: Options
 ) -> Report:
@@ -162,23 +196,16 @@ def evaluate_held(
     quiet = not options.progress
     if options.save_run:
         check_names(collection)
-    with Step(f"{task.name}: preparing", 1, "plan", quiet=quiet) as preparing:
-        work = Encoding(model, collection, options.cache)
-    with Step(f"{task.name}: encoding", work.cost, work.unit, quiet=quiet) as encoding:
-        embedded = work.encode(encoding.advance)
-    comparisons = len(collection.queries) * len(collection.passages)
-    with Step(f"{task.name}: ranking", comparisons, "scores", quiet=quiet) as ranking:
-        ranks, recomputed = rank_collection(
-            collection, embedded.queries, embedded.passages, options.limits, ranking.advance
-        )
+    embedded, steps = encode_held(task, collection, model, options)
+    ranks, recomputed, ranking = rank_held(task, collection, embedded, options)
     with Step(f"{task.name}: measuring", 1, "report", quiet=quiet) as measuring:
         scores = compute_scores(ranks, task.settings(), measures)
-    steps = [preparing, encoding, ranking, measuring]
+    steps += [ranking, measuring]
     if options.folder is not None:
         discard_runs(options.folder)
     if options.save_run:
         vectors = (embedded.queries, embedded.passages)
-        with Step(f"{task.name}: saving", comparisons, "scores", quiet=quiet) as saving:
+        with Step(f"{task.name}: saving", ranking.total, "scores", quiet=quiet) as saving:
             save_runs(
                 _saving(model, options), task.settings(), collection, vectors, options.limits,
                 saving.advance,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import datetime
 import platform
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,11 @@ import numpy as np
 from mlbench import __version__
 from mlbench.common.errors import DataError, Fault, IntegrityError
 from mlbench.common.files import sha256_of
-from mlbench.common.progress import Step
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
+from mlbench.evaluation.describing import model_facts
+from mlbench.evaluation.evaluate import encode_held, rank_held
+from mlbench.evaluation.options import Options
 from mlbench.leaderboard.entries.board import find_entry
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, Level
 from mlbench.leaderboard.entries.tables import (
@@ -61,11 +63,8 @@ from mlbench.leaderboard.verifying.verification import (
     VerifiedTask,
 )
 from mlbench.measures.significance import TIE_TOLERANCE
-from mlbench.models.boundary import calling
-from mlbench.models.encoding import Embedded, Encoding
-from mlbench.models.protocol import Bound, Described
-from mlbench.ranking.counting import rank_collection
-from mlbench.ranking.products import Limits as ScorerLimits
+from mlbench.models.encoding import Embedded
+from mlbench.models.protocol import Bound
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import RANKS_FILE, REPORT_FILE, read_report, rescored
 
@@ -177,15 +176,14 @@ NOTHING_SEEN = Resolution(None, None)
 @dataclass(frozen=True)
 class Request:
     """What is to be encoded again: ``queries``, and ``passages`` of each language beside the
-    relevant ones, drawn by ``seed`` (from 0); or everything (``full``)."""
+    relevant ones, drawn by ``seed`` (from 0); or everything (``full``). ``options`` are those of an
+    evaluation, without a cache."""
 
     queries: int
     passages: int
     seed: int
     full: bool = False
-    threads: int = 1
-    command: str = ""
-    quiet: bool = True
+    options: Options = field(default_factory=lambda: Options(cache=None, progress=False))
 
 
 @dataclass(frozen=True)
@@ -238,7 +236,7 @@ def verify(
         excess=resolution.excess,
         score_difference=found.score_difference,
         notes=tuple(_notes(subject, model, found, work.tolerance, verdict)),
-        command=request.command,
+        command=request.options.command,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - start, 3),
         versions=work.versions(),
@@ -260,7 +258,7 @@ class _Work:
         self.subject, self.task, self.collection = subject, task, collection
         self.model, self.request = model, request
         self.places = find_places(subject.ranks, collection)
-        self.facts: dict[str, Any] = {}
+        self.facts: Mapping[str, Any] = {}
 
     @property
     def dtype(self) -> str:
@@ -291,7 +289,10 @@ class _Work:
         claims, rows = claims_of(ranks, sample.queries)
         queries, relevant = self.places.query[sample.queries], self.places.passage[rows]
         part = part_of(self.collection, queries, np.append(relevant, sample.drawn))
-        embedded = self._encode(part.collection)
+        embedded, _ = encode_held(
+            self.task, part.collection, self.model, request.options, whole=self.collection
+        )
+        self.facts = model_facts(self.model)
         vectors = vectors_of(part, embedded, queries, relevant, sample)
         found = compare(claims, vectors, self.tolerance)
         names = Names(ranks, sample.queries, rows)
@@ -306,13 +307,10 @@ class _Work:
     def full(self) -> _Found:
         """Run the task again, and compare the tables and the macro scores."""
         collection, theirs = self.collection, self.subject.ranks
-        embedded = self._encode(collection)
-        comparisons = len(collection.queries) * len(collection.passages)
-        limits = ScorerLimits(self.request.threads, device="auto")
-        with self._step("ranking", comparisons, "scores") as step:
-            ours, _ = rank_collection(
-                collection, embedded.queries, embedded.passages, limits, step.advance
-            )
+        options = self.request.options
+        embedded, _ = encode_held(self.task, collection, self.model, options)
+        self.facts = model_facts(self.model)
+        ours, _, _ = rank_held(self.task, collection, embedded, options)
         checks, undecided = table_checks(theirs, ours, collection, embedded, self.tolerance)
         difference = 0.0
         if checks[0].differing:
@@ -325,19 +323,6 @@ class _Work:
             undecided=undecided,
             score_difference=difference,
         )
-
-    def _encode(self, part: Collection) -> Embedded:
-        with self._step("preparing", 1, "plan"):
-            work = Encoding(self.model, part, whole=self.collection)
-        with self._step("encoding", work.cost, work.unit) as step:
-            embedded = work.encode(step.advance)
-        if isinstance(self.model.adapter, Described):
-            with calling(self.model.spec, "describe"):
-                self.facts = dict(self.model.adapter.describe())
-        return embedded
-
-    def _step(self, what: str, total: int, unit: str) -> Step:
-        return Step(f"{self.task.name}: {what}", total, unit, quiet=self.request.quiet)
 
     def _recomputed(
         self, embedded: Embedded, queries: int, drawn: Sequence[int] | None
