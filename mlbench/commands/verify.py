@@ -41,7 +41,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--full", action="store_true", help="run the whole task again and compare all counts"
     )
-    shared(parser, "--json", "--quiet")
+    shared(parser, "--threads", "--json", "--quiet")
     add_model_options(parser)
 
 
@@ -52,6 +52,7 @@ def verify(args: Namespace) -> int:
         offline=args.offline,
         model_options=model_options(args),
         cache=None,
+        threads=args.threads,
         progress=not args.quiet,
         command=args.command_line,
     )
