@@ -8,6 +8,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.command_line import mlbench
+from tests.support.model_repository import make_repository
+
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
@@ -21,6 +24,22 @@ def data_dir() -> Path:
     if not (folder / "lareqa").is_dir():
         pytest.skip(f"real data not found in {folder} (set MLBENCH_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def model_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up model's repository, with a report and a baseline; tests work on copies of it."""
+    return make_repository(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="session")
+def sample_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a model on the built-in sample, with plots; tests work on copies of it."""
+    folder = tmp_path_factory.mktemp("sample")
+    command = ["run", "--model", "char-ngram", "--task", "sample", "--offline", "--quiet"]
+    done = mlbench(*command, cwd=folder, plots=True, MLBENCH_CACHE=str(folder / "cache"))
+    assert done.returncode == 0, done.stderr
+    return folder / "results" / "char-ngram" / "sample"
 
 
 @pytest.fixture(autouse=True)

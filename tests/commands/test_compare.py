@@ -1,4 +1,4 @@
-"""compare, baseline and check as a user runs them: a process, its output, its exit code."""
+"""compare, baseline and check as a user runs them: their output, their exit codes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mlbench.commands.cli import main
 from mlbench.commands.compare import read_axis
 from mlbench.common.errors import DataError, UsageError
 from mlbench.comparing.config import overridden, read_config
 from mlbench.reports.report import read_report, write_report
-from tests.support.model_repository import make_repository, run, write_model
+from tests.support.command_line import mlbench
+from tests.support.model_repository import make_repository, write_model
 from tests.support.reports import pair
 
 
-def mlbench(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return run([sys.executable, "-m", "mlbench", *map(str, arguments)], cwd)
-
-
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original(model_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with reports of a good model, a worse one, and the worse one on a sample."""
-    folder = make_repository(tmp_path_factory.mktemp("repository"))
+    folder = Path(shutil.copytree(model_repository, tmp_path_factory.mktemp("compared") / "here"))
     shutil.move(folder / "results" / "numbers" / "mine", folder / "good")
     write_model(folder, buckets=6)
     task = ["run", "--model", "model.py:make", "--task", "mine.toml", "--quiet"]
@@ -151,9 +147,7 @@ def test_inconclusive_fails_with_strict_only_and_not_with_1(tmp_path):
         (["baseline", "none"], 3, "none"),
     ],
 )
-def test_bad_input_has_its_exit_code_and_is_never_a_pass(
-    folder, arguments, code, message, monkeypatch, capsys
-):
+def test_bad_input_has_its_exit_code_and_is_never_a_pass(folder, arguments, code, message):
     raw = bytearray((folder / "baseline.parquet").read_bytes())
     raw[len(raw) // 2] ^= 1
     (folder / "damaged.parquet").write_bytes(raw)
@@ -164,14 +158,9 @@ def test_bad_input_has_its_exit_code_and_is_never_a_pass(
     report, ranks = pair(read_report(folder / "good"))
     older = replace(report, task=replace(report.task, version="2"))
     write_report(folder / "older", older, ranks, {})
-    monkeypatch.chdir(folder)
-    try:
-        found = main(arguments)
-    except SystemExit as stop:
-        found = stop.code
-    printed = capsys.readouterr()
-    assert found == code, printed.out + printed.err
-    assert message in printed.err
+    done = mlbench(*arguments, cwd=folder)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert message in done.stderr
 
 
 def test_every_fault_of_a_configuration_is_said_at_once(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.model_repository import make_repository, run, write_model
+from tests.support.model_repository import run, write_model
 
 yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,14 +23,9 @@ def action() -> dict:
     return yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("repository"))
-
-
 @pytest.fixture
-def repository(original: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "repository"))
+def repository(model_repository: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(model_repository, tmp_path / "repository"))
 
 
 def run_step(action: dict, repository: Path, **inputs: str) -> tuple[int, str, str, str]:

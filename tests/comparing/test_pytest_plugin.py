@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
 import shutil
 import sys
 from importlib.metadata import entry_points
@@ -11,23 +14,24 @@ import pytest
 
 from tests.support.model_repository import make_repository, run, write_model
 
+NUMBER = itertools.count()
 BARE = "def test_no_regression(mlbench_check): ...\n"
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("repository"))
-
-
 @pytest.fixture
-def repository(original: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "repository"))
+def repository(model_repository: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(model_repository, tmp_path / "repository"))
 
 
 def pytest_in(folder: Path, body: str) -> tuple[int, str]:
-    (folder / "test_model.py").write_text(body)
-    done = run([sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"], folder)
-    return done.returncode, done.stdout + done.stderr
+    """Run pytest in this process, on a test file whose name no module here has yet."""
+    name = f"test_model_{next(NUMBER)}.py"
+    (folder / name).write_text(body)
+    out = io.StringIO()
+    options = ["-q", "-rs", "-p", "no:cacheprovider", "--capture=sys", "--import-mode=importlib"]
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out):
+        code = pytest.main([*options, f"--rootdir={folder}", name])
+    return int(code), out.getvalue()
 
 
 def test_it_is_registered():
@@ -36,8 +40,9 @@ def test_it_is_registered():
 
 
 def test_an_unchanged_model_passes_and_a_worse_one_fails_with_the_reasons(repository):
-    code, text = pytest_in(repository, BARE)
-    assert (code, "1 passed" in text) == (0, True), text
+    (repository / "test_model.py").write_text(BARE)
+    done = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], repository)
+    assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr
     write_model(repository, buckets=6)
     code, text = pytest_in(repository, BARE)
     assert code == 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.command_line import mlbench
 
 QUESTIONS = 24
 
@@ -65,7 +66,7 @@ def make_repository(folder: Path, questions: int = QUESTIONS) -> Path:
         ["run", "--model", "model.py:make", "--task", "mine.toml", "--quiet"],
         ["baseline", "results/numbers/mine"],
     ):
-        done = run([sys.executable, "-m", "mlbench", *command], folder)
+        done = mlbench(*command, cwd=folder)
         assert done.returncode == 0, done.stderr
     return folder
 
