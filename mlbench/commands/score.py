@@ -11,8 +11,8 @@ from mlbench.commands.options import shared
 from mlbench.commands.output import ROOM_FOR_A_REPORT, print_json, print_report, summary
 from mlbench.common.files import check_writable, slug
 from mlbench.common.progress import Step
+from mlbench.data.absent import absent_warnings
 from mlbench.data.locator import Locator
-from mlbench.data.missing import absent_warnings
 from mlbench.data.readers import in_shards, read_collection, stream_collection
 from mlbench.data.task import Task
 from mlbench.evaluation.describing import chosen_measures, describe_task

@@ -1,15 +1,22 @@
-"""Judgements that name passages which the corpus does not have."""
+"""Judgements that name passages which the corpus does not have: one rule, held or streamed.
+
+They are left out, counted and reported; a query that has no other relevant passage is excluded, as
+any judged query without one is. Where nothing relevant is left, they are faults.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault
+
+if TYPE_CHECKING:
+    from mlbench.data.collection import Questions
 
 SHOWN = 3
 MOST_FAULTS = 20
@@ -39,8 +46,10 @@ class Absent:
     relevance: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, rows: Sequence[Lost]) -> Absent:
-        """Lay rows out as columns."""
+    def of(cls, rows: Sequence[Lost]) -> Absent | None:
+        """Lay rows out as columns; None if there are none."""
+        if not rows:
+            return None
         return cls(
             query=np.array([row.query for row in rows], np.int64),
             passages=tuple(f"{row.id!r} ({row.language})" for row in rows),
@@ -94,3 +103,12 @@ class Absent:
         expected = "every judged passage in the corpus"
         faults = [Fault(f"passage {name}", FOUND, expected, MEND) for name in names[:MOST_FAULTS]]
         raise DataError(*faults, *tail)
+
+
+def absent_warnings(collection: Questions) -> tuple[str, ...]:
+    """Return what a reader of the scores must know of judgements that were left out."""
+    absent = collection.absent
+    if absent is None:
+        return ()
+    has_relevant = np.asarray(collection.relevant_by_language.any(axis=1))
+    return (absent.warning(absent.unanswered(has_relevant)),)

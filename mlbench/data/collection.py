@@ -8,7 +8,7 @@ languages without queries or passages, empty texts, no relevant passage at all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault
-from mlbench.data.absent import Absent
+from mlbench.data.absent import Absent, Lost
 from mlbench.data.digests import collection_digest, sum_of_judged, sum_of_records
 from mlbench.data.task import Setting
 
@@ -189,17 +189,54 @@ class Collection(Questions):
         return sum_of_records(role, zip(codes, entries.ids, entries.texts, strict=True))
 
 
-def build_collection(languages: Sequence[str], records: Records) -> Collection:
+def build_collection(
+    languages: Sequence[str], records: Records, *, lenient: bool = False
+) -> Collection:
     """Check ``records`` and lay them out by language.
 
-    Raises DataError with every fault found (the first 20 of many).
+    If ``lenient``, judgements that name passages which were not read are left out (see ``absent``)
+    as long as something relevant is left. Raises DataError with every fault found (the first 20 of
+    many).
     """
     faults: list[Fault] = []
     queries, query_index = build_entries("query", languages, records.queries, faults)
     passages, passage_index = build_entries("passage", languages, records.passages, faults)
-    qrels = _qrels(records.judgements, query_index, passage_index, faults)
+    judgements: Sequence[Judgement] = records.judgements
+    lost: list[Lost] = []
+    if lenient:
+        present, lost = _present(languages, judgements, query_index, passage_index, faults)
+        judgements = judgements if not lost else present
+    qrels = _qrels(judgements, query_index, passage_index, faults)
     raise_faults(faults)
-    return Collection(tuple(languages), queries, passages, qrels)
+    return Collection(tuple(languages), queries, passages, qrels, absent=Absent.of(lost))
+
+
+def _present(
+    languages: Sequence[str],
+    judgements: Iterable[Judgement],
+    query_index: Mapping[tuple[str, str], int],
+    passage_index: Mapping[tuple[str, str], int],
+    faults: list[Fault],
+) -> tuple[list[Judgement], list[Lost]]:
+    """Part judgements into those to keep and those whose passage was not read, sorted.
+
+    Nothing is lost where nothing relevant would be left: then all of them are faults.
+    """
+    present: list[Judgement] = []
+    lost: dict[tuple[int, int, str], Judgement] = {}
+    for row in judgements:
+        query = query_index.get((row.query_language, row.query_id))
+        known = query is not None and row.passage_language in languages
+        if query is None or not known or (row.passage_language, row.passage_id) in passage_index:
+            present.append(row)
+            continue
+        key = (query, languages.index(row.passage_language), row.passage_id)
+        if (first := lost.setdefault(key, row)).relevance != row.relevance:
+            faults.append(contradiction(first, row))
+    if not any(row.relevance > 0 for row in present):
+        return present, []
+    rows = sorted((*key, row.relevance) for key, row in lost.items())
+    return present, [Lost(q, languages[n], id_, relevance) for q, n, id_, relevance in rows]
 
 
 def raise_faults(faults: Sequence[Fault]) -> None:

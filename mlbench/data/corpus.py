@@ -7,9 +7,9 @@ order of shards, and of passages in a shard, is fixed; everything that is comput
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError
 from mlbench.common.files import sha256_of
-from mlbench.data.absent import Absent
+from mlbench.data.absent import Absent, Lost
 from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.collection import (
     Entries,
@@ -160,7 +160,7 @@ class StreamedCollection(Questions):
     """A task's data with its passages left where they are.
 
     ``languages`` fixes the order of everything that is by language; ``shards`` are ordered by
-    it, then by number. A judged passage may turn out to be in no shard (see ``missing``).
+    it, then by number. A judged passage may turn out to be in no shard (see ``without_absent``).
     """
 
     languages: tuple[str, ...]
@@ -250,3 +250,34 @@ def _judged(
         passage_ids=tuple(id_ for _, _, id_ in rows),
         relevance=np.array([seen[row].relevance for row in rows], np.int32),
     )
+
+
+def without_absent(
+    collection: StreamedCollection, present: Mapping[str, Container[str]]
+) -> StreamedCollection:
+    """Leave out the judgements that name passages which no shard holds, and keep count of them.
+
+    ``present`` maps each language to ids that were found, all judged ones among them. Raises
+    DataError, as ``Absent.refuse``, if no relevant passage is left.
+    """
+    judged, languages = collection.judgements, collection.languages
+    ids, query = judged.passage_ids, judged.query.tolist()
+    codes = [languages[number] for number in judged.passage_language.tolist()]
+    here = np.array([id_ in present[code] for code, id_ in zip(codes, ids, strict=True)], bool)
+    if here.all():
+        return collection
+    absent = Absent.of(
+        [
+            Lost(query[i], codes[i], ids[i], int(judged.relevance[i]))
+            for i in np.flatnonzero(~here).tolist()
+        ]
+    )
+    if absent is not None and not (judged.relevance[here] > 0).any():
+        absent.refuse()
+    kept = Judged(
+        judged.query[here],
+        judged.passage_language[here],
+        tuple(ids[i] for i in np.flatnonzero(here).tolist()),
+        judged.relevance[here],
+    )
+    return replace(collection, judgements=kept, absent=absent)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
-from mlbench.data.corpus import ShardSource, StreamedCollection
-from mlbench.data.missing import absent_warnings, without_absent
+from mlbench.data.absent import absent_warnings
+from mlbench.data.corpus import ShardSource, StreamedCollection, without_absent
 from mlbench.evaluation.core import Core
 from mlbench.evaluation.counts import ShardCounts
 from mlbench.evaluation.describing import (

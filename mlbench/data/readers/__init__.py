@@ -167,11 +167,10 @@ def read_collection(task: Task, locate: Locate, *, strict: bool = False) -> Data
     fault. Raises DataError.
     """
     from mlbench.data.collection import build_collection
-    from mlbench.data.missing import build_present
 
     records = read(task, locate)
     lenient = hasattr(_module(task), "stream") and not strict
-    return (build_present if lenient else build_collection)(task.languages, records)
+    return build_collection(task.languages, records, lenient=lenient)
 
 
 def in_shards(task: Task) -> bool:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import DataError
+from mlbench.data.absent import absent_warnings
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
-from mlbench.data.corpus import StreamedCollection, StreamedRecords, build_streamed
+from mlbench.data.corpus import StreamedCollection, StreamedRecords, build_streamed, without_absent
 from mlbench.data.locator import Locator
-from mlbench.data.missing import absent_warnings, build_present, without_absent
 from mlbench.data.readers import read_collection
 from mlbench.data.sampling import sample_questions
 from mlbench.ranking.counting import rank_collection
@@ -45,7 +45,7 @@ PRESENT = {"de": {"a", "b"}, "en": {"a"}}
 
 
 def test_they_are_left_out_and_counted() -> None:
-    data = build_present(LANGUAGES, Records(QUERIES, PASSAGES, HERE + LOST))
+    data = build_collection(LANGUAGES, Records(QUERIES, PASSAGES, HERE + LOST), lenient=True)
     part = build_collection(LANGUAGES, Records(QUERIES, PASSAGES, HERE))
     assert data.digest == part.digest
     assert data.qrels.query.tolist() == part.qrels.query.tolist()
@@ -57,7 +57,7 @@ def test_they_are_left_out_and_counted() -> None:
 
 
 def test_a_streamed_collection_leaves_out_the_same() -> None:
-    data = build_present(LANGUAGES, Records(QUERIES, PASSAGES, HERE + LOST))
+    data = build_collection(LANGUAGES, Records(QUERIES, PASSAGES, HERE + LOST), lenient=True)
     left = without_absent(streamed(HERE + LOST), PRESENT)
     assert absent_warnings(left) == absent_warnings(data)
     assert left.judged.tolist() == data.judged.tolist()
@@ -68,14 +68,14 @@ def test_a_streamed_collection_leaves_out_the_same() -> None:
 def test_nothing_missing_changes_nothing() -> None:
     whole = streamed(HERE)
     assert without_absent(whole, PRESENT) is whole
-    data = build_present(LANGUAGES, Records(QUERIES, PASSAGES, HERE))
+    data = build_collection(LANGUAGES, Records(QUERIES, PASSAGES, HERE), lenient=True)
     assert data.absent is None
     assert absent_warnings(data) == ()
     assert data.judged.tolist() == [True, True, False, True]
 
 
 def test_queries_that_lost_their_last_passage_are_excluded_from_the_table() -> None:
-    data = build_present(LANGUAGES, Records(QUERIES, PASSAGES, HERE + LOST))
+    data = build_collection(LANGUAGES, Records(QUERIES, PASSAGES, HERE + LOST), lenient=True)
     vectors = np.eye(4, 2, dtype=np.float32)
     ranks, _ = rank_collection(data, vectors, vectors[:3])
     assert ranks.judged.tolist() == [3, 1]
@@ -83,7 +83,7 @@ def test_queries_that_lost_their_last_passage_are_excluded_from_the_table() -> N
 
 
 def test_a_sample_keeps_what_concerns_it() -> None:
-    data = build_present(LANGUAGES, Records(QUERIES, PASSAGES, HERE + LOST))
+    data = build_collection(LANGUAGES, Records(QUERIES, PASSAGES, HERE + LOST), lenient=True)
     part = sample_questions(data, 2)
     assert len(part.queries) == 3
     assert part.absent is not None
@@ -97,7 +97,7 @@ def test_a_sample_keeps_what_concerns_it() -> None:
 def test_nothing_relevant_left_is_refused_with_the_passages(relevance: int) -> None:
     rows = [judged("1", "x"), judged("2", "y", relevance), judged("2", "b", 0)]
     with pytest.raises(DataError, match=r"qrels:1 x: a judgement names passage 'x'") as caught:
-        build_present(LANGUAGES, Records(QUERIES, PASSAGES, rows))
+        build_collection(LANGUAGES, Records(QUERIES, PASSAGES, rows), lenient=True)
     assert len(caught.value.faults) == 2
     with pytest.raises(DataError, match=r"'x' \(de\): judged, and not in the corpus") as caught:
         without_absent(streamed(rows), PRESENT)
@@ -106,7 +106,7 @@ def test_nothing_relevant_left_is_refused_with_the_passages(relevance: int) -> N
 
 def test_of_many_the_first_are_listed() -> None:
     rows = [judged("1", "a"), *(judged("1", f"{i:03}") for i in range(30))]
-    data = build_present(LANGUAGES, Records(QUERIES, PASSAGES, rows))
+    data = build_collection(LANGUAGES, Records(QUERIES, PASSAGES, rows), lenient=True)
     assert absent_warnings(data) == (
         "30 judgements name passages that are not in the corpus, and are left out: '000' (de), "
         "'001' (de), '002' (de) and 27 more",
@@ -118,9 +118,13 @@ def test_of_many_the_first_are_listed() -> None:
 def test_other_faults_stay_faults() -> None:
     unknown = judged("9", "x")
     with pytest.raises(DataError, match="names query '9'"):
-        build_present(LANGUAGES, Records(QUERIES, PASSAGES, [*HERE, unknown]))
+        build_collection(LANGUAGES, Records(QUERIES, PASSAGES, [*HERE, unknown]), lenient=True)
     with pytest.raises(DataError, match=r"judged 0; judged 1 at qrels:2 x"):
-        build_present(LANGUAGES, Records(QUERIES, PASSAGES, [*HERE, LOST[0], judged("2", "x", 0)]))
+        build_collection(
+            LANGUAGES,
+            Records(QUERIES, PASSAGES, [*HERE, LOST[0], judged("2", "x", 0)]),
+            lenient=True,
+        )
 
 
 def test_a_task_in_shards_warns_and_refuses_if_strict(tmp_path: Path) -> None:
