@@ -16,8 +16,9 @@ from pathlib import Path
 
 from benchmarks.encoding import packaged_model
 from benchmarks.timing import processor_seconds
+from mlbench.common.files import cache_folder
 from mlbench.data.catalog import find_task
-from mlbench.data.locator import Locator, cache_folder
+from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.models.encoding import Plan
 from mlbench.models.registry import load_adapter

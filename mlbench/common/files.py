@@ -125,6 +125,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def cache_folder() -> Path:
+    """Return mlbench's cache folder: ``MLBENCH_CACHE``, else the user's cache folder."""
+    if given := os.environ.get("MLBENCH_CACHE"):
+        return Path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mlbench", appauthor=False))
+
+
 def shipped_folder(name: str) -> Path:
     """Return a folder that comes with mlbench, such as "tasks".
 

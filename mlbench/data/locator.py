@@ -23,8 +23,8 @@ from mlbench.common.errors import (
     MlbenchError,
     UsageError,
 )
+from mlbench.common.files import shipped_folder
 from mlbench.common.progress import Step
-from mlbench.data.catalog import tasks_folder
 from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.corpus import CorpusFile, reading
 from mlbench.data.download import Download, NoConnection, download
@@ -55,15 +55,6 @@ class Found:
     path: Path
     size: int
     origin: Origin
-
-
-def cache_folder() -> Path:
-    """Return mlbench's cache folder: ``MLBENCH_CACHE``, else the user's cache folder."""
-    if given := os.environ.get("MLBENCH_CACHE"):
-        return Path(given)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("mlbench", appauthor=False))
 
 
 class MissingData(DataError):
@@ -234,7 +225,7 @@ class Locator:
         mend = "put them there, or name the folder that holds them with --data-dir or MLBENCH_DATA"
         if any(file.url is not None for file in files):
             expected += f", or downloaded into {self.cache}"
-            built_in = task.path == tasks_folder() / f"{task.name}.toml"
+            built_in = task.path == shipped_folder("tasks") / f"{task.name}.toml"
             mend = (
                 f"run `mlbench tasks fetch {task.name if built_in else task.path}` with a network, "
                 "or name the folder that holds them with --data-dir or MLBENCH_DATA"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.common.files import slug
+from mlbench.common.files import cache_folder, slug
 from mlbench.common.progress import Step
 from mlbench.data.absent import absent_warnings
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
-from mlbench.data.locator import Locator, cache_folder
+from mlbench.data.locator import Locator
 from mlbench.data.readers import in_shards, read_collection, stream_collection
 from mlbench.data.sampling import sample_questions, sample_warnings
 from mlbench.data.task import Task

@@ -26,10 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, UsageError
-from mlbench.common.files import write_atomically
+from mlbench.common.files import cache_folder, write_atomically
 from mlbench.common.sealed import Sealed, digest_of, open_sealed, seal
 from mlbench.common.sizes import parse_size
-from mlbench.data.locator import cache_folder
 
 SCHEMA = "mlbench/embeddings/2"
 ANSWER_SCHEMA = "mlbench/answer/1"
