@@ -23,7 +23,7 @@ from mlbench.common.errors import (
     MlbenchError,
     UsageError,
 )
-from mlbench.common.files import shipped_folder
+from mlbench.common.files import cache_folder, shipped_folder
 from mlbench.common.progress import Step
 from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.corpus import CorpusFile, reading
