@@ -12,6 +12,7 @@ import datetime
 import hashlib
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -38,10 +39,12 @@ from mlbench.leaderboard.entries.entry import (
     Declared,
     Entry,
     EntryKind,
+    Found,
     LeaderboardTask,
     Level,
     Record,
     Withdrawal,
+    faults_at,
     parse_document,
     read_document,
     readable_json,
@@ -188,21 +191,24 @@ def _known_task(board: Board, name: str) -> LeaderboardTask:
 
 def _refuse_other_task(known: LeaderboardTask, found: LeaderboardTask) -> None:
     """Raise DataError where a report's task has changed since the leaderboard took it."""
+    mend = "run the task of this version again, with its own data and settings"
     faults = [
-        Fault(
-            f"report on {known.name}, {name}",
-            visible(repr(getattr(found, name)))[:200],
-            f"{visible(repr(getattr(known, name)))[:200]}, as the leaderboard has it",
-            "run the task of this version again, with its own data and settings",
-        )
-        for name in ("version", "languages", "kinds", "queries", "passages", "rows_sha256")
-        if getattr(known, name) != getattr(found, name)
+        Fault(f"report on {known.name}, {key}", one, f"{other}, as the leaderboard has it", mend)
+        for key, one, other in _differing(found, known)
     ]
     if not faults and found.digests[0] not in known.digests:
         expected = " or ".join(known.digests)
         faults = [Fault(f"report on {known.name}, task.digest", found.digests[0], expected)]
     if faults:
         raise DataError(*faults)
+
+
+def _differing(found: LeaderboardTask, expected: LeaderboardTask) -> Iterator[Found]:
+    """Yield in what two descriptions of a task differ that must not change."""
+    for name in ("version", "languages", "kinds", "queries", "passages", "rows_sha256"):
+        one, other = getattr(found, name), getattr(expected, name)
+        if one != other:
+            yield name, visible(repr(one))[:200], visible(repr(other))[:200]
 
 
 def _write(board: Board, entry: Entry, table: bytes | None) -> Submitted:
@@ -236,8 +242,7 @@ def _refuse_wrong(board: Board, entry: Entry) -> None:
     """Raise UsageError with all that is wrong with an entry by itself."""
     task, today = board.tasks[entry.task.name].task, date.fromisoformat(entry.declared.date)
     place = Place(task.name, slug(entry.model.name))
-    found = entry_faults(entry, place, task, today)
-    if wrong := [Fault(f"entry, {key}", *rest) for key, *rest in found]:
+    if wrong := faults_at("entry", entry_faults(entry, place, task, today)):
         raise UsageError(*wrong)
 
 
@@ -280,14 +285,7 @@ def add_task(report: Report, ranks: Ranks, root: Path) -> Path:
     if path.exists():
         old = read_document(path, LeaderboardTask)
         task = replace(task, digests=tuple(dict.fromkeys((*old.digests, *task.digests))))
-        different = [
-            Fault(
-                f"{path}, {name}", f"{getattr(old, name)!r}"[:200], f"{getattr(task, name)!r}"[:200]
-            )
-            for name in ("version", "languages", "kinds", "queries", "passages", "rows_sha256")
-            if getattr(old, name) != getattr(task, name)
-        ]
-        if different:
+        if different := faults_at(str(path), _differing(old, task)):
             raise DataError(*different)
     write_atomically(path, readable_json(task, str(path)))
     return path
@@ -311,8 +309,7 @@ def write_record(
         evidence=_evidence(evidence) if evidence else {},
         note=note,
     )
-    wrong = [*record_faults(record, today), *evidence_faults(record)]
-    faults = [Fault(f"record, {key}", *rest) for key, *rest in wrong]
+    faults = faults_at("record", [*record_faults(record, today), *evidence_faults(record)])
     if entry.entry.kind is EntryKind.REPORTED and level is not Level.DISPUTED:
         faults.append(Fault(str(path), "a reported entry", "one with evidence"))
     if faults:
@@ -338,9 +335,7 @@ def withdraw(path: Path, by: str, reason: str, today: datetime.date) -> Path:
         found = f"withdrawn on {entry.withdrawn.date}"
         raise UsageError(Fault(str(path), found, "an entry that stands"))
     withdrawal = Withdrawal(entry.sha256, reason, by, today.isoformat())
-    wrong = withdrawal_faults(withdrawal, today)
-    faults = [Fault(f"withdrawal, {key}", *rest) for key, *rest in wrong]
-    if faults:
+    if faults := faults_at("withdrawal", withdrawal_faults(withdrawal, today)):
         raise UsageError(*faults)
     return _write_new(entry.path / f"withdrawn-{withdrawal.date}.json", withdrawal)
 

@@ -43,6 +43,7 @@ from mlbench.leaderboard.entries.entry import (
     Found,
     Level,
     Record,
+    faults_at,
 )
 from mlbench.leaderboard.entries.fields import (
     entry_faults,
@@ -191,7 +192,7 @@ class _Validation:
 
     def faults(self, place: Place, file: str, found: Iterable[Found]) -> list[Fault]:
         """Return what was found of an entry's file as faults."""
-        return [Fault(self.where(place, file, key), *rest) for key, *rest in found]
+        return faults_at(self.where(place, file), found)
 
     def to_check(self, entry: BoardEntry) -> bool:
         """Say whether an entry is chosen, and does not stand in the base as it is."""
@@ -216,10 +217,8 @@ class _Validation:
         for name, task in self.board.tasks.items():
             path = PurePosixPath(name, TASK_FILE)
             if self.chosen(path):
-                self.findings.malformed += [
-                    Fault(self.tree.where(path, key), *rest)
-                    for key, *rest in task_faults(task.task, name)
-                ]
+                found = task_faults(task.task, name)
+                self.findings.malformed += faults_at(self.tree.where(path), found)
             earlier: dict[str, list[BoardEntry]] = defaultdict(list)
             for entry in sorted(task.entries, key=self.age):
                 if self.to_check(entry):
@@ -351,9 +350,8 @@ def record_findings(
     """Check a record by itself, against its path and against the entry it names."""
     record = board.records[path]
     found = Findings()
-    found.malformed += [Fault(f"{where}, {k}", *rest) for k, *rest in record_faults(record, today)]
-    wrong = evidence_faults(record)
-    found.contradictory += [Fault(f"{where}, {key}", *rest) for key, *rest in wrong]
+    found.malformed += faults_at(where, record_faults(record, today))
+    found.contradictory += faults_at(where, evidence_faults(record))
     expected = record_path(record.task, record.slug, record.entry_sha256, record.level, record.date)
     if path != expected:
         found.contradictory.append(Fault(where, "not called as what it says", f"{expected}"))
@@ -385,8 +383,7 @@ def withdrawal_findings(
     """Check a withdrawal by itself, against its path and against the entry beside it."""
     withdrawal = board.withdrawals[path]
     found = Findings()
-    faults = withdrawal_faults(withdrawal, today)
-    found.malformed += [Fault(f"{where}, {key}", *rest) for key, *rest in faults]
+    found.malformed += faults_at(where, withdrawal_faults(withdrawal, today))
     if path.name != f"withdrawn-{withdrawal.date}.json":
         found.contradictory.append(Fault(f"{where}, date", withdrawal.date, "that of its name"))
     place = place_of(path)

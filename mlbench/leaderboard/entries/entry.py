@@ -11,7 +11,7 @@ import json
 import math
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -237,6 +237,11 @@ AGAIN = (
 
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
+
+
+def faults_at(where: str, found: Iterable[Found]) -> list[Fault]:
+    """Return what was found in a document, or of it, as faults."""
+    return [Fault(f"{where}, {key}", *rest) for key, *rest in found]
 
 
 def read_document(path: Path, kind: type[AnyDocument], where: str = "") -> AnyDocument:

@@ -7,11 +7,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from mlbench.common.errors import UsageError
 from mlbench.common.files import slug
 from mlbench.data.task import LANGUAGE, SHA256, Kind
-from mlbench.leaderboard.entries.board import Place
 from mlbench.leaderboard.entries.entry import (
     DATE,
     VERIFICATION_SCHEMA,
@@ -30,6 +30,9 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.significance import Score
 from mlbench.models.protocol import SIMILARITIES
 from mlbench.reports.report import ModelInfo, RunInfo
+
+if TYPE_CHECKING:
+    from mlbench.leaderboard.entries.board import Place
 
 MEASURE = re.compile(r"[A-Za-z]{1,10}(\(rel=[1-9]\d?\))?(@[1-9]\d{0,5})?")
 MOST_MEASURES = 32

@@ -25,7 +25,7 @@ from mlbench.evaluation.describing import model_facts
 from mlbench.evaluation.evaluate import encode_held, rank_held
 from mlbench.evaluation.options import Options
 from mlbench.leaderboard.entries.board import find_entry
-from mlbench.leaderboard.entries.entry import ENTRY_FILE, Level
+from mlbench.leaderboard.entries.entry import ENTRY_FILE, Level, faults_at
 from mlbench.leaderboard.entries.tables import (
     entry_table,
     refuse_part_of_a_task,
@@ -101,11 +101,7 @@ def read_subject(path: Path) -> Subject:
     else:
         found = "neither an entry nor a report" if folder.exists() else "no such folder"
         raise DataError(Fault(str(path), found, f"a folder with {ENTRY_FILE} or {REPORT_FILE}"))
-    faults = [
-        Fault(f"{folder / RANKS_FILE}, {where}", found, expected)
-        for where, found, expected in table_faults(subject.ranks)
-    ]
-    if faults:
+    if faults := faults_at(str(folder / RANKS_FILE), table_faults(subject.ranks)):
         raise IntegrityError(*faults[:20])
     return subject
 
@@ -116,11 +112,8 @@ def _read_entry(folder: Path) -> Subject:
     if entry.ranks_sha256 is None or ranks is None:
         what = "figures as published, without a table"
         raise DataError(Fault(str(folder), what, "an entry with evidence"))
-    faults = [
-        Fault(f"{folder / ENTRY_FILE}, {key}", said, expected)
-        for key, said, expected in score_faults(entry, ranks, found.task.kinds)
-    ]
-    if faults:
+    wrong = score_faults(entry, ranks, found.task.kinds)
+    if faults := faults_at(str(folder / ENTRY_FILE), wrong):
         raise IntegrityError(*faults[:20])
     model = entry.model
     digest = entry.ranks_sha256
