@@ -14,18 +14,19 @@ from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
 from mlbench.comparing.verdicts import NOT_SHOWN, Value
 from mlbench.reports.drawing import (
     FAINT,
-    GRID,
     INK,
     OTHER,
+    ROOMY,
     WIDTH,
     Box,
     MatrixPlot,
     Scale,
-    Values,
     add_axes,
     canvas,
     draw_matrix,
+    grid,
     plain_style,
+    shortened,
     to_svg,
 )
 from mlbench.reports.words import KIND_NAMES, kind_name, printable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROOMY, LONGEST = 12, 28
+LONGEST = 28
 LEAST_SPAN = 0.01
 """Differences below this stay pale."""
 
@@ -74,14 +75,10 @@ def _difference(comparison: Comparison, model: str) -> Figure | None:
         return None
     span = max(LEAST_SPAN, math.ceil(100 * float(np.nanmax(np.abs(values)))) / 100)
     short = len(languages) > ROOMY
-    cross = np.where(np.eye(len(at), dtype=bool), np.nan, values)
     figure = draw_matrix(
         MatrixPlot(
             languages,
             values,
-            below=_means(cross, 0),
-            below_name="mean",
-            right=_means(cross, 1),
             title=f"{measure_title(comparison.headline)}: {_name(comparison, model)} minus "
             f"{_name(comparison, first)}",
             subtitle="Blue: better. Dot: no difference shown. Means: cross-lingual.",
@@ -99,19 +96,11 @@ def _difference(comparison: Comparison, model: str) -> Figure | None:
     return figure
 
 
-def _means(values: Values, axis: int) -> Values:
-    present = np.isfinite(values)
-    count = present.sum(axis)
-    sums = np.where(present, values, 0).sum(axis)
-    means: Values = np.divide(sums, count, out=np.full(count.shape, np.nan), where=count > 0)
-    return means
-
-
 def _name(comparison: Comparison, label: str) -> str:
     """Return "B (bm25)", cut to fit a title."""
     name = next(m.name for m in comparison.models if m.label == label)
     name = printable(name).replace("\n", " ")
-    return f"{label} ({name if len(name) <= LONGEST else name[: LONGEST - 1] + '…'})"
+    return f"{label} ({shortened(name, LONGEST)})"
 
 
 def _names(figure: Figure, comparison: Comparison) -> None:
@@ -187,8 +176,7 @@ def _whiskers(axes: Axes, across: list[Value], up: list[Value]) -> None:
 
 def _grid(axes: Axes, across: str, up: str) -> None:
     axes.locator_params(nbins=5)
-    axes.grid(color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
+    grid(axes)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
 

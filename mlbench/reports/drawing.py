@@ -7,11 +7,12 @@ same bytes, and an SVG follows the reader's light or dark mode.
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -76,17 +77,17 @@ class Scale:
 class MatrixPlot:
     """Values by query language (rows) and passage language (columns), NaN where missing.
 
-    ``values`` (n, n); ``below`` and ``right`` (n,) are means shown beside the matrix.
+    ``values`` (n, n). The means off the diagonal stand below it, those of rows also at its right
+    if ``both_means``; ``means`` names them.
     """
 
     languages: Sequence[str]
     values: Values
-    below: Values
-    below_name: str
-    right: Values | None
     title: str
     subtitle: str
     scale: Scale
+    means: str = "mean"
+    both_means: bool = True
     columns: str = "passages in"
 
 
@@ -134,6 +135,31 @@ def add_axes(figure: Figure, box: Box) -> Axes:
     return axes
 
 
+def rows_of_axes(
+    title: str,
+    subtitle: str,
+    names: Sequence[str],
+    margins: tuple[float, float, float, float],
+    height: float,
+) -> tuple[Figure, Axes]:
+    """Return a figure and its axes, which has a row a name, ``height`` inches high and gridded.
+
+    ``margins`` are inches: above, right, below, and left of the names.
+    """
+    above, right, below, left = margins
+    figure = canvas(WIDTH, above + height + below, title, subtitle)
+    left += 0.085 * max(map(len, names))
+    axes = add_axes(figure, Box(left, above, WIDTH - left - right, height))
+    grid(axes, "x")
+    return figure, axes
+
+
+def grid(axes: Axes, axis: Literal["both", "x", "y"] = "both") -> None:
+    """Draw grid lines behind all else."""
+    axes.grid(axis=axis, color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
 def to_svg(figure: Figure) -> bytes:
     """Return the figure as SVG, without a date, with rules for dark mode."""
     buffer = io.BytesIO()
@@ -159,9 +185,10 @@ def draw_matrix(plot: MatrixPlot) -> Figure:
     """Draw a matrix, its diagonal outlined, the means set off by a gap, and a colour bar."""
     names = [shortened(name, 12) for name in plot.languages]
     count, longest = len(names), max(map(len, names))
-    across = count + (0 if plot.right is None else 1 + GAP)
+    others = np.where(np.eye(count, dtype=bool), np.nan, plot.values)
+    across = count + (1 + GAP if plot.both_means else 0)
     down = count + 1 + GAP
-    left = 0.5 + 0.085 * max(longest, len(plot.below_name))
+    left = 0.5 + 0.085 * max(longest, len(plot.means))
     cell = min(0.54, (WIDTH - left - 0.75) / across)
     upright = longest > 4 or cell < 0.27
     top = 1.2 + (0.085 * longest - 0.15 if upright else 0)
@@ -171,16 +198,16 @@ def draw_matrix(plot: MatrixPlot) -> Figure:
     axes = add_axes(figure, body)
     axes.set(xlim=(0, across), ylim=(down, 0))
     _draw_block(axes, plot.scale, plot.values, 0, 0, cell)
-    _draw_block(axes, plot.scale, plot.below[np.newaxis], 0, count + GAP, cell)
+    _draw_block(axes, plot.scale, _means(others, 0)[np.newaxis], 0, count + GAP, cell)
     places = np.arange(count) + 0.5
     extra = count + GAP + 0.5
-    if plot.right is not None:
-        _draw_block(axes, plot.scale, plot.right[:, np.newaxis], count + GAP, 0, cell)
+    if plot.both_means:
+        _draw_block(axes, plot.scale, _means(others, 1)[:, np.newaxis], count + GAP, 0, cell)
     _outline_diagonal(axes, count)
     size = max(6.0, min(10.0, 72 * cell / 2.4))
-    margin = ([] if plot.right is None else [extra], [] if plot.right is None else ["mean"])
-    axes.set_xticks([*places, *margin[0]], [*names, *margin[1]], size=size)
-    axes.set_yticks([*places, extra], [*names, plot.below_name], size=size)
+    ends = [*places, extra], [*names, plot.means]
+    axes.set_xticks(*(ends if plot.both_means else (places, names)), size=size)
+    axes.set_yticks(*ends, size=size)
     axes.tick_params(axis="x", rotation=90 if upright else 0)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
@@ -253,6 +280,11 @@ def _draw_colour_bar(figure: Figure, box: Box, scale: Scale) -> None:
     bar.yaxis.tick_right()
 
 
+def tenth_above(score: float) -> float:
+    """Return where an axis of scores ends: the next tenth, from 0.1 to 1."""
+    return min(1.0, max(0.1, math.ceil(10 * score) / 10))
+
+
 def ticks(limit: float) -> list[float]:
     """Return ticks from 0 to ``limit``, in steps that people count in."""
     step = next(step for step in (0.02, 0.05, 0.1, 0.2) if limit / step < 6)
@@ -286,13 +318,7 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def without_diagonal(values: Values) -> Values:
-    """Return a square matrix with NaN on its diagonal."""
-    return np.where(np.eye(len(values), dtype=bool), np.nan, values)
-
-
-def means(values: Values, axis: int) -> Values:
-    """Return the means along an axis of what is not NaN."""
+def _means(values: Values, axis: int) -> Values:
     present = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         found: Values = np.where(present, values, 0).sum(axis) / present.sum(axis)

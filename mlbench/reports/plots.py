@@ -11,11 +11,11 @@ import numpy as np
 from mlbench.common.collector import uncollected
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.task import Kind
+from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.bias_plots import counts, distance, outranking, targets
 from mlbench.reports.drawing import (
-    GRID,
+    FAINT,
     INK,
     OTHER,
     OWN,
@@ -28,14 +28,15 @@ from mlbench.reports.drawing import (
     add_axes,
     canvas,
     draw_matrix,
+    grid,
     legend,
     mark,
-    means,
     plain_style,
+    rows_of_axes,
+    tenth_above,
     ticks,
     to_png,
     to_svg,
-    without_diagonal,
 )
 from mlbench.reports.report import Report
 from mlbench.reports.tables import score_matrix
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 
 KIND_COLOURS = dict(zip(KIND_NAMES, ("#0072b2", "#e69f00", "#009e73"), strict=True))
 PALE = 0.3
+MOST_FACTOR = 3
+"""The outranking figure's colours span at most 2**-3 to 2**3."""
 
 
 @uncollected()
@@ -92,9 +95,9 @@ def _macro(report: Report, _: Ranks | None) -> Figure | None:
     step = len(kinds) + 0.8
     height = 0.2 * step * len(names)
     subtitle = "Means over the settings of a kind, with 95% intervals."
-    figure = canvas(WIDTH, height + 1.45, "Macro scores by kind of setting", subtitle)
-    left = 0.35 + 0.085 * max(map(len, names))
-    axes = add_axes(figure, Box(left, 0.8, WIDTH - left - 0.35, height))
+    figure, axes = rows_of_axes(
+        "Macro scores by kind of setting", subtitle, names, (0.8, 0.35, 0.65, 0.35), height
+    )
     bars = [
         (step * i + j, score, KIND_COLOURS[kind])
         for i, measure in enumerate(report.measures)
@@ -102,11 +105,9 @@ def _macro(report: Report, _: Ranks | None) -> Figure | None:
         if (score := macro_score(report, kind, measure)) is not None
     ]
     reach = max(_draw_bar(axes, place, score, colour) for place, score, colour in bars)
-    limit = min(1.0, max(0.1, math.ceil(10 * reach) / 10))
+    limit = tenth_above(reach)
     axes.set(xlim=(0, limit * 1.1), ylim=(step * len(names) - 1.0, -0.8))
     axes.set_xticks(ticks(limit))
-    axes.xaxis.grid(color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
     axes.set_yticks([step * i + (len(kinds) - 1) / 2 for i in range(len(names))], names)
     handles = [Patch(color=KIND_COLOURS[kind], label=kind_name(kind)) for kind in kinds]
     if any(score.ties_matter for _, score, _ in bars):
@@ -146,17 +147,13 @@ def _heatmap(report: Report, _: Ranks | None) -> Figure | None:
     languages, name = report.task.languages, mean_name(headline(report))
     scores = score_matrix(report, headline(report))
     values = np.array([[scores[q, p] for p in languages] for q in languages], np.float64)
-    top = max(0.1, math.ceil(10 * float(np.nanmax(values))) / 10)
-    cross = without_diagonal(values)
+    top = tenth_above(float(np.nanmax(values)))
     short = len(languages) > ROOMY
     digits = 3 if top <= 0.1 else 2
     return draw_matrix(
         MatrixPlot(
             languages,
             values,
-            below=means(cross, 0),
-            below_name="mean",
-            right=means(cross, 1),
             title=f"{name} by query language and passage language",
             subtitle="Outlined: monolingual. Means: cross-lingual, without the outlined cells.",
             scale=Scale(
@@ -183,14 +180,11 @@ def _languages(report: Report, _: Ranks | None) -> Figure | None:
         return None
     step = len(scores) + 1.0
     height = 0.13 * step * len(languages)
-    figure = canvas(
-        WIDTH,
-        height + 1.6,
+    figure, axes = rows_of_axes(
         f"{mean_name(main)} by query language",
         "Means over a language's settings, with 95% intervals. Dashed: the macro score.",
-    )
-    left = 0.55 + 0.085 * max(map(len, languages))
-    axes = add_axes(figure, Box(left, 0.75, WIDTH - left - 0.35, height))
+        languages, (0.75, 0.35, 0.85, 0.55), height,
+    )  # fmt: skip
     reach = 0.0
     for j, (kind, of_kind) in enumerate(scores.items()):
         rows = [
@@ -205,15 +199,197 @@ def _languages(report: Report, _: Ranks | None) -> Figure | None:
         if whole is not None:
             axes.axvline(whole.value, color=colour, linewidth=0.9, linestyle=(0, (3, 3)))
         reach = max(reach, float(high.max()))
-    limit = min(1.0, max(0.1, math.ceil(10 * reach) / 10))
+    limit = tenth_above(reach)
     axes.set(xlim=(0, limit * 1.02), ylim=(step * len(languages) - 1.2, -0.9))
     axes.set_xticks(ticks(limit))
-    axes.xaxis.grid(color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
     axes.set_yticks([step * i + (len(scores) - 1) / 2 for i in range(len(languages))], languages)
     axes.set_ylabel("queries in", labelpad=6)
     legend(figure, axes.get_legend_handles_labels()[0])
     return figure
+
+
+def _outranking(report: Report, _: Ranks | None) -> Figure | None:
+    """Who outranks relevant passages, in colours on a log2 scale around 1."""
+    matrix = report.scores.bias.outranking
+    values = np.array([list(row.values()) for row in matrix.values()], np.float64)
+    if not np.isfinite(values).any():
+        return None
+    logs = np.abs(_log2(values))
+    span = int(np.clip(np.ceil(np.nanmax(logs)), 1, MOST_FACTOR))
+    digits = 1 if len(matrix) > ROOMY else 2
+    return draw_matrix(
+        MatrixPlot(
+            tuple(matrix),
+            values,
+            title="Which languages outrank relevant passages",
+            subtitle="Times their share of the pool: 1 is unbiased. Others: mean off the diagonal.",
+            scale=Scale(
+                "PuOr_r",
+                -span,
+                span,
+                {n: f"{2**n}" if n >= 0 else f"1/{2**-n}" for n in range(-span, span + 1)},
+                lambda value: f"{value:.{digits if value < 9.95 else 0}f}",
+                _log2,
+            ),
+            means="others",
+            both_means=False,
+        )
+    )
+
+
+def _log2(values: Values) -> Values:
+    with np.errstate(divide="ignore"):
+        logs: Values = np.log2(values)
+    return logs
+
+
+def _targets(report: Report, _: Ranks | None) -> Figure | None:
+    """What is lost in AP, in points of 100, without the target in each language."""
+    removed = report.scores.bias.target_removed
+    values = 100 * np.array([list(row.values()) for row in removed.by_language.values()], float)
+    if not np.isfinite(values).any():
+        return None
+    span = _nice(max(1.0, float(np.nanmax(np.abs(values)))))
+    digits = 0 if len(values) > ROOMY else 1
+    zero = 0.5 * 10.0**-digits
+    return draw_matrix(
+        MatrixPlot(
+            tuple(removed.by_language),
+            values,
+            title="What a query loses without its target in one language",
+            subtitle="Change in multilingual mAP, points of 100. Others: mean off the diagonal.",
+            scale=Scale(
+                "PuOr",
+                -span,
+                span,
+                {tick: f"{tick:+g}" if tick else "0" for tick in np.linspace(-span, span, 5)},
+                lambda value: f"{value:+.{digits}f}" if abs(value) >= zero else "0",
+            ),
+            means="others",
+            both_means=False,
+            columns="target removed in",
+        )
+    )
+
+
+def _nice(limit: float) -> float:
+    """Return the least of 1, 2, 4, 5, 10, 20, ... times a power of ten that is not below."""
+    power = 10.0 ** math.floor(math.log10(limit))
+    return next(power * step for step in (1, 2, 4, 5, 10) if power * step >= limit)
+
+
+def _distance(report: Report, _: Ranks | None) -> Figure | None:
+    """Rank distance by query language with its interval, its floor and a random order's."""
+    entries = {
+        code: entry
+        for code, entry in report.scores.bias.by_language.items()
+        if entry.value is not None
+    }
+    if not entries:
+        return None
+    count = len(entries)
+    height = 0.3 * count + 0.1
+    figure, axes = rows_of_axes(
+        "Rank distance by query language",
+        "Dot: mean over queries, with its 95% interval. Left is less scattered.",
+        list(entries), (0.8, 0.95, 0.95, 0.55), height,
+    )  # fmt: skip
+    places = np.arange(count)
+    columns = np.array(
+        [(e.value, e.low, e.high, e.floor, e.random) for e in entries.values()], np.float64
+    )
+    value, low, high, floor, random = columns.T
+    for at, colour, label in ((floor, OTHER, "least possible"), (random, FAINT, "random order")):
+        axes.vlines(at, places - 0.34, places + 0.34, color=colour, linewidth=1.6, label=label)
+    axes.hlines(places, low, high, color=OWN, linewidth=2)
+    axes.scatter(value, places, s=26, color=OWN, zorder=3, label="rank distance")
+    for place, number in zip(places, value, strict=True):
+        axes.annotate(
+            f"{number:,.0f}", (1, place), (6, 0), xycoords=("axes fraction", "data"),
+            textcoords="offset points", size=8.5, va="center_baseline",
+        )  # fmt: skip
+    ends = float(floor.min()), float(max(high.max(), random.max()))
+    _scale_distance(axes, float(value.min()), ends)
+    axes.set(ylim=(count - 0.4, -0.6))
+    axes.set_yticks(places, list(entries))
+    axes.set_ylabel("queries in", labelpad=6)
+    legend(figure, axes.get_legend_handles_labels()[0])
+    return figure
+
+
+def _scale_distance(axes: Axes, least: float, ends: tuple[float, float]) -> None:
+    """Show rank distances from the floor or 0 to the most, in logs where one is far below it."""
+    floor, most = ends
+    name = "rank distance"
+    if least < most / 10:
+        name = "rank distance (log scale)"
+        axes.set_xscale("log")
+        steps = [step * 10**power for power in range(len(f"{most:.0f}")) for step in (1, 2, 5)]
+        axes.set_xticks([step for step in steps if 0.8 * floor <= step <= most])
+        axes.set_xticks([], minor=True)
+        axes.set_xlim(0.8 * floor, 1.1 * most)
+    else:
+        axes.set_xlim(0, 1.02 * most)
+    axes.set_xlabel(name)
+    axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:,.0f}")
+
+
+def _counts(report: Report, _: Ranks | None) -> Figure | None:
+    """Multilingual mAP and rank distance of k languages, the mean over the choices of k."""
+    from matplotlib.ticker import MaxNLocator
+
+    found = report.scores.bias.language_counts
+    if not any(count.average_precision for count in found):
+        return None
+    figure = canvas(
+        WIDTH,
+        4.1,
+        "What happens as languages are added",
+        "Queries and pool cut to k languages. Line: mean over the choices of k; pale: the range.",
+    )
+    half = (WIDTH - 1.9) / 2
+    quality = add_axes(figure, Box(0.75, 1.0, half, 2.25))
+    spread = add_axes(figure, Box(0.75 + half + 0.85, 1.0, half, 2.25))
+    _draw_spread(quality, {c.languages: c.average_precision for c in found}, OTHER)
+    quality.set_title("multilingual mAP (one language: monolingual)", size=9.5, loc="left")
+    quality.set_ylim(0)
+    _draw_spread(spread, {c.languages: c.rank_distance for c in found}, OWN)
+    _draw_reference(spread, found)
+    spread.set_title("rank distance", size=9.5, loc="left")
+    spread.set_ylim(0)
+    spread.yaxis.set_major_formatter(lambda tick, _: f"{tick:,.0f}")
+    for axes in (quality, spread):
+        axes.set_xlim(0.7, found[-1].languages + 0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+        axes.set_xlabel("languages")
+        grid(axes)
+    legend(figure, spread.get_legend_handles_labels()[0])
+    return figure
+
+
+def _draw_spread(axes: Axes, found: dict[int, Spread | None], colour: str) -> None:
+    present = {count: spread for count, spread in found.items() if spread is not None}
+    at = list(present)
+    least, value, most = (
+        [getattr(spread, name) for spread in present.values()]
+        for name in ("least", "value", "most")
+    )
+    axes.fill_between(at, least, most, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(at, value, color=colour, marker="o", markersize=4, linewidth=1.5)
+
+
+def _draw_reference(axes: Axes, found: tuple[LanguageCount, ...]) -> None:
+    """Draw what a random order gives, and the least possible."""
+    for name, style, label in (
+        ("random", (0, (4, 3)), "random order"),
+        ("floor", ":", "least possible"),
+    ):
+        points = [(c.languages, getattr(c, name)) for c in found if getattr(c, name) is not None]
+        if points:
+            at, values = zip(*points, strict=True)
+            axes.plot(
+                at, values, color=INK, linestyle=style, linewidth=1.1, marker="_", label=label
+            )
 
 
 def _ranks(_: Report, ranks: Ranks | None) -> Figure | None:
@@ -230,14 +406,11 @@ def _ranks(_: Report, ranks: Ranks | None) -> Figure | None:
     asked = np.repeat(np.arange(len(rankings)), [len(ranking.rank) for ranking in rankings])
     count = len(ranks.languages)
     height = 0.34 * count + 0.1
-    figure = canvas(
-        WIDTH,
-        height + 1.75,
+    figure, axes = rows_of_axes(
         "Where relevant passages rank in the mixed pool",
         "Dot: median. Thick: the middle half. Thin: the middle 90%. Left is better.",
-    )
-    left = 0.55 + 0.085 * max(map(len, ranks.languages))
-    axes = add_axes(figure, Box(left, 1.0, WIDTH - left - 0.4, height))
+        ranks.languages, (1.0, 0.4, 0.75, 0.55), height,
+    )  # fmt: skip
     groups = (
         ("queries in the same language", language == asked, OWN, -0.17),
         ("queries in other languages", language != asked, OTHER, 0.17),
@@ -251,8 +424,6 @@ def _ranks(_: Report, ranks: Ranks | None) -> Figure | None:
     ticks = [10**power for power in range(len(str(pool)))]
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.set_xticks([], minor=True)
-    axes.xaxis.grid(color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
     axes.set_yticks(range(count), ranks.languages)
     axes.set_ylabel("passages in", labelpad=6)
     most = max(int(ranking.relevant.max()) for ranking in rankings if len(ranking.query))
@@ -281,9 +452,9 @@ PLOTS: dict[str, Callable[[Report, Ranks | None], Figure | None]] = {
     "macro": _macro,
     "languages": _languages,
     "heatmap": _heatmap,
-    "outranking": outranking,
-    "targets": targets,
-    "distance": distance,
-    "counts": counts,
+    "outranking": _outranking,
+    "targets": _targets,
+    "distance": _distance,
+    "counts": _counts,
     "ranks": _ranks,
 }
