@@ -17,7 +17,7 @@ import numpy as np
 
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.runs.reading import Name, RunFile
-from mlbench.runs.writing import LARGEST, refuse_unfit, trec_lines
+from mlbench.runs.writing import LARGEST, falling, refuse_unfit, trec_lines
 
 PARAMETERS: Mapping[str, Mapping[str, float | None]] = {
     "rrf": {"k": 60},
@@ -166,10 +166,5 @@ def _numbered(run: RunFile, number: Mapping[str, str]) -> dict[str, dict[str, fl
 def fused_lines(ranked: Ranked, tag: str) -> Iterator[str]:
     """Yield the TREC lines of a fused run, its scores as float32 and falling strictly."""
     for query, ranking in ranked.items():
-        before = np.float32(np.inf)
-        named = []
-        for passage, score in ranking:
-            below = np.nextafter(before, np.float32(-np.inf))
-            before = min(np.float32(score), below)
-            named.append((passage, float(before)))
-        yield from trec_lines(query, named, tag)
+        written = falling(np.array([score for _, score in ranking])).tolist()
+        yield from trec_lines(query, zip((name for name, _ in ranking), written, strict=True), tag)

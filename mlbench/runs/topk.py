@@ -1,8 +1,8 @@
 """The best passages of each query by exact score, found in blocks: never a matrix of all scores.
 
-A float32 product tells what certainly is not among the best so far; all else is scored exactly
-(``scoring.kernels.dot``). Sparse rows are scored exactly column by column. So the lists are the
-same whatever the blocks, the number of threads and the machine.
+A float32 product, whose distance from the exact score is bounded, tells which passages cannot be
+among the best; the others are scored exactly. Sparse rows are scored exactly in any case. So the
+lists are the same whatever the blocks, the number of threads and the machine.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.threads import one_blas_thread
 from mlbench.ranking.products import Floats, Ints, Limits, error_bound
 
 if TYPE_CHECKING:
@@ -29,9 +28,15 @@ Doubles = npt.NDArray[np.float64]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-QUERY_ROWS, PASSAGE_TILE, SPARSE_PASSAGE_TILE = 512, 2048, 2**16
+QUERY_ROWS, PASSAGE_TILE, DEPTHS_A_TILE = 512, 2048, 8
+"""Queries in a block, and passages in a tile: as many, or as many times the length of a list."""
+BYTES_A_PAIR = 48
+"""What a tile takes for each query and passage: scores, keys, and copies of both."""
+FIRST_LOOK = 1024
+"""Passages, at least, by which the first tile's float32 scores are cut off."""
 LARGEST_NORM = 2.0**60
 """Beyond it a float32 product may overflow, and every score is computed exactly."""
+LAST = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,20 @@ class Searched:
 
         return kernels.norms(self.queries), kernels.norms(self.passages)
 
+    def keys(self, queries: slice, tile: slice) -> Ints:
+        """Return what orders equal scores, ascending and distinct, for queries x passages: the
+        place, raised by its relevance to the query."""
+        shape = (queries.stop - queries.start, tile.stop - tile.start)
+        keys = np.broadcast_to(self.place[tile], shape)
+        own = slice(*np.searchsorted(self.query, [queries.start, queries.stop]).tolist())
+        passage = self.passage[own]
+        inside = (passage >= tile.start) & (passage < tile.stop)
+        if inside.any():
+            keys = keys.copy()
+            cells = (self.query[own][inside] - queries.start, passage[inside] - tile.start)
+            keys[cells] += self.relevance[own][inside].astype(np.int64) * len(self.place)
+        return keys
+
 
 @dataclass(frozen=True)
 class Top:
@@ -81,6 +100,14 @@ class Top:
 
     queries: slice
     pools: dict[int, tuple[Ints, Doubles]]
+
+
+class Best(NamedTuple):
+    """Lists of passages (q, m): their exact scores float64, -inf where there is none, and their
+    ``Searched.keys`` int64."""
+
+    scores: Doubles
+    keys: Ints
 
 
 def top_passages(
@@ -95,11 +122,12 @@ def top_passages(
     A pool is a language, or the number of languages for all together. ``limits`` gives the threads;
     each works on one block, see ``query_rows``. ``progress`` is told of query x passage pairs done.
     """
+    from threadpoolctl import threadpool_limits
 
     def work(block: tuple[slice, Sequence[int]]) -> Top:
         return _top(searched, *block, depth)
 
-    with one_blas_thread(), ThreadPoolExecutor(limits.threads) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(limits.threads) as pool:
         for top in _in_order(pool, work, blocks, limits.threads):
             progress((top.queries.stop - top.queries.start) * len(searched.place))
             yield top
@@ -109,7 +137,11 @@ def query_rows(searched: Searched, depth: int, limits: Limits) -> int:
     """Return how many queries a block may have so that all threads' lists and tiles fit."""
     lists = (searched.languages + 1) * depth * 32
     room = limits.memory // (2 * limits.threads)
-    return int(min(max(room // (lists + 4 * PASSAGE_TILE), 1), QUERY_ROWS))
+    return int(min(max(room // (lists + BYTES_A_PAIR * _tile_size(depth)), 1), QUERY_ROWS))
+
+
+def _tile_size(depth: int) -> int:
+    return max(PASSAGE_TILE, DEPTHS_A_TILE * depth)
 
 
 def _in_order(
@@ -132,97 +164,118 @@ def _in_order(
             future.cancel()
 
 
-class _Relevant:
-    """The relevant passages of a block of queries, and what is added to their places."""
-
-    def __init__(self, searched: Searched, queries: slice) -> None:
-        edges = np.arange(queries.start, queries.stop + 1)
-        self.starts = np.searchsorted(searched.query, edges).astype(np.int64)
-        own = slice(int(self.starts[0]), int(self.starts[-1]))
-        self.starts = self.starts - self.starts[0]
-        self.passage = searched.passage[own]
-        self.raised = searched.relevance[own].astype(np.int64) * len(searched.place)
-
-
-class _Heaps:
-    """The best so far of each query of a block in one pool."""
-
-    def __init__(self, rows: int, depth: int) -> None:
-        self.scores = np.zeros((rows, depth))
-        self.keys = np.full((rows, depth), -1, np.int64)
-        self.sizes = np.zeros(rows, np.int64)
-
-
 def _top(searched: Searched, queries: slice, pools: Sequence[int], depth: int) -> Top:
-    from mlbench.runs import topk_kernels as kernels
-
-    relevant = _Relevant(searched, queries)
-    heaps = {pool: _Heaps(queries.stop - queries.start, depth) for pool in pools}
-    offer = _offer_dense if isinstance(searched.queries, np.ndarray) else _offer_sparse
-    for language in range(searched.languages):
-        of = [heaps[pool] for pool in (language, searched.languages) if pool in heaps]
-        if of:
-            first, last = searched.starts[language : language + 2].tolist()
-            offer(searched, queries, slice(first, last), relevant, of)
+    """Search each pool; that of all languages by their lists, if these are there."""
+    everything = searched.languages
+    by_language = any(pool != everything for pool in pools)
+    parts = range(everything) if by_language and everything in pools else pools
+    lists = {part: _search(searched, queries, part, depth) for part in parts}
+    if everything in pools and by_language:
+        lists[everything] = best_of(list(lists.values()), depth)
     found = {}
-    for pool, heap in heaps.items():
-        kernels.settle(heap.scores, heap.keys, heap.sizes)
-        passages = searched.by_place[heap.keys % len(searched.place)]
-        found[pool] = np.where(heap.keys >= 0, passages, -1), heap.scores
+    for pool in pools:
+        size, length = lists[pool].scores.shape
+        there = lists[pool].scores > -np.inf
+        passages = np.full((size, depth), -1, np.int64)
+        scores = np.zeros((size, depth))
+        known = searched.by_place[lists[pool].keys % len(searched.place)]
+        passages[:, :length] = np.where(there, known, -1)
+        scores[:, :length] = np.where(there, lists[pool].scores, 0.0)
+        found[pool] = passages, scores
     return Top(queries, found)
 
 
-def _slices(part: slice, step: int) -> Iterator[slice]:
-    return (slice(i, min(i + step, part.stop)) for i in range(part.start, part.stop, step))
+def _search(searched: Searched, queries: slice, pool: int, depth: int) -> Best:
+    """Return the best passages of a pool, tile by tile."""
+    dense = isinstance(searched.queries, np.ndarray)
+    edges = searched.starts[[pool, pool + 1] if pool < searched.languages else [0, -1]].tolist()
+    rows = queries.stop - queries.start
+    best = Best(np.empty((rows, 0)), np.empty((rows, 0), np.int64))
+    step = _tile_size(depth)
+    for start in range(edges[0], edges[1], step):
+        tile = slice(start, min(start + step, edges[1]))
+        if dense:
+            more = _dense(searched, queries, tile, best, depth)
+        else:
+            more = _sparse(searched, queries, tile)
+        best = best_of([best, more], depth)
+    return best
 
 
-def _offer_dense(
-    searched: Searched, queries: slice, pool: slice, relevant: _Relevant, heaps: Sequence[_Heaps]
-) -> None:
-    """Offer the passages of a language to each of ``heaps``."""
-    from mlbench.runs import topk_kernels as kernels
+def best_of(lists: Sequence[Best], depth: int) -> Best:
+    """Return the best ``depth`` of several lists (q, m): by score, descending, then by key."""
+    scores, keys = (np.concatenate(part, axis=1) for part in zip(*lists, strict=True))
+    if scores.shape[1] > depth:
+        chosen = _chosen(scores, keys, depth)
+        scores, keys = (part[chosen].reshape(-1, depth) for part in (scores, keys))
+    order = np.argsort(-scores, axis=1)
+    falling = np.take_along_axis(scores, order, 1)
+    tied = (falling[:, 1:] == falling[:, :-1]) & (falling[:, 1:] > -np.inf)
+    rows = np.flatnonzero(tied.any(axis=1))
+    order[rows] = np.lexsort((keys[rows], -scores[rows]), axis=-1)
+    return Best(np.take_along_axis(scores, order, 1), np.take_along_axis(keys, order, 1))
 
-    asked, passages = searched.queries[queries], searched.passages
-    of_queries, of_passages = searched.norms
-    product = np.empty((asked.shape[0], PASSAGE_TILE), np.float32)
-    for tile in _slices(pool, PASSAGE_TILE):
-        part = passages[tile]
-        fast = product[:, : part.shape[0]]
-        with np.errstate(over="ignore", invalid="ignore"):
-            fast = np.matmul(asked, part.T, out=fast)
-        bound = _bound(of_queries[queries], of_passages[tile], asked.shape[1])
-        for heap in heaps:
-            kernels.offer_dense(
-                fast, bound, asked, part, tile.start, searched.place[tile],
-                relevant.starts, relevant.passage, relevant.raised,
-                heap.scores, heap.keys, heap.sizes,
-            )  # fmt: skip
+
+def _chosen(scores: Doubles, keys: Ints, depth: int) -> npt.NDArray[np.bool_]:
+    """Say which ``depth`` of more are the best of each row."""
+    floor = _nth_largest(scores, depth)
+    chosen: npt.NDArray[np.bool_] = scores >= floor
+    rows = np.flatnonzero(chosen.sum(axis=1) > depth)
+    if len(rows):  # of those that score as the last one does, the lowest keys are taken
+        above, level = scores[rows] > floor[rows], scores[rows] == floor[rows]
+        distinct = np.where(floor[rows] > -np.inf, keys[rows], np.arange(scores.shape[1]))
+        named = np.where(level, distinct, LAST)
+        lowest = np.sort(np.partition(named, depth - 1, axis=1)[:, :depth], axis=1)
+        room = depth - above.sum(axis=1, keepdims=True)
+        chosen[rows] = above | (level & (named <= np.take_along_axis(lowest, room - 1, 1)))
+    return chosen
+
+
+def _nth_largest(values: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    """Return (rows, 1) the nth largest value of each row, from 1."""
+    at = values.shape[1] - n
+    return np.partition(values, at, axis=1)[:, at : at + 1]
+
+
+def _dense(searched: Searched, queries: slice, tile: slice, best: Best, depth: int) -> Best:
+    """Return all passages of a tile that may be among the best ``depth``, scored exactly."""
+    from mlbench.ranking import kernels
+
+    asked, passages = searched.queries[queries], searched.passages[tile]
+    norms = searched.norms[0][queries], searched.norms[1][tile]
+    with np.errstate(over="ignore", invalid="ignore"):
+        fast = asked @ passages.T
+        bound = _bound(*norms, asked.shape[1])
+        first = fast[:, : max(FIRST_LOOK, 4 * depth)]
+        floor = np.full((len(fast), 1), -np.inf)
+        if best.scores.shape[1] == depth:
+            floor = best.scores[:, -1:] - bound
+        elif first.shape[1] > depth:
+            floor = _nth_largest(first, depth) - 2 * bound
+        floor = np.where(np.isfinite(bound), floor, -np.inf).astype(np.float32)
+        out = fast < np.nextafter(floor, np.float32(-np.inf))
+    row, column = np.divmod(np.flatnonzero(~out), fast.shape[1])
+    exact = kernels.pair_scores(asked, passages, row, column)
+    count = np.bincount(row, minlength=len(fast))
+    at = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    scores = np.full((len(fast), int(count.max(initial=0))), -np.inf)
+    keys = np.zeros(scores.shape, np.int64)
+    scores[row, at], keys[row, at] = exact, searched.keys(queries, tile)[row, column]
+    return Best(scores, keys)
 
 
 def _bound(queries: Doubles, passages: Doubles, dimension: int) -> Doubles:
-    """Return how far a float32 product may be from the exact score, for each query."""
+    """Return (queries, 1) how far a float32 product may be from the exact score."""
     largest = float(passages.max(initial=0.0))
     bound = error_bound(dimension) * queries * largest + dimension * 2.0**-125
     safe = np.maximum(queries, largest) <= LARGEST_NORM
-    return np.where(safe, bound, np.inf)
+    return np.where(safe, bound, np.inf)[:, None]
 
 
-def _offer_sparse(
-    searched: Searched, queries: slice, pool: slice, relevant: _Relevant, heaps: Sequence[_Heaps]
-) -> None:
-    """Offer the passages of a language to each of ``heaps``."""
-    from mlbench.runs import topk_kernels as kernels
-
+def _sparse(searched: Searched, queries: slice, tile: slice) -> Best:
+    """Return all passages of a tile; the product adds in float64, by ascending column."""
     asked: Any = searched.queries[queries]
-    passages: Any = searched.passages
-    for tile in _slices(pool, SPARSE_PASSAGE_TILE):
-        columns = passages[tile].tocsc()
-        place = searched.place[tile]
-        for heap in heaps:
-            kernels.offer_sparse(
-                asked.indptr, asked.indices, asked.data,
-                columns.indptr, columns.indices, columns.data,
-                tile.start, place, np.argsort(place),
-                relevant.starts, relevant.passage, relevant.raised,
-                heap.scores, heap.keys, heap.sizes,
-            )  # fmt: skip
+    passages: Any = searched.passages[tile]
+    columns = passages.astype(np.float64).T.tocsr()
+    exact: Doubles = (asked.astype(np.float64) @ columns).toarray()
+    return Best(exact, searched.keys(queries, tile))

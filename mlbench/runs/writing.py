@@ -159,13 +159,10 @@ def _lines(
     collection: Collection, top: Top, passages: Ints, scores: Doubles, pool: int, tag: str
 ) -> Iterator[str]:
     """Yield the lines of some queries."""
-    from mlbench.runs.topk_kernels import falling
-
     if np.abs(scores).max(initial=0.0) > LARGEST:
         found = f"a score of {np.abs(scores).max():.3g}"
         raise ModelError(Fault("--save-run", found, "scores that float32 can hold, as trec_eval's"))
-    written: npt.NDArray[np.float32] = np.zeros(scores.shape, np.float32)
-    falling(scores, passages, written)
+    written = falling(scores)
     prefixed = pool == len(collection.languages)
     queries = collection.queries.ids[top.queries]
     for query, row, values in zip(queries, passages.tolist(), written.tolist(), strict=True):
@@ -179,6 +176,20 @@ def _name(collection: Collection, passage: int, prefixed: bool) -> str:
     if not prefixed:
         return id_
     return f"{collection.languages[collection.passages.language[passage]]}:{id_}"
+
+
+def falling(scores: Doubles) -> npt.NDArray[np.float32]:
+    """Return sorted scores (..., k) as float32, made to fall strictly.
+
+    A score that as float32 is not below the one before becomes the next smaller number.
+    """
+    single = scores.astype(np.float32)
+    bits = single.view(np.int32).astype(np.int64)
+    order = np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)  # neighbours differ by one
+    steps = np.arange(scores.shape[-1])
+    fallen = np.minimum.accumulate(order + steps, axis=-1) - steps
+    signed = np.where(fallen < 0, -fallen - 2**31, fallen).astype(np.int32)
+    return np.where(fallen == order, single, signed.view(np.float32))
 
 
 def trec_lines(query: str, ranking: Iterable[tuple[str, float]], tag: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from mlbench.ranking import kernels
 from mlbench.ranking.products import Limits
 from mlbench.runs import topk
 from mlbench.runs.topk import Searched, query_rows, top_passages
-from mlbench.runs.topk_kernels import falling
+from mlbench.runs.writing import falling
 
 FORMS = {
     "normal": lambda g, n, d: g.standard_normal((n, d)),
@@ -99,7 +99,8 @@ def test_tiles_and_blocks_change_nothing(monkeypatch):
         found = []
         for tile, rows in ((2048, 99), (1, 1), (7, 4)):
             monkeypatch.setattr(topk, "PASSAGE_TILE", tile)
-            monkeypatch.setattr(topk, "SPARSE_PASSAGE_TILE", tile)
+            monkeypatch.setattr(topk, "FIRST_LOOK", tile)
+            monkeypatch.setattr(topk, "DEPTHS_A_TILE", 0)
             size = searched.queries.shape[0]
             blocks = [(slice(i, min(i + rows, size)), [0]) for i in range(0, size, rows)]
             tops = list(top_passages(searched, blocks, 5, Limits(2)))
@@ -136,8 +137,7 @@ def test_a_block_has_the_fewer_queries_the_longer_the_lists_and_the_less_memory(
 
 def test_written_scores_fall_strictly_and_stay_within_the_ties():
     scores = np.array([[1.0, 1.0, 1.0 - 1e-12, 0.5, 0.0, 0.0, -0.0, -7.0]])
-    out = np.zeros(scores.shape, np.float32)
-    falling(scores, np.zeros(scores.shape, np.int64), out)
+    out = falling(scores)
     assert (np.diff(out[0]) < 0).all()
     assert out[0, 0] == 1
     assert out[0, 3] == np.float32(0.5)
