@@ -20,13 +20,13 @@ from mlbench.reports.plot_cache import cached_plots
 from mlbench.reports.report import Report
 from mlbench.reports.tables import (
     Table,
+    bias_table,
     counts_table,
     crosslingual_table,
     distance_table,
     escape_markdown,
     excluded_table,
     extremes_table,
-    figures_table,
     macro_table,
     outranking_table,
     paper_table,
@@ -82,8 +82,18 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A table under its title: ``line`` says in words what it shows, ``note`` how to read it."""
+
+    title: str
+    table: Table
+    note: str
+    line: str = ""
+
+
+@dataclass(frozen=True)
 class Plot:
-    """A figure: its file, its data URI, what it shows (``alt``) and how to read it."""
+    """A plot: its file, its data URI, what it shows (``alt``) and how to read it."""
 
     file: str
     uri: str
@@ -147,31 +157,18 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
     biased = [] if ranks is None else most_biased(ranks, MOST_BIASED)
     kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
     cross = settings_of(report, CROSS)
-    bias = report.scores.bias
     return {
         "report": report,
         "reading": [*truncation_reading(report), *reading(report)],
-        "star_line": star_line(report),
         "tiles": _tiles(report),
-        "paper": paper_table(report),
-        "macro": macro_table(report) if report.scores.macro else None,
+        "main": _main_sections(report),
         "plots": [
             Plot(f"plots/{name}", _data_uri(svg), *PLOT_TEXTS[name]) for name, svg in plots.items()
         ],
-        "distance_line": rank_distance_line(report),
-        "distance": distance_table(report) if bias.by_language else None,
-        "outranking_line": outranking_line(report),
-        "outranking": outranking_table(report) if bias.outranking else None,
-        "figures": figures_table(report) if bias.measures else None,
-        "target_line": target_line(report),
-        "extremes_line": extremes_line(report),
-        "extremes": extremes_table(report) if bias.by_query_language else None,
-        "counts_line": counts_line(report),
-        "language_counts": counts_table(report) if bias.language_counts else None,
+        "bias": _bias_sections(report),
         "biased": biased_queries_table(biased) if biased else None,
         "queries": [(each, passages_table(each)) for each in biased],
-        "main": mean_name(headline(report)),
-        "crosslingual": crosslingual_table(report) if cross else None,
+        "across": _across(report) if cross else None,
         "excluded": excluded_table(report) if any(s.excluded for s in cross) else None,
         "excluded_lines": excluded_lines(report),
         "settings": [
@@ -186,6 +183,73 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "run_facts": _facts(asdict(report.run), skip=("command",)),
         "definitions": definitions(report),
     }
+
+
+def _main_sections(report: Report) -> list[Section]:
+    """Return the main table, and the macro scores where there are any."""
+    main = Section(
+        "Scores by query language",
+        paper_table(report),
+        "mono: the query's own language is searched; cross: the mean over the other languages; "
+        "multi: the mixed pool of all; macro: the mean over settings. " + star_line(report),
+    )
+    macro = Section(
+        "Macro scores",
+        macro_table(report),
+        "Means over the settings of a kind, each with its 95% interval.",
+    )
+    return [main, macro] if report.scores.macro else [main]
+
+
+def _bias_sections(report: Report) -> list[Section]:
+    """Return what there is of language bias; nothing without rank distance and outranking."""
+    if not (report.scores.bias.by_language or report.scores.bias.outranking):
+        return []
+    sections = (
+        Section(
+            "Rank distance",
+            distance_table(report),
+            "floor: the least possible; random: the mean of a random order.",
+            rank_distance_line(report),
+        ),
+        Section(
+            "Outranking",
+            outranking_table(report),
+            "Rows: query language; columns: passage language. 1 is unbiased. Last row: the mean "
+            "over the other languages' queries.",
+            outranking_line(report) or "Nothing outranks a relevant passage.",
+        ),
+        Section(
+            "Further measures",
+            bias_table(report),
+            "Each with its 95% interval, over the mixed pool; definitions below.",
+            target_line(report),
+        ),
+        Section(
+            "Best and worst language",
+            extremes_table(report),
+            "By the language of the queries, and in the mixed pool by that of the passages.",
+            extremes_line(report),
+        ),
+        Section(
+            "Scores by the number of languages",
+            counts_table(report),
+            "Queries and pool cut down to that many languages: the mean over the choices, and "
+            "their range. mAP of one language is monolingual, of more multilingual.",
+            counts_line(report),
+        ),
+    )
+    return [section for section in sections if section.table.rows]
+
+
+def _across(report: Report) -> Section:
+    name = mean_name(headline(report))
+    return Section(
+        "Across languages",
+        crosslingual_table(report),
+        f"{name}. Rows: query language; columns: passage language. The diagonal is monolingual; "
+        "the mean leaves it out.",
+    )
 
 
 def _data_uri(svg: bytes) -> str:

@@ -322,8 +322,8 @@ def _details(report: Report) -> list[str]:
     return [*table, *map(fill, filter(None, paragraphs))]
 
 
-def figures_table(report: Report) -> Table:
-    """Return the figures of language bias with intervals, which is better, and who counts."""
+def bias_table(report: Report) -> Table:
+    """Return the measures of language bias with intervals, which is better, and who counts."""
     bias = report.scores.bias
     removed = bias.target_removed
     rows = [

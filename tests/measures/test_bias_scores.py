@@ -18,7 +18,7 @@ from mlbench.measures.bias import (
 from mlbench.measures.scores import extremes
 from mlbench.measures.significance import Sample, macro_intervals
 from mlbench.reports.definitions import definitions
-from mlbench.reports.tables import counts_table, extremes_table, figures_table
+from mlbench.reports.tables import bias_table, counts_table, extremes_table
 from mlbench.reports.words import bias_lines
 from tests.measures.test_bias import several_a_language
 from tests.support.reports import (
@@ -132,7 +132,7 @@ def test_a_collapsed_model_shows_what_ties_do():
 def test_tables_show_every_figure():
     report, _ = example(3)
     bias = report.scores.bias
-    names = [row[0] for row in figures_table(report).rows]
+    names = [row[0] for row in bias_table(report).rows]
     assert names == [*bias.measures, "own target\nremoved", "other target\nremoved"]
     assert len(extremes_table(report).rows) == 3 * 3 + len(bias.recall)
     rows = counts_table(report).rows

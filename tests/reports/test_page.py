@@ -160,7 +160,7 @@ def test_sections_stand_in_order_and_say_what_the_report_says() -> None:
     text = Page(pages["report.html"]).text
     marks = [
         "some-model on parallel", "Within a language", "Scores by query language", "Macro scores",
-        "Figures", "Language bias", "Rank distance", "Across languages", "Settings",
+        "Plots", "Language bias", "Rank distance", "Across languages", "Settings",
         "3 texts were cut.", "Model", "module:factory", "Task", "CC-BY-4.0", "Somebody, Some Title",
         "Run", "mlbench run parallel --model module:factory", "encoding 12.3 s", "1.50 GiB",
         "query: 80 distinct of 88 texts", "How the scores are defined", "arXiv 2004.05484",

@@ -40,7 +40,7 @@ def keys_of(kind: object, path: str) -> Iterator[str]:
         yield from keys_of(arguments[0], f"{path}[]")
     elif isinstance(kind, type) and is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        for field in fields(kind):
+        for field in (each for each in fields(kind) if each.type != "Ranks | None"):
             below = "" if hints[field.name] is Scores else f"{path}.{field.name}".lstrip(".")
             yield from keys_of(hints[field.name], below)
     else:
