@@ -86,7 +86,7 @@ def test_a_task_in_shards_is_streamed_and_leaves_a_whole_report(corpus, tmp_path
     assert report.run.command.startswith("mlbench run --model char-ngram")
     assert (folder / "report.html").exists()
     assert not (folder / "partial").exists()
-    assert "nDCG@10" in capsys.readouterr().out
+    assert "mAP" in capsys.readouterr().out
 
 
 def test_passages_without_titles_are_other_passages(corpus, tmp_path):

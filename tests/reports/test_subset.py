@@ -124,11 +124,11 @@ def test_a_report_says_which_set_is_averaged_and_what_must_be_known(tmp_path, ca
     sets = {"all-3": codes, "mine-2": (codes[0], codes[2])}
     task = replace(report.task, language_sets=sets, notes=("judged by nobody",))
     write_report(tmp_path / "whole", replace(report, task=task), ranks, {})
-    code, out, _ = run(capsys, tmp_path / "whole")
+    code, out, _ = run(capsys, tmp_path / "whole", "--verbose")
     assert code == 0
     assert "macro scores average over all-3, which is 3 languages" in " ".join(out.split())
     assert "judged by nobody" in out
-    code, out, _ = run(capsys, tmp_path / "whole", "--languages", "mine-2")
+    code, out, _ = run(capsys, tmp_path / "whole", "--languages", "mine-2", "--verbose")
     assert code == 0
     words = " ".join(out.split())
     assert "macro scores average over mine-2, which is 2 languages" in words
