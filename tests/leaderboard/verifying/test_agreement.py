@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
 
 from mlbench.leaderboard.verifying.agreement import (
     FALSE_ALARM,
     FAMILIES,
+    STAKES,
     TESTS,
+    Claims,
     Tolerance,
+    Vectors,
     _stakes,
+    evidence,
+    log_wealth,
+    see,
     threshold,
 )
 from mlbench.leaderboard.verifying.samples import claims_of
@@ -185,3 +196,161 @@ def test_stakes_sum_to_what_the_table_claims():
 def test_all_tests_together_keep_the_false_alarm():
     tests = [12, 132, 132, 2400]
     assert sum(n * 10 ** -threshold(n) for n in tests) == pytest.approx(FALSE_ALARM)
+
+
+STARTS = np.array([0, 4, 7])
+RELEVANT = np.array([1, 5, 0, 2, 6])
+
+
+def claims(place=(1, 2, 1, 2, 3)) -> Claims:
+    """Two queries, of two and three relevant passages, two languages of 4 and 3 passages."""
+    zeros = np.zeros((5, 2), np.int64)
+    language = np.array([0, 1, 0, 0, 1])
+    place = np.array(place)
+    return Claims(
+        np.array([0, 2, 5]), np.array([0, 1]), language, place, zeros, zeros, np.array([4, 3])
+    )
+
+
+def scored_as(scores) -> Vectors:
+    """Vectors of which query i has the given score with passage j, and all have norm 1 or so."""
+    scores = np.array(scores, np.float32)
+    passages = np.hstack([scores.T, np.ones((7, 1), np.float32)])
+    queries = np.eye(2, 3, dtype=np.float32)
+    return Vectors(queries, passages, STARTS, RELEVANT, np.array([3, 0, 6]), np.array([0, 2, 3]))
+
+
+SCORES = np.array([
+    [0.1, 0.5, 0.5, 0.9, 0.5001, 0.3, 0.2],
+    [0.8, 0.1, 0.7, 0.75, 0.7, 0.2, 0.3],
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "tolerance", [Tolerance(0.0), Tolerance(1e-3), Tolerance(1e-3, ties=False)]
+)
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
+def test_counts_are_those_of_a_slow_loop(tolerance, make):
+    given, said = scored_as(SCORES), claims()
+    norms = np.linalg.norm(given.passages, axis=1)
+    exact = given.queries.astype(float) @ given.passages.astype(float).T
+    given = Vectors(make(given.queries), make(given.passages), *list(vars(given).values())[2:])
+    for query, found in enumerate(see(said, given, tolerance)):
+        rows = range(*said.starts[query : query + 2])
+        own = {int(RELEVANT[row]) for row in rows}
+        for at, row in enumerate(rows):
+            r = RELEVANT[row]
+            expected = np.zeros((4, 2), int)
+            for j in set(range(7)) - own:
+                room = tolerance.share * (norms[j] + norms[r])
+                difference = exact[query, j] - exact[query, r]
+                level = difference > room or (tolerance.ties and difference == 0)
+                sides = (True, difference > room, level, difference < -room)
+                expected[:, int(j >= 4)] += sides
+                if j in (3, 0, 6):
+                    hit = found.hits[:, at, [3, 0, 6].index(j)]
+                    assert hit.tolist() == [level, difference < -room]
+            np.testing.assert_array_equal([part[at] for part in found.seen], expected)
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [
+        ((1, 2, 1, 2, 3), []),
+        ((2, 1, 1, 2, 3), [0, 1]),
+        ((1, 1, 1, 2, 3), [0, 1]),
+        ((1, 2, 1, 3, 2), [3, 4]),
+        ((1, 2, 3, 1, 2), [2, 3, 4]),
+    ],
+)
+def test_places_must_be_in_the_order_of_scores(place, wrong):
+    found = see(claims(place), scored_as(SCORES), Tolerance(1e-3))
+    assert np.flatnonzero(np.concatenate([each.disorder for each in found])).tolist() == wrong
+
+
+def test_places_of_scores_too_close_to_call_may_be_either_way():
+    scores = SCORES.copy()
+    scores[0, 5] = 0.4999
+    for place in ((1, 2, 1, 2, 3), (2, 1, 1, 2, 3), (1, 1, 1, 2, 3)):
+        found = see(claims(place), scored_as(scores), Tolerance(1e-3))
+        assert not any(each.disorder.any() for each in found)
+
+
+def test_others_are_the_passages_not_relevant_to_the_query():
+    assert claims().others().tolist() == [[3, 2]] * 2 + [[2, 2]] * 3
+
+
+def wealth_by_definition(drawn, total, size, stake):
+    """The rule of the module's text, in plain Python."""
+    wealth = 1.0
+    for number, value in enumerate(drawn):
+        mean = (total - sum(drawn[:number])) / (size - number)
+        if sum(drawn[: number + 1]) > total:
+            return math.inf
+        if mean > 0:
+            wealth *= 1 + stake * (value / mean - 1)
+    return wealth
+
+
+def wealths(drawn, total, size):
+    found = log_wealth(
+        np.array(drawn, float),
+        np.array([total], float),
+        np.array([size]),
+        np.array([0, len(drawn)]),
+    )
+    return np.exp(found[0])
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.integers(0, 8), st.integers(0, 30))
+def test_it_is_the_rule(drawn, beside, total):
+    size = len(drawn) + beside
+    expected = [wealth_by_definition(drawn, total, size, stake) for stake in STAKES]
+    np.testing.assert_allclose(wealths(drawn, total, size), expected, rtol=1e-9)
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=5), st.data())
+def test_no_stake_wins_on_average_against_a_total_that_is_not_too_small(population, data):
+    draws = data.draw(st.integers(1, len(population) - 1))
+    excess = data.draw(st.integers(0, 3))
+    orders = list(itertools.permutations(population, draws))
+    total = sum(population) + excess
+    mean = np.mean([wealths(order, total, len(population)) for order in orders], axis=0)
+    assert np.all(mean <= 1 + 1e-9)
+    if not excess and population.count(0) < len(population) - draws + 1:
+        np.testing.assert_allclose(mean, 1)
+
+
+def test_more_than_claimed_is_certain_and_so_is_one_too_many_in_a_census():
+    assert np.all(np.isinf(wealths([3, 3], 5, 100)))
+    population = [1, 0, 2, 0, 4]
+    assert np.all(np.isfinite(wealths(population, 7, 5)))
+    assert np.all(np.isinf(wealths(population, 6, 5)))
+
+
+def test_weights_that_do_not_add_up_exactly_are_not_taken_for_a_contradiction():
+    population = np.random.default_rng(0).random(1000) / 3
+    assert np.all(np.isfinite(np.log(wealths(population, math.fsum(population), 1000))))
+
+
+def test_nothing_drawn_is_no_evidence():
+    assert np.all(wealths([], 7, 5) == 1)
+
+
+def test_populations_are_cut_by_their_edges():
+    drawn, sizes = np.array([1.0, 0, 2, 3]), np.array([9, 7])
+    both = log_wealth(drawn, np.array([4.0, 8]), sizes, np.array([0, 2, 4]))
+    np.testing.assert_allclose(np.exp(both[0]), wealths([1, 0], 4, 9))
+    np.testing.assert_allclose(np.exp(both[1]), wealths([2, 3], 8, 7))
+
+
+@pytest.mark.parametrize(
+    ("wealth", "expected"),
+    [([0.0, 0.0], 0.0), ([math.log(3), math.log(1)], math.log(2)), ([math.inf, 0], math.inf)],
+)
+def test_stakes_are_played_with_equal_parts(wealth, expected):
+    assert evidence(np.array(wealth)) == pytest.approx(expected)
+
+
+def test_evidence_too_large_for_a_float_is_kept():
+    assert evidence(np.array([2000.0, 0.0])) == pytest.approx(2000 - math.log(2))
