@@ -27,7 +27,7 @@ _FACTORY = "a function or class that can be called without arguments and returns
 
 
 @dataclass(frozen=True)
-class Found:
+class Factory:
     """A factory in a user's code, and what identifies that code."""
 
     factory: Callable[[], Any]
@@ -35,7 +35,7 @@ class Found:
     where: str
 
 
-def from_file(spec: str, file: str, factory: str) -> Found:
+def from_file(spec: str, file: str, factory: str) -> Factory:
     """Run ``file`` and return its ``factory``. Raises UsageError if there is no such file."""
     path = Path(file).resolve()
     try:
@@ -58,7 +58,7 @@ def from_file(spec: str, file: str, factory: str) -> Found:
         except BaseException:
             del sys.modules[name]
             raise
-    return Found(_attribute(spec, module, factory), f"sha256 {digest} of {path.name}", str(path))
+    return Factory(_attribute(spec, module, factory), f"sha256 {digest} of {path.name}", str(path))
 
 
 def _claim(spec: str, path: Path) -> None:
@@ -83,7 +83,7 @@ def _claim(spec: str, path: Path) -> None:
 _folders: set[Path] = set()
 
 
-def from_module(spec: str, module: str, factory: str) -> Found:
+def from_module(spec: str, module: str, factory: str) -> Factory:
     """Import ``module`` and return its ``factory``. Raises UsageError if there is none."""
     with calling(spec, "load"):
         try:
@@ -99,40 +99,42 @@ def from_module(spec: str, module: str, factory: str) -> Found:
                     )
                 ) from None
             raise
-    return Found(_attribute(spec, loaded, factory), _source_identity(loaded), module)
+    return Factory(_attribute(spec, loaded, factory), _source_identity(loaded), module)
 
 
-def from_entry_point(spec: str, entry: EntryPoint) -> Found:
+def from_entry_point(spec: str, entry: EntryPoint) -> Factory:
     """Import what an installed plug-in offers."""
     with calling(spec, "load"):
         module = importlib.import_module(entry.module)
         factory = operator.attrgetter(entry.attr)(module)
     version = f"{entry.dist.name} {entry.dist.version}, " if entry.dist else ""
-    return Found(_callable(spec, factory), version + _source_identity(module), entry.value)
+    return Factory(_callable(spec, factory), version + _source_identity(module), entry.value)
 
 
-def build(spec: str, found: Found) -> Any:
+def build(spec: str, source: Factory) -> Any:
     """Call the factory and check that it returned a model.
 
     Raises ModelError if it needs arguments, raises, or returns something without the two
     methods of the protocol.
     """
-    lacking = _not_callable_with(found.factory)
+    lacking = _not_callable_with(source.factory)
     if lacking:
-        raise _broken(spec, found, f"the factory cannot be called without arguments: {lacking}")
-    with calling(spec, f"factory of {found.where}"):
-        adapter = found.factory()
+        raise _broken(spec, source, f"the factory cannot be called without arguments: {lacking}")
+    with calling(spec, f"factory of {source.where}"):
+        adapter = source.factory()
         methods = {m: getattr(adapter, m, None) for m in ("encode_queries", "encode_passages")}
     returned = f"the factory returned {type(adapter).__qualname__}"
     if isinstance(adapter, type):
-        raise _broken(spec, found, f"the factory returned the class {adapter.__qualname__}")
+        raise _broken(spec, source, f"the factory returned the class {adapter.__qualname__}")
     missing = [name for name, method in methods.items() if not callable(method)]
     if missing:
-        raise _broken(spec, found, f"{returned}, which has no method {' and '.join(missing)}")
+        raise _broken(spec, source, f"{returned}, which has no method {' and '.join(missing)}")
     for name, method in methods.items():
         lacking = _not_callable_with(method, ["text"], "en")
         if lacking:
-            raise _broken(spec, found, f"{name} cannot be called with (texts, language): {lacking}")
+            raise _broken(
+                spec, source, f"{name} cannot be called with (texts, language): {lacking}"
+            )
     return adapter
 
 
@@ -156,9 +158,9 @@ def _defined_at(function: Any) -> str:
     return f"\n  at {code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
-def _broken(spec: str, found: Found, what: str) -> ModelError:
+def _broken(spec: str, source: Factory, what: str) -> ModelError:
     expected = f"{_FACTORY}: an object with encode_queries and encode_passages(texts, language)"
-    return ModelError(Fault(f"model {spec}, factory of {found.where}", what, expected))
+    return ModelError(Fault(f"model {spec}, factory of {source.where}", what, expected))
 
 
 def _attribute(spec: str, module: ModuleType, factory: str) -> Callable[[], Any]:

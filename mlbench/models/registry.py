@@ -185,8 +185,8 @@ def load_adapter(
     if colon and kind == "python":
         return _load_module(spec, value)
     if match := _FILE.fullmatch(spec):
-        found = plugin.from_file(spec, match["file"], match["factory"])
-        return _finish(spec, "file", found, f"{Path(match['file']).stem}-{match['factory']}")
+        source = plugin.from_file(spec, match["file"], match["factory"])
+        return _finish(spec, "file", source, f"{Path(match['file']).stem}-{match['factory']}")
     if spec in plugins:
         _refuse_clash(spec, plugins[spec])
         return _finish(spec, "plug-in", plugin.from_entry_point(spec, plugins[spec][0]), spec)
@@ -258,12 +258,12 @@ def _load_module(spec: str, value: str) -> LoadedModel:
         raise UsageError(
             Fault(f"model {spec}", "no factory given", "python:package.module:factory")
         )
-    found = plugin.from_module(spec, module, factory)
-    return _finish(spec, "python", found, f"{module}-{factory}")
+    source = plugin.from_module(spec, module, factory)
+    return _finish(spec, "python", source, f"{module}-{factory}")
 
 
-def _finish(spec: str, kind: str, found: plugin.Found, name: str) -> LoadedModel:
-    return describe_adapter(spec, kind, plugin.build(spec, found), name, found.identity)
+def _finish(spec: str, kind: str, factory: plugin.Factory, name: str) -> LoadedModel:
+    return describe_adapter(spec, kind, plugin.build(spec, factory), name, factory.identity)
 
 
 def describe_adapter(

@@ -5,10 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
 
 from mlbench.common.errors import DataError, EnvironmentFault, Fault, ModelError
-from mlbench.models.boundary import attribute, calling
+from mlbench.models.boundary import Layout, attribute, calling, check_vectors, difference
 
 
 def _user_function(folder: Path, body: str) -> Callable[[], Any]:
@@ -109,3 +114,158 @@ def test_what_a_model_prints_goes_to_standard_error(capsys: pytest.CaptureFixtur
     captured = capsys.readouterr()
     assert captured.out == "result\n"
     assert captured.err == "loading weights\nand failing\n"
+
+
+def _check(value: Any, rows: int = 2, layout: Layout | None = None) -> Any:
+    return check_vectors(
+        value,
+        method="model m, encode_queries (th)",
+        rows=rows,
+        text_id=lambda row: f"query 'q{row}' (th)",
+        layout=layout,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_dense_is_copied_to_float32(dtype: str, order: str) -> None:
+    value = np.array([[1.0, 2.5, 0.0], [3.0, -4.0, 0.5]], dtype=dtype, order=order)
+    result = _check(value)
+    value[:] = 9
+    assert result.tolist() == [[1.0, 2.5, 0.0], [3.0, -4.0, 0.5]]
+    assert result.dtype == np.float32
+    assert result.dtype.isnative
+    assert result.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "form", ["csr_matrix", "csc_matrix", "coo_matrix", "csr_array", "lil_array"]
+)
+def test_sparse_becomes_csr_with_sorted_columns(form: str) -> None:
+    dense = np.array([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
+    result = _check(getattr(sparse, form)(dense))
+    assert isinstance(result, sparse.csr_matrix)
+    assert result.dtype == np.float32
+    assert result.has_sorted_indices
+    assert np.array_equal(result.toarray(), dense)
+
+
+def test_sparse_duplicates_are_summed_and_the_source_left_alone() -> None:
+    value = sparse.csr_matrix(
+        (np.array([1.0, 2.0, 4.0]), np.array([2, 0, 2]), np.array([0, 3])), shape=(1, 3)
+    )
+    result = _check(value, rows=1)
+    assert result.indices.tolist() == [0, 2]
+    assert result.data.tolist() == [2.0, 5.0]
+    assert value.indices.tolist() == [2, 0, 2]
+    value.data[:] = 9
+    assert result.data.tolist() == [2.0, 5.0]
+
+
+class _Tensor:
+    def detach(self) -> None: ...
+    def cpu(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([[1.0], [2.0]], "returned list"),
+        (None, "returned NoneType"),
+        (_Tensor(), "detach"),
+        ((row for row in ()), "returned generator"),
+        (np.zeros(2), r"shape \(2,\)"),
+        (np.zeros((1, 2, 3)), r"shape \(1, 2, 3\)"),
+        (np.zeros((3, 4)), r"shape \(3, 4\) for 2 texts"),
+        (np.zeros((2, 0)), r"shape \(2, 0\)"),
+        (np.zeros((2, 4), np.int64), "int64"),
+        (np.zeros((2, 4), bool), "bool"),
+        (np.zeros((2, 4), complex), "complex128"),
+        (np.array([[1.0], [1.0, 2.0]], dtype=object), "of one length"),
+        (np.ma.masked_array(np.zeros((2, 4))), "masked"),
+        (sparse.csr_matrix((2, 4), dtype=np.int64), "int64"),
+        (sparse.csr_matrix((3, 4)), r"shape \(3, 4\) for 2 texts"),
+    ],
+)
+def test_what_is_not_vectors_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        _check(value)
+    assert "encode_queries (th)" in str(caught.value)
+
+
+def test_malformed_sparse_is_refused() -> None:
+    value = sparse.csr_matrix(np.eye(2))
+    value.indices[0] = 7
+    with pytest.raises(ModelError, match="malformed sparse"):
+        _check(value)
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "coo_matrix", "bsr_array"])
+def test_sparse_float16_is_float32(form: str) -> None:
+    dense = np.array([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]], np.float16)
+    value = getattr(sparse, form)(dense.astype(np.float32))
+    value.data = value.data.astype(np.float16)
+    assert value.dtype == np.float16
+    result = _check(value)
+    assert result.dtype == np.float32
+    assert np.array_equal(result.toarray(), dense)
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "bsr_matrix"])
+@pytest.mark.parametrize(
+    ("array", "bad"),
+    [("indptr", [0, 9, 2]), ("indptr", [1, 1, 2]), ("indptr", [0, 2]), ("indices", [0, 10**6])],
+)
+def test_malformed_compressed_sparse_is_refused(form: str, array: str, bad: list[int]) -> None:
+    value = getattr(sparse, form)(np.eye(2))
+    setattr(value, array, np.array(bad, np.int32))
+    with pytest.raises(ModelError, match="malformed sparse"):
+        _check(value)
+
+
+@pytest.mark.parametrize("axis", ["row", "col"])
+@pytest.mark.parametrize("bad", [10**8, -(10**8), 2])
+def test_coordinates_out_of_range_are_refused(axis: str, bad: int) -> None:
+    value = sparse.coo_matrix(np.eye(2))
+    getattr(value, axis)[0] = bad
+    with pytest.raises(ModelError, match="malformed sparse"):
+        _check(value)
+
+
+@pytest.mark.parametrize("make", [np.array, sparse.csr_matrix])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [(np.nan, "NaN or infinity"), (-np.inf, "NaN or infinity"), (1e39, "too large for float32")],
+)
+def test_what_is_not_finite_names_the_text(make: Any, bad: float, message: str) -> None:
+    value = make(np.array([[1.0, 1.0], [1.0, bad], [bad, 1.0], [1.0, 1.0]]))
+    with pytest.raises(ModelError, match=rf"{message} for query 'q1' \(th\) \(and for 1 more"):
+        _check(value, rows=4)
+
+
+def test_layout_must_stay() -> None:
+    first = _check(np.zeros((2, 3)))
+    layout = Layout.of(first, "encode_passages (en)")
+    assert _check(np.ones((2, 3)), layout=layout).shape == (2, 3)
+    with pytest.raises(ModelError, match=r"4 dimensions; encode_passages \(en\) .* 3 dimensions"):
+        _check(np.zeros((2, 4)), layout=layout)
+    with pytest.raises(ModelError, match=r"sparse .*; encode_passages \(en\) returned dense"):
+        _check(sparse.csr_matrix((2, 3)), layout=layout)
+
+
+ROWS = hnp.arrays(np.float32, (3, 4), elements=st.floats(-100, 100, width=32))
+
+
+@given(ROWS, ROWS)
+def test_difference_is_the_same_for_dense_and_sparse(a: np.ndarray, b: np.ndarray) -> None:
+    dense = difference(a, b)
+    assert dense == pytest.approx(difference(sparse.csr_matrix(a), sparse.csr_matrix(b)))
+    assert (dense == 0) == np.array_equal(a, b)
+
+
+def test_difference_of_zero_rows_and_none() -> None:
+    zero, one = np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)
+    assert difference(zero, zero) == 0
+    assert difference(zero, one) == np.inf
+    assert difference(one, zero) == 1
+    assert difference(zero[:0], one[:0]) == 0
