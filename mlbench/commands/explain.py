@@ -11,8 +11,9 @@ from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import Fault, MlbenchError, UsageError
 from mlbench.data.collection import Collection, Entries
 from mlbench.data.locator import Locator, MissingData
-from mlbench.data.readers import in_shards, read_collection
+from mlbench.data.readers import read_collection
 from mlbench.data.sampling import sample_questions
+from mlbench.data.sources import in_shards
 from mlbench.evaluation.tasks import load_task
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.explain import (

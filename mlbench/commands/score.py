@@ -13,7 +13,8 @@ from mlbench.common.files import check_writable, slug
 from mlbench.common.progress import Step
 from mlbench.data.absent import absent_warnings
 from mlbench.data.locator import Locator
-from mlbench.data.readers import in_shards, read_collection, stream_collection
+from mlbench.data.readers import read_collection, stream_collection
+from mlbench.data.sources import in_shards
 from mlbench.data.task import Task
 from mlbench.evaluation.describing import chosen_measures, describe_task
 from mlbench.evaluation.tasks import load_task

@@ -14,7 +14,8 @@ from mlbench.data.catalog import list_tasks
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.locator import Found, Locator, MissingData
-from mlbench.data.readers import in_shards, read_collection, stream_collection
+from mlbench.data.readers import read_collection, stream_collection
+from mlbench.data.sources import in_shards
 from mlbench.data.task import Kind, Setting, Task
 from mlbench.evaluation.tasks import load_task
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean
 from mlbench.common.files import shipped_folder
-from mlbench.data.readers import check_source
+from mlbench.data.sources import check_source
 from mlbench.data.task import NAME, Task
 from mlbench.data.task_file import parse_task
 
@@ -34,7 +34,7 @@ def find_task(name_or_path: str | Path, check: Check = lambda task: ()) -> Task:
 
     ``ir_datasets:ID``, or several ids with commas, is the task of these data sets. What ends in
     ``.toml`` or holds a separator is a path. The task file is checked as far as that goes without
-    data (``task_file.parse_task``, ``readers.check_source``, and ``check``), and must be called as
+    data (``task_file.parse_task``, ``sources.check_source``, and ``check``), and must be called as
     the task it holds. Raises UsageError if there is no such task, DataError if it is faulty.
     """
     if str(name_or_path).startswith("ir_datasets:"):

@@ -29,7 +29,7 @@ from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.corpus import CorpusFile, reading
 from mlbench.data.download import Download, NoConnection, download
 from mlbench.data.hub import HubFile, at_commit, look_up, place_of
-from mlbench.data.locations import HUB, SHARD, Wanted, check_locations, wanted_files
+from mlbench.data.locations import HUB, SHARD, Wanted, wanted_files
 from mlbench.data.task import Task
 
 MOST_NAMES = 20
@@ -120,11 +120,13 @@ class Locator:
 
         Raises, with all files concerned in one message: IntegrityError if a digest differs;
         EnvironmentFault if a file cannot be read, stored or downloaded; MissingData if files are
-        missing and cannot be downloaded. DataError if the task's locations cannot work.
+        missing and cannot be downloaded.
         """
         problems: list[MlbenchError] = []
         here: dict[Wanted, Found | None] = {}
-        for file in _wanted(task, roles):
+        for file in wanted_files(task):
+            if roles is not None and file.role not in roles:
+                continue
             try:
                 here[file] = self._find(task, file)
             except MlbenchError as error:
@@ -146,7 +148,8 @@ class Locator:
         self, task: Task, roles: list[str], absent: bool
     ) -> Iterable[tuple[str, CorpusFile]]:
         """Return the files to be streamed, with their role; nothing of them is read."""
-        here = {file: self._place(task, file) for file in _wanted(task, roles)}
+        wanted = (file for file in wanted_files(task) if file.role in roles)
+        here = {file: self._place(task, file) for file in wanted}
         missing = [file for file, place in here.items() if place is None]
         remote: dict[Wanted, HubFile] = {}
         if missing and not absent:
@@ -266,13 +269,6 @@ class Locator:
         if at is not None:
             self._recorded(task).record(str(path.absolute()), stamp)
         return Found(file.role, file.language, file.name, path, stamp.size, Origin.DOWNLOAD)
-
-
-def _wanted(task: Task, roles: Collection[str] | None) -> list[Wanted]:
-    faults = check_locations(task)
-    if faults:
-        raise DataError(*faults)
-    return [file for file in wanted_files(task) if roles is None or file.role in roles]
 
 
 def _cache_name(file: Wanted) -> str:

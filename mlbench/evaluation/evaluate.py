@@ -17,8 +17,9 @@ from mlbench.data.absent import absent_warnings
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.locator import Locator
-from mlbench.data.readers import in_shards, read_collection, stream_collection
+from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sampling import sample_questions, sample_warnings
+from mlbench.data.sources import in_shards
 from mlbench.data.task import Task
 from mlbench.evaluation.describing import (
     chosen_measures,

@@ -12,7 +12,8 @@ from mlbench.data.catalog import DEFAULT_SUITE, find_task, list_tasks, tasks_fol
 from mlbench.data.collection import Collection
 from mlbench.data.locations import wanted_files
 from mlbench.data.locator import Locator
-from mlbench.data.readers import READERS, read_collection, text_choice
+from mlbench.data.readers import read_collection
+from mlbench.data.sources import READERS, text_choice
 from mlbench.data.task_file import parse_task
 from tests.conftest import REPOSITORY
 

@@ -350,12 +350,24 @@ def test_locations_that_cannot_work(
     task = make_task(tmp_path, "lines", {"text": files}, **source)
     faults = [f for f in check_locations(task) if f.where.endswith(f"field source.{where}")]
     assert expected in "\n".join(map(str, faults))
-    with pytest.raises(DataError):
-        Locator(offline=True).fetch(task)
 
 
 def test_a_sound_address_has_no_fault(tmp_path: Path) -> None:
     assert check_locations(lines_task(tmp_path, url=URL, sha256=SHA256)) == []
+
+
+def test_a_task_whose_locations_cannot_work_is_refused_before_any_file_is_looked_for(
+    tmp_path: Path,
+) -> None:
+    task = tmp_path / "small.toml"
+    task.write_text(
+        'name = "small"\nversion = "1"\ntitle = "Small"\nlanguages = ["de", "en"]\n'
+        'licence = "CC0-1.0"\ncitation = "nobody"\n[source]\nreader = "lines"\n'
+        'url = "https://example.org/{path}"\nfiles.text = "../{language}.txt"\n'
+    )
+    with pytest.raises(DataError, match=r"without '\.\.'") as caught:
+        find_task(task)
+    assert caught.value.exit_code == 3
 
 
 @pytest.mark.parametrize("name", ["xquad-r", "mlqa-r"])

@@ -1,6 +1,6 @@
 """Readers: one file a source format; they turn files into records and know nothing of models.
 
-A reader is a module of this package and a row in ``READERS``. The module has a function
+A reader is a module of this package and a row of ``sources.READERS``. The module has a function
 ``read(task, locate) -> Records``, or ``stream(task, files) -> StreamedRecords``, or both. Modules
 are imported when first used.
 """
@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mlbench.common.collector import uncollected
-from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean
-from mlbench.data.locations import SHARD, check_locations
+from mlbench.common.errors import Fault, UsageError
+from mlbench.data.sources import READERS
 
 if TYPE_CHECKING:
     from mlbench.data.collection import Collection as Data
@@ -46,109 +45,11 @@ class Finder(Protocol):
         """Find the files of ``task``; those of the roles ``streamed`` may lie on the hub."""
 
 
-@dataclass(frozen=True)
-class Reader:
-    """What a reader asks of a task file.
-
-    ``roles`` must be given in ``[source.files]`` and ``optional_roles`` may be; the patterns of
-    the roles in ``per_language`` must hold ``{language}``. ``options`` maps each key of
-    ``[source.options]`` to its allowed values, none for any string. ``texts`` are the values of
-    ``text``, the default first. Roles in ``streamed`` may come in shards and be read piece by
-    piece. ``by_id`` says that ``[source.ids]`` must name the data of each language.
-    """
-
-    name: str
-    module: str
-    roles: tuple[str, ...]
-    texts: tuple[str, ...]
-    optional_roles: tuple[str, ...] = ()
-    per_language: tuple[str, ...] = ()
-    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    streamed: tuple[str, ...] = ()
-    by_id: bool = False
-
-
-READERS: Mapping[str, Reader] = {
-    reader.name: reader
-    for reader in (
-        Reader(
-            name="lareqa",
-            module="mlbench.data.readers.lareqa",
-            roles=("documents",),
-            texts=("sentence", "sentence-context"),
-            per_language=("documents",),
-        ),
-        Reader(
-            name="beir",
-            module="mlbench.data.readers.beir",
-            roles=("corpus", "queries", "qrels"),
-            texts=("text", "title-text"),
-            options={"relevance": ("same-language", "parallel"), "language-field": ()},
-            streamed=("corpus",),
-        ),
-        Reader(
-            name="miracl",
-            module="mlbench.data.readers.miracl",
-            roles=("corpus", "topics", "qrels"),
-            texts=("title-text", "text"),
-            per_language=("corpus", "topics", "qrels"),
-            streamed=("corpus",),
-        ),
-        Reader(
-            name="ir_datasets",
-            module="mlbench.data.readers.irds",
-            roles=(),
-            texts=("default", "title-text", "text"),
-            options={"query-field": ()},
-            by_id=True,
-        ),
-        Reader(
-            name="lines",
-            module="mlbench.data.readers.lines",
-            roles=("text",),
-            texts=("line",),
-            per_language=("text",),
-        ),
-    )
-}
-
-
-def text_choice(task: Task) -> str:
-    """Return which text of a passage the model is given: the task's ``text`` or the default."""
-    return task.text or READERS[task.source.reader].texts[0]
-
-
-def check_source(task: Task) -> list[Fault]:
-    """Return what is wrong with the task's ``[source]`` and ``text``; opens no data file.
-
-    Finds an unknown reader, roles that are missing or unknown, options and texts the reader does
-    not know, and locations that cannot work (see ``locations.check_locations``).
-    """
-    source = task.source
-    reader = READERS.get(source.reader)
-    if reader is None:
-        hint = did_you_mean(source.reader, READERS)
-        return [
-            Fault(
-                f"{task.path}, field source.reader",
-                f"unknown reader {source.reader!r}",
-                ", ".join(READERS),
-                hint,
-            )
-        ]
-    return [
-        *_check_roles(task, reader),
-        *_check_ids(task, reader),
-        *_check_options(task, reader),
-        *_check_text(task, reader),
-        *check_locations(task),
-    ]
-
-
 def read(task: Task, locate: Locate) -> Records:
     """Read a task's records with the reader it names; all shards, where it has any.
 
-    Raises DataError with all faults of the task's source, or else of its files.
+    Raises DataError with all faults of its files; the task's source was checked as the task was
+    found (``sources.check_source``).
     """
     module = _module(task)
     if hasattr(module, "read"):
@@ -173,12 +74,6 @@ def read_collection(task: Task, locate: Locate, *, strict: bool = False) -> Data
     return build_collection(task.languages, records, lenient=lenient)
 
 
-def in_shards(task: Task) -> bool:
-    """Whether a task's passages come in shards, so that it had better be streamed."""
-    reader = READERS[task.source.reader]
-    return reader.by_id or any(SHARD.search(path) for path in task.source.files.values())
-
-
 def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> StreamedCollection:
     """Read a task's queries and judgements, and find its passages, which are left where they are.
 
@@ -199,88 +94,4 @@ def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> St
 
 
 def _module(task: Task) -> ModuleType:
-    faults = check_source(task)
-    if faults:
-        raise DataError(*faults)
     return importlib.import_module(READERS[task.source.reader].module)
-
-
-def _check_roles(task: Task, reader: Reader) -> list[Fault]:
-    files = task.source.files
-    known = reader.roles + reader.optional_roles
-    faults = [
-        Fault(
-            f"{task.path}, field source.files.{role}",
-            f"reader {reader.name!r} has no role {role!r}",
-            ", ".join(known),
-            did_you_mean(role, known),
-        )
-        for role in sorted(files.keys() - set(known))
-    ]
-    faults += [
-        Fault(
-            f"{task.path}, field source.files.{role}",
-            "missing",
-            f"the path of the file, which reader {reader.name!r} needs",
-        )
-        for role in reader.roles
-        if role not in files
-    ]
-    faults += [
-        Fault(
-            f"{task.path}, field source.files.{role}",
-            f"{files[role]!r} holds no {{language}}",
-            "one file a language, as 'folder/{language}.ext'",
-        )
-        for role in reader.per_language
-        if role in files and "{language}" not in files[role]
-    ]
-    faults += [
-        Fault(
-            f"{task.path}, field source.files.{role}",
-            f"reader {reader.name!r} reads no {role!r} in shards",
-            "one file" + (f"; shards of {', '.join(reader.streamed)}" if reader.streamed else ""),
-        )
-        for role in sorted(files.keys() & set(known) - set(reader.streamed))
-        if SHARD.search(files[role])
-    ]
-    return faults
-
-
-def _check_ids(task: Task, reader: Reader) -> list[Fault]:
-    where = f"{task.path}, field source.ids"
-    if not reader.by_id:
-        found = f"reader {reader.name!r} finds its data by files"
-        return [Fault(where, found, "no ids")] if task.source.ids else []
-    faults = [
-        Fault(f"{where}.{language}", "missing", "the id of the data set of this language")
-        for language in task.languages
-        if language not in task.source.ids
-    ]
-    for language in sorted(task.source.ids.keys() - set(task.languages)):
-        hint = did_you_mean(language, task.languages)
-        faults.append(Fault(f"{where}.{language}", "no language of the task", mend=hint))
-    return faults
-
-
-def _check_options(task: Task, reader: Reader) -> list[Fault]:
-    faults = []
-    for name, value in sorted(task.source.options.items()):
-        where = f"{task.path}, field source.options.{name}"
-        if name not in reader.options:
-            found = f"reader {reader.name!r} has no option {name!r}"
-            known = ", ".join(reader.options) or "no options"
-            faults.append(Fault(where, found, known, did_you_mean(name, reader.options)))
-        elif reader.options[name] and value not in reader.options[name]:
-            allowed = reader.options[name]
-            faults.append(
-                Fault(where, f"{value!r}", ", ".join(allowed), did_you_mean(value, allowed))
-            )
-    return faults
-
-
-def _check_text(task: Task, reader: Reader) -> list[Fault]:
-    if not task.text or task.text in reader.texts:
-        return []
-    hint = did_you_mean(task.text, reader.texts)
-    return [Fault(f"{task.path}, field text", f"{task.text!r}", ", ".join(reader.texts), hint)]

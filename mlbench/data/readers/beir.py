@@ -17,11 +17,12 @@ from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.corpus import CorpusFile, StreamedRecords
 from mlbench.data.input_files import Faults
 from mlbench.data.locations import SHARD
-from mlbench.data.readers import Files, Locate, text_choice
+from mlbench.data.readers import Files, Locate
 from mlbench.data.readers._qrels import Row, read_qrels
 from mlbench.data.readers._rows import Row as TextRow
 from mlbench.data.readers._rows import Texts, read_rows
 from mlbench.data.readers._shards import TableShard
+from mlbench.data.sources import text_choice
 from mlbench.data.task import Task
 
 ID_KEYS = ("_id", "id")

@@ -18,7 +18,8 @@ from mlbench.common.files import slug
 from mlbench.data.collection import Judgement, TextRecord
 from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
 from mlbench.data.input_files import Faults
-from mlbench.data.readers import Files, text_choice
+from mlbench.data.readers import Files
+from mlbench.data.sources import text_choice
 from mlbench.data.task import Kind, Source, Task
 
 PREFIX = "ir_datasets:"

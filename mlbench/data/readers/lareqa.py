@@ -16,7 +16,8 @@ from typing import Any
 
 from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.input_files import Faults, describe, read_json
-from mlbench.data.readers import Locate, text_choice
+from mlbench.data.readers import Locate
+from mlbench.data.sources import text_choice
 from mlbench.data.task import Task
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from mlbench.data.collection import Judgement, TextRecord
 from mlbench.data.corpus import StreamedRecords
 from mlbench.data.input_files import Faults, read_lines
-from mlbench.data.readers import Files, text_choice
+from mlbench.data.readers import Files
 from mlbench.data.readers._qrels import read_qrels
 from mlbench.data.readers._shards import TableShard
+from mlbench.data.sources import text_choice
 from mlbench.data.task import Task
 
 

@@ -18,7 +18,8 @@ from pyarrow import parquet
 from mlbench.common.errors import DataError, UsageError
 from mlbench.data.collection import Collection
 from mlbench.data.locator import Locator
-from mlbench.data.readers import check_source, stream_collection
+from mlbench.data.readers import stream_collection
+from mlbench.data.sources import check_source
 from mlbench.data.task import Task
 from tests.data.readers.building import json_lines, load, make_task, qrels_set, write
 

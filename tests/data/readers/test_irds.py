@@ -13,7 +13,8 @@ import pytest
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
-from mlbench.data.readers import check_source, in_shards, irds, read_collection, stream_collection
+from mlbench.data.readers import irds, read_collection, stream_collection
+from mlbench.data.sources import check_source, in_shards
 from mlbench.data.task import Kind, Task
 from tests.data.readers.building import make_task, qrels_set
 

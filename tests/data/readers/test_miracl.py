@@ -11,7 +11,8 @@ from mlbench.common.errors import DataError
 from mlbench.data.catalog import find_task
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.locator import Locator, MissingData
-from mlbench.data.readers import in_shards, read_collection, stream_collection
+from mlbench.data.readers import read_collection, stream_collection
+from mlbench.data.sources import in_shards
 from mlbench.data.task import Kind, Task
 from tests.data.readers.building import json_lines, make_task, write
 from tests.support.miracl_corpus import write_corpus
