@@ -1,24 +1,20 @@
-"""`mlbench tasks` on corpora in shards, as a process."""
+"""`mlbench tasks` on corpora in shards."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import Done
+from tests.support.command_line import mlbench as run
 from tests.support.miracl_corpus import write_corpus
 
 
-def mlbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    known = {name: value for name, value in os.environ.items() if name != "MLBENCH_DATA"}
-    return subprocess.run(
-        [sys.executable, "-m", "mlbench", *map(str, arguments)],
-        env=known, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+def mlbench(*arguments: str | Path) -> Done:
+    return run(*arguments, cwd=Path())
 
 
 @pytest.fixture

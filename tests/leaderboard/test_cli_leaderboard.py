@@ -14,8 +14,8 @@ from mlbench.common.errors import DataError, EnvironmentFault
 from mlbench.leaderboard.entries.board import leaderboards_folder, root_of
 from mlbench.leaderboard.entries.entry import Contamination, Level
 from mlbench.leaderboard.entries.fields import RECORDED
-from tests.commands.test_cli import mlbench
 from tests.leaderboard.boards import TASK, edit, verified
+from tests.support.command_line import mlbench
 
 
 @pytest.fixture(scope="module")

@@ -36,9 +36,9 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.models.registry import LoadedModel, load_adapter
 from mlbench.reports.report import RANKS_FILE, REPORT_FILE, read_report, write_report
-from tests.commands.test_cli import mlbench
 from tests.leaderboard.boards import DAY, alter_table, check, edit, publish, run_of, submitted
 from tests.leaderboard.sampled import lowered, problem
+from tests.support.command_line import mlbench
 from tests.support.reports import collection_of, languages, pair
 
 IDENTITY = "declared: known v1"
