@@ -12,7 +12,7 @@ import numpy.typing as npt
 from benchmarks.data import mapped_corpus, unit_vectors
 from benchmarks.scoring import row, tiled_product
 from benchmarks.timing import side_by_side
-from mlbench.evaluation.blocks import BLOCK
+from mlbench.evaluation.scan import BLOCK
 from mlbench.ranking.counting import Counter, count_outranking
 from mlbench.ranking.products import Limits, Pairs
 

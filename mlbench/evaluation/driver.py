@@ -16,8 +16,7 @@ from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
 from mlbench.data.absent import absent_warnings
 from mlbench.data.corpus import ShardSource, StreamedCollection, without_absent
-from mlbench.evaluation.core import Core
-from mlbench.evaluation.counts import ShardCounts
+from mlbench.evaluation.core import Core, CoreVectors, Prepared, ShardCounts, prepare
 from mlbench.evaluation.describing import (
     chosen_measures,
     describe_model,
@@ -30,19 +29,20 @@ from mlbench.evaluation.describing import (
 from mlbench.evaluation.embeddings import Kept, keep_queries, open_kept
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.partial import (
+    VECTORS,
     WHOLE,
     Draft,
     Part,
     Partial,
     ShardRow,
+    State,
     check_identity,
     empty_counts,
+    identity_of,
     write_partial,
 )
 from mlbench.evaluation.pipeline import Progress, count_shards
-from mlbench.evaluation.prepared import CoreVectors, Prepared, prepare
 from mlbench.evaluation.scan import Scan, cost, scan
-from mlbench.evaluation.state import VECTORS, State, identity_of
 from mlbench.models.protocol import Fitted
 from mlbench.reports.report import TaskInfo
 

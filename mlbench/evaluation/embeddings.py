@@ -20,7 +20,7 @@ import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
 from mlbench.common.files import alone, sha256_of, write_atomically
-from mlbench.evaluation.blocks import Block
+from mlbench.evaluation.scan import Block
 from mlbench.models.saved_vectors import INDEX, SCHEMA, SavedFile, read_index
 
 if TYPE_CHECKING:

@@ -279,8 +279,7 @@ def _engine(model: LoadedModel, options: Options) -> Engine | None:
 
 def _forget(work: Path) -> None:
     """Remove the state of a run that has its report, but not that of its parts."""
-    from mlbench.evaluation.partial import SUFFIX, WHOLE
-    from mlbench.evaluation.state import CORE_FILE
+    from mlbench.evaluation.partial import CORE_FILE, SUFFIX, WHOLE
 
     _remove(work, WHOLE.file)
     if not any(work.glob(f"*{SUFFIX}")):

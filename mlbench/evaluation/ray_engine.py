@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 from mlbench import __version__
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, MlbenchError, UsageError
 from mlbench.data.corpus import ShardSource
-from mlbench.evaluation.counts import ShardCounts
+from mlbench.evaluation.core import Prepared, ShardCounts
 from mlbench.evaluation.pipeline import Progress, count_shard
-from mlbench.evaluation.prepared import Prepared
 
 if TYPE_CHECKING:
     from mlbench.models.registry import LoadedModel

@@ -7,19 +7,19 @@ text. So all these tie exactly. What the embedding cache holds is not encoded ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.collector import uncollected
 from mlbench.data.collection import Collection, Entries
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
 from mlbench.models.cache import Source
 from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Bound, Fitted
-from mlbench.models.rows import Ints, Rows, mean_cosine, normalise
 from mlbench.ranking.products import Floats
 
 if TYPE_CHECKING:
@@ -27,6 +27,86 @@ if TYPE_CHECKING:
 
     from mlbench.models.cache import EmbeddingCache
     from mlbench.models.registry import LoadedModel
+
+
+COMPARED_AT_ONCE = 1024
+
+Ints = npt.NDArray[np.int64]
+
+
+class Rows:
+    """The vectors of one role, a row an entry, filled in any order and copied once."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.dense: Floats | None = None
+        self.sparse: list[csr_matrix] = []
+        self.places: list[Ints] = []
+
+    def put(self, places: Ints, vectors: Vectors) -> None:
+        """Fill the rows ``places``."""
+        if isinstance(vectors, np.ndarray):
+            if self.dense is None:
+                self.dense = np.empty((self.size, vectors.shape[1]), np.float32)
+            self.dense[places] = vectors
+        else:
+            self.sparse.append(vectors)
+            self.places.append(places)
+
+    def spread(self, same: Ints) -> Floats | csr_matrix:
+        """Return all rows; row i is the one that was put at ``same[i]``."""
+        if self.dense is not None:
+            others = np.flatnonzero(same != np.arange(self.size))
+            self.dense[others] = self.dense[same[others]]
+            return self.dense
+        from scipy import sparse
+
+        row = np.empty(self.size, np.int64)
+        places = np.concatenate(self.places)
+        row[places] = np.arange(len(places))
+        return sparse.vstack(self.sparse, format="csr", dtype=np.float32)[row[same]]
+
+
+@uncollected()
+def normalise(vectors: Floats | csr_matrix) -> Floats | csr_matrix:
+    """Divide each row by its Euclidean norm, in float64, and round to float32; zero rows stay.
+
+    The norm is added in the fixed order of ``kernels.dot`` (sparse: of the columns), so that the
+    result is the same on every machine. The first call imports numba, which makes many objects.
+    """
+    from mlbench.ranking import kernels
+
+    if isinstance(vectors, np.ndarray):
+        norms = kernels.norms(vectors)[:, None]
+        divided = np.divide(vectors, norms, where=norms > 0, out=vectors.astype(np.float64))
+        return divided.astype(np.float32)
+    rows = np.arange(vectors.shape[0])
+    csr = (vectors.indptr, vectors.indices, vectors.data)
+    norms = np.repeat(np.sqrt(kernels.sparse_pair_scores(*csr, *csr, rows, rows)), np.diff(csr[0]))
+    result = vectors.copy()
+    result.data = np.divide(
+        vectors.data, norms, where=norms > 0, out=vectors.data.astype(np.float64)
+    ).astype(np.float32)
+    return result
+
+
+def mean_cosine(vectors: Floats | csr_matrix, rows: Ints) -> float:
+    """Return the mean cosine of two different ones of ``rows``; 0 for fewer than two.
+
+    Two zero rows count as alike (1), a zero row and another as unlike (0). From the length of
+    the sum of the n unit vectors, |sum|^2 = n + the cosines of all ordered pairs, with one more
+    dimension in which all zero rows, and they alone, are 1.
+    """
+    size, zeros = len(rows), 0
+    if size < 2:
+        return 0.0
+    total = np.zeros(vectors.shape[1])
+    for start in range(0, size, COMPARED_AT_ONCE):
+        part = normalise(vectors[rows[start : start + COMPARED_AT_ONCE]])
+        total += np.asarray(part.sum(0, dtype=np.float64)).ravel()
+        zeros += int((np.asarray(abs(part).sum(1)) == 0).sum())
+    return float((total @ total + zeros**2 - size) / (size * (size - 1)))
+
 
 BATCH = 2048
 """Texts that a model is given, and the cache stores, at once."""
@@ -47,6 +127,15 @@ class Distinct:
     entry: Ints
     """(entries,) index into ``texts`` of each entry of that language."""
 
+    @classmethod
+    def of(cls, role: str, language: str, texts: Sequence[str], start: int = 0) -> Distinct:
+        """Find the distinct texts in the order they first appear; ``start`` is the first entry."""
+        index: dict[str, int] = {}
+        size = len(texts)
+        entry = np.fromiter((index.setdefault(t, len(index)) for t in texts), np.int64, size)
+        first = np.unique(entry, return_index=True)[1] + start
+        return cls(role, language, list(index), first, entry)
+
     def merged(self, keys: list[bytes]) -> tuple[Distinct, Ints]:
         """Take texts of equal key (``keys`` has one a text) as one; return also the places of
         the texts that stand for them."""
@@ -65,11 +154,19 @@ def distinct_texts(
     if by_language:
         parts = {language: entries.slice(number) for number, language in enumerate(languages)}
     for language, part in parts.items():
-        index: dict[str, int] = {}
-        entry = np.array([index.setdefault(t, len(index)) for t in entries.texts[part]], np.int64)
-        first = np.unique(entry, return_index=True)[1] + part.start
-        if index:
-            yield Distinct(role, language, list(index), first, entry)
+        if entries.texts[part]:
+            yield Distinct.of(role, language, entries.texts[part], part.start)
+
+
+def longest_first(forms: Sequence[bytes], places: Iterable[int]) -> Ints:
+    """Return places of forms in the order of encoding: as little padding as can be, and the same
+    batches whatever order the texts came in."""
+    return np.array(sorted(places, key=lambda i: (-len(forms[i]), forms[i])), np.int64)
+
+
+def ready_to_score(model: LoadedModel, vectors: Vectors) -> Vectors:
+    """Return vectors as they are scored: of length 1 where the similarity is the cosine."""
+    return normalise(vectors) if model.similarity == "cosine" else vectors
 
 
 @dataclass(frozen=True)
@@ -228,7 +325,7 @@ class Encoding:
             forms = self._inputs.forms(group.role, group.texts)
         else:
             forms = [read.forms[place] for place in kept]
-        order = np.array(sorted(range(len(forms)), key=lambda i: (-len(forms[i]), forms[i])))
+        order = longest_first(forms, range(len(forms)))
         return replace(job, sizes=np.array([len(form) for form in forms]), order=order)
 
     def _encode(self, job: _Job, batch: Ints) -> None:
@@ -261,7 +358,7 @@ class Encoding:
         return vectors
 
     def _keep(self, job: _Job, places: Ints, vectors: Vectors) -> None:
-        ready = normalise(vectors) if self.model.similarity == "cosine" else vectors
+        ready = ready_to_score(self.model, vectors)
         self._rows[job.group.role].put(job.group.first[places], ready)
 
     def _entries(self, role: str) -> Floats | csr_matrix:

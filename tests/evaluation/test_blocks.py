@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.data.corpus import Passage
-from mlbench.evaluation.blocks import Content, blocks_of
+from mlbench.evaluation.scan import Content, blocks_of
 from tests.evaluation.building import ListShard
 
 passages = st.lists(

@@ -23,9 +23,8 @@ from mlbench.data.corpus import Passage
 from mlbench.evaluation import pipeline
 from mlbench.evaluation.driver import local_engine, stream
 from mlbench.evaluation.evaluate import evaluate_held
-from mlbench.evaluation.partial import Part, read_partial
+from mlbench.evaluation.partial import CORE_FILE, Part, read_partial
 from mlbench.evaluation.results import finish
-from mlbench.evaluation.state import CORE_FILE
 from mlbench.models.encoding import Encoding
 from mlbench.models.registry import load_adapter
 from mlbench.ranking.counting import rank_collection

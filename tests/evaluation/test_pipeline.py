@@ -11,9 +11,8 @@ import pytest
 
 from mlbench.common.errors import DataError, ModelError
 from mlbench.evaluation import pipeline
-from mlbench.evaluation.core import Core
+from mlbench.evaluation.core import Core, CoreVectors, prepare
 from mlbench.evaluation.pipeline import behind, count_shard, count_shards
-from mlbench.evaluation.prepared import CoreVectors, prepare
 from mlbench.evaluation.scan import scan
 from mlbench.models.encoding import Encoding
 from tests.evaluation.building import at_once, records, streamed
