@@ -183,43 +183,29 @@ NAMED = 3
 OTHERS = "others"
 
 
-def biased_queries_table(found: Sequence[Explanation]) -> Table:
+def biased_queries_table(queries: Sequence[Explanation]) -> Table:
     """Return a row a query: its highest and lowest rank, and who outranks its passages most."""
-    headers = ("query", "in", "highest", "lowest", "rank\ndistance", "most outranked by")
-    rows = tuple(
-        (
-            each.query_id,
-            each.language,
-            _rank(each, 0),
-            _rank(each, -1),
-            f"{each.distance:,}",
-            most_outranked_by(each),
-        )
-        for each in found
-    )
-    return Table(headers, rows)
+    rows = tuple((each.query_id, each.language, *_spread(each)) for each in queries)
+    return Table(("query", "in", *SPREAD), rows)
 
 
-def versions_table(found: Sequence[Explanation]) -> Table:
+def versions_table(queries: Sequence[Explanation]) -> Table:
     """Return a row a language that asks the question: its ranks, AP, and who outranks most."""
-    headers = ("query in", "AP", "highest", "lowest", "rank\ndistance", "most outranked by")
     rows = tuple(
-        (
-            each.language,
-            number(each.average_precision),
-            _rank(each, 0),
-            _rank(each, -1),
-            f"{each.distance:,}",
-            most_outranked_by(each),
-        )
-        for each in found
+        (each.language, number(each.average_precision), *_spread(each)) for each in queries
     )
-    return Table(headers, rows)
+    return Table(("query in", "AP", *SPREAD), rows)
 
 
-def _rank(each: Explanation, which: int) -> str:
-    passage = each.passages[which]
-    return f"{passage.rank:,} {passage.language}"
+SPREAD = ("highest", "lowest", "rank\ndistance", "most outranked by")
+
+
+def _spread(each: Explanation) -> tuple[str, ...]:
+    """Return the cells of a query under the headers ``SPREAD``."""
+    highest, lowest = (
+        f"{end.rank:,} {end.language}" for end in (each.passages[0], each.passages[-1])
+    )
+    return highest, lowest, f"{each.distance:,}", most_outranked_by(each)
 
 
 def most_outranked_by(each: Explanation) -> str:
@@ -246,7 +232,7 @@ def passages_table(each: Explanation) -> Table:
     return Table(("in", "rank", *columns), tuple(rows))
 
 
-def languages_table(found: Sequence[Outranking]) -> Table:
+def languages_table(languages: Sequence[Outranking]) -> Table:
     """Return who outranks relevant passages, the language that does so most often first."""
     headers = ("passages in", "share of all\noutranking", "times its share,\nown queries",
                "times its share,\nother queries")  # fmt: skip
@@ -257,6 +243,6 @@ def languages_table(found: Sequence[Outranking]) -> Table:
             number(each.own, 2),
             number(each.others, 2),
         )
-        for each in found
+        for each in languages
     )
     return Table(headers, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from mlbench.data.task import Kind
 from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.measures.scores import Extremes
-from mlbench.measures.significance import Score
 from mlbench.reports.report import Report
 from mlbench.reports.words import (
     KIND_NAMES,
@@ -162,9 +162,7 @@ def macro_table(report: Report) -> Table:
     rows = []
     for measure in report.measures:
         scores = [macro_score(report, kind, measure) for kind in kinds]
-        cells = [
-            f"{number(s.value)} {number(s.low)}..{number(s.high)}" if s else MISSING for s in scores
-        ]
+        cells = [ranged(s.value, s.low, s.high) if s else MISSING for s in scores]
         rows.append((_narrow(marked_name(report, measure), 9), *cells))
     return Table(("", *(f"{kind_name(kind)}\n95% interval" for kind in kinds)), tuple(rows))
 
@@ -326,25 +324,25 @@ def bias_table(report: Report) -> Table:
     """Return the measures of language bias with intervals, which is better, and who counts."""
     bias = report.scores.bias
     removed = bias.target_removed
-    rows = [
-        (name, _cell(each.score, 2 if name == "Max@R" else 4), each.better, each.queries)
-        for name, each in bias.measures.items()
-    ]
-    for name, score in (
+    rows = []
+    for name, each in bias.measures.items():
+        score, digits = each.score, 2 if name == "Max@R" else 4
+        cell = ranged(score.value, score.low, score.high, digits)
+        rows.append((name, cell, each.better, f"{each.queries:,}"))
+    for name, change in (
         ("own target\nremoved", removed.own),
         ("other target\nremoved", removed.other),
     ):
-        if score is not None:
-            rows.append((name, _cell(score, 4, sign=True), "alike", removed.queries))
-    return Table(
-        ("", "value\n95% interval", "better", "queries"),
-        tuple((name, cell, better, f"{queries:,}") for name, cell, better, queries in rows),
-    )
+        if change is not None:
+            cell = ranged(change.value, change.low, change.high, sign="+")
+            rows.append((name, cell, "alike", f"{removed.queries:,}"))
+    return Table(("", "value\n95% interval", "better", "queries"), tuple(rows))
 
 
-def _cell(score: Score, digits: int, *, sign: bool = False) -> str:
-    form = f"{'+' if sign else ''}.{digits}f"
-    return f"{score.value:{form}} {score.low:{form}}..{score.high:{form}}"
+def ranged(value: float, low: float, high: float, digits: int = 4, *, sign: str = "") -> str:
+    """Return a cell with a value and the ends of its interval or range; ``sign`` may be "+"."""
+    shown = (f"{x:{sign}.{digits}f}" if math.isfinite(x) else MISSING for x in (value, low, high))
+    return "{} {}..{}".format(*shown)
 
 
 def extremes_table(report: Report) -> Table:
@@ -400,7 +398,4 @@ def _subsets(count: LanguageCount) -> str:
 
 
 def _range(spread: Spread | None, digits: int) -> str:
-    if spread is None:
-        return number(None)
-    value, least, most = (number(v, digits) for v in (spread.value, spread.least, spread.most))
-    return f"{value} {least}..{most}"
+    return ranged(spread.value, spread.least, spread.most, digits) if spread else MISSING
