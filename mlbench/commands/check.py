@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlbench.commands.options import shared
+from mlbench.commands.options import add_model_options, model_options, shared
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.toml import settings_of
 from mlbench.comparing.check_output import markdown_check, terminal_check
 from mlbench.comparing.config import GateConfig, overridden, read_config
 from mlbench.comparing.gate import exit_code, run_gate, write_check
 from mlbench.comparing.regression import check_json
+
+if TYPE_CHECKING:
+    from mlbench.evaluation.options import Options
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -35,6 +39,9 @@ def arguments(parser: ArgumentParser) -> None:
     shared(form, "--json")
     form.add_argument("--markdown", action="store_true", help="print as Markdown")
     shared(parser, "--quiet")
+    running = parser.add_argument_group("options of the run, with --model")
+    shared(running, "--offline", "--no-cache", "--threads")
+    add_model_options(parser)
 
 
 def check(args: Namespace) -> int:
@@ -43,7 +50,7 @@ def check(args: Namespace) -> int:
         raise UsageError(Fault("what to check", "a report and --model", "one of the two"))
     given = {row.name: getattr(args, row.name) for row in settings_of(GateConfig)}
     config = overridden(read_config(Path(), args.config), **given)
-    result = run_gate(config, args.command_line, quiet=args.quiet)
+    result = run_gate(config, None if config.model is None else _options(args))
     if config.output is not None:
         write_check(config.output, result, config.strict)
     if args.json:
@@ -53,3 +60,18 @@ def check(args: Namespace) -> int:
     else:
         print(terminal_check(result))
     return exit_code(result, config.strict)
+
+
+def _options(args: Namespace) -> Options:
+    """Return how the model is to be run; a saved report needs none of what this imports."""
+    from mlbench.evaluation.options import Options
+    from mlbench.models.cache import open_cache
+
+    return Options(
+        offline=args.offline,
+        model_options=model_options(args),
+        cache=None if args.no_cache else open_cache(),
+        threads=args.threads,
+        progress=not args.quiet,
+        command=args.command_line,
+    )

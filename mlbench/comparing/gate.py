@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,14 @@ from mlbench.comparing.quantities import RANK_DISTANCE, chosen_names
 from mlbench.comparing.regression import Check, check
 
 if TYPE_CHECKING:
+    from mlbench.evaluation.options import Options
     from mlbench.reports.report import TaskInfo
 
 
-def run_gate(config: GateConfig, command: str = "", quiet: bool = True) -> Check:
+def run_gate(config: GateConfig, options: Options | None = None) -> Check:
     """Hold the configured report, or a fresh run of the configured model, against the baseline.
 
+    ``options`` say how the model is run (default: as `mlbench.evaluate` does, without progress).
     Raises UsageError where it is not said what to check, DataError where the baseline is missing
     or of another task, IntegrityError where something is damaged.
     """
@@ -44,12 +47,12 @@ def run_gate(config: GateConfig, command: str = "", quiet: bool = True) -> Check
     if config.report is not None:
         new = read_saved(config.report)
     else:
-        new = _evaluated(config, baseline, command, quiet)
+        new = _evaluated(config, baseline, options)
     refuse_other_task([baseline, new])
     return check(new, baseline, measures, config.margin)
 
 
-def _evaluated(config: GateConfig, baseline: Saved, command: str, quiet: bool) -> Saved:
+def _evaluated(config: GateConfig, baseline: Saved, options: Options | None) -> Saved:
     """Run the model on the baseline's task and sample."""
     from mlbench.evaluation.evaluate import evaluate
     from mlbench.evaluation.options import Options
@@ -57,15 +60,14 @@ def _evaluated(config: GateConfig, baseline: Saved, command: str, quiet: bool) -
     def approve(info: TaskInfo) -> None:
         refuse_other_infos([(baseline.where, baseline.task), (f"task {info.name}", info)])
 
-    options = Options(
+    how = replace(
+        options or Options(progress=False),
         measures=config_measures(config),
         data_dir=config.data_dir,
         sample_questions=baseline.task.sample,
-        command=command,
-        progress=not quiet,
         approve=approve,
     )
-    report = evaluate(config.model, config.task or baseline.task.name, options)
+    report = evaluate(config.model, config.task or baseline.task.name, how)
     if config.output is not None:
         report.save(config.output / "report")
     return saved_report(report, report.table, f"a run of {config.model}")

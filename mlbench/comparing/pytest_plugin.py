@@ -35,11 +35,12 @@ class MlbenchCheck:
         from mlbench.comparing.check_output import terminal_check
         from mlbench.comparing.config import overridden, read_config
         from mlbench.comparing.gate import exit_code, run_gate, write_check
+        from mlbench.evaluation.options import Options
 
         self.called = True
         try:
             config = overridden(read_config(self.root), **settings)
-            result = run_gate(config, command="pytest")
+            result = run_gate(config, Options(command="pytest", progress=False))
             if config.output is not None:
                 write_check(config.output, result, config.strict)
         except MlbenchError as error:

@@ -100,6 +100,15 @@ def test_check_runs_the_configured_model_and_flags_go_before_the_configuration(f
     assert mlbench("check", "--margin", "1", cwd=folder).returncode == 0
 
 
+def test_check_runs_the_model_as_run_does(folder):
+    """With options of the model, which a repository's own code takes none of, and a cache."""
+    given = ["check", "--model", "model.py:make", "--threads", "1", "--offline", "--no-cache"]
+    assert mlbench(*given, cwd=folder).returncode == 1
+    refused = mlbench(*given, "--pooling", "mean", cwd=folder)
+    assert refused.returncode == 2
+    assert "--pooling" in refused.stderr
+
+
 def test_a_sample_is_marked_and_mixes_with_nothing_but_itself(folder):
     table = json.loads((folder / "sample" / "report.json").read_text())
     assert table["task"]["sample"] == 10
@@ -209,10 +218,12 @@ def test_an_axis_comes_from_the_command_line_or_a_file(tmp_path):
 
 def test_nothing_that_compares_imports_models_data_or_an_encoder():
     code = (
-        "import sys, mlbench.commands.compare; from mlbench.comparing import comparison,"
-        "regression, gate, check_output, comparison_tables, comparison_plots;"
+        "import sys, mlbench.commands.compare, mlbench.commands.check;"
+        "from mlbench.comparing import comparison, regression, gate, check_output;"
+        "from mlbench.comparing import comparison_tables, comparison_plots;"
         "print(*(m for m in sys.modules if m.startswith('mlbench.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {name.split(".")[1] for name in done.stdout.split()}
-    assert not loaded & {"adapters", "readers", "files", "encoding", "evaluate", "cache"}
+    loaded = set(done.stdout.split())
+    heavy = "models.registry models.encoding models.cache data.readers evaluation.evaluate"
+    assert not loaded & {f"mlbench.{name}" for name in heavy.split()}
