@@ -36,6 +36,18 @@ KIND_NAMES = {
 }
 
 
+def short_number(value: float) -> str:
+    """Return a count in short: 0.1, 1, 10, 1k, 22.7M, 1B.
+
+    >>> short_number(22_713_216)
+    '22.7M'
+    """
+    for power, letter in ((12, "T"), (9, "B"), (6, "M"), (3, "k")):
+        if value >= 0.9995 * 10**power:
+            return f"{value / 10**power:.3g}{letter}"
+    return f"{value:.3g}"
+
+
 def number(value: float | None, digits: int = 4, *, commas: bool = False) -> str:
     """Return ``value`` with fixed decimals; "-" where it is missing or not finite."""
     if value is None or not math.isfinite(value):

@@ -10,9 +10,9 @@ from html import escape
 import numpy as np
 
 from mlbench.leaderboard.entries.strict import visible
-from mlbench.leaderboard.page.wording import short_number
 from mlbench.measures.significance import Values
-from mlbench.reports.drawing import MOST_ANNOTATED, ROOMY, shortened, ticks
+from mlbench.reports.drawing import MOST_ANNOTATED, ROOMY, shortened, tenth_above, ticks
+from mlbench.reports.words import short_number
 
 MOST_WHISKERS = 80
 LETTER = 6.2
@@ -100,7 +100,7 @@ class _Frame:
         self.low = math.floor(math.log10(min(known)) - 1e-9)
         self.high = max(math.ceil(math.log10(max(known)) + 1e-9), self.low + 1)
         most = max([point.high or point.y for point in points])
-        self.limit = min(1.0, max(0.1, math.ceil(10 * most) / 10))
+        self.limit = tenth_above(most)
 
     def x(self, value: float | None) -> float:
         if not value:

@@ -15,6 +15,7 @@ from mlbench.reports.words import (
     mean_name,
     number,
     plural,
+    short_number,
 )
 
 LEVELS = {
@@ -133,15 +134,3 @@ def _names(rows: Sequence[Row]) -> list[tuple[str, bool]]:
     if len(shown) < len(rows):
         pieces.append((f" and {len(rows) - len(shown)} others", False))
     return [piece for piece in pieces if piece[0]]
-
-
-def short_number(value: float) -> str:
-    """Return a count in short: 0.1, 1, 10, 1k, 22.7M, 1B.
-
-    >>> short_number(22_713_216)
-    '22.7M'
-    """
-    for power, letter in ((12, "T"), (9, "B"), (6, "M"), (3, "k")):
-        if value >= 0.9995 * 10**power:
-            return f"{value / 10**power:.3g}{letter}"
-    return f"{value:.3g}"

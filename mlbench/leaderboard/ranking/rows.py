@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import (
@@ -14,8 +14,10 @@ from mlbench.leaderboard.entries.entry import (
     LeaderboardTask,
     Level,
 )
-from mlbench.leaderboard.ranking.columns import Column
 from mlbench.measures.significance import Values
+
+if TYPE_CHECKING:
+    from mlbench.leaderboard.ranking.columns import Column
 
 OVERALL = "Overall"
 """The name of the standings over all tasks; those of tasks begin with a small letter or a digit."""

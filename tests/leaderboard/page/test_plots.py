@@ -15,8 +15,8 @@ from mlbench.leaderboard.page.plots import (
     cost_plot,
     heat_map,
     level_of,
-    short_number,
 )
+from mlbench.reports.words import short_number
 from tests.leaderboard.synthetic import HOSTILE
 
 
