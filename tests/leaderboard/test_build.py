@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.leaderboard import main as benchmark
+from mlbench.commands.cli import main
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, RANKS_FILE
 from tests.leaderboard.boards import TASK, edit
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def build(
@@ -25,6 +25,22 @@ def build(
          "--output", str(output)],
         env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
+
+
+def faulty(entries: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Build in this process; return the exit code and what is said."""
+    code = main(["leaderboard", "build", str(entries), "--output", str(output)])
+    return code, capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def site(honest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a leaderboard that is in order, built in a process of its own."""
+    folder = tmp_path_factory.mktemp("site")
+    done = build(honest, folder, PYTHONHASHSEED="1", LC_ALL="C", TZ="UTC")
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0)
+    assert "3 standing entries" in done.stdout
+    return folder
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -41,25 +57,21 @@ def copied_backwards(board: Path, target: Path) -> Path:
     return target
 
 
-def test_the_same_bytes_whatever_the_machine(honest: Path, tmp_path: Path) -> None:
-    first = build(honest, tmp_path / "a", PYTHONHASHSEED="1", LC_ALL="C", TZ="UTC")
-    assert (first.returncode, first.stderr.count("Traceback")) == (0, 0)
-    assert "3 standing entries" in first.stdout
+def test_the_same_bytes_whatever_the_machine(honest: Path, site: Path, tmp_path: Path) -> None:
     other = copied_backwards(honest, tmp_path / "copy")
     second = build(
         other, tmp_path / "b", PYTHONHASHSEED="2", LC_ALL="C.UTF-8", TZ="Pacific/Apia",
         OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENBLAS_CORETYPE="Prescott",
     )  # fmt: skip
     assert second.returncode == 0
-    assert files(tmp_path / "a") == files(tmp_path / "b")
-    assert set(files(tmp_path / "a")) == {
+    assert files(site) == files(tmp_path / "b")
+    assert set(files(site)) == {
         "index.html", "leaderboard.csv", "leaderboard.json", "leaderboard.md",
     }  # fmt: skip
 
 
-def test_what_it_says_of_the_entries(honest: Path, tmp_path: Path) -> None:
-    assert build(honest, tmp_path).returncode == 0
-    (standings,) = json.loads((tmp_path / "leaderboard.json").read_bytes())["standings"]
+def test_what_it_says_of_the_entries(honest: Path, site: Path) -> None:
+    (standings,) = json.loads((site / "leaderboard.json").read_bytes())["standings"]
     rows = {row["model"]: row for row in standings["rows"]}
     assert set(rows) == {"alpha", "Beta/large", "Published (2020)"}
     assert rows["alpha"]["date"] == "2025-06-10"
@@ -74,38 +86,44 @@ def test_what_it_says_of_the_entries(honest: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])
-def test_a_folder_without_a_task(tmp_path: Path, folder: str) -> None:
-    done = build(tmp_path / folder, tmp_path / "site")
-    assert done.returncode == 3
-    assert "no task in it" in done.stderr
+def test_a_folder_without_a_task(
+    tmp_path: Path, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = faulty(tmp_path / folder, tmp_path / "site", capsys)
+    assert code == 3
+    assert "no task in it" in said
     assert not (tmp_path / "site").exists()
 
 
-def test_a_score_that_is_not_the_tables(board: Path, tmp_path: Path) -> None:
+def test_a_score_that_is_not_the_tables(
+    board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     key = ("macro", "monolingual", "AP", "value")
     (path,) = (board / TASK).glob("beta-large-*/" + ENTRY_FILE)
     edit(path, key, 0.999)
-    done = build(board, tmp_path / "site")
-    assert done.returncode == 6
-    assert f"{path}, monolingual AP: 0.999" in done.stderr
+    code, said = faulty(board, tmp_path / "site", capsys)
+    assert code == 6
+    assert f"{path}, monolingual AP: 0.999" in said
     assert not (tmp_path / "site").exists()
 
 
-def test_a_table_that_is_another(board: Path, tmp_path: Path) -> None:
+def test_a_table_that_is_another(
+    board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (path,) = (board / TASK).glob("beta-large-*/" + RANKS_FILE)
     shutil.copy(board / TASK / "alpha" / RANKS_FILE, path)
-    done = build(board, tmp_path / "site")
-    assert done.returncode == 6
-    assert str(path) in done.stderr
-    assert "SHA-256" in done.stderr
+    code, said = faulty(board, tmp_path / "site", capsys)
+    assert code == 6
+    assert str(path) in said
+    assert "SHA-256" in said
 
 
-def test_the_benchmark_runs_at_a_tiny_size() -> None:
+def test_the_benchmark_runs_at_a_tiny_size(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = ["--entries", "6", "--languages", "3", "--questions", "20", "--turns", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.leaderboard", *small],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(sys, "argv", ["benchmarks.leaderboard", *small])
+    benchmark()
+    said = capsys.readouterr().out
     for expected in ("ranking", "index.html", "browser"):
-        assert expected in done.stdout
+        assert expected in said
