@@ -70,12 +70,12 @@ def explain(args: Namespace) -> int:
         rows = [_as_json(each, texts) for each in found]
         print_json({"queries": rows, "texts_missing": texts.why or None})
         return 0
-    print(fill(f"{report.model.name} on {report.task.name}: query {args.query}, mixed pool"))
+    print(fill(f"{report.model.name} on {report.task.name}: query {args.query}, multilingual pool"))
     if len(found) == 1:
         print(f"\n{_in_full(found[0], texts)}")
     else:
         print(f"\n{versions_table(found).text()}")
-        print(f"\nIn full: --language {found[0].language}")
+        print(f"\nTo see one of them in full, add for example --language {found[0].language}")
     return 0
 
 
@@ -86,16 +86,16 @@ def _overview(report: Report, ranks: Ranks, args: Namespace) -> int:
         rows = [_as_json(each, Texts({}, {})) for each in queries]
         print_json({"queries": rows, "languages": [asdict(each) for each in languages]})
         return 0
-    print(fill(f"{report.model.name} on {report.task.name}, mixed pool"))
+    print(fill(f"{report.model.name} on {report.task.name}, multilingual pool"))
     if not queries:
         print("\nNo query has two relevant passages, so there is no rank distance.")
         return 0
     table = biased_queries_table(queries)
-    print("\nThe highest rank distances\n")
+    print("\nThe queries with the highest rank distances\n")
     print(plain_table(table.headers, table.rows))
-    print(f"\nWhose passages outrank relevant ones (times its share: 1 is unbiased)\n\n"
+    print(f"\nHow often passages of each language outrank relevant ones (1 is unbiased)\n\n"
           f"{languages_table(languages).text()}")  # fmt: skip
-    print("\nOne query in full: mlbench explain REPORT --query ID --language CODE")
+    print("\nTo see one query in full: mlbench explain REPORT --query ID --language CODE")
     return 0
 
 
@@ -107,8 +107,9 @@ def _in_full(each: Explanation, texts: Texts) -> str:
         else "",
         fill(
             f"Asked in {each.language}: rank distance {each.distance:,} in a pool of "
-            f"{each.pool_size:,}, AP {each.average_precision:.4f}. Of each relevant passage: its "
-            "language and rank, and how many passages of each language rank above it or tie."
+            f"{each.pool_size:,} passages, AP {each.average_precision:.4f}. Each row is a relevant "
+            "passage: its language, its rank, and the number of passages of each language that "
+            "rank above it or tie with it."
         ),
         table.text(),
         *(
@@ -129,16 +130,18 @@ def find_texts(task: TaskInfo, args: Namespace) -> Texts:
     try:
         known = load_task(task.name)
         if in_shards(known):
-            return Texts({}, {}, f"{task.name} is read shard by shard, and too large to search")
+            return Texts({}, {}, f"the data of {task.name} is streamed and too large to search")
         data = read_collection(known, Locator(args.data_dir, offline=True).of(known))
         collection = sample_questions(data, task.sample)
     except MissingData:
-        return Texts({}, {}, f"the data of {task.name} is not here; name its folder by --data-dir")
+        return Texts(
+            {}, {}, f"the data of {task.name} was not found; name its folder with --data-dir"
+        )
     except MlbenchError as error:
         fault = error.faults[0]
         return Texts({}, {}, f"{fault.where}: {fault.found}")
     if collection.digest != (task.subset_of or task.digest):
-        return Texts({}, {}, f"the data of {task.name} that was found is not what was evaluated")
+        return Texts({}, {}, f"the data of {task.name} has changed since the evaluation")
     return Texts(_by_id(collection, collection.queries), _by_id(collection, collection.passages))
 
 

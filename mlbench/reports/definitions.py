@@ -43,18 +43,20 @@ def definitions(report: Report) -> list[Definition]:
     return [
         Definition(
             "Settings",
-            "Monolingual: the query's own language is searched; cross-lingual: one other; "
-            "multilingual: all together, the mixed pool. A query counts where the pool holds a "
-            "passage relevant to it; the others are excluded and counted.",
+            "In a monolingual setting the passages in the query's own language are searched, in a "
+            "cross-lingual one those in one other language, and in a multilingual one those in "
+            "all languages together. The searched passages are called the pool. A query without "
+            "a relevant passage in the pool is excluded, and the report says how many are.",
             LAREQA,
         ),
         *measures,
         Definition("Macro", "The unweighted mean over the settings of a kind that have a query."),
         Definition(
             "Interval",
-            f"{100 * statistics.level:.0f}%, {statistics.method}: "
-            f"{plural(statistics.clusters, 'question')} drawn {statistics.draws:,} times with "
-            f"replacement, each with all its languages; seed {statistics.seed}.",
+            f"Intervals cover {100 * statistics.level:.0f}% ({statistics.method}): "
+            f"{plural(statistics.clusters, 'question')} are drawn with replacement "
+            f"{statistics.draws:,} times, each question with all its languages, with seed "
+            f"{statistics.seed}.",
         ),
         *(RUN_FILES if report.retrieved else ALL_RANKS),
         *_bias_definitions(report),
@@ -64,31 +66,31 @@ def definitions(report: Report) -> list[Definition]:
 ALL_RANKS = (
     Definition(
         "Ties",
-        "A passage ranks below all non-relevant ones that score exactly as it does. Where "
-        f"ranking it above them would move a macro score by more than {TIE_TOLERANCE}, both "
-        "are shown.",
+        "A relevant passage ranks below all non-relevant ones with exactly the same score. If "
+        f"ranking it above them would change a macro score by more than {TIE_TOLERANCE}, both "
+        "scores are shown.",
     ),
     Definition(
         "Rank distance",
-        "The highest minus the lowest rank of a query's relevant passages in the mixed pool, "
-        "over all ranks; the mean over a language's queries, then over languages. With k "
-        "relevant of N passages it is at least k - 1, and (N + 1)(k - 1) / (k + 1) in a "
-        "random order. It mixes bias with weakness, so it is read beside the score.",
+        "The highest minus the lowest rank of a query's relevant passages in the multilingual "
+        "pool, averaged over a language's queries and then over languages. If k of N passages "
+        "are relevant, it is at least k - 1, and (N + 1)(k - 1) / (k + 1) in a random order. "
+        "Weak models scatter relevant passages too, so read it beside the score.",
         HYBRID,
     ),
     Definition(
         "Outranking",
-        "Of the non-relevant passages that rank above a relevant one, the share in a "
+        "Of the non-relevant passages that rank above a relevant one, the share that is in a "
         "language, divided by that language's share of the pool's non-relevant passages. The "
-        "query's own language is the diagonal.",
+        "diagonal shows the query's own language.",
     ),
 )
 RUN_FILES = (
     Definition(
         "Ranks",
-        "A query's passages are sorted by their score in the run, read in single precision, then "
-        "by passage id, both descending, as trec_eval sorts them. What the run does not hold "
-        "counts as not found, and a query that it does not hold as 0.",
+        "As in trec_eval, a query's passages are sorted by their score in the run, read in single "
+        "precision, then by passage id, both descending. Passages that are not in the run count "
+        "as not found, and a query that is not in the run scores 0.",
         TREC_EVAL,
     ),
 )
@@ -103,21 +105,21 @@ def _bias_definitions(report: Report) -> list[Definition]:
     possible = [
         Definition(
             "Max@R",
-            "100 (log2 N - log2 rank) / (log2 N - log2 k) for the lowest-ranked of a query's k "
-            "relevant passages, k at least 2, in the mixed pool of N: 100 where they are the "
-            "first k, 0 where one is last.",
+            "100 (log2 N - log2 rank) / (log2 N - log2 k) for the rank of the lowest-ranked of a "
+            "query's k relevant passages (at least 2) in the multilingual pool of N. It is 100 if "
+            "they are the first k passages, and 0 if one of them is the last.",
             MAX_RANK,
         ),
         Definition(
             complete,
-            "Share of the queries with at least two relevant passages that have all of them "
-            "within the first k of the mixed pool.",
+            "The share of the queries with at least two relevant passages that have all of them "
+            "within the first k of the multilingual pool.",
         ),
         Definition(
             "PEER",
-            "p value of the Kruskal-Wallis statistic over the ranks of a query's relevant "
-            "passages by language, each grade by itself; a query with one passage a language "
-            "does not count, because p is constant there.",
+            "The p value of the Kruskal-Wallis statistic over the ranks of a query's relevant "
+            "passages by language, separately for each grade. A query with one passage in each "
+            "language does not count, because p is then a constant.",
             PEER,
         ),
     ]
@@ -126,18 +128,20 @@ def _bias_definitions(report: Report) -> list[Definition]:
         found.append(
             Definition(
                 "Target removed",
-                "The change in a query's AP in the mixed pool when its relevant passages in one "
-                "language leave the pool and the judgements; all other passages stay.",
+                "The change in a query's AP in the multilingual pool when its relevant passages "
+                "in one language are removed from the pool and the judgements. All other "
+                "passages stay.",
                 LAREQA,
             )
         )
     if bias.language_counts:
         found.append(
             Definition(
-                "Languages added",
-                "Multilingual mAP and rank distance of the task cut to k languages, queries and "
-                f"pool both: the mean over all choices of k languages, or over {MOST_SUBSETS:,} "
-                f"drawn with seed {report.scores.statistics.seed} where there are more.",
+                "Number of languages",
+                "Multilingual mAP and rank distance when both queries and pool are cut to k "
+                f"languages: the mean over all choices of k languages or, if there are more than "
+                f"{MOST_SUBSETS:,}, over {MOST_SUBSETS:,} of them drawn with seed "
+                f"{report.scores.statistics.seed}.",
             )
         )
     return found

@@ -190,13 +190,14 @@ def _main_sections(report: Report) -> list[Section]:
     main = Section(
         "Scores by query language",
         paper_table(report),
-        "mono: the query's own language is searched; cross: the mean over the other languages; "
-        "multi: the mixed pool of all; macro: the mean over settings. " + star_line(report),
+        "Mono: only passages in the query's own language are searched. Cross: the mean over the "
+        "other languages, each searched by itself. Multi: all languages are searched together. "
+        "Macro: the mean over settings. " + star_line(report),
     )
     macro = Section(
         "Macro scores",
         macro_table(report),
-        "Means over the settings of a kind, each with its 95% interval.",
+        "Each score is the mean over the settings of a kind, with its 95% interval.",
     )
     return [main, macro] if report.scores.macro else [main]
 
@@ -209,33 +210,39 @@ def _bias_sections(report: Report) -> list[Section]:
         Section(
             "Rank distance",
             distance_table(report),
-            "floor: the least possible; random: the mean of a random order.",
+            "The percentage shows where the value lies between the least possible (0%) and the "
+            "mean of a random order (100%).",
             rank_distance_line(report),
         ),
         Section(
             "Outranking",
             outranking_table(report),
-            "Rows: query language; columns: passage language. 1 is unbiased. Last row: the mean "
-            "over the other languages' queries.",
-            outranking_line(report) or "Nothing outranks a relevant passage.",
+            "Rows are query languages, columns passage languages. 2 means that passages in a "
+            "language outrank relevant ones twice as often as their share of the pool; 1 is "
+            "unbiased. The last column is the query's own language, the last row the mean over "
+            "queries in other languages.",
+            outranking_line(report) or "No passage ranks above a relevant one.",
         ),
         Section(
-            "Further measures",
+            "Other measures of bias",
             bias_table(report),
-            "Each with its 95% interval, over the mixed pool; definitions below.",
+            "All values are over the multilingual pool, with their 95% intervals. They are "
+            "defined at the end of the report.",
             target_line(report),
         ),
         Section(
             "Best and worst language",
             extremes_table(report),
-            "By the language of the queries, and in the mixed pool by that of the passages.",
+            "The means are by the language of the queries or, for recall in the multilingual "
+            "pool, by the language of the passages.",
             extremes_line(report),
         ),
         Section(
             "Scores by the number of languages",
             counts_table(report),
-            "Queries and pool cut down to that many languages: the mean over the choices, and "
-            "their range. mAP of one language is monolingual, of more multilingual.",
+            "Both queries and pool are cut to this number of languages. Each value is the mean "
+            "over the choices of languages, with the range from the lowest to the highest. With "
+            "one language, mAP is monolingual; with more, it is multilingual.",
             counts_line(report),
         ),
     )
@@ -247,8 +254,8 @@ def _across(report: Report) -> Section:
     return Section(
         "Across languages",
         crosslingual_table(report),
-        f"{name}. Rows: query language; columns: passage language. The diagonal is monolingual; "
-        "the mean leaves it out.",
+        f"The table shows {name}. Rows are query languages, columns passage languages. The "
+        "diagonal is monolingual, and the mean in the last column leaves it out.",
     )
 
 
@@ -259,45 +266,51 @@ def _data_uri(svg: bytes) -> str:
 PLOT_TEXTS = {
     "macro.svg": (
         "Bars: every macro score by kind of setting, with 95% intervals.",
-        "Longer is better; a difference within the intervals may be chance. From blue to orange: "
-        "what is lost between languages. In the mixed pool (green) a query can have more relevant "
-        "passages, and R@k with a small k cannot reach 1.",
+        "Longer bars are better; a difference within the intervals may be chance. The step from "
+        "blue to orange shows what is lost across languages. In the multilingual pool (green) a "
+        "query can have more relevant passages, so R@k with a small k cannot reach 1.",
     ),
     "languages.svg": (
         "Dots with intervals: the score of each query language by kind of setting.",
-        "Languages whose intervals lie apart are served differently; how far the colours lie "
-        "apart is what crossing and mixing languages costs the queries of a language.",
+        "If the intervals of two languages do not overlap, the model serves one of them better. "
+        "The distance between the colours shows what it costs queries in a language to search "
+        "other languages or all languages together.",
     ),
     "heatmap.svg": (
         "Heat map: the score of each pair of query language and passage language.",
-        "A dark outlined diagonal on a pale ground is a model that works within languages only; "
-        "a pale row or column is a language it understands badly as query or as passage.",
+        "If only the outlined diagonal is dark, the model works within languages but not across "
+        "them. A pale row is a language whose queries it understands badly, and a pale column "
+        "one whose passages it understands badly.",
     ),
     "outranking.svg": (
         "Heat map: how often passages of each language outrank relevant ones, by query language.",
-        "Orange above 1: these passages push relevant ones down more often than their number "
-        "explains. An orange diagonal is a preference for the query's own language; an orange "
-        "column, a language that is favoured whatever is asked.",
+        "Orange (above 1) means that passages in this language push relevant ones down more often "
+        "than their number explains. An orange diagonal is a preference for the query's own "
+        "language. An orange column is a language that is favoured for all queries.",
     ),
     "targets.svg": (
         "Heat map: change in multilingual mAP when the target in one language is removed.",
-        "An orange diagonal is a model that lives on the target in the query's own language: "
-        "without it the query is lost. For a model without bias a row has one colour.",
+        "An orange diagonal means that the model mainly finds the target in the query's own "
+        "language, and finds little without it. If a model has no bias, all cells of a row have "
+        "the same colour.",
     ),
     "distance.svg": (
-        "Dots with intervals: rank distance by query language, its floor, a random order's.",
-        "Near the floor, relevant passages of all languages rank together; near a random order "
-        "or beyond, they are scattered. Read it beside the score: a weak model scatters too.",
+        "Dots with intervals: rank distance by query language, with the least possible value and "
+        "that of a random order.",
+        "Near the least possible value, relevant passages of all languages rank close together. "
+        "Near the value of a random order or beyond, they are scattered. Read this beside the "
+        "score, because a weak model scatters them too.",
     ),
     "counts.svg": (
         "Two curves: multilingual mAP and rank distance by the number of languages.",
-        "How the scores change as languages are added to the pool and to the queries, for any "
-        "choice of them. The steeper mAP falls, the more a mixed pool costs.",
+        "The curves show how the scores change as languages are added to the pool and the "
+        "queries. The steeper mAP falls, the more it costs to search several languages together.",
     ),
     "ranks.svg": (
-        "Quantiles of the ranks of relevant passages in the mixed pool, by passage language.",
-        "The further blue lies to the right of orange, the further relevant passages fall where "
-        "the query is in another language.",
+        "Quantiles of the ranks of relevant passages in the multilingual pool, by passage "
+        "language.",
+        "The further blue is to the right of orange, the lower relevant passages rank if the "
+        "query is in another language.",
     ),
 }
 
@@ -313,10 +326,12 @@ def _tiles(report: Report) -> list[Tile]:
     if bias.rank_distance is not None:
         floor, random = (number(v, 0, commas=True) for v in (bias.floor, bias.random))
         value = number(bias.rank_distance.value, 1, commas=True)
-        tiles.append(Tile("rank distance", value, f"least {floor}, random {random}"))
+        note = f"least possible {floor}, random order {random}"
+        tiles.append(Tile("rank distance", value, note))
     own = own_language_preference(report)
     if own is not None:
-        tiles.append(Tile("own language outranks", f"{own:.2f}", "times its share"))
+        note = "times its share of the pool; 1 is unbiased"
+        tiles.append(Tile("query's language outranks", f"{own:.2f}", note))
     return tiles
 
 
@@ -356,7 +371,7 @@ def _truncated(roles: dict[str, dict[str, dict[str, float]]]) -> str:
             for code, of in languages.items()
             if of["texts"]
         ]
-        said.append(f"{role} texts (tokens lost): {', '.join(cut) if cut else 'none'}")
+        said.append(f"{role} texts (tokens cut off): {', '.join(cut) if cut else 'none'}")
     return "; ".join(said)
 
 

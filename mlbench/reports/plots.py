@@ -111,7 +111,7 @@ def _macro(report: Report, _: Ranks | None) -> Figure | None:
     axes.set_yticks([step * i + (len(kinds) - 1) / 2 for i in range(len(names))], names)
     handles = [Patch(color=KIND_COLOURS[kind], label=kind_name(kind)) for kind in kinds]
     if any(score.ties_matter for _, score, _ in bars):
-        handles.append(Patch(color=INK, alpha=PALE, label="pale: if ties counted for the model"))
+        handles.append(Patch(color=INK, alpha=PALE, label="pale: with ties counted for the model"))
     legend(figure, handles)
     return figure
 
@@ -155,7 +155,7 @@ def _heatmap(report: Report, _: Ranks | None) -> Figure | None:
             languages,
             values,
             title=f"{name} by query language and passage language",
-            subtitle="Outlined: monolingual. Means: cross-lingual, without the outlined cells.",
+            subtitle="Outlined cells are monolingual; the means are cross-lingual, without them.",
             scale=Scale(
                 "YlGnBu",
                 0,
@@ -182,7 +182,7 @@ def _languages(report: Report, _: Ranks | None) -> Figure | None:
     height = 0.13 * step * len(languages)
     figure, axes = rows_of_axes(
         f"{mean_name(main)} by query language",
-        "Means over a language's settings, with 95% intervals. Dashed: the macro score.",
+        "Means over a language's settings, with 95% intervals. Dashed lines are macro scores.",
         languages, (0.75, 0.35, 0.85, 0.55), height,
     )  # fmt: skip
     reach = 0.0
@@ -222,7 +222,7 @@ def _outranking(report: Report, _: Ranks | None) -> Figure | None:
             tuple(matrix),
             values,
             title="Which languages outrank relevant passages",
-            subtitle="Times their share of the pool: 1 is unbiased. Others: mean off the diagonal.",
+            subtitle="Times their share of the pool; 1 is unbiased. Others: mean off the diagonal.",
             scale=Scale(
                 "PuOr_r",
                 -span,
@@ -257,7 +257,7 @@ def _targets(report: Report, _: Ranks | None) -> Figure | None:
             tuple(removed.by_language),
             values,
             title="What a query loses without its target in one language",
-            subtitle="Change in multilingual mAP, points of 100. Others: mean off the diagonal.",
+            subtitle="Change in multilingual mAP, in hundredths. Others: mean off the diagonal.",
             scale=Scale(
                 "PuOr",
                 -span,
@@ -291,7 +291,7 @@ def _distance(report: Report, _: Ranks | None) -> Figure | None:
     height = 0.3 * count + 0.1
     figure, axes = rows_of_axes(
         "Rank distance by query language",
-        "Dot: mean over queries, with its 95% interval. Left is less scattered.",
+        "Dots are means over queries, with 95% intervals. Further left is less scattered.",
         list(entries), (0.8, 0.95, 0.95, 0.55), height,
     )  # fmt: skip
     places = np.arange(count)
@@ -345,7 +345,7 @@ def _counts(report: Report, _: Ranks | None) -> Figure | None:
         WIDTH,
         4.1,
         "What happens as languages are added",
-        "Queries and pool cut to k languages. Line: mean over the choices of k; pale: the range.",
+        "Queries and pool are cut to k languages. The line is the mean over choices of k languages.",
     )
     half = (WIDTH - 1.9) / 2
     quality = add_axes(figure, Box(0.75, 1.0, half, 2.25))
@@ -407,8 +407,8 @@ def _ranks(_: Report, ranks: Ranks | None) -> Figure | None:
     count = len(ranks.languages)
     height = 0.34 * count + 0.1
     figure, axes = rows_of_axes(
-        "Where relevant passages rank in the mixed pool",
-        "Dot: median. Thick: the middle half. Thin: the middle 90%. Left is better.",
+        "Where relevant passages rank in the multilingual pool",
+        "Dots are medians, thick lines the middle half, thin lines the middle 90%. Left is better.",
         ranks.languages, (1.0, 0.4, 0.75, 0.55), height,
     )  # fmt: skip
     groups = (

@@ -254,7 +254,13 @@ def distance_table(report: Report) -> Table:
         str(sum(entry.queries for entry in entries)),
         str(sum(entry.excluded for entry in entries)),
     )
-    headers = ("query", "rank\ndistance", "floor", "random", "of the way\nto random")
+    headers = (
+        "query",
+        "rank\ndistance",
+        "least\npossible",
+        "random\norder",
+        "from least\nto random",
+    )
     return Table((*headers, "queries", "excluded"), rows, footer)
 
 
@@ -303,8 +309,9 @@ def terminal_text(report: Report, *, verbose: bool = False) -> str:
 def _details(report: Report) -> list[str]:
     statistics = report.scores.statistics
     intervals = (
-        f"Intervals: {statistics.method}, {100 * statistics.level:.0f}%, {statistics.draws:,} "
-        f"draws of {statistics.clusters:,} questions with all their languages."
+        f"The intervals cover {100 * statistics.level:.0f}% ({statistics.method}, "
+        f"{statistics.draws:,} draws of {statistics.clusters:,} questions, each with all its "
+        "languages)."
     )
     paragraphs = [
         intervals,
@@ -335,7 +342,7 @@ def bias_table(report: Report) -> Table:
     ):
         if change is not None:
             cell = ranged(change.value, change.low, change.high, sign="+")
-            rows.append((name, cell, "alike", f"{removed.queries:,}"))
+            rows.append((name, cell, "equal", f"{removed.queries:,}"))
     return Table(("", "value\n95% interval", "better", "queries"), tuple(rows))
 
 
@@ -387,7 +394,10 @@ def counts_table(report: Report) -> Table:
         )
         for count in report.scores.bias.language_counts
     )
-    headers = ("languages", "subsets", "mAP\nrange", "rank distance\nrange", "floor", "random")
+    headers = (
+        *("languages", "choices", "mAP\nrange", "rank distance\nrange"),
+        *("least\npossible", "random\norder"),
+    )
     return Table(headers, rows)
 
 

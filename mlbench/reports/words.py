@@ -138,14 +138,15 @@ def reading(report: Report) -> list[str]:
             f"Ties decide the scores of this model: {kind_name(loosest)} {name} is "
             f"{tied.value:.4f} with ties counted against it, as everywhere below, and "
             f"{tied.optimistic:.4f} with ties counted for it.",
-            "Its other figures, rank distance above all, say nothing until the ties are mended.",
+            "Its other figures, above all rank distance, mean little while so many scores are "
+            "equal.",
         ]
     best = max(score.value for score in present.values())
     luck = chance(report)
     if best < max(FAINT, min(CHANCES * luck, (1 + luck) / 2)):
         return [
             f"It finds next to nothing: its best macro {name} is {best:.4f}.",
-            "What the figures below say about its language bias is therefore worth little.",
+            "The figures on its language bias below therefore mean little.",
             *_too_small(luck),
         ]
     mixed = _mixed(report, scores[Kind.MULTILINGUAL.value])
@@ -155,7 +156,7 @@ def reading(report: Report) -> list[str]:
 def _too_small(luck: float) -> list[str]:
     if luck < TOO_SMALL:
         return []
-    return [f"The task is too small to tell much: a random order already has AP {luck:.2f}."]
+    return [f"The task is too small to tell much: even a random order has AP {luck:.2f}."]
 
 
 def _quality(report: Report, scores: dict[str, Score | None]) -> list[str]:
@@ -174,7 +175,7 @@ def _quality(report: Report, scores: dict[str, Score | None]) -> list[str]:
         return sentences
     kept = cross.value / mono.value
     verdict = (
-        "it holds"
+        "it keeps its quality"
         if kept >= HOLDS
         else "it loses some of its quality"
         if kept >= LOSES_SOME
@@ -213,11 +214,11 @@ def _mixed(report: Report, multi: Score | None) -> list[str]:
         if own >= FAVOURS
         else "it avoids the language of the query"
         if own <= AVOIDS
-        else "hardly a preference for the language of the query"
+        else "it has hardly any preference for the language of the query"
     )
     return [
-        f"In the mixed pool{score}, passages in the query's own language outrank relevant ones "
-        f"{own:.2f} times as often as their share of the pool: {verdict}."
+        f"In the multilingual pool{score}, passages in the query's own language outrank relevant "
+        f"ones {own:.2f} times as often as their share of the pool: {verdict}."
     ]
 
 
@@ -231,20 +232,19 @@ def rank_distance_line(report: Report) -> str:
     multi = macro_score(report, Kind.MULTILINGUAL.value, headline(report))
     name = mean_name(headline(report))
     beside = f"{name} {multi.value:.4f}" if multi else name
+    where = (
+        ""
+        if way is None
+        else f", so it is {100 * way:.0f}% of the way from the least to random"
+        if way <= 1
+        else ", so it is beyond random"
+    )
     return (
-        f"Rank distance {number(score.value, 1, commas=True)}, 95% interval "
-        f"{number(score.low, 1, commas=True)} to {number(score.high, 1, commas=True)}; least "
-        f"possible {number(bias.floor, 1, commas=True)}, random order "
-        f"{number(bias.random, 1, commas=True)}"
-        + (
-            ""
-            if way is None
-            else f" ({100 * way:.0f}% of the way there)"
-            if way <= 1
-            else " (beyond)"
-        )
-        + f". Read it beside {beside}: a weak model scatters, and one that ranks all relevant "
-        "passages last gathers them too."
+        f"Rank distance is {number(score.value, 1, commas=True)} (95% interval "
+        f"{number(score.low, 1, commas=True)} to {number(score.high, 1, commas=True)}). The least "
+        f"possible is {number(bias.floor, 1, commas=True)}, and a random order has "
+        f"{number(bias.random, 1, commas=True)}{where}. Read it beside {beside}: a weak model "
+        "scatters relevant passages, and a model that ranks all of them last gathers them too."
     )
 
 
@@ -255,15 +255,16 @@ def outranking_line(report: Report) -> str:
         return ""
     count = sum(row.get(code) is not None for code, row in report.scores.bias.outranking.items())
     line = (
-        f"Outranking (1 is unbiased): the query's own language {own:.2f} times its share, the "
-        f"mean over {plural(count, 'query language')}"
+        "Passages in the query's own language outrank relevant ones "
+        f"{own:.2f} times as often as their share of the pool, on average over "
+        f"{plural(count, 'query language')} (1 is unbiased)."
     )
     if not others or max(others.values()) - min(others.values()) < TELLING:
-        return line + "."
+        return line
     most, least = max(others, key=others.__getitem__), min(others, key=others.__getitem__)
     return line + (
-        f"; for queries in other languages most {most} ({others[most]:.2f}), "
-        f"least {least} ({others[least]:.2f})."
+        f" For queries in other languages, passages in {most} do so most "
+        f"({others[most]:.2f} times) and passages in {least} least ({others[least]:.2f} times)."
     )
 
 
@@ -275,16 +276,18 @@ def excluded_lines(report: Report) -> list[str]:
         excluded = sum(setting.excluded for setting in settings)
         touched = sum(setting.excluded > 0 for setting in settings)
         everyone = excluded + sum(setting.queries for setting in settings)
-        what = "pairs of query and target" if kind == Kind.CROSSLINGUAL.value else "queries"
+        pairs = kind == Kind.CROSSLINGUAL.value
+        what = "pairs of a query and a passage language" if pairs else "queries"
         if excluded:
             lines.append(
-                f"Excluded, {name}: {excluded:,} of {everyone:,} {what} have no relevant passage "
-                f"in the pool, in {touched} of {plural(len(settings), 'setting')}."
+                f"{name.capitalize()} scores exclude {excluded:,} of {everyone:,} {what}, in "
+                f"{touched} of {plural(len(settings), 'setting')}, because the pool has no "
+                "passage that is relevant to the query."
             )
     few = sum(entry.excluded for entry in report.scores.bias.by_language.values())
     if few:
         lines.append(
-            f"Excluded, rank distance: {few:,} queries with fewer than two relevant passages."
+            f"Rank distance excludes {few:,} queries with fewer than two relevant passages."
         )
     return lines
 
@@ -294,16 +297,16 @@ def tie_lines(report: Report) -> list[str]:
     parts: list[str] = []
     for kind, scores in report.scores.macro.items():
         moved = [
-            f"{mean_name(name)} {score.value:.4f} to {score.optimistic:.4f}"
+            f"{mean_name(name)} {score.value:.4f} and {score.optimistic:.4f}"
             for name, score in scores.items()
             if score.ties_matter
         ]
         if moved:
-            parts.append(f"Ties, {kind_name(kind)}: {', '.join(moved)}.")
+            parts.append(f"{kind_name(kind).capitalize()} scores {BOTH_WAYS}: {', '.join(moved)}.")
     distance = report.scores.bias.rank_distance
     if distance is not None and distance.ties_matter:
         value, optimistic = (number(v, 1) for v in (distance.value, distance.optimistic))
-        parts.append(f"Ties, rank distance: {value} to {optimistic}.")
+        parts.append(f"Rank distance {BOTH_WAYS}: {value} and {optimistic}.")
     return parts
 
 
@@ -327,7 +330,8 @@ def plural(count: int, noun: str) -> str:
 
 
 READ_RECALL = "R@100"
-"""The recall by passage language that is told in words."""
+"""The recall by passage language that is given in words."""
+BOTH_WAYS = "with ties counted against the model and for it"
 
 
 def bias_lines(report: Report) -> list[str]:
@@ -342,9 +346,9 @@ def target_line(report: Report) -> str:
     if removed.own is None or removed.other is None:
         return ""
     return (
-        "Targets: without the one in its own language a query's mAP changes by "
-        f"{removed.own.value:+.4f} on average, without another language's by "
-        f"{removed.other.value:+.4f}; alike is unbiased."
+        "Without the relevant passages in its own language, a query's multilingual AP changes by "
+        f"{removed.own.value:+.4f} on average; without those in another language, by "
+        f"{removed.other.value:+.4f}. For an unbiased model the two are equal."
     )
 
 
@@ -355,17 +359,17 @@ def extremes_line(report: Report) -> str:
     parts = []
     if found is not None:
         parts.append(
-            f"queries in {found.worst_language} fare worst ({mean_name(main)} {found.worst:.4f}), "
-            f"in {found.best_language} best ({found.best:.4f})"
+            f"queries in {found.worst_language} score worst ({mean_name(main)} "
+            f"{found.worst:.4f}) and queries in {found.best_language} best ({found.best:.4f})"
         )
     recall = bias.recall.get(READ_RECALL)
     if recall is not None:
         e = recall.extremes
         parts.append(
-            f"of the relevant passages in {e.best_language} {100 * e.best:.0f}% are in the top "
-            f"100, of those in {e.worst_language} {100 * e.worst:.0f}%"
+            f"{100 * e.best:.0f}% of the relevant passages in {e.best_language} are in the top "
+            f"100, and {100 * e.worst:.0f}% of those in {e.worst_language}"
         )
-    return f"In the mixed pool {'; '.join(parts)}." if parts else ""
+    return f"In the multilingual pool, {'; '.join(parts)}." if parts else ""
 
 
 def counts_line(report: Report) -> str:
@@ -373,14 +377,14 @@ def counts_line(report: Report) -> str:
     found = [c for c in report.scores.bias.language_counts if c.average_precision]
     if len(found) < 3:
         return ""
-    values = [
-        f"{spread.value:.4f} with {count.languages}"
+    one, two, every = (
+        (plural(count.languages, "language"), f"{spread.value:.4f}")
         for count in (found[0], found[1], found[-1])
         if (spread := count.average_precision)
-    ]
+    )
     return (
-        f"Languages added: mAP {values[0]} language, {values[1]} on average over "
-        f"{found[1].subsets:,} pairs, {values[2]}."
+        f"With {one[0]} mAP is {one[1]}, with {two[0]} it is {two[1]} (the mean over "
+        f"{found[1].subsets:,} pairs), and with {every[0]} it is {every[1]}."
     )
 
 
@@ -404,16 +408,18 @@ def star_line(report: Report) -> str:
     retrieved = report.retrieved
     if retrieved is None or not any(depth.lower_bounds for depth in retrieved.kinds.values()):
         return ""
-    return "* A lower bound: the measure reaches beyond the passages that the runs hold."
+    return "* This is a lower bound, because the measure reaches deeper than the runs."
 
 
 def truncation_reading(report: Report) -> list[str]:
-    """Return a first sentence for the reading of a report on run files; none for others."""
+    """Return a first sentence for the summary of a report on run files; none for others."""
     if report.retrieved is None:
         return []
     depths = report.retrieved.kinds
     kinds = [kind for kind in KIND_NAMES if kind in depths]
     if len({depths[kind].truncated_at for kind in kinds}) == 1:
-        return [f"From run files, truncated at {depths[kinds[0]].truncated_at:,} passages a query."]
-    parts = [f"{depths[kind].truncated_at:,} ({kind_name(kind)})" for kind in kinds]
-    return [f"From run files, truncated at {', '.join(parts)} passages a query."]
+        most = f"{depths[kinds[0]].truncated_at:,}"
+    else:
+        parts = (f"{depths[kind].truncated_at:,} ({kind_name(kind)})" for kind in kinds)
+        most = " or ".join(parts)
+    return [f"The scores are from run files with at most {most} passages for each query."]

@@ -124,7 +124,7 @@ def test_the_list_names_queries_and_languages(folder, capsys):
 def test_a_query_in_all_its_languages_and_in_one(folder, capsys):
     code, out, _ = run(capsys, folder, "--query", "q1")
     assert code == 0
-    assert "In full: --language ar" in out
+    assert "--language ar" in out
     code, out, _ = run(capsys, folder, "--query", "q1", "--language", "de")
     (found,) = explain_query(example(3)[1], "q1", "de")
     assert code == 0
