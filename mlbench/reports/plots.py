@@ -345,7 +345,7 @@ def _counts(report: Report, _: Ranks | None) -> Figure | None:
         WIDTH,
         4.1,
         "What happens as languages are added",
-        "Queries and pool are cut to k languages. The line is the mean over choices of k languages.",
+        "Queries and pool are cut to k languages. Line: mean over the choices. Pale: their range.",
     )
     half = (WIDTH - 1.9) / 2
     quality = add_axes(figure, Box(0.75, 1.0, half, 2.25))
