@@ -144,7 +144,7 @@ def run(args: Namespace) -> int:
 def evaluation_options(args: Namespace) -> Options:
     """Return the options of an evaluation that were given on the command line."""
     from mlbench.evaluation.options import Options, Streaming
-    from mlbench.evaluation.partial import Part
+    from mlbench.evaluation.partial import PartOfShards
     from mlbench.models.cache import open_cache
 
     return Options(
@@ -161,7 +161,7 @@ def evaluation_options(args: Namespace) -> Options:
         save_run=args.save_run,
         streaming=Streaming(
             always=args.stream,
-            part=args.shard and Part(*args.shard),
+            part=args.shard and PartOfShards(*args.shard),
             work=args.work and args.work.absolute(),
             keep_embeddings=args.keep_embeddings and args.keep_embeddings.absolute(),
             engine=args.engine,

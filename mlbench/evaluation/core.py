@@ -140,7 +140,7 @@ class ShardCounts:
     recomputed: int
     seconds: float
     cut: Truncation | None = None
-    kept: SavedFile | None = None
+    saved: SavedFile | None = None
 
 
 class CoreVectors(NamedTuple):

@@ -26,14 +26,13 @@ from mlbench.evaluation.describing import (
     peak_memory,
     truncated,
 )
-from mlbench.evaluation.embeddings import Kept, keep_queries, open_kept
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.partial import (
     VECTORS,
     WHOLE,
     Draft,
-    Part,
     Partial,
+    PartOfShards,
     ShardRow,
     State,
     check_identity,
@@ -42,6 +41,7 @@ from mlbench.evaluation.partial import (
     write_partial,
 )
 from mlbench.evaluation.pipeline import Progress, count_shards
+from mlbench.evaluation.saving_vectors import SavedFiles, open_saved, save_queries
 from mlbench.evaluation.scan import Scan, cost, scan
 from mlbench.models.protocol import Fitted
 from mlbench.reports.report import TaskInfo
@@ -79,7 +79,7 @@ class Pass:
 
     work: Path
     scans: Path
-    part: Part = WHOLE
+    part: PartOfShards = WHOLE
     keep: Path | None = None
     overwrite: bool = False
     strict: bool = False
@@ -120,10 +120,10 @@ def stream(
     mine = how.part.share(shards)
     done = ready.partial.done
     todo = [s for s in collection.shards if s.name in mine and s.name not in done]
-    prepared, kept = ready.prepared, None
+    prepared, saved = ready.prepared, None
     if how.keep is not None:
-        kept = open_kept(how.keep, model, ready.partial, anew=how.overwrite)
-        keep_queries(kept, ready.core.collection, ready.embedded.queries)
+        saved = open_saved(how.keep, model, ready.partial, anew=how.overwrite)
+        save_queries(saved, ready.core.collection, ready.embedded.queries)
         prepared = replace(prepared, keep=how.keep)
     write_partial(how.file, ready.partial)
     engine = how.engine or local_engine(model)
@@ -134,7 +134,7 @@ def stream(
     ):
         step.say(f"{len(done)} of {len(mine)} shards before")
         for counts in engine(prepared, todo, step.advance):
-            _take(ready.partial, counts, kept, how.file)
+            _take(ready.partial, counts, saved, how.file)
             step.say(f"{len(done)} of {len(mine)} shards, last {counts.name}")
     return ready.partial
 
@@ -201,11 +201,11 @@ def _with_seconds(draft: Draft, seconds: Mapping[str, float]) -> Draft:
     return replace(draft, run=replace(draft.run, seconds=dict(seconds)))
 
 
-def _take(partial: Partial, counts: ShardCounts, kept: Kept | None, path: Path) -> None:
+def _take(partial: Partial, counts: ShardCounts, saved: SavedFiles | None, path: Path) -> None:
     """Add a shard and write all down; its vectors first, so that none is missing of what is."""
-    if kept is not None:
-        kept.add(counts.kept)
-        kept.write()
+    if saved is not None:
+        saved.add(counts.saved)
+        saved.write()
     partial.add(counts)
     run = partial.draft.run
     peak = max(filter(None, (run.peak_memory, peak_memory())), default=None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
-from mlbench.evaluation.partial import WHOLE, Part
+from mlbench.evaluation.partial import WHOLE, PartOfShards
 from mlbench.ranking.products import DEFAULT_MEMORY, Limits
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Streaming:
     """
 
     always: bool = False
-    part: Part | None = None
+    part: PartOfShards | None = None
     work: Path | None = None
     keep_embeddings: Path | None = None
     engine: str = "local"
@@ -84,7 +84,7 @@ class Options:
         return Limits(self.threads, self.memory, self.device)
 
     @property
-    def part(self) -> Part:
+    def part(self) -> PartOfShards:
         """The part of the shards that is to be counted."""
         return self.streaming.part or WHOLE
 

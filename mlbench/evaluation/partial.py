@@ -113,7 +113,7 @@ class Partial:
         return tuple(shard for shard in self.shards if shard.name not in self.done)
 
 
-class Part(NamedTuple):
+class PartOfShards(NamedTuple):
     """Every n-th part of the shards, ``number`` from 1 to ``of``."""
 
     number: int
@@ -140,7 +140,7 @@ class Part(NamedTuple):
         return mine
 
 
-WHOLE = Part(1, 1)
+WHOLE = PartOfShards(1, 1)
 
 
 def empty_counts(ranks: Ranks) -> Ranks:
@@ -264,7 +264,7 @@ class State:
     shards: tuple[ShardRow, ...]
     overwrite: bool = False
 
-    def partial(self, part: Part) -> Partial | None:
+    def partial(self, part: PartOfShards) -> Partial | None:
         """Return what a run of this part left; None if there is nothing.
 
         What another run left is not looked at if it may be overwritten. Raises UsageError if it

@@ -27,7 +27,7 @@ import numpy as np
 from mlbench.common.errors import Fault, IntegrityError, MlbenchError
 from mlbench.data.corpus import ShardSource
 from mlbench.evaluation.core import Expected, Prepared, ShardCounts
-from mlbench.evaluation.embeddings import Keeper
+from mlbench.evaluation.saving_vectors import VectorWriter
 from mlbench.evaluation.scan import BLOCK, Block, blocks_of
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
 from mlbench.models.encoding import BATCH, Distinct, Ints, Rows, longest_first, ready_to_score
@@ -98,8 +98,8 @@ class BlockEncoder:
         forms = self._inputs.forms("passage", group.texts)
         cut = self._inputs.truncation("passage", code, group.texts) if distinct else None
         if self._inputs.by_form:
-            group, kept = group.merged(forms)
-            forms = [forms[place] for place in kept]
+            group, places = group.merged(forms)
+            forms = [forms[place] for place in places]
         known = self.prepared.known[group.language]
         rows = np.fromiter((known.get(form, -1) for form in forms), np.int64, len(forms))
         order = np.flatnonzero(rows < 0)
@@ -251,13 +251,13 @@ class _Tally:
         self._counter = prepared.counter()
         self._recomputed = 0
         self._began = time.perf_counter()
-        self._keeper = Keeper(prepared.keep) if prepared.keep else None
+        self._writer = VectorWriter(prepared.keep) if prepared.keep else None
         self._reset()
 
     def close(self) -> None:
         """Leave no unfinished file behind."""
-        if self._keeper:
-            self._keeper.close()
+        if self._writer:
+            self._writer.close()
 
     def _reset(self) -> None:
         rows = len(self._prepared.pairs.query)
@@ -273,8 +273,8 @@ class _Tally:
             vectors = self._encoder.vectors(encoded)
             starts = np.array([0, size], np.int64)
             self._counter.count(vectors, starts, plan.own, (self._above, self._tied))
-            if self._keeper:
-                self._keeper.add(block, vectors)
+            if self._writer:
+                self._writer.add(block, vectors)
             self._encoded += len(plan.order)
             self._distinct += plan.distinct
             self._cut = _sum(self._cut, plan.cut)
@@ -302,7 +302,7 @@ class _Tally:
             recomputed=recomputed - before,
             seconds=now - began,
             cut=self._cut,
-            kept=self._keeper.finish(shard, found.content) if self._keeper else None,
+            saved=self._writer.finish(shard, found.content) if self._writer else None,
         )
 
 

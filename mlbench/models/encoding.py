@@ -311,8 +311,8 @@ class Encoding:
         """
         source = self._inputs.source(group.role, group.language)
         read = self._inputs.read(source, group.texts)
-        group, kept = group.merged(read.keys)
-        keys, nothing = [read.keys[place] for place in kept], np.zeros(len(kept), np.int64)
+        group, chosen = group.merged(read.keys)
+        keys, nothing = [read.keys[place] for place in chosen], np.zeros(len(chosen), np.int64)
         job = _Job(group, source, keys, np.ones(len(keys), bool), nothing, nothing[:0])
         for places, vectors in self.cache.find(source, keys) if self.cache else ():
             self._keep(job, places, self._checked(vectors, "the embedding cache", group, places))
@@ -324,7 +324,7 @@ class Encoding:
         if read.forms is None:
             forms = self._inputs.forms(group.role, group.texts)
         else:
-            forms = [read.forms[place] for place in kept]
+            forms = [read.forms[place] for place in chosen]
         order = longest_first(forms, range(len(forms)))
         return replace(job, sizes=np.array([len(form) for form in forms]), order=order)
 

@@ -23,7 +23,7 @@ from mlbench.data.corpus import Passage
 from mlbench.evaluation import pipeline
 from mlbench.evaluation.driver import local_engine, stream
 from mlbench.evaluation.evaluate import evaluate_held
-from mlbench.evaluation.partial import CORE_FILE, Part, read_partial
+from mlbench.evaluation.partial import CORE_FILE, PartOfShards, read_partial
 from mlbench.evaluation.results import finish
 from mlbench.models.encoding import Encoding
 from mlbench.models.registry import load_adapter
@@ -436,7 +436,7 @@ def test_parts_cover_all_shards_once_and_are_of_like_size():
     draw = random.Random(0)
     for count in (1, 2, 3, 7, 20):
         sizes = {f"s{i}": draw.randint(0, 1000) for i in range(15)}
-        parts = [Part(i + 1, count).share(sizes) for i in range(count)]
+        parts = [PartOfShards(i + 1, count).share(sizes) for i in range(count)]
         assert sorted(name for part in parts for name in part) == sorted(sizes)
         loads = [sum(sizes[name] for name in part) for part in parts]
         assert max(loads) - min(loads) <= max(sizes.values()) + 1

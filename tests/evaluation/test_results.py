@@ -10,8 +10,8 @@ import pytest
 from mlbench.common.errors import IntegrityError, UsageError
 from mlbench.evaluation.driver import stream
 from mlbench.evaluation.partial import (
-    Part,
     Partial,
+    PartOfShards,
     empty_counts,
     partial_to_bytes,
     read_partial,
@@ -25,7 +25,7 @@ from tests.evaluation.test_driver import result
 
 def parts(folder, found, count, model=None):
     """The parts of a run, by file."""
-    how = [pass_in(folder, part=Part(i + 1, count)) for i in range(count)]
+    how = [pass_in(folder, part=PartOfShards(i + 1, count)) for i in range(count)]
     made = (model or loaded(Plain()), QUIET)
     return {h.file: stream(task_of(), streamed(found), *made, h) for h in how}
 
@@ -125,7 +125,7 @@ def test_vectors_that_a_machine_rounded_otherwise_are_not_mixed(tmp_path):
 def test_parts_that_begin_together_take_the_vectors_of_one(tmp_path):
     """Though each rounds otherwise, as machines do."""
     found, made = records(2), {}
-    other, how = (pass_in(tmp_path, part=Part(number, 2)) for number in (2, 1))
+    other, how = (pass_in(tmp_path, part=PartOfShards(number, 2)) for number in (2, 1))
 
     class Meanwhile(Plain):
         def encode_queries(self, texts, language):
@@ -169,5 +169,5 @@ def test_other_measures_may_be_asked_for(tmp_path):
 
 
 def test_a_part_is_described():
-    assert Part(2, 3).file == "2-of-3.partial"
-    assert Part(1, 1).share({"a": 1, "b": 0}) == {"a", "b"}
+    assert PartOfShards(2, 3).file == "2-of-3.partial"
+    assert PartOfShards(1, 1).share({"a": 1, "b": 0}) == {"a", "b"}

@@ -14,7 +14,7 @@ from mlbench.data.corpus import Passage
 from mlbench.evaluation import pipeline
 from mlbench.evaluation.driver import local_engine, stream
 from mlbench.evaluation.evaluate import evaluate_held
-from mlbench.evaluation.partial import Part
+from mlbench.evaluation.partial import PartOfShards
 from mlbench.evaluation.results import finish
 from mlbench.models.encoding import normalise
 from mlbench.models.registry import load_adapter
@@ -122,10 +122,10 @@ def test_parts_at_work_at_the_same_time_keep_all(tmp_path):
     def meanwhile(prepared, shards, progress):
         for number, counts in enumerate(local_engine(model)(prepared, shards, progress)):
             if number == 1:
-                run(tmp_path, found, model, part=Part(2, 2), **given)
+                run(tmp_path, found, model, part=PartOfShards(2, 2), **given)
             yield counts
 
-    run(tmp_path, found, model, part=Part(1, 2), engine=meanwhile, **given)
+    run(tmp_path, found, model, part=PartOfShards(1, 2), engine=meanwhile, **given)
     assert len(read_index(tmp_path / "kept")[1]) == 3 + 9
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 KEEP = "--keep-embeddings"
 
 
-class Keeper:
+class VectorWriter:
     """Writes the vectors of one shard after the other."""
 
     def __init__(self, folder: Path) -> None:
@@ -110,7 +110,7 @@ def _unwritable(folder: Path, error: OSError) -> Fault:
     )
 
 
-class Kept(NamedTuple):
+class SavedFiles(NamedTuple):
     """The files that this run has kept so far; other parts of it may write to the same folder.
 
     ``contents`` maps shards to digests: what the folder has of a shard that was another is dropped.
@@ -155,7 +155,7 @@ class Kept(NamedTuple):
         write_atomically(self.folder / "model.toml", "".join(lines).encode(), KEEP)
 
 
-def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool) -> Kept:
+def open_saved(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool) -> SavedFiles:
     """Return what is kept in ``folder`` of the shards that ``partial`` has counted, or others.
 
     Raises UsageError where it holds another model's vectors, or lacks those of a counted shard.
@@ -164,8 +164,8 @@ def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool)
     if identity != model.identity and files and not anew:
         found = f"holds vectors of another model: {identity!r}, now {model.identity!r}"
         raise UsageError(Fault(str(folder), found, "one folder a model and task"))
-    kept = Kept(folder, model, {shard.name: shard.content for shard in partial.shards}, {})
-    here = {shard for _, _, shard in kept.known()}
+    saved = SavedFiles(folder, model, {shard.name: shard.content for shard in partial.shards}, {})
+    here = {shard for _, _, shard in saved.known()}
     counted = [s.name for s in partial.shards if s.name in partial.done and s.passages]
     lacking = [name for name in counted if name not in here]
     if lacking:
@@ -178,7 +178,7 @@ def open_kept(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool)
                 "leave it out, or remove what the run left and start anew",
             )
         )
-    return kept
+    return saved
 
 
 def _indexed(folder: Path) -> tuple[str, list[SavedFile]]:
@@ -186,7 +186,7 @@ def _indexed(folder: Path) -> tuple[str, list[SavedFile]]:
     return read_index(folder) if (folder / INDEX).exists() else ("", [])
 
 
-def keep_queries(kept: Kept, core: Collection, vectors: Any) -> None:
+def save_queries(saved: SavedFiles, core: Collection, vectors: Any) -> None:
     """Keep the vectors of a collection's queries, float32 (queries, dimension).
 
     Raises ModelError for sparse vectors.
@@ -194,9 +194,9 @@ def keep_queries(kept: Kept, core: Collection, vectors: Any) -> None:
     if not isinstance(vectors, np.ndarray):
         found = "the model's vectors are sparse"
         raise ModelError(Fault(KEEP, found, "dense vectors"))
-    keeper = Keeper(kept.folder)
+    writer = VectorWriter(saved.folder)
     for number, language in enumerate(core.languages):
         part = core.queries.slice(number)
-        keeper.write(core.queries.ids[part], vectors[part])
-        kept.add(keeper.close_as("queries", language))
-    kept.write()
+        writer.write(core.queries.ids[part], vectors[part])
+        saved.add(writer.close_as("queries", language))
+    saved.write()
