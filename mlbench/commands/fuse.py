@@ -12,8 +12,7 @@ from mlbench.commands.output import print_json
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.runs.fusing import Fusion, fuse_runs, fused_lines
-from mlbench.runs.naming import PASSAGE, QUERY, filled, matching_files, placeholders
-from mlbench.runs.reading import read_run
+from mlbench.runs.reading import PASSAGE, QUERY, filled, matching_files, placeholders, read_run
 
 METHODS = ("rrf", "isr", "log_isr", "logn_isr", "rbc", "bordafuse", "w_bordafuse", "condorcet",
            "w_condorcet", "sum", "wsum", "mixed", "max", "min", "med", "anz", "mnz", "gmnz",

@@ -21,8 +21,8 @@ from mlbench.evaluation.tasks import load_task
 from mlbench.reports.report import TaskInfo
 from mlbench.reports.subset import choose_languages, cut_task, refuse_other_report
 from mlbench.runs.matching import Targets
-from mlbench.runs.naming import find_runs
-from mlbench.runs.reporting import (
+from mlbench.runs.reading import find_runs
+from mlbench.runs.scoring import (
     About,
     Read,
     describe_judgements,

@@ -22,8 +22,7 @@ from mlbench.common.files import write_atomically
 from mlbench.data.collection import MOST_FAULTS, Collection
 from mlbench.data.task import Kind, Setting
 from mlbench.ranking.products import Floats, Limits
-from mlbench.runs.naming import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, filled
-from mlbench.runs.reading import Ints
+from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, Ints, filled
 from mlbench.runs.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
 
 if TYPE_CHECKING:

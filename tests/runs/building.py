@@ -11,10 +11,8 @@ from mlbench.data.collection import Collection
 from mlbench.data.input_files import Faults
 from mlbench.data.task import Kind, all_settings
 from mlbench.measures.rank_measures import parse_measures
-from mlbench.runs.matching import Matching, Targets
-from mlbench.runs.naming import find_runs
-from mlbench.runs.ranking import Rankings
-from mlbench.runs.reading import read_run
+from mlbench.runs.matching import Matching, Rankings, Targets
+from mlbench.runs.reading import find_runs, read_run
 from mlbench.runs.scoring import Scored, score_runs
 
 Run = Mapping[str, Mapping[str, float]]

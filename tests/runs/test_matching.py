@@ -8,8 +8,7 @@ import pytest
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
 from mlbench.data.corpus import Judged, StreamedCollection
 from mlbench.runs.matching import Matching, Targets
-from mlbench.runs.naming import find_runs
-from mlbench.runs.reading import read_run
+from mlbench.runs.reading import find_runs, read_run
 from tests.runs.building import lines, messages
 
 CODES = ("de", "en", "tr")

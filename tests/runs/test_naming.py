@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlbench.common.errors import DataError, UsageError
-from mlbench.runs.naming import Given, find_runs, matching_files
+from mlbench.runs.reading import Given, find_runs, matching_files
 
 LANGUAGES = ("de", "en", "zh", "zh-Hans")
 

@@ -16,7 +16,7 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.products import Limits
-from mlbench.runs.naming import EXAMPLE
+from mlbench.runs.reading import EXAMPLE
 from mlbench.runs.writing import Saving, discard_runs, save_runs
 from tests.runs.building import scored
 from tests.support.strategies import CODES, parallel_collection, parallel_records, vectors_for
