@@ -15,7 +15,7 @@ def arguments(parser: ArgumentParser) -> None:
     shared(parser, "report")
     shared(
         parser, "--output", default=Path("baseline.parquet"), metavar="FILE",
-        help="where it goes (default: %(default)s)",
+        help="the file to write (default: %(default)s)",
     )  # fmt: skip
 
 

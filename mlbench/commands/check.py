@@ -33,11 +33,11 @@ def arguments(parser: ArgumentParser) -> None:
             parser.add_argument(row.flag, action="store_true", default=None, help=row.help)
     parser.add_argument(
         "--config", type=Path, metavar="FILE",
-        help="the configuration (default: mlbench.toml, else [tool.mlbench] of pyproject.toml)",
+        help="the configuration (default: mlbench.toml, then [tool.mlbench] of pyproject.toml)",
     )  # fmt: skip
     form = parser.add_mutually_exclusive_group()
     shared(form, "--json")
-    form.add_argument("--markdown", action="store_true", help="print as Markdown")
+    form.add_argument("--markdown", action="store_true", help="print Markdown")
     shared(parser, "--quiet")
     running = parser.add_argument_group("options of the run, with --model")
     shared(running, "--offline", "--no-cache", "--threads")

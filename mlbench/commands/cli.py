@@ -55,16 +55,16 @@ class Command:
 
 
 GROUPS = {
-    "leaderboard": "check the leaderboard, build its page, and keep it",
+    "leaderboard": "check, build and maintain the leaderboard",
     "tasks": "list, show, validate and fetch tasks",
-    "models": "list models, and check one against the contract",
+    "models": "list models, and test whether a model keeps the contract",
     "cache": "show, verify and clear the embedding cache",
 }
 # fmt: off
 COMMANDS = (
     Command(
         "run", "run:run", "arguments",
-        "evaluate a model on one or more tasks and write a report of each", """
+        "evaluate a model on one or more tasks, and write a report for each", """
         mlbench run --model char-ngram --task sample
         mlbench run --model bm25 --task xquad-r --task mlqa-r
         mlbench run --model path/to/my_model.py:make --output results --overwrite
@@ -75,14 +75,14 @@ COMMANDS = (
     ),
     Command(
         "merge", "merge:merge", "arguments",
-        "add up the parts of a streamed run and write its report; needs no model and no data", """
+        "add up the parts of a streamed run and write its report, without model or data", """
         mlbench merge results/my-model/miracl/partial
         mlbench merge 1-of-3.partial 2-of-3.partial 3-of-3.partial --output results
         """,
     ),
     Command(
         "report", "report:report", "arguments",
-        "compute the scores of saved reports again from their tables and render them", """
+        "compute the scores and pages of saved reports again from their tables", """
         mlbench report results/bm25/xquad-r
         mlbench report results
         mlbench report results/bm25/xquad-r --languages ar,de,en
@@ -90,7 +90,7 @@ COMMANDS = (
     ),
     Command(
         "explain", "explain:explain", "arguments",
-        "show where a query's relevant passages rank and which languages outrank them", """
+        "show where a query's relevant passages rank, and which languages outrank them", """
         mlbench explain results/bm25/xquad-r
         mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b
         mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --language de
@@ -98,7 +98,7 @@ COMMANDS = (
     ),
     Command(
         "compare", "compare:compare", "arguments",
-        "compare saved reports of one task: differences, intervals, tests, places", """
+        "compare saved reports of one task: is one model better than another?", """
         mlbench compare results/bm25/xquad-r results/char-ngram/xquad-r
         mlbench compare a/xquad-r b/xquad-r --measure AP --measure rank-distance
         mlbench compare a/xquad-r b/xquad-r --format latex
@@ -107,15 +107,15 @@ COMMANDS = (
     ),
     Command(
         "baseline", "baseline:baseline", "arguments",
-        "write a report's table and identity into one small file to commit", """
+        "write a report's table into one small file, as the baseline for `mlbench check`", """
         mlbench baseline results/bm25/xquad-r
         mlbench baseline results/bm25/xquad-r --output baselines/bm25.parquet
         """,
     ),
     Command(
         "check", "check:check", "arguments",
-        "hold a report, or a fresh run of a model, against a baseline: pass, regressed (exit "
-        "code 1) or inconclusive", """
+        "compare a report, or a new run of a model, with a baseline: the result is pass, regressed "
+        "(exit code 1) or inconclusive", """
         mlbench check results/bm25/xquad-r --baseline baseline.parquet
         mlbench check results/new/xquad-r --baseline results/old/xquad-r --measure nDCG@10
         mlbench check --model path/to/my_model.py:make --baseline baseline.parquet --strict
@@ -124,8 +124,7 @@ COMMANDS = (
     ),
     Command(
         "score", "score:score", "arguments",
-        "score run files that other tools made (TREC, BEIR's JSON, ranx), as a report "
-        "truncated at their depth", """
+        "score run files of other tools (TREC, BEIR's JSON, ranx), and write a report", """
         mlbench score --task xquad-r --run 'runs/{query_language}-{passage_language}.trec.gz'
         mlbench score --task xquad-r --run 'runs/{query_language}.json' --pool multilingual
         mlbench score --task miracl --run 'dev-{query_language}.trec' --pool monolingual
@@ -134,7 +133,7 @@ COMMANDS = (
     ),
     Command(
         "fuse", "fuse:fuse", "arguments",
-        "fuse run files into one, by ranx", """
+        "combine several run files into one, using ranx", """
         mlbench fuse bm25.trec dense.trec --output fused.trec
         mlbench fuse bm25.trec dense.trec --method wsum --weights 0.3,0.7 --output fused.trec.gz
         mlbench fuse 'bm25/{query_language}.trec' 'dense/{query_language}.trec' --method rrf \
@@ -151,7 +150,7 @@ COMMANDS = (
     ),
     Command(
         "verify", "verify:verify", "arguments",
-        "encode a sample of the task's texts again and compare with an entry's table", """
+        "test whether a model produced an entry, by encoding a sample of the texts again", """
         mlbench verify leaderboards/xquad-r/bm25 --model bm25 --full
         mlbench verify leaderboards/xquad-r/my-encoder --model checkpoints/my-encoder --sample \
         200 --json
@@ -159,7 +158,7 @@ COMMANDS = (
     ),
     Command(
         "leaderboard validate", "leaderboard:validate", "validate_arguments",
-        "check entries: their form, their tables, every score, and copies among them", """
+        "check entries: their format, tables and scores, and whether they are copies", """
         mlbench leaderboard validate leaderboards
         mlbench leaderboard validate leaderboards/xquad-r/bm25
         mlbench leaderboard validate pr/leaderboards --base base/leaderboards
@@ -167,7 +166,7 @@ COMMANDS = (
     ),
     Command(
         "leaderboard build", "leaderboard:build", "build_arguments",
-        "make the leaderboard's page, and the standings as CSV, JSON and Markdown",
+        "write the leaderboard's page, and the standings as CSV, JSON and Markdown",
         """
         mlbench leaderboard build --output site
         mlbench leaderboard build my-leaderboard --output site
@@ -175,7 +174,7 @@ COMMANDS = (
     ),
     Command(
         "leaderboard report", "leaderboard:report", "report_arguments",
-        "write an entry with figures from a publication, which brings no evidence", """
+        "write an entry with figures from a publication, without evidence", """
         mlbench leaderboard report --task xquad-r --model mBERT --score multilingual:AP=0.29 \
         --citation 'Somebody et al., 2020' --link https://arxiv.org/abs/2004.05484 --submitter \
         'Ada Lovelace' --to leaderboards
@@ -183,19 +182,19 @@ COMMANDS = (
     ),
     Command(
         "leaderboard withdraw", "leaderboard:withdraw", "withdraw_arguments",
-        "take an entry back: it stays, marked, and is no longer ranked", """
+        "withdraw an entry: it stays, is marked, and is no longer ranked", """
         mlbench leaderboard withdraw leaderboards/xquad-r/my-model --by 'Ada Lovelace' \
         --reason 'a wrong prompt'
         """,
     ),
     Command(
         "leaderboard add-task", "leaderboard:add_task", "add_task_arguments",
-        "for maintainers: take a report's task into the leaderboard, or renew its digest",
+        "for maintainers: add a report's task to the leaderboard, or update the task's digest",
         "mlbench leaderboard add-task results/bm25/xquad-r --to leaderboards",
     ),
     Command(
         "leaderboard record", "leaderboard:record", "record_arguments",
-        "for maintainers: record what was verified of an entry, or that it is disputed", """
+        "for maintainers: record that an entry was verified or is disputed", """
         mlbench leaderboard record leaderboards/xquad-r/my-model --level sampled --by \
         'Ada Lovelace' --evidence verify.json
         """,
@@ -207,31 +206,31 @@ COMMANDS = (
     ),
     Command(
         "tasks show", "tasks:show", "show_arguments",
-        "show a task and every setting of it with its number of queries", """
+        "show a task, and the number of queries of each of its settings", """
         mlbench tasks show xquad-r
         mlbench tasks show path/to/my-task.toml
         """,
     ),
     Command(
         "tasks validate", "tasks:validate", "validate_arguments",
-        "check a task file, and its data where it is at hand",
+        "check a task file, and its data if it is on this machine",
         "mlbench tasks validate my-task.toml",
     ),
     Command(
         "tasks fetch", "tasks:fetch", "fetch_arguments",
-        "download the data of tasks into the cache, or say where it was found", """
+        "download the data of tasks into the cache, or show where it is", """
         mlbench tasks fetch xquad-r
         mlbench tasks fetch xquad-r mlqa-r
         """,
     ),
     Command(
         "models list", "models:show_models", "list_arguments",
-        "list the models that can be named, and their forms",
+        "list the models and the ways to name one",
         "mlbench models list",
     ),
     Command(
         "models check", "models:check", "check_arguments",
-        "test a model against the adapter contract", """
+        "test whether a model keeps the contract between models and mlbench", """
         mlbench models check bm25
         mlbench models check path/to/my_model.py:make
         """, foreign=True,
@@ -243,7 +242,7 @@ COMMANDS = (
     ),
     Command(
         "cache verify", "cache:verify", "json_argument",
-        "read all of the embedding cache and find what is damaged",
+        "read the whole embedding cache and find damaged files",
         "mlbench cache verify",
     ),
     Command(
@@ -279,10 +278,10 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
         print(f"mlbench: error: {error}", file=sys.stderr)
         return error.exit_code
     except Terminated:
-        print("mlbench: terminated; nothing half-written is left", file=sys.stderr)
+        print("mlbench: terminated; no incomplete files are left", file=sys.stderr)
         return 143
     except KeyboardInterrupt:
-        print("mlbench: interrupted; nothing half-written is left", file=sys.stderr)
+        print("mlbench: interrupted; no incomplete files are left", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -336,7 +335,7 @@ def _add(place: Any, name: str, command: Command, load: bool) -> None:
         epilog="\n  ".join(["examples:", *examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     if load:
         action, add_arguments = command.load()
         add_arguments(parser)

@@ -28,16 +28,16 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `compare`."""
     parser.add_argument(
         "reports", nargs="+", type=Path, metavar="REPORT",
-        help="a report's folder or a baseline file; the first is what the others are held against",
+        help="a report's folder or a baseline file; the others are compared with the first",
     )  # fmt: skip
     shared(
         parser, "--measure",
-        help="a measure such as nDCG@10, or rank-distance; may be repeated (default: all that the "
-        "reports share)",
+        help="a measure such as nDCG@10, or rank-distance; may be repeated (default: all measures "
+        "that the reports have in common)",
     )  # fmt: skip
     parser.add_argument(
         "--correction", choices=("max-t", "holm"), default="max-t",
-        help="how p is corrected for several languages and models (default: %(default)s)",
+        help="how p is corrected for comparing several languages and models (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--format", choices=("text", "markdown", "latex", "csv", "json"), default="text",
@@ -45,11 +45,11 @@ def arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--x", metavar="NAME=VALUE,...",
-        help="places of the reports on an axis, in order, or a TOML file that gives them",
+        help="an axis and the value of each report on it, in order, or a TOML file with both",
     )  # fmt: skip
     shared(
         parser, "--output", default=None,
-        help="write comparison.json, .md, .csv, .tex and plots there",
+        help="write comparison.json, .md, .csv, .tex and plots to FOLDER",
     )  # fmt: skip
 
 

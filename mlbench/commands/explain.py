@@ -42,12 +42,13 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `explain`."""
     shared(parser, "report")
     parser.add_argument(
-        "--query", metavar="ID", help="a query's id (default: list the most biased queries)"
+        "--query", metavar="ID", help="the id of a query (default: list the most biased queries)"
     )
     parser.add_argument("--language", metavar="CODE", help="the query's language (default: all)")
     shared(
         parser, "--data-dir",
-        help="folder with the task's data, to show texts (default: $MLBENCH_DATA, else the cache)",
+        help="the folder with the task's data, for showing texts (default: $MLBENCH_DATA, then the "
+        "cache)",
     )  # fmt: skip
     parser.add_argument(
         "--top", type=positive, default=10, metavar="N",

@@ -46,30 +46,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "runs", nargs="+", metavar="RUN", help="run files, or patterns with the same placeholders"
     )
     parser.add_argument(
-        "--method", choices=METHODS, default="rrf", help="how (default: %(default)s)"
+        "--method", choices=METHODS, default="rrf", help="how to fuse (default: %(default)s)"
     )
     parser.add_argument(
         "--norm", choices=NORMS,
-        help="how each run's scores are normalised first, for methods on scores (default: min-max)",
+        help="for methods that use scores: how scores are normalised first (default: min-max)",
     )  # fmt: skip
     parser.add_argument(
         "--weights", type=weights, metavar="W,W,...",
-        help="one weight a run, for wsum, mixed, wmnz, w_bordafuse and w_condorcet",
+        help="one weight for each run, for wsum, mixed, wmnz, w_bordafuse and w_condorcet",
     )  # fmt: skip
     parser.add_argument(
         "--param", type=parameter, action="append", default=[], metavar="NAME=NUMBER",
-        help="k of rrf (default 60), sigma of logn_isr (default 0.01), gamma of gmnz, phi of rbc",
+        help="a parameter: k of rrf (default 60), sigma of logn_isr (default 0.01), gamma of gmnz, "
+        "or phi of rbc",
     )  # fmt: skip
     parser.add_argument(
         "--depth", type=positive, default=1000, metavar="K",
-        help="most passages of a query to write (default: %(default)s)",
+        help="write at most K passages of each query (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--tag", default="", metavar="TAG", help="the last column (default: the method)"
+        "--tag", default="", metavar="TAG", help="the tag in the last column (default: the method)"
     )
     shared(
         parser, "--output", type=str, default=None, required=True, metavar="FILE",
-        help="the TREC run to write, packed if it ends in .gz; with the placeholders of RUN",
+        help="the TREC run to write, with the placeholders of RUN; packed if its name ends in .gz",
     )  # fmt: skip
     shared(parser, "--json")
 

@@ -46,21 +46,22 @@ def validate_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `leaderboard validate`."""
     parser.add_argument(
         "paths", nargs="*", type=Path, metavar="FOLDER",
-        help="the leaderboard's folder, a task's or an entry's (default: the one of mlbench)",
+        help="the folder of the leaderboard, of a task in it, or of an entry (default: mlbench's "
+        "own leaderboard)",
     )  # fmt: skip
     parser.add_argument(
         "--base", type=Path, metavar="FOLDER",
-        help="the leaderboard before the change: what stands there must stand unchanged",
+        help="the leaderboard before the change; its files must be unchanged",
     )  # fmt: skip
     parser.add_argument(
         "--maintainer", action="store_true",
-        help="with --base: the change may touch the maintainers' files too",
+        help="with --base: the change may include the maintainers' files",
     )  # fmt: skip
     parser.add_argument(
-        "--strict", action="store_true", help="what is flagged for review is a fault too"
+        "--strict", action="store_true", help="treat everything that is for review as a fault"
     )
     parser.add_argument(
-        "--today", type=day, metavar="DATE", help="the day after which dates lie in the future"
+        "--today", type=day, metavar="DATE", help="the current day; later dates are faults"
     )
     shared(parser, "--json", "--quiet")
 
@@ -122,11 +123,11 @@ def build_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `leaderboard build`."""
     parser.add_argument(
         "folder", nargs="?", type=Path, metavar="FOLDER",
-        help="the leaderboard's folder (default: the one of mlbench)",
+        help="the leaderboard's folder (default: mlbench's own leaderboard)",
     )  # fmt: skip
     parser.add_argument("--entries", type=Path, dest="earlier", help=SUPPRESS)  # its name till 0.1
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="where the page goes"
+        "--output", type=Path, required=True, metavar="FOLDER", help="where to write the page"
     )
     shared(parser, "--quiet")
 
@@ -160,16 +161,25 @@ def build(args: Namespace) -> int:
 def report_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `leaderboard report`."""
     parser.add_argument("--task", required=True, metavar="NAME", help="a task of the leaderboard")
-    parser.add_argument("--model", required=True, metavar="NAME", help="what the model is called")
+    parser.add_argument("--model", required=True, metavar="NAME", help="the model's name")
     parser.add_argument(
         "--score", action="append", default=[], metavar="KIND:MEASURE=VALUE",
         help="a published figure such as monolingual:AP=0.79; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--rank-distance", type=float, metavar="VALUE", help="as published")
-    parser.add_argument("--parameters", type=positive, metavar="N", help="the model's size")
-    parser.add_argument("--dimension", type=positive, metavar="N", help="of its vectors")
     parser.add_argument(
-        "--citation", required=True, metavar="TEXT", help="the publication the figures are from"
+        "--rank-distance", type=float, metavar="VALUE", help="the published rank distance"
+    )
+    parser.add_argument(
+        "--parameters", type=positive, metavar="N", help="the model's number of parameters"
+    )
+    parser.add_argument(
+        "--dimension", type=positive, metavar="N", help="the dimension of its vectors"
+    )
+    parser.add_argument(
+        "--citation",
+        required=True,
+        metavar="TEXT",
+        help="the publication that the figures are from",
     )
     shared(parser, "--to")
     declared_arguments(parser)
@@ -205,8 +215,8 @@ def report(args: Namespace) -> int:
 def withdraw_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `leaderboard withdraw`."""
     shared(parser, "entry")
-    parser.add_argument("--by", required=True, metavar="NAME", help="who withdraws it")
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
+    parser.add_argument("--by", required=True, metavar="NAME", help="who withdraws the entry")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why it is withdrawn")
 
 
 def withdraw(args: Namespace) -> int:
@@ -218,7 +228,7 @@ def withdraw(args: Namespace) -> int:
 def add_task_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `leaderboard add-task`."""
     parser.add_argument(
-        "report", type=Path, metavar="REPORT", help="a report that you made and trust"
+        "report", type=Path, metavar="REPORT", help="the folder of a report that you made yourself"
     )
     shared(parser, "--to")
 
@@ -233,11 +243,13 @@ def add_task(args: Namespace) -> int:
 def record_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `leaderboard record`."""
     shared(parser, "entry")
-    parser.add_argument("--level", required=True, choices=RECORDED, help="what was found")
-    parser.add_argument("--by", required=True, metavar="NAME", help="who found it")
+    parser.add_argument("--level", required=True, choices=RECORDED, help="the level of trust")
+    parser.add_argument(
+        "--by", required=True, metavar="NAME", help="who verified or disputes the entry"
+    )
     parser.add_argument(
         "--evidence", type=Path, metavar="FILE",
-        help="what `mlbench verify --json` printed; needed for sampled and reproduced",
+        help="the output of `mlbench verify --json`; required for sampled and reproduced",
     )  # fmt: skip
     shared(parser, "--note")
 

@@ -27,7 +27,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `merge`."""
     parser.add_argument(
         "partials", nargs="+", type=Path, metavar="PARTIAL",
-        help="the file of a part, or a folder that holds such files",
+        help="the file of a part, or a folder with such files",
     )  # fmt: skip
     shared(parser, "--output")
     shared(

@@ -29,7 +29,7 @@ def size(text: str) -> int:
     return value
 
 
-MODEL = "a name, a path or kind:value; see `models list`"
+MODEL = "a model's name or path, or KIND:VALUE; `mlbench models list` shows what is possible"
 SHARED: dict[str, dict[str, Any]] = {
     "report": {"type": Path, "metavar": "REPORT", "help": "a report's folder"},
     "entry": {"type": Path, "metavar": "ENTRY", "help": "an entry's folder"},
@@ -40,21 +40,21 @@ SHARED: dict[str, dict[str, Any]] = {
     "--data-dir": {
         "type": Path,
         "metavar": "FOLDER",
-        "help": "folder with the tasks' data (default: $MLBENCH_DATA, else the cache, else "
+        "help": "the folder with the tasks' data (default: $MLBENCH_DATA, then the cache, then a "
         "download)",
     },
-    "--offline": {"action": "store_true", "help": "open no network connection"},
-    "--no-cache": {"action": "store_true", "help": "neither read nor write the embedding cache"},
+    "--offline": {"action": "store_true", "help": "do not use the network"},
+    "--no-cache": {"action": "store_true", "help": "do not use the embedding cache"},
     "--threads": {
         "type": positive,
         "default": os.cpu_count() or 1,
         "metavar": "N",
-        "help": "threads for scoring (default: the number of processors)",
+        "help": "number of threads for scoring (default: the number of processors)",
     },
     "--languages": {
         "metavar": "CODES",
-        "help": "score the task cut to these languages, such as ar,de,en, or to a set of the "
-        "task's such as miracl-16",
+        "help": "keep only the queries and passages in these languages, such as ar,de,en, or in "
+        "a named set of the task, such as miracl-16",
     },
     "--measure": {
         "action": "append",
@@ -66,25 +66,25 @@ SHARED: dict[str, dict[str, Any]] = {
         "type": Path,
         "default": Path("results"),
         "metavar": "FOLDER",
-        "help": "where the report goes, as FOLDER/<model>/<task> (default: %(default)s)",
+        "help": "write the report to FOLDER/<model>/<task> (default: %(default)s)",
     },
     "--overwrite": {
         "action": "store_true",
-        "help": "replace a report of another configuration",
+        "help": "replace a report of another model, task version or choice of measures",
     },
     "--to": {
         "type": Path,
         "required": True,
         "metavar": "FOLDER",
-        "help": "the folder of the leaderboard",
+        "help": "the leaderboard's folder",
     },
     "--note": {"default": "", "metavar": "TEXT", "help": "anything else to know"},
-    "--json": {"action": "store_true", "help": "print as JSON"},
+    "--json": {"action": "store_true", "help": "print JSON"},
     "--verbose": {
         "action": "store_true",
-        "help": "print intervals, language bias, exclusions and ties too, not only the main table",
+        "help": "also print intervals, language bias, exclusions and ties",
     },
-    "--quiet": {"action": "store_true", "help": "no progress on standard error"},
+    "--quiet": {"action": "store_true", "help": "do not show progress"},
 }
 """Settings of ``add_argument`` by the name of the argument."""
 

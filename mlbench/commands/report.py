@@ -17,12 +17,15 @@ from mlbench.reports.subset import choose_languages, cut_report, refuse_other_re
 def arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `report`."""
     parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a report's folder, or one that holds reports"
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="a report's folder, or a folder with several reports",
     )
     shared(parser, "--languages")
     shared(
         parser, "--output", default=None,
-        help="where the report on those languages goes (default: FOLDER/languages-<codes>)",
+        help="with --languages: where to write the report (default: FOLDER/languages-<codes>)",
     )  # fmt: skip
     shared(parser, "--verbose", "--json")
 
@@ -57,7 +60,10 @@ def _has_table(folder: Path) -> bool:
     """Whether a report has a table to compute from; says so where it was made from run files."""
     saved, _ = parse_report(folder / REPORT_FILE)
     if saved.retrieved is not None:
-        print(f"{folder}: made from run files by `mlbench score`; left as it is", file=sys.stderr)
+        print(
+            f"{folder}: this report was made from run files by `mlbench score`, and is not changed",
+            file=sys.stderr,
+        )
     return saved.retrieved is None
 
 

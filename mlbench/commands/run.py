@@ -41,29 +41,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "(default: xquad-r and mlqa-r)",
     )  # fmt: skip
     shared(parser, "--data-dir", "--offline")
-    shared(
-        parser, "--output", help="where reports go, as FOLDER/<model>/<task> (default: %(default)s)"
-    )
+    shared(parser, "--output", help="write reports to FOLDER/<model>/<task> (default: %(default)s)")
     shared(parser, "--overwrite", "--no-cache", "--measure")
     parser.add_argument(
         "--sample-questions", type=positive, metavar="N", dest="sample",
-        help="a quick check: N questions, the same for every model, and all passages",
+        help="use only N questions for a quick check, the same for every model, with all passages",
     )  # fmt: skip
     shared(parser, "--threads")
     parser.add_argument(
         "--memory", type=size, default="256M", metavar="SIZE",
-        help="memory for scoring beside texts and vectors (default: %(default)s)",
+        help="memory for scoring, in addition to texts and vectors (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--save-run", type=positive, metavar="K",
-        help="write the first K passages of every query as TREC runs, for other tools",
+        help="also write the top K passages of every query as TREC runs for other tools",
     )  # fmt: skip
     parser.add_argument(
         "--strict", action="store_true",
-        help="a judged passage that is missing from the corpus is a fault (exit code 3)",
+        help="stop with exit code 3 if the corpus lacks a judged passage",
     )  # fmt: skip
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be encoded, and stop"
+        "--dry-run", action="store_true", help="show what would be encoded, and stop"
     )
     shared(parser, "--verbose", "--json", "--quiet")
     _streaming_arguments(parser)
@@ -82,32 +80,33 @@ def _streaming_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("options of large collections (see docs/streaming.md)")
     group.add_argument(
         "--stream", action="store_true",
-        help="read passages shard by shard and hold none of them (tasks in shards always are)",
+        help="read passages shard by shard, in constant memory (always so for tasks in shards)",
     )  # fmt: skip
     group.add_argument(
         "--shard", type=part, metavar="I/N",
-        help="count the I-th of N parts of the shards, from 1, and leave the rest to other runs; "
-        "`mlbench merge` adds them up",
+        help="evaluate only part I of N of the shards, counted from 1; other runs do the rest, and "
+        "`mlbench merge` adds the parts up",
     )  # fmt: skip
     group.add_argument(
         "--work", type=Path, metavar="FOLDER",
-        help="where a streamed run keeps what it has done (default: beside its report)",
+        help="where a streamed run keeps its partial results (default: beside its report)",
     )  # fmt: skip
     group.add_argument(
         "--keep-embeddings", type=Path, metavar="FOLDER",
-        help="keep all vectors, in float16, as FOLDER/<model>/<task> (a model for precomputed:)",
+        help="save all vectors in float16 in FOLDER/<model>/<task>, for --model precomputed:",
     )  # fmt: skip
     group.add_argument(
         "--engine", choices=("local", "ray"), default="local",
-        help="count shards in this process, or on a Ray cluster (default: %(default)s)",
+        help="work in this process, or on a Ray cluster (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--address", metavar="ADDRESS",
-        help="the Ray cluster to join (default: one on this machine that ends with the run)",
+        help="the Ray cluster to join (default: start one on this machine for the run)",
     )  # fmt: skip
     group.add_argument(
         "--workers", type=positive, metavar="N",
-        help="Ray workers, each with the model (default: one a GPU, else one a processor)",
+        help="number of Ray workers, each with the model (default: one for each GPU, or for each "
+        "processor if there is no GPU)",
     )  # fmt: skip
 
 

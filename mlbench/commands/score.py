@@ -37,23 +37,25 @@ def arguments(parser: ArgumentParser) -> None:
     shared(parser, "--task", required=True)
     parser.add_argument(
         "--run", action="append", required=True, metavar="FILE",
-        help="a run file, or files named by {query_language} and {passage_language} (a language, "
-        "or multilingual); ids can be written de:17 (see docs/runs.md); may be repeated",
+        help="a run file, or a pattern in which {query_language} stands for a language, and "
+        "{passage_language} for a language or multilingual; may be repeated (see docs/runs.md)",
     )  # fmt: skip
     parser.add_argument(
         "--pool", action="append", default=[], metavar="POOL",
-        help="the passages that queries search where the name of the file does not say it: "
-        "monolingual (their own language's), multilingual (all), crosslingual (each language by "
-        "itself) or a language; once, or once for each --run",
+        help="which passages the queries search if the file's name does not say so: monolingual "
+        "(those in their own language), multilingual (all), crosslingual (those of each language "
+        "by themselves) or a language; once, or once for each --run",
     )  # fmt: skip
     parser.add_argument(
-        "--name", metavar="NAME", help="what to call the model (default: the tag of the runs)"
+        "--name",
+        metavar="NAME",
+        help="the model's name in the report (default: the tag of the runs)",
     )
     shared(parser, "--languages", "--measure")
     parser.add_argument(
         "--allow-unknown", action="store_true",
-        help="leave out queries that the task does not have and take passages that it does not "
-        "have as not relevant, and count both (default: refuse them)",
+        help="leave out unknown queries, treat unknown passages as not relevant, and report how "
+        "many there are (default: refuse the file)",
     )  # fmt: skip
     shared(parser, "--data-dir", "--offline", "--output")
     shared(parser, "--overwrite", help="replace a report of other runs")

@@ -31,7 +31,9 @@ def declared_arguments(parser: ArgumentParser) -> None:
         help="a data set that the model was trained on; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--training-languages", metavar="CODES", help="languages it was trained on, such as ar,de"
+        "--training-languages",
+        metavar="CODES",
+        help="the languages that the model was trained on, such as ar,de",
     )
     parser.add_argument(
         "--contamination", choices=CONTAMINATION, default="unknown",
@@ -72,9 +74,9 @@ def print_submitted(done: Submitted) -> None:
     entry = done.entry
     print(f"{done.folder}: {done.size / 2**10:,.0f} KiB, {entry.kind} of {entry.model.name}")
     if entry.run is not None:
-        print(f"command that everybody will see: {entry.run.command}")
+        print(f"everybody will see this command: {entry.run.command}")
     print(f"contamination: {entry.declared.contamination}")
     root = done.folder.parents[len(done.place.folder.parts) - 1]
-    print("\nnext, check it, then open a pull request with this folder:")
+    print("\nNext, check the entry, commit it, and open a pull request with it:")
     print(f"  mlbench leaderboard validate {shlex.quote(str(done.folder))}")
     print(f"  git add {shlex.quote(str(root))} && git commit -m 'Entry: {done.place}'")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `verify`."""
-    shared(parser, "entry", help="an entry's folder, or a report's")
+    shared(parser, "entry", help="the folder of an entry or of a report")
     shared(parser, "--model", required=True)
     shared(parser, "--task", help="the task's name or file (default: the entry's)")
     shared(parser, "--data-dir", "--offline")
@@ -32,11 +32,14 @@ def arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--passages", type=positive, default=100, metavar="N",
-        help="how many passages of each language to encode again, beside the relevant ones "
-        "(default: %(default)s)",
+        help="how many passages of each language to encode again, in addition to the relevant "
+        "ones (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="seed of the sample (default: drawn, and told)"
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of the sample (default: a random one, which is printed)",
     )
     parser.add_argument(
         "--full", action="store_true", help="run the whole task again and compare all counts"

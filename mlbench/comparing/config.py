@@ -66,29 +66,29 @@ class GateConfig:
         "a report's folder", "REPORT"
     )
     model: Annotated[str, _text("a model as `mlbench run --model` takes it")] | None = setting(
-        "a model to run on the baseline's task, in its stead", "SPEC"
+        "instead of a report: a model to run on the baseline's task", "SPEC"
     )
     baseline: Annotated[Path, _text("the path of a baseline")] | None = setting(
         "a baseline file or a report's folder", "BASELINE"
     )
     task: Annotated[str, _text("a task's name or file")] | None = setting(
-        "with --model: the task's name or file (default: its name)", "TASK"
+        "with --model: the task's name or file (default: the baseline's task)", "TASK"
     )
     margin: Annotated[float, _MARGIN] = setting(
-        "how much worse is still no matter (default: 0.005; for rank-distance that share of a "
-        "random order's)",
+        "the largest loss that does not matter (default: 0.005; for rank-distance, this share of "
+        "a random order's)",
         "NUMBER",
         MARGIN,
     )
     measures: Annotated[tuple[str, ...], _MEASURES] = setting(
         "a measure, or rank-distance; may be repeated (default: AP)", "NAME", ()
     )
-    strict: bool = setting("inconclusive is a fault too (exit code 3)", default=False)
+    strict: bool = setting("end with exit code 3 if the check is inconclusive", default=False)
     data_dir: Annotated[Path, _text("a folder")] | None = setting(
-        "with --model: folder with the task's data (default: as in `run`)", "FOLDER"
+        "with --model: the folder with the task's data (default: as in `run`)", "FOLDER"
     )
     output: Annotated[Path, _text("a folder")] | None = setting(
-        "write check.json, check.md and check.xml (JUnit) there, with --model also the report",
+        "write check.json, check.md and check.xml (JUnit) to FOLDER and, with --model, the report",
         "FOLDER",
     )
 
@@ -103,12 +103,14 @@ def read_config(folder: Path, file: Path | None = None) -> GateConfig:
         if table is not None:
             return _beside(path.parent, fill_form(GateConfig, table, fields_of(path), UsageError))
     if file is not None:
-        raise UsageError(Fault(str(file), "no [tool.mlbench] in it", "the gate's configuration"))
+        raise UsageError(
+            Fault(str(file), "no [tool.mlbench] in it", "the configuration of `mlbench check`")
+        )
     return GateConfig()
 
 
 def _own_table(path: Path) -> dict[str, Any] | None:
-    table = read_toml(path, "the gate's configuration", UsageError)
+    table = read_toml(path, "the configuration of `mlbench check`", UsageError)
     if path.name != "pyproject.toml":
         return table
     tool = table.get("tool")

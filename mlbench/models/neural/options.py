@@ -75,25 +75,29 @@ Devices = Annotated[
 class NeuralOptions:
     """How a checkpoint is to be used; None and () leave it to the model."""
 
-    name: Word | None = setting("name of the model in reports", "NAME")
-    revision: Word | None = setting("branch, tag or commit of a model from the hub", "REV")
-    query_prompt: str | None = setting("text put before every query", "TEXT")
-    passage_prompt: str | None = setting("text put before every passage", "TEXT")
-    query_prompt_name: Word | None = setting("which of the model's own prompts queries get", "NAME")
-    passage_prompt_name: Word | None = setting(
-        "which of the model's own prompts passages get", "NAME"
+    name: Word | None = setting("the model's name in reports", "NAME")
+    revision: Word | None = setting("the branch, tag or commit of a model on the hub", "REV")
+    query_prompt: str | None = setting("the text put before every query", "TEXT")
+    passage_prompt: str | None = setting("the text put before every passage", "TEXT")
+    query_prompt_name: Word | None = setting("the model's own prompt for queries", "NAME")
+    passage_prompt_name: Word | None = setting("the model's own prompt for passages", "NAME")
+    pooling: Pooling | None = setting(
+        f"how token vectors become one vector: {_list(POOLINGS)}", "NAME"
     )
-    pooling: Pooling | None = setting(f"token vectors to one: {_list(POOLINGS)}", "NAME")
-    max_length: Count | None = setting("tokens after which a text is cut", "N")
-    truncate_dim: Count | None = setting("keep the first N dimensions (Matryoshka)", "N")
-    similarity: Similarity | None = setting(f"how vectors compare: {_list(SIMILARITIES)}", "NAME")
-    dtype: Dtype | None = setting(f"type of the weights: {_list(DTYPES)}", "NAME")
-    backend: Backend = setting(f"what runs the model: {_list(BACKENDS)}", "NAME", BACKENDS[0])
+    max_length: Count | None = setting("cut texts after N tokens", "N")
+    truncate_dim: Count | None = setting("use only the first N dimensions (Matryoshka)", "N")
+    similarity: Similarity | None = setting(
+        f"how vectors are compared: {_list(SIMILARITIES)}", "NAME"
+    )
+    dtype: Dtype | None = setting(f"the number format of the weights: {_list(DTYPES)}", "NAME")
+    backend: Backend = setting(
+        f"the library that runs the model: {_list(BACKENDS)}", "NAME", BACKENDS[0]
+    )
     device: Devices = setting(
-        "where it runs; several, as cuda:0,cuda:1, share it", "DEVICES", default=()
+        "the device, or several that share the work, such as cuda:0,cuda:1", "DEVICES", default=()
     )
-    batch_tokens: Count | None = setting("tokens encoded at once", "N")
-    offline: bool = setting("take models of the hub from its cache only", default=False)
+    batch_tokens: Count | None = setting("encode batches of N tokens", "N")
+    offline: bool = setting("take models of the hub from the hub's cache only", default=False)
     trust_remote_code: bool = setting("run Python code that comes with the model", default=False)
     allow_pickle: bool = setting("open pickled weights, which can run code", default=False)
 
