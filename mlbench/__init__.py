@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlbench.common.errors import MlbenchError
+    from mlbench.comparing.compare import compare
+    from mlbench.comparing.regression import check
     from mlbench.data.catalog import list_tasks
     from mlbench.evaluation.evaluate import evaluate, load_collection
     from mlbench.evaluation.options import Options, Streaming
@@ -30,6 +32,8 @@ _PLACES = {
     "Options": "evaluation.options",
     "Report": "reports.report",
     "Streaming": "evaluation.options",
+    "check": "comparing.regression",
+    "compare": "comparing.compare",
     "evaluate": "evaluation.evaluate",
     "evaluate_vectors": "evaluation.vectors",
     "load_collection": "evaluation.evaluate",
@@ -47,6 +51,8 @@ __all__ = [
     "Options",
     "Report",
     "Streaming",
+    "check",
+    "compare",
     "evaluate",
     "evaluate_vectors",
     "list_models",

@@ -12,16 +12,14 @@ from mlbench.commands.options import shared
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.toml import fields_of, fill_form, read_toml
-from mlbench.comparing.baseline import read_saved, refuse_other_task
-from mlbench.comparing.comparison import compare as compared
-from mlbench.comparing.comparison import comparison_json, default_measures
-from mlbench.comparing.comparison_tables import (
+from mlbench.comparing.compare import compare as compared
+from mlbench.comparing.comparison import (
+    comparison_json,
     csv_comparison,
     latex_comparison,
     markdown_comparison,
     terminal_comparison,
 )
-from mlbench.comparing.quantities import chosen_names
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -55,15 +53,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def compare(args: Namespace) -> int:
     """Compare saved reports of one task, paired."""
-    names = chosen_names(args.measure)
-    if len(args.reports) < 2:
-        found = f"{len(args.reports)} given"
-        raise UsageError(Fault("REPORT", found, "two or more reports, or baseline files"))
     axis, xs = (None, None) if args.x is None else read_axis(args.x, args.reports)
-    saved = [read_saved(path) for path in args.reports]
-    refuse_other_task(saved)
-    measures = names or default_measures(saved)
-    comparison = compared(saved, measures, xs=xs, axis=axis, correction=args.correction)
+    comparison = compared(args.reports, args.measure, xs=xs, axis=axis, correction=args.correction)
     if args.output is not None:
         from mlbench.comparing.comparison_plots import comparison_plots
 

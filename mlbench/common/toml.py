@@ -29,7 +29,7 @@ class Wrong(ValueError):
     """A value is not what its field takes: what was found, what was expected, how to mend it."""
 
     def __init__(self, found: str, expected: str, mend: str = "") -> None:
-        super().__init__(found, expected, mend)
+        super().__init__(f"{found} is not {expected}")
         self.found, self.expected, self.mend = found, expected, mend
 
 
@@ -74,6 +74,17 @@ def one_of(*names: str) -> Takes:
 
     expected = f"one of {', '.join(names)}"
     return Takes(expected, read)
+
+
+def whole_number(value: Any) -> int:
+    """Return a whole number from 1, also one that a command line gives as text.
+
+    Raises ValueError.
+    """
+    given = str(value)
+    if isinstance(value, bool) or not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"{value!r} is not a whole number from 1")
+    return int(given)
 
 
 WORD = if_only(lambda v: isinstance(v, str) and v.strip(), "a string that is not empty")

@@ -50,6 +50,10 @@ class Saved:
     ranks: Ranks
 
 
+Result = Saved | Report | Path | str
+"""A saved result, a report, the path of a report's folder or of a baseline file."""
+
+
 def saved_report(report: Report, ranks: Ranks, where: str) -> Saved:
     """Return what is compared of a report."""
     return Saved(where, report.task, report.model, report.measures, ranks)
@@ -68,6 +72,18 @@ def read_saved(path: Path) -> Saved:
         found = "one file of a report"
         raise DataError(Fault(str(path), found, "its folder, or a file that `baseline` wrote"))
     return read_baseline(path)
+
+
+def saved_result(given: Result) -> Saved:
+    """Return a result as it is compared, whatever holds it; see ``read_saved`` for what is raised.
+
+    A Report without its table raises DataError.
+    """
+    if isinstance(given, Saved):
+        return given
+    if isinstance(given, Report):
+        return saved_report(given, given.table, f"report of {given.model.name}")
+    return read_saved(Path(given))
 
 
 def refuse_other_task(saved: Sequence[Saved]) -> None:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlbench.comparing.comparison import Comparison
-from mlbench.comparing.comparison_tables import measure_title
+from mlbench.comparing.comparison import NOT_SHOWN, Comparison, Value, measure_title
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
-from mlbench.comparing.verdicts import NOT_SHOWN, Value
 from mlbench.reports.drawing import (
     FAINT,
     INK,

@@ -32,9 +32,8 @@ class MlbenchCheck:
         Returns the check where it passed; fails or skips the test otherwise.
         """
         from mlbench.common.errors import MlbenchError
-        from mlbench.comparing.check_output import terminal_check
         from mlbench.comparing.config import overridden, read_config
-        from mlbench.comparing.gate import exit_code, run_gate, write_check
+        from mlbench.comparing.regression import exit_code, run_gate, terminal_check, write_check
         from mlbench.evaluation.options import Options
 
         self.called = True

@@ -14,23 +14,35 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlbench.comparing.baseline import Saved
-from mlbench.comparing.comparison import compare, flat_row
-from mlbench.comparing.config import MARGIN
-from mlbench.comparing.quantities import Quantity
-from mlbench.comparing.verdicts import WORSE, Difference
+from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.files import write_atomically
+from mlbench.comparing.baseline import Result, Saved, refuse_other_infos, saved_report, saved_result
+from mlbench.comparing.compare import compare
+from mlbench.comparing.comparison import WORSE, Difference, flat_row, measure_title, shown
+from mlbench.comparing.config import MARGIN, GateConfig
+from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
+from mlbench.data.task import Task
 from mlbench.measures.bias import rank_distance
 from mlbench.measures.randomisation import FEWEST
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.report import ModelInfo, TaskInfo
+from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo
+from mlbench.reports.tables import Table, escape_markdown
+from mlbench.reports.words import fill, kind_name, plural, printable
+
+if TYPE_CHECKING:
+    from mlbench.evaluation.options import Options
 
 SCHEMA = "mlbench/check/1"
 PASS, REGRESSED, INCONCLUSIVE = "pass", "regressed", "inconclusive"
 MOST_RATIO = 1e4
 """An interval that would have to be this much narrower never decides."""
+MOST_FALLEN = 8
+MARKS = {PASS: "✅", REGRESSED: "❌", INCONCLUSIVE: "❔"}
 GRAVITY = (PASS, INCONCLUSIVE, REGRESSED)
 
 
@@ -68,21 +80,75 @@ class Check:
     judgements: tuple[Judgement, ...]
     fallen: tuple[Difference, ...]
 
+    def __str__(self) -> str:
+        return terminal_check(self)
+
+    def _repr_markdown_(self) -> str:
+        return markdown_check(self)
+
+
+def check(
+    report_or_model: object,
+    baseline: Result,
+    measures: Sequence[str] = (),
+    margin: float = MARGIN,
+    *,
+    task: str | Path | Task | None = None,
+    **options: Any,
+) -> Check:
+    """Hold a report, or a model that is evaluated for it, against a baseline.
+
+    ``report_or_model`` is a Report or the folder of one, or a model as ``evaluate`` takes it.
+    ``baseline`` is a file that `mlbench baseline` wrote, a Report, or the folder of one.
+    ``measures`` are names such as nDCG@10, or rank-distance (default: AP). ``margin`` is how much
+    worse is still no matter; for rank distance it is that share of a random order's. A model is
+    evaluated on the baseline's sample of its task (``task``, where its name does not find it), with
+    the ``options`` of ``evaluate``; with ``folder`` its report is saved there.
+
+    The result has a ``verdict`` ("pass", "regressed" or "inconclusive") and prints as
+    `mlbench check` does. Raises as ``evaluate`` does; DataError unless both are of the same task,
+    UsageError for a measure that the task has no value for, IntegrityError for a damaged file.
+    """
+    measures = chosen_names(measures)
+    old = saved_result(baseline)
+    if RANK_DISTANCE in measures and len(old.task.languages) < 2:
+        found = f"{RANK_DISTANCE} on a task of one language"
+        raise UsageError(Fault("--measure", found, "a measure that the task has a value for"))
+    given = report_or_model
+    if isinstance(given, str) and (Path(given) / REPORT_FILE).is_file():
+        given = Path(given)
+    if isinstance(given, Saved | Report | Path):
+        new = saved_result(given)
+    else:
+        options["measures"] = tuple(name for name in measures if name != RANK_DISTANCE)
+        new = _evaluated(given, old, task or old.task.name, options)
+    return _judged(new, old, measures, margin)
+
+
+def _evaluated(
+    model: object, baseline: Saved, task: str | Path | Task, options: dict[str, Any]
+) -> Saved:
+    """Evaluate a model on the baseline's task and sample."""
+    from mlbench.evaluation.evaluate import evaluate
+
+    def approve(info: TaskInfo) -> None:
+        refuse_other_infos([(baseline.where, baseline.task), (f"task {info.name}", info)])
+
+    options |= {"sample_questions": baseline.task.sample, "approve": approve}
+    report = evaluate(model, task, **options)
+    if options.get("folder") is not None:
+        report.save(options["folder"])
+    name = model if isinstance(model, str) else report.model.name
+    return saved_report(report, report.table, f"a run of {name}")
+
 
 def default_gate(baseline: Saved) -> tuple[str, ...]:
     """Return the measure that is checked unless told: AP, or the baseline's first."""
     return ("AP",) if "AP" in baseline.measures else baseline.measures[:1]
 
 
-def check(
-    new: Saved, baseline: Saved, measures: Sequence[str] = (), margin: float = MARGIN
-) -> Check:
-    """Judge every macro mean of the measures; the worst verdict is that of the check.
-
-    Both results must be of the same task (see ``refuse_other_task``). For rank distance the
-    margin is that share of the rank distance of a random order. Raises UsageError for a measure
-    that the task has no value for.
-    """
+def _judged(new: Saved, baseline: Saved, measures: Sequence[str], margin: float) -> Check:
+    """Judge every macro mean of the measures; the worst verdict is that of the check."""
     comparison = compare([baseline, new], measures or default_gate(baseline))
     values = {(v.model, v.quantity): v.value for v in comparison.scores}
     same = _same_counts(baseline.ranks, new.ranks)
@@ -181,9 +247,198 @@ def questions_needed(
     return math.ceil(questions * ratio**2) if ratio < MOST_RATIO else None
 
 
+def run_gate(config: GateConfig, options: Options | None = None) -> Check:
+    """Hold the configured report, or a fresh run of the configured model, against the baseline.
+
+    ``options`` say how the model is run (default: as `mlbench.evaluate` does, without progress).
+    Raises UsageError where it is not said what to check, DataError where the baseline is missing
+    or of another task, IntegrityError where something is damaged.
+    """
+    if config.baseline is None:
+        raise UsageError(
+            Fault("--baseline", "not given", "a baseline file or a report's folder",
+                  "write one with `mlbench baseline REPORT`, name it here or in mlbench.toml")
+        )  # fmt: skip
+    if (config.report is None) == (config.model is None):
+        found = "neither a report nor a model" if config.report is None else "a report and a model"
+        raise UsageError(Fault("what to check", found, "a report's folder, or --model SPEC"))
+    folder = None if config.output is None else config.output / "report"
+    given: dict[str, Any] = {"data_dir": config.data_dir, "folder": folder}
+    given |= {"options": options} if options else {"progress": False}
+    return check(
+        config.report or config.model,
+        config.baseline,
+        config.measures,
+        config.margin,
+        task=config.task,
+        **given,
+    )
+
+
+def write_check(folder: Path, result: Check, strict: bool) -> None:
+    """Write check.json, check.md (for a pull request) and check.xml (JUnit) into ``folder``."""
+    write_atomically(folder / "check.xml", junit_check(result, strict))
+    write_atomically(folder / "check.md", markdown_check(result).encode())
+    write_atomically(folder / "check.json", check_json(result).encode())
+
+
+def exit_code(result: Check, strict: bool) -> int:
+    """Return 1 for regressed and nothing else; 3 for inconclusive where that counts as a fault:
+    the data handed in does not suffice; else 0."""
+    if result.verdict == REGRESSED:
+        return 1
+    return DataError.exit_code if strict and result.verdict == INCONCLUSIVE else 0
+
+
 def check_json(result: Check) -> str:
     """Return the check as strict JSON (schema ``mlbench/check/1``)."""
     table = {"schema": SCHEMA} | asdict(result)
     for name in ("judgements", "fallen"):
         table[name] = [flat_row(row) for row in table[name]]
     return json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def title(judgement: Judgement) -> str:
+    """Return what a judgement is about: monolingual mAP, rank distance."""
+    name = measure_title(judgement.quantity.measure)
+    if judgement.quantity.measure == RANK_DISTANCE:
+        return name
+    return f"{kind_name(judgement.quantity.kind)} {name}"
+
+
+def reason(judgement: Judgement, questions: int) -> str:
+    """Return why a judgement is what it is, one sentence without its subject."""
+    j = judgement
+    measure = j.quantity.measure
+    margin, low, high, by = (
+        shown(v, measure, sign=sign)
+        for v, sign in (
+            (j.margin, False),
+            (j.low, True),
+            (j.high, True),
+            (abs(j.difference), False),
+        )
+    )
+    between = f"95% interval of the difference {low} to {high}"
+    if j.verdict == REGRESSED:
+        beyond = "all beyond" if j.beyond else "not all beyond"
+        return f"worse by {by}; {between}, {beyond} the margin of {margin}"
+    if j.verdict == PASS:
+        if not j.difference and j.low == j.high == 0:
+            return "no difference"
+        lower, upper = (-j.high, -j.low) if j.quantity.lower_is_better else (j.low, j.high)
+        how = "better" if lower > 0 else "worse, within the margin" if upper < 0 else "not worse"
+        return f"{how}; {between}, margin {margin}"
+    if questions < FEWEST:
+        return f"{plural(questions, 'question')} cannot show anything, {FEWEST} are the least"
+    return f"not decided; {between}, margin {margin}; {_more(j)}"
+
+
+def _more(judgement: Judgement) -> str:
+    if judgement.more_questions is None:
+        return "no number of questions would decide while the difference stays where it is"
+    return (
+        f"about {judgement.more_questions:,} more questions would decide if the difference stayed"
+    )
+
+
+def check_table(result: Check, whole: bool = False) -> Table:
+    """Return one row a judgement; ``whole`` keeps long names on one line."""
+    rows = []
+    for j in result.judgements:
+        measure, size = j.quantity.measure, max(abs(j.baseline), abs(j.value))
+        rows.append(
+            (
+                title(j) if whole else title(j).replace(" ", "\n", 1),
+                shown(j.baseline, measure, size=size),
+                shown(j.value, measure, size=size),
+                shown(j.difference, measure, sign=True, size=size),
+                " ".join(shown(end, measure, sign=True, size=size) for end in (j.low, j.high)),
+                f"{MARKS[j.verdict]} {j.verdict}" if whole else j.verdict,
+            )
+        )
+    headers = ("", "baseline", "now", "difference", "95% interval", "verdict")
+    return Table(headers, tuple(rows))
+
+
+def _head(result: Check) -> str:
+    sample = ", a sample" if result.task.sample else ""
+    return (
+        f"{result.model.name} against {result.baseline.name} on {result.task.name} "
+        f"(version {result.task.version}, {plural(result.questions, 'question')}{sample})"
+    )
+
+
+def verdict_line(result: Check) -> str:
+    """Return the verdict of the whole check with the reasons for it, on one line."""
+    own = [j for j in result.judgements if j.verdict == result.verdict]
+    reasons = "; ".join(f"{title(j)}: {reason(j, result.questions)}" for j in own)
+    return f"{result.verdict.upper()}. {reasons}."
+
+
+def _fallen_line(result: Check) -> str:
+    if not result.fallen:
+        return ""
+    parts = [
+        f"{d.quantity.query_language} {kind_name(d.quantity.kind)} "
+        f"{measure_title(d.quantity.measure)} {shown(d.difference, d.quantity.measure, sign=True)}"
+        for d in sorted(result.fallen, key=lambda d: d.difference / (d.least or 1))
+    ]
+    more = len(parts) - MOST_FALLEN
+    rest = f" and {more} more" if more > 0 else ""
+    return f"Worse by query language: {', '.join(parts[:MOST_FALLEN])}{rest}."
+
+
+def terminal_check(result: Check) -> str:
+    """Return what `mlbench check` prints."""
+    own = [j for j in result.judgements if j.verdict == result.verdict]
+    lines = [f"{title(j)}: {reason(j, result.questions)}." for j in own]
+    blocks = [_head(result), check_table(result).text(), _fallen_line(result), *lines]
+    filled = [b if "\n" in b else fill(b) for b in blocks if b]
+    return "\n\n".join([*filled, result.verdict.upper()])
+
+
+def markdown_check(result: Check) -> str:
+    """Return the check for a pull-request comment or a job's summary."""
+    own = [j for j in result.judgements if j.verdict == result.verdict]
+    identity = f"`{result.baseline.identity[:12]}` to `{result.model.identity[:12]}`"
+    parts = [
+        f"### {MARKS[result.verdict]} mlbench: {result.verdict}",
+        escape_markdown(_head(result)),
+        check_table(result, whole=True).markdown(),
+        "\n".join(
+            f"- {escape_markdown(f'{title(j)}: {reason(j, result.questions)}')}" for j in own
+        ),
+        escape_markdown(_fallen_line(result)),
+        f"<sub>Identity {identity}; margin {result.margin:g}; pass: the interval's worse end is "
+        "within the margin; regressed: it is not, and the better end is below 0.</sub>",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def junit_check(result: Check, strict: bool = False) -> bytes:
+    """Return the check as JUnit XML: regressed is a failure, inconclusive skipped, or with
+    ``strict`` an error."""
+    from xml.etree import ElementTree
+
+    kinds = {REGRESSED: "failure", INCONCLUSIVE: "error" if strict else "skipped"}
+    tags = [kinds.get(j.verdict, "") for j in result.judgements]
+    counts = {"tests": len(tags), "failures": tags.count("failure")}
+    counts |= {"errors": tags.count("error"), "skipped": tags.count("skipped")}
+    attributes = {name: str(count) for name, count in counts.items()}
+    suite = ElementTree.Element("testsuite", {"name": "mlbench check", **attributes})
+    for judgement, tag in zip(result.judgements, tags, strict=True):
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=printable(f"mlbench.{result.task.name}"),
+            name=title(judgement),
+        )
+        if tag:
+            why = printable(reason(judgement, result.questions))
+            ElementTree.SubElement(case, tag, message=f"{judgement.verdict}: {why}")
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    raw: bytes = ElementTree.tostring(root, "utf-8", xml_declaration=True)
+    return raw + b"\n"

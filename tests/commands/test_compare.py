@@ -109,6 +109,37 @@ def test_check_runs_the_model_as_run_does(folder):
     assert "--pooling" in refused.stderr
 
 
+DECLARED = """
+class Declared(Model):
+    identity, cacheable = "declared 1", True
+
+    def encode_queries(self, texts, language):
+        with open("asked.txt", "a") as file:
+            file.write("asked\\n")
+        return super().encode_queries(texts, language)
+
+def declared():
+    return Declared()
+"""
+
+
+def test_a_checked_model_takes_its_vectors_from_the_embedding_cache(folder, monkeypatch):
+    write_model(folder)
+    path = folder / "declared.py"
+    path.write_text((folder / "model.py").read_text() + DECLARED)
+    monkeypatch.setenv("MLBENCH_CACHE", str(folder / "cache"))
+    how = ["check", "--model", "declared.py:declared", "--baseline", "baseline.parquet"]
+    asked = []
+    for more in ([], ["--threads", "1"], ["--no-cache"]):
+        (folder / "asked.txt").write_text("")
+        done = mlbench(*how, *more, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        asked.append(bool((folder / "asked.txt").read_text()))
+    assert asked == [True, False, True]
+    refused = mlbench(*how, "--max-length", "3", cwd=folder)
+    assert (refused.returncode, "takes none of the options" in refused.stderr) == (2, True)
+
+
 def test_a_sample_is_marked_and_mixes_with_nothing_but_itself(folder):
     table = json.loads((folder / "sample" / "report.json").read_text())
     assert table["task"]["sample"] == 10
@@ -219,8 +250,7 @@ def test_an_axis_comes_from_the_command_line_or_a_file(tmp_path):
 def test_nothing_that_compares_imports_models_data_or_an_encoder():
     code = (
         "import sys, mlbench.commands.compare, mlbench.commands.check;"
-        "from mlbench.comparing import comparison, regression, gate, check_output;"
-        "from mlbench.comparing import comparison_tables, comparison_plots;"
+        "from mlbench.comparing import comparison, compare, regression, config, comparison_plots;"
         "print(*(m for m in sys.modules if m.startswith('mlbench.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

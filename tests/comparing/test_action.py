@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mlbench.common.toml import settings_of
+from mlbench.comparing.config import GateConfig
 from tests.support.model_repository import run, write_model
 
 yaml = pytest.importorskip("yaml")
@@ -26,6 +28,12 @@ def action() -> dict:
 @pytest.fixture
 def repository(model_repository: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(model_repository, tmp_path / "repository"))
+
+
+def test_the_inputs_are_the_settings_of_a_check_and_how_it_is_run(action):
+    settings = {row.flag.removeprefix("--") for row in settings_of(GateConfig)}
+    own = {"config", "working-directory", "install"}
+    assert set(action["inputs"]) == (settings - {"output"}) | own
 
 
 def run_step(action: dict, repository: Path, **inputs: str) -> tuple[int, str, str, str]:

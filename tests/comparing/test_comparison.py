@@ -11,26 +11,28 @@ import pytest
 
 from mlbench.common.errors import UsageError
 from mlbench.comparing.baseline import Saved, saved_report
-from mlbench.comparing.comparison import compare, comparison_json, default_measures
-from mlbench.comparing.comparison_plots import comparison_plots
-from mlbench.comparing.comparison_tables import (
-    csv_comparison,
-    latex_comparison,
-    markdown_comparison,
-    terminal_comparison,
-)
-from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
-from mlbench.comparing.verdicts import (
-    BETTER,
-    NOT_SHOWN,
-    WORSE,
-    Difference,
-    Value,
+from mlbench.comparing.compare import (
+    compare,
+    default_measures,
     group_letters,
     label,
     standings,
     verdict,
 )
+from mlbench.comparing.comparison import (
+    BETTER,
+    NOT_SHOWN,
+    WORSE,
+    Difference,
+    Value,
+    comparison_json,
+    csv_comparison,
+    latex_comparison,
+    markdown_comparison,
+    terminal_comparison,
+)
+from mlbench.comparing.comparison_plots import comparison_plots
+from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
 from tests.support.reports import collection_of, languages, renamed, report_of, vectors
 
 MEASURES = ("AP", "R@1", RANK_DISTANCE)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlbench.comparing.baseline import Saved
-from mlbench.comparing.comparison import compare
+from mlbench.comparing.compare import compare
 from mlbench.comparing.rank_intervals import (
     RankIntervals,
     added_shares,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.comparing.check_output import junit_check, markdown_check, terminal_check, verdict_line
+from mlbench.comparing.comparison import NOT_SHOWN, Difference
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
 from mlbench.comparing.regression import (
     INCONCLUSIVE,
@@ -17,10 +17,13 @@ from mlbench.comparing.regression import (
     check,
     check_json,
     judge,
+    junit_check,
+    markdown_check,
     questions_needed,
     random_distance,
+    terminal_check,
+    verdict_line,
 )
-from mlbench.comparing.verdicts import NOT_SHOWN, Difference
 from tests.comparing.test_comparison import model
 
 AP, DISTANCE = Quantity("monolingual", "AP"), Quantity("multilingual", RANK_DISTANCE)
@@ -164,10 +167,12 @@ def test_inconclusive_is_skipped_in_junit_and_an_error_where_strict():
 
 
 def test_a_name_cannot_break_the_page_or_the_xml():
-    bad = model(2.0)
-    bad = replace(bad, model=replace(bad.model, name="</td>\x00|*x*"),
-                  task=replace(bad.task, name="a\x07&<b>"))  # fmt: skip
-    result = check(bad, model(1.0))
+    good, bad = (
+        replace(each, task=replace(each.task, name="a\x07&<b>"))
+        for each in (model(1.0), model(2.0))
+    )
+    bad = replace(bad, model=replace(bad.model, name="</td>\x00|*x*"))
+    result = check(bad, good)
     assert "</td>" not in markdown_check(result)
     ElementTree.fromstring(junit_check(result))
     assert "\x07" not in terminal_check(result)

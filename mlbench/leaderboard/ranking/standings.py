@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mlbench.comparing.compare import Bools, Ints
 from mlbench.comparing.rank_intervals import (
     Part,
     added_shares,
     drawn_means,
     rank_intervals,
 )
-from mlbench.comparing.verdicts import Bools, Ints
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.ranking.columns import (
     Column,

@@ -28,6 +28,7 @@ from mlbench.common.toml import (
     read_toml,
     setting,
     settings_of,
+    whole_number,
 )
 from mlbench.models.protocol import SIMILARITIES
 
@@ -36,14 +37,6 @@ DTYPES = ("float32", "float16", "bfloat16")
 BACKENDS = ("torch", "onnx", "openvino")
 LOCATIONS = ("path", "model")
 _DEVICE = re.compile(r"(cpu|mps|(cuda|xpu|npu|hpu)(:\d+)?)")
-
-
-def _count(value: Any) -> int:
-    """Read a whole number from 1, also one that a command line gives as text."""
-    given = str(value)
-    if isinstance(value, bool) or not given.isdecimal() or int(given) < 1:
-        raise ValueError
-    return int(given)
 
 
 def _devices(value: Any) -> list[str]:
@@ -61,7 +54,7 @@ def _list(names: tuple[str, ...]) -> str:
 
 
 Word = Annotated[str, WORD]
-Count = Annotated[int, Takes("a whole number from 1", _count)]
+Count = Annotated[int, Takes("a whole number from 1", whole_number)]
 Pooling = Annotated[str, one_of(*POOLINGS)]
 Similarity = Annotated[str, one_of(*SIMILARITIES)]
 Dtype = Annotated[str, one_of(*DTYPES)]

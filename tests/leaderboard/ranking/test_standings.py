@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlbench.comparing.baseline import Saved
-from mlbench.comparing.comparison import compare
+from mlbench.comparing.compare import compare
 from mlbench.leaderboard.entries.entry import Contamination, Level
 from mlbench.leaderboard.page.drawer import differing_facts
 from mlbench.leaderboard.page.site import site_files

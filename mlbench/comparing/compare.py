@@ -1,0 +1,284 @@
+"""Comparing models on one task: paired on the same draws, from saved results alone.
+
+Every difference comes with its 95% interval (cluster bootstrap over questions), its p value
+(paired randomisation over questions), p corrected for its family, and the smallest difference
+that this data would have shown.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.common.errors import Fault, UsageError
+from mlbench.comparing.baseline import Result, Saved, refuse_other_task, saved_result
+from mlbench.comparing.comparison import (
+    BETTER,
+    NOT_SHOWN,
+    WORSE,
+    Comparison,
+    Difference,
+    Entrant,
+    Method,
+    Standing,
+    Value,
+    headline,
+)
+from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable, chosen_names
+from mlbench.measures.randomisation import (
+    FEWEST,
+    ROUNDING,
+    Randomised,
+    contributions,
+    randomisation_test,
+    smallest_shown,
+)
+from mlbench.measures.significance import (
+    ALPHA,
+    DRAWS,
+    LEVEL,
+    POWER,
+    SEED,
+    Clusters,
+    Values,
+    macro_draws,
+    paragraph_clusters,
+    percentiles,
+    question_clusters,
+)
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+MAX_T, HOLM = "max-t", "holm"
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How closely to look: clusters, correction, draws; quantities down to the level ``finest``."""
+
+    clusters: Clusters
+    correction: str
+    draws: int
+    finest: int
+
+
+@dataclass
+class _Found:
+    scores: list[Value] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+
+
+def default_measures(saved: Sequence[Saved]) -> tuple[str, ...]:
+    """Return the measures that all reports have, in the first one's order, and rank distance."""
+    shared = [m for m in saved[0].measures if all(m in other.measures for other in saved[1:])]
+    several = len(saved[0].task.languages) > 1
+    return (*shared, *([RANK_DISTANCE] if several else []))
+
+
+def compare(
+    reports: Sequence[Result],
+    measures: Sequence[str] = (),
+    *,
+    xs: Sequence[float | None] | None = None,
+    axis: str | None = None,
+    correction: str = MAX_T,
+    draws: int = DRAWS,
+) -> Comparison:
+    """Compare results of the same task, all pairs of them; it prints as `mlbench compare` does.
+
+    ``reports`` are Reports, their folders, or baseline files; the first is what the others are held
+    against. ``measures`` are names such as nDCG@10, or rank-distance
+    (default: all that the reports share). ``xs`` are places of the reports on the ``axis``.
+
+    Raises UsageError where there are fewer than two, for an unknown measure, and where no measure
+    has a value; DataError where one is missing or of another task; IntegrityError where one is
+    damaged.
+    """
+    if len(reports) < 2:
+        expected = "two or more reports, or baseline files"
+        raise UsageError(Fault("REPORT", f"{len(reports)} given", expected))
+    measures = chosen_names(measures)
+    saved = [saved_result(each) for each in reports]
+    refuse_other_task(saved)
+    measures = measures or default_measures(saved)
+    labels = [label(number) for number in range(len(saved))]
+    clusters = question_clusters(saved[0].ranks)
+    paragraphs = paragraph_clusters(saved[0].ranks)
+    if paragraphs is not None and paragraphs.count == clusters.count:
+        paragraphs = None
+    finely = headline(measures)
+    found, coarse = _Found(), _Found()
+    for unit, into in ((clusters, found), (paragraphs, coarse)):
+        if unit is not None:
+            tables = [SettingTable(each.ranks, each.task.kinds, unit) for each in saved]
+            for measure in measures:
+                finest = 0 if unit is paragraphs else 1 + (measure == finely)
+                _add(tables, measure, _Look(unit, correction, draws, finest), into)
+    if not found.differences:
+        where = ", ".join(measures) or "no measure"
+        raise UsageError(Fault("measures", where, "one that this task has a value for"))
+    return Comparison(
+        task=saved[0].task,
+        models=tuple(
+            Entrant(name, each.model.name, each.model.identity, each.where, x)
+            for name, each, x in zip(labels, saved, xs or (None,) * len(saved), strict=True)
+        ),
+        measures=tuple(measures),
+        scores=tuple(found.scores),
+        differences=tuple(found.differences),
+        standings=tuple(standings(found.scores, found.differences)),
+        sensitivity=tuple(coarse.differences),
+        method=Method(
+            draws, SEED, LEVEL, POWER, correction,
+            clusters.count, paragraphs.count if paragraphs else None,
+        ),
+        axis=axis,
+    )  # fmt: skip
+
+
+def _add(tables: Sequence[SettingTable], measure: str, look: _Look, found: _Found) -> None:
+    """Score all models and compare all pairs of them on the quantities of one measure."""
+    of_model = [table.quantities(measure) for table in tables]
+    names = [name for name in of_model[0] if name.level <= look.finest]
+    if not names:
+        return
+    groups = [[quantities[name] for name in names] for quantities in of_model]
+    drawn = macro_draws(groups, look.clusters.count, draws=look.draws)
+    shares = np.stack([contributions(each, look.clusters.count) for each in groups])
+    families: dict[tuple[str, int], list[int]] = {}
+    for i, name in enumerate(names):
+        families.setdefault((name.kind, name.level), []).append(i)
+    test = randomisation_test(
+        shares, list(families.values()), draws=look.draws, holm=look.correction == HOLM
+    )
+    values = shares.sum(1)
+    for model, draw in enumerate(drawn):
+        low, high = percentiles(draw)
+        found.scores += [
+            Value(label(model), name, float(values[model, i]), float(low[i]), float(high[i]))
+            for i, name in enumerate(names)
+        ]
+    for row, (first, second) in enumerate(test.pairs):
+        found.differences += _differences(
+            (label(second), label(first)), names, test, row, drawn[second] - drawn[first], look
+        )
+
+
+def _differences(
+    models: tuple[str, str],
+    names: Sequence[Quantity],
+    test: Randomised,
+    row: int,
+    drawn: Values,
+    look: _Look,
+) -> list[Difference]:
+    """Return a pair's differences; ``drawn`` (draws, quantities) are those of the bootstrap."""
+    low, high = (np.where(np.abs(end) < ROUNDING, 0, end) for end in percentiles(drawn))
+    least = smallest_shown(np.nanstd(drawn, axis=0))
+    enough = look.clusters.count >= FEWEST
+    return [
+        Difference(
+            *models,
+            name,
+            difference=float(test.difference[row, i]),
+            low=float(low[i]),
+            high=float(high[i]),
+            p=float(test.p[row, i]),
+            corrected=(corrected := float(test.corrected[row, i])),
+            least=float(least[i]) if enough else math.nan,
+            verdict=verdict(name, low[i], high[i], corrected) if enough else NOT_SHOWN,
+        )
+        for i, name in enumerate(names)
+    ]
+
+
+def label(number: int) -> str:
+    """Return A, B, ..., Z, AA, AB, ... for 0, 1, ..."""
+    head, tail = divmod(number, 26)
+    return (label(head - 1) if head else "") + chr(ord("A") + tail)
+
+
+def verdict(quantity: Quantity, low: float, high: float, p: float) -> str:
+    """Return what a difference shows: better or worse where p is at most 0.05 and 0 lies outside
+    the interval; the direction is the measure's."""
+    if p > ALPHA or low <= 0 <= high or math.isnan(low):
+        return NOT_SHOWN
+    return BETTER if (low > 0) != quantity.lower_is_better else WORSE
+
+
+def standings(scores: Sequence[Value], differences: Sequence[Difference]) -> list[Standing]:
+    """Return each model's rank interval on each macro mean, best first; none for two models."""
+    labels = list(dict.fromkeys(score.model for score in scores))
+    macro = dict.fromkeys(v.quantity for v in scores if v.quantity.query_language is None)
+    placed: list[Standing] = []
+    for quantity in macro if len(labels) > 2 else ():
+        verdicts = {(d.model, d.against): d.verdict for d in differences if d.quantity == quantity}
+        better = np.zeros((len(labels), len(labels)), bool)
+        for (model, against), shown in verdicts.items():
+            if shown != NOT_SHOWN:
+                winner, loser = (model, against) if shown == BETTER else (against, model)
+                better[labels.index(winner), labels.index(loser)] = True
+        best, worst = (
+            dict(zip(labels, at.tolist(), strict=True)) for at in place_intervals(better)
+        )
+        values = {v.model: v.value for v in scores if v.quantity == quantity}
+        ranked = sorted(labels, key=values.__getitem__, reverse=not quantity.lower_is_better)
+        letters = group_letters(
+            ranked, {pair for pair, shown in verdicts.items() if shown == NOT_SHOWN}
+        )
+        placed += [
+            Standing(name, quantity, values[name], best[name], worst[name], letters[name])
+            for name in ranked
+        ]
+    return placed
+
+
+def place_intervals(better: Bools) -> tuple[Ints, Ints]:
+    """Return the best and the worst place of n models, from ``better`` (n, n): a beats b.
+
+    At its best a model is behind those shown to be better only, at its worst before those shown
+    to be worse only (Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 91, 2024).
+    """
+    return 1 + better.sum(0), len(better) - better.sum(1)
+
+
+def group_letters(ranked: Sequence[str], alike: set[tuple[str, str]]) -> dict[str, str]:
+    """Return letters such that two models share one exactly where they cannot be told apart.
+
+    A letter is a largest set of models of which no two can be told apart (a compact letter
+    display; Piepho, Journal of Computational and Graphical Statistics 13, 2004). ``ranked`` is
+    best first, which the letters follow.
+    """
+    near = {
+        name: {other for other in ranked if (name, other) in alike or (other, name) in alike}
+        for name in ranked
+    }
+    groups = sorted(
+        _cliques([], list(ranked), [], near), key=lambda g: sorted(map(ranked.index, g))
+    )
+    return {
+        name: "".join(label(i).lower() for i, group in enumerate(groups) if name in group)
+        for name in ranked
+    }
+
+
+def _cliques(
+    chosen: list[str], candidates: list[str], done: list[str], near: dict[str, set[str]]
+) -> list[list[str]]:
+    """Return all maximal cliques (Bron and Kerbosch 1973)."""
+    if not candidates and not done:
+        return [chosen]
+    found = []
+    for i, name in enumerate(candidates):
+        found += _cliques(
+            [*chosen, name],
+            [other for other in candidates[i + 1 :] if other in near[name]],
+            [other for other in itertools.chain(done, candidates[:i]) if other in near[name]],
+            near,
+        )
+    return found
