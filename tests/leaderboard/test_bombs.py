@@ -209,7 +209,7 @@ def test_bombs_are_refused_by_a_process_with_little_memory_left(
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(ROOM), honest, *folders],
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     *refused, passed = done.stdout.splitlines()
