@@ -98,7 +98,7 @@ COMMANDS = (
     ),
     Command(
         "compare", "compare:compare", "arguments",
-        "compare saved reports of one task: is one model better than another?", """
+        "compare models by their saved reports on one task, with intervals and tests", """
         mlbench compare results/bm25/xquad-r results/char-ngram/xquad-r
         mlbench compare a/xquad-r b/xquad-r --measure AP --measure rank-distance
         mlbench compare a/xquad-r b/xquad-r --format latex
