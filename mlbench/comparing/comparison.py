@@ -275,18 +275,24 @@ def notes(comparison: Comparison) -> list[str]:
     correction = "max-T over the same draws" if method.correction == "max-t" else "Holm"
     over = "the languages of a kind"
     family = (
-        f"p is corrected ({correction}) over all pairs of models, by language also over {over}."
+        f"p is corrected ({correction}) over all pairs of models and, in tables by language, over "
+        f"{over} too."
     )
     lines = [
-        f"Paired over {plural(method.questions, 'question')} with all their languages: intervals "
-        f"by a cluster bootstrap, p by a paired randomisation test, {method.draws:,} draws each. "
-        + (family if several else f"By language, p is corrected ({correction}) over {over}."),
-        f"better, worse: p is at most {ALPHA:.2f} and the interval excludes 0. none shown: no "
-        f"difference shown, which does not mean that there is none; least: the smallest "
-        f"difference that this data would have shown ({100 * method.power:.0f}% power).",
+        "The intervals come from a cluster bootstrap and p from a paired randomisation test, with "
+        f"{method.draws:,} draws each, over {plural(method.questions, 'question')} with all their "
+        "languages. "
+        + (
+            family
+            if several
+            else f"In tables by language, p is corrected ({correction}) over {over}."
+        ),
+        f"Better or worse means that p is at most {ALPHA:.2f} and the interval excludes 0. None "
+        "shown means that no difference is shown, not that there is none. Least is the smallest "
+        f"difference that this data can reliably show ({100 * method.power:.0f}% power).",
     ]
     if any(m == RANK_DISTANCE for m in comparison.measures):
-        lines.append("Rank distance: lower is better; read it beside mAP.")
+        lines.append("Of rank distance, lower is better; read it beside mAP.")
     return [*lines, *_sensitivity_lines(comparison)]
 
 
@@ -303,9 +309,9 @@ def _sensitivity_lines(comparison: Comparison) -> list[str]:
     ]
     what = f"With the {comparison.method.paragraphs:,} paragraphs as clusters instead of questions"
     if not changed:
-        return [f"{what}, every verdict by kind stays."]
+        return [f"{what}, every verdict by kind of setting stays the same."]
     rest = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
-    return [f"{what}, these verdicts by kind change: {'; '.join(changed[:6])}{rest}."]
+    return [f"{what}, these verdicts by kind of setting change: {'; '.join(changed[:6])}{rest}."]
 
 
 def title_lines(comparison: Comparison) -> list[str]:

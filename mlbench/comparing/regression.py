@@ -319,9 +319,9 @@ def reason(judgement: Judgement, questions: int) -> str:
             (abs(j.difference), False),
         )
     )
-    between = f"95% interval of the difference {low} to {high}"
+    between = f"95% interval of the difference: {low} to {high}"
     if j.verdict == REGRESSED:
-        beyond = "all beyond" if j.beyond else "not all beyond"
+        beyond = "all of it beyond" if j.beyond else "not all of it beyond"
         return f"worse by {by}; {between}, {beyond} the margin of {margin}"
     if j.verdict == PASS:
         if not j.difference and j.low == j.high == 0:
@@ -330,15 +330,17 @@ def reason(judgement: Judgement, questions: int) -> str:
         how = "better" if lower > 0 else "worse, within the margin" if upper < 0 else "not worse"
         return f"{how}; {between}, margin {margin}"
     if questions < FEWEST:
-        return f"{plural(questions, 'question')} cannot show anything, {FEWEST} are the least"
+        few = plural(questions, "question")
+        return f"{few} cannot show a difference; at least {FEWEST} are needed"
     return f"not decided; {between}, margin {margin}; {_more(j)}"
 
 
 def _more(judgement: Judgement) -> str:
     if judgement.more_questions is None:
-        return "no number of questions would decide while the difference stays where it is"
+        return "more questions would not decide if the difference stayed the same"
     return (
-        f"about {judgement.more_questions:,} more questions would decide if the difference stayed"
+        f"about {judgement.more_questions:,} more questions would decide if the difference stayed "
+        "the same"
     )
 
 
@@ -386,7 +388,7 @@ def _fallen_line(result: Check) -> str:
     ]
     more = len(parts) - MOST_FALLEN
     rest = f" and {more} more" if more > 0 else ""
-    return f"Worse by query language: {', '.join(parts[:MOST_FALLEN])}{rest}."
+    return f"These query languages are worse: {', '.join(parts[:MOST_FALLEN])}{rest}."
 
 
 def terminal_check(result: Check) -> str:
@@ -410,8 +412,9 @@ def markdown_check(result: Check) -> str:
             f"- {escape_markdown(f'{title(j)}: {reason(j, result.questions)}')}" for j in own
         ),
         escape_markdown(_fallen_line(result)),
-        f"<sub>Identity {identity}; margin {result.margin:g}; pass: the interval's worse end is "
-        "within the margin; regressed: it is not, and the better end is below 0.</sub>",
+        f"<sub>Identity {identity}; margin {result.margin:g}. Pass means that the interval's worse "
+        "end is within the margin, regressed that it is not and that the better end is below "
+        "0.</sub>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

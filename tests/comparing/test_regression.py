@@ -125,7 +125,7 @@ def test_the_worst_verdict_is_that_of_the_check():
 def test_one_question_is_inconclusive():
     result = check(model(2.0, questions=1), model(0.5, questions=1))
     assert result.verdict == INCONCLUSIVE
-    assert "1 question cannot show anything" in terminal_check(result)
+    assert "1 question cannot show" in terminal_check(result)
 
 
 def test_an_inconclusive_check_says_how_many_questions_would_decide():
@@ -147,10 +147,10 @@ def test_outputs_say_the_verdict_and_stay_what_they_are():
     text = terminal_check(result)
     assert max(map(len, text.splitlines())) <= 80
     assert text.endswith("REGRESSED")
-    assert "Worse by query language" in text
+    assert "These query languages are worse" in text
     page = markdown_check(result)
     assert page.startswith("### ❌ mlbench: regressed")
-    assert "all beyond the margin" in page
+    assert "all of it beyond the margin" in page
     suite = ElementTree.fromstring(junit_check(result)).find("testsuite")
     assert suite.attrib["tests"] == "4"
     assert suite.attrib["failures"] == str(len(suite.findall("testcase/failure"))) == "4"

@@ -231,7 +231,7 @@ def test_a_choice_of_languages_scores_again(browser: Browser, site: Path, table_
         for chosen in itertools.combinations(range(len(codes)), size):
             told = ",".join(codes[i] for i in chosen)
             browser.run(f"location.hash = 'table={table_name}&languages={told}'")
-            said = f"Scored over {', '.join(codes[i] for i in chosen)}:"
+            said = f"Scores are over {', '.join(codes[i] for i in chosen)}:"
             browser.wait(partial(says, browser, said))
             found = {row[0]: row[5:] for row in rows(browser, table_name)}
             for i, column in enumerate(table.columns):
@@ -477,7 +477,7 @@ def test_paper_says_what_the_scores_are_over_in_dark_ink(browser: Browser, site:
     browser.view(720, 1000, dark=True, media="print")
     browser.open(site, "#table=parallel&languages=ar,de&open=strong")
     style = "(s => getComputedStyle(document.querySelector(s)))"
-    assert says(browser, "Scored over ar, de")
+    assert says(browser, "Scores are over ar, de")
     assert browser.run("document.getElementById('status').offsetHeight") > 0
     assert browser.run("document.getElementById('controls').offsetHeight") == 0
     ink = browser.run(f"{style}('body').color")

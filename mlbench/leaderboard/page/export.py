@@ -221,8 +221,8 @@ def standings_markdown(standings: Sequence[Standings]) -> str:
         if gone:
             parts.append(f"Withdrawn: {_markdown('; '.join(gone))}.\n")
     parts.append(
-        "Rank intervals are paired; two models share a place where they cannot be told apart. "
-        "\\- is missing, or no rank.\n"
+        "A rank is the range of places that the data allow; models share places if the data "
+        "cannot distinguish them. \\- is a missing value, or no rank.\n"
     )
     return "\n".join(parts)
 

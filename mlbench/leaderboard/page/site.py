@@ -147,9 +147,8 @@ def facts(standings: Standings) -> str:
     if task is None:
         names = ", ".join(standings.tasks)
         return (
-            f"Models that have every task: {names}. A score is the unweighted mean of the "
-            "macro scores on them; a rank distance counts as its way from the least possible "
-            "(0%) to that of a random order (100%)."
+            f"A score is the unweighted mean of a model's macro scores on {names}. A rank "
+            "distance is a percentage: 0% is the least possible, 100% that of a random order."
         )
     return (
         f"Version {task.version}; {plural(len(task.languages), 'language')} "

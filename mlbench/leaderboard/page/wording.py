@@ -19,22 +19,23 @@ from mlbench.reports.words import (
 )
 
 LEVELS = {
-    Level.REPORTED: "Figures from a publication, taken as they stand: no table of ranks, so "
-    "nothing could be recomputed, there is no interval, and it has no rank.",
-    Level.RECOMPUTED: "Every score was recomputed from the entry's table of ranks. That the table "
-    "is the model's is the submitter's word.",
-    Level.SAMPLED: "Recomputed, and a maintainer encoded a sample of the texts again: their "
-    "ranks agree.",
-    Level.REPRODUCED: "Recomputed, and a maintainer ran the whole evaluation again: it agrees.",
-    Level.DISPUTED: "A maintainer found a reason to doubt it. It is shown and has no rank.",
+    Level.REPORTED: "These figures are copied from a publication. There is no table of ranks, "
+    "so nothing could be recomputed, and the entry has no intervals and no rank.",
+    Level.RECOMPUTED: "Every score was recomputed from the entry's table of ranks. Whether the "
+    "model made this table was not checked.",
+    Level.SAMPLED: "The scores were recomputed, and a maintainer encoded a sample of the texts "
+    "again. Their ranks agree with the table.",
+    Level.REPRODUCED: "The scores were recomputed, and a maintainer repeated the whole "
+    "evaluation. Its result agrees.",
+    Level.DISPUTED: "A maintainer found a reason to doubt the entry. It is shown without a rank.",
 }
 CONTAMINATIONS = {
     Contamination.CLEAN: "The submitter declares that the model has seen nothing of the task.",
-    Contamination.TRAIN_SPLIT_ONLY: "It was trained on the training split of the source data, not "
-    "on what is evaluated.",
-    Contamination.TRAINED_ON: "It was trained on the task's own data: its scores are not those of "
-    "unseen text.",
-    Contamination.UNKNOWN: "Nobody declared anything, which does not mean clean.",
+    Contamination.TRAIN_SPLIT_ONLY: "The model was trained on the training split of the source "
+    "data, but not on the data that is evaluated.",
+    Contamination.TRAINED_ON: "The model was trained on the task's own data, so its scores do not "
+    "show how it does on unseen text.",
+    Contamination.UNKNOWN: "The submitter declared nothing. This does not mean that it is clean.",
 }
 DASH = "–"
 NAMED_AT_MOST = 4
@@ -108,19 +109,19 @@ def summary(standings: Standings) -> list[tuple[str, bool]]:
     ranked = [row for row in standings.rows if not row.unranked]
     valued = [row for row in ranked if row.cells[key].value is not None]
     if not valued:
-        return [(f"{plural(len(standings.rows), 'model')}, none of them ranked.", False)]
+        return [(f"There are {plural(len(standings.rows), 'model')}, none of them ranked.", False)]
     first, near = valued[0], [row for row in valued[1:] if row.cells[key].near_first]
     title = column_title(standings.main, standings)
     value = score_text(first.cells[key].value, standings.main, standings)
     pieces = [(f"By {title}, ", False), (first.name, True)]
     pieces.append((f" is first of {plural(len(ranked), 'ranked model')} with {value}", False))
     if near:
-        pieces += [(", not to be told from ", False), *_names(near)]
+        pieces += [("; the data cannot distinguish it from ", False), *_names(near)]
     elif len(valued) > 1:
         pieces.append((", and all others are shown to be worse", False))
     above = standings.rows.index(first)
     if above:
-        verb = "stands" if above == 1 else "stand"
+        verb = "is" if above == 1 else "are"
         pieces.append((f". {plural(above, 'model')} without a rank {verb} above it", False))
     return [*pieces, (".", False)]
 

@@ -145,7 +145,7 @@ def verification_json(found: Verification) -> str:
 
 def terminal_verification(found: Verification) -> str:
     """Return the result for a terminal, at most 80 characters wide."""
-    other = "" if found.model.same else ", with another model by identity"
+    other = "" if found.model.same else ", with a model of another identity"
     head = f"{found.entry.model} on {found.task.name}: {found.verdict.upper()}{other}"
     lines = [_fill(visible(head)), "", *_facts(found), "", _checks(found.checks), ""]
     lines += [_fill(sentence) for sentence in _sentences(found)]
@@ -161,10 +161,10 @@ def _facts(found: Verification) -> list[str]:
     facts = {
         found.entry.kind: f"SHA-256 {found.entry.sha256[:16]}...",
         "model": f"{found.model.spec}, {'the' if found.model.same else 'NOT the'} "
-        f"identity the {found.entry.kind} names",
-        "compared": f"{sample} a language" if encoded.seed is not None else "everything",
+        f"identity that the {found.entry.kind} names",
+        "compared": f"{sample} for each language" if encoded.seed is not None else "everything",
         "seed": str(encoded.seed) if encoded.seed is not None else "",
-        "encoded": f"{distinct:,} distinct texts of a task of {encoded.texts:,}",
+        "encoded": f"{distinct:,} distinct texts; the task has {encoded.texts:,} texts",
         "took": f"{found.seconds:.1f} s",
     }
     return [
@@ -200,24 +200,24 @@ def _sentences(found: Verification) -> list[str]:
     said = []
     if found.verdict is Verdict.DISAGREES:
         said.append(
-            "Neither rounding nor chance explains this: order, bounds and rows let scores be off "
-            f"by {found.limits.tolerance:g}, and the other checks together refuse fewer than one "
-            f"honest table in {1 / found.limits.false_alarm:,.0f}."
+            "Neither rounding nor chance explains this: order, bounds and rows allow for scores "
+            f"that are off by {found.limits.tolerance:g}, and the other checks together refuse "
+            f"fewer than one honest table in {1 / found.limits.false_alarm:,.0f}."
         )
     elif found.understated is not None:
         said.append(
-            "This sample would have refused the table had all its counts been "
+            "This sample would have refused the table if all its counts had been "
             f"{found.understated:.0%} lower."
         )
     elif found.excess is not None:
         said.append(
-            "This sample would have refused the table had it counted another "
+            "This sample would have refused the table if it had counted another "
             f"{found.excess:.1%} of the other passages."
         )
     if found.score_difference is not None:
-        said.append(f"Largest difference of a macro score: {found.score_difference:.6f}.")
+        said.append(f"The largest difference of a macro score is {found.score_difference:.6f}.")
     said += found.notes
-    level = f"Supports the level: {found.level}." if found.level else "Supports no level."
+    level = f"This supports the level {found.level}." if found.level else "This supports no level."
     return [*said, level]
 
 

@@ -180,7 +180,7 @@
       else head.removeAttribute("aria-sort");
     }
     const head = table.element.tHead.querySelector(`[data-sort="${by}"]`);
-    const said = `By ${head.title}; below each score its rank.`;
+    const said = `Sorted by ${head.title}. The rank is below each score.`;
     if (table.element.caption.textContent !== said) table.element.caption.textContent = said;
   }
 
@@ -204,9 +204,9 @@
     table.section.querySelector(".reading").hidden = Boolean(languages);
     status.classList.toggle("chosen", Boolean(languages));
     status.textContent = rows + (!languages ? "" : !languages.length ? "No language is chosen."
-      : `Scored over ${languages.join(", ")}: mono over these languages, cross over the pairs of two of them; `
+      : `Scores are over ${languages.join(", ")}: mono over these languages, cross over pairs of them, and `
         + "multi, recall and rank distance over queries in them, in the pool of all languages. Ranks are by "
-        + "score alone, without intervals; figures and details below are over all languages.");
+        + "score alone, without intervals. Plots and details below are over all languages.");
     status.hidden = !status.textContent;
   }
 
