@@ -12,6 +12,7 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.models.neural.folder import Checkpoint, inspect_folder
+from mlbench.models.neural.forms import BLOCK, Asked, Form, TextForm, find_form, uncut
 from mlbench.models.neural.forward import (
     Floats,
     Forward,
@@ -21,7 +22,6 @@ from mlbench.models.neural.forward import (
     default_budget,
     run_here,
 )
-from mlbench.models.neural.inputs import BLOCK, Asked, Form, TextForm, find_form, uncut
 from mlbench.models.neural.load import (
     ROLES,
     Facts,

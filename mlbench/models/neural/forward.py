@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import Fault, MlbenchError, ModelError
 from mlbench.models.boundary import calling
-from mlbench.models.neural.inputs import Asked, Form
+from mlbench.models.neural.forms import Asked, Form
 
 BUDGETS = {"cpu": 2048, "mps": 8192}
 """Tokens of a batch, padding included: on a CPU what its caches hold, ..."""

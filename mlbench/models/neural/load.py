@@ -18,7 +18,7 @@ from mlbench import __version__
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError, did_you_mean
 from mlbench.models.cache import packed, question_digest
 from mlbench.models.neural.folder import Checkpoint
-from mlbench.models.neural.inputs import UNCUT, Asked
+from mlbench.models.neural.forms import UNCUT, Asked
 from mlbench.models.neural.options import NeuralOptions
 
 ROLES = {"query": "encode_query", "passage": "encode_document"}

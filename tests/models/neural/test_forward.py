@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.common.errors import EnvironmentFault, ModelError, UsageError
+from mlbench.models.neural.forms import Asked, TextForm, TokenForm
 from mlbench.models.neural.forward import Forward, Workers, ahead, cut, default_budget, run_here
-from mlbench.models.neural.inputs import Asked, TextForm, TokenForm
 from mlbench.models.registry import LoadedModel, load_adapter
 
 torch = pytest.importorskip("torch")

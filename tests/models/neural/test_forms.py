@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlbench.models.neural.inputs import Asked, TextForm, TokenForm, find_form, uncut
+from mlbench.models.neural.forms import Asked, TextForm, TokenForm, find_form, uncut
 from tests.models.neural.conftest import MAX_LENGTH
 
 torch = pytest.importorskip("torch")
