@@ -43,7 +43,7 @@ def info(args: Namespace) -> int:
         ]  # fmt: skip
         print(plain_table(header, rows) + "\n")
     if bad := sum(bool(entry.fault) for entry in entries):
-        print(f"{bad} files not usable; see `mlbench cache verify`")
+        print(f"{bad} files cannot be used; see `mlbench cache verify`")
     print(f"{cache.folder}: {size / MEBIBYTE:,.1f} MiB of {cache.limit / MEBIBYTE:,.0f} MiB used")
     return 0
 
@@ -58,9 +58,9 @@ def verify(args: Namespace) -> int:
         return IntegrityError.exit_code if bad else 0
     for entry in bad:
         print(f"{entry.path}: {entry.fault}")
-    print(f"{len(entries)} files read, {len(bad)} not usable")
+    print(f"{len(entries)} files read, of which {len(bad)} cannot be used")
     if bad:
-        print("The next run that meets them removes them and encodes their texts again.")
+        print("The next run that needs them removes them and encodes their texts again.")
     return IntegrityError.exit_code if bad else 0
 
 

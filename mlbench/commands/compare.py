@@ -98,7 +98,7 @@ def read_axis(text: str, reports: list[Path]) -> tuple[str, list[float]]:
     if equals:
         found = [_number(value) for value in values.split(",")]
         if not name.strip() or len(found) != len(reports) or None in found:
-            expected = f"NAME= and {len(reports)} numbers, one a report, such as mix=0,0.5"
+            expected = f"NAME= and {len(reports)} numbers, one for each report, such as mix=0,0.5"
             raise UsageError(Fault("--x", f"{text!r}", expected))
         return name.strip(), [value for value in found if value is not None]
     path = Path(text)

@@ -140,7 +140,7 @@ def build(args: Namespace) -> int:
     board = read_board(folder)
     if not board.tasks:
         mend = "add a task with `mlbench leaderboard add-task REPORT --to FOLDER`"
-        raise DataError(Fault(str(folder), "no task in it", f"a {TASK_FILE} a task", mend))
+        raise DataError(Fault(str(folder), "no task in it", f"a {TASK_FILE} for each task", mend))
     count = sum(len(with_tables(task)) for task in board.tasks.values())
     with Step("measuring", count, "entries", quiet=args.quiet) as step:
         tables = measured_entries(board, lambda: step.advance(1))
@@ -153,7 +153,7 @@ def build(args: Namespace) -> int:
     page = args.output / "index.html"
     print(
         f"{page}: {len(files['index.html']) / 1e6:.2f} MB, {plural(len(board.tasks), 'task')}, "
-        f"{entries} standing entries"
+        f"{entries} entries"
     )
     return 0
 

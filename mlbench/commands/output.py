@@ -116,5 +116,8 @@ def refuse_other_data(folder: Path, info: TaskInfo, args: Namespace) -> None:
 
 def _occupied(folder: Path, found: str) -> Fault:
     return Fault(
-        str(folder), found, "no report, or one of the same run", "--overwrite, or another --output"
+        str(folder),
+        found,
+        "an empty folder, or a report of the same run",
+        "use --overwrite, or another --output",
     )

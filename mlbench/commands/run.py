@@ -181,7 +181,7 @@ def _find_tasks(names: Iterable[str]) -> list[Task]:
         first = found.setdefault(task.name, task)
         if first.path.resolve() != task.path.resolve():
             clash = f"two tasks are called {task.name!r}: {first.path} and {task.path}"
-            raise UsageError(Fault("--task", clash, "a name of its own for each task"))
+            raise UsageError(Fault("--task", clash, "a different name for each task"))
     return list(found.values())
 
 

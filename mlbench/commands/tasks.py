@@ -77,11 +77,11 @@ def validate(args: Namespace) -> int:
     task = load_task(args.task)
     print(f"{task.path}: a valid task file; {len(task.settings())} settings")
     try:
-        print(f"its data is sound: {_checked(task, Locator(args.data_dir, offline=True))}")
+        print(f"its data is valid: {_checked(task, Locator(args.data_dir, offline=True))}")
     except MissingData:
         if not task.source.urls:
             raise
-        print(f"its data is not at hand and was not checked; `mlbench tasks fetch {args.task}`")
+        print(f"its data was not found and not checked; `mlbench tasks fetch {args.task}` gets it")
     return 0
 
 
@@ -107,7 +107,7 @@ def _checked_shards(task: Task, collection: StreamedCollection) -> str:
                 missing -= {(shard.language, passage.id) for passage in batch}
             step.advance(1)
     sizes = f"{len(collection.queries):,} queries, {passages:,} passages"
-    lacking = f", of which {len(missing):,} are not there" if missing else ""
+    lacking = f", of which {len(missing):,} are missing" if missing else ""
     return f"{sizes}, {len(wanted):,} judged passages{lacking}"
 
 

@@ -63,7 +63,7 @@ def verify(args: Namespace) -> int:
     subject = read_subject(args.entry)
     task = load_task(args.task or subject.task.name)
     if streams(task, options):
-        streamed = f"the passages of {task.name} come in shards, to be streamed"
+        streamed = f"the passages of {task.name} come in shards and are streamed"
         raise UsageError(Fault("mlbench verify", streamed, "a task that is held in memory"))
     find_data([task], options)
     model = load_model(args.model, options.model_options)

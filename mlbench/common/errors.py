@@ -28,7 +28,7 @@ class Fault:
         if self.expected:
             lines.append(f"  expected: {self.expected}")
         if self.mend:
-            lines.append(f"  to mend: {self.mend}")
+            lines.append(f"  to fix: {self.mend}")
         return "\n".join(lines)
 
 

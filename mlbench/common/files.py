@@ -147,5 +147,5 @@ def shipped_folder(name: str) -> Path:
             return folder
     expected = " or ".join(map(str, folders))
     raise EnvironmentFault(
-        Fault("mlbench", f"its folder {name}/ is gone", expected, "install mlbench again")
+        Fault("mlbench", f"its folder {name}/ is missing", expected, "install mlbench again")
     )

@@ -70,7 +70,9 @@ def read_saved(path: Path) -> Saved:
         return saved_report(rescored(report, report.table, path), report.table, str(path))
     if path.name in {REPORT_FILE, RANKS_FILE}:
         found = "one file of a report"
-        raise DataError(Fault(str(path), found, "its folder, or a file that `baseline` wrote"))
+        raise DataError(
+            Fault(str(path), found, "the report's folder, or a file that `mlbench baseline` wrote")
+        )
     return read_baseline(path)
 
 
@@ -96,7 +98,7 @@ def refuse_other_task(saved: Sequence[Saved]) -> None:
     for other in saved[1:]:
         if not _same_rows(first.ranks, other.ranks):
             found = f"its queries and relevant passages are not those of {first.where}"
-            expected = "the same rows, since both name the same digest of the task"
+            expected = "the same rows, because both name the same digest of the task"
             raise IntegrityError(Fault(other.where, found, expected, "run the evaluation again"))
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 MOST_FAULTS = 20
-FOUND = "judged, and not in the corpus"
-MEND = "get the whole corpus, of the version that was judged"
+FOUND = "is judged, but not in the corpus"
+MEND = "get the whole corpus, in the version that was judged"
 
 
 class Lost(NamedTuple):

@@ -112,7 +112,7 @@ class RecordedChecksums:
             return _Content(files, dict(table["commits"]))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             found = f"damaged: {error}"
-            mend = "delete it; checksums will be recorded anew"
+            mend = "delete it; checksums will then be recorded again"
             raise IntegrityError(Fault(str(self.path), found, FORMAT, mend)) from None
 
     def _changed(self, name: str, before: Stamp, now: Stamp) -> Fault:
@@ -120,5 +120,5 @@ class RecordedChecksums:
             name,
             f"has changed since it was first read: SHA-256 {now.sha256}, {now.size:,} bytes",
             f"SHA-256 {before.sha256}, {before.size:,} bytes, as recorded in {self.path}",
-            f"get the original file back; if the change is meant, delete {self.path}",
+            f"get the original file back; if the change is intended, delete {self.path}",
         )

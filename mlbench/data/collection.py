@@ -343,7 +343,7 @@ def contradiction(first: Judgement, second: Judgement) -> Fault:
         second.where,
         f"query {second.query_id!r} and passage {second.passage_id!r} judged "
         f"{second.relevance}; judged {first.relevance} at {first.where}",
-        "one judgement a pair",
+        "one judgement for each pair",
     )
 
 

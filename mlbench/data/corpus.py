@@ -73,7 +73,7 @@ class CorpusFile:
             stamp = Stamp(sha256_of(self.path), self.path.stat().st_size)
         if self.sha256 not in (None, stamp.sha256):
             found = f"has SHA-256 {stamp.sha256}"
-            mend = "get the original file; if the change is meant, change the task's sha256"
+            mend = "get the original file; if the change is intended, change the task's sha256"
             raise IntegrityError(Fault(str(self.path), found, f"SHA-256 {self.sha256}", mend))
         if self.sha256 is None and self.checksums is not None:
             RecordedChecksums(self.checksums).record(str(self.path.absolute()), stamp)

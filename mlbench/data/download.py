@@ -148,7 +148,7 @@ def _status(error: Exception) -> int | None:
 def _reason(file: Download, error: Exception, status: int | None) -> str:
     """Say what went wrong; in the hub's library's own words a token or a signed address may be."""
     if status in TRY_AGAIN:
-        return f"the server asks for patience ({status})"
+        return f"the server asks to wait ({status})"
     if HUB.fullmatch(file.url) is None:
         return str(error)
     return type(error).__name__ if status is None else f"{type(error).__name__} ({status})"

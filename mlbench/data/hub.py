@@ -160,10 +160,10 @@ def _answering(repository: str, revision: str) -> Iterator[None]:
     try:
         yield
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
-        found = "no such data set or revision, or one you may not read"
+        found = "there is no such data set or revision, or you may not read it"
         login = "log in with `hf auth login` or set HF_TOKEN if it asks for that; or "
         raise EnvironmentFault(Fault(where, found, "a data set", login + mend)) from None
     except hub_errors() as error:
-        found = f"the hub cannot be asked ({type(error).__name__})"
+        found = f"the hub cannot be reached ({type(error).__name__})"
         network = "check the network and try again; or "
         raise EnvironmentFault(Fault(where, found, "an answer", network + mend)) from None

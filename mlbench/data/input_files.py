@@ -122,10 +122,10 @@ def parse_object(line: Line, faults: Faults) -> dict[str, Any] | None:
     try:
         value = json.loads(line.text)
     except (ValueError, RecursionError) as error:
-        faults.add(line.where, f"broken JSON: {error}", "one JSON object a line")
+        faults.add(line.where, f"broken JSON: {error}", "one JSON object on each line")
         return None
     if not isinstance(value, dict):
-        faults.add(line.where, f"JSON, but {describe(value)}", "one JSON object a line")
+        faults.add(line.where, f"JSON, but {describe(value)}", "one JSON object on each line")
         return None
     return value
 

@@ -90,7 +90,7 @@ def check_locations(task: Task) -> list[Fault]:
     names = {file.name for file in files}
     for name in sorted(source.sha256.keys() - names):
         hint = did_you_mean(name, names)
-        faults.append(_fault(task, "sha256", f"{name!r} is no file of the task", "a path", hint))
+        faults.append(_fault(task, "sha256", f"{name!r} is not a file of the task", "a path", hint))
     by_address: dict[str, list[Wanted]] = {}
     for file in files:
         if file.url is not None:
@@ -136,7 +136,7 @@ def _check_counts(task: Task, shards: Mapping[str, int], sharded: bool) -> list[
     ]
     for language in sorted(shards.keys() - set(task.languages)):
         hint = did_you_mean(language, task.languages)
-        faults.append(_fault(task, f"shards.{language}", "no language of the task", mend=hint))
+        faults.append(_fault(task, f"shards.{language}", "not a language of the task", mend=hint))
     return faults
 
 

@@ -216,7 +216,7 @@ class Locator:
             except IntegrityError as error:
                 if origin is not Origin.CACHE:
                     raise
-                mend = "delete the file; it will be looked for elsewhere or downloaded anew"
+                mend = "delete the file; it is then looked for elsewhere or downloaded again"
                 raise IntegrityError(*(replace(f, mend=mend) for f in error.faults)) from None
         with reading(path):
             size = path.stat().st_size

@@ -140,7 +140,7 @@ def _check_roles(task: Task, reader: Reader) -> list[Fault]:
         Fault(
             f"{task.path}, field source.files.{role}",
             f"{files[role]!r} holds no {{language}}",
-            "one file a language, as 'folder/{language}.ext'",
+            "one file for each language, such as 'folder/{language}.ext'",
         )
         for role in reader.per_language
         if role in files and "{language}" not in files[role]
@@ -169,7 +169,7 @@ def _check_ids(task: Task, reader: Reader) -> list[Fault]:
     ]
     for language in sorted(task.source.ids.keys() - set(task.languages)):
         hint = did_you_mean(language, task.languages)
-        faults.append(Fault(f"{where}.{language}", "no language of the task", mend=hint))
+        faults.append(Fault(f"{where}.{language}", "not a language of the task", mend=hint))
     return faults
 
 

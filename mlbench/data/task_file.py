@@ -149,13 +149,13 @@ def _across(path: Path, table: dict[str, Any]) -> Iterator[Fault]:
     languages, kinds = (table.get(key, [*Kind]) for key in ("languages", "settings"))
     languages = languages if isinstance(languages, list) else []
     if len(languages) == 1 and isinstance(kinds, list) and Kind.MONOLINGUAL not in kinds:
-        found = "no setting at all: the task has one language"
-        yield Fault(place("settings"), found, "monolingual, or more languages")
+        found = "no setting, because the task has one language"
+        yield Fault(place("settings"), found, "the monolingual setting, or more languages")
     sets = table.get("language-sets", table.get("language_sets"))
     for name, codes in sets.items() if isinstance(sets, dict) else ():
         where = place(f"language-sets.{name}")
         if not NAME.fullmatch(name) or name in languages:
-            yield Fault(where, repr(name), f"a name of {_NAME.expected}, no language")
+            yield Fault(where, repr(name), f"a name of {_NAME.expected}, and not a language")
         if not isinstance(codes, list):
             yield Fault(where, repr(codes), "a list of the task's languages")
         elif codes != [code for code in languages if code in codes]:

@@ -113,8 +113,8 @@ def stream(
     where data has changed or a file is damaged, EnvironmentFault where disk or memory are short.
     """
     if isinstance(model.adapter, Fitted):
-        found = "must read the whole collection before it encodes (fit), so it cannot be streamed"
-        raise UsageError(Fault(f"model {model.spec}", found, "a model that reads text by text"))
+        found = "has fit, which must read the whole collection first, so it cannot be streamed"
+        raise UsageError(Fault(f"model {model.spec}", found, "a model without fit"))
     ready = make_ready(task, collection, model, options, how)
     shards = {shard.name: shard.passages for shard in ready.partial.shards}
     mine = how.part.share(shards)

@@ -105,7 +105,7 @@ def streams(task: Task, options: Options) -> bool:
     only_streamed |= {"--engine ray": how.engine == "ray", "--workers": how.workers}
     given = [name for name, value in only_streamed.items() if value]
     if given and not streamed:
-        found = f"task {task.name!r} is read at once, not shard by shard"
+        found = f"task {task.name!r} is held in memory, not streamed"
         raise UsageError(Fault(", ".join(given), found, "a task in shards, or --stream"))
     if how.engine != "ray" and any(ray.values()):
         name = next(name for name, value in ray.items() if value)
@@ -113,8 +113,8 @@ def streams(task: Task, options: Options) -> bool:
     only_held = {"--sample-questions": options.sample_questions, "--save-run": options.save_run}
     given = [name for name, value in only_held.items() if value]
     if given and streamed:
-        found = f"task {task.name!r} is read shard by shard"
-        raise UsageError(Fault(", ".join(given), found, "a task that is read at once"))
+        found = f"task {task.name!r} is streamed"
+        raise UsageError(Fault(", ".join(given), found, "a task that is held in memory"))
     return streamed
 
 

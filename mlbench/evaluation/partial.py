@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "mlbench/partial/2"
 SUFFIX = ".partial"
-ANEW = "start anew with --overwrite, or keep this run's state elsewhere (--work)"
+ANEW = "begin again with --overwrite, or keep the partial results of this run elsewhere (--work)"
 
 
 MOST_SHARDS = 5
@@ -181,7 +181,7 @@ def read_partial(path: Path) -> Partial:
         draft = converter.structure(head["draft"], Draft)
         identity = converter.structure(head["identity"], dict[str, str])
     except (cattrs.BaseValidationError, KeyError) as error:
-        found = f"not as mlbench writes it: {error}"
+        found = f"not written by mlbench, or damaged: {error}"
         raise IntegrityError(Fault(str(path), found, SCHEMA, mend)) from None
     ranks, _ = ranks_from_table(pq.read_table(io.BytesIO(parts["ranks"])), path)
     above, tied = ranks.above.copy(), ranks.tied.copy()

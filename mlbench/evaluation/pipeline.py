@@ -321,6 +321,6 @@ def _check(shard: ShardSource, found: Expected, prepared: Prepared) -> None:
                 shard.name,
                 f"{found.passages:,} passages, digest {found.content[:12]}",
                 f"{expected.passages:,} passages, digest {expected.content[:12]}, as when scanned",
-                "the file has changed meanwhile: restore it, or start anew with --overwrite",
+                "the file has changed since: restore it, or begin again with --overwrite",
             )
         )

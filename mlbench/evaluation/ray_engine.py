@@ -142,10 +142,15 @@ class RayEngine:
         except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
             self.losses[shard.name] += 1
             if self.losses[shard.name] < MOST_LOSSES:
-                print(f"{shard.name}: its worker was lost; counted again", file=sys.stderr)
+                print(
+                    f"{shard.name}: its worker was lost, so the shard is counted again",
+                    file=sys.stderr,
+                )
                 return None
             found = f"lost its worker {MOST_LOSSES} times; the last time: {error}"
-            mend = "memory may not suffice: use fewer --workers, or machines with more"
+            mend = (
+                "there may be too little memory: use fewer --workers, or machines with more memory"
+            )
             raise EnvironmentFault(Fault(shard.name, found, mend=mend)) from None
         return counts
 
@@ -178,10 +183,10 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
         _reach(address)
         ray.init(address=address or "local", **options)
     except (OSError, ray.exceptions.RayError, ValueError, RuntimeError) as error:
-        mend = "start one with `ray start --head`, or leave --address out for one of this machine"
+        mend = "start one with `ray start --head`, or leave --address out to use this machine"
         found = f"cannot be reached: {error}"
         where = f"Ray cluster {address or 'on this machine'}"
-        raise EnvironmentFault(Fault(where, found, "a cluster that runs", mend)) from None
+        raise EnvironmentFault(Fault(where, found, "a running cluster", mend)) from None
     try:
         yield
     finally:
@@ -205,7 +210,13 @@ def _slots(ray: Any, workers: int | None, shards: int) -> tuple[int, Mapping[str
     room = gpus or processors
     if workers is not None and workers > room:
         found = f"{workers}, where the cluster has {gpus} GPUs and {processors} processors"
-        raise UsageError(Fault("--workers", found, f"at most {room}: one a GPU, else a processor"))
+        raise UsageError(
+            Fault(
+                "--workers",
+                found,
+                f"at most {room}: one for each GPU, or for each processor if there is no GPU",
+            )
+        )
     count = min(workers or room, shards)
     return count, {"num_gpus": 1} if gpus else {"num_cpus": max(1, processors // (workers or room))}
 

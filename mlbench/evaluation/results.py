@@ -60,7 +60,7 @@ def _refuse_overlap(owners: Mapping[str, Sequence[Path]]) -> None:
             f"{len(twice)} shards counted twice",
             "; ".join(found[:MOST_NAMES]) + (" ..." if len(found) > MOST_NAMES else ""),
             "every shard in one file",
-            "leave out files of another division (as 1-of-2 beside 1-of-3)",
+            "leave out files of another division, such as 1-of-2 beside 1-of-3",
         )
     )
 
@@ -74,7 +74,7 @@ def _refuse_gaps(lacking: Sequence[str], partials: Mapping[Path, Partial]) -> No
             ", ".join(map(str, partials)),
             f"{len(lacking)} shards are in none of them: {', '.join(lacking[:MOST_NAMES])}{more}",
             "every shard in one file",
-            "give the files of all parts; run a part again where it did not end",
+            "give the files of all parts; if a part did not end, run it again",
         )
     )
 

@@ -105,7 +105,7 @@ def _unwritable(folder: Path, error: OSError) -> Fault:
     return Fault(
         str(folder),
         f"cannot be written: {error.strerror or error}",
-        "room for the vectors, 2 bytes a dimension and passage",
+        "room for the vectors, 2 bytes for each dimension of each passage",
         "choose another folder, or leave --keep-embeddings out",
     )
 
@@ -163,7 +163,7 @@ def open_saved(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool
     identity, files = _indexed(folder)
     if identity != model.identity and files and not anew:
         found = f"holds vectors of another model: {identity!r}, now {model.identity!r}"
-        raise UsageError(Fault(str(folder), found, "one folder a model and task"))
+        raise UsageError(Fault(str(folder), found, "a separate folder for each model and task"))
     saved = SavedFiles(folder, model, {shard.name: shard.content for shard in partial.shards}, {})
     here = {shard for _, _, shard in saved.known()}
     counted = [s.name for s in partial.shards if s.name in partial.done and s.passages]
@@ -174,8 +174,8 @@ def open_saved(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool
                 KEEP,
                 f"{len(lacking)} shards were counted without keeping their vectors: "
                 + ", ".join(lacking[:5]),
-                "the same choice as when the run began",
-                "leave it out, or remove what the run left and start anew",
+                "--keep-embeddings given or left out as when the run began",
+                "leave it out, or remove the partial results of the run and begin again",
             )
         )
     return saved

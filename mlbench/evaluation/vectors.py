@@ -50,7 +50,7 @@ def evaluate_vectors(
     task = task if isinstance(task, Task) else load_task(task)
     collection = open_collection(task, chosen)
     if isinstance(collection, StreamedCollection):
-        found = f"task {task.name!r} is read shard by shard"
+        found = f"task {task.name!r} is streamed"
         raise UsageError(Fault("vectors", found, "a task that is held in memory"))
     given = {"query": queries, "passage": passages}
     adapter = Given(name, similarity, collection, given)
@@ -80,7 +80,7 @@ class Given:
             first = rows.setdefault(text, row)
             if first != row and difference(vectors[[first]], vectors[[row]]) > SAME:
                 found = f"ids {ids[first]!r} and {id_!r} have the same text and different vectors"
-                expected = "one vector for a text"
+                expected = "one vector for each text"
                 raise DataError(Fault(f"{role} vectors, language {language!r}", found, expected))
         self._row[role, language] = rows
 
@@ -105,7 +105,9 @@ def _by_language(
     if not isinstance(given, Mapping):
         array, total = _array(given), sum(counts.values())
         if array.shape[0] != total:
-            expected = f"{total:,} rows, a row a {role} of {', '.join(languages)} in that order"
+            expected = (
+                f"{total:,} rows, one for each {role} of {', '.join(languages)} in that order"
+            )
             raise DataError(Fault(f"{role} vectors", f"{array.shape[0]:,} rows", expected))
         starts = entries.starts.tolist()
         return {code: array[starts[i] : starts[i + 1]] for i, code in enumerate(languages)}
@@ -119,7 +121,7 @@ def _by_language(
         Fault(
             f"{role} vectors, language {code!r}",
             f"{array.shape[0]:,} rows",
-            f"{counts[code]:,} rows, a row a text",
+            f"{counts[code]:,} rows, one for each text",
         )
         for code, array in arrays.items()
         if array.shape[0] != counts[code]

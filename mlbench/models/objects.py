@@ -51,7 +51,7 @@ def load_model(
     given = [name for name, value in (options or {}).items() if value not in (None, False)]
     if given:
         found = f"takes none of the options given: {', '.join(given)}"
-        raise UsageError(Fault(f"model {kind}", found, "a model that is named, which takes them"))
+        raise UsageError(Fault(f"model {kind}", found, "a model given by name, which takes them"))
     if isinstance(model, Adapter):
         return describe_adapter(kind, "object", model)
     if isinstance(model, tuple) and len(model) == 2 and all(map(callable, model)):

@@ -71,7 +71,7 @@ def _claim(spec: str, path: Path) -> None:
                 Fault(
                     f"model {spec}",
                     f"the module {name!r} beside it is already loaded from {loaded}",
-                    "one module of that name in a process",
+                    "one module of this name in each process",
                     "rename one of the two, or run the models one by one",
                 )
             )

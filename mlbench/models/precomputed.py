@@ -105,7 +105,7 @@ class Precomputed:
                     table.path,
                     f"{role} ids {table.ids[first]!r} and {id_!r} ({language}) have the same text "
                     "and different vectors",
-                    "one vector for a text",
+                    "one vector for each text",
                     "encode each distinct text once",
                 )
         self._vectors[role, language] = table.vectors

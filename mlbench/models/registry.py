@@ -221,7 +221,9 @@ def _folder_row(spec: str, folder: Path) -> BuiltIn:
     )
     hint = f"name one of the folders in it: {', '.join(inside[:5])}" if inside else ""
     expected = "one that holds " + ", ".join(markers)
-    raise UsageError(Fault(f"model {spec}", "a folder of no known kind", expected, hint))
+    raise UsageError(
+        Fault(f"model {spec}", "not the folder of a known kind of model", expected, hint)
+    )
 
 
 def _load_built_in(
@@ -321,7 +323,7 @@ def _clashes(name: str, entries: list[EntryPoint]) -> list[Fault]:
         Fault(
             f"model {name}",
             f"the name is given by {' and by '.join(owners)}",
-            "one package a name",
+            "each name in one package only",
             "uninstall one of them, or rename its entry point",
         )
     ]

@@ -347,8 +347,8 @@ def memory_fault(need: int, allowed: int) -> Fault:
     """Say that scoring needs more memory than it is allowed."""
     return Fault(
         "memory",
-        f"scoring needs {need / 2**20:,.1f} MiB beside the vectors; "
+        f"scoring needs {need / 2**20:,.1f} MiB in addition to the vectors; "
         f"{max(0, allowed) / 2**20:,.1f} MiB are left for it",
-        "room for the table and one small block a thread",
+        "room for the table and one small block for each thread",
         "raise --memory or lower --threads",
     )

@@ -222,7 +222,7 @@ def _outranking(report: Report, _: Ranks | None) -> Figure | None:
             tuple(matrix),
             values,
             title="Which languages outrank relevant passages",
-            subtitle="Times their share of the pool; 1 is unbiased. Others: mean off the diagonal.",
+            subtitle="Over their share of the pool; 1 is unbiased. Others: mean off the diagonal.",
             scale=Scale(
                 "PuOr_r",
                 -span,

@@ -189,7 +189,7 @@ def _quality(report: Report, scores: dict[str, Score | None]) -> list[str]:
     other = ", though not over the same questions" if any(s.excluded for s in compared) else ""
     sentences[1] = (
         f"Across languages {verdict}: {name} {cross.value:.4f}, "
-        f"{100 * kept:.0f}% of that within languages{other}."
+        f"{100 * kept:.0f}% of the score within languages{other}."
     )
     return sentences
 

@@ -255,7 +255,10 @@ class Matching:
             found = f"{texts.role} {name.id!r} can be one of several: " + ", ".join(
                 codes[meaning.language] for meaning in sorted(meanings)
             )
-            mend = f"name its language: as {codes[0]}:{name.id}, by two more columns, by the file"
+            mend = (
+                f"name its language: write {codes[0]}:{name.id}, add two columns of languages, or "
+                "put it into the file's name"
+            )
             self.faults.add(where, found, f"one {texts.role}", mend)
             return None
         return next(iter(meanings), _Meaning(UNKNOWN, within))
@@ -279,7 +282,7 @@ class Matching:
         in_which = "the task" if within == ANY else self.targets.languages[within]
         expected = f"an id of a {role} of the task, or <language>:<id>"
         found = f"{role} {name.id!r} is not in {in_which}"
-        mend = "mend the file, or " + (
+        mend = "correct the file, or " + (
             f"write it <language>:{name.id}, to say which ranking it is in, and " if lost else ""
         )
         self.faults.add(where, found, expected, f"{mend}add --allow-unknown")

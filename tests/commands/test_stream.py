@@ -184,9 +184,7 @@ def test_merging_does_not_replace_another_report(corpus, tmp_path, capsys):
 
 def test_options_that_do_not_go_with_the_task(corpus, tmp_path, capsys):
     assert counted(corpus, tmp_path, "--sample-questions", "5") == 2
-    assert (
-        "--sample-questions: task 'miracl-small' is read shard by shard" in capsys.readouterr().err
-    )
+    assert "--sample-questions: task 'miracl-small' is streamed" in capsys.readouterr().err
     assert counted(corpus, tmp_path, "--save-run", "5") == 2
     assert run("run", "--model", "char-ngram", "--task", "sample", "--shard", "1/2") == 2
     assert "--shard: task 'sample' is read at once" in capsys.readouterr().err
@@ -219,7 +217,7 @@ def test_a_judged_passage_that_is_nowhere(corpus, tmp_path, capsys):
         file.write(f"{query}\tQ0\tmissing#1\t1\n")
     assert counted(copied, tmp_path / "results", "--strict") == 3
     said = capsys.readouterr().err
-    assert "passage 'missing#1' (yo): judged, and not in the corpus" in said
+    assert "passage 'missing#1' (yo): is judged" in said
     assert counted(copied, tmp_path / "results") == 0
     report = read_report(folder_of(tmp_path / "results"))
     assert report.warnings[0].startswith("1 judgement names a passage that is not in the corpus")

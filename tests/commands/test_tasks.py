@@ -64,7 +64,7 @@ def test_validate_counts_judged_passages_that_are_not_there(corpus: Path) -> Non
     qrels.write_text(qrels.read_text() + f"{query}\tQ0\tnowhere#0\t1\n")
     done = mlbench("tasks", "validate", corpus)
     assert done.returncode == 0
-    assert "of which 1 are not there" in done.stdout
+    assert "of which 1 are missing" in done.stdout
 
 
 def test_validate_tells_of_a_faulty_shard(corpus: Path) -> None:

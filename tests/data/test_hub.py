@@ -218,7 +218,7 @@ def test_a_hub_that_is_not_there_is_told(task: Path, tmp_path: Path) -> None:
     done = gone.run("tasks", "fetch", str(task))
     gone.process.communicate()
     assert done.returncode == 5
-    assert "hf://datasets/some/set@main: the hub cannot be asked" in done.stderr
+    assert "hf://datasets/some/set@main: the hub cannot be reached" in done.stderr
     assert "--data-dir" in done.stderr
     assert "Traceback" not in done.stderr
 

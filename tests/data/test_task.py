@@ -90,7 +90,7 @@ def test_one_language_has_a_monolingual_setting_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "where", "expected"),
     [
-        ("name = ", "nmae = ", "nmae", "unknown field\n  to mend: did you mean 'name'?"),
+        ("name = ", "nmae = ", "nmae", "unknown field\n  to fix: did you mean 'name'?"),
         ("version", "#", "version", "missing\n  expected: a string"),
         ('"1"', "1", "version", "1\n  expected: a string"),
         ('"small"', '"Small Task"', "name", "'Small Task'\n  expected: lower-case letters"),

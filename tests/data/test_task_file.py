@@ -84,7 +84,7 @@ def test_notes_and_language_sets(tmp_path: Path) -> None:
         ('["de", "sw"]', '["sw", "de"]', "language-sets.two", "in its order: de, en, sw"),
         ('["de", "sw"]', '["de", "fr"]', "language-sets.two", "some of the task's languages"),
         ('["de", "sw"]', '"de"', "language-sets.two", "a list of the task's languages"),
-        ("two =", "de =", "language-sets.de", "no language"),
+        ("two =", "de =", "language-sets.de", "not a language"),
         ("two =", '"A B" =', "language-sets.A B", "a name of lower-case letters"),
         ('"judged by one"', "1", "notes", "a string that is not empty"),
         ("sw = 11", "sw = 0", "source.shards.sw", "a whole number from 1"),

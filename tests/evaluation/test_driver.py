@@ -427,7 +427,7 @@ def test_judged_passages_that_are_nowhere_are_left_out_and_told_or_a_fault(tmp_p
     assert "judgements name passages that are not in the corpus" in report.warnings[0]
     assert report.warnings == expected.warnings
     adapter = Plain()
-    with pytest.raises(DataError, match=r"passage 'sw#\d+' \(sw\): judged, and not in the corpus"):
+    with pytest.raises(DataError, match=r"passage 'sw#\d+' \(sw\): is judged"):
         run(tmp_path, found, loaded(adapter), strict=True)
     assert adapter.asked == []
 

@@ -102,12 +102,12 @@ CHANGES: list[tuple[Callable[[Path], None], int, str]] = [
     (pipe, 3, f"{ALPHA}/withdrawn-2025-06-01.json: not a regular file"),
     (put(".gitattributes"), 3, ".gitattributes: a hidden file"),
     (put(f"{ALPHA}/.env"), 3, ".env: a hidden file"),
-    (put(f"{ALPHA}/run.sh"), 3, "run.sh: no file of a leaderboard"),
-    (put("setup.py"), 3, "setup.py: no file of a leaderboard"),
-    (put(f"{ALPHA}/ENTRY.JSON"), 3, "ENTRY.JSON: no file of a leaderboard"),
-    (put(f"{TASK}/ALPHA/entry.json"), 3, "ALPHA/entry.json: no file of a leaderboard"),
-    (put(f"{TASK}/con /entry.json"), 3, "con /entry.json: no file of a leaderboard"),
-    (put(f"{ALPHA}/a/b/entry.json"), 3, "a/b/entry.json: no file of a leaderboard"),
+    (put(f"{ALPHA}/run.sh"), 3, "run.sh: not a file of a leaderboard"),
+    (put("setup.py"), 3, "setup.py: not a file of a leaderboard"),
+    (put(f"{ALPHA}/ENTRY.JSON"), 3, "ENTRY.JSON: not a file of a leaderboard"),
+    (put(f"{TASK}/ALPHA/entry.json"), 3, "ALPHA/entry.json: not a file of a leaderboard"),
+    (put(f"{TASK}/con /entry.json"), 3, "con /entry.json: not a file of a leaderboard"),
+    (put(f"{ALPHA}/a/b/entry.json"), 3, "a/b/entry.json: not a file of a leaderboard"),
     (put(f"{ALPHA}/x\x1b[31m\n::error::y"), 3, "x\\u001b[31m\\u000a::error::y"),
     (put(f"{ALPHA}/a\u202egnp.json"), 3, "a\\u202egnp.json"),
     (put("other-task/model/entry.json"), 3, "other-task/model/entry.json"),
@@ -115,7 +115,7 @@ CHANGES: list[tuple[Callable[[Path], None], int, str]] = [
     (put(f"{TASK}/gamma/withdrawn-2025-06-01.json"), 3, f"{TASK}/gamma/entry.json: no such file"),
     (gone(f"{ALPHA}/ranks.parquet"), 3, f"{ALPHA}/ranks.parquet: no such file"),
     (gone(f"{ALPHA}/entry.json"), 3, f"{ALPHA}/entry.json: no such file"),
-    (gone(f"{TASK}/task.json"), 3, "its task is none of the leaderboard"),
+    (gone(f"{TASK}/task.json"), 3, "its task is not in the leaderboard"),
     (put(f"{TASK}/{slug('Published (2020)')}/ranks.parquet"), 6, "kind: reported, with a table"),
     (put(f"{ALPHA}/ranks.parquet", b""), 6, f"{ALPHA}/ranks.parquet: SHA-256"),
     (put(f"{ALPHA}/ranks.parquet", b"x" * 9 * 2**20), 3, "more than 8,388,608 bytes"),
@@ -124,8 +124,8 @@ CHANGES: list[tuple[Callable[[Path], None], int, str]] = [
     (put(f"{ALPHA}/entry.json", b"[]"), 3, f"{ALPHA}/entry.json, schema: 'list'"),
     (put(f"{ALPHA}/entry.json", b"\xff\xfe{}"), 3, "byte 0: not UTF-8"),
     (put(f"{ALPHA}/entry.json", b'{"a": 1, "a": 2}'), 3, "key 'a' given twice"),
-    (put(f"{ALPHA}/entry.json", b'{"a": NaN}'), 3, "NaN is no number"),
-    (put(f"{ALPHA}/entry.json", b'{"a": -Infinity}'), 3, "-Infinity is no number"),
+    (put(f"{ALPHA}/entry.json", b'{"a": NaN}'), 3, "NaN is not a number"),
+    (put(f"{ALPHA}/entry.json", b'{"a": -Infinity}'), 3, "-Infinity is not a number"),
     (put(f"{ALPHA}/entry.json", b'{"a": 1e999}'), 3, "number 1e999 is too large"),
     (put(f"{ALPHA}/entry.json", b'{"a": ' + b"9" * 5000 + b"}"), 3, "integer of 5000 digits"),
     (put(f"{ALPHA}/entry.json", b"[" * 100_000), 3, "100,000 levels deep"),
@@ -411,7 +411,7 @@ class TestChanges:
         shutil.rmtree(board / BETA)
         error = check(board, base=honest).error()
         assert error is not None
-        assert f"{board / BETA / 'entry.json'}: taken away" in str(error)
+        assert f"{board / BETA / 'entry.json'}: removed" in str(error)
         assert error.exit_code == 6
 
     def test_a_faulty_entry_that_stands_does_not_fail_others(
@@ -515,7 +515,7 @@ def test_a_record_must_fit_its_entry(board: Path) -> None:
         ({"evidence": raw["evidence"] | {"entry": "this"}}, 6, "evidence.entry.sha256: 'this'"),
         ({"entry_sha256": "0" * 64}, 6, "entry_sha256"),
         ({"slug": "beta"}, 6, "entry_sha256: "),
-        ({"level": "reproduced"}, 6, "not called as what it says"),
+        ({"level": "reproduced"}, 6, "its name does not match"),
         ({"level": "recomputed"}, 6, "level: recomputed"),
         ({"level": "golden"}, 3, "level"),
         ({"evidence": {}}, 3, "evidence: none"),

@@ -47,7 +47,7 @@ def test_from_a_model_to_a_pull_request(
     assert "mlbench leaderboard validate " in done.stdout
     done = mlbench("leaderboard", "validate", "lb", "--quiet", cwd=run)
     assert (done.returncode, done.stdout) == (0, "1 entry checked, no fault\n"), done.stderr
-    assert "is there already: sample/bm25" in said(*submission, code=2)
+    assert "is already there: sample/bm25" in said(*submission, code=2)
     said(
         *("leaderboard", "report", "--task", "sample", "--model", "Old (2020)"),
         *("--score", "multilingual:AP=0.29", "--score", "monolingual:AP=.5"),
@@ -138,7 +138,7 @@ def test_the_base_of_a_change(honest: Path, board: Path) -> None:
     (board / TASK / "alpha" / "entry.json").unlink()
     done = mlbench("leaderboard", "validate", board, "--base", honest, "--quiet", cwd=board)
     assert done.returncode == 6
-    assert "alpha/entry.json: taken away" in done.stderr
+    assert "alpha/entry.json: removed" in done.stderr
     assert main([*arguments, "--maintainer"]) == 2
 
 

@@ -132,7 +132,7 @@ def _hub_examples(file: CorpusFile, builder: str, faults: Faults) -> Iterator[di
         faults.add(file.where, f"damaged gzip file: {error}", "a whole gzip file")
     except UnicodeDecodeError as error:
         found = f"byte 0x{error.object[error.start]:02x} that is not UTF-8 ({error.reason})"
-        mend = "`mlbench tasks fetch` the data: of local files the place is told"
+        mend = "run `mlbench tasks fetch`: for local files the message names the place"
         faults.add(file.where, found, "text in UTF-8", mend)
     except pyarrow.ArrowException as error:
         faults.add(file.where, f"damaged Parquet file: {error}", "a whole Parquet file")

@@ -38,8 +38,8 @@ def make_task(spec: str) -> Task:
     for id_ in spec.removeprefix(PREFIX).split(","):
         language = _load(id_, f"task {spec!r}").docs_lang()
         if language is None or language in ids:
-            found = "is in no language that is known" if language is None else f"is {language} too"
-            expected = "ids of one language each, no two of the same"
+            found = "has no known language" if language is None else f"is also in {language}"
+            expected = "one id for each language"
             mend = "write a task file with reader 'ir_datasets', which names the languages"
             raise UsageError(Fault(f"task {spec!r}", f"{id_} {found}", expected, mend))
         ids[language] = id_

@@ -144,7 +144,7 @@ def _paragraph(
         return None
     if len(sentences) != len(breaks):
         found = f"{len(sentences)} sentences, but {len(breaks)} sentence breaks"
-        faults.add(where + title, found, "one break a sentence")
+        faults.add(where + title, found, "one break for each sentence")
         return None
     bad_sentences = [s for s in sentences if not isinstance(s, str)]
     bad_breaks = [b for b in breaks if not _is_span(b)]

@@ -71,11 +71,11 @@ def change_faults(changes: Changes, *, maintainer: bool) -> Iterator[Fault]:
     """Yield what a change must not do; ``maintainer`` may touch the maintainers' own files."""
     for path in changes.altered:
         if not (maintainer and is_maintainers(path)):
-            found = "changed" if path in changes.head.files else "taken away"
-            expected = "what stands stays: a new run is a new dated entry"
+            found = "changed" if path in changes.head.files else "removed"
+            expected = "files unchanged: a new run is a new dated entry"
             yield Fault(changes.head.where(path), found, expected, "`mlbench submit` makes one")
     for path in changes.added:
         if is_maintainers(path) and not maintainer:
-            expected = "entries only: tasks and records of what was verified are the maintainers'"
+            expected = "only entries: tasks and records belong to the maintainers"
             yield Fault(changes.head.where(path), "added", expected)
     yield from changes.too_large()

@@ -77,7 +77,7 @@ def same_tables(entry: BoardEntry, others: Sequence[BoardEntry], prints: Prints)
     """Yield where an entry's table is that of another model, however it was written."""
     for other in others:
         if _same(prints.of(entry), prints.of(other)):
-            yield "ranks_sha256", f"the table of {other.place}", "a table of its own"
+            yield "ranks_sha256", f"the table of {other.place}", "its own table"
 
 
 def _same(one: Print | None, other: Print | None) -> bool:
@@ -91,13 +91,13 @@ def likenesses(entry: BoardEntry, others: Sequence[BoardEntry], prints: Prints) 
     """Yield where an entry is very much like that of another model, though not the same."""
     for other in others:
         if entry.entry.model.identity and entry.entry.model.identity == other.entry.model.identity:
-            yield "model.identity", f"that of {other.place}", "one of its own"
+            yield "model.identity", f"that of {other.place}", "its own identity"
         table = entry.entry.ranks_sha256
         if table is None or other.entry.ranks_sha256 in (None, table):
             continue
         one, another = prints.of(entry), prints.of(other)
         if one and another and (found := alike(one, another)):
-            yield "ranks_sha256", f"shares {found} with {other.place}", "a table of its own"
+            yield "ranks_sha256", f"shares {found} with {other.place}", "its own table"
 
 
 def other_owner(entry: Entry, earlier: Iterable[BoardEntry]) -> str:

@@ -180,7 +180,7 @@ def _truncated(run: RunInfo) -> dict[str, float] | None:
 def _known_task(board: Board, name: str) -> LeaderboardTask:
     if not board.tasks:
         mend = "add a task with `mlbench leaderboard add-task REPORT --to FOLDER`"
-        expected = f"a leaderboard's folder: a {TASK_FILE} a task"
+        expected = f"a leaderboard's folder, with a {TASK_FILE} for each task"
         raise UsageError(Fault(str(board.folder), "no task in it", expected, mend))
     if name not in board.tasks:
         found = "not a task of this leaderboard"
@@ -254,18 +254,20 @@ def _place(board: Board, entry: Entry, sha256: str) -> Place:
     of_model = [each for each in entries if each.slug == place.slug]
     if owner := other_owner(entry, of_model):
         found = f"the leaderboard has a model of this name, submitted by {owner!r}"
-        mend = "give yours a name of its own: `name` in its code, or `mlbench run --name`"
-        raise UsageError(Fault(f"model {name!r}", found, "a model of yours", mend))
+        mend = "give your model another name: `name` in its code, or `mlbench run --name`"
+        raise UsageError(Fault(f"model {name!r}", found, "one of your own models", mend))
     for each in of_model:
         said = each.entry.ranks_sha256, each.entry.declared.report_sha256
         if entry.ranks_sha256 and said == (entry.ranks_sha256, entry.declared.report_sha256):
-            found = f"is there already: {each.place}"
+            found = f"is already there: {each.place}"
             raise UsageError(Fault("this report", found, "a new run"))
     names = {each.slug: each.entry.model.name for each in board.entries()}
     for one, other in names_alike(names | {place.slug: name}):
         if one == place.slug:
             found = f"looks like {names[other]!r} of {other}"
-            raise UsageError(Fault(f"model {name!r}", found, "a name that is not easily mistaken"))
+            raise UsageError(
+                Fault(f"model {name!r}", found, "a name that cannot be mistaken for another")
+            )
     if of_model:
         return Place(place.task, place.slug, run_folder(entry.declared.date, sha256))
     return place
@@ -321,7 +323,9 @@ def write_record(
 def _evidence(path: Path) -> dict[str, Any]:
     table = parse_json(read_bounded(path, MAX_JSON, str(path)), str(path))
     if not isinstance(table, dict):
-        raise DataError(Fault(str(path), "no JSON object", "what `mlbench verify --json` printed"))
+        raise DataError(
+            Fault(str(path), "not a JSON object", "what `mlbench verify --json` printed")
+        )
     return table
 
 
@@ -333,7 +337,7 @@ def withdraw(path: Path, by: str, reason: str, today: datetime.date) -> Path:
     entry = find_entry(path)
     if entry.withdrawn is not None:
         found = f"withdrawn on {entry.withdrawn.date}"
-        raise UsageError(Fault(str(path), found, "an entry that stands"))
+        raise UsageError(Fault(str(path), found, "an entry that is not withdrawn"))
     withdrawal = Withdrawal(entry.sha256, reason, by, today.isoformat())
     if faults := faults_at("withdrawal", withdrawal_faults(withdrawal, today)):
         raise UsageError(*faults)
@@ -342,6 +346,6 @@ def withdraw(path: Path, by: str, reason: str, today: datetime.date) -> Path:
 
 def _write_new(path: Path, document: Record | Withdrawal) -> Path:
     if path.exists():
-        raise UsageError(Fault(str(path), "there already", "one a day"))
+        raise UsageError(Fault(str(path), "exists already", "one for each day"))
     write_atomically(path, readable_json(document, path.name))
     return path

@@ -325,10 +325,10 @@ def _partial(tree: Tree, tasks: set[str]) -> Iterator[tuple[PurePosixPath, Fault
         for folder in {place.folder, replace(place, run="").folder}:
             if folder / ENTRY_FILE not in tree.files:
                 where = tree.where(folder / ENTRY_FILE)
-                yield path, Fault(where, "no such file", f"one, as there is {path}")
+                yield path, Fault(where, "no such file", f"this file, because there is {path}")
         if path.name == ENTRY_FILE and place.task not in tasks:
             task = PurePosixPath(place.task, TASK_FILE)
-            yield path, Fault(tree.where(path), "its task is none of the leaderboard", f"{task}")
+            yield path, Fault(tree.where(path), "its task is not in the leaderboard", f"{task}")
 
 
 def _history(entry: BoardEntry, earlier: Sequence[BoardEntry]) -> Iterator[Found]:
@@ -354,11 +354,15 @@ def record_findings(
     found.contradictory += faults_at(where, evidence_faults(record))
     expected = record_path(record.task, record.slug, record.entry_sha256, record.level, record.date)
     if path != expected:
-        found.contradictory.append(Fault(where, "not called as what it says", f"{expected}"))
+        found.contradictory.append(
+            Fault(where, "its name does not match its contents", f"{expected}")
+        )
     entry = _named(board, record)
     if entry is None:
         what = f"{shown(record.entry_sha256)} of {shown(record.slug)} is no entry"
-        found.contradictory.append(Fault(f"{where}, entry_sha256", what, "that of an entry.json"))
+        found.contradictory.append(
+            Fault(f"{where}, entry_sha256", what, "the SHA-256 of an entry.json")
+        )
     elif entry.entry.kind is EntryKind.REPORTED and record.level is not Level.DISPUTED:
         what = "of a reported entry, which has no evidence"
         found.contradictory.append(Fault(f"{where}, level", f"{record.level}, {what}", "disputed"))
@@ -385,7 +389,7 @@ def withdrawal_findings(
     found = Findings()
     found.malformed += faults_at(where, withdrawal_faults(withdrawal, today))
     if path.name != f"withdrawn-{withdrawal.date}.json":
-        found.contradictory.append(Fault(f"{where}, date", withdrawal.date, "that of its name"))
+        found.contradictory.append(Fault(f"{where}, date", withdrawal.date, "the date in its name"))
     place = place_of(path)
     entry = next((entry for entry in board.entries() if entry.place == place), None)
     if entry is not None and withdrawal.entry_sha256 != entry.sha256:

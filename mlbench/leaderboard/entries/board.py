@@ -196,7 +196,7 @@ def _wrong(path: PurePosixPath, info: os.stat_result) -> str:
     if os.name == "posix" and info.st_mode & 0o111:
         return "an executable file"
     if place_of(path) is None and not is_maintainers(path):
-        return "no file of a leaderboard"
+        return "not a file of a leaderboard"
     return ""
 
 

@@ -171,9 +171,9 @@ def _too_long(texts: Mapping[str, str | None]) -> Iterator[Found]:
 def _evidence(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
     for key in ("ranks_sha256", "run"):
         if getattr(entry, key) is None:
-            yield key, "null", "what an entry of evidence has"
+            yield key, "null", "a value, as every entry with evidence has"
     if entry.declared.source is not None:
-        yield "declared.source", "given", "null: it is for reported entries"
+        yield "declared.source", "given", "null, because it is only for reported entries"
     for key in NEEDED_OF_A_MODEL:
         if getattr(entry.model, key) in (None, ""):
             yield f"model.{key}", shown(getattr(entry.model, key)), "what the report says"
@@ -204,9 +204,13 @@ def _run(run: RunInfo) -> Iterator[Found]:
 def _reported(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
     for key in ("ranks_sha256", "run", "truncated"):
         if getattr(entry, key) is not None:
-            yield key, "given", "null: figures from a publication bring no evidence"
+            yield key, "given", "null, because figures from a publication have no evidence"
     if entry.declared.report_sha256 is not None:
-        yield "declared.report_sha256", "given", "null: figures from a publication have no report"
+        yield (
+            "declared.report_sha256",
+            "given",
+            "null, because figures from a publication have no report",
+        )
     if entry.declared.source is None:
         yield "declared.source", "null", "the publication of the figures"
     names = {name for of_kind in entry.macro.values() for name in of_kind}
@@ -230,7 +234,7 @@ def _reported_score(key: str, score: Score, most: float) -> Iterator[Found]:
         yield key, f"{score.value}", f"0 to {most:g}"
     for field in fields(score)[1:]:
         if not math.isnan(getattr(score, field.name)):
-            yield f"{key}.{field.name}", f"{getattr(score, field.name)}", "null: only reported"
+            yield f"{key}.{field.name}", f"{getattr(score, field.name)}", "null in a reported entry"
 
 
 def record_faults(record: Record, today: datetime.date) -> Iterator[Found]:
@@ -290,7 +294,7 @@ def evidence_faults(record: Record) -> Iterator[Found]:
     if record.evidence.get("schema") != VERIFICATION_SCHEMA:
         yield "evidence.schema", shown(record.evidence.get("schema")), VERIFICATION_SCHEMA
     elif shows not in (record.level, Level.REPRODUCED):
-        yield "evidence.level", shown(shows), f"{record.level}: it shows no more than that"
+        yield "evidence.level", shown(shows), f"at least {record.level}, which the record states"
     elif not isinstance(entry, dict) or entry.get("sha256") != record.entry_sha256:
         found = shown(entry.get("sha256") if isinstance(entry, dict) else entry)
         yield "evidence.entry.sha256", found, f"{shown(record.entry_sha256)}, of this entry"

@@ -212,7 +212,7 @@ def _float(digits: str) -> float:
 
 
 def _constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def text_faults(value: Any, key: str) -> Iterator[tuple[str, str]]:

@@ -120,8 +120,8 @@ def _started() -> subprocess.Popen[bytes]:
     if _asked(process, b"") != b"ready\n":
         process.kill()
         process.communicate()
-        found = "cannot be started, memory may not suffice"
-        raise EnvironmentFault(Fault("the process that tries tables", found))
+        found = "cannot be started; there may be too little memory"
+        raise EnvironmentFault(Fault("the process that reads tables", found))
     return process
 
 

@@ -51,7 +51,7 @@ def column_title(column: Column, standings: Standings) -> str:
 def column_head(column: Column, standings: Standings) -> str:
     """Return a column's name in two short lines."""
     if column.lower_is_better:
-        return "rank\ndistance" if standings.task else "distance as %\nof random's"
+        return "rank\ndistance" if standings.task else "rank distance\n% of random"
     return f"{mean_name(column.measure)}\n{SHORT[column.kind]}"
 
 

@@ -106,8 +106,8 @@ class Neural:
             raise IntegrityError(
                 Fault(
                     f"model {self._checkpoint.folder}",
-                    f"has another {', '.join(differing)} than the embedding cache says",
-                    "what the same files, options and libraries gave before",
+                    f"has another {', '.join(differing)} than the embedding cache has stored",
+                    "the same as before, from the same files, options and libraries",
                     "mlbench cache clear, or --no-cache",
                 )
             )

@@ -183,7 +183,7 @@ class _Inspection:
         names = []
         for entry in (self.root / folder).iterdir():
             if entry.is_symlink() and not self._within(entry):
-                fault = Fault(str(entry), "a link that leads out of the folder", "a file in it")
+                fault = Fault(str(entry), "a link that points outside the folder", "a file in it")
                 if fault not in self.faults:
                     self.faults.append(fault)
             elif entry.is_file():

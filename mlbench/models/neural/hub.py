@@ -60,7 +60,9 @@ def fetch(repository: str, options: NeuralOptions) -> Path:
         except _failures():
             return _cached(repository, options.revision)
     except errors.HFValidationError:
-        raise UsageError(Fault(f"model {repository}", "no name of the hub", "ORG/NAME")) from None
+        raise UsageError(
+            Fault(f"model {repository}", "not the name of a model on the hub", "ORG/NAME")
+        ) from None
     except refused as error:
         raise ModelError(_refusal(repository, options.revision, error)) from None
     except _failures():
@@ -72,7 +74,7 @@ def fetch(repository: str, options: NeuralOptions) -> Path:
                 f"model {repository}",
                 found,
                 "a model in the hub's cache (HF_HOME)",
-                "download it where there is a network, and give its folder",
+                "download it on a machine with a network, and give its folder",
             )
         ) from None
 

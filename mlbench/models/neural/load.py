@@ -68,7 +68,7 @@ def similarity_of(checkpoint: Checkpoint, options: NeuralOptions) -> str:
                 f"model {checkpoint.folder}",
                 f"its similarity is {own!r}",
                 "cosine or dot",
-                "give --similarity to rank it by one of these nevertheless",
+                "choose one of these with --similarity",
             )
         )
     return _SIMILARITIES[own]
@@ -102,7 +102,9 @@ def check_devices(devices: tuple[str, ...]) -> None:
         kind, _, number = device.partition(":")
         if kind in present and int(number or 0) >= present[kind]():
             found = f"{present[kind]()} such devices on this machine"
-            raise EnvironmentFault(Fault(f"option --device {device}", found, "one that is here"))
+            raise EnvironmentFault(
+                Fault(f"option --device {device}", found, "a device of this machine")
+            )
 
 
 def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) -> Loaded:
@@ -217,7 +219,9 @@ def _cut(model: Any, wanted: int | None, notes: list[str]) -> None:
     positions = _positions(model)
     if not isinstance(model.max_seq_length, int):
         if wanted:
-            raise UsageError(Fault(f"option --max-length {wanted}", "this model cuts no text"))
+            raise UsageError(
+                Fault(f"option --max-length {wanted}", "this model does not cut texts")
+            )
         return
     if wanted:
         if positions and wanted > positions:

@@ -193,7 +193,7 @@ def test_a_missing_last_line_feed_is_accepted(tmp_path: Path) -> None:
         ('{"_id": "3"', "broken JSON"),
         ("[1]", "JSON, but a list"),
         ("7", "JSON, but the number 7"),
-        ('{"_i": "3", "text": "x"}', "no '_id'\n  expected: '_id' as a string\n  to mend: did you"),
+        ('{"_i": "3", "text": "x"}', "no '_id'\n  expected: '_id' as a string\n  to fix: did you"),
         ('{"_id": 3, "text": "x"}', 'write it as a string: "_id": "3"'),
         ('{"_id": "", "text": "x"}', "'_id' is empty"),
         ('{"_id": "3"}', "no 'text'"),

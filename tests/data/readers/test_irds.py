@@ -221,7 +221,7 @@ def misses(build: Callable[[], str], expected: str) -> Any:
     ("build", "expected"),
     [
         misses(lambda: "no/such/set", "ir_datasets has no 'no/such/set'"),
-        misses(lambda: register(None), "is in no language that is known"),
+        misses(lambda: register(None), "no known language"),
         misses(lambda: f"{register('de')},{register('de')}", "is de too"),
     ],
 )
@@ -249,5 +249,5 @@ def test_ids_belong_to_this_reader_alone() -> None:
     faults = check_source(make_task(irds.Path("/x"), "ir_datasets", {}, ids={"de": "x", "e": "y"}))
     assert [(fault.where, fault.found) for fault in faults] == [
         ("/x/small.toml, field source.ids.en", "missing"),
-        ("/x/small.toml, field source.ids.e", "no language of the task"),
+        ("/x/small.toml, field source.ids.e", "not a language of the task"),
     ]

@@ -207,7 +207,7 @@ def test_anothers_name_the_same_report_and_look_alikes_are_refused(
     write_report(tmp_path / "alike", *report_called("Alpha", 2), {})
     assert "looks like 'alpha' of alpha" in refused(root, tmp_path / "alike")
     folder = next(path for path in tmp_path.iterdir() if path.name.startswith("616c706861"))
-    assert "is there already" in refused(root, folder)
+    assert "is already there" in refused(root, folder)
 
 
 def test_a_disk_that_cannot_be_written_leaves_nothing(

@@ -266,7 +266,7 @@ def test_links_that_lead_out(full: Path, name: str, target: str) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(f"../{target}" if "/" in name and target[0] != "/" else target)
     for options in ({}, {"trust_remote_code": True, "allow_pickle": True}):
-        assert f"{link}: a link that leads out of the folder" in refused(full, **options)
+        assert f"{link}: a link that points outside the folder" in refused(full, **options)
 
 
 def test_links_within_the_folder_are_files(full: Path) -> None:

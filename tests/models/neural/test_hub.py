@@ -176,5 +176,5 @@ def test_names_that_no_model_has() -> None:
     for spec in ("hub:", "hub"):
         with pytest.raises(UsageError, match="no value given"):
             load_adapter(spec)
-    with pytest.raises(UsageError, match="no name of the hub"):
+    with pytest.raises(UsageError, match="not the name of a model on the hub"):
         load_adapter("hub:a/b/c", {"offline": True})

@@ -115,7 +115,7 @@ def test_a_model_file(tmp_path: Path) -> None:
         ('path = "a"\ndtype = "x"', "field dtype"),
         ('path = "no such"', "no such folder"),
         ('path = "."\nrevision = "main"', "--revision: given for a folder"),
-        ('model = "a/b/c"\noffline = true', "a/b/c: no name of the hub"),
+        ('model = "a/b/c"\noffline = true', "a/b/c: not the name"),
     ],
 )
 def test_a_wrong_model_file(text: str, message: str, tmp_path: Path) -> None:
