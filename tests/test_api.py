@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +183,59 @@ def test_progress_can_be_turned_off(capsys):
     assert capsys.readouterr() == ("", "")
     mlbench.evaluate("char-ngram", "sample")
     assert "encoding" in capsys.readouterr().err
+
+
+def test_a_task_made_by_hand_is_checked():
+    task = mlbench.load_task("sample")
+    for field, value in (
+        ("measures", ("nDCGG@10",)),
+        ("source", replace(task.source, files={"corpus": "../../{language}.jsonl"})),
+    ):
+        with pytest.raises(mlbench.MlbenchError, match=field):
+            mlbench.evaluate("char-ngram", replace(task, **{field: value}), QUIET)
+
+
+TASK = """
+name = "small"
+version = "1"
+title = "Small"
+languages = ["en", "de"]
+licence = "CC0-1.0"
+citation = "none"
+[source]
+reader = "beir"
+[source.files]
+corpus = "{language}.jsonl"
+queries = "{language}-queries.jsonl"
+qrels = "{language}.tsv"
+"""
+
+
+def beir_task(folder):
+    """The file of a small task that can be held and streamed."""
+    for code, word in {"en": "stone", "de": "Stein"}.items():
+        numbers = range(12)
+        passages = [{"_id": f"p{i}", "text": f"{word} number {i * i}"} for i in numbers]
+        queries = [{"_id": f"q{i}", "text": f"which {word} {i * i}"} for i in numbers]
+        for name, rows in ((f"{code}.jsonl", passages), (f"{code}-queries.jsonl", queries)):
+            (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        judged = "".join(f"q{i}\tp{i}\t1\n" for i in numbers)
+        (folder / f"{code}.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    path = folder / "small.toml"
+    path.write_text(TASK)
+    return path
+
+
+def test_the_state_of_a_streamed_run_stays_until_its_report_is_written(tmp_path, monkeypatch):
+    task = mlbench.load_task(beir_task(tmp_path))
+    monkeypatch.setenv("MLBENCH_CACHE", str(tmp_path / "cache"))
+    held = mlbench.evaluate("char-ngram", task, QUIET, data_dir=tmp_path)
+    left = tmp_path / "report" / "partial" / "1-of-1.partial"
+    streaming = mlbench.Streaming(always=True)
+    given = {"data_dir": tmp_path, "streaming": streaming}
+    report = mlbench.evaluate("char-ngram", task, QUIET, folder=tmp_path / "report", **given)
+    assert left.is_file()
+    assert report.scores == held.scores
+    again = mlbench.evaluate("char-ngram", task, QUIET, **given)
+    assert again.scores == held.scores
+    assert not list((tmp_path / "cache").rglob("*.partial"))

@@ -192,7 +192,7 @@ def _run_task(
 
     Returns what ``--json`` prints of it.
     """
-    from mlbench.evaluation.evaluate import count_part, evaluate
+    from mlbench.evaluation.evaluate import count_part, discard_state, evaluate, streams
 
     options = replace(
         options, folder=folder, approve=lambda info: refuse_other_data(folder, info, args)
@@ -201,6 +201,8 @@ def _run_task(
         return _print_part(task, *count_part(task, model, options), args)
     report = evaluate(model, task, options)
     report.save(folder, options.cache)
+    if streams(task, options):
+        discard_state(task, model, options)
     print_report(report, shown(folder, args), args)
     return {"folder": str(shown(folder, args))} | summary(report)
 

@@ -67,7 +67,7 @@ def evaluate(
     True
     """
     chosen = chosen_options(options, changes)
-    task = task if isinstance(task, Task) else load_task(task)
+    task = load_task(task)
     loaded = load_model(model, chosen.model_options, chosen.cache)
     if chosen.streaming.part is not None:
         found = "a part of the shards has no report of its own"
@@ -78,7 +78,8 @@ def evaluate(
 
         partial = _count(task, collection, loaded, chosen)
         report = finish(partial, command=chosen.command, quiet=not chosen.progress)
-        _forget(_pass(task, loaded, chosen).work)
+        if chosen.folder is None:
+            discard_state(task, loaded, chosen)
         return report
     chosen.approve(describe_task(task, collection))
     return evaluate_held(task, collection, loaded, chosen)
@@ -127,7 +128,7 @@ def load_collection(
     have ``ids`` and ``texts``, by language in that order, and ``starts``, where each begins.
     """
     chosen = chosen_options(options, changes)
-    return open_collection(task if isinstance(task, Task) else load_task(task), chosen)
+    return open_collection(load_task(task), chosen)
 
 
 def open_collection(task: Task, options: Options) -> Collection | StreamedCollection:
@@ -277,10 +278,15 @@ def _engine(model: LoadedModel, options: Options) -> Engine | None:
     return RayEngine(model, options.streaming.address, options.streaming.workers)
 
 
-def _forget(work: Path) -> None:
-    """Remove the state of a run that has its report, but not that of its parts."""
+def discard_state(task: Task, model: LoadedModel, options: Options) -> None:
+    """Remove what a streamed run keeps of what is done, but not that of its parts.
+
+    ``evaluate`` does so itself unless ``options.folder`` is given: then the report is written
+    first, so that nothing is lost where that fails.
+    """
     from mlbench.evaluation.partial import CORE_FILE, SUFFIX, WHOLE
 
+    work = _pass(task, model, options).work
     _remove(work, WHOLE.file)
     if not any(work.glob(f"*{SUFFIX}")):
         _remove(work, CORE_FILE)

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlbench.common.errors import Fault, UsageError
+from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.data.catalog import find_task
+from mlbench.data.sources import check_source
 from mlbench.data.task import Task
 from mlbench.measures.rank_measures import parse_measures
 
 
-def load_task(name_or_path: str | Path) -> Task:
-    """Return a built-in task by its name, or the task in a file; see ``catalog.find_task``.
+def load_task(task: str | Path | Task) -> Task:
+    """Return a built-in task by its name, the task in a file (see ``catalog.find_task``), or a task
+    that was made by hand, checked like these.
 
-    Raises UsageError if there is no such task, DataError with all faults of its file.
+    Raises UsageError if there is no such task, DataError with all its faults.
     """
-    return find_task(name_or_path, _measure_faults)
+    if not isinstance(task, Task):
+        return find_task(task, _measure_faults)
+    if faults := [*check_source(task), *_measure_faults(task)]:
+        raise DataError(*faults)
+    return task
 
 
 def _measure_faults(task: Task) -> Iterator[Fault]:

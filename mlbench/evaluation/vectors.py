@@ -47,7 +47,7 @@ def evaluate_vectors(
     vectors, and as ``evaluate`` does.
     """
     chosen = chosen_options(options, {"cache": None, **changes})
-    task = task if isinstance(task, Task) else load_task(task)
+    task = load_task(task)
     collection = open_collection(task, chosen)
     if isinstance(collection, StreamedCollection):
         found = f"task {task.name!r} is streamed"

@@ -231,6 +231,8 @@ def test_answers_are_evicted_listed_checked_and_cleared_as_vectors_are(tmp_path,
     (mine,) = set(files(run)) - {path}
     content = mine.read_bytes()
     mine.write_bytes(content[:-1])
+    assert ["damaged" in entry.fault for entry in run.entries()].count(True) == 1  # by its size
+    mine.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert [entry.fault for entry in run.entries()] == ["", ""]
     (fault,) = [entry.fault for entry in run.entries(check=True) if entry.fault]
     assert "damaged" in fault
