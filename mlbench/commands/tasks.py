@@ -196,13 +196,16 @@ def _settings(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
     judged = sum(queries for queries, _ in counts.values())
     excluded = sum(excluded for _, excluded in counts.values())
     text = (
-        f"{len(counts)} settings ({kinds}) with {judged:,} queries in all; {excluded:,} times a "
-        "query is excluded because the pool holds no passage relevant to it. "
+        f"{len(counts)} settings ({kinds}) with {judged:,} queries in all. In {excluded:,} cases, "
+        "a query is excluded from a setting because the pool has no passage relevant to it. "
     )
     if Kind.CROSSLINGUAL not in task.kinds:
-        text += "Queries of each setting:"
+        text += "Number of queries in each setting:"
         return f"{textwrap.fill(text, WIDTH)}\n\n{_by_kind(task, counts)}"
-    text += "Queries of each setting (rows: query language; columns: pool; all: multilingual):"
+    text += (
+        "Number of queries in each setting (rows are query languages and columns pools; all is the "
+        "multilingual pool):"
+    )
     return f"{textwrap.fill(text, WIDTH)}\n\n{_matrix(task, counts)}"
 
 

@@ -51,8 +51,8 @@ def sample_warnings(collection: Collection) -> tuple[str, ...]:
     if collection.sample is None:
         return ()
     return (
-        f"scores of a sample of {collection.sample:,} questions, for a quick check: not comparable "
-        "with scores of the whole task, and not fit for a leaderboard",
+        f"scores of a sample of {collection.sample:,} questions, for a quick check: they cannot be "
+        "compared with scores of the whole task, and cannot enter a leaderboard",
     )
 
 

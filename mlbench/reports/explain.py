@@ -234,8 +234,8 @@ def passages_table(each: Explanation) -> Table:
 
 def languages_table(languages: Sequence[Outranking]) -> Table:
     """Return who outranks relevant passages, the language that does so most often first."""
-    headers = ("passages in", "share of all\noutranking", "times its share,\nown queries",
-               "times its share,\nother queries")  # fmt: skip
+    headers = ("passages in", "share of all\noutranking", "for queries in\nthe language",
+               "for queries in\nothers")  # fmt: skip
     rows = tuple(
         (
             each.language,

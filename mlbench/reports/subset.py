@@ -63,7 +63,7 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
     name = f"{task.averaged}: " if task.averaged else ""
     note = (
         f"cut to {len(languages)} of {whole} languages ({name}{', '.join(languages)}): its scores "
-        "do not compare with those of the whole task"
+        "cannot be compared with those of the whole task"
     )
     return replace(
         report,

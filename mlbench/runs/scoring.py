@@ -447,20 +447,20 @@ def _warnings(read: Read, scored: Scored, kinds: Sequence[str]) -> Iterator[str]
         yield f"{WORDS[kind]}: {'; '.join(_of_kind(depth, queries))}"
     if scored.rank_distance_at_least is not None:
         yield (
-            "rank distance and who outranks need the ranks of all passages; of rank distance the "
-            f"runs tell that it is at least {scored.rank_distance_at_least:.1f}"
+            "rank distance and outranking need the ranks of all passages; the runs only show that "
+            f"rank distance is at least {scored.rank_distance_at_least:.1f}"
         )
     if read.rankings.tied:
         yield (
-            f"{_count(read.rankings.tied, 'ranking')} with relevant and other passages of one "
-            "score, in single precision: as in trec_eval the passage id decides"
+            "the passage id decides, as in trec_eval, between relevant and other passages of equal "
+            f"score (in single precision) in {_count(read.rankings.tied, 'ranking')}"
         )
     unknown = read.unknown
     if unknown.queries or unknown.passages:
         yield (
-            f"{_count(unknown.queries, 'line')} of queries that the task does not have, left out, "
-            f"and {unknown.passages:,} with passages that it does not have, not relevant: "
-            + ", ".join(unknown.examples)
+            f"{_count(unknown.queries, 'line')} of unknown queries left out, and "
+            f"{_count(unknown.passages, 'line')} with unknown passages, which count as not "
+            "relevant: " + ", ".join(unknown.examples)
         )
 
 
@@ -468,7 +468,7 @@ def _of_kind(depth: Depth, queries: int) -> Iterator[str]:
     bounds = ", ".join(depth.lower_bounds)
     verb = "is a lower bound" if len(depth.lower_bounds) == 1 else "are lower bounds"
     yield (
-        f"truncated at {depth.truncated_at}: what lies beyond counts as not found"
+        f"truncated at {depth.truncated_at}: passages beyond this depth count as not found"
         + (f", so {bounds} {verb}" if bounds else "")
     )
     if depth.passages_beyond:
@@ -479,7 +479,7 @@ def _of_kind(depth: Depth, queries: int) -> Iterator[str]:
     if depth.queries_missing:
         yield f"{depth.queries_missing:,} of {queries:,} queries have no passage and count as 0"
     if depth.queries_short:
-        yield f"{depth.queries_short:,} have some, but fewer than {depth.truncated_at}"
+        yield f"{depth.queries_short:,} queries have some, but fewer than {depth.truncated_at}"
     if depth.settings_missing:
         every = depth.settings + depth.settings_missing
         yield (

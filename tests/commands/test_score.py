@@ -164,7 +164,7 @@ def test_unknown_ids_can_be_allowed_and_are_counted(folder, capsys):
     score("--run", "run.json", "--pool", "monolingual", "--allow-unknown", "--json")
     printed = json.loads(capsys.readouterr().out)
     assert printed["model"] == "run"
-    assert "1 line of queries that the task does not have" in printed["warnings"][-1]
+    assert "1 line of unknown queries" in printed["warnings"][-1]
     assert "query 'nobody'" in printed["warnings"][-1]
     found, _ = parse_report(Path("results/run/mine/report.json"))
     row = next(row for row in found.scores.settings if row.query_language == "de")

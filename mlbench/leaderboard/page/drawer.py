@@ -258,7 +258,7 @@ def _bias_facts(entry: Entry) -> Iterator[Fact]:
         value = number(bias.rank_distance.value, 1, commas=True)
         yield Fact("rank distance", f"{value} ({', '.join(bounds)})" if bounds else value)
     if bias.same_language is not None:
-        text = f"{bias.same_language:.2f} times its share of the pool (1 is unbiased)"
+        text = f"{bias.same_language:.2f} times as often as its share of the pool (1 is unbiased)"
         yield Fact("own language outranks", text)
     for name, score in bias.measures.items():
         yield Fact(name, _with_interval(score))

@@ -359,20 +359,22 @@ def _notes(
     kind = subject.entry.kind
     if model.identity != subject.entry.identity:
         yield (
-            f"The {kind} names another model by identity ({subject.entry.identity}; here "
-            f"{model.identity}): its weights, prompts or settings need not be these."
+            f"The {kind} names a model of another identity ({subject.entry.identity}; here "
+            f"{model.identity}), so its weights, prompts or settings may be different."
         )
     if subject.dimension not in (None, found.dimension):
-        yield f"The {kind}'s vectors have {subject.dimension} dimensions, these {found.dimension}."
+        yield f"The {kind}'s vectors have {subject.dimension} dimensions, and these have "
+        f"{found.dimension}."
     if isinstance(model.adapter, Bound):
-        yield "The model looked its vectors up: no text was encoded."
+        yield "The model only looked up its vectors, so no text was encoded."
     if found.undecided > BLURRED:
         share, off = f"{found.undecided:.0%} of the comparisons", f"{tolerance.share:g}"
-        yield f"{share} are too close to call: scores may be off by {off}."
+        yield f"{share} are too close to decide, because scores may be off by {off}."
     if verdict is Verdict.INCONCLUSIVE:
         full = found.score_difference is not None
         yield (
-            f"Rounding explains all rows that differ, yet scores differ by over {TIE_TOLERANCE}."
+            "Rounding explains all rows that differ, but a macro score differs by more than "
+            f"{TIE_TOLERANCE}."
             if full
-            else "The sample is too small to conclude from: give a larger --sample or --passages."
+            else "The sample is too small for a conclusion: give a larger --sample or --passages."
         )

@@ -66,7 +66,7 @@ def fetch(repository: str, options: NeuralOptions) -> Path:
     except refused as error:
         raise ModelError(_refusal(repository, options.revision, error)) from None
     except _failures():
-        found = "not on this machine" + (", and the hub may not be asked" if offline else "")
+        found = "not on this machine" + (", and the network may not be used" if offline else "")
         if not offline:
             found += ", and the hub cannot be reached"
         raise EnvironmentFault(
