@@ -168,7 +168,7 @@ def _not_downloaded(file: Download, reason: str) -> Fault:
         file.url,
         f"cannot be downloaded: {reason}",
         expected,
-        "check the network and try again: files that are whole are not downloaded anew; or "
+        "check the network and try again: complete files are not downloaded again; or "
         "download the file yourself and name the folder that holds it with --data-dir or "
         "MLBENCH_DATA",
     )

@@ -164,7 +164,7 @@ def test_a_task_without_any_setting_is_refused(task, tmp_path):
     task.write_text(text.replace("licence", 'settings = ["multilingual"]\nlicence'))
     done = mlbench("tasks", "validate", task, cwd=tmp_path)
     assert done.returncode == 3
-    assert "no setting at all" in done.stderr
+    assert "field settings: no setting" in done.stderr
 
 
 def test_a_defect_of_our_own_is_never_exit_1(monkeypatch, capsys):

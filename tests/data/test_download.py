@@ -141,7 +141,7 @@ def test_waiting_doubles(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyP
     waited: list[float] = []
     monkeypatch.setattr("time.sleep", waited.append)
     site.busy = 99
-    with pytest.raises(NoConnection, match="asks for patience") as caught:
+    with pytest.raises(NoConnection, match="503") as caught:
         download(wanted(site, tmp_path))
     assert waited == [1, 2, 4, 8]
     assert len(site.asked) == 5

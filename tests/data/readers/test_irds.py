@@ -222,7 +222,7 @@ def misses(build: Callable[[], str], expected: str) -> Any:
     [
         misses(lambda: "no/such/set", "ir_datasets has no 'no/such/set'"),
         misses(lambda: register(None), "no known language"),
-        misses(lambda: f"{register('de')},{register('de')}", "is de too"),
+        misses(lambda: f"{register('de')},{register('de')}", "also in de"),
     ],
 )
 def test_ids_that_make_no_task(build: Callable[[], str], expected: str) -> None:
