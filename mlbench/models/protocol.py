@@ -8,29 +8,30 @@
         def encode_queries(self, texts, language): ...   # -> (n, d) array
         def encode_passages(self, texts, language): ...  # -> (n, d) array
 
-A factory that takes no required argument returns such an object. ``texts`` is a list of n
-strings and ``language`` a language code; the result is a floating-point numpy array of shape
-(n, d) or a ``scipy.sparse`` matrix of that shape, row i for text i, with the same d for both
-roles and all languages. An encoder is never told which task or setting it is tested on, gets
-each distinct text of a role and language once, in batches of any size and order, and must give
-a text the same vector whatever stands beside it. Without ``identity`` the source of the
-factory's module stands for the model: declare one if weights or other modules matter.
+A factory without required arguments returns such an object. ``texts`` is a list of n strings and
+``language`` a language code. The result is a floating-point numpy array of shape (n, d) or a
+``scipy.sparse`` matrix of that shape. Row i is the vector of text i, and d is the same for both
+roles and all languages. An encoder does not know on which task or setting it is evaluated. It
+receives each distinct text of a role and language once, in batches of any size and order, and must
+give a text the same vector whichever texts are in the batch. Without ``identity``, the source code
+of the factory's module identifies the model, so declare one if weights or other modules matter.
 
-Two optional methods are called, once a role or language, before anything is encoded:
+Two optional methods are called before anything is encoded, ``fit`` once for each language and
+``bind`` once for each role and language:
 
         def fit(self, texts, language): ...
         def bind(self, role, language, ids, texts): ...
 
-``fit`` gives a model that needs statistics of the collection it searches (as BM25 does) all
-distinct passages of a language. ``bind`` gives a model that looks its vectors up by id all ids
-of a role ("query" or "passage") and language, and their texts; text i has id i, and texts may
-repeat.
+``fit`` receives all distinct passages of a language. It is for models that need statistics of the
+collection, such as BM25. ``bind`` receives all ids of a role ("query" or "passage") and language,
+and their texts. It is for models that look up their vectors by id. Text i has id i, and texts may
+be repeated.
 
-A model that is slow may also have any of these:
+A slow model may also have any of these:
 
         language_free = True         # no vector depends on the language; it is called with ""
-        cacheable = True             # vectors may be kept: ``identity`` covers all they depend on
-        prompts = {"query": "", "passage": ""}   # what it puts before a text of each role
+        cacheable = True             # vectors may be cached: ``identity`` covers all they depend on
+        prompts = {"query": "", "passage": ""}   # the text it puts before a text of each role
         options = {}                 # what else vectors depend on, as JSON; part of the cache's key
 
         def canonical(self, role, texts): ...    # -> list of bytes
@@ -38,11 +39,11 @@ A model that is slow may also have any of these:
         def truncation(self, role, texts): ...   # -> (texts cut, tokens lost, tokens), or None
         def describe(self): ...                  # -> dict of facts for the report, as JSON
 
-``canonical`` gives what the model reads of each text (a neural model: its token ids). Texts of
-equal bytes are encoded as one; the more bytes, the more work, and the longest are encoded first.
-``encode_forms`` is for collections larger than memory: it encodes those bytes themselves while
-``canonical`` and ``truncation`` run in another thread, so that an encoder need not wait for them.
-``mlbench models check SPEC`` tests a model against all this.
+``canonical`` returns what the model reads of each text, such as the token ids of a neural model.
+Texts with equal bytes are encoded as one text. More bytes mean more work, and the longest texts are
+encoded first. ``encode_forms`` is for collections larger than memory: it encodes these bytes
+while ``canonical`` and ``truncation`` run in another thread, so that the encoder does not wait.
+``mlbench models check SPEC`` tests whether a model keeps this contract.
 """
 
 from __future__ import annotations
