@@ -265,11 +265,8 @@ def build_entries(
         elif first is not None:
             found = f"{role} {record.id!r} ({record.language}) given again; first at {first}"
             faults.append(Fault(record.where, found, f"each {role} id once in a language"))
-        elif not record.text.strip():
-            faults.append(Fault(record.where, f"{role} {record.id!r} has no text", "some text"))
-        elif not _is_unicode(record.id + record.text):
-            found = f"{role} {record.id!r} holds half of a surrogate pair"
-            faults.append(Fault(record.where, found, "Unicode text"))
+        elif wrong := wrong_text(role, record.id, record.text):
+            faults.append(Fault(record.where, *wrong))
         else:
             by_language[record.language].append(record)
     for language, group in by_language.items():
@@ -287,7 +284,16 @@ def build_entries(
     return entries, {(r.language, r.id): i for i, r in enumerate(ordered)}
 
 
-def _is_unicode(text: str) -> bool:
+def wrong_text(role: str, id_: str, text: str) -> tuple[str, str] | None:
+    """Return what is wrong with a text and what was expected, None where nothing is."""
+    if not text.strip():
+        return f"{role} {id_!r} has no text", "some text"
+    if not is_unicode(id_ + text):
+        return f"{role} {id_!r} holds half of a surrogate pair", "Unicode text"
+    return None
+
+
+def is_unicode(text: str) -> bool:
     """Whether a string can be encoded; JSON can escape surrogates that are no character."""
     try:
         text.encode("utf-8")

@@ -1,6 +1,8 @@
 """The one way in: a model and a task in, a report out.
 
 The command line, the regression check, the leaderboard's verification and users' own code call it.
+Whether a collection is held or streamed is decided here alone. Both stay, because a streamed one is
+read twice, to scan it and to count it, and a held one once; what both do to a text is shared.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.files import write_atomically
 from mlbench.common.sealed import seal, unseal
-from mlbench.data.collection import raise_faults
+from mlbench.data.collection import is_unicode, raise_faults, wrong_text
 from mlbench.data.corpus import Passage, ShardSource, StreamedCollection
 from mlbench.data.digests import add, collection_digest, judged_records, sum_of_records
 from mlbench.evaluation.processes import in_processes
@@ -284,20 +284,11 @@ def _drawn(id_: str) -> bool:
 
 
 def _check(shard: ShardSource, batch: Sequence[Passage], start: int) -> None:
-    """Refuse what a collection in memory would refuse (see ``collection.build_entries``)."""
-    faults = []
-    for place, (name, text) in enumerate(batch, start):
-        if not text.strip():
-            found = f"passage {name!r} has no text"
-            faults.append(Fault(shard.where(place), found, "some text"))
-    try:
-        "".join([*map("".join, batch)]).encode()
-    except UnicodeEncodeError:
-        for place, passage in enumerate(batch, start):
-            if any("\ud800" <= letter <= "\udfff" for letter in "".join(passage)):
-                found = f"passage {passage.id!r} holds half of a surrogate pair"
-                faults.append(Fault(shard.where(place), found, "Unicode text"))
-    raise_faults(faults)
+    """Refuse texts that a collection in memory would refuse; a batch without fault at once."""
+    if all(text.strip() for _, text in batch) and is_unicode("".join(map("".join, batch))):
+        return
+    wrong = ((place, wrong_text("passage", *each)) for place, each in enumerate(batch, start))
+    raise_faults([Fault(shard.where(place), *found) for place, found in wrong if found])
 
 
 def _refuse_twice(shard: ShardSource, hashes: list[npt.NDArray[np.int64]]) -> None:
