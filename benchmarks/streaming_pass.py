@@ -29,7 +29,8 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF
 import numpy as np
 
 from mlbench.data.collection import Judgement, TextRecord
-from mlbench.data.corpus import CorpusFile, Passage, ShardSource, StreamedRecords, build_streamed
+from mlbench.data.corpus import Passage, ShardSource, StreamedRecords, build_streamed
+from mlbench.data.locations import DataFile
 from mlbench.data.readers._shards import TableShard
 from mlbench.data.task import Kind, Source, Task
 from mlbench.evaluation.driver import Pass, make_ready, stream
@@ -203,7 +204,7 @@ def packed_corpus(folder: Path, passages: int, queries: int) -> StreamedRecords:
             for n in range(passages // len(LANGUAGES))
         )
         path.write_bytes(gzip.compress("".join(lines).encode(), 1))
-        file = CorpusFile(language, path.name, path, size=path.stat().st_size)
+        file = DataFile(language, path.name, path, size=path.stat().st_size)
         records.shards.append(TableShard.of(file, language, ("docid",), True))
     return records
 

@@ -6,6 +6,7 @@ import textwrap
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import WIDTH, plain_table, print_json
@@ -13,7 +14,8 @@ from mlbench.common.progress import Step
 from mlbench.data.catalog import list_tasks
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
-from mlbench.data.locator import Found, Locator, MissingData
+from mlbench.data.locations import DataFile
+from mlbench.data.locator import Locator, MissingData
 from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sources import in_shards
 from mlbench.data.task import Kind, Setting, Task
@@ -124,16 +126,16 @@ def fetch(args: Namespace) -> int:
         found = locator.fetch(task, quiet=False)
         print(f"{task.name}: {task.licence}")
         if len(found) > MOST_FILES:
-            folders: dict[str, list[Found]] = {}
+            folders: dict[str, list[DataFile]] = {}
             for file in found:
-                folders.setdefault(str(file.path.parent), []).append(file)
+                folders.setdefault(str(Path(file.where).parent), []).append(file)
             rows = [
-                [name, len(files), sum(file.size for file in files), files[0].origin]
+                [name, len(files), sum(file.size or 0 for file in files), files[0].origin]
                 for name, files in folders.items()
             ]
             print(plain_table(["folder", "files", "bytes", "from"], rows))
         else:
-            rows = [[str(f.path), f.size, f.origin] for f in found]
+            rows = [[f.where, f.size, f.origin] for f in found]
             print(plain_table(["file", "bytes", "from"], rows))
     return 0
 

@@ -98,6 +98,16 @@ def _fault(path: Path, error: OSError, option: str = "--output") -> Fault:
     )
 
 
+@contextlib.contextmanager
+def reading(path: Path, expected: str = "a readable file") -> Iterator[None]:
+    """Turn what the system refuses while a file is read into EnvironmentFault."""
+    try:
+        yield
+    except OSError as error:
+        found = f"cannot be read: {error.strerror or error}"
+        raise EnvironmentFault(Fault(str(path), found, expected)) from None
+
+
 def slug(name: str) -> str:
     """Return a folder name for ``name`` that is safe on every file system and its alone.
 

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError
+from mlbench.common.errors import Fault, IntegrityError
+from mlbench.common.files import reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,9 +161,5 @@ def unseal(path: Path, schema: str, mend: str) -> tuple[dict[str, Any], dict[str
 
     Raises EnvironmentFault if it cannot be read, IntegrityError as ``open_sealed`` does.
     """
-    try:
-        with open_sealed(path, schema, mend) as sealed:
-            return sealed.head, sealed.read_all()
-    except OSError as error:
-        found = f"cannot be read: {error.strerror or error}"
-        raise EnvironmentFault(Fault(str(path), found, f"a file of schema {schema}")) from None
+    with reading(path, f"a file of schema {schema}"), open_sealed(path, schema, mend) as sealed:
+        return sealed.head, sealed.read_all()

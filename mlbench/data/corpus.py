@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError
-from mlbench.common.files import sha256_of
+from mlbench.common.errors import Fault
 from mlbench.data.absent import Absent, Lost
-from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.collection import (
     Entries,
     Judgement,
@@ -43,56 +39,6 @@ class Passage(NamedTuple):
 
     id: str
     text: str
-
-
-@dataclass(frozen=True)
-class CorpusFile:
-    """A file of passages of one language ("" if of all): on this machine, or on the hub.
-
-    ``path`` is None where it is read from ``url``, and both are where it is not at hand. What it
-    must be is ``sha256``, or else what ``checksums`` recorded when it was first read; None for
-    data of the user's own, which may change. ``size`` is in bytes.
-    """
-
-    language: str
-    name: str
-    path: Path | None = None
-    url: str | None = None
-    size: int | None = None
-    sha256: str | None = None
-    checksums: Path | None = None
-
-    def digest(self) -> str | None:
-        """Return the SHA-256 of the content, for a file of the hub what the hub says it is.
-
-        Raises IntegrityError if it is not what it must be; records it on first use.
-        """
-        if self.path is None:
-            return self.sha256
-        with reading(self.path):
-            stamp = Stamp(sha256_of(self.path), self.path.stat().st_size)
-        if self.sha256 not in (None, stamp.sha256):
-            found = f"has SHA-256 {stamp.sha256}"
-            mend = "get the original file; if the change is intended, change the task's sha256"
-            raise IntegrityError(Fault(str(self.path), found, f"SHA-256 {self.sha256}", mend))
-        if self.sha256 is None and self.checksums is not None:
-            RecordedChecksums(self.checksums).record(str(self.path.absolute()), stamp)
-        return stamp.sha256
-
-    @property
-    def where(self) -> str:
-        """Where it is, for messages."""
-        return str(self.path or self.url or self.name)
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what the system refuses into EnvironmentFault."""
-    try:
-        yield
-    except OSError as error:
-        found = f"cannot be read: {error.strerror or error}"
-        raise EnvironmentFault(Fault(str(path), found, "a readable file")) from None
 
 
 @dataclass(frozen=True)

@@ -25,30 +25,34 @@ class HubFile:
     of which the hub does not tell it; ``size`` is in bytes."""
 
     url: str
-    repository: str
     commit: str
-    path: str
     size: int
     sha256: str | None
 
     @property
     def pinned(self) -> str:
         """The address with the commit as its revision."""
-        return f"hf://datasets/{self.repository}@{self.commit}/{self.path}"
+        return at_commit(self.url, self.commit)
+
+
+def parts_of(url: str) -> tuple[str, str, str]:
+    """Return the data set, revision and path of an address. Raises ValueError for another."""
+    found = HUB.fullmatch(url)
+    if found is None:
+        raise ValueError(url)
+    return found["repository"], found["revision"] or "main", found["path"]
 
 
 def place_of(url: str) -> str:
     """Return the data set and revision of an address, as "<owner>/<name>@<revision>"."""
-    found = HUB.fullmatch(url)
-    return f"{found['repository']}@{found['revision'] or 'main'}" if found else ""
+    repository, revision, _ = parts_of(url)
+    return f"{repository}@{revision}"
 
 
-def at_commit(url: str, commit_of: Callable[[str], str | None]) -> str:
-    """Return the address with the commit that ``commit_of`` knows for its data set, if any."""
-    found, commit = HUB.fullmatch(url), commit_of(place_of(url))
-    if found is None or commit is None:
-        return url
-    return f"hf://datasets/{found['repository']}@{commit}/{found['path']}"
+def at_commit(url: str, commit: str | None) -> str:
+    """Return the address with a commit as its revision, as it is without one."""
+    repository, _, path = parts_of(url)
+    return f"hf://datasets/{repository}@{commit}/{path}" if commit else url
 
 
 def hub_errors() -> tuple[type[Exception], ...]:
@@ -68,14 +72,12 @@ def store(url: str, folder: Path, advance: Callable[[int], None]) -> Path:
     """
     from huggingface_hub import hf_hub_download
 
-    found = HUB.fullmatch(url)
-    if found is None:
-        raise ValueError(url)
+    repository, revision, name = parts_of(url)
     path = hf_hub_download(
-        found["repository"],
-        found["path"],
+        repository,
+        name,
         repo_type="dataset",
-        revision=found["revision"] or "main",
+        revision=revision,
         library_name="mlbench",
         local_dir=folder,
         tqdm_class=_bar(advance),
@@ -106,15 +108,11 @@ def look_up(urls: Iterable[str]) -> list[HubFile]:
 
     Raises EnvironmentFault, for all that are missing, and where the hub does not answer.
     """
+    order = list(urls)
     by_place: dict[tuple[str, str], dict[str, str]] = {}
-    order = []
-    for url in urls:
-        found = HUB.fullmatch(url)
-        if found is None:
-            raise ValueError(url)
-        order.append(url)
-        place = (found["repository"], found["revision"] or "main")
-        by_place.setdefault(place, {})[found["path"]] = url
+    for url in order:
+        repository, revision, path = parts_of(url)
+        by_place.setdefault((repository, revision), {})[path] = url
     files = {
         file.url: file
         for (repository, revision), paths in by_place.items()
@@ -140,8 +138,7 @@ def _of_repository(repository: str, revision: str, paths: dict[str, str]) -> Ite
     for entry in entries:
         if isinstance(entry, RepoFile):
             digest = entry.lfs.sha256 if entry.lfs else None
-            url = paths[entry.path]
-            yield HubFile(url, repository, commit, entry.path, entry.size, digest)
+            yield HubFile(paths[entry.path], commit, entry.size, digest)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlbench.common.errors import DataError, EnvironmentFault, Fault
+from mlbench.common.errors import DataError, Fault
+from mlbench.common.files import reading
 
 MOST_FAULTS = 20
 BOM = b"\xef\xbb\xbf"
@@ -198,19 +199,16 @@ def opened(path: Path, faults: Faults) -> Iterator[io.BufferedIOBase]:
     Notes what is no gzip file, breaks off, or unpacks to more than it may; the block ends there.
     Raises EnvironmentFault where it cannot be read.
     """
-    try:
-        if path.suffix.lower() != ".gz":
-            with path.open("rb") as file:
-                yield file
-            return
-        with _Gzip(path) as packed:
-            yield io.BufferedReader(_Unpacked(packed, _most_unpacked(path)), CHUNK)
-    except _Bomb as error:
-        expected = f"at most {SMALL >> 30} GiB, or {MOST_TIMES_PACKED} times its size"
-        faults.add(str(path), str(error), expected, "unpack it, if it is what it should be")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        faults.add(str(path), f"damaged gzip file: {error}", "a whole gzip file")
-    except OSError as error:
-        raise EnvironmentFault(
-            Fault(str(path), f"cannot be read: {error.strerror or error}", "a readable file")
-        ) from None
+    with reading(path):
+        try:
+            if path.suffix.lower() != ".gz":
+                with path.open("rb") as file:
+                    yield file
+                return
+            with _Gzip(path) as packed:
+                yield io.BufferedReader(_Unpacked(packed, _most_unpacked(path)), CHUNK)
+        except _Bomb as error:
+            expected = f"at most {SMALL >> 30} GiB, or {MOST_TIMES_PACKED} times its size"
+            faults.add(str(path), str(error), expected, "unpack it, if it is what it should be")
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            faults.add(str(path), f"damaged gzip file: {error}", "a whole gzip file")

@@ -1,13 +1,16 @@
-"""Which files a task names, and whether their locations can work; opens no file."""
+"""The files that a task names, and whether their locations can work."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
 
-from mlbench.common.errors import Fault, did_you_mean
+from mlbench.common.errors import Fault, IntegrityError, did_you_mean
+from mlbench.common.files import reading, sha256_of
+from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.task import Task
 
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
@@ -20,24 +23,66 @@ HUB = re.compile(
 """An address of a file in a data set of the Hugging Face hub."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A file that a task names.
+class Origin(StrEnum):
+    """Where a file was found."""
 
-    ``language`` is "" if it is for all, ``shard`` None if it is the only one of its language.
-    ``name`` is its path in the task, ``others`` are further paths where it may lie.
+    GIVEN = "absolute path"
+    DATA = "data folder"
+    TASK = "task's folder"
+    CACHE = "cache"
+    DOWNLOAD = "downloaded"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of one language ("" if of all), as a task names it and then as it was found.
+
+    ``name`` is its path in the task, ``others`` are further paths where it may lie. It is at
+    ``path`` on this machine, else at ``url``; neither where it is not at hand. What it must be is
+    ``sha256``, or else what ``checksums`` recorded when it was first read; None for data of the
+    user's own, which may change. ``size`` is in bytes; ``origin`` says how it was found.
     """
 
-    role: str
     language: str
     name: str
-    sha256: str | None
-    url: str | None
+    path: Path | None = None
+    url: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    checksums: Path | None = None
+    role: str = ""
     others: tuple[str, ...] = ()
-    shard: int | None = None
+    origin: Origin | None = None
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether its address is one of the hub."""
+        return HUB.fullmatch(self.url or "") is not None
+
+    def digest(self) -> str | None:
+        """Return the SHA-256 of the content, for a file of the hub what the hub says it is.
+
+        Raises IntegrityError if it is not what it must be; records it on first use.
+        """
+        if self.path is None:
+            return self.sha256
+        with reading(self.path):
+            stamp = Stamp(sha256_of(self.path), self.path.stat().st_size)
+        if self.sha256 not in (None, stamp.sha256):
+            found = f"has SHA-256 {stamp.sha256}"
+            mend = "get the original file; if the change is intended, change the task's sha256"
+            raise IntegrityError(Fault(str(self.path), found, f"SHA-256 {self.sha256}", mend))
+        if self.sha256 is None and self.checksums is not None:
+            RecordedChecksums(self.checksums).record(str(self.path.absolute()), stamp)
+        return stamp.sha256
+
+    @property
+    def where(self) -> str:
+        """Where it is, for messages."""
+        return str(self.path or self.url or self.name)
 
 
-def wanted_files(task: Task) -> Iterator[Wanted]:
+def wanted_files(task: Task) -> Iterator[DataFile]:
     """Yield every file that a task names, by role, then language, then shard."""
     source = task.source
     for role, pattern in source.files.items():
@@ -48,7 +93,7 @@ def wanted_files(task: Task) -> Iterator[Wanted]:
                 url = source.url(role)
                 if url is not None:
                     url = _resolved(url.replace("{path}", name), language, shard, count)
-                yield Wanted(
+                yield DataFile(
                     role=role,
                     language=language,
                     name=name,
@@ -58,7 +103,6 @@ def wanted_files(task: Task) -> Iterator[Wanted]:
                         _resolved(other, language, shard, count)
                         for other in source.places.get(role, ())
                     ),
-                    shard=shard,
                 )
 
 
@@ -91,7 +135,7 @@ def check_locations(task: Task) -> list[Fault]:
     for name in sorted(source.sha256.keys() - names):
         hint = did_you_mean(name, names)
         faults.append(_fault(task, "sha256", f"{name!r} is not a file of the task", "a path", hint))
-    by_address: dict[str, list[Wanted]] = {}
+    by_address: dict[str, list[DataFile]] = {}
     for file in files:
         if file.url is not None:
             by_address.setdefault(source.url(file.role) or "", []).append(file)
@@ -140,7 +184,7 @@ def _check_counts(task: Task, shards: Mapping[str, int], sharded: bool) -> list[
     return faults
 
 
-def _check_downloads(task: Task, url: str, files: list[Wanted]) -> list[Fault]:
+def _check_downloads(task: Task, url: str, files: list[DataFile]) -> list[Fault]:
     faults = []
     hub = url.startswith("hf://")
     if not (url.startswith(("https://", "http://")) or HUB.fullmatch(url)):

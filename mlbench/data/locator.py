@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from mlbench.common.errors import (
@@ -23,38 +22,15 @@ from mlbench.common.errors import (
     MlbenchError,
     UsageError,
 )
-from mlbench.common.files import cache_folder, shipped_folder
+from mlbench.common.files import cache_folder, reading, shipped_folder
 from mlbench.common.progress import Step
 from mlbench.data.checksums import RecordedChecksums, Stamp
-from mlbench.data.corpus import CorpusFile, reading
 from mlbench.data.download import Download, NoConnection, download
 from mlbench.data.hub import HubFile, at_commit, look_up, place_of
-from mlbench.data.locations import HUB, SHARD, Wanted, wanted_files
+from mlbench.data.locations import SHARD, DataFile, Origin, wanted_files
 from mlbench.data.task import Task
 
 MOST_NAMES = 20
-
-
-class Origin(StrEnum):
-    """Where a file was found."""
-
-    GIVEN = "absolute path"
-    DATA = "data folder"
-    TASK = "task's folder"
-    CACHE = "cache"
-    DOWNLOAD = "downloaded"
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file of a task on this machine, its digest checked if one is known; size in bytes."""
-
-    role: str
-    language: str
-    name: str
-    path: Path
-    size: int
-    origin: Origin
 
 
 class MissingData(DataError):
@@ -63,24 +39,21 @@ class MissingData(DataError):
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a task: called with a role, gives language ("" for all) -> path."""
+    """The files of a task: ``whole`` ones were checked, of ``streamed`` ones nothing was read.
 
-    found: tuple[Found, ...]
-    streamed: tuple[tuple[str, CorpusFile], ...]
+    Called with a role, gives language ("" for all) -> path.
+    """
+
+    whole: tuple[DataFile, ...]
+    streamed: tuple[DataFile, ...]
 
     def __call__(self, role: str) -> dict[str, Path]:
         """Return the files of a role, each whole on this machine."""
-        return {file.language: file.path for file in self.found if file.role == role}
+        return {file.language: file.path for file in self.whole if file.role == role and file.path}
 
-    def corpus(self, role: str) -> tuple[CorpusFile, ...]:
-        """Return the files of a role that is streamed, by language, then shard."""
-        streamed = (file for its_role, file in self.streamed if its_role == role)
-        whole = (
-            CorpusFile(file.language, file.name, file.path, size=file.size)
-            for file in self.found
-            if file.role == role
-        )
-        return (*streamed, *whole)
+    def corpus(self, role: str) -> tuple[DataFile, ...]:
+        """Return the files of a role, by language, then shard."""
+        return tuple(file for file in (*self.streamed, *self.whole) if file.role == role)
 
 
 class Locator:
@@ -115,7 +88,7 @@ class Locator:
 
     def fetch(
         self, task: Task, roles: Collection[str] | None = None, *, quiet: bool = True
-    ) -> list[Found]:
+    ) -> list[DataFile]:
         """Find or download every file of ``task``, or of some roles, and check the digests.
 
         Raises, with all files concerned in one message: IntegrityError if a digest differs;
@@ -123,7 +96,7 @@ class Locator:
         missing and cannot be downloaded.
         """
         problems: list[MlbenchError] = []
-        here: dict[Wanted, Found | None] = {}
+        here: dict[DataFile, DataFile | None] = {}
         for file in wanted_files(task):
             if roles is not None and file.role not in roles:
                 continue
@@ -133,52 +106,42 @@ class Locator:
                 problems.append(error)
         missing = [file for file, found in here.items() if found is None]
         self._refuse_stuck(task, missing, problems)
-        here |= self._download_all(task, missing, quiet)
+        here.update(self._download_all(task, missing, quiet))
         return [found for found in here.values() if found is not None]
 
     def _refuse_stuck(
-        self, task: Task, missing: list[Wanted], problems: list[MlbenchError]
+        self, task: Task, missing: list[DataFile], problems: list[MlbenchError]
     ) -> None:
         stuck = [file for file in missing if self.offline or file.url is None]
         if stuck:
             problems.append(MissingData(self._missing(task, stuck)))
         _raise_gravest(problems)
 
-    def _streamed(
-        self, task: Task, roles: list[str], absent: bool
-    ) -> Iterable[tuple[str, CorpusFile]]:
-        """Return the files to be streamed, with their role; nothing of them is read."""
+    def _streamed(self, task: Task, roles: list[str], absent: bool) -> Iterable[DataFile]:
+        """Return the files to be streamed; nothing of them is read."""
         wanted = (file for file in wanted_files(task) if file.role in roles)
         here = {file: self._place(task, file) for file in wanted}
-        missing = [file for file, place in here.items() if place is None]
-        remote: dict[Wanted, HubFile] = {}
+        missing = [file for file, found in here.items() if found is None]
         if missing and not absent:
             self._refuse_stuck(task, missing, [])
-            on_hub = [file for file in missing if HUB.fullmatch(file.url or "")]
-            remote = self._look_up(task, on_hub)
-            self._download_all(task, [file for file in missing if file not in remote], quiet=True)
-            here = {file: place or self._place(task, file) for file, place in here.items()}
-        for file, place in here.items():
-            known = CorpusFile(file.language, file.name, sha256=file.sha256)
-            if place is not None:
-                with reading(place[1]):
-                    size = place[1].stat().st_size
-                recorded = self._recorded(task).path if HUB.fullmatch(file.url or "") else None
-                known = replace(known, path=place[1].absolute(), size=size, checksums=recorded)
-            elif file in remote:
-                at = remote[file]
+            for file, at in self._look_up(task, [file for file in missing if file.on_hub]).items():
                 digest = file.sha256 or at.sha256
-                known = replace(known, url=at.pinned, size=at.size, sha256=digest)
-            yield file.role, known
+                here[file] = replace(file, url=at.pinned, size=at.size, sha256=digest)
+            here.update(self._download_all(task, [file for file in missing if not file.on_hub]))
+        for file, found in here.items():
+            path = found and found.path and found.path.absolute()
+            yield replace(found or file, path=path, url=found and found.url)
 
     def _recorded(self, task: Task) -> RecordedChecksums:
         return RecordedChecksums(self.cache / f"{task.name}.lock.json")
 
-    def _look_up(self, task: Task, files: list[Wanted]) -> dict[Wanted, HubFile]:
+    def _look_up(self, task: Task, files: list[DataFile]) -> dict[DataFile, HubFile]:
         """Ask the hub about files; check them, and their commits, against what was recorded."""
         recorded = self._recorded(task)
-        urls = {file: at_commit(str(file.url), recorded.commit) for file in files}
-        answers = dict(zip(files, look_up(urls.values()), strict=True))
+        urls = [
+            at_commit(url, recorded.commit(place_of(url))) for url in (str(f.url) for f in files)
+        ]
+        answers = dict(zip(files, look_up(urls), strict=True))
         recorded.record_all(
             {at.pinned: Stamp(at.sha256, at.size) for at in answers.values() if at.sha256}
         )
@@ -186,7 +149,7 @@ class Locator:
             recorded.record_commit(place_of(str(file.url)), at.commit)
         return answers
 
-    def _places(self, task: Task, file: Wanted) -> list[tuple[Origin, Path]]:
+    def _places(self, task: Task, file: DataFile) -> list[tuple[Origin, Path]]:
         if Path(file.name).is_absolute():
             return [(Origin.GIVEN, Path(file.name))]
         names = (file.name, *file.others)
@@ -196,33 +159,31 @@ class Locator:
             places.append((Origin.CACHE, self.cache / _cache_name(file)))
         return places
 
-    def _place(self, task: Task, file: Wanted) -> tuple[Origin, Path] | None:
+    def _place(self, task: Task, file: DataFile) -> DataFile | None:
+        """Return the file with the first place where it lies; None if it is nowhere."""
+        recorded = self._recorded(task).path if file.on_hub else None
         for origin, path in self._places(task, file):
             with reading(path):
                 if path.is_file():
-                    return origin, path
+                    size = path.stat().st_size
+                    return replace(file, path=path, size=size, checksums=recorded, origin=origin)
         return None
 
-    def _find(self, task: Task, file: Wanted) -> Found | None:
-        place = self._place(task, file)
-        return None if place is None else self._checked(task, file, *place[::-1])
+    def _find(self, task: Task, file: DataFile) -> DataFile | None:
+        """Return the file where it lies, its digest checked if one is known."""
+        found = self._place(task, file)
+        if found is None or (found.sha256 is None and found.checksums is None):
+            return found
+        try:
+            found.digest()
+        except IntegrityError as error:
+            if found.origin is not Origin.CACHE:
+                raise
+            mend = "delete the file; it is then looked for elsewhere or downloaded again"
+            raise IntegrityError(*(replace(f, mend=mend) for f in error.faults)) from None
+        return found
 
-    def _checked(self, task: Task, file: Wanted, path: Path, origin: Origin) -> Found:
-        recorded = self._recorded(task).path if HUB.fullmatch(file.url or "") else None
-        known = CorpusFile(file.language, file.name, path, sha256=file.sha256, checksums=recorded)
-        if file.sha256 is not None or recorded is not None:
-            try:
-                known.digest()
-            except IntegrityError as error:
-                if origin is not Origin.CACHE:
-                    raise
-                mend = "delete the file; it is then looked for elsewhere or downloaded again"
-                raise IntegrityError(*(replace(f, mend=mend) for f in error.faults)) from None
-        with reading(path):
-            size = path.stat().st_size
-        return Found(file.role, file.language, file.name, path, size, origin)
-
-    def _missing(self, task: Task, files: list[Wanted]) -> Fault:
+    def _missing(self, task: Task, files: list[DataFile]) -> Fault:
         folders = [self.data_dir, task.path.parent] if self.data_dir else [task.path.parent]
         expected = f"them in {' or '.join(map(str, folders))}"
         mend = "put them there, or name the folder that holds them with --data-dir or MLBENCH_DATA"
@@ -241,13 +202,13 @@ class Locator:
         return Fault(f"task {task.name!r}", found, expected, mend)
 
     def _download_all(
-        self, task: Task, files: list[Wanted], quiet: bool
-    ) -> dict[Wanted, Found | None]:
+        self, task: Task, files: list[DataFile], quiet: bool = True
+    ) -> dict[DataFile, DataFile]:
         """Download files; the errors of all are raised together."""
-        unknown = [f for f in files if f.sha256 is None and HUB.fullmatch(f.url or "")]
+        unknown = [f for f in files if f.sha256 is None and f.on_hub]
         hub = self._look_up(task, unknown) if unknown else {}
         total = sum(at.size for at in hub.values())
-        here: dict[Wanted, Found | None] = {}
+        here: dict[DataFile, DataFile] = {}
         problems: list[MlbenchError] = []
         with Step(f"{task.name}: downloading", total, "bytes", quiet=quiet or not total) as step:
             for file in files:
@@ -260,18 +221,17 @@ class Locator:
         _raise_gravest(problems)
         return here
 
-    def _download(self, task: Task, file: Wanted, at: HubFile | None, step: Step) -> Found:
+    def _download(self, task: Task, file: DataFile, at: HubFile | None, step: Step) -> DataFile:
         url = at.pinned if at else str(file.url)
         path = self.cache / _cache_name(file)
         digest = file.sha256 or (at.sha256 if at else None)
-        wanted = Download(url, path, digest)
-        stamp = download(wanted, step.advance if at else lambda count: None)
+        stamp = download(Download(url, path, digest), step.advance if at else lambda count: None)
         if at is not None:
             self._recorded(task).record(str(path.absolute()), stamp)
-        return Found(file.role, file.language, file.name, path, stamp.size, Origin.DOWNLOAD)
+        return replace(file, path=path, size=stamp.size, origin=Origin.DOWNLOAD)
 
 
-def _cache_name(file: Wanted) -> str:
+def _cache_name(file: DataFile) -> str:
     """Return a path that says what the file holds, so that tasks and versions can share it."""
     if file.sha256 is None:
         return f"hub/{place_of(str(file.url))}/{file.name}"

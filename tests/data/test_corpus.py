@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError
 from mlbench.data.collection import Judgement, TextRecord, build_collection
 from mlbench.data.corpus import (
-    CorpusFile,
     Passage,
     ShardSource,
     StreamedCollection,
     StreamedRecords,
     build_streamed,
 )
+from mlbench.data.locations import DataFile
 from mlbench.data.readers._shards import TableShard
 from mlbench.data.task import Kind, Setting
 
@@ -142,7 +142,7 @@ def shard_file(folder: Path, count: int = 3, **changes: object) -> TableShard:
     lines = "".join(json.dumps({"docid": str(i), "text": f"text {i}"}) + "\n" for i in range(count))
     (folder / "docs.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     path = folder / "docs.jsonl.gz"
-    file = CorpusFile("de", "docs.jsonl.gz", path, size=path.stat().st_size, **changes)
+    file = DataFile("de", "docs.jsonl.gz", path, size=path.stat().st_size, **changes)
     return TableShard.of(file, "de", ("docid",), True)
 
 
@@ -186,7 +186,7 @@ def test_a_shard_that_is_gone_is_told(tmp_path: Path) -> None:
     (tmp_path / "docs.jsonl.gz").unlink()
     with pytest.raises(EnvironmentFault, match=r"docs\.jsonl\.gz: cannot be read"):
         list(shard.passages())
-    absent = TableShard.of(CorpusFile("de", "docs.jsonl.gz"), "de", ("docid",), True)
+    absent = TableShard.of(DataFile("de", "docs.jsonl.gz"), "de", ("docid",), True)
     with pytest.raises(EnvironmentFault, match="not at hand"):
         list(absent.passages())
 

@@ -66,9 +66,10 @@ def test_addresses() -> None:
     url = "hf://datasets/some/set@v1/a/b.gz"
     assert place_of(url) == "some/set@v1"
     assert place_of("hf://datasets/some/set/b.gz") == "some/set@main"
-    assert place_of("https://example.org/b.gz") == ""
-    assert at_commit(url, {"some/set@v1": COMMIT}.get) == f"hf://datasets/some/set@{COMMIT}/a/b.gz"
-    assert at_commit(url, {}.get) == url
+    with pytest.raises(ValueError, match="https"):
+        place_of("https://example.org/b.gz")
+    assert at_commit(url, COMMIT) == f"hf://datasets/some/set@{COMMIT}/a/b.gz"
+    assert at_commit(url, None) == url
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import pytest
 from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError, UsageError
 from mlbench.common.files import cache_folder
 from mlbench.data.catalog import find_task
-from mlbench.data.locations import check_locations
-from mlbench.data.locator import Locator, MissingData, Origin
+from mlbench.data.locations import Origin, check_locations
+from mlbench.data.locator import Locator, MissingData
 from mlbench.data.task import Task
 
 from .readers.building import make_task

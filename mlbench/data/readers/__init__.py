@@ -20,7 +20,8 @@ from mlbench.data.sources import READERS
 if TYPE_CHECKING:
     from mlbench.data.collection import Collection as Data
     from mlbench.data.collection import Records
-    from mlbench.data.corpus import CorpusFile, StreamedCollection
+    from mlbench.data.corpus import StreamedCollection
+    from mlbench.data.locations import DataFile
     from mlbench.data.task import Task
 
 Locate = Callable[[str], Mapping[str, Path]]
@@ -34,7 +35,7 @@ class Files(Protocol):
     def __call__(self, role: str) -> Mapping[str, Path]:
         """Return the local path of each language's file."""
 
-    def corpus(self, role: str) -> Sequence[CorpusFile]:
+    def corpus(self, role: str) -> Sequence[DataFile]:
         """Return the files of a streamed role, by language, then shard."""
 
 

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from mlbench.data.corpus import CorpusFile
 from mlbench.data.input_files import Faults, Line, describe, read_lines
+from mlbench.data.locations import DataFile
 from mlbench.data.readers._rows import Texts, read_rows
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
@@ -95,7 +95,7 @@ def _row(line: Line, format_: _Format, language: str, faults: Faults) -> Row | N
 def _read_parquet(path: Path, language: str, faults: Faults) -> Iterator[Row]:
     texts = Texts(faults, BEIR.columns[:2])
     empty = True
-    for row in read_rows(CorpusFile(language, path.name, path), faults):
+    for row in read_rows(DataFile(language, path.name, path), faults):
         empty = False
         query, passage = (texts.string(row, key) for key in BEIR.columns[:2])
         score = row.fields.get("score")

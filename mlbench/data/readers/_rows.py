@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from mlbench.common.errors import EnvironmentFault, Fault, did_you_mean
-from mlbench.data.corpus import CorpusFile, Passage
+from mlbench.data.corpus import Passage
 from mlbench.data.input_files import Faults, Line, describe, parse_object, read_lines
+from mlbench.data.locations import DataFile
 
 HUB_BATCH = 1024
 
@@ -31,7 +32,7 @@ class Row(NamedTuple):
         return f"{self.file}{self.place}{self.number}"
 
 
-def read_rows(file: CorpusFile, faults: Faults) -> Iterator[Row]:
+def read_rows(file: DataFile, faults: Faults) -> Iterator[Row]:
     """Yield the rows of a ``.parquet`` file, or of JSON lines; empty lines are skipped.
 
     What is on the hub is streamed with ``datasets``. Notes what is malformed; raises
@@ -104,12 +105,12 @@ def _parquet(path: Path, faults: Faults) -> Iterator[Row]:
         faults.add(str(path), f"damaged Parquet file: {error}", "a whole Parquet file")
 
 
-def _hub_parquet(file: CorpusFile, faults: Faults) -> Iterator[Row]:
+def _hub_parquet(file: DataFile, faults: Faults) -> Iterator[Row]:
     for number, fields in enumerate(_hub_examples(file, "parquet", faults), 1):
         yield Row(file.where, ", row ", number, fields)
 
 
-def _hub_lines(file: CorpusFile, faults: Faults) -> Iterator[Line]:
+def _hub_lines(file: DataFile, faults: Faults) -> Iterator[Line]:
     """Yield lines; parsed here, because ``datasets`` guesses types: "2020-01-01" as an id would
     come back from its JSON reader as a time."""
     for number, example in enumerate(_hub_examples(file, "text", faults), 1):
@@ -117,7 +118,7 @@ def _hub_lines(file: CorpusFile, faults: Faults) -> Iterator[Line]:
         yield Line(file.where, number, text)
 
 
-def _hub_examples(file: CorpusFile, builder: str, faults: Faults) -> Iterator[dict[str, Any]]:
+def _hub_examples(file: DataFile, builder: str, faults: Faults) -> Iterator[dict[str, Any]]:
     import pyarrow
     from datasets import load_dataset
 
@@ -139,7 +140,7 @@ def _hub_examples(file: CorpusFile, builder: str, faults: Faults) -> Iterator[di
 
 
 @contextmanager
-def _streaming(file: CorpusFile) -> Iterator[None]:
+def _streaming(file: DataFile) -> Iterator[None]:
     """Turn what goes wrong on the way, after all attempts, into EnvironmentFault."""
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mlbench.data.collection import TextRecord
-from mlbench.data.corpus import BATCH, CorpusFile, Passage, ShardSource
+from mlbench.data.corpus import BATCH, Passage, ShardSource
 from mlbench.data.input_files import Faults
+from mlbench.data.locations import DataFile
 from mlbench.data.readers._rows import Row, Texts, read_rows
 
 
@@ -16,13 +17,13 @@ from mlbench.data.readers._rows import Row, Texts, read_rows
 class TableShard(ShardSource):
     """A shard of JSON lines or Parquet with an id, ``text`` and maybe ``title``."""
 
-    file: CorpusFile
+    file: DataFile
     id_keys: tuple[str, ...]
     with_title: bool
 
     @classmethod
     def of(
-        cls, file: CorpusFile, language: str, id_keys: tuple[str, ...], with_title: bool
+        cls, file: DataFile, language: str, id_keys: tuple[str, ...], with_title: bool
     ) -> TableShard:
         """Return the shard that a file of one language is."""
         return cls(language, file.name, file.size, file, id_keys, with_title)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Judgement, Records, TextRecord
-from mlbench.data.corpus import CorpusFile, StreamedRecords
+from mlbench.data.corpus import StreamedRecords
 from mlbench.data.input_files import Faults
-from mlbench.data.locations import SHARD
+from mlbench.data.locations import SHARD, DataFile
 from mlbench.data.readers import Files, Locate
 from mlbench.data.readers._qrels import Row, read_qrels
 from mlbench.data.readers._rows import Row as TextRow
@@ -110,7 +110,7 @@ def _records(
     texts = Texts(faults, ID_KEYS, with_title)
     records = []
     for its_language, path in paths.items():
-        for row in read_rows(CorpusFile(its_language, path.name, path), faults):
+        for row in read_rows(DataFile(its_language, path.name, path), faults):
             passage = texts.passage(row)
             language = its_language or _language(task, row, texts)
             if passage is not None and language is not None:
