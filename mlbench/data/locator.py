@@ -129,8 +129,8 @@ class Locator:
                 here[file] = replace(file, url=at.pinned, size=at.size, sha256=digest)
             here.update(self._download_all(task, [file for file in missing if not file.on_hub]))
         for file, found in here.items():
-            path = found and found.path and found.path.absolute()
-            yield replace(found or file, path=path, url=found and found.url)
+            known = found or replace(file, url=None)
+            yield replace(known, path=known.path and known.path.absolute())
 
     def _recorded(self, task: Task) -> RecordedChecksums:
         return RecordedChecksums(self.cache / f"{task.name}.lock.json")

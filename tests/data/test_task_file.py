@@ -54,9 +54,9 @@ def parse(folder: Path, old: str = "", new: str = "") -> Task:
 
 def test_shards_are_wanted_one_by_one(tmp_path: Path) -> None:
     files = [file for file in wanted_files(parse(tmp_path)) if file.role == "corpus"]
-    assert [(file.language, file.shard) for file in files] == [
-        *(("de", 0), ("de", 1), ("en", 0)),
-        *(("sw", number) for number in range(11)),
+    assert [(file.language, file.name) for file in files] == [
+        *(("de", "de/000-of-002.gz"), ("de", "de/001-of-002.gz"), ("en", "en/000-of-001.gz")),
+        *(("sw", f"sw/{number:03}-of-011.gz") for number in range(11)),
     ]
     assert files[1].name == "de/001-of-002.gz"
     assert files[1].others == ("c/de-1.gz",)
