@@ -387,7 +387,7 @@ def test_a_model_that_fails_is_named_with_the_passage(tmp_path):
 
 def test_a_model_that_must_see_all_is_refused_before_anything_is_read(tmp_path):
     found = records(6)
-    with pytest.raises(UsageError, match="bm25: must read the whole collection"):
+    with pytest.raises(UsageError, match="bm25: has fit"):
         run(tmp_path, found, load_adapter("bm25"))
     assert not (tmp_path / "scans").exists()
 

@@ -171,7 +171,7 @@ def test_tables_show_every_figure():
     assert [row[0] for row in rows] == ["1", "2", "3"]
     assert rows[-1][2].startswith(f"{report.scores.macro['multilingual']['AP'].value:.4f} ")
     terms = {definition.term for definition in definitions(report)}
-    assert {"Max@R", "Complete@10, Complete@20", "Target removed", "Languages added"} <= terms
+    assert {"Max@R", "Complete@10, Complete@20", "Target removed", "Number of languages"} <= terms
     assert "PEER" not in terms
 
 

@@ -90,7 +90,7 @@ def test_wrong_specs_are_usage_errors(spec: str, message: str) -> None:
 
 
 def test_a_folder_of_no_known_kind(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no known kind\n.*passages\.\* \(precomputed\)"):
+    with pytest.raises(UsageError, match=r"known kind of model\n.*passages\.\* \(precomputed\)"):
         load_adapter(str(tmp_path))
 
 

@@ -292,7 +292,7 @@ def test_a_static_embedding(bare_folder: Path, tmp_path: Path) -> None:
     tokens = sum(len(form) for form in ours.canonical("query", texts)) // 4
     assert ours.truncation("query", texts) == Truncation(0, 0, tokens)
     assert ours.describe()["max_length"] is None
-    with pytest.raises(UsageError, match="cuts no text"):
+    with pytest.raises(UsageError, match="does not cut texts"):
         load_adapter(str(tmp_path / "static"), {"max_length": 5})
 
 
