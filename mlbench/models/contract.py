@@ -114,7 +114,9 @@ class _Trial:
 def check_adapter(model: LoadedModel) -> list[CheckResult]:
     """Test ``model`` against the adapter contract; a fault is a failed check, never raised."""
     if isinstance(model.adapter, Bound):
-        detail = "not tested: it has vectors for the ids of a task only, so no text can be tried"
+        detail = (
+            "not tested: it only has vectors for the ids of a task, so it cannot encode other texts"
+        )
         return [CheckResult("bind", True, detail)]
     trial = _Trial(model)
     results = [_result(trial, name, check) for name, check in CHECKS[:1]]
@@ -232,7 +234,7 @@ def _empty_list(trial: _Trial) -> str:
         for role in METHODS:
             shape = np.shape(trial.raw(role, [], FIRST))
     except ModelError as error:
-        return f"information: refused, which mlbench never asks for ({_first_line(error)})"
+        return f"information: refused, but mlbench never asks for it ({_first_line(error)})"
     return f"information: tolerated (shape {shape})"
 
 

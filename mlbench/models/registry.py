@@ -56,7 +56,12 @@ class BuiltIn:
 
 
 BUILT_IN = (
-    BuiltIn("bm25", "mlbench.models.bm25", "make", "BM25, Lucene's variant, by language"),
+    BuiltIn(
+        "bm25",
+        "mlbench.models.bm25",
+        "make",
+        "BM25 (Lucene's variant), separately for each language",
+    ),
     BuiltIn("char-ngram", "mlbench.models.char_ngram", "CharNgram", "hashed character n-grams"),
     BuiltIn(
         "precomputed",
@@ -71,7 +76,7 @@ BUILT_IN = (
         "random",
         "mlbench.models.random_vectors",
         "make",
-        "random vectors: what any model must beat",
+        "random vectors, which any model should beat",
         value="SEED",
     ),
     BuiltIn(
@@ -98,7 +103,7 @@ BUILT_IN = (
         "toml",
         "mlbench.models.neural.adapter",
         "from_file",
-        "a neural encoder and its options, as a TOML file says",
+        "a neural encoder with the options in a TOML file",
         value="FILE",
         required=True,
         options=True,

@@ -59,7 +59,11 @@ class Fusion:
             if value is None:
                 faults.append(Fault("--param", f"{self.method} needs {name}", f"{name}=NUMBER"))
             elif not math.isfinite(value) or (name == "k" and not float(value).is_integer()):
-                faults.append(Fault("--param", f"{name}={value}", "a whole number for k, else any"))
+                faults.append(
+                    Fault(
+                        "--param", f"{name}={value}", "a whole number for k, any number for others"
+                    )
+                )
         if runs < 2:
             faults.append(Fault("RUN", f"{runs} given", "two or more"))
         if self.method in ON_RANKS and self.norm not in {None, "none"}:
@@ -68,7 +72,7 @@ class Fusion:
         weighted = self.method in WEIGHTED
         if weighted and (self.weights is None or len(self.weights) != runs):
             found = f"{len(self.weights or ())} given"
-            faults.append(Fault("--weights", found, f"{runs} for {self.method}, one a run"))
+            faults.append(Fault("--weights", found, f"{runs} for {self.method}, one for each run"))
         if not weighted and self.weights is not None:
             faults.append(Fault("--weights", f"{self.method} takes none", ", ".join(WEIGHTED)))
         if faults:

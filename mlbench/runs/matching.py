@@ -346,7 +346,7 @@ class Rankings:
             if other != str(placed.run.path):
                 where = placed.run.where(int(placed.line[at]))
                 name = self.targets.query_ids[number % queries]
-                faults.add(where, f"query {name!r} is in {other} too", "each query once in a pool")
+                faults.add(where, f"query {name!r} is also in {other}", "each query once in a pool")
         self.depth.reshape(-1)[cell[starts] % queries * pools + cell[starts] // queries] = count
         rank = np.arange(len(order)) - np.repeat(starts, count) + 1
         pair = self._pairs(placed.query[order], placed.passage[order])

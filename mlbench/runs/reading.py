@@ -86,7 +86,7 @@ def _check_pools(paths: Sequence[str], pools: Sequence[str], languages: Sequence
     ]
     if len(pools) not in {0, 1, len(paths)}:
         found = f"{len(pools)} given for {len(paths)} of --run"
-        faults.append(Fault("--pool", found, "one for all, or one for each in their order"))
+        faults.append(Fault("--pool", found, "one for all files, or one for each in their order"))
     if faults:
         raise UsageError(*faults)
 
@@ -125,7 +125,7 @@ def placeholders(path: str) -> frozenset[str]:
     for name in sorted(names - {QUERY, PASSAGE}):
         known = f"{{{QUERY}}} and {{{PASSAGE}}}"
         mend = did_you_mean(name, (QUERY, PASSAGE))
-        raise UsageError(Fault(path, f"{{{name}}} stands for nothing", known, mend))
+        raise UsageError(Fault(path, f"{{{name}}} is not a known placeholder", known, mend))
     return names
 
 

@@ -116,7 +116,7 @@ def check_names(collection: Collection) -> None:
 
 def refuse_unfit(names: Iterable[tuple[str, str]]) -> None:
     """Raise DataError for the names, each with where it is, that no column of a run can hold."""
-    expected = "ids that can stand in a TREC column"
+    expected = "ids without blanks, for the columns of a TREC file"
     faults = [Fault(where, found, expected) for where, name in names if (found := _unfit(name))]
     if faults:
         raise DataError(*faults[:MOST_FAULTS])
@@ -128,7 +128,7 @@ def _unfit(name: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        return "its id is no text in UTF-8"
+        return "its id is not UTF-8"
     return ""
 
 
@@ -160,7 +160,9 @@ def _lines(
     """Yield the lines of some queries."""
     if np.abs(scores).max(initial=0.0) > LARGEST:
         found = f"a score of {np.abs(scores).max():.3g}"
-        raise ModelError(Fault("--save-run", found, "scores that float32 can hold, as trec_eval's"))
+        raise ModelError(
+            Fault("--save-run", found, "scores that fit into float32, which trec_eval uses")
+        )
     written = falling(scores)
     prefixed = pool == len(collection.languages)
     queries = collection.queries.ids[top.queries]

@@ -116,7 +116,7 @@ CHANGES: list[tuple[Callable[[Path], None], int, str]] = [
     (gone(f"{ALPHA}/ranks.parquet"), 3, f"{ALPHA}/ranks.parquet: no such file"),
     (gone(f"{ALPHA}/entry.json"), 3, f"{ALPHA}/entry.json: no such file"),
     (gone(f"{TASK}/task.json"), 3, "its task is not in the leaderboard"),
-    (put(f"{TASK}/{slug('Published (2020)')}/ranks.parquet"), 6, "kind: reported, with a table"),
+    (put(f"{TASK}/{slug('Published (2020)')}/ranks.parquet"), 6, "kind: reported, but there is a table"),
     (put(f"{ALPHA}/ranks.parquet", b""), 6, f"{ALPHA}/ranks.parquet: SHA-256"),
     (put(f"{ALPHA}/ranks.parquet", b"x" * 9 * 2**20), 3, "more than 8,388,608 bytes"),
     (put(f"{ALPHA}/entry.json", b" " * 300_000), 3, "more than 262,144 bytes"),
@@ -520,7 +520,7 @@ def test_a_record_must_fit_its_entry(board: Path) -> None:
         ({"level": "golden"}, 3, "level"),
         ({"evidence": {}}, 3, "evidence: none"),
         ({"by": "<b>"}, 3, "by: "),
-        ({"date": "2031-01-01"}, 6, "lies in the future"),
+        ({"date": "2031-01-01"}, 6, "is in the future"),
     ):
         record.write_text(json.dumps(raw | change))
         error = check(board).error()

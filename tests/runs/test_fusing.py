@@ -182,7 +182,7 @@ def test_ids_that_no_column_can_hold_are_refused(runs):
         "query 'q 1': its id holds a blank",
         "passage 'a\\nb': its id holds a blank",
         "passage '': its id is empty",
-        "passage '\\ud800': its id is no text in UTF-8",
+        "passage '\\ud800': its id is not UTF-8",
     ]
 
 

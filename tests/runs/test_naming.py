@@ -60,7 +60,7 @@ def test_a_task_of_one_language_needs_no_pool(folder):
         (["all.trec"], ["multilingal"], UsageError, "did you mean 'multilingual'"),
         (["all.trec"], ["fr"], UsageError, "'fr'"),
         (["all.trec"], ["de", "en"], UsageError, "2 given for 1 of --run"),
-        (["{language}.trec"], ["de"], UsageError, "{language} stands for nothing"),
+        (["{language}.trec"], ["de"], UsageError, "{language} is not a known"),
         (["all.trec", "all.trec"], ["de"], UsageError, "named 2 times"),
         (["gone.trec"], ["de"], DataError, "no such file"),
         (["gone-{query_language}.trec"], ["de"], DataError, "gone-{query_language}.trec"),

@@ -78,7 +78,7 @@ def test_a_query_may_be_in_one_file_of_a_pool_only(tmp_path):
     (tmp_path / "b").write_text(lines("ar:q2 Q0 p0 1 1 t", "ar:q1 Q0 p1 1 1 t"))
     _, matching = rankings_of(COLLECTION, [tmp_path / "a", tmp_path / "b"], ["monolingual"])
     (fault,) = messages(matching.faults)
-    assert fault.startswith(f"{tmp_path / 'b'}:2: query 'q1' is in {tmp_path / 'a'} too")
+    assert fault.startswith(f"{tmp_path / 'b'}:2: query 'q1' is also in {tmp_path / 'a'}")
     with pytest.raises(DataError):
         matching.faults.check()
 

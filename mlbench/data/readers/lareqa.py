@@ -106,7 +106,9 @@ def _questions(
         spans = enumerate(paragraph.breaks)
         sentence = next((i for i, (begin, end) in spans if begin <= start < end), None)
         if sentence is None:
-            found = f"the answer of question {id_!r}, at character {start}, lies in no sentence"
+            found = (
+                f"the answer of question {id_!r}, at character {start}, is in none of the sentences"
+            )
             faults.add(where, found, "a span of `sentence_breaks` that holds it")
             continue
         yield TextRecord(id_, language, text, where, paragraph.key), f"{paragraph.key}.{sentence}"

@@ -341,7 +341,7 @@ def _history(entry: BoardEntry, earlier: Sequence[BoardEntry]) -> Iterator[Found
         expected = f"{shown(owner)}, whose model this is; else another name for the model"
         yield "declared.submitter", shown(entry.entry.declared.submitter), expected
     if entry.entry.kind is EntryKind.REPORTED and (entry.path / RANKS_FILE).exists():
-        yield "declared.kind", "reported, with a table beside it", "evidence, or no table"
+        yield "declared.kind", "reported, but there is a table", "evidence, or no table"
 
 
 def record_findings(
@@ -359,7 +359,7 @@ def record_findings(
         )
     entry = _named(board, record)
     if entry is None:
-        what = f"{shown(record.entry_sha256)} of {shown(record.slug)} is no entry"
+        what = f"{shown(record.entry_sha256)} of {shown(record.slug)} is not an entry"
         found.contradictory.append(
             Fault(f"{where}, entry_sha256", what, "the SHA-256 of an entry.json")
         )

@@ -134,7 +134,7 @@ def day_fault(text: str, today: datetime.date) -> str:
         day = None
     if day is None:
         return shown(text)
-    return f"{text} lies in the future" if (day - today).days > 1 else ""
+    return f"{text} is in the future" if (day - today).days > 1 else ""
 
 
 def _declared(declared: Declared) -> Iterator[Found]:

@@ -120,7 +120,7 @@ def config_faults(config: Any, name: str, trusted: bool) -> Iterator[str]:
         return
     activation = config.get("activation_function")
     if isinstance(activation, str) and "." in activation and not _ACTIVATION.fullmatch(activation):
-        yield f"activation_function = {activation!r}, which is no class of torch.nn"
+        yield f"activation_function = {activation!r}, which is not a class of torch.nn"
     if _TRANSFORMER.fullmatch(name):
         for key in ("model_args", "model_kwargs"):
             given = config.get(key) or {}
@@ -186,7 +186,7 @@ def safetensors_fault(path: Path) -> str:
     try:
         _check_header(raw, size - 8 - length)
     except _Malformed as error:
-        return f"not sound safetensors: {error}"
+        return f"damaged safetensors: {error}"
     return ""
 
 
@@ -201,7 +201,7 @@ def _check_header(raw: bytes, available: int) -> None:
     except (ValueError, RecursionError) as error:
         raise _Malformed(f"the header is not valid JSON ({error})") from None
     if not isinstance(header, dict):
-        raise _Malformed("the header is no JSON object")
+        raise _Malformed("the header is not a JSON object")
     header.pop("__metadata__", None)
     spans = sorted(_span(name, entry) for name, entry in header.items())
     end = 0

@@ -285,7 +285,7 @@ def test_plain_squad_is_refused_naming_article_and_paragraph(tmp_path: Path) -> 
 def test_an_answer_in_no_sentence_is_refused_by_name(tmp_path: Path, start: int) -> None:
     question = {"id": "q7", "question": "?", "answers": [{"text": "", "answer_start": start}]}
     message = faults_of(tmp_path, document(paragraph(qas=[question])))
-    assert f"'q7', at character {start}, lies in no sentence" in message
+    assert f"'q7', at character {start}, is in none" in message
     assert "data[0].paragraphs[0].qas[0]" in message
 
 

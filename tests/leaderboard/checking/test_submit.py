@@ -195,7 +195,7 @@ def test_a_future_day_is_no_matter_to_its_submitter_but_to_the_validator(
     root: Path, tmp_path: Path
 ) -> None:
     submitted(root, tmp_path, "alpha", 1, day=TODAY + datetime.timedelta(days=2))
-    assert "lies in the future" in str(check(root).error())
+    assert "is in the future" in str(check(root).error())
 
 
 def test_anothers_name_the_same_report_and_look_alikes_are_refused(

@@ -61,7 +61,7 @@ def test_the_librarys_own_files_are_sound(tmp_path: Path) -> None:
         (raw(SOUND, bytes(11)), "take 10 bytes, the file has 11"),
         (raw(b"{ not JSON }"), "not valid JSON"),
         (raw(b"[" * 100_000), "not valid JSON"),
-        (raw(b"[]"), "no JSON object"),
+        (raw(b"[]"), "not a JSON object"),
         (raw(b'{"a": 1, "a": 2}'), "a name stands twice"),
         (raw({"a": 1}), "not described"),
         (raw({"a": {"dtype": "F32"}}), "not described"),
