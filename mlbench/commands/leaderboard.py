@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 import re
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
@@ -19,10 +18,11 @@ from mlbench.common.progress import Step
 from mlbench.leaderboard.checking.submit import add_task as write_task
 from mlbench.leaderboard.checking.submit import reported, write_record
 from mlbench.leaderboard.checking.submit import withdraw as mark
-from mlbench.leaderboard.checking.validate import Findings, Options, seen
+from mlbench.leaderboard.checking.validate import Findings, Options
 from mlbench.leaderboard.checking.validate import validate as check_entries
 from mlbench.leaderboard.entries.board import Place, leaderboards_folder, read_board, root_of
 from mlbench.leaderboard.entries.entry import TASK_FILE, Level, Source
+from mlbench.leaderboard.entries.strict import seen
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.columns import measured_entries, with_tables
 from mlbench.leaderboard.ranking.standings import all_standings
@@ -187,10 +187,6 @@ def report_arguments(parser: ArgumentParser) -> None:
 
 def report(args: Namespace) -> int:
     """Write an entry with the figures of a publication."""
-
-    def figure(value: float) -> Score:
-        return Score(value, math.nan, math.nan, math.nan)
-
     macro: dict[str, dict[str, Score]] = {}
     for text in args.score:
         match = FIGURE.fullmatch(text)
@@ -200,8 +196,8 @@ def report(args: Namespace) -> int:
         kind, name, value = match.groups()
         if name in macro.get(kind, {}):
             raise UsageError(Fault("--score", f"{kind}:{name} given twice", "each figure once"))
-        macro.setdefault(kind, {})[name] = figure(float(value))
-    distance = None if args.rank_distance is None else figure(args.rank_distance)
+        macro.setdefault(kind, {})[name] = Score(float(value))
+    distance = None if args.rank_distance is None else Score(args.rank_distance)
     by = declared(args)
     if by.link is None:
         raise UsageError(Fault("--link", "not given", "where the figures are published (https)"))

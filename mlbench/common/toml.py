@@ -1,20 +1,24 @@
-"""TOML files of every kind: read into frozen dataclasses, all faults of a file said at once.
+"""TOML files of every kind, and JSON of the leaderboard: read into frozen dataclasses, all faults
+of a file said at once.
 
 A *form* is a frozen dataclass; the types of its fields say what a file may hold: ``str``, ``bool``,
-``int``, ``float``, ``Path``, ``tuple[X, ...]`` for a list, ``dict[str, X]`` for a table, another
-form, ``X | None``, and ``Annotated[X, Takes(...)]`` where not every X will do. A field without a
-default is required. In the names of a form's own fields a hyphen is an underscore.
+``int``, ``float``, ``Path``, a ``StrEnum``, ``tuple[X, ...]`` for a list, ``dict[str, X]`` for a
+table, another form, ``X | None``, and ``Annotated[X, Takes(...)]`` where not every X will do. A
+field without a default is required; one that is NaN by default takes JSON's null, too. In the names
+of a form's own fields a hyphen is an underscore.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from types import GenericAlias
+from types import GenericAlias, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, did_you_mean
@@ -69,7 +73,7 @@ def one_of(*names: str) -> Takes:
     def read(value: Any) -> Any:
         if value not in names:
             hint = did_you_mean(value, names) if isinstance(value, str) else ""
-            raise Wrong(repr(value), expected, hint if hint.startswith("did") else "")
+            raise Wrong(repr(value)[:MOST_SHOWN], expected, hint if hint.startswith("did") else "")
         return value
 
     expected = f"one of {', '.join(names)}"
@@ -100,10 +104,21 @@ _KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
 }
 """What a value of a kind is made of (types that only look alike do not pass), and its words."""
 _FORM = ((dict,), "a table")
+MOST_SHOWN = 200
+"""Characters of a value that does not fit that a message shows."""
 
 
 def _kind(type_: Any) -> tuple[tuple[type, ...], str]:
-    return _KINDS.get(get_origin(type_) or type_, _FORM)
+    if isinstance(type_, UnionType):  # X | None
+        type_ = get_args(type_)[0]
+    if isinstance(type_, type) and issubclass(type_, StrEnum):
+        return (str,), one_of(*type_).expected
+    kind = get_origin(type_) or type_
+    types, words = _KINDS.get(kind, _FORM)
+    item = get_args(type_)[kind is dict] if kind in (tuple, dict) else str
+    if (get_args(item)[0] if get_origin(item) is Annotated else item) is not str:
+        words = words.removesuffix(" of strings")
+    return types, words
 
 
 def read_toml(path: Path, what: str, error: type[MlbenchError]) -> dict[str, Any]:
@@ -174,6 +189,8 @@ def _told(
         name = note.name if hasattr(note, "name") else note.index
         if isinstance(name, str):
             path = (*path, name if path else given.get(name, name))
+        elif path:
+            path = (*path[:-1], f"{path[-1]}[{name}]")
     where = ".".join(filter(None, path))
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
@@ -200,7 +217,7 @@ def _generic(of: Any) -> Callable[[Any], bool]:
 def _converter() -> Converter:
     """Return a converter that takes every type as it is: no "5" for 5, no text for a list."""
     import cattrs
-    from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn
+    from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, override
 
     converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -209,13 +226,17 @@ def _converter() -> Converter:
 
         def structure(value: Any, _: Any) -> Any:
             if type(value) not in types:
-                raise Wrong(repr(value), words)
+                raise Wrong(repr(value)[:MOST_SHOWN], words)
             return below(value, type_)
 
         return structure
 
     for plain in (str, bool, int, float, Path):
         converter.register_structure_hook(plain, exactly(plain, lambda value, kind: kind(value)))
+
+    @converter.register_structure_hook
+    def of_words(value: Any, kind: type[StrEnum]) -> StrEnum:
+        return kind(one_of(*kind)(value))
 
     @converter.register_structure_hook_factory(_generic(Annotated))
     def annotated(type_: Any) -> Callable[[Any, Any], Any]:
@@ -231,12 +252,20 @@ def _converter() -> Converter:
     def of_table(type_: Any) -> Callable[[Any, Any], Any]:
         return exactly(type_, make_mapping_structure_fn(type_, converter))
 
+    def number_or_null(value: Any, _: Any) -> float:
+        return math.nan if value is None else converter.structure(value, float)
+
     @converter.register_structure_hook_factory(dataclasses.is_dataclass)
     def of_form(type_: Any) -> Callable[[Any, Any], Any]:
         types = get_type_hints(type_, include_extras=True)
         for field in dataclasses.fields(type_):  # cattrs would look them up without the extras
             field.type = types[field.name]
-        return exactly(type_, make_dict_structure_fn(type_, converter))
+        unknown: dict[str, Any] = {
+            field.name: override(struct_hook=number_or_null)
+            for field in dataclasses.fields(type_)
+            if isinstance(field.default, float) and math.isnan(field.default)
+        }
+        return exactly(type_, make_dict_structure_fn(type_, converter, **unknown))
 
     return converter
 

@@ -181,12 +181,13 @@ TIE_TOLERANCE = 0.0005
 
 @dataclass(frozen=True)
 class Score:
-    """A macro score: ties against the model, its 95% interval, and ties for the model."""
+    """A macro score: ties against the model, its 95% interval, and ties for the model; NaN where
+    only the value is known."""
 
     value: float
-    low: float
-    high: float
-    optimistic: float
+    low: float = math.nan
+    high: float = math.nan
+    optimistic: float = math.nan
 
     @property
     def ties_matter(self) -> bool:

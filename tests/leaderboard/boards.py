@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -76,15 +75,10 @@ def publish(
         root,
         TASK,
         ModelInfo("Published (2020)"),
-        {"multilingual": {"AP": published(value)}},
-        published(distance) if distance else None,
+        {"multilingual": {"AP": Score(value)}},
+        Score(distance) if distance else None,
         Declared(by, day.isoformat(), source=source),
     )
-
-
-def published(value: float) -> Score:
-    """A figure of which nothing but its value is known."""
-    return Score(value, math.nan, math.nan, math.nan)
 
 
 def honest_board(root: Path, work: Path) -> Path:

@@ -32,10 +32,9 @@ from mlbench.leaderboard.page.export import LETTERS, MISSING, UNIT
 from mlbench.leaderboard.ranking.columns import Measured, measure, present_mean, task_columns
 from mlbench.leaderboard.ranking.rows import Standings
 from mlbench.leaderboard.ranking.standings import all_standings
-from mlbench.measures.significance import Values
+from mlbench.measures.significance import Score, Values
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import ModelInfo, Report
-from tests.leaderboard.boards import published
 from tests.support.reports import collection_of, languages, report_of, vectors
 
 DAY = datetime.date(2025, 6, 1)
@@ -108,8 +107,8 @@ def reported(task: str, name: str, **scores: float) -> Made:
         task=task_key(task_of(task), ""),
         model=ModelInfo(name),
         measures=("AP",),
-        macro={kind: {"AP": published(value)} for kind, value in scores.items()},
-        bias=BiasSummary(published(distance) if distance else None),
+        macro={kind: {"AP": Score(value)} for kind, value in scores.items()},
+        bias=BiasSummary(Score(distance) if distance else None),
         run=None,
         truncated=None,
         declared=Declared("Bob", DAY.isoformat(), EntryKind.REPORTED, source=source),

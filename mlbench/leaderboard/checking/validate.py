@@ -52,7 +52,7 @@ from mlbench.leaderboard.entries.fields import (
     task_faults,
     withdrawal_faults,
 )
-from mlbench.leaderboard.entries.strict import shown, visible
+from mlbench.leaderboard.entries.strict import seen, shown
 from mlbench.leaderboard.entries.tables import entry_table, score_faults, table_faults
 
 MOST_OF_A_FILE = 20
@@ -105,13 +105,6 @@ def _some_of_each_file(faults: Iterable[Fault]) -> Iterator[Fault]:
     for file, count in counts.items():
         if count > MOST_OF_A_FILE:
             yield Fault(file, f"{count - MOST_OF_A_FILE:,} more faults")
-
-
-def seen(fault: Fault) -> Fault:
-    """Return a fault that can be printed: no line break, no control or bidirectional character."""
-    return Fault(
-        *(visible(text) for text in (fault.where, fault.found, fault.expected, fault.mend))
-    )
 
 
 @dataclass(frozen=True)

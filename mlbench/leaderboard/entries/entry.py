@@ -8,32 +8,26 @@ it stand withdrawals; records of what a maintainer verified are kept apart (``re
 from __future__ import annotations
 
 import json
-import math
 import re
-import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 from mlbench.common.errors import DataError, Fault
+from mlbench.common.toml import fill_form
 from mlbench.leaderboard.entries.strict import (
     MAX_JSON,
     parse_json,
     read_bounded,
+    seen,
     shown,
     text_faults,
-    visible,
 )
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks_file import TaskKey
-from mlbench.reports.report import ModelInfo, RunInfo, finite
-
-if TYPE_CHECKING:
-    from cattrs import Converter
-
+from mlbench.reports.report import NOTHING, ModelInfo, RunInfo, differences, finite
 
 SCHEMA = "mlbench/entry/2"
 TASK_SCHEMA = "mlbench/leaderboard-task/1"
@@ -260,9 +254,10 @@ def readable_json(document: Document, what: str) -> bytes:
 
 
 def parse_document(raw: bytes, kind: type[AnyDocument], where: str) -> AnyDocument:
-    """Read a document of the leaderboard from its bytes. Raises DataError with every fault."""
-    import cattrs
+    """Read a document of the leaderboard from its bytes. Raises DataError with every fault.
 
+    Written again it must have the very same keys: none is left out, whatever its default.
+    """
     table = parse_json(raw, where)
     schema = SCHEMAS[kind]
     if not isinstance(table, dict) or table.get("schema") != schema:
@@ -272,94 +267,13 @@ def parse_document(raw: bytes, kind: type[AnyDocument], where: str) -> AnyDocume
     faults = [Fault(f"{where}, {key}", found) for key, found in text_faults(table, "")]
     del table["schema"]
     try:
-        document: AnyDocument = _converter().structure(table, kind)
-    except cattrs.BaseValidationError as error:
-        faults += [Fault(f"{where}, {key}", found) for key, found in _structure_faults(error)]
-        raise DataError(*faults[:20]) from None
-    missing = _missing(table, table_of(document), "")
-    faults += [Fault(f"{where}, {key}", "missing") for key in missing]
+        document = fill_form(kind, table, lambda key: f"{where}, {key}", DataError)
+        faults += [
+            Fault(f"{where}, {key}", "missing" if said is NOTHING else "unknown field")
+            for key, said, _ in differences(table, table_of(document), "")
+        ]
+    except DataError as error:
+        faults += error.faults
     if faults:
-        raise DataError(*faults[:20])
+        raise DataError(*map(seen, faults[:20]))
     return document
-
-
-def _missing(given: Any, full: Any, key: str) -> Iterator[str]:
-    """Yield the keys that a document was given a default for."""
-    if isinstance(given, dict) and isinstance(full, dict):
-        for name, below in full.items():
-            path = f"{key}.{name}".lstrip(".")
-            if name in given:
-                yield from _missing(given[name], below, path)
-            else:
-                yield path
-    elif isinstance(given, list) and isinstance(full, list):
-        for number, (one, other) in enumerate(zip(given, full, strict=True)):
-            yield from _missing(one, other, f"{key}[{number}]")
-
-
-@cache
-def _converter() -> Converter:
-    """Return a converter that takes every type as it is: no "5" for 5, no text for a list.
-
-    Of a score null is taken too, for all but its value.
-    """
-    import cattrs
-    from cattrs.gen import make_dict_structure_fn, override
-
-    converter = cattrs.Converter(forbid_extra_keys=True)
-
-    def exactly(kind: type, *json_types: type) -> None:
-        def structure(value: Any, wanted: type) -> Any:  # ``kind``, or an enumeration of it
-            if type(value) not in json_types:
-                raise TypeError(f"not of type {kind.__name__}")
-            return wanted(value)
-
-        converter.register_structure_hook(kind, structure)
-
-    exactly(str, str)
-    exactly(int, int)
-    exactly(float, int, float)
-
-    def is_tuple(kind: Any) -> bool:
-        return get_origin(kind) is tuple
-
-    @converter.register_structure_hook_factory(is_tuple)
-    def of_tuple(kind: Any, converter: Converter) -> Callable[[Any, Any], tuple[Any, ...]]:
-        as_list: Any = types.GenericAlias(list, get_args(kind)[:1])
-
-        def structure(value: Any, _: Any) -> tuple[Any, ...]:
-            if type(value) is not list:
-                raise TypeError("not a list")
-            return tuple(converter.structure(value, as_list))
-
-        return structure
-
-    number = converter.get_structure_hook(float)
-
-    def or_unknown(value: Any, kind: type) -> float:
-        return math.nan if value is None else number(value, kind)
-
-    left_out, unknown = override(omit=True), override(struct_hook=or_unknown)
-    fields_of: dict[type, dict[str, Any]] = {
-        RunInfo: dict.fromkeys(RUN_LEFT_OUT, left_out),
-        Score: dict.fromkeys(("low", "high", "optimistic"), unknown),
-    }
-    for kind, of_fields in fields_of.items():
-        hook: Any = make_dict_structure_fn(kind, converter, **of_fields)
-        converter.register_structure_hook(kind, hook)
-    return converter
-
-
-def _structure_faults(error: BaseException) -> Iterator[tuple[str, str]]:
-    """Yield key and fault of all that does not fit a document's schema."""
-    import cattrs
-
-    def told(fault: BaseException, kind: type | None) -> str:
-        if isinstance(kind, type) and issubclass(kind, StrEnum):
-            return f"none of {', '.join(kind)}"
-        return cattrs.v.format_exception(fault, kind)
-
-    for text in cattrs.transform_error(error, format_exception=told):
-        found, _, path = text.rpartition(" @ $")
-        key = re.sub(r"\['([^']*)'\]", r".\1", path).lstrip(".")
-        yield visible(key) or "top level", visible(found)[:200]

@@ -9,13 +9,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlbench.common.errors import DataError, Fault
-
-if TYPE_CHECKING:
-    pass
-
 
 MAX_NAME = 200
 FORMULA = ("=", "+", "-", "@")
@@ -68,6 +64,13 @@ def visible(text: str, keep: str = "") -> str:
     if _all_seen(text):
         return text
     return "".join(f"\\u{ord(c):04x}" if hidden(c) and c not in keep else c for c in text)
+
+
+def seen(fault: Fault) -> Fault:
+    """Return a fault that can be printed: no line break, no control or bidirectional character."""
+    return Fault(
+        *(visible(text) for text in (fault.where, fault.found, fault.expected, fault.mend))
+    )
 
 
 def shown(value: object, limit: int = 80) -> str:
