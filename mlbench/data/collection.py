@@ -88,6 +88,22 @@ class Entries:
         """Language index of each entry, int16 of shape (entries,)."""
         return np.repeat(np.arange(len(self.counts), dtype=np.int16), self.counts)
 
+    @cached_property
+    def index(self) -> dict[tuple[int, str], int]:
+        """Where each entry stands, by the index of its language and its id."""
+        names = zip(self.language.tolist(), self.ids, strict=True)
+        return {name: index for index, name in enumerate(names)}
+
+    def take(self, chosen: npt.NDArray[np.int64]) -> Entries:
+        """Return the entries of these indices, in their order, which keeps languages together."""
+        counts = np.bincount(self.language[chosen], minlength=len(self.counts))
+        return Entries(
+            ids=tuple(self.ids[i] for i in chosen),
+            texts=tuple(self.texts[i] for i in chosen),
+            groups=tuple(self.groups[i] for i in chosen),
+            starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        )
+
 
 @dataclass(frozen=True)
 class Qrels:

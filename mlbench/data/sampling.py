@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.data.collection import Collection, Entries, Qrels
+from mlbench.data.collection import Collection, Qrels
 
 
 def sample_questions(collection: Collection, count: int | None) -> Collection:
@@ -24,7 +24,7 @@ def sample_questions(collection: Collection, count: int | None) -> Collection:
         return collection
     chosen = set(judged[:count])
     kept = np.array([i for i, id_ in enumerate(ids) if id_ in chosen], np.int64)
-    queries = _kept(collection.queries, kept)
+    queries = collection.queries.take(kept)
     empty = [c for c, size in zip(collection.languages, queries.counts, strict=True) if not size]
     if empty:
         raise UsageError(
@@ -58,13 +58,3 @@ def sample_warnings(collection: Collection) -> tuple[str, ...]:
 
 def _place(id_: str) -> bytes:
     return hashlib.sha256(id_.encode()).digest()
-
-
-def _kept(entries: Entries, kept: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Entries:
-    counts = np.bincount(entries.language[kept], minlength=len(entries.counts))
-    return Entries(
-        ids=tuple(entries.ids[i] for i in kept),
-        texts=tuple(entries.texts[i] for i in kept),
-        groups=tuple(entries.groups[i] for i in kept),
-        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-    )

@@ -51,7 +51,7 @@ class Core:
         """Put a core together from what a scan found."""
         languages = streamed.languages
         query_order = _order(streamed.queries)
-        queries = _reordered(streamed.queries, query_order)
+        queries = streamed.queries.take(query_order)
         texts: dict[tuple[int, str], str] = {}
         for shard in scanned.shards:
             number = languages.index(shard.language)
@@ -80,11 +80,7 @@ class Core:
         counts = Counts(place, nothing, nothing, 0)
         ranks = sorted_table(self.collection, pairs, relevance, counts)
         ranks = replace(ranks, pool_sizes=self.pool_sizes, judged=self.judged)
-        passages = self.collection.passages
-        index = {
-            name: row
-            for row, name in enumerate(zip(passages.language.tolist(), passages.ids, strict=True))
-        }
+        index = self.collection.passages.index
         names = zip(ranks.passage_language.tolist(), ranks.passage_ids, strict=True)
         rows = np.array([index[name] for name in names], np.int64)
         return ranks, Pairs(np.unique(pairs.query)[ranks.query], rows)
@@ -94,15 +90,6 @@ def _order(entries: Entries) -> Ints:
     """Return the entries sorted by language and id, by code point."""
     codes, ids = entries.language.tolist(), entries.ids
     return np.array(sorted(range(len(ids)), key=lambda i: (codes[i], ids[i])), np.int64)
-
-
-def _reordered(entries: Entries, order: Ints) -> Entries:
-    return Entries(
-        ids=tuple(entries.ids[i] for i in order),
-        texts=tuple(entries.texts[i] for i in order),
-        groups=tuple(entries.groups[i] for i in order),
-        starts=entries.starts,
-    )
 
 
 def _qrels(streamed: StreamedCollection, order: Ints, names: list[tuple[int, str]]) -> Qrels:

@@ -39,13 +39,20 @@ from mlbench.leaderboard.entries.entry import (
 )
 from mlbench.leaderboard.entries.strict import MAX_JSON, read_bounded
 
-README = "README.md"
+DAY = r"\d{4}-\d{2}-\d{2}"
 SLUG = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,70}[a-z0-9_])?")
-
-
-RUN = re.compile(r"\d{4}-\d{2}-\d{2}-[0-9a-f]{8}")
-WITHDRAWN = re.compile(r"withdrawn-(\d{4}-\d{2}-\d{2})\.json")
-RECORD = re.compile(r"[0-9a-f]{12}-[a-z]+-\d{4}-\d{2}-\d{2}\.json")
+WITHDRAWN = re.compile(rf"withdrawn-({DAY})\.json")
+TASK_NAME = rf"(?!{RECORDS}/){NAME.pattern}"
+ENTRYS = re.compile(
+    rf"(?P<task>{TASK_NAME})/(?P<slug>{SLUG.pattern})(?:/(?P<run>{DAY}-[0-9a-f]{{8}}))?"
+    rf"/(?:entry\.json|ranks\.parquet|{WITHDRAWN.pattern})"
+)
+"""Paths of the files of an entry."""
+MAINTAINERS = re.compile(
+    rf"README\.md|{TASK_NAME}/task\.json"
+    rf"|{RECORDS}/{NAME.pattern}/{SLUG.pattern}/[0-9a-f]{{12}}-[a-z]+-{DAY}\.json"
+)
+"""Paths of the files that maintainers keep."""
 
 
 @dataclass(frozen=True, order=True)
@@ -77,30 +84,13 @@ def record_path(task: str, slug: str, entry_sha256: str, level: str, date: str) 
 
 def place_of(path: PurePath) -> Place | None:
     """Return the entry that a file, relative to the leaderboard's folder, belongs to, if any."""
-    task, slug, run = (*path.parts[:-1], "", "", "")[:3]
-    file = path.name
-    if not 3 <= len(path.parts) <= 4 or task == RECORDS:
-        return None
-    if not NAME.fullmatch(task) or not SLUG.fullmatch(slug) or (run and not RUN.fullmatch(run)):
-        return None
-    if file not in (ENTRY_FILE, RANKS_FILE) and not WITHDRAWN.fullmatch(file):
-        return None
-    return Place(task, slug, run)
+    found = ENTRYS.fullmatch(path.as_posix())
+    return Place(found["task"], found["slug"], found["run"] or "") if found else None
 
 
 def is_maintainers(path: PurePath) -> bool:
     """Say whether a file, relative to the leaderboard's folder, is one that maintainers keep."""
-    parts = path.parts
-    if parts == (README,):
-        return True
-    if len(parts) == 2:
-        return bool(NAME.fullmatch(parts[0])) and parts[0] != RECORDS and parts[1] == TASK_FILE
-    return (
-        len(parts) == 4
-        and parts[0] == RECORDS
-        and bool(NAME.fullmatch(parts[1]) and SLUG.fullmatch(parts[2]))
-        and bool(RECORD.fullmatch(parts[3]))
-    )
+    return bool(MAINTAINERS.fullmatch(path.as_posix()))
 
 
 def leaderboards_folder() -> Path:

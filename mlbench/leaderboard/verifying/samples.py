@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError
-from mlbench.data.collection import Collection, Entries, Qrels
+from mlbench.data.collection import Collection, Qrels
 from mlbench.data.task import Setting
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.verifying.agreement import (
@@ -48,7 +48,7 @@ def find_places(ranks: Ranks, collection: Collection) -> Places:
         found = f"languages {', '.join(ranks.languages)}, passages {ranks.pool_sizes.tolist()}"
         expected = f"{', '.join(collection.languages)}, {pools.tolist()}"
         raise IntegrityError(Fault("the table of ranks", visible(found), expected))
-    queries, passages = _index(collection.queries), _index(collection.passages)
+    queries, passages = collection.queries.index, collection.passages.index
     asked = [*zip(ranks.query_language.tolist(), ranks.query_ids, strict=True)]
     named = [*zip(ranks.passage_language.tolist(), ranks.passage_ids, strict=True)]
     query = np.array([queries.get(key, -1) for key in asked], np.int64)
@@ -61,11 +61,6 @@ def find_places(ranks: Ranks, collection: Collection) -> Places:
         expected = f"the {rows.shape[1]:,} pairs that the task judges relevant, each once"
         raise IntegrityError(Fault("the table of ranks", found, expected))
     return Places(query, passage)
-
-
-def _index(entries: Entries) -> dict[tuple[int, str], int]:
-    keys = zip(entries.language.tolist(), entries.ids, strict=True)
-    return {key: index for index, key in enumerate(keys)}
 
 
 def _sorted(rows: Ints) -> Ints:
@@ -156,20 +151,11 @@ def part_of(collection: Collection, queries: Ints, passages: Ints) -> Part:
     nothing = np.zeros(0, np.int64)
     part = Collection(
         collection.languages,
-        _kept(collection.queries, queries),
-        _kept(collection.passages, passages),
+        collection.queries.take(queries),
+        collection.passages.take(passages),
         Qrels(nothing, nothing, nothing.astype(np.int32)),
     )
     return Part(part, queries, passages)
-
-
-def _kept(entries: Entries, kept: Ints) -> Entries:
-    return Entries(
-        ids=tuple(entries.ids[i] for i in kept),
-        texts=tuple(entries.texts[i] for i in kept),
-        groups=tuple(entries.groups[i] for i in kept),
-        starts=np.searchsorted(kept, entries.starts).astype(np.int64),
-    )
 
 
 def vectors_of(
