@@ -189,8 +189,6 @@ def _told(
         name = note.name if hasattr(note, "name") else note.index
         if isinstance(name, str):
             path = (*path, name if path else given.get(name, name))
-        elif path:
-            path = (*path[:-1], f"{path[-1]}[{name}]")
     where = ".".join(filter(None, path))
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
