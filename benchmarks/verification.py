@@ -18,7 +18,7 @@ from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.leaderboard.verifying.agreement import TOLERANCES, Agreement, compare
-from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
+from mlbench.leaderboard.verifying.samples import draw, part_of
 from mlbench.models.cache import open_cache
 from mlbench.models.encoding import Embedded, Encoding
 from mlbench.models.registry import load_adapter
@@ -92,17 +92,13 @@ FORGERIES: dict[str, Forge] = {
 def verified(problem: Problem, ranks: Ranks, seed: int, queries: int, passages: int) -> Agreement:
     """Hold a table against a sample of the vectors, rounded otherwise."""
     generator = np.random.default_rng(seed)
-    places = find_places(ranks, problem.collection)
     sample = draw(ranks, problem.collection, queries, passages, seed)
-    claims, rows = claims_of(ranks, sample.queries)
-    asked, relevant = places.query[sample.queries], places.passage[rows]
-    part = part_of(problem.collection, asked, np.append(relevant, sample.drawn))
+    part = part_of(ranks, problem.collection, sample)
     sides = [
         side * (1 + ROUNDING * generator.standard_normal(side.shape)).astype(np.float32)
         for side in (problem.queries[part.queries], problem.passages[part.passages])
     ]
-    vectors = vectors_of(part, Embedded(*sides, (), {}), asked, relevant, sample)
-    return compare(claims, vectors, TOLERANCES["float32"])
+    return compare(part.claims, part.vectors(Embedded(*sides, (), {})), TOLERANCES["float32"])
 
 
 def refused(problem: Problem, ranks: Ranks, forge: Forge, args: argparse.Namespace) -> list[object]:

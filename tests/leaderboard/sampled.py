@@ -9,7 +9,7 @@ import numpy as np
 
 from mlbench.data.collection import Collection
 from mlbench.leaderboard.verifying.agreement import Agreement, Tolerance, compare
-from mlbench.leaderboard.verifying.samples import claims_of, draw, find_places, part_of, vectors_of
+from mlbench.leaderboard.verifying.samples import draw, part_of
 from mlbench.models.encoding import Embedded
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
@@ -37,17 +37,12 @@ def sampled(
 ) -> Agreement:
     """Hold a table against a sample of vectors that are rounded otherwise."""
     generator = np.random.default_rng(seed)
-    places = find_places(ranks, collection)
-    sample = draw(ranks, collection, *size, seed)
-    claims, rows = claims_of(ranks, sample.queries)
-    queries, relevant = places.query[sample.queries], places.passage[rows]
-    part = part_of(collection, queries, np.append(relevant, sample.drawn))
+    part = part_of(ranks, collection, draw(ranks, collection, *size, seed))
     other = [
         (side * (1 + rounding * generator.standard_normal(side.shape))).astype(np.float32)
         for side in (sides[0][part.queries], sides[1][part.passages])
     ]
-    vectors_ = vectors_of(part, Embedded(*other, (), {}), queries, relevant, sample)
-    return compare(claims, vectors_, tolerance)
+    return compare(part.claims, part.vectors(Embedded(*other, (), {})), tolerance)
 
 
 def lowered(ranks: Ranks, share: float, where: object = True) -> Ranks:

@@ -137,39 +137,57 @@ def claims_of(ranks: Ranks, queries: Ints) -> tuple[Claims, Ints]:
 
 @dataclass(frozen=True)
 class Part:
-    """The texts of a collection that are encoded again: ``queries`` and ``passages`` are their
-    indices in the whole, ascending."""
+    """What a sample is compared on: ``rows`` of the table, what these claim, and the part of a
+    collection that is encoded again, without judgements.
 
+    ``queries`` and ``passages`` are the indices of its texts in the whole, ascending; ``asked`` (of
+    the sample's queries), ``relevant`` (of rows) and ``drawn`` are indices into the part.
+    """
+
+    sample: Sample
+    rows: Ints
+    claims: Claims
     collection: Collection
     queries: Ints
     passages: Ints
+    asked: Ints
+    relevant: Ints
+    drawn: Ints
+
+    def vectors(self, embedded: Embedded) -> Vectors:
+        """Return the vectors of the part, one query after the other as the table has them."""
+        return Vectors(
+            queries=embedded.queries[self.asked],
+            passages=embedded.passages,
+            starts=self.collection.passages.starts,
+            relevant=self.relevant,
+            drawn=self.drawn,
+            edges=self.sample.edges,
+        )
 
 
-def part_of(collection: Collection, queries: Ints, passages: Ints) -> Part:
-    """Return a collection of some of the texts, given by their indices; it has no judgements."""
-    queries, passages = np.unique(queries), np.unique(passages)
+def part_of(ranks: Ranks, collection: Collection, sample: Sample) -> Part:
+    """Return what a sample is compared on. Raises IntegrityError as ``find_places``."""
+    places = find_places(ranks, collection)
+    claims, rows = claims_of(ranks, sample.queries)
+    asked, relevant = places.query[sample.queries], places.passage[rows]
+    queries, passages = np.unique(asked), np.unique(np.append(relevant, sample.drawn))
     nothing = np.zeros(0, np.int64)
-    part = Collection(
-        collection.languages,
-        collection.queries.take(queries),
-        collection.passages.take(passages),
-        Qrels(nothing, nothing, nothing.astype(np.int32)),
-    )
-    return Part(part, queries, passages)
-
-
-def vectors_of(
-    part: Part, embedded: Embedded, queries: Ints, relevant: Ints, sample: Sample
-) -> Vectors:
-    """Return the vectors of a part, one query after the other; ``queries`` and ``relevant`` (of
-    the claims' rows) are indices into the whole collection."""
-    return Vectors(
-        queries=embedded.queries[np.searchsorted(part.queries, queries)],
-        passages=embedded.passages,
-        starts=part.collection.passages.starts,
-        relevant=np.searchsorted(part.passages, relevant),
-        drawn=np.searchsorted(part.passages, sample.drawn),
-        edges=sample.edges,
+    return Part(
+        sample,
+        rows,
+        claims,
+        Collection(
+            collection.languages,
+            collection.queries.take(queries),
+            collection.passages.take(passages),
+            Qrels(nothing, nothing, nothing.astype(np.int32)),
+        ),
+        queries,
+        passages,
+        asked=np.searchsorted(queries, asked),
+        relevant=np.searchsorted(passages, relevant),
+        drawn=np.searchsorted(passages, sample.drawn),
     )
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import datetime
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from mlbench.evaluation.describing import model_facts
 from mlbench.evaluation.evaluate import encode_held, rank_held
 from mlbench.evaluation.options import Options
 from mlbench.leaderboard.entries.board import find_entry
-from mlbench.leaderboard.entries.entry import ENTRY_FILE, Level, faults_at
+from mlbench.leaderboard.entries.entry import ENTRY_FILE, Entry, Level, faults_at
 from mlbench.leaderboard.entries.tables import (
     entry_table,
     refuse_part_of_a_task,
@@ -42,15 +42,14 @@ from mlbench.leaderboard.verifying.agreement import (
 )
 from mlbench.leaderboard.verifying.samples import (
     Names,
+    Part,
     certain_checks,
-    claims_of,
     draw,
     evidence_checks,
     find_places,
     macro_difference,
     part_of,
     table_checks,
-    vectors_of,
 )
 from mlbench.leaderboard.verifying.verification import (
     Check,
@@ -66,7 +65,7 @@ from mlbench.measures.significance import TIE_TOLERANCE
 from mlbench.models.encoding import Embedded
 from mlbench.models.protocol import Bound
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.report import RANKS_FILE, REPORT_FILE, read_report, rescored
+from mlbench.reports.report import RANKS_FILE, REPORT_FILE, Report, read_report, rescored
 
 if TYPE_CHECKING:
     from mlbench.models.registry import LoadedModel
@@ -115,16 +114,7 @@ def _read_entry(folder: Path) -> Subject:
     wrong = score_faults(entry, ranks, found.task.kinds)
     if faults := faults_at(str(folder / ENTRY_FILE), wrong):
         raise IntegrityError(*faults[:20])
-    model = entry.model
-    digest = entry.ranks_sha256
-    return Subject(
-        VerifiedEntry("entry", found.sha256, digest, model.name, model.identity),
-        VerifiedTask(entry.task.name, entry.task.version, entry.task.digest),
-        model.dimension,
-        model.dtype,
-        entry.measures,
-        ranks,
-    )
+    return _subject("entry", (found.sha256, entry.ranks_sha256), entry, ranks)
 
 
 def _read_report(folder: Path) -> Subject:
@@ -133,13 +123,17 @@ def _read_report(folder: Path) -> Subject:
     refuse_part_of_a_task(report)
     rescored(report, ranks, folder)
     digests = sha256_of(folder / REPORT_FILE), sha256_of(folder / RANKS_FILE)
-    model = report.model
+    return _subject("report", digests, report, ranks)
+
+
+def _subject(kind: str, digests: tuple[str, str], of: Entry | Report, ranks: Ranks) -> Subject:
+    model, task = of.model, of.task
     return Subject(
-        VerifiedEntry("report", *digests, model.name, model.identity),
-        VerifiedTask(report.task.name, report.task.version, report.task.digest),
+        VerifiedEntry(kind, *digests, model.name, model.identity),
+        VerifiedTask(task.name, task.version, task.digest),
         model.dimension,
         model.dtype,
-        report.measures,
+        of.measures,
         ranks,
     )
 
@@ -163,7 +157,7 @@ ENOUGH_QUERIES, ENOUGH_PASSAGES = 50, 20
 LARGEST_EXCESS = 0.05
 """Nothing is concluded from a sample that would not see so many of all passages too few counted."""
 BLURRED = 0.05
-NOTHING_SEEN = Resolution(None, None)
+UNKNOWN = Resolution(None, None)
 
 
 @dataclass(frozen=True)
@@ -180,14 +174,12 @@ class Request:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What was encoded, and what came of comparing it."""
+class _Compared:
+    """What came of comparing."""
 
-    recomputed: Recomputed
-    dimension: int
     checks: tuple[Check, ...]
     undecided: float
-    resolution: Resolution | None = None
+    resolution: Resolution = UNKNOWN
     score_difference: float | None = None
 
 
@@ -201,160 +193,126 @@ def verify(
     """
     start = time.perf_counter()
     refuse_other_task(subject, task, collection)
-    work = _Work(subject, task, collection, model, request)
-    found = work.full() if request.full else work.sampled()
-    verdict = _verdict(found, len(subject.ranks.query_ids), collection)
-    resolution = found.resolution or NOTHING_SEEN
+    part = _part(subject.ranks, collection, request)
+    encoded = part.collection if part else collection
+    embedded, _ = encode_held(task, encoded, model, request.options, whole=collection)
+    facts = model_facts(model)
+    dtype, same = str(facts.get("dtype", "float32")), model.identity == subject.entry.identity
+    tolerance = _tolerance(dtype, dtype if same else subject.dtype or "float32")
+    if part:
+        found = _compare_part(part, embedded, subject.ranks, tolerance)
+    else:
+        found = _compare_tables(subject, task, collection, embedded, request.options, tolerance)
+    recomputed = _recomputed(subject.ranks, collection, part, embedded, request.seed)
+    verdict = _verdict(found, recomputed, collection)
     level = None
-    if verdict is Verdict.AGREES and work.same and not isinstance(model.adapter, Bound):
-        level = Level.REPRODUCED if request.full else Level.SAMPLED
+    if verdict is Verdict.AGREES and same and not isinstance(model.adapter, Bound):
+        level = Level.SAMPLED if part else Level.REPRODUCED
+    dimension = int(embedded.passages.shape[1])
+    own = {"mlbench": __version__, "python": platform.python_version()}
     return Verification(
         verdict=verdict,
         level=level,
         entry=subject.entry,
         task=subject.task,
         model=UsedModel(
-            spec=model.spec,
-            name=model.name,
-            identity=model.identity,
-            same=work.same,
-            similarity=model.similarity,
-            dimension=found.dimension,
-            dtype=work.dtype,
+            model.spec, model.name, model.identity, same, model.similarity, dimension, dtype
         ),
-        recomputed=found.recomputed,
-        limits=Limits(work.tolerance.share, work.tolerance.ties, FALSE_ALARM, found.undecided),
+        recomputed=recomputed,
+        limits=Limits(tolerance.share, tolerance.ties, FALSE_ALARM, found.undecided),
         checks=found.checks,
-        understated=resolution.understated,
-        excess=resolution.excess,
+        understated=found.resolution.understated,
+        excess=found.resolution.excess,
         score_difference=found.score_difference,
-        notes=tuple(_notes(subject, model, found, work.tolerance, verdict)),
+        notes=tuple(_notes(subject, model, dimension, found, tolerance, verdict)),
         command=request.options.command,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - start, 3),
-        versions=work.versions(),
+        versions=own | {"numpy": metadata.version("numpy")} | dict(facts.get("versions", {})),
         platform=platform.platform(),
     )
 
 
-class _Work:
-    """The encoding and comparing of one verification."""
-
-    def __init__(
-        self,
-        subject: Subject,
-        task: Task,
-        collection: Collection,
-        model: LoadedModel,
-        request: Request,
-    ) -> None:
-        self.subject, self.task, self.collection = subject, task, collection
-        self.model, self.request = model, request
-        self.places = find_places(subject.ranks, collection)
-        self.facts: Mapping[str, Any] = {}
-
-    @property
-    def dtype(self) -> str:
-        """The type of the model's weights, known once it has encoded."""
-        return str(self.facts.get("dtype", "float32"))
-
-    @property
-    def same(self) -> bool:
-        """Whether the model's identity, which covers its dtype, is the entry's."""
-        return self.model.identity == self.subject.entry.identity
-
-    @property
-    def tolerance(self) -> Tolerance:
-        """The model's own; of two models the larger one. What an entry says of a model by which
-        it can be verified does not widen it."""
-        kinds = {self.dtype} | (set() if self.same else {self.subject.dtype or "float32"})
-        return max((TOLERANCES.get(kind, COARSE) for kind in kinds), key=_coarseness)
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of what took part."""
-        own = {"mlbench": __version__, "python": platform.python_version()}
-        return own | {"numpy": metadata.version("numpy")} | dict(self.facts.get("versions", {}))
-
-    def sampled(self) -> _Found:
-        """Encode a sample, and compare."""
-        ranks, request = self.subject.ranks, self.request
-        sample = draw(ranks, self.collection, request.queries, request.passages, request.seed)
-        claims, rows = claims_of(ranks, sample.queries)
-        queries, relevant = self.places.query[sample.queries], self.places.passage[rows]
-        part = part_of(self.collection, queries, np.append(relevant, sample.drawn))
-        embedded, _ = encode_held(
-            self.task, part.collection, self.model, request.options, whole=self.collection
-        )
-        self.facts = model_facts(self.model)
-        vectors = vectors_of(part, embedded, queries, relevant, sample)
-        found = compare(claims, vectors, self.tolerance)
-        names = Names(ranks, sample.queries, rows)
-        return _Found(
-            recomputed=self._recomputed(embedded, len(queries), np.diff(sample.edges).tolist()),
-            dimension=int(embedded.passages.shape[1]),
-            checks=(*certain_checks(found, claims, names), *evidence_checks(found, names)),
-            undecided=found.undecided,
-            resolution=found.resolution,
-        )
-
-    def full(self) -> _Found:
-        """Run the task again, and compare the tables and the macro scores."""
-        collection, theirs = self.collection, self.subject.ranks
-        options = self.request.options
-        embedded, _ = encode_held(self.task, collection, self.model, options)
-        self.facts = model_facts(self.model)
-        ours, _, _ = rank_held(self.task, collection, embedded, options)
-        checks, undecided = table_checks(theirs, ours, collection, embedded, self.tolerance)
-        difference = 0.0
-        if checks[0].differing:
-            settings = self.task.settings()
-            difference = macro_difference(theirs, ours, settings, self.subject.measures)
-        return _Found(
-            recomputed=self._recomputed(embedded, len(theirs.query_ids), None),
-            dimension=int(embedded.passages.shape[1]),
-            checks=checks,
-            undecided=undecided,
-            score_difference=difference,
-        )
-
-    def _recomputed(
-        self, embedded: Embedded, queries: int, drawn: Sequence[int] | None
-    ) -> Recomputed:
-        collection = self.collection
-        passages = collection.passages.counts.tolist() if drawn is None else drawn
-        return Recomputed(
-            seed=None if drawn is None else self.request.seed,
-            queries=queries,
-            all_queries=len(self.subject.ranks.query_ids),
-            passages=dict(zip(collection.languages, passages, strict=True)),
-            distinct={role: sum(count) for role, count in embedded.counts.items()},
-            texts=len(collection.queries) + len(collection.passages),
-        )
+def _part(ranks: Ranks, collection: Collection, request: Request) -> Part | None:
+    """Return what is sampled, None where everything is encoded again."""
+    if request.full:
+        find_places(ranks, collection)  # a table of other texts is refused before any is encoded
+        return None
+    sample = draw(ranks, collection, request.queries, request.passages, request.seed)
+    return part_of(ranks, collection, sample)
 
 
-def _coarseness(tolerance: Tolerance) -> tuple[float, bool]:
-    return tolerance.share, not tolerance.ties
+def _tolerance(used: str, named: str) -> Tolerance:
+    """Return the larger tolerance of two types of weights: the model's, and the entry's where that
+    names another model. What an entry says of a model by which it can be verified does not widen
+    it."""
+    both = [TOLERANCES.get(dtype, COARSE) for dtype in (used, named)]
+    return max(both, key=lambda each: (each.share, not each.ties))
 
 
-def _verdict(found: _Found, queries: int, collection: Collection) -> Verdict:
+def _compare_part(part: Part, embedded: Embedded, ranks: Ranks, tolerance: Tolerance) -> _Compared:
+    found = compare(part.claims, part.vectors(embedded), tolerance)
+    names = Names(ranks, part.sample.queries, part.rows)
+    checks = (*certain_checks(found, part.claims, names), *evidence_checks(found, names))
+    return _Compared(checks, found.undecided, found.resolution)
+
+
+def _compare_tables(
+    subject: Subject,
+    task: Task,
+    collection: Collection,
+    embedded: Embedded,
+    options: Options,
+    tolerance: Tolerance,
+) -> _Compared:
+    """Rank the whole task again, and compare the tables and the macro scores."""
+    theirs = subject.ranks
+    ours, _, _ = rank_held(task, collection, embedded, options)
+    checks, undecided = table_checks(theirs, ours, collection, embedded, tolerance)
+    difference = 0.0
+    if checks[0].differing:
+        difference = macro_difference(theirs, ours, task.settings(), subject.measures)
+    return _Compared(checks, undecided, score_difference=difference)
+
+
+def _recomputed(
+    ranks: Ranks, collection: Collection, part: Part | None, embedded: Embedded, seed: int
+) -> Recomputed:
+    passages = np.diff(part.sample.edges) if part else collection.passages.counts
+    return Recomputed(
+        seed=seed if part else None,
+        queries=len(part.sample.queries) if part else len(ranks.query_ids),
+        all_queries=len(ranks.query_ids),
+        passages=dict(zip(collection.languages, passages.tolist(), strict=True)),
+        distinct={role: sum(count) for role, count in embedded.counts.items()},
+        texts=len(collection.queries) + len(collection.passages),
+    )
+
+
+def _verdict(found: _Compared, recomputed: Recomputed, collection: Collection) -> Verdict:
     if not all(check.agrees for check in found.checks):
         return Verdict.DISAGREES
     if found.score_difference is not None:
         agrees = found.score_difference <= TIE_TOLERANCE
         return Verdict.AGREES if agrees else Verdict.INCONCLUSIVE
     pools = dict(zip(collection.languages, collection.passages.counts.tolist(), strict=True))
-    enough = found.recomputed.queries >= min(ENOUGH_QUERIES, queries) and all(
+    enough = recomputed.queries >= min(ENOUGH_QUERIES, recomputed.all_queries) and all(
         drawn >= min(ENOUGH_PASSAGES, pools[language])
-        for language, drawn in found.recomputed.passages.items()
+        for language, drawn in recomputed.passages.items()
     )
-    resolution = found.resolution or NOTHING_SEEN
+    resolution = found.resolution
     sees = resolution.excess is not None and resolution.excess <= LARGEST_EXCESS
     sharp = resolution.understated is not None or sees
     return Verdict.AGREES if enough and sharp else Verdict.INCONCLUSIVE
 
 
 def _notes(
-    subject: Subject, model: LoadedModel, found: _Found, tolerance: Tolerance, verdict: Verdict
+    subject: Subject,
+    model: LoadedModel,
+    dimension: int,
+    found: _Compared,
+    tolerance: Tolerance,
+    verdict: Verdict,
 ) -> Iterator[str]:
     kind = subject.entry.kind
     if model.identity != subject.entry.identity:
@@ -362,9 +320,9 @@ def _notes(
             f"The {kind} names a model of another identity ({subject.entry.identity}; here "
             f"{model.identity}), so its weights, prompts or settings may be different."
         )
-    if subject.dimension not in (None, found.dimension):
+    if subject.dimension not in (None, dimension):
         yield f"The {kind}'s vectors have {subject.dimension} dimensions, and these have "
-        f"{found.dimension}."
+        f"{dimension}."
     if isinstance(model.adapter, Bound):
         yield "The model only looked up its vectors, so no text was encoded."
     if found.undecided > BLURRED:

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.common.errors import IntegrityError
-from mlbench.leaderboard.verifying.samples import _shares, claims_of, draw, find_places, part_of
+from mlbench.leaderboard.verifying.samples import (
+    Sample,
+    _shares,
+    claims_of,
+    draw,
+    find_places,
+    part_of,
+)
 from tests.leaderboard.sampled import problem
 from tests.support.reports import collection_of, languages, report_of, vectors
 
@@ -105,14 +112,21 @@ def test_claims_are_the_rows_of_the_queries():
     np.testing.assert_array_equal(claims.place, ranks.place[rows])
 
 
-def test_a_part_keeps_texts_by_language_even_where_a_language_has_none():
-    collection = collection_of(languages(3), 8)
-    part = part_of(collection, np.array([9, 1]), np.array([13, 0, 30, 13]))
-    assert part.queries.tolist() == [1, 9]
-    assert part.passages.tolist() == [0, 13, 30]
-    assert part.collection.queries.ids == ("q1", "q1")
-    assert part.collection.queries.starts.tolist() == [0, 1, 2, 2]
-    assert part.collection.passages.texts == ("passage 0 ar", "passage 1 de", "passage 6 el")
+def test_a_part_has_the_texts_of_its_sample_even_where_a_language_has_none():
+    collection, _, ranks = problem(questions=20)
+    queries = np.array([1, 9])
+    sample = Sample(queries, np.array([13, 0, 40]), np.array([0, 2, 2, 3]))
+    part = part_of(ranks, collection, sample)
+    assert part.rows.tolist() == [3, 4, 5, 27, 28, 29]
+    asked = [ranks.query_ids[query] for query in queries]
+    assert [part.collection.queries.ids[i] for i in part.asked] == asked
+    assert part.collection.queries.starts.tolist() == [0, 2, 2, 2]
+    relevant = [part.collection.passages.ids[i] for i in part.relevant]
+    assert relevant == [ranks.passage_ids[row] for row in part.rows]
+    drawn = [part.collection.passages.texts[i] for i in part.drawn]
+    assert drawn == [collection.passages.texts[i] for i in sample.drawn]
+    assert part.passages.tolist() == sorted({*part.passages.tolist()})
+    assert [collection.passages.ids[i] for i in part.passages] == list(part.collection.passages.ids)
 
 
 def test_queries_without_a_relevant_passage_are_never_drawn():
