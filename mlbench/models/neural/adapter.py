@@ -12,7 +12,7 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.models.neural.folder import Checkpoint, inspect_folder
-from mlbench.models.neural.forms import BLOCK, Asked, Form, TextForm, find_form, uncut
+from mlbench.models.neural.forms import BLOCK, Form, TextForm, find_form, uncut
 from mlbench.models.neural.forward import (
     Floats,
     Forward,
@@ -54,8 +54,8 @@ class Neural:
     """A checkpoint: float32 (n, d) vectors, equal to the library's but for rounding.
 
     It is loaded at once, or where ``cache`` knows its facts, when the first text is to be read.
-    ``canonical`` tokenises; what it found is kept until it is called again for the role, so that
-    no text is tokenised twice.
+    ``canonical`` tokenises; its rows are held until it is called again for the role, so that no
+    text is tokenised twice.
     """
 
     language_free = True
@@ -77,7 +77,7 @@ class Neural:
         self.identity = f"{VERSION}, sha256 {digest(checkpoint, self.prompts, chosen)}"
         self.options = chosen | {"versions": versions()}
         self._workers: Workers | None = None
-        self._kept: dict[str, dict[str, bytes]] = {role: {} for role in ROLES}
+        self._canonical: dict[str, dict[str, bytes]] = {role: {} for role in ROLES}
 
     def _recall(self, cache: EmbeddingCache | None) -> Facts:
         """Return the model's facts as the cache knows them, else load it, and keep them there.
@@ -85,11 +85,11 @@ class Neural:
         With code of the model's own they may follow from more than its files.
         """
         if cache is None or self._given.trust_remote_code:
-            return Facts.of(self._loaded)
+            return self._loaded.facts
         about = facts_digest(self._checkpoint, self._given)
         known = cache.recall(about)
         if known is None:
-            known = Facts.of(self._loaded).to_bytes()
+            known = self._loaded.facts.to_bytes()
             cache.remember(about, known)
         return Facts.from_bytes(known)
 
@@ -101,7 +101,7 @@ class Neural:
     def _forward(self) -> Forward:
         """The model, ready to encode. Raises IntegrityError if it is not the one expected."""
         loaded = self._loaded
-        facts = Facts.of(loaded)
+        facts = loaded.facts
         if differing := facts.differing(self._facts):
             raise IntegrityError(
                 Fault(
@@ -113,7 +113,7 @@ class Neural:
             )
         self._facts = facts
         forms = {role: find_form(loaded.model, loaded.asked[role]) for role in ROLES}
-        return Forward(loaded.model, forms, loaded.asked, loaded.truncate_dim)
+        return Forward(loaded.model, forms, facts.truncate_dim)
 
     @property
     def _devices(self) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ class Neural:
     def canonical(self, role: str, texts: list[str]) -> list[bytes]:
         """Return the token ids of each text, int32, after prompt and truncation."""
         rows = [row for block in self._tokenised(role, texts) for row in block]
-        self._kept[role] = dict(zip(texts, rows, strict=True))
+        self._canonical[role] = dict(zip(texts, rows, strict=True))
         return rows
 
     def encode_forms(self, role: str, forms: list[bytes]) -> Floats:
@@ -156,11 +156,10 @@ class Neural:
             return Truncation(0, 0, total)
         full = np.flatnonzero(sizes >= length)
         with uncut(self._loaded.model):
-            asked = self._asked(role)
             whole = [
                 form.size(row)
                 for block in _blocks([texts[place] for place in full])
-                for row in form.rows(self._loaded.model, asked, block)
+                for row in form.rows(self._loaded.model, block)
             ]
         lost = np.array(whole, np.int64) - sizes[full]
         return Truncation(int((lost > 0).sum()), int(lost.sum()), total + int(lost.sum()))
@@ -192,19 +191,14 @@ class Neural:
     def _form(self, role: str) -> Form:
         return self._forward.forms[role]
 
-    def _asked(self, role: str) -> Asked:
-        return self._forward.asked[role]
-
     def _tokenised(self, role: str, texts: Sequence[str]) -> Iterator[list[bytes]]:
-        """Yield the rows of CHUNK texts at a time; what ``canonical`` found is not looked for."""
-        kept, form, asked = self._kept[role], self._form(role), self._asked(role)
+        """Yield the rows of CHUNK texts at a time; what ``canonical`` tokenised is not again."""
+        known, form = self._canonical[role], self._form(role)
         for start in range(0, len(texts), CHUNK):
             part = texts[start : start + CHUNK]
-            new = [text for text in part if text not in kept]
-            found = (
-                row for block in _blocks(new) for row in form.rows(self._loaded.model, asked, block)
-            )
-            yield [kept[text] if text in kept else next(found) for text in part]
+            new = [text for text in part if text not in known]
+            rows = (row for block in _blocks(new) for row in form.rows(self._loaded.model, block))
+            yield [known[text] if text in known else next(rows) for text in part]
 
     def _encode(self, role: str, texts: list[str]) -> Floats:
         """Encode CHUNK texts at a time, while the next are tokenised."""

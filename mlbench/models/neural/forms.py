@@ -9,9 +9,10 @@ the library anew for every batch, always does.
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,21 +50,27 @@ def _sound(text: str) -> str:
     )
 
 
-class Form(Protocol):
-    """A way to keep inputs as rows."""
+@dataclass(frozen=True)
+class Form(ABC):
+    """A way to keep what the library makes of the texts of a role as rows."""
 
-    def rows(self, model: Any, asked: Asked, texts: Sequence[str]) -> list[bytes]:
+    asked: Asked
+
+    @abstractmethod
+    def rows(self, model: Any, texts: Sequence[str]) -> list[bytes]:
         """Return one row a text."""
 
-    def features(self, model: Any, asked: Asked, rows: Sequence[bytes]) -> Features:
+    @abstractmethod
+    def features(self, model: Any, rows: Sequence[bytes]) -> Features:
         """Return the tensors of a batch."""
 
     def size(self, row: bytes) -> int:
-        """Return the length of a row in tokens, or as near as is known."""
+        """Return the length of a row in tokens, int32 each, or as near as is known."""
+        return len(row) // 4
 
 
 @dataclass(frozen=True)
-class TokenForm:
+class TokenForm(Form):
     """Rows are token ids, int32; batches are padded. ``same`` is equal for all batches."""
 
     pad: int
@@ -72,28 +79,29 @@ class TokenForm:
     same: dict[str, Any]
 
     @classmethod
-    def of(cls, features: Features) -> TokenForm:
+    def of(cls, asked: Asked, features: Features) -> TokenForm:
         """Read off the tensors of PROBES how batches are padded."""
         ids, mask = (features[key].numpy() for key in ("input_ids", "attention_mask"))
         padded = ids[mask == 0]
         tensors = {key for key, value in features.items() if hasattr(value, "numpy")}
         return cls(
+            asked,
             pad=int(padded[0]) if len(padded) else 0,
             left=bool(len(padded)) and not mask[:, 0].all(),
             keys=tuple(sorted(tensors)),
             same={key: value for key, value in features.items() if key not in tensors},
         )
 
-    def rows(self, model: Any, asked: Asked, texts: Sequence[str]) -> list[bytes]:
+    def rows(self, model: Any, texts: Sequence[str]) -> list[bytes]:
         """Return the ids of each text, without padding."""
-        features = asked.features(model, texts)
+        features = self.asked.features(model, texts)
         ids, mask = (features[key].numpy() for key in ("input_ids", "attention_mask"))
         ids, widths = ids.astype(np.int32), mask.sum(axis=1)
         if self.left:
             return [row[len(row) - n :].tobytes() for row, n in zip(ids, widths, strict=True)]
         return [row[:n].tobytes() for row, n in zip(ids, widths, strict=True)]
 
-    def features(self, model: Any, asked: Asked, rows: Sequence[bytes]) -> Features:
+    def features(self, model: Any, rows: Sequence[bytes]) -> Features:
         """Pad the rows to the longest."""
         import torch
 
@@ -108,29 +116,26 @@ class TokenForm:
             mask[place, span] = 1
         return {key: torch.from_numpy(value) for key, value in tensors.items()} | self.same
 
-    def size(self, row: bytes) -> int:
-        """Return the number of tokens."""
-        return len(row) // 4
-
 
 @dataclass(frozen=True)
-class BagForm:
+class BagForm(Form):
     """Rows are token ids, int32; a batch is all of them in a row and where each text begins."""
 
     same: dict[str, Any]
 
     @classmethod
-    def of(cls, features: Features) -> BagForm:
+    def of(cls, asked: Asked, features: Features) -> BagForm:
         """Keep what is no tensor."""
-        return cls({k: value for k, value in features.items() if not hasattr(value, "numpy")})
+        same = {key: value for key, value in features.items() if not hasattr(value, "numpy")}
+        return cls(asked, same)
 
-    def rows(self, model: Any, asked: Asked, texts: Sequence[str]) -> list[bytes]:
+    def rows(self, model: Any, texts: Sequence[str]) -> list[bytes]:
         """Return the ids of each text."""
-        features = asked.features(model, texts)
+        features = self.asked.features(model, texts)
         ids = features["input_ids"].numpy().astype(np.int32)
         return [part.tobytes() for part in np.split(ids, features["offsets"].numpy()[1:])]
 
-    def features(self, model: Any, asked: Asked, rows: Sequence[bytes]) -> Features:
+    def features(self, model: Any, rows: Sequence[bytes]) -> Features:
         """Put the rows one after the other."""
         import torch
 
@@ -142,21 +147,17 @@ class BagForm:
             **self.same,
         }
 
-    def size(self, row: bytes) -> int:
-        """Return the number of tokens."""
-        return len(row) // 4
 
-
-class TextForm:
+class TextForm(Form):
     """Rows are texts in UTF-8: the library tokenises every batch itself."""
 
-    def rows(self, model: Any, asked: Asked, texts: Sequence[str]) -> list[bytes]:
+    def rows(self, model: Any, texts: Sequence[str]) -> list[bytes]:
         """Return each text."""
         return [_sound(text).encode() for text in texts]
 
-    def features(self, model: Any, asked: Asked, rows: Sequence[bytes]) -> Features:
+    def features(self, model: Any, rows: Sequence[bytes]) -> Features:
         """Return the library's own tensors."""
-        return asked.features(model, [row.decode() for row in rows])
+        return self.asked.features(model, [row.decode() for row in rows])
 
     def size(self, row: bytes) -> int:
         """Return a rough number of tokens."""
@@ -168,11 +169,10 @@ def find_form(model: Any, asked: Asked) -> Form:
     features = asked.features(model, PROBES)
     for kind, needed in ((TokenForm, "attention_mask"), (BagForm, "offsets")):
         if {"input_ids", needed} <= features.keys():
-            form: Form = kind.of(features)
-            rows = form.rows(model, asked, PROBES)
-            if _equal(form.features(model, asked, rows), features):
+            form: Form = kind.of(asked, features)
+            if _equal(form.features(model, form.rows(model, PROBES)), features):
                 return form
-    return TextForm()
+    return TextForm(asked)
 
 
 def _equal(first: Features, second: Features) -> bool:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import itertools
 import queue
 import signal
-import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import Fault, MlbenchError, ModelError
 from mlbench.models.boundary import calling
-from mlbench.models.neural.forms import Asked, Form
+from mlbench.models.neural.forms import Form
 
 BUDGETS = {"cpu": 2048, "mps": 8192}
 """Tokens of a batch, padding included: on a CPU what its caches hold, ..."""
 GPU_BUDGET = 32768
 """... on a GPU what keeps it busy."""
+AHEAD = 2
+"""Items: one that is ready, and one in the making."""
 
 Floats = npt.NDArray[np.float32]
 Item = TypeVar("Item")
@@ -48,52 +51,27 @@ def cut(sizes: Sequence[int], budget: int) -> Iterator[slice]:
 
 
 def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
-    """Yield ``items``, making the next one in a thread while the caller works on the last."""
-    done = object()
-    ready: queue.Queue[Any] = queue.Queue(maxsize=1)
-    stopped = threading.Event()
-
-    def put(item: Any) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def make() -> None:
-        try:
-            for item in items:
-                put(item)
-                if stopped.is_set():
-                    return
-        except BaseException as error:  # raised again where the item is asked for
-            put(error)
-        else:
-            put(done)
-
-    thread = threading.Thread(target=make, daemon=True)
-    thread.start()
+    """Yield ``items``, making the next AHEAD in a thread while the caller works on the last."""
+    iterator, done = iter(items), object()
+    thread = ThreadPoolExecutor(1)
+    coming = deque(thread.submit(next, iterator, done) for _ in range(AHEAD))
     try:
-        while (item := ready.get()) is not done:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        while (item := coming.popleft().result()) is not done:
+            coming.append(thread.submit(next, iterator, done))
+            yield cast("Item", item)
     finally:
-        stopped.set()
-        thread.join()
+        thread.shutdown(cancel_futures=True)
 
 
 @dataclass
 class Forward:
     """A model on one device. Where memory does not suffice, it goes on with half as much.
 
-    ``forms`` and ``asked`` are by role. It can be sent to another process.
+    ``forms`` are by role. It can be sent to another process.
     """
 
     model: Any
     forms: dict[str, Form]
-    asked: dict[str, Asked]
     truncate_dim: int | None = None
     limit: float = float("inf")
     """Tokens that are known to fit into memory at once."""
@@ -131,8 +109,8 @@ class Forward:
         """Return the vectors; None if the memory does not suffice."""
         import torch
 
-        asked, form = self.asked[role], self.forms[role]
-        features = form.features(self.model, asked, rows)
+        form = self.forms[role]
+        features = form.features(self.model, rows)
         device = self.model.device
         try:
             with torch.inference_mode():
@@ -140,7 +118,7 @@ class Forward:
                     key: value.to(device) if torch.is_tensor(value) else value
                     for key, value in features.items()
                 }
-                found = self.model(features, **asked.arguments)["sentence_embedding"]
+                found = self.model(features, **form.asked.arguments)["sentence_embedding"]
                 return found[:, : self.truncate_dim].float()
         except RuntimeError as error:
             if not is_out_of_memory(error):

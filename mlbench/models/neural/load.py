@@ -38,18 +38,55 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A model of the library, and what it does with texts; ``notes`` are for the report.
+class Facts:
+    """What is known of a loaded model; ``notes`` are for the report.
 
-    ``asked`` is by role, as are ``lengths``, the tokens after which texts are cut (None: never).
+    By role are ``prompts`` and ``lengths``, the tokens after which texts are cut (None: never).
     """
+
+    prompts: dict[str, str]
+    pooling: str
+    lengths: dict[str, int | None]
+    truncate_dim: int | None
+    dtype: str
+    parameters: int
+    device: str
+    notes: tuple[str, ...]
+
+    def chosen(self, similarity: str, backend: str) -> dict[str, Any]:
+        """Return all that a vector depends on beside the files and prompts."""
+        return {
+            "similarity": similarity,
+            "pooling": self.pooling.removesuffix(" (assumed)"),
+            "max_length": self.lengths,
+            "truncate_dim": self.truncate_dim,
+            "dtype": self.dtype,
+            "backend": backend,
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return them as JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Facts:
+        """Read what ``to_bytes`` wrote."""
+        table: dict[str, Any] = json.loads(raw)
+        return cls(**table | {"notes": tuple(table["notes"])})
+
+    def differing(self, other: Facts) -> list[str]:
+        """Return the names of the fields that differ; the device may."""
+        names = [field.name for field in fields(self) if field.name != "device"]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model of the library, what it is ``asked`` to do with the texts of each role, its facts."""
 
     model: Any
     asked: dict[str, Asked]
-    lengths: dict[str, int | None]
-    pooling: str
-    truncate_dim: int | None
-    notes: tuple[str, ...]
+    facts: Facts
 
 
 def similarity_of(checkpoint: Checkpoint, options: NeuralOptions) -> str:
@@ -135,8 +172,18 @@ def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) 
     pooling = _pool(model, checkpoint.layout, options.pooling, notes)
     _cut(model, options.max_length, notes)
     asked = {role: _ask(model, role, options, notes) for role in ROLES}
-    lengths = {role: _length(model, role) for role in ROLES}
-    return Loaded(model, asked, lengths, pooling, truncate_dim, tuple(notes))
+    weights = list(model.parameters())
+    facts = Facts(
+        prompts={role: asked[role].prompt for role in ROLES},
+        pooling=pooling,
+        lengths={role: _length(model, role) for role in ROLES},
+        truncate_dim=truncate_dim,
+        dtype=str(weights[0].dtype).removeprefix("torch.") if weights else "float32",
+        parameters=sum(weight.numel() for weight in weights),
+        device=str(model.device),
+        notes=tuple(notes),
+    )
+    return Loaded(model, asked, facts)
 
 
 @contextlib.contextmanager
@@ -295,61 +342,6 @@ def _length(model: Any, role: str) -> int | None:
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers")
 _OF_THE_RUN = ("name", "revision", "offline", "batch_tokens")
 """Options that change nothing of a loaded model."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a loaded model; ``prompts`` and ``lengths`` (see ``Loaded``) by role."""
-
-    prompts: dict[str, str]
-    pooling: str
-    lengths: dict[str, int | None]
-    truncate_dim: int | None
-    dtype: str
-    parameters: int
-    device: str
-    notes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, loaded: Loaded) -> Facts:
-        """Ask a loaded model."""
-        weights = list(loaded.model.parameters())
-        return cls(
-            prompts={role: loaded.asked[role].prompt for role in ROLES},
-            pooling=loaded.pooling,
-            lengths=loaded.lengths,
-            truncate_dim=loaded.truncate_dim,
-            dtype=str(weights[0].dtype).removeprefix("torch.") if weights else "float32",
-            parameters=sum(weight.numel() for weight in weights),
-            device=str(loaded.model.device),
-            notes=loaded.notes,
-        )
-
-    def chosen(self, similarity: str, backend: str) -> dict[str, Any]:
-        """Return all that a vector depends on beside the files and prompts."""
-        return {
-            "similarity": similarity,
-            "pooling": self.pooling.removesuffix(" (assumed)"),
-            "max_length": self.lengths,
-            "truncate_dim": self.truncate_dim,
-            "dtype": self.dtype,
-            "backend": backend,
-        }
-
-    def to_bytes(self) -> bytes:
-        """Return them as JSON."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> Facts:
-        """Read what ``to_bytes`` wrote."""
-        table: dict[str, Any] = json.loads(raw)
-        return cls(**table | {"notes": tuple(table["notes"])})
-
-    def differing(self, other: Facts) -> list[str]:
-        """Return the names of the fields that differ; the device may."""
-        names = [field.name for field in fields(self) if field.name != "device"]
-        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ def test_rows_give_the_librarys_tensors_back(model: Any, side: str) -> None:
     assert isinstance(form, TokenForm)
     assert form.left == (side == "left")
     assert form.same == {"modality": "text", "prompt_length": 3}
-    rows = form.rows(model, asked, TEXTS)
-    ours, theirs = form.features(model, asked, rows), asked.features(model, TEXTS)
+    rows = form.rows(model, TEXTS)
+    ours, theirs = form.features(model, rows), asked.features(model, TEXTS)
     assert ours.keys() == theirs.keys()
     for key in ("input_ids", "attention_mask", "token_type_ids"):
         assert torch.equal(ours[key], theirs[key])
@@ -47,9 +48,9 @@ def test_tensors_that_are_more_than_ids_are_left_to_the_library(model: Any) -> N
     asked = Asked("q: ")
     form = find_form(model, asked)
     assert isinstance(form, TextForm)
-    rows = form.rows(model, asked, TEXTS)
+    rows = form.rows(model, TEXTS)
     assert torch.equal(
-        form.features(model, asked, rows)["input_ids"], asked.features(model, TEXTS)["input_ids"]
+        form.features(model, rows)["input_ids"], asked.features(model, TEXTS)["input_ids"]
     )
 
 
@@ -57,8 +58,8 @@ def test_uncut_is_undone(model: Any) -> None:
     asked, long = Asked(""), ["b " * 50]
     form = find_form(model, asked)
     with uncut(model):
-        assert form.size(form.rows(model, asked, long)[0]) == 52
-    assert form.size(form.rows(model, asked, long)[0]) == MAX_LENGTH
+        assert form.size(form.rows(model, long)[0]) == 52
+    assert form.size(form.rows(model, long)[0]) == MAX_LENGTH
     assert model.max_seq_length == MAX_LENGTH
 
 
@@ -69,13 +70,13 @@ def test_a_length_of_a_role_is_lifted_too(model: Any) -> None:
     form = find_form(model, asked)
     model[0].query_length = 8
     query = Asked("", {"task": "query"})
-    assert form.size(form.rows(model, query, long)[0]) == 8
+    assert form.size(replace(form, asked=query).rows(model, long)[0]) == 8
     with uncut(model):
-        assert form.size(form.rows(model, query, long)[0]) == 52
+        assert form.size(replace(form, asked=query).rows(model, long)[0]) == 52
     assert (model.max_seq_length, model[0].query_length) == (MAX_LENGTH, 8)
 
 
 def test_rows_are_int32(model: Any) -> None:
     asked = Asked("")
-    row = find_form(model, asked).rows(model, asked, ["a"])[0]
+    row = find_form(model, asked).rows(model, ["a"])[0]
     assert np.frombuffer(row, np.int32).tolist() == model.tokenizer("a")["input_ids"]

@@ -95,8 +95,8 @@ class Small:
 
 
 def _forward(model: Small) -> Forward:
-    form = TokenForm(pad=9, left=False, keys=("attention_mask", "input_ids"), same={})
-    return Forward(model, {ROLE: form}, {ROLE: Asked("")}, truncate_dim=2)
+    form = TokenForm(Asked(""), pad=9, left=False, keys=("attention_mask", "input_ids"), same={})
+    return Forward(model, {ROLE: form}, truncate_dim=2)
 
 
 def _rows(*texts: Sequence[int]) -> list[bytes]:
@@ -167,7 +167,7 @@ def test_a_fault_in_a_worker_is_the_models() -> None:
     from tests.models.neural.broken import Broken
 
     others = multiprocessing.active_children()
-    forward = Forward(Broken(), {"query": TextForm()}, {"query": Asked("")})
+    forward = Forward(Broken(), {"query": TextForm(Asked(""))})
     workers = Workers("some-model", forward, ("cpu",))
     with pytest.raises(ModelError, match=r"model some-model, encode on cpu: .*cannot read \['x'\]"):
         list(workers.run("query", [[b"x"]]))

@@ -186,7 +186,7 @@ def test_facts_that_the_loaded_model_denies_are_an_integrity_error(
 ) -> None:
     checkpoint = inspect_folder(full_folder, NeuralOptions())
     about = facts_digest(checkpoint, NeuralOptions())
-    true = Facts.of(load_adapter(str(full_folder)).adapter._loaded)
+    true = load_adapter(str(full_folder)).adapter._loaded.facts
     cache.remember(about, replace(true, pooling="cls", device="cuda:7").to_bytes())
     model = load_adapter(str(full_folder), {}, cache)
     assert model.adapter.describe()["device"] == "cuda:7"
@@ -198,7 +198,7 @@ def test_the_device_is_the_one_that_encodes(full_folder: Path, tmp_path: Path) -
     checkpoint = inspect_folder(full_folder, NeuralOptions())
     about = facts_digest(checkpoint, NeuralOptions())
     own = load_adapter(str(full_folder)).adapter
-    true = Facts.of(own._loaded)
+    true = own._loaded.facts
     cache = EmbeddingCache(tmp_path / "embeddings")
     cache.remember(about, replace(true, device="cuda:7").to_bytes())
     adapter = load_adapter(str(full_folder), {}, cache).adapter
