@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mlbench.common.errors import EnvironmentFault, Fault
@@ -133,6 +133,14 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_all(folder: Path, names: Iterable[str]) -> str:
+    """Return the SHA-256 (hex) over the contents and names of files, in the order given."""
+    total = hashlib.sha256()
+    for name in names:
+        total.update(f"{sha256_of(folder / name)}  {name}\n".encode())
+    return total.hexdigest()
 
 
 def cache_folder() -> Path:

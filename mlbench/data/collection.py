@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -123,13 +123,25 @@ class Questions(ABC):
 
     @property
     @abstractmethod
+    def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
+        """Query index, passage language and relevance of each judgement, of one length."""
+
+    @cached_property
     def relevant_by_language(self) -> npt.NDArray[np.int64]:
         """Number of relevant passages of each query in each language, (queries, languages)."""
+        query, language, relevance = self.judged_pairs
+        counts = np.zeros((len(self.queries), len(self.languages)), np.int64)
+        np.add.at(counts, (query[relevance > 0], language[relevance > 0]), 1)
+        return counts
 
-    @property
-    @abstractmethod
+    @cached_property
     def judged(self) -> npt.NDArray[np.bool_]:
         """Whether each query has a judgement, whatever it says, of shape (queries,)."""
+        judged = np.zeros(len(self.queries), bool)
+        judged[self.judged_pairs[0]] = True
+        if self.absent is not None:
+            judged[self.absent.query] = True
+        return judged
 
     def query_counts(self, setting: Setting) -> tuple[int, int]:
         """Return how many judged queries a setting has, and how many of its language it excludes.
@@ -158,23 +170,11 @@ class Collection(Questions):
     sample: int | None = None
     absent: Absent | None = None
 
-    @cached_property
-    def relevant_by_language(self) -> npt.NDArray[np.int64]:
+    @property
+    def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
         """See ``Questions``."""
-        counts = np.zeros((len(self.queries), len(self.languages)), np.int64)
-        positive = self.qrels.relevance > 0
-        language = self.passages.language[self.qrels.passage[positive]]
-        np.add.at(counts, (self.qrels.query[positive], language), 1)
-        return counts
-
-    @cached_property
-    def judged(self) -> npt.NDArray[np.bool_]:
-        """See ``Questions``."""
-        judged = np.zeros(len(self.queries), bool)
-        judged[self.qrels.query] = True
-        if self.absent is not None:
-            judged[self.absent.query] = True
-        return judged
+        qrels = self.qrels
+        return qrels.query, self.passages.language[qrels.passage], qrels.relevance
 
     @cached_property
     def digest(self) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -115,23 +114,11 @@ class StreamedCollection(Questions):
     shards: tuple[ShardSource, ...]
     absent: Absent | None = None
 
-    @cached_property
-    def relevant_by_language(self) -> npt.NDArray[np.int64]:
+    @property
+    def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
         """See ``Questions``."""
-        counts = np.zeros((len(self.queries), len(self.languages)), np.int64)
-        positive = self.judgements.relevance > 0
-        rows = (self.judgements.query[positive], self.judgements.passage_language[positive])
-        np.add.at(counts, rows, 1)
-        return counts
-
-    @cached_property
-    def judged(self) -> npt.NDArray[np.bool_]:
-        """See ``Questions``."""
-        judged = np.zeros(len(self.queries), bool)
-        judged[self.judgements.query] = True
-        if self.absent is not None:
-            judged[self.absent.query] = True
-        return judged
+        judged = self.judgements
+        return judged.query, judged.passage_language, judged.relevance
 
 
 @dataclass

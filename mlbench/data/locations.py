@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -128,13 +128,17 @@ def check_locations(task: Task) -> list[Fault]:
         faults += _check_placeholders(task, "url", url, ["{language}", "{path}"])
         if role and role not in source.files:
             hint = did_you_mean(role, source.files)
-            faults.append(_fault(task, f"url.{role}", "no files of this role", "a role", hint))
+            faults.append(
+                source_fault(task, f"url.{role}", "no files of this role", "a role", hint)
+            )
     faults += _check_shards(task)
     files = list(wanted_files(task))
     names = {file.name for file in files}
     for name in sorted(source.sha256.keys() - names):
         hint = did_you_mean(name, names)
-        faults.append(_fault(task, "sha256", f"{name!r} is not a file of the task", "a path", hint))
+        faults.append(
+            source_fault(task, "sha256", f"{name!r} is not a file of the task", "a path", hint)
+        )
     by_address: dict[str, list[DataFile]] = {}
     for file in files:
         if file.url is not None:
@@ -146,7 +150,7 @@ def check_locations(task: Task) -> list[Fault]:
 
 def _check_placeholders(task: Task, field: str, pattern: str, known: list[str]) -> list[Fault]:
     return [
-        _fault(task, field, f"unknown placeholder {placeholder}", " or ".join(known))
+        source_fault(task, field, f"unknown placeholder {placeholder}", " or ".join(known))
         for placeholder in sorted(set(PLACEHOLDER.findall(pattern)) - set(known))
         if not SHARD.fullmatch(placeholder)
     ]
@@ -160,27 +164,32 @@ def _check_shards(task: Task) -> list[Fault]:
     for role, pattern in sharded.items():
         if "{language}" not in pattern:
             found = f"{pattern!r} holds no {{language}}"
-            faults.append(_fault(task, f"files.{role}", found, "shards of each language"))
+            faults.append(source_fault(task, f"files.{role}", found, "shards of each language"))
         if not re.search(r"\{shard(:|\})", pattern):
             found = f"{pattern!r} holds no {{shard}}"
-            faults.append(_fault(task, f"files.{role}", found, "a path of its own for each shard"))
-    if sharded or source.shards:
-        faults += _check_counts(task, source.shards, bool(sharded))
+            faults.append(
+                source_fault(task, f"files.{role}", found, "a path of its own for each shard")
+            )
+    if sharded:
+        faults += check_by_language(task, "shards", "the number of shards of every language")
+    elif source.shards:
+        found = "given, but no path holds {shard}"
+        faults.append(source_fault(task, "shards", found, "'folder/{language}/{shard}.jsonl.gz'"))
     return faults
 
 
-def _check_counts(task: Task, shards: Mapping[str, int], sharded: bool) -> list[Fault]:
-    if not sharded:
-        found = "given, but no path holds {shard}"
-        return [_fault(task, "shards", found, "'folder/{language}/{shard}.jsonl.gz'")]
+def check_by_language(task: Task, field: str, expected: str) -> list[Fault]:
+    """Return what is wrong with the languages of a table of ``[source]``: all must be there."""
+    given = getattr(task.source, field)
     faults = [
-        _fault(task, f"shards.{language}", "missing", "the number of shards of every language")
+        source_fault(task, f"{field}.{language}", "missing", expected)
         for language in task.languages
-        if language not in shards
+        if language not in given
     ]
-    for language in sorted(shards.keys() - set(task.languages)):
+    for language in sorted(given.keys() - set(task.languages)):
         hint = did_you_mean(language, task.languages)
-        faults.append(_fault(task, f"shards.{language}", "not a language of the task", mend=hint))
+        where = f"{field}.{language}"
+        faults.append(source_fault(task, where, "not a language of the task", mend=hint))
     return faults
 
 
@@ -192,21 +201,22 @@ def _check_downloads(task: Task, url: str, files: list[DataFile]) -> list[Fault]
             "an address that begins with https:// or http://, or "
             "hf://datasets/<owner>/<name>@<revision>/{path}"
         )
-        faults.append(_fault(task, "url", f"{url!r}", expected))
+        faults.append(source_fault(task, "url", f"{url!r}", expected))
     if len({file.url for file in files}) < len({file.name for file in files}):
         expected = "{path} or {language} in the address"
-        faults.append(_fault(task, "url", "the same address for several files", expected))
+        faults.append(source_fault(task, "url", "the same address for several files", expected))
     for file in files:
         path = PurePosixPath(file.name)
         if path.is_absolute() or ".." in path.parts or "\\" in file.name:
             expected = "a relative path without '..'"
-            faults.append(_fault(task, f"files.{file.role}", f"{file.name!r}", expected))
+            faults.append(source_fault(task, f"files.{file.role}", f"{file.name!r}", expected))
         if file.sha256 is None and not hub:
             found, expected = f"no digest for {file.name!r}", "one for every file of a `url`"
             mend = "run sha256sum on a copy you trust, or leave `url` out"
-            faults.append(_fault(task, "sha256", found, expected, mend))
+            faults.append(source_fault(task, "sha256", found, expected, mend))
     return faults
 
 
-def _fault(task: Task, field: str, found: str, expected: str = "", mend: str = "") -> Fault:
+def source_fault(task: Task, field: str, found: str, expected: str = "", mend: str = "") -> Fault:
+    """Return what is wrong with a field of the table ``[source]``."""
     return Fault(f"{task.path}, field source.{field}", found, expected, mend)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mlbench.common.errors import Fault, did_you_mean
-from mlbench.data.locations import SHARD, check_locations
+from mlbench.data.locations import SHARD, check_by_language, check_locations, source_fault
 from mlbench.data.task import Task
 
 
@@ -14,18 +14,17 @@ from mlbench.data.task import Task
 class Reader:
     """What a reader asks of a task file.
 
-    ``roles`` must be given in ``[source.files]`` and ``optional_roles`` may be; the patterns of
-    the roles in ``per_language`` must hold ``{language}``. ``options`` maps each key of
-    ``[source.options]`` to its allowed values, none for any string. ``texts`` are the values of
-    ``text``, the default first. Roles in ``streamed`` may come in shards and be read piece by
-    piece. ``by_id`` says that ``[source.ids]`` must name the data of each language.
+    ``roles`` must be given in ``[source.files]``; the patterns of those in ``per_language`` must
+    hold ``{language}``. ``options`` maps each key of ``[source.options]`` to its allowed values,
+    none for any string. ``texts`` are the values of ``text``, the default first. Roles in
+    ``streamed`` may come in shards and be read piece by piece. ``by_id`` says that
+    ``[source.ids]`` must name the data of each language.
     """
 
     name: str
     module: str
     roles: tuple[str, ...]
     texts: tuple[str, ...]
-    optional_roles: tuple[str, ...] = ()
     per_language: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     streamed: tuple[str, ...] = ()
@@ -92,14 +91,8 @@ def check_source(task: Task) -> list[Fault]:
     reader = READERS.get(source.reader)
     if reader is None:
         hint = did_you_mean(source.reader, READERS)
-        return [
-            Fault(
-                f"{task.path}, field source.reader",
-                f"unknown reader {source.reader!r}",
-                ", ".join(READERS),
-                hint,
-            )
-        ]
+        found = f"unknown reader {source.reader!r}"
+        return [source_fault(task, "reader", found, ", ".join(READERS), hint)]
     return [
         *_check_roles(task, reader),
         *_check_ids(task, reader),
@@ -116,76 +109,48 @@ def in_shards(task: Task) -> bool:
 
 
 def _check_roles(task: Task, reader: Reader) -> list[Fault]:
-    files = task.source.files
-    known = reader.roles + reader.optional_roles
-    faults = [
-        Fault(
-            f"{task.path}, field source.files.{role}",
-            f"reader {reader.name!r} has no role {role!r}",
-            ", ".join(known),
-            did_you_mean(role, known),
-        )
-        for role in sorted(files.keys() - set(known))
-    ]
-    faults += [
-        Fault(
-            f"{task.path}, field source.files.{role}",
-            "missing",
-            f"the path of the file, which reader {reader.name!r} needs",
-        )
-        for role in reader.roles
-        if role not in files
-    ]
-    faults += [
-        Fault(
-            f"{task.path}, field source.files.{role}",
-            f"{files[role]!r} holds no {{language}}",
-            "one file for each language, such as 'folder/{language}.ext'",
-        )
-        for role in reader.per_language
-        if role in files and "{language}" not in files[role]
-    ]
-    faults += [
-        Fault(
-            f"{task.path}, field source.files.{role}",
-            f"reader {reader.name!r} reads no {role!r} in shards",
-            "one file" + (f"; shards of {', '.join(reader.streamed)}" if reader.streamed else ""),
-        )
-        for role in sorted(files.keys() & set(known) - set(reader.streamed))
-        if SHARD.search(files[role])
-    ]
+    files, known, name = task.source.files, reader.roles, repr(reader.name)
+    faults = []
+    for role in sorted(files.keys() - set(known)):
+        found, hint = f"reader {name} has no role {role!r}", did_you_mean(role, known)
+        faults.append(source_fault(task, f"files.{role}", found, ", ".join(known), hint))
+    for role in known:
+        if role not in files:
+            expected = f"the path of the file, which reader {name} needs"
+            faults.append(source_fault(task, f"files.{role}", "missing", expected))
+    for role in reader.per_language:
+        if "{language}" not in files.get(role, "{language}"):
+            found = f"{files[role]!r} holds no {{language}}"
+            expected = "one file for each language, such as 'folder/{language}.ext'"
+            faults.append(source_fault(task, f"files.{role}", found, expected))
+    able = f"; shards of {', '.join(reader.streamed)}" if reader.streamed else ""
+    for role in sorted(files.keys() & set(known) - set(reader.streamed)):
+        if SHARD.search(files[role]):
+            found = f"reader {name} reads no {role!r} in shards"
+            faults.append(source_fault(task, f"files.{role}", found, f"one file{able}"))
     return faults
 
 
 def _check_ids(task: Task, reader: Reader) -> list[Fault]:
-    where = f"{task.path}, field source.ids"
-    if not reader.by_id:
-        found = f"reader {reader.name!r} finds its data by files"
-        return [Fault(where, found, "no ids")] if task.source.ids else []
-    faults = [
-        Fault(f"{where}.{language}", "missing", "the id of the data set of this language")
-        for language in task.languages
-        if language not in task.source.ids
-    ]
-    for language in sorted(task.source.ids.keys() - set(task.languages)):
-        hint = did_you_mean(language, task.languages)
-        faults.append(Fault(f"{where}.{language}", "not a language of the task", mend=hint))
-    return faults
+    if reader.by_id:
+        return check_by_language(task, "ids", "the id of the data set of this language")
+    found = f"reader {reader.name!r} finds its data by files"
+    return [source_fault(task, "ids", found, "no ids")] if task.source.ids else []
 
 
 def _check_options(task: Task, reader: Reader) -> list[Fault]:
     faults = []
     for name, value in sorted(task.source.options.items()):
-        where = f"{task.path}, field source.options.{name}"
         if name not in reader.options:
             found = f"reader {reader.name!r} has no option {name!r}"
-            known = ", ".join(reader.options) or "no options"
-            faults.append(Fault(where, found, known, did_you_mean(name, reader.options)))
+            known, hint = ", ".join(reader.options), did_you_mean(name, reader.options)
+            known = known or "no options"
         elif reader.options[name] and value not in reader.options[name]:
             allowed = reader.options[name]
-            faults.append(
-                Fault(where, f"{value!r}", ", ".join(allowed), did_you_mean(value, allowed))
-            )
+            found, known, hint = repr(value), ", ".join(allowed), did_you_mean(value, allowed)
+        else:
+            continue
+        faults.append(source_fault(task, f"options.{name}", found, known, hint))
     return faults
 
 

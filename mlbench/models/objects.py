@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.models.protocol import Adapter
+from mlbench.models.protocol import SIMILARITY_NAMES, Adapter
 from mlbench.models.registry import LoadedModel, describe_adapter, load_adapter
 
 if TYPE_CHECKING:
@@ -82,11 +82,10 @@ class Encoder:
         self.name = str(getattr(card, "model_id", None) or getattr(card, "base_model", None) or "")
         self.name = self.name or type(model).__name__
         given = str(getattr(model, "similarity_fn_name", None) or "cosine")
-        names = {"cosine": "cosine", "dot": "dot", "dot_product": "dot"}
-        if given not in names:
+        if given not in SIMILARITY_NAMES:
             where = f"model {self.name}, similarity_fn_name"
             raise UsageError(Fault(where, repr(given), "cosine or dot"))
-        self.similarity = names[given]
+        self.similarity = SIMILARITY_NAMES[given]
 
     def encode_queries(self, texts: list[str], language: str) -> Any:
         """Return the vectors of queries, float32 (n, d); the language is not looked at."""

@@ -14,7 +14,6 @@ and may hold ``model.toml`` with ``name``, ``similarity`` ("cosine", the default
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import Fault, ModelError, UsageError
+from mlbench.common.files import sha256_of_all
 from mlbench.common.toml import WORD, fields_of, fill_form, one_of, read_toml
 from mlbench.models.boundary import difference
 from mlbench.models.protocol import SIMILARITIES
@@ -74,7 +74,8 @@ class Precomputed:
         self.name = settings.name or folder.resolve().name
         self.similarity = settings.similarity
         declared = f"{settings.identity}, " if settings.identity else ""
-        self.identity = f"{declared}precomputed/1, sha256 {_digest(files)}"
+        sha256 = sha256_of_all(folder, [path.name for path in files])
+        self.identity = f"{declared}precomputed/1, sha256 {sha256}"
         self._tables: dict[tuple[str, str], _Table] = {}
         self._vectors: dict[tuple[str, str], _Array] = {}
         self._rows: dict[tuple[str, str], dict[str, int]] = {}
@@ -155,16 +156,6 @@ class _Settings:
 def _settings(path: Path) -> _Settings:
     table = read_toml(path, "a TOML file", ModelError) if path.exists() else {}
     return fill_form(_Settings, table, fields_of(path), ModelError)
-
-
-def _digest(files: list[Path]) -> str:
-    """SHA-256 (hex) over the names and contents of ``files``."""
-    total = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{content}  {path.name}\n".encode())
-    return total.hexdigest()
 
 
 def _read(folder: Path, plural: str, language: str) -> _Table:

@@ -51,6 +51,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 SIMILARITIES = ("cosine", "dot")
+SIMILARITY_NAMES = {
+    "cosine": "cosine", "cos_sim": "cosine",
+    "dot": "dot", "dot_product": "dot", "dot_score": "dot",
+}  # fmt: skip
+"""What sentence-transformers calls the similarities, and has called them."""
 
 
 @runtime_checkable

@@ -30,7 +30,7 @@ def test_every_row_leads_to_a_reader(name: str) -> None:
     assert hasattr(module, "stream") == bool(row.streamed or row.by_id)
     assert set(row.streamed) <= set(row.roles)
     assert row.texts
-    assert set(row.per_language) <= set(row.roles + row.optional_roles)
+    assert set(row.per_language) <= set(row.roles)
 
 
 def test_a_sound_task_has_no_fault() -> None:

@@ -8,7 +8,6 @@ others. Pickles, Python files, and whatever else lies in the folder are not in t
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from mlbench.common.errors import Fault, ModelError
+from mlbench.common.files import sha256_of_all
 from mlbench.models.neural.files import (
     CODE_MEND,
     MODULES,
@@ -84,13 +84,8 @@ def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
     if inspection.faults:
         raise ModelError(*inspection.faults[:20])
     files = tuple(sorted(set(inspection.files)))
-    total = hashlib.sha256()
-    for name in files:
-        with (inspection.root / name).open("rb") as file:
-            total.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
-    return Checkpoint(
-        inspection.root, inspection.layout, files, total.hexdigest(), inspection.settings
-    )
+    sha256 = sha256_of_all(inspection.root, files)
+    return Checkpoint(inspection.root, inspection.layout, files, sha256, inspection.settings)
 
 
 class _Inspection:

@@ -20,13 +20,10 @@ from mlbench.models.cache import packed, question_digest
 from mlbench.models.neural.folder import Checkpoint
 from mlbench.models.neural.forms import UNCUT, Asked
 from mlbench.models.neural.options import NeuralOptions
+from mlbench.models.protocol import SIMILARITY_NAMES
 
 ROLES = {"query": "encode_query", "passage": "encode_document"}
 EXTRA = "pip install 'mlbench[sentence-transformers]'"
-_SIMILARITIES = {
-    "cosine": "cosine", "cos_sim": "cosine",
-    "dot": "dot", "dot_product": "dot", "dot_score": "dot",
-}  # fmt: skip
 _UNUSED = re.compile(r"\bpooler\b")
 """Weights of the transformers library's own pooler, which no pooling of ours reads."""
 _FOREIGN = (
@@ -99,7 +96,7 @@ def similarity_of(checkpoint: Checkpoint, options: NeuralOptions) -> str:
     own = checkpoint.settings.get("similarity_fn_name")
     if own is None:
         return "cosine"
-    if own not in _SIMILARITIES:
+    if own not in SIMILARITY_NAMES:
         raise ModelError(
             Fault(
                 f"model {checkpoint.folder}",
@@ -108,7 +105,7 @@ def similarity_of(checkpoint: Checkpoint, options: NeuralOptions) -> str:
                 "choose one of these with --similarity",
             )
         )
-    return _SIMILARITIES[own]
+    return SIMILARITY_NAMES[own]
 
 
 def check_installed(backend: str) -> None:
