@@ -20,7 +20,7 @@ from mlbench.leaderboard.checking.submit import reported, write_record
 from mlbench.leaderboard.checking.submit import withdraw as mark
 from mlbench.leaderboard.checking.validate import Findings, Options
 from mlbench.leaderboard.checking.validate import validate as check_entries
-from mlbench.leaderboard.entries.board import Place, leaderboards_folder, read_board, root_of
+from mlbench.leaderboard.entries.board import leaderboards_folder, read_board, root_of
 from mlbench.leaderboard.entries.entry import TASK_FILE, Level, Source
 from mlbench.leaderboard.entries.strict import seen
 from mlbench.leaderboard.page.site import site_files
@@ -74,21 +74,20 @@ def validate(args: Namespace) -> int:
         expected = "the leaderboard's folder before the change"
         raise UsageError(Fault(f"--base {args.base}", "no such folder", expected))
     findings = Findings()
-    checked: list[Place] = []
     now, quiet = args.today or today(), args.quiet or args.json
     for root, within in _roots(args.paths or [leaderboards_folder()]).items():
-        outcome = check_entries(root, Options(now, within, args.base, args.maintainer, quiet))
-        findings.add(outcome.findings)
-        checked += outcome.entries
+        options = Options(now, within, args.base, args.maintainer, quiet)
+        findings.add(check_entries(root, options))
     error = findings.error(strict=args.strict)
     if args.json:
-        return _print_findings(findings, checked, error.exit_code if error else 0)
+        return _print_findings(findings, error.exit_code if error else 0)
     flags = list(dict.fromkeys(map(seen, findings.flags)))
     for flag in flags:
         print(f"for review: {flag}")
     if error is not None:
         raise error
-    counted = f"{len(checked)} {'entry' if len(checked) == 1 else 'entries'} checked, no fault"
+    count = len(findings.checked)
+    counted = f"{count} {'entry' if count == 1 else 'entries'} checked, no fault"
     print(counted + (f", {len(flags)} to review" if flags else ""))
     return 0
 
@@ -107,10 +106,10 @@ def _roots(paths: Sequence[Path]) -> dict[Path, tuple[PurePosixPath, ...]]:
     return found
 
 
-def _print_findings(findings: Findings, checked: Sequence[Place], code: int) -> int:
+def _print_findings(findings: Findings, code: int) -> int:
     table = {
         "exit_code": code,
-        "checked": [str(place) for place in checked],
+        "checked": [str(place) for place in findings.checked],
         "malformed": [asdict(seen(fault)) for fault in findings.malformed],
         "contradictory": [asdict(seen(fault)) for fault in findings.contradictory],
         "flags": [asdict(seen(fault)) for fault in findings.flags],

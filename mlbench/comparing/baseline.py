@@ -19,7 +19,7 @@ import numpy as np
 
 from mlbench.common.errors import DataError, Fault, IntegrityError
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.ranks_file import TaskKey, ranks_from_table, ranks_to_bytes
+from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes
 from mlbench.reports.report import (
     RANKS_FILE,
     REPORT_FILE,
@@ -154,8 +154,7 @@ def baseline_bytes(saved: Saved) -> bytes:
         "measures": saved.measures,
         "sha256": ZEROS.decode(),
     }
-    key = TaskKey(task.name, task.version, task.digest, task.kinds)
-    raw = ranks_to_bytes(saved.ranks, key, {KEY.decode(): json.dumps(said)})
+    raw = ranks_to_bytes(saved.ranks, task.key, {KEY.decode(): json.dumps(said)})
     head, _, tail = raw.rpartition(ZEROS)
     return head + hashlib.sha256(raw).hexdigest().encode() + tail
 

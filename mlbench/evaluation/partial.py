@@ -27,7 +27,7 @@ from mlbench.evaluation.scan import BLOCK
 from mlbench.models.encoding import Count, Embedded, Encoding
 from mlbench.models.inputs import Inputs
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.ranks_file import TaskKey, ranks_from_table, ranks_to_bytes
+from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes
 from mlbench.reports.report import ModelInfo, RunInfo, TaskInfo
 
 if TYPE_CHECKING:
@@ -156,8 +156,7 @@ def write_partial(path: Path, partial: Partial) -> None:
 
 def partial_to_bytes(partial: Partial) -> bytes:
     """Return the file of a partial result."""
-    info = partial.draft.task
-    key = TaskKey(info.name, info.version, info.digest, info.kinds)
+    key = partial.draft.task.key
     head = {
         "identity": partial.identity,
         "shards": [asdict(shard) for shard in partial.shards],

@@ -93,6 +93,11 @@ class TaskInfo:
     notes: tuple[str, ...] = ()
 
     @property
+    def key(self) -> TaskKey:
+        """What its tables of ranks are named by."""
+        return TaskKey(self.name, self.version, self.digest, self.kinds)
+
+    @property
     def averaged(self) -> str:
         """The name of the set that its languages are, "" if it is none."""
         return next((n for n, codes in self.language_sets.items() if codes == self.languages), "")
@@ -295,9 +300,9 @@ def write_report(
     report.json names the digest of its table, so a folder that was half replaced shows it. A report
     on run files has no table; another's is removed.
     """
-    info, digest = report.task, None
+    digest = None
     if ranks is not None:
-        raw = ranks_to_bytes(ranks, TaskKey(info.name, info.version, info.digest, info.kinds))
+        raw = ranks_to_bytes(ranks, report.task.key)
         write_atomically(folder / RANKS_FILE, raw)
         digest = sha256_of(folder / RANKS_FILE)
     else:

@@ -112,7 +112,7 @@ def check(root: Path, *within: str, **options: Any) -> Findings:
     from pathlib import PurePosixPath
 
     paths = tuple(map(PurePosixPath, within))
-    return validate(root, Options(**{"today": TODAY, "within": paths} | options)).findings
+    return validate(root, Options(**{"today": TODAY, "within": paths} | options))
 
 
 def exit_code(findings: Findings) -> int:

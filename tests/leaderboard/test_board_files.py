@@ -116,7 +116,8 @@ CHANGES: list[tuple[Callable[[Path], None], int, str]] = [
     (gone(f"{ALPHA}/ranks.parquet"), 3, f"{ALPHA}/ranks.parquet: no such file"),
     (gone(f"{ALPHA}/entry.json"), 3, f"{ALPHA}/entry.json: no such file"),
     (gone(f"{TASK}/task.json"), 3, "its task is not in the leaderboard"),
-    (put(f"{TASK}/{slug('Published (2020)')}/ranks.parquet"), 6, "kind: reported, but there is a table"),
+    (put(f"{TASK}/{slug('Published (2020)')}/ranks.parquet"), 6,
+     "kind: reported, but there is a table"),
     (put(f"{ALPHA}/ranks.parquet", b""), 6, f"{ALPHA}/ranks.parquet: SHA-256"),
     (put(f"{ALPHA}/ranks.parquet", b"x" * 9 * 2**20), 3, "more than 8,388,608 bytes"),
     (put(f"{ALPHA}/entry.json", b" " * 300_000), 3, "more than 262,144 bytes"),
@@ -388,8 +389,8 @@ class TestChanges:
         self, honest: Path, board: Path, tmp_path: Path
     ) -> None:
         submitted(board, tmp_path, "gamma", 4, by="Eve")
-        outcome = validate(board, Options(TODAY, base=honest))
-        assert [str(place) for place in outcome.entries] == [f"{TASK}/gamma"]
+        findings = validate(board, Options(TODAY, base=honest))
+        assert [str(place) for place in findings.checked] == [f"{TASK}/gamma"]
 
     def test_a_copy_of_what_stands_is_found(
         self, honest: Path, board: Path, tmp_path: Path

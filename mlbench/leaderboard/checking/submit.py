@@ -66,7 +66,7 @@ from mlbench.leaderboard.entries.tables import (
 )
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
+from mlbench.ranking.ranks_file import ranks_to_bytes
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, RunInfo, read_report, rescored
 
 QUOTED = 2000
@@ -97,8 +97,7 @@ def submit(folder: Path, root: Path, declared: Declared) -> Submitted:
     task = _known_task(board, report.task.name)
     _refuse_other_task(task, described(report, ranks))
     report = rescored(report, ranks, folder)
-    info = report.task
-    table = ranks_to_bytes(ranks, TaskKey(info.name, info.version, info.digest, info.kinds))
+    table = ranks_to_bytes(ranks, report.task.key)
     declared = replace(declared, report_sha256=sha256_of(folder / REPORT_FILE))
     entry = entry_of(report, hashlib.sha256(table).hexdigest(), declared)
     return _write(board, entry, table)
@@ -130,10 +129,10 @@ def reported(
 
 def entry_of(report: Report, ranks_sha256: str, declared: Declared) -> Entry:
     """Return the entry of a report; texts in it that hide something are made visible."""
-    info, model, run = report.task, report.model, report.run
+    model, run = report.model, report.run
     return Entry(
         ranks_sha256=ranks_sha256,
-        task=TaskKey(info.name, info.version, info.digest, info.kinds),
+        task=report.task.key,
         model=replace(
             model,
             spec=visible(model.spec),

@@ -60,11 +60,15 @@ MOST_OF_A_FILE = 20
 
 @dataclass
 class Findings:
-    """``malformed`` ends with exit code 3, ``contradictory`` with 6; ``flags`` are for review."""
+    """``malformed`` ends with exit code 3, ``contradictory`` with 6; ``flags`` are for review.
+
+    ``checked`` are the entries whose tables and scores were checked.
+    """
 
     malformed: list[Fault] = field(default_factory=list)
     contradictory: list[Fault] = field(default_factory=list)
     flags: list[Fault] = field(default_factory=list)
+    checked: list[Place] = field(default_factory=list)
 
     @contextlib.contextmanager
     def gathering(self) -> Iterator[None]:
@@ -81,6 +85,7 @@ class Findings:
         self.malformed += other.malformed
         self.contradictory += other.contradictory
         self.flags += other.flags
+        self.checked += other.checked
 
     def error(self, *, strict: bool = False) -> MlbenchError | None:
         """Return the error to raise, with all faults in it; None where there is none.
@@ -119,15 +124,7 @@ class Options:
     quiet: bool = True
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What was found, and the entries whose tables and scores were checked."""
-
-    findings: Findings
-    entries: tuple[Place, ...]
-
-
-def validate(root: Path, options: Options) -> Outcome:
+def validate(root: Path, options: Options) -> Findings:
     """Check the leaderboard in ``root``.
 
     With a base, what stands there unchanged is taken as checked when it was added; all the
@@ -136,10 +133,10 @@ def validate(root: Path, options: Options) -> Outcome:
     work = _Validation(root, options)
     work.form()
     work.documents()
-    entries = work.tables()
+    work.tables()
     work.names()
     work.people()
-    return Outcome(work.findings, entries)
+    return work.findings
 
 
 class _Validation:
@@ -167,25 +164,11 @@ class _Validation:
             or any(each == path or each in path.parents for each in within)
         )
 
-    def where(self, place: Place, file: str, key: str = "") -> str:
-        """Return how a message names a field of an entry's file."""
-        return self.tree.where(place.folder / file, key)
-
-    def malform(self, entry: BoardEntry, file: str, found: Iterable[Found]) -> None:
-        """Note what is malformed in an entry's file."""
-        self.findings.malformed += self.faults(entry.place, file, found)
-
-    def contradict(self, entry: BoardEntry, file: str, found: Iterable[Found]) -> None:
-        """Note what in an entry's file contradicts something."""
-        self.findings.contradictory += self.faults(entry.place, file, found)
-
-    def flag(self, entry: BoardEntry, found: Iterable[Found]) -> None:
-        """Note what a person should look at."""
-        self.findings.flags += self.faults(entry.place, ENTRY_FILE, found)
-
-    def faults(self, place: Place, file: str, found: Iterable[Found]) -> list[Fault]:
+    def faults(
+        self, entry: BoardEntry, found: Iterable[Found], file: str = ENTRY_FILE
+    ) -> list[Fault]:
         """Return what was found of an entry's file as faults."""
-        return faults_at(self.where(place, file), found)
+        return faults_at(self.tree.where(entry.place.folder / file), found)
 
     def to_check(self, entry: BoardEntry) -> bool:
         """Say whether an entry is chosen, and does not stand in the base as it is."""
@@ -216,8 +199,9 @@ class _Validation:
             for entry in sorted(task.entries, key=self.age):
                 if self.to_check(entry):
                     found = entry_faults(entry.entry, entry.place, task.task, today)
-                    self.malform(entry, ENTRY_FILE, found)
-                    self.contradict(entry, ENTRY_FILE, _history(entry, earlier[entry.slug]))
+                    self.findings.malformed += self.faults(entry, found)
+                    found = _history(entry, earlier[entry.slug])
+                    self.findings.contradictory += self.faults(entry, found)
                 earlier[entry.slug].append(entry)
         for document, check in (
             (self.board.records, record_findings),
@@ -244,7 +228,8 @@ class _Validation:
             }
             for owner in sorted(owners - {entry.entry.declared.submitter}):
                 found = f"of a model that {shown(owner)} submitted"
-                self.flag(entry, [("declared.submitter", found, "an entry of theirs")])
+                told = [("declared.submitter", found, "an entry of theirs")]
+                self.findings.flags += self.faults(entry, told)
         if self.changes is None:
             return
         for path in self.changes.added:
@@ -258,21 +243,22 @@ class _Validation:
                 fault = Fault(self.tree.where(path), "a new run of a model", "by its submitter")
                 self.findings.flags.append(fault)
 
-    def tables(self) -> tuple[Place, ...]:
-        """Check tables and what follows from them, and return the entries that were checked."""
+    def tables(self) -> None:
+        """Check tables and what follows from them."""
         entries = [e for e in self.board.entries() if self.to_check(e) and self.trusted(e)]
         prints = Prints()
         with Step("checking", len(entries), "entries", quiet=self.options.quiet) as step:
             for entry in entries:
-                self.flag(entry, implausible(entry.entry))
+                self.findings.flags += self.faults(entry, implausible(entry.entry))
                 self.table(entry, prints)
                 step.advance(1)
         for entry in entries:
             task = self.board.tasks[entry.place.task]
             others = [other for other in task.entries if other.slug != entry.slug]
-            self.contradict(entry, ENTRY_FILE, same_tables(entry, others, prints))
-            self.flag(entry, likenesses(entry, others, prints))
-        return tuple(entry.place for entry in entries)
+            copies = same_tables(entry, others, prints)
+            self.findings.contradictory += self.faults(entry, copies)
+            self.findings.flags += self.faults(entry, likenesses(entry, others, prints))
+        self.findings.checked += [entry.place for entry in entries]
 
     def trusted(self, entry: BoardEntry) -> bool:
         """Say whether an entry's task is in order and a maintainer's, and the change not too
@@ -287,17 +273,16 @@ class _Validation:
         """Check an entry's table, and the scores against it."""
         prints.known[entry.place] = None
         with self.findings.gathering():
-            ranks = entry_table(entry, self.where(entry.place, RANKS_FILE))
+            ranks = entry_table(entry, self.tree.where(entry.place.folder / RANKS_FILE))
             if ranks is None:
                 return
             prints.known[entry.place] = table_print(ranks)
             broken = list(table_faults(ranks))
-            self.contradict(entry, RANKS_FILE, broken)
-            measures = self.where(entry.place, ENTRY_FILE, "measures")
+            self.findings.contradictory += self.faults(entry, broken, RANKS_FILE)
+            measures = self.tree.where(entry.place.folder / ENTRY_FILE, "measures")
             if not broken and all(fault.where != measures for fault in self.findings.malformed):
-                self.contradict(
-                    entry, ENTRY_FILE, score_faults(entry.entry, ranks, entry.task.kinds)
-                )
+                found = score_faults(entry.entry, ranks, entry.task.kinds)
+                self.findings.contradictory += self.faults(entry, found)
 
     def names(self) -> None:
         """Look for names that look alike, of all tasks together."""
@@ -306,7 +291,8 @@ class _Validation:
         for slug, other in names_alike(names):
             if self.to_check(entries[slug]):
                 found = f"{shown(names[slug])} looks like {shown(names[other])} of {other}"
-                self.contradict(entries[slug], ENTRY_FILE, [("model.name", found, "another name")])
+                told = [("model.name", found, "another name")]
+                self.findings.contradictory += self.faults(entries[slug], told)
 
 
 def _partial(tree: Tree, tasks: set[str]) -> Iterator[tuple[PurePosixPath, Fault]]:
