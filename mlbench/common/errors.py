@@ -9,9 +9,12 @@ Code 1 is kept for a regression found by a check, 70 for a defect of mlbench its
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+MOST_FAULTS = 20
+"""Faults that one error names."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,13 @@ class IntegrityError(MlbenchError):
     """A digest differs, or an artefact is damaged, forged or belongs to something else."""
 
     exit_code = 6
+
+
+def first_faults(faults: Sequence[Fault], more: str = "faults") -> tuple[Fault, ...]:
+    """Return the first MOST_FAULTS faults and, where there are more, one that counts the rest."""
+    rest = len(faults) - MOST_FAULTS
+    tail = [Fault("and", f"{rest:,} more {more}")] if rest > 0 else []
+    return (*faults[:MOST_FAULTS], *tail)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.errors import DataError, Fault
+from mlbench.common.errors import DataError, Fault, first_faults
 
 if TYPE_CHECKING:
     from mlbench.data.collection import Questions
 
 SHOWN = 3
-MOST_FAULTS = 20
 FOUND = "is judged, but not in the corpus"
 MEND = "get the whole corpus, in the version that was judged"
 
@@ -97,12 +96,9 @@ class Absent:
 
     def refuse(self) -> NoReturn:
         """Raise DataError that lists the passages, the first 20 of many."""
-        names = self._names
-        more = len(names) - MOST_FAULTS
-        tail = [Fault("and", f"{more:,} more passages")] if more > 0 else []
         expected = "every judged passage in the corpus"
-        faults = [Fault(f"passage {name}", FOUND, expected, MEND) for name in names[:MOST_FAULTS]]
-        raise DataError(*faults, *tail)
+        faults = [Fault(f"passage {name}", FOUND, expected, MEND) for name in self._names]
+        raise DataError(*first_faults(faults, "passages"))
 
 
 def absent_warnings(collection: Questions) -> tuple[str, ...]:

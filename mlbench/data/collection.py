@@ -16,12 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.errors import DataError, Fault
+from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.data.absent import Absent, Lost
 from mlbench.data.digests import collection_digest, sum_of_judged, sum_of_records
 from mlbench.data.task import Setting
-
-MOST_FAULTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +255,8 @@ def _present(
 
 def raise_faults(faults: Sequence[Fault]) -> None:
     """Raise DataError with the first faults, if there is any, and the number of the rest."""
-    more = len(faults) - MOST_FAULTS
-    tail = [Fault("and", f"{more} more faults of the same file set")] if more > 0 else []
     if faults:
-        raise DataError(*faults[:MOST_FAULTS], *tail)
+        raise DataError(*first_faults(faults))
 
 
 def build_entries(

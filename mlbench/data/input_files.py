@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlbench.common.errors import DataError, Fault
+from mlbench.common.errors import MOST_FAULTS, DataError, Fault
 from mlbench.common.files import reading
 
-MOST_FAULTS = 20
 BOM = b"\xef\xbb\xbf"
 CHUNK = 1 << 20
 LONGEST_LINE = 64 << 20

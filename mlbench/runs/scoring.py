@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench import __version__
-from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.errors import DataError, Fault, UsageError, first_faults
 from mlbench.common.files import sha256_of
-from mlbench.data.collection import MOST_FAULTS
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.task import Kind, Setting, Task, all_settings
 from mlbench.measures.rank_measures import Measure
@@ -364,7 +363,7 @@ def read_runs(
             rankings.add(placed, each, matching.faults)
         advance(1)
     if faults:
-        raise DataError(*faults[:MOST_FAULTS])
+        raise DataError(*first_faults(faults))
     matching.faults.check()
     return Read(rankings, matching.unknown, tuple(tags))
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.errors import DataError, Fault, ModelError
+from mlbench.common.errors import DataError, Fault, ModelError, first_faults
 from mlbench.common.files import write_atomically
-from mlbench.data.collection import MOST_FAULTS, Collection
+from mlbench.data.collection import Collection
 from mlbench.data.task import Kind, Setting
 from mlbench.ranking.products import Floats, Limits
 from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, Ints, filled
@@ -119,7 +119,7 @@ def refuse_unfit(names: Iterable[tuple[str, str]]) -> None:
     expected = "ids without blanks, for the columns of a TREC file"
     faults = [Fault(where, found, expected) for where, name in names if (found := _unfit(name))]
     if faults:
-        raise DataError(*faults[:MOST_FAULTS])
+        raise DataError(*first_faults(faults))
 
 
 def _unfit(name: str) -> str:

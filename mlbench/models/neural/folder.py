@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from mlbench.common.errors import Fault, ModelError
+from mlbench.common.errors import Fault, ModelError, first_faults
 from mlbench.common.files import sha256_of_all
 from mlbench.models.neural.files import (
     CODE_MEND,
@@ -82,7 +82,7 @@ def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
     inspection = _Inspection(folder.resolve(), options)
     inspection.run()
     if inspection.faults:
-        raise ModelError(*inspection.faults[:20])
+        raise ModelError(*first_faults(inspection.faults))
     files = tuple(sorted(set(inspection.files)))
     sha256 = sha256_of_all(inspection.root, files)
     return Checkpoint(inspection.root, inspection.layout, files, sha256, inspection.settings)
