@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from mlbench.data.collection import Judgement
 from mlbench.data.input_files import Faults, Line, describe, read_lines
 from mlbench.data.locations import DataFile
 from mlbench.data.readers._rows import Texts, read_rows
@@ -41,8 +42,18 @@ class Row(NamedTuple):
     language: str
     where: str
 
+    def judgement(self, query: str, passage: str) -> Judgement:
+        """Return the judgement of a query and a passage of these languages."""
+        return Judgement(self.query_id, query, self.passage_id, passage, self.relevance, self.where)
 
-def read_qrels(path: Path, language: str, faults: Faults) -> Iterator[Row]:
+
+def read_qrels(paths: Mapping[str, Path], faults: Faults) -> Iterator[Row]:
+    """Yield the judgements of the files of each language, by it."""
+    for language, path in paths.items():
+        yield from _read_file(path, language, faults)
+
+
+def _read_file(path: Path, language: str, faults: Faults) -> Iterator[Row]:
     """Yield the judgements of a file.
 
     A ``.parquet`` file has BEIR's three columns. Of another, the first line decides what it is:

@@ -10,7 +10,10 @@ from mlbench.data.collection import TextRecord
 from mlbench.data.corpus import BATCH, Passage, ShardSource
 from mlbench.data.input_files import Faults
 from mlbench.data.locations import DataFile
+from mlbench.data.readers import Files
 from mlbench.data.readers._rows import Row, Texts, read_rows
+from mlbench.data.sources import text_choice
+from mlbench.data.task import Task
 
 
 @dataclass(frozen=True)
@@ -80,3 +83,16 @@ def _is_sound(passage: Passage, row: Row, faults: Faults) -> bool:
         faults.add(row.where, found, "Unicode text")
         return False
     return True
+
+
+def table_shards(task: Task, files: Files, id_keys: tuple[str, ...]) -> list[ShardSource]:
+    """Return the shards that the files of a task's ``corpus`` are, each of one language.
+
+    Passages have their title, if the task's text is "title-text".
+    """
+    with_title = text_choice(task) == "title-text"
+    single = task.languages[0] if len(task.languages) == 1 else ""
+    return [
+        TableShard.of(file, file.language or single, id_keys, with_title)
+        for file in files.corpus("corpus")
+    ]

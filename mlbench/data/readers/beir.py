@@ -21,7 +21,7 @@ from mlbench.data.readers import Files, Locate
 from mlbench.data.readers._qrels import Row, read_qrels
 from mlbench.data.readers._rows import Row as TextRow
 from mlbench.data.readers._rows import Texts, read_rows
-from mlbench.data.readers._shards import TableShard
+from mlbench.data.readers._shards import table_shards
 from mlbench.data.sources import text_choice
 from mlbench.data.task import Task
 
@@ -68,25 +68,16 @@ def stream(task: Task, files: Files) -> StreamedRecords:
         )
     faults = Faults()
     queries, rows = _questions(task, files, faults)
-    judgements = [_judgement(row, row.language or single, row.language or single) for row in rows]
+    judgements = [row.judgement(row.language or single, row.language or single) for row in rows]
     kept = _judged(queries, judgements, faults)
     faults.check()
-    with_title = text_choice(task) == "title-text"
-    shards = [
-        TableShard.of(file, file.language or single, ID_KEYS, with_title)
-        for file in files.corpus("corpus")
-    ]
-    return StreamedRecords(kept, judgements, list(shards))
+    return StreamedRecords(kept, judgements, table_shards(task, files, ID_KEYS))
 
 
 def _questions(task: Task, locate: Locate, faults: Faults) -> tuple[list[TextRecord], list[Row]]:
     """Return all queries, and the judgements as they stand; raises if there was a fault."""
     queries = _records(task, locate("queries"), False, faults)
-    rows = [
-        row
-        for language, path in locate("qrels").items()
-        for row in read_qrels(path, language, faults)
-    ]
+    rows = list(read_qrels(locate("qrels"), faults))
     faults.check()
     return queries, rows
 
@@ -147,7 +138,7 @@ def _join(
         query = row.language or _sole_language(row, "query", row.query_id, queries, faults)
         passage = row.language or _sole_language(row, "passage", row.passage_id, passages, faults)
         if query and passage:
-            yield _judgement(row, query, passage)
+            yield row.judgement(query, passage)
 
 
 def _sole_language(
@@ -185,10 +176,4 @@ def _join_parallel(
             faults.add(row.where, found, "the id of a passage")
         for query_language in queries.get(row.query_id, ()):
             for passage_language in passages.get(row.passage_id, ()):
-                yield _judgement(row, query_language, passage_language)
-
-
-def _judgement(row: Row, query_language: str, passage_language: str) -> Judgement:
-    return Judgement(
-        row.query_id, query_language, row.passage_id, passage_language, row.relevance, row.where
-    )
+                yield row.judgement(query_language, passage_language)

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlbench.data.collection import Judgement, TextRecord
+from mlbench.data.collection import TextRecord
 from mlbench.data.corpus import StreamedRecords
 from mlbench.data.input_files import Faults, read_lines
 from mlbench.data.readers import Files
 from mlbench.data.readers._qrels import read_qrels
-from mlbench.data.readers._shards import TableShard
-from mlbench.data.sources import text_choice
+from mlbench.data.readers._shards import table_shards
 from mlbench.data.task import Task
 
 
@@ -32,18 +31,10 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     faults = Faults()
     topics = files("topics")
     queries = [q for language, path in topics.items() for q in _topics(path, language, faults)]
-    judgements = [
-        Judgement(row.query_id, language, row.passage_id, language, row.relevance, row.where)
-        for language, path in files("qrels").items()
-        for row in read_qrels(path, language, faults)
-    ]
+    rows = read_qrels(files("qrels"), faults)
+    judgements = [row.judgement(row.language, row.language) for row in rows]
     faults.check()
-    with_title = text_choice(task) == "title-text"
-    shards = [
-        TableShard.of(file, file.language, ("docid",), with_title)
-        for file in files.corpus("corpus")
-    ]
-    return StreamedRecords(queries, judgements, list(shards))
+    return StreamedRecords(queries, judgements, table_shards(task, files, ("docid",)))
 
 
 def _topics(path: Path, language: str, faults: Faults) -> Iterator[TextRecord]:
