@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO, cast
 
 STDOUT, STDERR = 1, 2
 
@@ -24,6 +24,31 @@ class _Results(io.TextIOWrapper):
         if threading.get_ident() == self._owner:
             return super().write(text)
         return sys.stderr.write(text) if sys.stderr else len(text)
+
+
+class _StdoutToStderr:
+    """While a thread is in it, what is printed goes to standard error; the last thread that leaves
+    puts ``sys.stdout`` back. Threads in ``redirect_stdout`` could leave it redirected for good."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._inside = 0
+        self._given: TextIO | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._given, sys.stdout = sys.stdout, sys.stderr
+            self._inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._given, sys.stdout = None, cast("TextIO", self._given)
+
+
+stdout_to_stderr = _StdoutToStderr()
 
 
 @contextlib.contextmanager

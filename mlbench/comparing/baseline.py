@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbench.common.errors import DataError, Fault, IntegrityError
+from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes
 from mlbench.reports.report import (
@@ -79,13 +80,16 @@ def read_saved(path: Path) -> Saved:
 def saved_result(given: Result) -> Saved:
     """Return a result as it is compared, whatever holds it; see ``read_saved`` for what is raised.
 
-    A Report without its table raises DataError.
+    A Report without its table raises DataError, and what is none of these UsageError.
     """
     if isinstance(given, Saved):
         return given
     if isinstance(given, Report):
         return saved_report(given, given.table, f"report of {given.model.name}")
-    return read_saved(Path(given))
+    if isinstance(given, str | os.PathLike):
+        return read_saved(Path(given))
+    found = f"an object of type {type(given).__name__}"
+    raise UsageError(Fault("report", found, "a Report, the folder of one, or a baseline file"))
 
 
 def refuse_other_task(saved: Sequence[Saved]) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,7 @@ from mlbench.measures.significance import (
     percentiles,
     question_clusters,
 )
+from mlbench.reports.report import Report
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -81,8 +83,8 @@ def default_measures(saved: Sequence[Saved]) -> tuple[str, ...]:
 
 
 def compare(
-    reports: Sequence[Result],
-    measures: Sequence[str] = (),
+    reports: Iterable[Result],
+    measures: str | Iterable[str] = (),
     *,
     xs: Sequence[float | None] | None = None,
     axis: str | None = None,
@@ -95,15 +97,14 @@ def compare(
     against. ``measures`` are names such as nDCG@10, or rank-distance
     (default: all that the reports share). ``xs`` are places of the reports on the ``axis``.
 
-    Raises UsageError where there are fewer than two, for an unknown measure, and where no measure
-    has a value; DataError where one is missing or of another task; IntegrityError where one is
-    damaged.
+    Raises UsageError where there are fewer than two, for an unknown measure or correction, and
+    where no measure has a value; DataError where one is missing or of another task; IntegrityError
+    where one is damaged.
     """
-    if len(reports) < 2:
-        expected = "two or more reports, or baseline files"
-        raise UsageError(Fault("REPORT", f"{len(reports)} given", expected))
+    given = [reports] if isinstance(reports, Saved | Report | Path | str) else list(reports)
+    _refuse_wrong(given, xs, correction, draws)
     measures = chosen_names(measures)
-    saved = [saved_result(each) for each in reports]
+    saved = [saved_result(each) for each in given]
     refuse_other_task(saved)
     measures = measures or default_measures(saved)
     labels = [label(number) for number in range(len(saved))]
@@ -139,6 +140,24 @@ def compare(
         ),
         axis=axis,
     )  # fmt: skip
+
+
+def _refuse_wrong(
+    reports: Sequence[Result], xs: Sequence[float | None] | None, correction: str, draws: int
+) -> None:
+    """Raise UsageError with every choice that cannot be made."""
+    count = len(reports)
+    faults = []
+    if count < 2:
+        faults.append(Fault("REPORT", f"{count} given", "two or more reports, or baseline files"))
+    if xs is not None and len(xs) != count:
+        faults.append(Fault("xs", f"{len(xs)} given for {count} reports", "one for each"))
+    if correction not in (MAX_T, HOLM):
+        faults.append(Fault("correction", repr(correction), f"{MAX_T!r} or {HOLM!r}"))
+    if draws < 1:
+        faults.append(Fault("draws", repr(draws), "a whole number from 1"))
+    if faults:
+        raise UsageError(*faults)
 
 
 def _add(tables: Sequence[SettingTable], measure: str, look: _Look, found: _Found) -> None:

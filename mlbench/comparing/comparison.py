@@ -106,7 +106,7 @@ class Method:
     paragraphs: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two or more models on one task. ``sensitivity`` repeats the macro differences with whole
     paragraphs as clusters, empty where the paragraphs are unknown or hold one question each."""
@@ -125,6 +125,10 @@ class Comparison:
     def headline(self) -> str:
         """The measure it is read by: AP where it was compared, else the first."""
         return headline(self.measures)
+
+    def __repr__(self) -> str:
+        models = ", ".join(f"{each.label} {each.name}" for each in self.models)
+        return f"<Comparison on {self.task.name}: {models}>"
 
     def __str__(self) -> str:
         return terminal_comparison(self)

@@ -42,14 +42,15 @@ class Quantity:
         return (self.query_language is not None) + (self.passage_language is not None)
 
 
-def chosen_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return canonical names of measures, ``rank-distance`` among them; twice counts once.
+def chosen_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return canonical names of measures, ``rank-distance`` among them; twice counts once. A string
+    is one name.
 
     Raises UsageError with every name that is no measure.
     """
     chosen: dict[str, None] = {}
     faults: list[Fault] = []
-    for name in names:
+    for name in [names] if isinstance(names, str) else names:
         try:
             known = name == RANK_DISTANCE
             chosen[RANK_DISTANCE if known else parse_measure(name).name] = None

@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from mlbench.common.files import write_atomically
 from mlbench.comparing.baseline import Result, Saved, refuse_other_infos, saved_report, saved_result
 from mlbench.comparing.compare import compare
 from mlbench.comparing.comparison import WORSE, Difference, flat_row, measure_title, shown
-from mlbench.comparing.config import MARGIN, GateConfig
+from mlbench.comparing.config import MARGIN, GateConfig, parse_margin
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
 from mlbench.data.task import Task
 from mlbench.measures.bias import rank_distance
@@ -67,7 +67,7 @@ class Judgement:
     more_questions: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Check:
     """A model held against its baseline. ``fallen`` are the query languages shown to be worse."""
 
@@ -80,6 +80,10 @@ class Check:
     judgements: tuple[Judgement, ...]
     fallen: tuple[Difference, ...]
 
+    def __repr__(self) -> str:
+        models = f"{self.model.name} against {self.baseline.name}"
+        return f"<Check of {models} on {self.task.name}: {self.verdict}>"
+
     def __str__(self) -> str:
         return terminal_check(self)
 
@@ -90,7 +94,7 @@ class Check:
 def check(
     report_or_model: object,
     baseline: Result,
-    measures: Sequence[str] = (),
+    measures: str | Sequence[str] = (),
     margin: float = MARGIN,
     *,
     task: str | Path | Task | None = None,
@@ -98,7 +102,8 @@ def check(
 ) -> Check:
     """Hold a report, or a model that is evaluated for it, against a baseline.
 
-    ``report_or_model`` is a Report or the folder of one, or a model as ``evaluate`` takes it.
+    ``report_or_model`` is a Report, the folder of one, a baseline file (.parquet), or a model as
+    ``evaluate`` takes it.
     ``baseline`` is a file that `mlbench baseline` wrote, a Report, or the folder of one.
     ``measures`` are names such as nDCG@10, or rank-distance (default: AP). ``margin`` is how much
     worse is still no matter; for rank distance it is that share of a random order's. A model is
@@ -114,15 +119,33 @@ def check(
     if RANK_DISTANCE in measures and len(old.task.languages) < 2:
         found = f"{RANK_DISTANCE} on a task of one language"
         raise UsageError(Fault("--measure", found, "a measure that the task has a value for"))
+    try:
+        margin = parse_margin(margin)
+    except ValueError as error:
+        raise UsageError(Fault("margin", str(error))) from None
     given = report_or_model
-    if isinstance(given, str) and (Path(given) / REPORT_FILE).is_file():
-        given = Path(given)
-    if isinstance(given, Saved | Report | Path):
+    if _is_result(given):
+        _refuse_unknown(options)
         new = saved_result(given)
     else:
         options["measures"] = tuple(name for name in measures if name != RANK_DISTANCE)
         new = _evaluated(given, old, task or old.task.name, options)
     return _judged(new, old, measures, margin)
+
+
+def _is_result(given: object) -> TypeGuard[Result]:
+    """Say whether a report or a baseline is given, or the path of one, and not a model."""
+    if not isinstance(given, str | Path):
+        return isinstance(given, Saved | Report)
+    return (Path(given) / REPORT_FILE).is_file() or Path(given).suffix == ".parquet"
+
+
+def _refuse_unknown(options: dict[str, Any]) -> None:
+    """Raise UsageError for options that there are not, where none is needed."""
+    if options:
+        from mlbench.evaluation.options import chosen_options
+
+        chosen_options(options.pop("options", None), options)
 
 
 def _evaluated(
@@ -262,11 +285,14 @@ def run_gate(config: GateConfig, options: Options | None = None) -> Check:
     if (config.report is None) == (config.model is None):
         found = "neither a report nor a model" if config.report is None else "a report and a model"
         raise UsageError(Fault("what to check", found, "a report's folder, or --model SPEC"))
+    if config.report is not None:
+        new = saved_result(config.report)
+        return check(new, config.baseline, config.measures, config.margin)
     folder = None if config.output is None else config.output / "report"
     given: dict[str, Any] = {"data_dir": config.data_dir, "folder": folder}
     given |= {"options": options} if options else {"progress": False}
     return check(
-        config.report or config.model,
+        config.model,
         config.baseline,
         config.measures,
         config.margin,

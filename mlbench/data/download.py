@@ -67,6 +67,7 @@ def download(file: Download, advance: Advance = lambda count: None) -> Stamp:
 
 def _arrived(file: Download, folder: Path, advance: Advance) -> Path:
     """Return the whole file, somewhere in ``folder``; attempts that may help are made."""
+    import pooch
     import requests
 
     on_hub = HUB.fullmatch(file.url) is not None
@@ -75,9 +76,9 @@ def _arrived(file: Download, folder: Path, advance: Advance) -> Path:
     while True:
         try:
             if on_hub:
-                with _silent("huggingface_hub.file_download"):
+                with _silent(logging.getLogger("huggingface_hub.file_download")):
                     return store(file.url, folder, advance)
-            with _silent("pooch"):
+            with _silent(pooch.get_logger()):
                 return _from_web(file.url, folder)
         except errors as error:
             status = _status(error)
@@ -101,9 +102,8 @@ def _from_web(url: str, folder: Path) -> Path:
 
 
 @contextmanager
-def _silent(name: str) -> Iterator[None]:
+def _silent(logger: logging.Logger) -> Iterator[None]:
     """Keep a library from logging addresses of its own accord; what matters is in the error."""
-    logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import operator
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from mlbench import __version__
 from mlbench.common.collector import uncollected
+from mlbench.common.errors import Fault, ModelError
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
 from mlbench.measures.rank_measures import Measure, parse_measures
@@ -62,12 +64,58 @@ def describe_task(task: Task, collection: Collection) -> TaskInfo:
     )
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return str(value)
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {_text(key): _text(text) for key, text in dict(value).items()}
+
+
+def _list_of_texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise TypeError
+    return tuple(map(_text, value))
+
+
+TEXT, NUMBER = (_text, "a string"), (operator.index, "a whole number")
+FACTS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+    "dtype": TEXT,
+    "parameters": NUMBER,
+    "max_length": NUMBER,
+    "pooling": TEXT,
+    "device": TEXT,
+    "prompts": (_texts, "a dictionary of strings"),
+    "versions": (_texts, "a dictionary of strings"),
+    "notes": (_list_of_texts, "a list of strings"),
+}
+"""What a report holds of what a model says of itself: how it is read, and what it must be."""
+
+
 def model_facts(model: LoadedModel) -> Mapping[str, Any]:
-    """Return what a model says of itself; nothing if it does not."""
+    """Return what a model says of itself and a report holds; nothing if it does not.
+
+    Raises ModelError for what is not as the protocol says.
+    """
     if not isinstance(model.adapter, Described):
         return {}
     with calling(model.spec, "describe"):
-        facts: Mapping[str, Any] = model.adapter.describe()
+        said = model.adapter.describe()
+    where = f"model {model.spec}, describe"
+    if not isinstance(said, Mapping):
+        found = f"returned an object of type {type(said).__name__}"
+        raise ModelError(Fault(where, found, "a dictionary"))
+    facts, faults = {}, []
+    for name, (read, expected) in FACTS.items():
+        if said.get(name) is not None:
+            try:
+                facts[name] = read(said[name])
+            except (TypeError, ValueError):
+                faults.append(Fault(f"{where}, {name}", repr(said[name]), expected))
+    if faults:
+        raise ModelError(*faults)
     return facts
 
 

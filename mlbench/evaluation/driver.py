@@ -5,8 +5,6 @@ After each shard the sum is written down, so whatever ends a run costs one shard
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
+from mlbench.common.streams import stdout_to_stderr
 from mlbench.data.absent import absent_warnings
 from mlbench.data.corpus import ShardSource, StreamedCollection, without_absent
 from mlbench.evaluation.core import Core, CoreVectors, Prepared, ShardCounts, prepare
@@ -129,7 +128,7 @@ def stream(
     engine = how.engine or local_engine(model)
     total = sum(shards[shard.name] for shard in todo)
     with (
-        contextlib.redirect_stdout(sys.stderr),
+        stdout_to_stderr,
         Step(f"{task.name}: streaming", total, "passages", quiet=not options.progress) as step,
     ):
         step.say(f"{len(done)} of {len(mine)} shards before")

@@ -73,7 +73,8 @@ def evaluate(
     loaded = load_model(model, chosen.model_options, chosen.cache)
     if chosen.streaming.part is not None:
         found = "a part of the shards has no report of its own"
-        raise UsageError(Fault("option streaming.part", found, "count_part, and then merge"))
+        expected = "no part; `mlbench run --shard` counts one, and `mlbench merge` adds them up"
+        raise UsageError(Fault("option streaming.part", found, expected))
     collection = open_collection(task, chosen)
     if isinstance(collection, StreamedCollection):
         from mlbench.evaluation.results import finish

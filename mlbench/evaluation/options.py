@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,49 @@ def _own_cache() -> EmbeddingCache | None:
     from mlbench.models.cache import open_cache
 
     return open_cache()
+
+
+Check = tuple[Callable[[Any], bool], str]
+"""Whether a value is one that an option may have, and what it should be."""
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
+
+
+def _is_cache(value: Any) -> bool:
+    from mlbench.models.cache import EmbeddingCache
+
+    return value is None or isinstance(value, EmbeddingCache)
+
+
+COUNT: Check = (_is_count, "a whole number from 1")
+COUNT_OR_NONE: Check = (lambda v: v is None or _is_count(v), "a whole number from 1, or None")
+PATH: Check = (lambda v: v is None or isinstance(v, Path), "a path, or None")
+
+
+def _put(options: Any, name: str, value: Any) -> None:
+    object.__setattr__(options, name, value)
+
+
+def _take_paths(options: Any, *names: str) -> None:
+    for name in names:
+        if isinstance(getattr(options, name), str | os.PathLike):
+            _put(options, name, Path(getattr(options, name)))
+
+
+def _refuse_wrong(options: Any, checks: Mapping[str, Check], place: str = "") -> None:
+    """Raise UsageError with every value that its option cannot have."""
+
+    def wrong() -> Iterator[Fault]:
+        for name, (right, expected) in checks.items():
+            value = getattr(options, name)
+            if not right(value):
+                yield Fault(f"option {place}{name}", repr(value), expected)
+
+    faults = list(wrong())
+    if faults:
+        raise UsageError(*faults)
 
 
 @dataclass(frozen=True)
@@ -41,6 +85,21 @@ class Streaming:
     engine: str = "local"
     address: str | None = None
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        _take_paths(self, "work", "keep_embeddings")
+        _refuse_wrong(
+            self,
+            {
+                "part": (lambda v: v is None or isinstance(v, PartOfShards), "a PartOfShards"),
+                "work": PATH,
+                "keep_embeddings": PATH,
+                "engine": (lambda v: v in ("local", "ray"), "'local' or 'ray'"),
+                "address": (lambda v: v is None or isinstance(v, str), "a string, or None"),
+                "workers": COUNT_OR_NONE,
+            },
+            "streaming.",
+        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +137,36 @@ class Options:
     command: str = ""
     approve: Callable[[TaskInfo], None] = lambda info: None
 
+    def __post_init__(self) -> None:
+        """Take what stands for a value: a string for a path, the name of a single measure.
+
+        Raises UsageError with every value that its option cannot have.
+        """
+        _take_paths(self, "data_dir", "folder")
+        names = self.measures
+        _put(self, "measures", (names,) if isinstance(names, str) else tuple(names or ()))
+        _refuse_wrong(
+            self,
+            {
+                "data_dir": PATH,
+                "model_options": (lambda v: isinstance(v, Mapping), "a dictionary"),
+                "cache": (_is_cache, "the default, or None for no cache"),
+                "threads": COUNT,
+                "memory": (COUNT[0], "a whole number of bytes from 1"),
+                "device": (lambda v: isinstance(v, str), "'auto', 'cpu' or 'cuda'"),
+                "sample_questions": COUNT_OR_NONE,
+                "folder": PATH,
+                "save_run": COUNT_OR_NONE,
+                "streaming": (lambda v: isinstance(v, Streaming), "a mlbench.Streaming"),
+                "command": (lambda v: isinstance(v, str), "a string"),
+                "approve": (callable, "a function"),
+            },
+        )
+        if self.device not in ("auto", "cpu"):
+            from mlbench.ranking.products_torch import check_device
+
+            check_device(self.device)
+
     @property
     def limits(self) -> Limits:
         """What the scorer may use."""
@@ -101,9 +190,10 @@ def chosen_options(options: Options | None, changes: Mapping[str, Any]) -> Optio
         raise UsageError(
             *(Fault(f"option {n}", "unknown", expected, did_you_mean(n, names)) for n in unknown)
         )
-    given = {**changes}
-    if isinstance(given.get("data_dir"), str):
-        given["data_dir"] = Path(given["data_dir"])
-    if "measures" in given:
-        given["measures"] = tuple(given["measures"])
-    return dataclasses.replace(options, **given) if options else Options(**given)
+    if options is None:
+        return Options(**changes)
+    if not isinstance(options, Options):
+        found = f"an object of type {type(options).__name__}"
+        expected = "a mlbench.Options, or its fields by name, such as threads=2"
+        raise UsageError(Fault("options", found, expected))
+    return dataclasses.replace(options, **changes)

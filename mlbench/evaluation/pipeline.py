@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, MlbenchError
+from mlbench.common.streams import stdout_to_stderr
 from mlbench.data.corpus import ShardSource
 from mlbench.evaluation.core import Expected, Prepared, ShardCounts
 from mlbench.evaluation.saving_vectors import VectorWriter
@@ -159,7 +160,7 @@ usual 0.005 makes an encoder of 10,000 texts a second a tenth slower."""
 
 def count_shard(prepared: Prepared, model: LoadedModel, shard: ShardSource) -> ShardCounts:
     """Count one shard. Raises as ``count_shards`` does."""
-    with contextlib.redirect_stdout(sys.stderr):
+    with stdout_to_stderr:
         (counts,) = count_shards(prepared, model, [shard])
     return counts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +19,15 @@ def load_task(task: str | Path | Task) -> Task:
 
     Raises UsageError if there is no such task, DataError with all its faults.
     """
-    if not isinstance(task, Task):
-        return find_task(task, _measure_faults)
-    if faults := [*check_source(task), *_measure_faults(task)]:
-        raise DataError(*faults)
-    return task
+    if isinstance(task, Task):
+        if faults := [*check_source(task), *_measure_faults(task)]:
+            raise DataError(*faults)
+        return task
+    if not isinstance(task, str | os.PathLike):
+        found = f"an object of type {type(task).__name__}"
+        expected = "a built-in task's name, the path of a task file, or a Task"
+        raise UsageError(Fault("task", found, expected))
+    return find_task(task, _measure_faults)
 
 
 def _measure_faults(task: Task) -> Iterator[Fault]:

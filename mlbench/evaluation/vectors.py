@@ -52,9 +52,12 @@ def evaluate_vectors(
     if isinstance(collection, StreamedCollection):
         found = f"task {task.name!r} is streamed"
         raise UsageError(Fault("vectors", found, "a task that is held in memory"))
+    if chosen.model_options:
+        found = f"take none of the options given: {', '.join(chosen.model_options)}"
+        raise UsageError(Fault("vectors", found, "a model that is named, which takes them"))
     given = {"query": queries, "passage": passages}
     adapter = Given(name, similarity, collection, given)
-    model = describe_adapter(name, "vectors", adapter, name)
+    model = describe_adapter(name or "vectors", "vectors", adapter, name)
     return evaluate_held(task, collection, model, chosen)
 
 
@@ -103,7 +106,7 @@ def _by_language(
     """Cut what was given by language. Raises DataError where it has other rows than texts."""
     counts = dict(zip(languages, entries.counts.tolist(), strict=True))
     if not isinstance(given, Mapping):
-        array, total = _array(given), sum(counts.values())
+        array, total = _array(role, given), sum(counts.values())
         if array.shape[0] != total:
             expected = (
                 f"{total:,} rows, one for each {role} of {', '.join(languages)} in that order"
@@ -111,7 +114,7 @@ def _by_language(
             raise DataError(Fault(f"{role} vectors", f"{array.shape[0]:,} rows", expected))
         starts = entries.starts.tolist()
         return {code: array[starts[i] : starts[i + 1]] for i, code in enumerate(languages)}
-    arrays = {code: _array(given[code]) for code in languages if code in given}
+    arrays = {code: _array(role, given[code]) for code in languages if code in given}
     faults = [
         Fault(f"{role} vectors, language {code!r}", "missing", f"{counts[code]:,} rows")
         for code in languages
@@ -131,12 +134,16 @@ def _by_language(
     return arrays
 
 
-def _array(given: object) -> Any:
+def _array(role: str, given: object) -> Any:
     from scipy import sparse
 
     if sparse.issparse(given):
         return given.tocsr()  # type: ignore[attr-defined]
-    array = np.asarray(given)
+    where, expected = f"{role} vectors", "an array of shape (n, d)"
+    try:
+        array = np.asarray(given)
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors with gradients
+        raise DataError(Fault(where, f"no array can be made of them: {error}", expected)) from None
     if array.ndim != 2:
-        raise DataError(Fault("vectors", f"shape {array.shape}", "an array of shape (n, d)"))
+        raise DataError(Fault(where, f"shape {array.shape}", expected))
     return array

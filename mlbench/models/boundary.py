@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, ModelError
+from mlbench.common.streams import stdout_to_stderr
 
 _OWN = str(Path(__file__).parents[1]) + os.sep
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
@@ -37,7 +37,7 @@ def calling(spec: str, method: str) -> Iterator[None]:
     pass), and EnvironmentFault if it runs out of memory. What it prints goes to standard error.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with stdout_to_stderr:
             yield
     except (MlbenchError, KeyboardInterrupt):
         raise

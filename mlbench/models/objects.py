@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
+from mlbench.models.plugin import refuse_other_signatures
 from mlbench.models.protocol import SIMILARITY_NAMES, Adapter
 from mlbench.models.registry import LoadedModel, describe_adapter, load_adapter
 
@@ -41,7 +42,8 @@ def load_model(
     vectors of an object are kept in the embedding cache only if it says ``cacheable = True`` and
     declares its ``identity``.
 
-    Raises UsageError for what is no model or takes no options, ModelError as ``load_adapter``.
+    Raises UsageError for what is no model or takes no options, ModelError for methods that do not
+    take texts and a language, and as ``load_adapter``.
     """
     if isinstance(model, LoadedModel):
         return model
@@ -52,10 +54,16 @@ def load_model(
     if given:
         found = f"takes none of the options given: {', '.join(given)}"
         raise UsageError(Fault(f"model {kind}", found, "a model given by name, which takes them"))
+    if isinstance(model, type):
+        mend = f"create an object of it: {model.__name__}(...)"
+        raise UsageError(Fault("model", f"the class {model.__name__}", EXPECTED, mend))
     if isinstance(model, Adapter):
+        refuse_other_signatures(model, f"model {kind}", EXPECTED)
         return describe_adapter(kind, "object", model)
     if isinstance(model, tuple) and len(model) == 2 and all(map(callable, model)):
-        return describe_adapter("functions", "object", Functions(*model))
+        functions = Functions(*model)
+        refuse_other_signatures(functions, "model functions", EXPECTED)
+        return describe_adapter("functions", "object", functions)
     if _is_sentence_transformer(model):
         return describe_adapter(kind, "object", Encoder(model))
     raise UsageError(Fault("model", f"an object of type {kind}", EXPECTED))

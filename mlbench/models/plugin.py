@@ -24,6 +24,7 @@ from mlbench.models.boundary import calling
 
 _PRIVATE = "_mlbench_model_"
 _FACTORY = "a function or class that can be called without arguments and returns the model"
+_EXPECTED = f"{_FACTORY}: an object with encode_queries and encode_passages(texts, language)"
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,17 @@ def build(spec: str, source: Factory) -> Any:
     missing = [name for name, method in methods.items() if not callable(method)]
     if missing:
         raise _broken(spec, source, f"{returned}, which has no method {' and '.join(missing)}")
-    for name, method in methods.items():
-        lacking = _not_callable_with(method, ["text"], "en")
-        if lacking:
-            raise _broken(
-                spec, source, f"{name} cannot be called with (texts, language): {lacking}"
-            )
+    refuse_other_signatures(adapter, f"model {spec}, factory of {source.where}", _EXPECTED)
     return adapter
+
+
+def refuse_other_signatures(adapter: Any, where: str, expected: str) -> None:
+    """Raise ModelError for a method that cannot be called with texts and a language."""
+    for name in ("encode_queries", "encode_passages"):
+        lacking = _not_callable_with(getattr(adapter, name), ["text"], "en")
+        if lacking:
+            found = f"{name} cannot be called with (texts, language): {lacking}"
+            raise ModelError(Fault(where, found, expected))
 
 
 def _not_callable_with(function: Any, *arguments: Any) -> str:
@@ -159,8 +164,7 @@ def _defined_at(function: Any) -> str:
 
 
 def _broken(spec: str, source: Factory, what: str) -> ModelError:
-    expected = f"{_FACTORY}: an object with encode_queries and encode_passages(texts, language)"
-    return ModelError(Fault(f"model {spec}, factory of {source.where}", what, expected))
+    return ModelError(Fault(f"model {spec}, factory of {source.where}", what, _EXPECTED))
 
 
 def _attribute(spec: str, module: ModuleType, factory: str) -> Callable[[], Any]:

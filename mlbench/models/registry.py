@@ -284,9 +284,13 @@ def describe_adapter(
     with calling(spec, "load"):
         given = {key: getattr(adapter, key, None) for key in ("name", "similarity", "identity")}
     faults = [
-        Fault(f"model {spec}, attribute {key}", f"{value!r}", "a string that is not empty")
+        Fault(
+            f"model {spec}, attribute {key}",
+            f"{value!r}",
+            "a string that is not empty, and that UTF-8 can hold",
+        )
         for key, value in given.items()
-        if value is not None and not (isinstance(value, str) and value.strip())
+        if value is not None and not _is_text(value)
     ]
     similarity = given["similarity"] or SIMILARITIES[0]
     if not faults and similarity not in SIMILARITIES:
@@ -302,6 +306,13 @@ def describe_adapter(
     declared = given["identity"]
     identity = f"declared: {declared}" if declared else f"derived: {derived or spec}"
     return LoadedModel(spec, given["name"] or name or spec, kind, adapter, similarity, identity)
+
+
+def _is_text(value: Any) -> bool:
+    """Say whether a value is a string that a file can hold, with more than spaces."""
+    if not isinstance(value, str) or not value.strip():
+        return False
+    return value.encode("utf-8", "ignore").decode() == value
 
 
 def _plugins() -> dict[str, list[EntryPoint]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.common.errors import EnvironmentFault, Fault, UsageError
 from mlbench.ranking.products import (
     Counts32,
     Dense,
@@ -30,6 +31,27 @@ def gpu_at_hand() -> bool:
     """Say whether the model brought torch with it and torch sees a CUDA device."""
     torch = sys.modules.get("torch")
     return torch is not None and bool(torch.cuda.is_available())
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError for a device that torch does not know, EnvironmentFault for one that it
+    cannot use here, or where torch is not installed."""
+    where = f"option device {name!r}"
+    try:
+        import torch
+    except ImportError:
+        found, mend = "torch is not installed", "pip install torch, or device 'cpu'"
+        raise EnvironmentFault(Fault(where, found, "torch", mend)) from None
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        expected = "'auto', 'cpu', 'cuda' or another device of torch"
+        raise UsageError(Fault(where, "no such device", expected)) from None
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        found = f"cannot be used: {str(error).splitlines()[0]}"
+        raise EnvironmentFault(Fault(where, found, "a device of this machine")) from None
 
 
 class TorchDense(Dense):

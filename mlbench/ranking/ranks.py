@@ -118,7 +118,7 @@ def first_of_runs(values: Ints) -> Ints:
     return np.flatnonzero(first)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ranks:
     """The table, with what is needed to name its rows.
 
@@ -146,6 +146,10 @@ class Ranks:
     """(rows, languages)"""
     tied: npt.NDArray[np.int32]
     """(rows, languages)"""
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.passage_ids):,} rows of {len(self.query_ids):,} queries"
+        return f"<Ranks: {sizes} in {len(self.languages)} languages>"
 
     @cached_property
     def query(self) -> Ints:

@@ -135,15 +135,19 @@ def table_schema(languages: int) -> pa.Schema:
     )
 
 
-def read_ranks(path: Path) -> tuple[Ranks, TaskKey]:
+def read_ranks(path: str | Path) -> tuple[Ranks, TaskKey]:
     """Read a table and the task it belongs to.
 
-    Raises DataError where there is no such file, IntegrityError where it is damaged or is no
-    table of ranks.
+    Raises DataError where there is no such file, or a folder, IntegrityError where it is damaged
+    or is no table of ranks.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    path = Path(path)
+    if path.is_dir():
+        expected = "the file with the table of ranks of a run, such as ranks.parquet in it"
+        raise DataError(Fault(str(path), "a folder", expected))
     try:
         table = pq.read_table(path)
     except FileNotFoundError:

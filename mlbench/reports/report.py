@@ -169,7 +169,7 @@ class RunInfo:
     truncated: dict[str, dict[str, Truncated]] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """One model on one task. ``retrieved`` is None unless it was made from run files.
 
@@ -246,6 +246,13 @@ class Report:
         path = Path(folder)
         write_report(path, self, self.ranks, report_pages(self, self.ranks, cache))
         return path
+
+    def __repr__(self) -> str:
+        """The report in a line: its macro scores, whatever it holds beside them."""
+        name = next(iter(self.measures), "")
+        means = [f"{kind} {of[name]:.4f}" for kind, of in self.macro.items() if name in of]
+        said = f": {name} {', '.join(means)}" if means else ""
+        return f"<Report of {self.model.name} on {self.task.name}{said}>"
 
     def __str__(self) -> str:
         """The report as a terminal shows it."""
@@ -389,6 +396,9 @@ def parse_report(path: Path) -> tuple[Report, str]:
         raise DataError(
             Fault(where, "no such file", "a report folder", "run `mlbench run` first")
         ) from None
+    except (NotADirectoryError, IsADirectoryError) as error:
+        unread = f"cannot be read: {error.strerror}"
+        raise DataError(Fault(where, unread, f"{REPORT_FILE} in a report folder")) from None
     except (ValueError, RecursionError) as error:
         raise IntegrityError(Fault(where, f"broken JSON: {error}", "valid JSON")) from None
     if not isinstance(table, dict) or table.get("schema") != SCHEMA:

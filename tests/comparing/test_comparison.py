@@ -248,3 +248,24 @@ def test_plots_are_svg_the_same_each_time_and_a_series_has_its_axis():
 
 def test_plots_of_one_language_are_left_out():
     assert comparison_plots(compare([model(1.5, count=1), model(0.9, count=1)], ["AP"])) != {}
+
+
+@pytest.mark.parametrize(
+    ("reports", "choices", "where"),
+    [
+        (model(1.5), {}, "1 given"),
+        ([model(1.5), None], {}, "NoneType"),
+        ([model(1.5), model(0.9)], {"xs": [1.0]}, "xs"),
+        ([model(1.5), model(0.9)], {"correction": "bonferroni"}, "correction"),
+        ([model(1.5), model(0.9)], {"draws": 0}, "draws"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(reports, choices, where):
+    with pytest.raises(UsageError, match=where):
+        compare(reports, ["AP"], **choices)
+
+
+def test_a_single_measure_and_any_iterable_are_taken():
+    comparison = compare((model(noise) for noise in (1.5, 0.9)), "AP")
+    assert comparison.measures == ("AP",)
+    assert len(repr(comparison)) < 200

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlbench.common.errors import UsageError
+from mlbench.comparing.baseline import baseline_bytes
 from mlbench.comparing.comparison import NOT_SHOWN, Difference
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
 from mlbench.comparing.regression import (
@@ -176,3 +179,25 @@ def test_a_name_cannot_break_the_page_or_the_xml():
     assert "</td>" not in markdown_check(result)
     ElementTree.fromstring(junit_check(result))
     assert "\x07" not in terminal_check(result)
+
+
+def test_a_baseline_file_is_a_result_by_its_path(tmp_path):
+    file = tmp_path / "baseline.parquet"
+    file.write_bytes(baseline_bytes(model(0.9)))
+    for result in (file, str(file)):
+        assert check(result, model(0.9), "AP").verdict == PASS
+
+
+@pytest.mark.parametrize("path", [Path, str])
+def test_a_path_that_holds_no_report_names_a_model(path, tmp_path):
+    (tmp_path / "model.py").write_text("")
+    with pytest.raises(UsageError, match="no 'make' in"):
+        check(path(tmp_path / "model.py:make"), model(0.9), "AP", task="sample")
+
+
+@pytest.mark.parametrize(
+    ("choices", "where"), [({"margin": -1}, "margin"), ({"progres": False}, "'progress'")]
+)
+def test_choices_are_checked_where_a_report_is_given_too(choices, where):
+    with pytest.raises(UsageError, match=where):
+        check(model(0.9), model(1.5), "AP", **choices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
 import resource
 import subprocess
@@ -192,3 +193,17 @@ def test_no_token_is_told(
     output = capfd.readouterr()
     assert "hf_secret" not in str(caught.value) + output.out + output.err
     assert (output.out, output.err) == ("", "")
+
+
+def test_no_library_logs_of_its_own_accord(tmp_path: Path, site: Site) -> None:
+    import pooch
+
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    pooch.get_logger().addHandler(handler)
+    try:
+        download(wanted(site, tmp_path))
+    finally:
+        pooch.get_logger().removeHandler(handler)
+    assert said == []

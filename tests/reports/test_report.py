@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mlbench.common.errors import IntegrityError
+from mlbench.common.errors import DataError, IntegrityError
 from mlbench.comparing.baseline import read_saved
+from mlbench.ranking.ranks_file import read_ranks
 from mlbench.reports.report import read_report, write_report
 from tests.support.reports import example, pair
 
@@ -76,3 +78,24 @@ def test_all_edits_are_told_at_once(tmp_path: Path) -> None:
         "task.version",
         "measures",
     ]
+
+
+def test_a_report_is_one_short_line_where_it_is_not_printed() -> None:
+    report, ranks = example(3)
+    for each in (report, ranks, replace(report, ranks=ranks)):
+        assert len(repr(each)) < 200
+        assert "\n" not in repr(each)
+    assert report.model.name in repr(report)
+    assert f"{report.macro['multilingual'][report.measures[0]]:.4f}" in repr(report)
+
+
+def test_what_is_no_folder_of_a_report_is_told(tmp_path: Path) -> None:
+    report, ranks = example(3)
+    write_report(tmp_path / "report", report, ranks, {})
+    (tmp_path / "odd" / "report.json").mkdir(parents=True)
+    for given in (tmp_path / "report" / "report.json", tmp_path / "odd"):
+        with pytest.raises(DataError, match=r"report\.json: cannot be read"):
+            read_report(given)
+    with pytest.raises(DataError, match="a folder"):
+        read_ranks(tmp_path / "report")
+    assert read_ranks(str(tmp_path / "report" / "ranks.parquet"))[0].languages == ranks.languages
