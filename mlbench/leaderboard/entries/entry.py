@@ -222,14 +222,10 @@ def to_json(document: Document) -> bytes:
 
 
 OLD_SCHEMA = "mlbench/entry/1"
-
-
 AGAIN = (
     "an entry of an earlier form: write it again from its report with `mlbench submit`, figures "
     "from a publication with `mlbench leaderboard report`"
 )
-
-
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 
 

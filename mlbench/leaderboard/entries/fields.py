@@ -243,22 +243,23 @@ def record_faults(record: Record, today: datetime.date) -> Iterator[Found]:
         yield "level", record.level, ", ".join(RECORDED)
     elif record.level is not Level.DISPUTED and not record.evidence:
         yield "evidence", "none", "what `mlbench verify --json` printed"
-    if fault := name_fault(record.by):
-        yield "by", fault, "a plain name"
-    if fault := day_fault(record.date, today):
-        yield "date", fault, "a day such as 2025-01-31, not in the future"
+    yield from _signed(record, today)
     yield from _too_long({"note": record.note})
 
 
 def withdrawal_faults(withdrawal: Withdrawal, today: datetime.date) -> Iterator[Found]:
     """Yield what is wrong with a withdrawal by itself."""
-    if fault := name_fault(withdrawal.by):
-        yield "by", fault, "a plain name"
-    if fault := day_fault(withdrawal.date, today):
-        yield "date", fault, "a day such as 2025-01-31, not in the future"
+    yield from _signed(withdrawal, today)
     if not withdrawal.reason.strip():
         yield "reason", "empty", "why it is withdrawn"
     yield from _too_long({"reason": withdrawal.reason})
+
+
+def _signed(document: Record | Withdrawal, today: datetime.date) -> Iterator[Found]:
+    if fault := name_fault(document.by):
+        yield "by", fault, "a plain name"
+    if fault := day_fault(document.date, today):
+        yield "date", fault, "a day such as 2025-01-31, not in the future"
 
 
 def task_faults(task: LeaderboardTask, name: str) -> Iterator[Found]:

@@ -3,7 +3,7 @@ belong to, and what a comparison found of these rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from mlbench.data.task import Setting
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.verifying.agreement import (
     Agreement,
+    Bools,
     Claims,
     Ints,
     Tolerance,
@@ -222,25 +223,26 @@ class Names:
 
 def certain_checks(found: Agreement, claims: Claims, names: Names) -> tuple[Check, Check]:
     """Return the checks that allow no chance: order and bounds."""
-    rows = np.flatnonzero(found.disorder)
-    order = Check(
-        name="order",
-        agrees=not len(rows),
-        compared=len(found.disorder),
-        differing=len(rows),
-        example=f"{names.row(rows[0])} is not in place {claims.place[rows[0]]}"
-        if len(rows)
-        else "",
+    return (
+        _certain("order", found.disorder, lambda row: _misplaced(claims, names, row)),
+        _certain("bounds", found.exceeded, lambda *cell: _excess(found, claims, names, *cell)),
     )
-    cells = np.argwhere(found.exceeded)
-    bounds = Check(
-        name="bounds",
-        agrees=not len(cells),
-        compared=found.exceeded.size,
-        differing=len(cells),
-        example=_excess(found, claims, names, *cells[0]) if len(cells) else "",
+
+
+def _certain(name: str, wrong: Bools, example: Callable[..., str]) -> Check:
+    """Return the check that nothing is marked; ``example`` tells of the first that is."""
+    marked = np.argwhere(wrong)
+    return Check(
+        name=name,
+        agrees=not len(marked),
+        compared=wrong.size,
+        differing=len(marked),
+        example=example(*marked[0]) if len(marked) else "",
     )
-    return order, bounds
+
+
+def _misplaced(claims: Claims, names: Names, row: int) -> str:
+    return f"{names.row(row)} is not in place {claims.place[row]}"
 
 
 def _excess(found: Agreement, claims: Claims, names: Names, row: int, language: int) -> str:
