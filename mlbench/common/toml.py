@@ -234,7 +234,7 @@ def _converter() -> Converter:
 
     @converter.register_structure_hook
     def of_words(value: Any, kind: type[StrEnum]) -> StrEnum:
-        return kind(one_of(*kind)(value))
+        return kind(one_of(*map(str, kind))(value))
 
     @converter.register_structure_hook_factory(_generic(Annotated))
     def annotated(type_: Any) -> Callable[[Any, Any], Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -136,3 +138,55 @@ def test_settings_are_the_fields_with_their_help() -> None:
     assert Options() == Options(5, False)
     rows = [(row.name, row.flag, row.help, row.metavar) for row in settings_of(Options)]
     assert rows == [("max_length", "--max-length", "cut there", "N"), ("fast", "--fast", "go", "")]
+
+
+class Colour(StrEnum):
+    RED = "red"
+    GREEN = "green"
+
+
+@dataclass(frozen=True)
+class Json:
+    colour: Colour
+    size: int | None
+    parts: dict[str, tuple[int, ...]]
+    low: float = math.nan
+    high: float = 1.0
+
+
+def json_faults(**table: Any) -> set[tuple[str, str, str, str]]:
+    with pytest.raises(DataError) as caught:
+        fill_form(Json, table, str, DataError)
+    return {(f.where, f.found, f.expected, f.mend) for f in caught.value.faults}
+
+
+def test_null_stands_for_nothing_and_for_an_unknown_number():
+    filled = fill_form(
+        Json, {"colour": "red", "size": None, "parts": {"a": [1]}, "low": None}, str, DataError
+    )
+    assert (filled.colour, filled.size, filled.parts, filled.high) == (
+        Colour.RED, None, {"a": (1,)}, 1.0,
+    )  # fmt: skip
+    assert math.isnan(filled.low)
+
+
+def test_words_null_and_tables_that_do_not_fit():
+    assert json_faults() == {
+        ("colour", "missing", "one of red, green", ""),
+        ("size", "missing", "a whole number", ""),
+        ("parts", "missing", "a table", ""),
+    }
+    long = "x" * 1000
+    assert json_faults(
+        colour="gren", size=1.0, parts={"a": 1, "b": [True]}, low=long, high=None
+    ) == {
+        ("colour", "'gren'", "one of red, green", "did you mean 'green' or 'red'?"),
+        ("size", "1.0", "a whole number", ""),
+        ("parts.a", "1", "a list", ""),
+        ("parts.b", "True", "a whole number", ""),
+        ("low", repr(long)[:200], "a number", ""),
+        ("high", "None", "a number", ""),
+    }
+    assert json_faults(colour=None, size=2, parts={}) == {
+        ("colour", "None", "one of red, green", "")
+    }
