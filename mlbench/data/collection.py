@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.data.absent import Absent, Lost
 from mlbench.data.digests import collection_digest, sum_of_judged, sum_of_records
 from mlbench.data.task import Setting
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +247,7 @@ def _present(
             present.append(row)
             continue
         key = (query, languages.index(row.passage_language), row.passage_id)
-        if (first := lost.setdefault(key, row)).relevance != row.relevance:
-            faults.append(contradiction(first, row))
+        add_pair(lost, key, row, faults)
     if not any(row.relevance > 0 for row in present):
         return present, []
     rows = sorted((*key, row.relevance) for key, row in lost.items())
@@ -323,7 +324,7 @@ def _qrels(
     seen: dict[int, Judgement] = {}
     width = len(passage_index)
     for judgement in judgements:
-        query_id, query_language, passage_id, passage_language, relevance, _ = judgement
+        query_id, query_language, passage_id, passage_language, *_ = judgement
         query = query_index.get((query_language, query_id))
         passage = passage_index.get((passage_language, passage_id))
         if query is None:
@@ -332,11 +333,8 @@ def _qrels(
             faults.append(dangling(judgement, "passage"))
         if query is None or passage is None:
             continue
-        first = seen.setdefault(query * width + passage, judgement)
-        if first.relevance != relevance:
-            faults.append(contradiction(first, judgement))
-    if not faults and not any(judgement.relevance > 0 for judgement in seen.values()):
-        faults.append(nothing_relevant())
+        add_pair(seen, query * width + passage, judgement, faults)
+    check_relevant(seen.values(), faults)
     pairs = np.fromiter(seen, np.int64, len(seen))
     grades = np.fromiter((judgement.relevance for judgement in seen.values()), np.int32, len(seen))
     order = np.argsort(pairs)
@@ -355,16 +353,19 @@ def dangling(judgement: Judgement, role: str) -> Fault:
     )
 
 
-def contradiction(first: Judgement, second: Judgement) -> Fault:
-    """Say that two judgements of one pair differ."""
-    return Fault(
-        second.where,
-        f"query {second.query_id!r} and passage {second.passage_id!r} judged "
-        f"{second.relevance}; judged {first.relevance} at {first.where}",
-        "one judgement for each pair",
-    )
+def add_pair(seen: dict[K, Judgement], pair: K, judgement: Judgement, faults: list[Fault]) -> None:
+    """Keep the first judgement of a pair; another that contradicts it joins ``faults``."""
+    first = seen.setdefault(pair, judgement)
+    if first.relevance != judgement.relevance:
+        found = (
+            f"query {judgement.query_id!r} and passage {judgement.passage_id!r} judged "
+            f"{judgement.relevance}; judged {first.relevance} at {first.where}"
+        )
+        faults.append(Fault(judgement.where, found, "one judgement for each pair"))
 
 
-def nothing_relevant() -> Fault:
-    """Say that the judgements call nothing relevant."""
-    return Fault("qrels", "no query has a relevant passage", "a judgement of 1 or more")
+def check_relevant(judgements: Iterable[Judgement], faults: list[Fault]) -> None:
+    """Note that the judgements call nothing relevant, where nothing else is wrong."""
+    if not faults and not any(judgement.relevance > 0 for judgement in judgements):
+        found = "no query has a relevant passage"
+        faults.append(Fault("qrels", found, "a judgement of 1 or more"))

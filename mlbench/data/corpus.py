@@ -22,10 +22,10 @@ from mlbench.data.collection import (
     Questions,
     Records,
     TextRecord,
+    add_pair,
     build_entries,
-    contradiction,
+    check_relevant,
     dangling,
-    nothing_relevant,
     raise_faults,
 )
 
@@ -171,11 +171,8 @@ def _judged(
             faults.append(Fault(judgement.where, found, "one of " + ", ".join(languages)))
         if query is None or language is None:
             continue
-        first = seen.setdefault((query, language, judgement.passage_id), judgement)
-        if first.relevance != judgement.relevance:
-            faults.append(contradiction(first, judgement))
-    if not faults and not any(judgement.relevance > 0 for judgement in seen.values()):
-        faults.append(nothing_relevant())
+        add_pair(seen, (query, language, judgement.passage_id), judgement, faults)
+    check_relevant(seen.values(), faults)
     rows = sorted(seen)
     return Judged(
         query=np.array([query for query, _, _ in rows], np.int64),
