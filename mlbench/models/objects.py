@@ -107,16 +107,17 @@ class Encoder:
         return np.asarray(method(texts, show_progress_bar=False), np.float32)
 
     def describe(self) -> dict[str, Any]:
-        """Return facts for the report."""
-        return {
-            "max_length": self._model.max_seq_length,
-            "parameters": sum(each.numel() for each in self._model.parameters()),
-            "device": str(self._model.device),
-            "prompts": {
-                "query": self._model.prompts.get("query") or "",
-                "passage": self._model.prompts.get("document") or "",
-            },
-        }
+        """Return facts for the report; a model that wraps another may not have all of them."""
+        facts: dict[str, Any] = {"max_length": getattr(self._model, "max_seq_length", None)}
+        if hasattr(self._model, "parameters"):
+            facts["parameters"] = sum(each.numel() for each in self._model.parameters())
+        if hasattr(self._model, "device"):
+            facts["device"] = str(self._model.device)
+        if hasattr(self._model, "prompts"):
+            roles = {"query": "query", "passage": "document"}
+            prompts = self._model.prompts
+            facts["prompts"] = {role: prompts.get(name) or "" for role, name in roles.items()}
+        return facts
 
 
 def _is_sentence_transformer(model: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import mlbench
 from mlbench.common.errors import ModelError, UsageError
 from mlbench.models.objects import load_model
 from tests.support.letters import Letters
@@ -24,6 +25,25 @@ def test_what_does_not_take_a_language_is_told_with_its_place(pair):
     given = (encode, encode) if pair else model
     with pytest.raises(ModelError, match=r"\(texts, language\)(.|\n)*test_objects\.py"):
         load_model(given)
+
+
+class Wrapper:
+    """Has what a SentenceTransformer encodes with, and nothing else."""
+
+    def encode_query(self, texts, show_progress_bar):
+        return Letters().encode_queries(texts, "")
+
+    encode_document = encode_query
+
+
+def test_what_wraps_a_sentence_transformer_need_not_describe_itself():
+    report = mlbench.evaluate(Wrapper(), "sample", progress=False, cache=None)
+    assert report.macro == mlbench.evaluate(Letters(), "sample", progress=False).macro
+    assert (report.model.name, report.model.parameters, report.model.prompts) == (
+        "Wrapper",
+        None,
+        {},
+    )
 
 
 def test_a_name_that_no_file_can_hold_is_refused():
