@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import importlib.util
 import re
 import shlex
@@ -68,3 +70,14 @@ def test_every_package_is_in_the_picture_of_the_design():
     folders = [path.name for path in (ROOT / "mlbench").iterdir() if path.is_dir()]
     packages = [name for name in folders if not name.startswith("_")]
     assert [name for name in packages if f"`{name}/`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted((ROOT / "mlbench").rglob("*.py")) if ">>> " in p.read_text("utf-8")],
+    ids=lambda path: path.stem,
+)
+def test_examples_in_docstrings_run(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    done = doctest.testmod(importlib.import_module(name))
+    assert (done.failed, done.attempted > 0) == (0, True)

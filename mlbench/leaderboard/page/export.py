@@ -166,6 +166,7 @@ def _score(cell: Cell) -> dict[str, Any]:
 def packed(values: Values) -> str:
     """Return scores from 0 to 1 as text, three letters each, row by row; NaN is ``///``.
 
+    >>> import numpy as np
     >>> packed(np.array([0.0, 1.0, math.nan]))
     'AAAYag///'
     """
