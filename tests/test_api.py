@@ -148,6 +148,29 @@ def test_a_sentence_transformer_is_a_model():
     assert same.macro != report.macro  # functions are compared by cosine
 
 
+def test_a_model_that_is_being_trained_stays_in_training():
+    class Trained(Library):
+        training = True
+
+        def modules(self):
+            return iter([self])
+
+        def encode_query(self, texts, show_progress_bar):
+            self.training = False  # as the library's own does
+            return super().encode_query(texts, show_progress_bar)
+
+    model = Trained()
+    mlbench.evaluate(model, "sample", QUIET)
+    assert model.training
+
+
+def test_a_task_that_is_streamed_has_no_collection_in_memory(tmp_path):
+    streaming = mlbench.Streaming(always=True)
+    with pytest.raises(mlbench.MlbenchError, match="streamed"):
+        mlbench.load_collection(beir_task(tmp_path), data_dir=tmp_path, streaming=streaming)
+    assert len(mlbench.load_collection(beir_task(tmp_path), data_dir=tmp_path).queries) == 24
+
+
 def test_what_is_no_model_and_no_option_is_refused():
     for arguments, changes, where in (
         ((3, "sample"), {}, "int"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlbench.commands.options import add_model_options, model_options, shared
 from mlbench.common.errors import Fault, UsageError
-from mlbench.common.toml import settings_of
+from mlbench.common.forms import settings_of
 from mlbench.comparing.config import GateConfig, overridden, read_config
 from mlbench.comparing.regression import (
     check_json,

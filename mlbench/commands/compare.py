@@ -11,7 +11,7 @@ from typing import Any
 from mlbench.commands.options import shared
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
-from mlbench.common.toml import fields_of, fill_form, read_toml
+from mlbench.common.forms import fields_of, fill_form, read_toml
 from mlbench.comparing.compare import compare as compared
 from mlbench.comparing.comparison import (
     comparison_json,

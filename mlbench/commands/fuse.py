@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlbench.commands.options import positive, shared
 from mlbench.commands.output import print_json
-from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.errors import DataError, Fault, UsageError, first_faults
 from mlbench.common.files import write_atomically
 from mlbench.runs.fusing import Fusion, fuse_runs, fused_lines
 from mlbench.runs.reading import PASSAGE, QUERY, filled, matching_files, placeholders, read_run
@@ -116,4 +116,4 @@ def _refuse_other_names(patterns: list[str], found: list[dict[tuple[str, str], P
         for key in sorted(every - files.keys())
     ]
     if faults:
-        raise DataError(*faults[:20])
+        raise DataError(*first_faults(faults))

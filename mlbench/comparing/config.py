@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.common.toml import (
+from mlbench.common.forms import (
     Takes,
     fields_of,
     fill_form,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mlbench.common.errors import DataError, Fault
-from mlbench.common.toml import (
+from mlbench.common.forms import (
     WORD,
     Takes,
     Wrong,

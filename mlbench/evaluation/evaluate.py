@@ -124,14 +124,20 @@ def streams(task: Task, options: Options) -> bool:
 
 def load_collection(
     task: str | Path | Task, options: Options | None = None, **changes: Any
-) -> Collection | StreamedCollection:
+) -> Collection:
     """Read and check a task's data: its queries, passages and judgements; see ``evaluate``.
 
     ``collection.languages`` are its languages; ``collection.queries`` and ``collection.passages``
     have ``ids`` and ``texts``, by language in that order, and ``starts``, where each begins.
+
+    Raises UsageError for a task that is streamed, and as ``evaluate`` does.
     """
-    chosen = chosen_options(options, changes)
-    return open_collection(load_task(task), chosen)
+    task = load_task(task)
+    collection = open_collection(task, chosen_options(options, changes))
+    if isinstance(collection, StreamedCollection):
+        found = f"task {task.name!r} is streamed"
+        raise UsageError(Fault("load_collection", found, "a task that is held in memory"))
+    return collection
 
 
 def open_collection(task: Task, options: Options) -> Collection | StreamedCollection:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -104,7 +105,8 @@ class Encoder:
         return self._encode(self._model.encode_document, texts)
 
     def _encode(self, method: Any, texts: list[str]) -> Any:
-        return np.asarray(method(texts, show_progress_bar=False), np.float32)
+        with _training_as_before(self._model):
+            return np.asarray(method(texts, show_progress_bar=False), np.float32)
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the report; a model that wraps another may not have all of them."""
@@ -118,6 +120,18 @@ class Encoder:
             prompts = self._model.prompts
             facts["prompts"] = {role: prompts.get(name) or "" for role, name in roles.items()}
         return facts
+
+
+@contextmanager
+def _training_as_before(model: Any) -> Iterator[None]:
+    """Leave every module in the mode it was in: the library's ``encode`` ends a training mode."""
+    modules = list(model.modules()) if hasattr(model, "modules") else []
+    before = [module.training for module in modules]
+    try:
+        yield
+    finally:
+        for module, training in zip(modules, before, strict=True):
+            module.training = training
 
 
 def _is_sentence_transformer(model: object) -> bool:

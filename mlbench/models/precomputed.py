@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.common.files import sha256_of_all
-from mlbench.common.toml import WORD, fields_of, fill_form, one_of, read_toml
+from mlbench.common.forms import WORD, fields_of, fill_form, one_of, read_toml
 from mlbench.models.boundary import difference
 from mlbench.models.protocol import SIMILARITIES
 from mlbench.models.saved_vectors import INDEX, SavedVectors

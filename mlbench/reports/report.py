@@ -13,7 +13,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.common.errors import DataError, EnvironmentFault, Fault, IntegrityError, UsageError
+from mlbench.common.errors import (
+    DataError,
+    EnvironmentFault,
+    Fault,
+    IntegrityError,
+    UsageError,
+    first_faults,
+)
 from mlbench.common.files import sha256_of, write_atomically
 from mlbench.data.task import Kind, all_settings
 from mlbench.measures.rank_measures import parse_measures
@@ -349,7 +356,8 @@ def read_report(folder: str | Path) -> Report:
     faults = [*_task_faults(report.task, ranks, key), *_name_faults(report)]
     if faults:
         where = f"{path}, "
-        raise IntegrityError(*(replace(fault, where=where + fault.where) for fault in faults[:20]))
+        placed = [replace(fault, where=where + fault.where) for fault in faults]
+        raise IntegrityError(*first_faults(placed))
     return replace(report, ranks=ranks)
 
 
@@ -411,7 +419,9 @@ def parse_report(path: Path) -> tuple[Report, str]:
     except (cattrs.BaseValidationError, KeyError) as error:
         faults = cattrs.transform_error(error) if not isinstance(error, KeyError) else [str(error)]
         raise IntegrityError(
-            *(Fault(where, found, "a report as mlbench writes it") for found in faults[:20])
+            *first_faults(
+                [Fault(where, found, "a report as mlbench writes it") for found in faults]
+            )
         ) from None
     return report, digest
 
@@ -440,9 +450,11 @@ def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
     if differing:
         where = folder / REPORT_FILE
         raise IntegrityError(
-            *(
-                Fault(f"{where}, {key}", f"{said!r}", f"{found!r}, from {RANKS_FILE}")
-                for key, said, found in differing[:20]
+            *first_faults(
+                [
+                    Fault(f"{where}, {key}", f"{said!r}", f"{found!r}, from {RANKS_FILE}")
+                    for key, said, found in differing
+                ]
             )
         )
     return replace(report, scores=scores, ranks=ranks)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.common.toml import settings_of
+from mlbench.common.forms import settings_of
 from mlbench.comparing.config import GateConfig
 from tests.support.model_repository import run, write_model
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
-from mlbench.common.errors import DataError, Fault
+from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.common.files import shipped_folder
 from mlbench.data.task import NAME
 from mlbench.leaderboard.entries.entry import (
@@ -269,7 +269,7 @@ def read_board(folder: Path) -> Board:
     """
     board, faults = load_board(read_tree(folder))
     if faults:
-        raise DataError(*[fault for _, fault in faults][:20])
+        raise DataError(*first_faults([fault for _, fault in faults]))
     return board
 
 

@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlbench.common.errors import DataError, Fault
-from mlbench.common.toml import fill_form
+from mlbench.common.errors import DataError, Fault, first_faults
+from mlbench.common.forms import fill_form
 from mlbench.leaderboard.entries.strict import (
     MAX_JSON,
     parse_json,
@@ -271,5 +271,5 @@ def parse_document(raw: bytes, kind: type[AnyDocument], where: str) -> AnyDocume
     except DataError as error:
         faults += error.faults
     if faults:
-        raise DataError(*map(seen, faults[:20]))
+        raise DataError(*map(seen, first_faults(faults)))
     return document

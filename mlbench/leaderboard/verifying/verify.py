@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbench import __version__
-from mlbench.common.errors import DataError, Fault, IntegrityError
+from mlbench.common.errors import DataError, Fault, IntegrityError, first_faults
 from mlbench.common.files import sha256_of
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
@@ -101,7 +101,7 @@ def read_subject(path: Path) -> Subject:
         found = "neither an entry nor a report" if folder.exists() else "no such folder"
         raise DataError(Fault(str(path), found, f"a folder with {ENTRY_FILE} or {REPORT_FILE}"))
     if faults := faults_at(str(folder / RANKS_FILE), table_faults(subject.ranks)):
-        raise IntegrityError(*faults[:20])
+        raise IntegrityError(*first_faults(faults))
     return subject
 
 
@@ -113,7 +113,7 @@ def _read_entry(folder: Path) -> Subject:
         raise DataError(Fault(str(folder), what, "an entry with evidence"))
     wrong = score_faults(entry, ranks, found.task.kinds)
     if faults := faults_at(str(folder / ENTRY_FILE), wrong):
-        raise IntegrityError(*faults[:20])
+        raise IntegrityError(*first_faults(faults))
     return _subject("entry", (found.sha256, entry.ranks_sha256), entry, ranks)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.common.toml import (
+from mlbench.common.forms import (
     WORD,
     Takes,
     Wrong,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 
 from mlbench.common.errors import DataError, EnvironmentFault
-from mlbench.common.toml import (
+from mlbench.common.forms import (
     WORD,
     Takes,
     Wrong,
