@@ -184,6 +184,21 @@ def test_what_is_no_model_and_no_option_is_refused():
             mlbench.evaluate(*arguments, progress=False, **changes)
 
 
+def test_a_run_to_be_saved_nowhere_is_refused_before_anything_is_encoded():
+    encoded = []
+
+    class Counting(Bytes):
+        def encode_queries(self, texts, language):
+            encoded.extend(texts)
+            return super().encode_queries(texts, language)
+
+        encode_passages = encode_queries
+
+    with pytest.raises(mlbench.MlbenchError, match="folder"):
+        mlbench.evaluate(Counting(), "sample", QUIET, save_run=3)
+    assert not encoded
+
+
 def test_a_report_shows_itself(expected):
     text, html = str(expected), expected._repr_html_()
     for shown in (text, html):

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import secrets
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING, cast
 
 from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.common.errors import Fault, UsageError
-from mlbench.evaluation.evaluate import find_data, open_collection, streams
+from mlbench.evaluation.evaluate import load_collection
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
 from mlbench.leaderboard.verifying.verify import Request, read_subject
 from mlbench.leaderboard.verifying.verify import verify as verified
 from mlbench.models.objects import load_model
-
-if TYPE_CHECKING:
-    from mlbench.data.collection import Collection
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -62,12 +58,8 @@ def verify(args: Namespace) -> int:
     request = Request(args.sample, args.passages, _seed(args.seed), args.full, options)
     subject = read_subject(args.entry)
     task = load_task(args.task or subject.task.name)
-    if streams(task, options):
-        streamed = f"the passages of {task.name} come in shards and are streamed"
-        raise UsageError(Fault("mlbench verify", streamed, "a task that is held in memory"))
-    find_data([task], options)
+    collection = load_collection(task, options)
     model = load_model(args.model, options.model_options)
-    collection = cast("Collection", open_collection(task, options))
     found = verified(subject, task, collection, model, request)
     if args.json:
         print(verification_json(found), end="")

@@ -132,12 +132,11 @@ def load_collection(
 
     Raises UsageError for a task that is streamed, and as ``evaluate`` does.
     """
-    task = load_task(task)
-    collection = open_collection(task, chosen_options(options, changes))
-    if isinstance(collection, StreamedCollection):
-        found = f"task {task.name!r} is streamed"
-        raise UsageError(Fault("load_collection", found, "a task that is held in memory"))
-    return collection
+    task, chosen = load_task(task), chosen_options(options, changes)
+    if streams(task, chosen):
+        expected = "a task that is held in memory"
+        raise UsageError(Fault(f"task {task.name!r}", "is streamed, shard by shard", expected))
+    return _hold(task, chosen)
 
 
 def open_collection(task: Task, options: Options) -> Collection | StreamedCollection:
@@ -145,10 +144,13 @@ def open_collection(task: Task, options: Options) -> Collection | StreamedCollec
 
     A sample of the questions is drawn if one is asked for. Raises as ``evaluate`` does.
     """
-    locator = _locator(options)
     if streams(task, options):
-        return stream_collection(task, locator)
-    data = read_collection(task, locator.of(task), strict=options.strict)
+        return stream_collection(task, _locator(options))
+    return _hold(task, options)
+
+
+def _hold(task: Task, options: Options) -> Collection:
+    data = read_collection(task, _locator(options).of(task), strict=options.strict)
     return sample_questions(data, options.sample_questions)
 
 
@@ -205,7 +207,8 @@ def evaluate_held(
     """
     measures = chosen_measures(task, options.measures)
     quiet = not options.progress
-    if options.save_run:
+    saving_as = _saving(model, options) if options.save_run else None
+    if saving_as:
         check_names(collection)
     embedded, steps = encode_held(task, collection, model, options)
     ranks, recomputed, ranking = rank_held(task, collection, embedded, options)
@@ -214,13 +217,12 @@ def evaluate_held(
     steps += [ranking, measuring]
     if options.folder is not None:
         discard_runs(options.folder)
-    if options.save_run:
+    if saving_as:
         vectors = (embedded.queries, embedded.passages)
         with Step(f"{task.name}: saving", ranking.total, "scores", quiet=quiet) as saving:
             save_runs(
-                _saving(model, options), task.settings(), collection, vectors, options.limits,
-                saving.advance,
-            )  # fmt: skip
+                saving_as, task.settings(), collection, vectors, options.limits, saving.advance
+            )
         steps.append(saving)
     facts = model_facts(model)
     run = replace(

@@ -10,9 +10,8 @@ import numpy as np
 
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.data.collection import Collection, Entries
-from mlbench.data.corpus import StreamedCollection
 from mlbench.data.task import Task
-from mlbench.evaluation.evaluate import evaluate_held, open_collection
+from mlbench.evaluation.evaluate import evaluate_held, load_collection
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
 from mlbench.models.boundary import difference
@@ -48,10 +47,7 @@ def evaluate_vectors(
     """
     chosen = chosen_options(options, {"cache": None, **changes})
     task = load_task(task)
-    collection = open_collection(task, chosen)
-    if isinstance(collection, StreamedCollection):
-        found = f"task {task.name!r} is streamed"
-        raise UsageError(Fault("vectors", found, "a task that is held in memory"))
+    collection = load_collection(task, chosen)
     if chosen.model_options:
         found = f"take none of the options given: {', '.join(chosen.model_options)}"
         raise UsageError(Fault("vectors", found, "a model that is named, which takes them"))

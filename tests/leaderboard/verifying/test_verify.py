@@ -378,7 +378,7 @@ def test_the_process_with_another_model(reports, tmp_path):
         (["report", "--model", "char-ngram", "--sample", "0"], 2, "whole number from 1"),
         (["report", "--model", "char-ngram", "--task", "other/sample.toml"], 6, "collection"),
         (["report", "--model", "char-ngram", "--task", "xquad-r", "--offline"], 3, "xquad-r"),
-        (["report", "--model", "char-ngram", "--task", "miracl"], 2, "come in shards"),
+        (["report", "--model", "char-ngram", "--task", "miracl"], 2, "streamed"),
         (["damaged", "--model", "char-ngram"], 6, "SHA-256"),
     ],
 )
