@@ -79,7 +79,8 @@ def _difference(comparison: Comparison, model: str) -> Figure | None:
             values,
             title=f"{measure_title(comparison.headline)}: {_name(comparison, model)} minus "
             f"{_name(comparison, first)}",
-            subtitle="Blue: better. Dot: no difference shown. Means: cross-lingual.",
+            subtitle="Blue is better. A dot marks cells without a shown difference. "
+            "Means are cross-lingual.",
             scale=Scale(
                 "RdBu",
                 -span,
@@ -134,9 +135,10 @@ def _trade_off(comparison: Comparison) -> Figure | None:
         return None
     spread = _scores(comparison, "multilingual", RANK_DISTANCE)
     order = _in_order(comparison)
-    joined = ", joined in the order of " + comparison.axis if comparison.axis else ""
-    circle = "; circle and number: rank distance, larger is worse" if spread else ""
-    figure = canvas(WIDTH, 4.95, f"The trade-off in {name}", f"A point a model{joined}{circle}.")
+    joined = f", joined in the order of {comparison.axis}" if comparison.axis else ""
+    circle = " Circles and numbers are rank distances; larger is worse." if spread else ""
+    said = f"Each point is a model{joined}.{circle}"
+    figure = canvas(WIDTH, 4.95, f"The trade-off in {name}", said)
     width = 3.25
     for number, (kind, values) in enumerate(panels):
         axes = add_axes(figure, Box(0.8 + number * (width + 0.85), 0.85, width, 3.1))

@@ -222,7 +222,8 @@ def _outranking(report: Report, _: Ranks | None) -> Figure | None:
             tuple(matrix),
             values,
             title="Which languages outrank relevant passages",
-            subtitle="Over their share of the pool; 1 is unbiased. Others: mean off the diagonal.",
+            subtitle="Times their share of the pool; 1 is unbiased. "
+            "The last row is the mean off the diagonal.",
             scale=Scale(
                 "PuOr_r",
                 -span,
@@ -257,7 +258,8 @@ def _targets(report: Report, _: Ranks | None) -> Figure | None:
             tuple(removed.by_language),
             values,
             title="What a query loses without its target in one language",
-            subtitle="Change in multilingual mAP, in hundredths. Others: mean off the diagonal.",
+            subtitle="Change in multilingual mAP, in hundredths. "
+            "The last row is the mean off the diagonal.",
             scale=Scale(
                 "PuOr",
                 -span,
@@ -345,7 +347,8 @@ def _counts(report: Report, _: Ranks | None) -> Figure | None:
         WIDTH,
         4.1,
         "What happens as languages are added",
-        "Queries and pool are cut to k languages. Line: mean over the choices. Pale: their range.",
+        "Queries and pool are cut to k languages. Lines are means over the choices, "
+        "bands their range.",
     )
     half = (WIDTH - 1.9) / 2
     quality = add_axes(figure, Box(0.75, 1.0, half, 2.25))
