@@ -37,10 +37,15 @@ MODULES = {
 }
 """The modules of sentence-transformers that a dense text encoder is made of, and whether each has
 weights of its own."""
+_VOCABULARY = re.compile(
+    r"((tokenizer|added_tokens|tekken|byte_maps|word_shape|word_pronunciation)"
+    r"|(entity_)?vocab.*|.*\.index)\.json"
+)
 _CLASS = re.compile(rf"sentence_transformers\.([a-z_0-9]+\.)+({'|'.join(MODULES)})")
 _ACTIVATION = re.compile(r"torch\.nn\.(modules\.(activation|linear)\.)?[A-Z]\w*")
 _TRANSFORMER = re.compile(r"sentence_\w[\w-]*_config\.json")
-_OWN_ATTENTION = ("", "eager", "sdpa")
+_OWN_ATTENTION = ("", "eager", "sdpa", "flex_attention", "batched_mm", "grouped_mm")
+"""Implementations that come with torch and transformers; flash attention may come from the hub."""
 _MODEL_ARGUMENTS = {
     "add_pooling_layer", "attn_implementation", "dtype", "low_cpu_mem_usage", "torch_dtype",
     "trust_remote_code", "use_safetensors", "weights_only",
@@ -55,8 +60,7 @@ def module_name(kind: Any) -> str | None:
 
 def is_vocabulary(name: str) -> bool:
     """Say whether a JSON file holds tokens or places of tensors, which no rule is about."""
-    known = ("tokenizer.json", "vocab.json", "added_tokens.json", "tekken.json")
-    return name in known or name.endswith(".index.json")
+    return _VOCABULARY.fullmatch(name) is not None
 
 
 def read_json(path: Path) -> tuple[Any, str]:
@@ -85,7 +89,7 @@ def _empty(value: Any) -> bool:
 
 def _own_attention(value: Any) -> bool:
     given = value.values() if isinstance(value, dict) else [value]
-    return all(one is None or one in _OWN_ATTENTION for one in given)
+    return all(one is None or isinstance(one, bool) or one in _OWN_ATTENTION for one in given)
 
 
 _RULES = (

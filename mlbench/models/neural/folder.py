@@ -35,10 +35,17 @@ CONFIG_FILE = "config.json"
 MODEL_FILE = "config_sentence_transformers.json"
 LEFT_OUT = re.compile(r"(trainer_state|training_args|.*_results|eval.*)\.json", re.IGNORECASE)
 PLAIN = re.compile(
-    r".*\.(json|jinja|model|spm|tiktoken|vocab|codes)|(vocab|merges|dict|added_tokens).*\.txt"
+    r".*\.(json|jinja|model|spm|tiktoken|vocab|codes|tokenizer)"
+    r"|(vocab|merges|dict|added_tokens).*\.txt"
 )
 PICKLES = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|pickle|joblib)")
-TOKENIZERS = re.compile(r"tokenizer\.json|tekken\.json|vocab.*|.*\.(model|spm|tiktoken|codes)")
+TOKENIZERS = re.compile(
+    r"(tokenizer|tekken|byte_maps)\.json|(vocab|merges).*|.*\.(model|spm|tiktoken|codes|tokenizer)"
+)
+_OF_BYTES = re.compile(r"(ByT5|Canine|Perceiver)Tokenizer(Fast)?")
+"""Tokenizers of bytes or characters, which have no vocabulary and so no file of one."""
+_MODELS_OF_BYTES = ("canine", "perceiver")
+"""Kinds of model (``model_type``) that no other tokenizer belongs to."""
 _SINGLE = {False: "model.safetensors", True: "pytorch_model.bin"}
 _EXPORTED = {"onnx": re.compile(r".*\.onnx(_data)?"), "openvino": re.compile(r".*\.(xml|bin)")}
 
@@ -218,8 +225,7 @@ class _Inspection:
         """Check the files of a module that has weights."""
         if kind == "Transformer" and CONFIG_FILE not in names:
             self._fault(_join(folder, CONFIG_FILE), "no such file", "the model's configuration")
-        tokenises = kind in ("Transformer", "StaticEmbedding")
-        if tokenises and not any(map(TOKENIZERS.fullmatch, names)):
+        if kind in ("Transformer", "StaticEmbedding") and not self._tokenises(folder, kind, names):
             mend = "save the tokenizer into the folder: tokenizer.save_pretrained(folder)"
             self._fault(folder or ".", "no tokenizer in it", "tokenizer.json", mend)
         exported = self._exported(folder) if kind == "Transformer" else []
@@ -227,6 +233,23 @@ class _Inspection:
             self._take(name)
         if not self._weights(folder, names, pickled=False) and not exported:
             self._pickled(folder, names, optional=not kind)
+
+    def _tokenises(self, folder: str, kind: str, names: list[str]) -> bool:
+        """Say whether the folder has a tokenizer, or names one that needs no vocabulary."""
+        if kind == "StaticEmbedding":
+            return "tokenizer.json" in names
+        if any(map(TOKENIZERS.fullmatch, names)):
+            return True
+        said = [
+            self._object(_join(folder, name))
+            for name in ("tokenizer_config.json", CONFIG_FILE)
+            if name in names
+        ]
+        return any(
+            _OF_BYTES.fullmatch(str(each.get("tokenizer_class")))
+            or each.get("model_type") in _MODELS_OF_BYTES
+            for each in said
+        )
 
     def _exported(self, folder: str) -> list[str]:
         """Return the files of the ONNX or OpenVINO model, where one of these is to run."""

@@ -225,6 +225,9 @@ def test_a_router_is_looked_into(full: Path) -> None:
         ("preprocessor_config.json", {"auto_map": {"AutoProcessor": "e.E"}}, "auto_map"),
         ("config.json", {"attn_implementation": "evil/kernel"}, "attn_implementation"),
         ("config.json", {"_attn_implementation": {"a": "evil/k"}}, "_attn_implementation"),
+        ("config.json", {"_attn_implementation_autoset": "evil/k"}, "_attn_implementation"),
+        ("config.json", {"_attn_implementation": "flash_attention_2"}, "_attn_implementation"),
+        ("config.json", {"a": [{"experts_implementation": "e/k"}]}, "experts_implementation"),
         ("config.json", {"quantization_config": {"quant_method": "x"}}, "quantization_config"),
         ("config.json", {"kernel_config": {"a": "b"}}, "kernel_config"),
         ("sentence_bert_config.json", {"model_args": {"weights_only": False}}, "weights_only"),
@@ -244,7 +247,25 @@ def test_configurations_that_run_code(
     look(full, trust_remote_code=True)
 
 
+BOOKKEEPING = {
+    "_attn_implementation_autoset": True,
+    "_attn_implementation_internal": None,
+    "_commit_hash": None,
+    "_experts_implementation": "grouped_mm",
+    "_flash_attn_2_enabled": False,
+    "_name_or_path": "org/base",
+    "attn_implementation": {"": "eager", "text_config": "flex_attention"},
+    "text_config": {"_attn_implementation_autoset": False},
+    "torch_dtype": "float16",
+    "transformers_version": "4.46.3",
+    "use_flash_attention_2": True,
+}
+"""What versions of transformers leave in a configuration, and what names no code."""
+
+
 def test_harmless_values_of_the_same_keys(full: Path) -> None:
+    edit(full / "config.json", **BOOKKEEPING)
+    assert "config.json" in look(full).files
     edit(full / "config.json", auto_map={}, attn_implementation="sdpa", trust_remote_code=False)
     edit(full / "sentence_bert_config.json", model_args={"torch_dtype": "float16"})
     assert "config.json" in look(full).files
@@ -326,6 +347,44 @@ def test_missing_parts_are_named_together(full: Path) -> None:
     message = refused(full)
     for part in ("no weights", "no tokenizer", "config.json: no such file", "'1_Pooling'"):
         assert part in message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tokenizer.json", "tekken.json", "vocab.txt", "vocab.json", "vocab-src.json"),
+        *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "source.spm"),
+        *("bpe.codes", "qwen.tiktoken", "prophetnet.tokenizer", "byte_maps.json"),
+    ],
+)
+def test_the_files_of_a_tokenizer(bare: Path, name: str) -> None:
+    (bare / "tokenizer.json").unlink()
+    assert "no tokenizer in it" in refused(bare)
+    put(bare, {name: {}})
+    assert name in look(bare).files
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("tokenizer_config.json", {"tokenizer_class": "ByT5Tokenizer"}),
+        ("tokenizer_config.json", {"tokenizer_class": "CanineTokenizer"}),
+        ("tokenizer_config.json", {"tokenizer_class": "PerceiverTokenizer"}),
+        ("config.json", {"model_type": "t5", "tokenizer_class": "ByT5Tokenizer"}),
+        ("config.json", {"model_type": "canine"}),
+    ],
+)
+def test_a_tokenizer_of_bytes_has_no_file(bare: Path, name: str, says: dict[str, str]) -> None:
+    (bare / "tokenizer.json").unlink()
+    put(bare, {"tokenizer_config.json": {"tokenizer_class": "BertTokenizer"}})
+    assert "no tokenizer in it" in refused(bare)
+    put(bare, {name: says})
+    look(bare)
+
+
+def test_large_vocabularies_are_not_read(bare: Path) -> None:
+    put(bare, {"entity_vocab.json": " " * (16 * 2**20 + 1)})
+    assert "entity_vocab.json" in look(bare).files
 
 
 def test_other_kinds_of_models(full: Path) -> None:
