@@ -6,9 +6,12 @@ import gzip
 import io
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +24,19 @@ LONGEST_LINE = 64 << 20
 """Bytes that a line may have."""
 SMALL, MOST_TIMES_PACKED = 1 << 30, 200
 """What a packed file may unpack to: bytes or, if that is more, times its size."""
+
+KINDS = {
+    b"\x1f\x8b": "packed with gzip",
+    b"PAR1": "a Parquet file",
+    b"\x28\xb5\x2f\xfd": "packed with zstd",
+    b"BZh": "packed with bzip2",
+    b"\xfd7zXZ": "packed with xz",
+    b"PK\x03\x04": "a zip archive",
+}
+"""What a file is that begins with certain bytes, and whose name should say so."""
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+TOO_LARGE = 10**9
+INTEGER = "a whole number, at most nine digits"
 
 Members = Callable[[list[tuple[str, Any]]], Any]
 
@@ -90,7 +106,13 @@ def _raw_lines(path: Path, faults: Faults) -> Iterator[bytes]:
     """Yield what lies between line feeds."""
     with opened(path, faults) as file:
         rest = b""
+        first = True
         while chunk := file.read(CHUNK):
+            if first and (kind := kind_of(chunk)):
+                mend = "unpack it, or give it the ending of what it is: .gz or .parquet"
+                faults.add(str(path), f"holds what is {kind}", "what its name says", mend)
+                return
+            first = False
             *lines, rest = (rest + chunk).split(b"\n")
             yield from lines
             if len(rest) > LONGEST_LINE:
@@ -117,6 +139,40 @@ def read_json(path: Path, faults: Faults, members: Members | None = None) -> Any
     return None
 
 
+def kind_of(head: bytes) -> str:
+    """Return what a file is that begins with these bytes, "" for text."""
+    return next((kind for mark, kind in KINDS.items() if head.startswith(mark)), "")
+
+
+def integer_of(value: Any) -> int | None:
+    """Return the integer that a file gives, whether as an integer, a float, a decimal or a text.
+
+    None for what is no number or not whole (0.5, NaN, true), and for more than nine digits.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        value = Decimal(text) if NUMBER.fullmatch(text) else None
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return None
+    number: Any = value
+    if not -TOO_LARGE < number < TOO_LARGE or number != int(number):
+        return None
+    return int(number)
+
+
+def mend_integer(value: Any) -> str:
+    """Say how to mend a grade that ``integer_of`` does not take, "" where that is plain."""
+    if isinstance(value, bool):
+        return "write 1 for true and 0 for false"
+    try:
+        fraction = float(value) % 1
+    except (TypeError, ValueError, OverflowError):
+        return ""
+    if 0 < fraction < 1:
+        return "multiply all grades by one number that makes them whole, or round them"
+    return ""
+
+
 def parse_object(line: Line, faults: Faults) -> dict[str, Any] | None:
     """Return the JSON object that a line holds, or None after noting what is wrong with it."""
     try:
@@ -136,6 +192,8 @@ def describe(value: Any) -> str:
         return "null"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, Decimal):
+        return f"the number {value}"
     kind = {bool: "boolean", int: "number", float: "number", str: "string"}.get(type(value))
     text = repr(value)
     return f"the {kind or type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"

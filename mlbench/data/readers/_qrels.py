@@ -1,20 +1,34 @@
-"""Relevance judgements in files: BEIR's TSV and TREC's qrels."""
+"""Relevance judgements in files: BEIR's columns as TSV, JSON lines or Parquet; TREC's qrels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from mlbench.common.errors import did_you_mean
 from mlbench.data.collection import Judgement
-from mlbench.data.input_files import Faults, Line, describe, read_lines
+from mlbench.data.input_files import (
+    INTEGER,
+    Faults,
+    Line,
+    describe,
+    integer_of,
+    mend_integer,
+    read_lines,
+)
 from mlbench.data.locations import DataFile
-from mlbench.data.readers._rows import Texts, read_rows
+from mlbench.data.readers._rows import Row as TextRow
+from mlbench.data.readers._rows import Texts, parse_rows, read_rows
 
-WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
+OBJECT = re.compile(r'\s*\{\s*["}]')
+FORMS = (
+    "the header query-id, corpus-id, score (split by tabs), JSON lines with these fields, or "
+    "TREC's four columns"
+)
 
 
 @dataclass(frozen=True)
@@ -56,30 +70,32 @@ def read_qrels(paths: Mapping[str, Path], faults: Faults) -> Iterator[Row]:
 def _read_file(path: Path, language: str, faults: Faults) -> Iterator[Row]:
     """Yield the judgements of a file.
 
-    A ``.parquet`` file has BEIR's three columns. Of another, the first line decides what it is:
-    with the header "query-id corpus-id score" it has BEIR's columns, split by tabs; with four
-    columns it is TREC's (query, iteration, passage, relevance), split by white space. Empty lines
-    are skipped.
+    A ``.parquet`` file has BEIR's three columns. Of another, unpacked if it ends in ``.gz``, the
+    first line decides what it is: JSON lines with these three fields; with the header "query-id
+    corpus-id score" a table split by tabs; with four columns TREC's (query, iteration, passage,
+    relevance), split by white space. Empty lines are skipped.
     """
-    if path.suffix == ".parquet":
-        yield from _read_parquet(path, language, faults)
+    if path.suffix.lower() == ".parquet":
+        yield from _records(
+            read_rows(DataFile(language, path.name, path), faults), path, language, faults
+        )
         return
     lines: Iterator[Line] = (line for line in read_lines(path, faults) if line.text.strip())
     first = next(lines, None)
     if first is None:
-        faults.add(str(path), "no judgement at all", "BEIR's TSV or TREC's qrels")
+        if not faults:
+            faults.add(str(path), "no judgement at all", FORMS)
         return
     width = len(first.text.split())
+    if OBJECT.match(first.text):
+        yield from _records(parse_rows(chain([first], lines), faults), path, language, faults)
+        return
     if first.text.split(BEIR.separator) == list(BEIR.columns):
         format_ = BEIR
     elif width == len(TREC.columns):
         format_, lines = TREC, chain([first], lines)
     else:
-        faults.add(
-            first.where,
-            f"no header, and a first line of {width} columns",
-            "the header query-id, corpus-id, score (split by tabs), or TREC's four columns",
-        )
+        faults.add(first.where, f"no header, and a first line of {width} columns", FORMS)
         return
     for line in lines:
         row = _row(line, format_, language, faults)
@@ -97,22 +113,31 @@ def _row(line: Line, format_: _Format, language: str, faults: Faults) -> Row | N
     for role, id_ in (("query", query), ("passage", passage)):
         if not id_:
             faults.add(line.where, f"the {role} id is empty", f"the id of a {role}")
-    if not WHOLE_NUMBER.fullmatch(score):
-        faults.add(line.where, f"relevance {score!r}", "a whole number, at most nine digits")
+    grade = integer_of(score)
+    if grade is None:
+        faults.add(line.where, f"relevance {score!r}", INTEGER, mend_integer(score))
         return None
-    return Row(query, passage, int(score), language, line.where)
+    return Row(query, passage, grade, language, line.where)
 
 
-def _read_parquet(path: Path, language: str, faults: Faults) -> Iterator[Row]:
+def _records(rows: Iterable[TextRow], path: Path, language: str, faults: Faults) -> Iterator[Row]:
+    """Yield the judgements of rows that name their fields."""
     texts = Texts(faults, BEIR.columns[:2])
     empty = True
-    for row in read_rows(DataFile(language, path.name, path), faults):
+    for row in rows:
         empty = False
-        query, passage = (texts.string(row, key) for key in BEIR.columns[:2])
+        query, passage = (texts.string(row, key) for key in texts.id_keys)
         score = row.fields.get("score")
-        if type(score) is not int:
-            faults.add(row.where, f"'score' is {describe(score)}", "a whole number")
+        for key, id_ in zip(texts.id_keys, (query, passage), strict=True):
+            if id_ == "":
+                faults.add(row.where, f"{key!r} is empty", "an id")
+        grade = integer_of(score)
+        if "score" not in row.fields:
+            mend = did_you_mean("score", row.fields)
+            faults.add(row.where, "no 'score'", INTEGER, mend)
+        elif grade is None:
+            faults.add(row.where, f"'score' is {describe(score)}", INTEGER, mend_integer(score))
         elif query is not None and passage is not None:
-            yield Row(query, passage, score, language, row.where)
+            yield Row(query, passage, grade, language, row.where)
     if empty and not faults:
         faults.add(str(path), "no judgement at all", f"columns {', '.join(BEIR.columns)}")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from mlbench.common.errors import EnvironmentFault, Fault, did_you_mean
+from mlbench.common.files import reading
 from mlbench.data.corpus import Passage
 from mlbench.data.input_files import Faults, Line, describe, parse_object, read_lines
 from mlbench.data.locations import DataFile
 
 HUB_BATCH = 1024
+PARQUET = b"PAR1"
+"""What a Parquet file begins with."""
 
 
 class Row(NamedTuple):
@@ -38,10 +41,16 @@ def read_rows(file: DataFile, faults: Faults) -> Iterator[Row]:
     What is on the hub is streamed with ``datasets``. Notes what is malformed; raises
     EnvironmentFault where the file cannot be read, or the hub does not answer for long.
     """
-    if PurePosixPath(file.name).suffix == ".parquet":
+    if PurePosixPath(file.path or file.name).suffix.lower() == ".parquet":
         yield from _parquet(file.path, faults) if file.path else _hub_parquet(file, faults)
         return
-    for line in read_lines(file.path, faults) if file.path else _hub_lines(file, faults):
+    lines = read_lines(file.path, faults) if file.path else _hub_lines(file, faults)
+    yield from parse_rows(lines, faults)
+
+
+def parse_rows(lines: Iterable[Line], faults: Faults) -> Iterator[Row]:
+    """Yield the rows that JSON lines hold; empty lines are skipped."""
+    for line in lines:
         if line.text and not line.text.isspace():
             fields = parse_object(line, faults)
             if fields is not None:
@@ -76,16 +85,21 @@ class Texts:
         return Passage(id_, text)
 
     def string(self, row: Row, key: str, mend: str = "") -> str | None:
-        """Return a field that must be a string, or None after noting that it is not."""
+        """Return a field that must be a string, or None after noting that it is not.
+
+        An id may be an integer, which stands for its digits.
+        """
         value = row.fields.get(key)
         if isinstance(value, str):
             return value
+        if key in self.id_keys and type(value) is int:
+            return str(value)
         if key not in row.fields:
             found, mend = f"no {key!r}", mend or did_you_mean(key, row.fields)
         else:
             found = f"{key!r} is {describe(value)}"
-        if key in self.id_keys and type(value) is int:
-            mend = f'write it as a string: "{key}": "{value}"'
+        if key in self.id_keys and type(value) is float:
+            mend = "write ids as strings or as integers: digits may be lost in other numbers"
         self.faults.add(row.where, found, f"{key!r} as a string", mend)
         return None
 
@@ -94,7 +108,11 @@ def _parquet(path: Path, faults: Faults) -> Iterator[Row]:
     import pyarrow
     from pyarrow import parquet
 
+    mend = ""
     try:
+        with reading(path), path.open("rb") as raw:
+            if not raw.read(len(PARQUET)).startswith(PARQUET):
+                mend = "give it the ending of what it is, such as .jsonl or .jsonl.gz"
         with parquet.ParquetFile(path) as file:
             start = 1
             for batch in file.iter_batches():
@@ -102,7 +120,7 @@ def _parquet(path: Path, faults: Faults) -> Iterator[Row]:
                     yield Row(str(path), ", row ", number, fields)
                 start += batch.num_rows
     except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
-        faults.add(str(path), f"damaged Parquet file: {error}", "a whole Parquet file")
+        faults.add(str(path), f"damaged Parquet file: {error}", "a whole Parquet file", mend)
 
 
 def _hub_parquet(file: DataFile, faults: Faults) -> Iterator[Row]:

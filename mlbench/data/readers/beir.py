@@ -1,4 +1,4 @@
-"""BEIR's layout: a corpus and queries as JSON lines or Parquet, judgements as TSV or Parquet.
+"""BEIR's layout: a corpus, queries and judgements as JSON lines or Parquet, judgements as TSV too.
 
 Corpus and queries hold ``_id`` (or ``id``), ``text`` and, in the corpus, ``title``. Their
 language is that of the file (``{language}`` in its path) or stands in each record.
@@ -33,8 +33,8 @@ def read(task: Task, locate: Locate) -> Records:
 
     Queries without a judgement are left out, as one queries file often serves several splits.
 
-    Raises DataError for broken lines, missing or non-string fields, scores that are not whole
-    numbers, ids that cannot be resolved, and languages whose queries are all unjudged.
+    Raises DataError for broken lines, missing fields and those of another type, scores that are not
+    whole numbers, ids that cannot be resolved, and languages whose queries are all unjudged.
     """
     if isinstance(locate, Files) and SHARD.search(task.source.files["corpus"]):
         return stream(task, locate).read_all()

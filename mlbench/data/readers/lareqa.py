@@ -9,13 +9,13 @@ https://arxiv.org/abs/2004.05484, section 3, and the data's own README.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlbench.data.collection import Judgement, Records, TextRecord
-from mlbench.data.input_files import Faults, describe, read_json
+from mlbench.data.input_files import INTEGER, Faults, describe, integer_of, read_json
 from mlbench.data.readers import Locate
 from mlbench.data.sources import text_choice
 from mlbench.data.task import Task
@@ -29,7 +29,7 @@ class _Paragraph:
     where: str
     context: str
     sentences: list[str]
-    breaks: list[list[int]]
+    breaks: list[tuple[int, ...]]
     questions: list[Any]
 
 
@@ -92,15 +92,15 @@ def _questions(
     """Yield each question and the id of the passage that answers it."""
     for index, question in enumerate(paragraph.questions):
         where = f"{paragraph.where}.qas[{index}]"
-        id_ = _get(question, "id", str, where, faults)
-        text = _get(question, "question", str, where, faults)
-        answers = _get(question, "answers", list, where, faults)
+        id_ = _get(question, "id", _id, where, faults)
+        text = _get(question, "question", _string, where, faults)
+        answers = _get(question, "answers", _list, where, faults)
         if id_ is None or text is None or answers is None:
             continue
         if not answers:
             faults.add(where, f"question {id_!r} has no answer", "at least one answer")
             continue
-        start = _get(answers[0], "answer_start", int, f"{where}.answers[0]", faults)
+        start = _get(answers[0], "answer_start", integer_of, f"{where}.answers[0]", faults)
         if start is None:
             continue
         spans = enumerate(paragraph.breaks)
@@ -117,10 +117,10 @@ def _questions(
 def _paragraphs(path: Path, document: Any, faults: Faults) -> Iterator[_Paragraph]:
     if document is None:
         return
-    articles = _get(document, "data", list, str(path), faults) or []
+    articles = _get(document, "data", _list, str(path), faults) or []
     for a, article in enumerate(articles):
         where = f"{path}, data[{a}]"
-        for p, paragraph in enumerate(_get(article, "paragraphs", list, where, faults) or []):
+        for p, paragraph in enumerate(_get(article, "paragraphs", _list, where, faults) or []):
             key, title = f"{a}.{p}", f" ({article['title']})" if "title" in article else ""
             checked = _paragraph(paragraph, key, f"{where}.paragraphs[{p}]", title, faults)
             if checked is not None:
@@ -138,10 +138,10 @@ def _paragraph(
             "plain SQuAD does not say where sentences end; add both fields, or use reader 'beir'",
         )
         return None
-    context = _get(paragraph, "context", str, where, faults)
-    sentences = _get(paragraph, "sentences", list, where, faults)
-    breaks = _get(paragraph, "sentence_breaks", list, where, faults)
-    questions = _get(paragraph, "qas", list, where, faults)
+    context = _get(paragraph, "context", _string, where, faults)
+    sentences = _get(paragraph, "sentences", _list, where, faults)
+    breaks = _get(paragraph, "sentence_breaks", _list, where, faults)
+    questions = _get(paragraph, "qas", _list, where, faults)
     if context is None or sentences is None or breaks is None or questions is None:
         return None
     if len(sentences) != len(breaks):
@@ -149,30 +149,50 @@ def _paragraph(
         faults.add(where + title, found, "one break for each sentence")
         return None
     bad_sentences = [s for s in sentences if not isinstance(s, str)]
-    bad_breaks = [b for b in breaks if not _is_span(b)]
+    spans = [_span(b) for b in breaks]
+    bad_breaks = [b for b, span in zip(breaks, spans, strict=True) if None in span]
     for bad in bad_sentences:
         faults.add(f"{where}.sentences{title}", describe(bad), "strings")
     for bad in bad_breaks:
         faults.add(f"{where}.sentence_breaks{title}", f"{bad!r}", "pairs [start, end]")
     if bad_sentences or bad_breaks:
         return None
-    return _Paragraph(key, where, context, sentences, breaks, questions)
+    return _Paragraph(key, where, context, sentences, spans, questions)
 
 
-def _is_span(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value)
+def _span(value: Any) -> tuple[Any, ...]:
+    """Return the two positions of a sentence break; None stands for what is none."""
+    pair = isinstance(value, list) and len(value) == 2
+    return tuple(map(integer_of, value)) if pair else (None,)
 
 
-_KINDS = {str: "a string", list: "a list", int: "a whole number"}
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
-def _get(table: Any, key: str, kind: type, where: str, faults: Faults) -> Any:
-    """Return ``table[key]`` if it is of that kind, or None after noting that it is not."""
+def _id(value: Any) -> str | None:
+    return str(value) if type(value) is int else _string(value)
+
+
+def _list(value: Any) -> list[Any] | None:
+    return value if isinstance(value, list) else None
+
+
+_EXPECTED: Mapping[Callable[[Any], Any], str] = {
+    _string: "a string",
+    _id: "a string",
+    _list: "a list",
+    integer_of: INTEGER,
+}
+
+
+def _get(table: Any, key: str, read: Callable[[Any], Any], where: str, faults: Faults) -> Any:
+    """Return what ``read`` makes of ``table[key]``, or None after noting that it makes nothing."""
     if not isinstance(table, Mapping):
         faults.add(where, describe(table), f"an object with {key!r}")
         return None
-    if type(table.get(key)) is not kind:
+    value = read(table.get(key))
+    if value is None:
         found = f"{key!r} is {describe(table[key])}" if key in table else f"{key!r} missing"
-        faults.add(where, found, _KINDS[kind])
-        return None
-    return table[key]
+        faults.add(where, found, _EXPECTED[read])
+    return value

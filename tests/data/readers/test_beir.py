@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -194,7 +197,9 @@ def test_a_missing_last_line_feed_is_accepted(tmp_path: Path) -> None:
         ("[1]", "JSON, but a list"),
         ("7", "JSON, but the number 7"),
         ('{"_i": "3", "text": "x"}', "no '_id'\n  expected: '_id' as a string\n  to fix: did you"),
-        ('{"_id": 3, "text": "x"}', 'write it as a string: "_id": "3"'),
+        ('{"_id": 3.0, "text": "x"}', "'_id' is the number 3.0"),
+        ('{"_id": true, "text": "x"}', "'_id' is the boolean True"),
+        ('{"_id": 2, "text": "x"}', "passage '2' (de) given again"),
         ('{"_id": "", "text": "x"}', "'_id' is empty"),
         ('{"_id": "3"}', "no 'text'"),
         ('{"_id": "3", "text": null}', "'text' is null\n  expected: 'text' as a string"),
@@ -220,7 +225,14 @@ def test_a_bad_record_is_told_by_file_and_line(tmp_path: Path, line: str, expect
         ("1 2 1", "1 columns"),
         ("1\t2\t1\t1", "4 columns"),
         ("1\t2\tone", "relevance 'one'"),
-        ("1\t2\t1.5", "relevance '1.5'"),
+        (
+            "1\t2\t1.5",
+            "relevance '1.5'\n  expected: a whole number, at most nine digits\n  to fix: mul",
+        ),
+        ("1\t2\tnan", "relevance 'nan'"),
+        ("1\t2\t1e", "relevance '1e'"),
+        ("1\t2\t1e9", "relevance '1e9'"),
+        ("1\t2\t", "relevance ''"),
         ("1\t2\t٣", "relevance '٣'"),
         ("1\t2\t99999999999", "relevance '99999999999'"),
         ("\t2\t1", "the query id is empty"),
@@ -287,11 +299,11 @@ def test_parquet_text_that_is_not_utf8_is_told(tmp_path: Path) -> None:
 
 
 def test_parquet_rows_are_checked_like_lines(tmp_path: Path) -> None:
-    rows = [{"_id": 1, "text": "x"}, {"_id": 2, "text": None}]
+    rows = [{"_id": 1.0, "text": "x"}, {"_id": 2.0, "text": None}]
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "de.parquet")
     parquet.write_table(pa.Table.from_pylist([{"_id": "1", "text": "x"}]), tmp_path / "en.parquet")
     message = faults_of(tmp_path, {}, files={**PER_LANGUAGE, "corpus": "{language}.parquet"})
-    assert "de.parquet, row 1: '_id' is the number 1" in message
+    assert "de.parquet, row 1: '_id' is the number 1.0" in message
     assert "de.parquet, row 2: 'text' is null" in message
 
 
@@ -404,8 +416,20 @@ def test_the_hubs_parquet_layout_holds_the_same(tmp_path: Path, id_key: str) -> 
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ({"query-id": "1", "corpus-id": "2", "score": 1.0}, "row 1: 'score' is the number 1.0"),
-        ({"query-id": 1, "corpus-id": "2", "score": 1}, "row 1: 'query-id' is the number 1"),
+        ({"query-id": "1", "corpus-id": "2", "score": 0.5}, "row 1: 'score' is the number 0.5"),
+        (
+            {"query-id": "1", "corpus-id": "2", "score": math.nan},
+            "row 1: 'score' is the number nan",
+        ),
+        ({"query-id": "1", "corpus-id": "2", "score": None}, "row 1: 'score' is null"),
+        ({"query-id": "1", "corpus-id": "2", "score": True}, "row 1: 'score' is the boolean True"),
+        (
+            {"query-id": "1", "corpus-id": "2", "score": 10**12},
+            "row 1: 'score' is the number 10000",
+        ),
+        ({"query-id": "1", "corpus-id": "2", "relevance": 1}, "row 1: no 'score'"),
+        ({"query-id": 1.0, "corpus-id": "2", "score": 1}, "row 1: 'query-id' is the number 1.0"),
+        ({"query-id": "", "corpus-id": "2", "score": 1}, "row 1: 'query-id' is empty"),
         ({"query-id": "1", "corpus-id": None, "score": 1}, "row 1: 'corpus-id' is null"),
         ({"query-id": "1", "docid": "2", "score": 1}, "row 1: no 'corpus-id'"),
     ],
@@ -417,6 +441,123 @@ def test_a_bad_judgement_in_parquet_is_told(
     with pytest.raises(DataError) as caught:
         load(beir(tmp_path, PARQUET))
     assert f"de-qrels/dev-00000-of-00001.parquet, {expected}" in str(caught.value)
+
+
+GRADES = [-1, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        pa.array(GRADES, pa.int8()),
+        pa.array(GRADES, pa.float32()),
+        pa.array(GRADES, pa.float64()),
+        pa.array(np.array(GRADES, np.float16)),
+        pa.array(map(Decimal, GRADES), pa.decimal128(12, 3)),
+        pa.array(["-1.0", "0", "+1", " 2.00"]),
+        pa.array(["-1", "0", "1e0", "2"]).dictionary_encode(),
+    ],
+    ids=lambda score: str(score.type),
+)
+def test_whole_grades_may_be_typed_as_any_number(tmp_path: Path, score: pa.Array) -> None:
+    corpus = json_lines(*({"_id": f"{i}", "text": f"text {i}"} for i in range(4)))
+    columns = {"query-id": ["1"] * 4, "corpus-id": pa.array(range(4)), "score": score}
+    parquet.write_table(pa.table(columns), tmp_path / "qrels.parquet")
+    files = {**PER_LANGUAGE, "qrels": "qrels.parquet"}
+    data = small(tmp_path, {"de/corpus.jsonl": corpus}, files=files, languages=("de",))
+    assert data.qrels.relevance.tolist() == GRADES
+    assert data.passages.ids == ("0", "1", "2", "3")
+
+
+@pytest.mark.parametrize("grade", ["2", "2.0", "+2", "2.", "02", "0.2e1", " 2 ", "2.000"])
+def test_whole_grades_may_be_written_as_any_number(tmp_path: Path, grade: str) -> None:
+    changes = {"de/qrels.tsv": HEADER + f"1\t1\t{grade}\n", "en/qrels.tsv": f"1 Q0 1 {grade}\n"}
+    data = small(tmp_path, changes)
+    assert data.qrels.relevance.tolist() == [2, 2]
+
+
+def test_ids_may_be_integers_in_one_file_and_strings_in_another(tmp_path: Path) -> None:
+    changes = {
+        "de/corpus.jsonl": json_lines({"_id": 1, "text": "eins"}, {"_id": 2, "text": "zwei"}),
+        "en/queries.jsonl": json_lines({"_id": 1, "text": "what?"}),
+    }
+    whole = small(tmp_path).digest
+    assert small(tmp_path, changes).digest == whole
+    rows = {"query-id": [1], "corpus-id": [2], "score": [1]}
+    parquet.write_table(pa.table(rows), tmp_path / "de" / "qrels.parquet")
+    rows = {"query-id": [1, 1], "corpus-id": [1, 2], "score": [2, 0]}
+    parquet.write_table(pa.table(rows), tmp_path / "en" / "qrels.parquet")
+    files = {**PER_LANGUAGE, "qrels": "{language}/qrels.parquet"}
+    assert small(tmp_path, changes, files=files).digest == whole
+
+
+def as_json_lines(tsv: str) -> str:
+    """The judgements of a TSV file as JSON lines, with one more field."""
+    header, *lines = (line.split("\t") for line in tsv.splitlines())
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    return json_lines(*({**row, "score": int(row["score"]), "annotator": None} for row in rows))
+
+
+@pytest.mark.parametrize("name", ["qrels.jsonl", "qrels.jsonl.gz", "qrels.tsv", "qrels.tsv.gz"])
+@pytest.mark.parametrize("form", [str, as_json_lines])
+def test_the_content_of_qrels_says_what_they_are(
+    tmp_path: Path, name: str, form: Callable[[str], str]
+) -> None:
+    changes = {}
+    for language in ("de", "en"):
+        content = form(FILES[f"{language}/qrels.tsv"]).encode()
+        changes[f"{language}/{name}"] = gzip.compress(content) if ".gz" in name else content
+    files = {**PER_LANGUAGE, "qrels": f"{{language}}/{name}"}
+    data = small(tmp_path / "other", changes, files=files)
+    assert data.digest == small(tmp_path).digest
+    task = beir(tmp_path / "other", files)
+    streamed = stream_collection(task, Locator(offline=True))
+    assert streamed.relevant_by_language.tolist() == data.relevant_by_language.tolist()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"query-id": "1"', "broken JSON"),
+        ("1\t2\t1", "broken JSON"),
+        ("[1, 2, 1]", "JSON, but a list"),
+        ('{"query-id": "1", "corpus-id": "2"}', "no 'score'"),
+        ('{"query_id": "1", "corpus-id": "2", "score": 1}', "no 'query-id'"),
+        ('{"query-id": "1", "corpus-id": "2", "score": 0.5}', "'score' is the number 0.5"),
+        ('{"query-id": "1", "corpus-id": "2", "score": NaN}', "'score' is the number nan"),
+        ('{"query-id": "1", "corpus-id": "2", "score": [1]}', "'score' is a list"),
+        ('{"query-id": "1", "corpus-id": "2", "score": 0}', "judged 0; judged 1 at"),
+    ],
+)
+def test_a_bad_judgement_in_json_lines_is_told(tmp_path: Path, line: str, expected: str) -> None:
+    good = '{"query-id": "1", "corpus-id": "2", "score": 1.0}\n\n'
+    message = faults_of(tmp_path, {"de/qrels.tsv": good + line + "\n"})
+    assert f"{tmp_path}/de/qrels.tsv:3: " in message
+    assert expected in message
+
+
+def test_an_ending_that_lies_is_told(tmp_path: Path) -> None:
+    packed = gzip.compress(FILES["de/qrels.tsv"].encode())
+    message = faults_of(tmp_path, {"de/qrels.tsv": packed})
+    assert message.count("qrels.tsv") == 1
+    assert "packed with gzip" in message
+    parquet.write_table(pa.table({"_id": ["1"]}), tmp_path / "p")
+    message = faults_of(tmp_path, {"de/corpus.jsonl": (tmp_path / "p").read_bytes()})
+    assert "de/corpus.jsonl: holds what is a Parquet file" in message
+    files = {**PER_LANGUAGE, "qrels": "{language}/qrels.parquet"}
+    changes = {f"{language}/qrels.parquet": FILES["de/qrels.tsv"] for language in ("de", "en")}
+    message = faults_of(tmp_path, changes, files=files)
+    assert "de/qrels.parquet: damaged Parquet file" in message
+    assert "give it the ending of what it is" in message
+
+
+def test_a_further_place_may_have_another_ending(tmp_path: Path) -> None:
+    whole = small(tmp_path).digest
+    write_parquet(tmp_path)
+    files = {role: f"nowhere-{path}" for role, path in PER_LANGUAGE.items()}
+    task = beir(tmp_path, files, places={role: (path,) for role, path in PARQUET.items()})
+    assert load(task).digest == whole
+    assert {id_ for _, id_, _ in passages(task)} == {"1", "2"}
 
 
 def test_parquet_without_a_judgement_is_told(tmp_path: Path) -> None:

@@ -281,6 +281,15 @@ def test_plain_squad_is_refused_naming_article_and_paragraph(tmp_path: Path) -> 
     assert "use reader 'beir'" in message
 
 
+def test_positions_and_ids_may_be_typed_otherwise(tmp_path: Path) -> None:
+    question = {"id": 7, "question": "?", "answers": [{"text": "there", "answer_start": 20.0}]}
+    other = paragraph(qas=[question], sentence_breaks=[[0.0, 13.0], [13.0, "26"]])
+    data = small(tmp_path, document(other), document(paragraph(qas=[{**question, "id": "7"}])))
+    assert {row[1] for row in qrels_set(data)} == {"7"}
+    assert {row[3] for row in qrels_set(data)} == {"0.0.1"}
+    assert len(qrels_set(data)) == 4
+
+
 @pytest.mark.parametrize("start", [-1, 26])
 def test_an_answer_in_no_sentence_is_refused_by_name(tmp_path: Path, start: int) -> None:
     question = {"id": "q7", "question": "?", "answers": [{"text": "", "answer_start": start}]}
@@ -298,12 +307,17 @@ def test_an_answer_in_no_sentence_is_refused_by_name(tmp_path: Path, start: int)
         ({"context": None}, "'context' missing"),
         ({"qas": {}}, "'qas' is an object"),
         ({"qas": [3]}, "the number 3"),
-        ({"qas": [{"id": 3, "question": "?", "answers": []}]}, "'id' is the number 3"),
+        ({"qas": [{"id": 3.0, "question": "?", "answers": []}]}, "'id' is the number 3.0"),
         ({"qas": [{"id": "a", "question": "?", "answers": []}]}, "'a' has no answer"),
         (
             {"qas": [{"id": "a", "question": "?", "answers": [{"answer_start": True}]}]},
             "'answer_start' is the boolean True",
         ),
+        (
+            {"qas": [{"id": "a", "question": "?", "answers": [{"answer_start": 2.5}]}]},
+            "'answer_start' is the number 2.5",
+        ),
+        ({"sentence_breaks": [[0, 13], [13, 2.5]]}, "expected: pairs [start, end]"),
     ],
 )
 def test_a_wrong_structure_is_named(tmp_path: Path, broken: dict[str, Any], expected: str) -> None:

@@ -202,7 +202,7 @@ def test_a_byte_order_mark_windows_line_ends_and_empty_lines_are_accepted(tmp_pa
         ('{"docid": "1", "text": "x"}{"docid": "2", "text": "x"}', ":1: broken JSON: Extra data"),
         ("[1]", ":1: JSON, but a list"),
         ('{"text": "x"}', ":1: no 'docid'"),
-        ('{"docid": 5, "text": "x"}', """write it as a string: "docid": "5\""""),
+        ('{"docid": 5.0, "text": "x"}', "write ids as strings or as integers"),
         ('{"docid": "", "text": "x"}', "'docid' is empty"),
         ('{"docid": "1"}', "no 'text'"),
         ('{"docid": "1", "title": 7, "text": "x"}', "'title' is the number 7"),
