@@ -72,6 +72,10 @@ SHARED: dict[str, dict[str, Any]] = {
         "action": "store_true",
         "help": "replace a report of another model, task version or choice of measures",
     },
+    "--strict": {
+        "action": "store_true",
+        "help": "stop with exit code 3 if the corpus lacks a judged passage",
+    },
     "--to": {
         "type": Path,
         "required": True,

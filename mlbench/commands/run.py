@@ -56,10 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--save-run", type=positive, metavar="K",
         help="also write the top K passages of every query as TREC runs for other tools",
     )  # fmt: skip
-    parser.add_argument(
-        "--strict", action="store_true",
-        help="stop with exit code 3 if the corpus lacks a judged passage",
-    )  # fmt: skip
+    shared(parser, "--strict")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be encoded, and stop"
     )

@@ -11,15 +11,17 @@ from pathlib import Path
 from mlbench.commands.options import shared
 from mlbench.commands.output import WIDTH, plain_table, print_json
 from mlbench.common.progress import Step
+from mlbench.data.absent import absent_warnings
 from mlbench.data.catalog import list_tasks
-from mlbench.data.collection import Collection
-from mlbench.data.corpus import StreamedCollection
+from mlbench.data.collection import Collection, Questions
+from mlbench.data.corpus import StreamedCollection, without_absent
 from mlbench.data.locations import DataFile
 from mlbench.data.locator import Locator, MissingData
 from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sources import in_shards
 from mlbench.data.task import Kind, Setting, Task
 from mlbench.evaluation.tasks import load_task
+from mlbench.reports.words import fill
 
 MOST_FILES = 50
 """Files that are listed one by one; of more, their folders are."""
@@ -66,12 +68,13 @@ def show(args: Namespace) -> int:
         print_json(shown)
         return 0
     print(_page(task, collection, counts))
+    print_warnings(collection)
     return 0
 
 
 def validate_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `tasks validate`."""
-    shared(parser, "task", "--data-dir", "--offline")
+    shared(parser, "task", "--data-dir", "--offline", "--strict")
 
 
 def validate(args: Namespace) -> int:
@@ -79,7 +82,10 @@ def validate(args: Namespace) -> int:
     task = load_task(args.task)
     print(f"{task.path}: a valid task file; {len(task.settings())} settings")
     try:
-        print(f"its data is valid: {_checked(task, Locator(args.data_dir, offline=True))}")
+        locator = Locator(args.data_dir, offline=True)
+        said, collection = _checked(task, locator, args.strict)
+        print(f"its data is valid: {said}")
+        print_warnings(collection)
     except MissingData:
         if not task.source.urls:
             raise
@@ -87,30 +93,48 @@ def validate(args: Namespace) -> int:
     return 0
 
 
-def _checked(task: Task, locator: Locator) -> str:
-    """Read all of a task's data, shard by shard where it has shards; return what there is."""
+def print_warnings(collection: Questions) -> None:
+    """Print what a reader of scores on a task's data must know."""
+    for warning in absent_warnings(collection):
+        print(fill(f"Warning: {warning}"))
+
+
+def _checked(task: Task, locator: Locator, strict: bool) -> tuple[str, Questions]:
+    """Read all of a task's data, shard by shard where it has shards; return what there is.
+
+    Raises DataError where ``strict`` and the corpus lacks a judged passage.
+    """
     if in_shards(task):
-        return _checked_shards(task, stream_collection(task, locator))
-    collection = read_collection(task, locator.of(task))
+        return _checked_shards(task, stream_collection(task, locator), strict)
+    collection = read_collection(task, locator.of(task), strict=strict)
     sizes = f"{len(collection.queries):,} queries, {len(collection.passages):,} passages"
     judged = len(collection.qrels.relevance)
-    return f"{sizes}, {judged:,} judgements, digest {collection.digest[:16]}"
+    return f"{sizes}, {judged:,} judgements, digest {collection.digest[:16]}", collection
 
 
-def _checked_shards(task: Task, collection: StreamedCollection) -> str:
+def _checked_shards(
+    task: Task, collection: StreamedCollection, strict: bool
+) -> tuple[str, Questions]:
     judged = collection.judgements
     languages = (collection.languages[code] for code in judged.passage_language.tolist())
     wanted = set(zip(languages, judged.passage_ids, strict=True))
-    passages, missing = 0, set(wanted)
+    passages = 0
+    present: dict[str, set[str]] = {language: set() for language in collection.languages}
     with Step(f"{task.name}: reading", len(collection.shards), "shards") as step:
         for shard in collection.shards:
             for batch in shard.passages():
                 passages += len(batch)
-                missing -= {(shard.language, passage.id) for passage in batch}
+                present[shard.language] |= {
+                    passage.id for passage in batch if (shard.language, passage.id) in wanted
+                }
             step.advance(1)
+    collection = without_absent(collection, present)
+    if strict and collection.absent is not None:
+        collection.absent.refuse()
     sizes = f"{len(collection.queries):,} queries, {passages:,} passages"
-    lacking = f", of which {len(missing):,} are missing" if missing else ""
-    return f"{sizes}, {len(wanted):,} judged passages{lacking}"
+    lacking = len(wanted) - sum(map(len, present.values()))
+    missing = f", of which {lacking:,} are missing" if lacking else ""
+    return f"{sizes}, {len(wanted):,} judged passages{missing}", collection
 
 
 def fetch_arguments(parser: ArgumentParser) -> None:

@@ -24,7 +24,10 @@ MEND = "get the whole corpus, in the version that was judged"
 
 
 class Lost(NamedTuple):
-    """A judgement of the query with that index; its passage was not read."""
+    """A judgement of the query with that index; its passage was not read.
+
+    The language is "" where the judgement says none.
+    """
 
     query: int
     language: str
@@ -37,7 +40,7 @@ class Absent:
     """Judgements that are left out, as arrays of one length: no passage they name was read.
 
     ``query`` (int64) indexes the collection's queries and ``relevance`` (int32) is the judgement's;
-    ``passages`` names the passages, as "'7#0' (yo)".
+    ``passages`` names the passages, as "'7#0' (yo)", or "'7#0'" where no language is said.
     """
 
     query: npt.NDArray[np.int64]
@@ -51,7 +54,9 @@ class Absent:
             return None
         return cls(
             query=np.array([row.query for row in rows], np.int64),
-            passages=tuple(f"{row.id!r} ({row.language})" for row in rows),
+            passages=tuple(
+                f"{row.id!r}{f' ({row.language})' * bool(row.language)}" for row in rows
+            ),
             relevance=np.array([row.relevance for row in rows], np.int32),
         )
 

@@ -40,7 +40,10 @@ class TextRecord:
 
 
 class Judgement(NamedTuple):
-    """The relevance of a passage to a query; 0 and below is judged not relevant."""
+    """The relevance of a passage to a query; 0 and below is judged not relevant.
+
+    The language is "" where a record of that id was found in no language.
+    """
 
     query_id: str
     query_language: str
@@ -240,24 +243,28 @@ def _present(
     """
     present: list[Judgement] = []
     lost: dict[tuple[int, int, str], Judgement] = {}
+    codes = (*languages, "")
     for row in judgements:
         query = query_index.get((row.query_language, row.query_id))
-        known = query is not None and row.passage_language in languages
+        known = query is not None and row.passage_language in codes
         if query is None or not known or (row.passage_language, row.passage_id) in passage_index:
             present.append(row)
             continue
-        key = (query, languages.index(row.passage_language), row.passage_id)
+        key = (query, codes.index(row.passage_language), row.passage_id)
         add_pair(lost, key, row, faults)
     if not any(row.relevance > 0 for row in present):
         return present, []
     rows = sorted((*key, row.relevance) for key, row in lost.items())
-    return present, [Lost(q, languages[n], id_, relevance) for q, n, id_, relevance in rows]
+    return present, [Lost(q, codes[n], id_, relevance) for q, n, id_, relevance in rows]
 
 
 def raise_faults(faults: Sequence[Fault]) -> None:
-    """Raise DataError with the first faults, if there is any, and the number of the rest."""
+    """Raise DataError with the first faults, if there is any, and the number of the rest.
+
+    What is wrong with one line in several languages is said once.
+    """
     if faults:
-        raise DataError(*first_faults(faults))
+        raise DataError(*first_faults([*dict.fromkeys(faults)]))
 
 
 def build_entries(
@@ -265,14 +272,15 @@ def build_entries(
 ) -> tuple[Entries, dict[tuple[str, str], int]]:
     """Lay the records of a role out by language and check them; what is wrong joins ``faults``.
 
-    Also returns (language, id) -> index.
+    Also returns (language, id) -> index. Faulty records are there, too, so that what names them is
+    no further fault.
     """
     by_language: dict[str, list[TextRecord]] = {language: [] for language in languages}
     seen: dict[tuple[str, str], str] = {}
     for record in records:
         first = seen.get((record.language, record.id))
         seen.setdefault((record.language, record.id), record.where)
-        if record.language not in by_language:
+        if record.language not in languages:
             found = f"{role} {record.id!r} has language {record.language!r}"
             faults.append(Fault(record.where, found, "one of " + ", ".join(languages)))
         elif first is not None:
@@ -280,14 +288,14 @@ def build_entries(
             faults.append(Fault(record.where, found, f"each {role} id once in a language"))
         elif wrong := wrong_text(role, record.id, record.text):
             faults.append(Fault(record.where, *wrong))
-        else:
-            by_language[record.language].append(record)
+        if first is None:
+            by_language.setdefault(record.language, []).append(record)
     for language, group in by_language.items():
         if not group:
             expected = f"at least one {role} in every language of the task"
             faults.append(Fault(f"language {language!r}", f"no {role} at all", expected))
-    ordered = [record for language in languages for record in by_language[language]]
-    sizes = [len(by_language[language]) for language in languages]
+    ordered = [record for group in by_language.values() for record in group]
+    sizes = [len(group) for group in by_language.values()]
     entries = Entries(
         ids=tuple(r.id for r in ordered),
         texts=tuple(r.text for r in ordered),
@@ -345,10 +353,10 @@ def dangling(judgement: Judgement, role: str) -> Fault:
     """Say that a judgement's "query" or "passage" does not exist."""
     ids = {"query": judgement.query_id, "passage": judgement.passage_id}
     languages = {"query": judgement.query_language, "passage": judgement.passage_language}
+    language = f" ({languages[role]})" if languages[role] else ""
     return Fault(
         judgement.where,
-        f"a judgement names {role} {ids[role]!r} ({languages[role]}), which is not in the "
-        "collection",
+        f"a judgement names {role} {ids[role]!r}{language}, which is not in the collection",
         f"the id of a {role} that was read",
     )
 

@@ -65,6 +65,10 @@ def test_validate_counts_judged_passages_that_are_not_there(corpus: Path) -> Non
     done = mlbench("tasks", "validate", corpus)
     assert done.returncode == 0
     assert "of which 1 are missing" in done.stdout
+    assert "1 judgement names a passage that is not in the corpus" in " ".join(done.stdout.split())
+    done = mlbench("tasks", "validate", corpus, "--strict")
+    assert done.returncode == 3
+    assert "passage 'nowhere#0' (sw): is judged, but not in the corpus" in done.stderr
 
 
 def test_validate_tells_of_a_faulty_shard(corpus: Path) -> None:

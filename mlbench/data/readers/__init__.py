@@ -64,15 +64,12 @@ def read(task: Task, locate: Locate) -> Records:
 def read_collection(task: Task, locate: Locate, *, strict: bool = False) -> Data:
     """Read a task's data from the files that ``locate`` names and check it.
 
-    ``locate`` is usually ``Locator(...).of(task)``. Where a task can be streamed, judgements that
-    name passages which are not there are left out, unless ``strict``; elsewhere they are always a
-    fault. Raises DataError.
+    ``locate`` is usually ``Locator(...).of(task)``. Judgements that name passages which are not
+    there are left out (see ``absent``), unless ``strict``. Raises DataError.
     """
     from mlbench.data.collection import build_collection
 
-    records = read(task, locate)
-    lenient = hasattr(_module(task), "stream") and not strict
-    return build_collection(task.languages, records, lenient=lenient)
+    return build_collection(task.languages, read(task, locate), lenient=not strict)
 
 
 def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> StreamedCollection:

@@ -43,6 +43,7 @@ def read(task: Task, locate: Locate) -> Records:
     queries, rows = _questions(task, locate, faults)
     parallel = task.source.options.get("relevance") == "parallel"
     join = _join_parallel if parallel else _join
+    rows = [row._replace(language=row.language or _single(task)) for row in rows]
     judgements = list(join(rows, _languages(queries), _languages(passages), faults))
     kept = _judged(queries, judgements, faults)
     faults.check()
@@ -55,7 +56,7 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     Raises as ``read`` does, and UsageError where a file does not tell the languages: then a
     judgement can only be resolved by one who knows all passages.
     """
-    single = task.languages[0] if len(task.languages) == 1 else ""
+    single = _single(task)
     patterns = [task.source.files[role] for role in ("corpus", "qrels")]
     apart = single or all("{language}" in pattern for pattern in patterns)
     if not apart or task.source.options.get("relevance") == "parallel":
@@ -72,6 +73,11 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     kept = _judged(queries, judgements, faults)
     faults.check()
     return StreamedRecords(kept, judgements, table_shards(task, files, ID_KEYS))
+
+
+def _single(task: Task) -> str:
+    """Return the language of a task that has one, else ""."""
+    return task.languages[0] if len(task.languages) == 1 else ""
 
 
 def _questions(task: Task, locate: Locate, faults: Faults) -> tuple[list[TextRecord], list[Row]]:
@@ -133,30 +139,30 @@ def _join(
     passages: Mapping[str, Sequence[str]],
     faults: Faults,
 ) -> Iterator[Judgement]:
-    """Relate a query and a passage of the file's language or, where it has none, by id alone."""
+    """Relate a query and a passage of the file's language or, where it has none, by id alone.
+
+    The language of an id that no record has is "".
+    """
     for row in rows:
         query = row.language or _sole_language(row, "query", row.query_id, queries, faults)
         passage = row.language or _sole_language(row, "passage", row.passage_id, passages, faults)
-        if query and passage:
+        if query is not None and passage is not None:
             yield row.judgement(query, passage)
 
 
 def _sole_language(
     row: Row, role: str, id_: str, known: Mapping[str, Sequence[str]], faults: Faults
 ) -> str | None:
-    languages = known.get(id_, ())
+    languages = known.get(id_, ("",))
     if len(languages) == 1:
         return languages[0]
-    if not languages:
-        faults.add(row.where, f"{role} {id_!r} does not exist", f"the id of a {role}")
-    else:
-        faults.add(
-            row.where,
-            f"{role} {id_!r} exists in {', '.join(languages)}",
-            f"a {role} id that is unique over languages",
-            "give one qrels file a language ({language} in its path) or, if records of one id "
-            "are translations, set relevance = 'parallel'",
-        )
+    faults.add(
+        row.where,
+        f"{role} {id_!r} exists in {', '.join(languages)}",
+        f"a {role} id that is unique over languages",
+        "give one qrels file a language ({language} in its path) or, if records of one id "
+        "are translations, set relevance = 'parallel'",
+    )
     return None
 
 
@@ -166,14 +172,11 @@ def _join_parallel(
     passages: Mapping[str, Sequence[str]],
     faults: Faults,
 ) -> Iterator[Judgement]:
-    """Relate every language version of a query with every language version of a passage."""
+    """Relate every language version of a query with every language version of a passage.
+
+    The language of an id that no record has is "".
+    """
     for row in rows:
-        if row.query_id not in queries:
-            found = f"query {row.query_id!r} does not exist in any language"
-            faults.add(row.where, found, "the id of a query")
-        if row.passage_id not in passages:
-            found = f"passage {row.passage_id!r} does not exist in any language"
-            faults.add(row.where, found, "the id of a passage")
-        for query_language in queries.get(row.query_id, ()):
-            for passage_language in passages.get(row.passage_id, ()):
+        for query_language in queries.get(row.query_id, ("",)):
+            for passage_language in passages.get(row.passage_id, ("",)):
                 yield row.judgement(query_language, passage_language)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -19,11 +20,13 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mlbench.common.errors import DataError, UsageError
+from mlbench.data.absent import absent_warnings
 from mlbench.data.collection import Collection
+from mlbench.data.corpus import without_absent
 from mlbench.data.locator import Locator
-from mlbench.data.readers import stream_collection
+from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sources import check_source
-from mlbench.data.task import Task
+from mlbench.data.task import Kind, Setting, Task
 from tests.data.readers.building import json_lines, load, make_task, qrels_set, write
 
 HEADER = "query-id\tcorpus-id\tscore\n"
@@ -246,12 +249,106 @@ def test_a_bad_judgement_is_told_by_file_and_line(tmp_path: Path, line: str, exp
     assert expected in message
 
 
-@pytest.mark.parametrize("ids", ["9\t2", "1\t9"])
-def test_a_parallel_judgement_of_nothing_is_refused(tmp_path: Path, ids: str) -> None:
-    changes = {"de/qrels.tsv": FILES["de/qrels.tsv"] + f"{ids}\t1\n"}
-    message = faults_of(tmp_path, changes, options={"relevance": "parallel"})
-    assert "de/qrels.tsv:3: " in message
-    assert "'9' does not exist in any language" in message
+PLAIN = {"corpus": "corpus.jsonl", "queries": "queries.jsonl", "qrels": "qrels.tsv"}
+PLAIN_FILES = {
+    "corpus.jsonl": json_lines(
+        {"_id": "d1", "text": "eins", "language": "de"},
+        {"_id": "e1", "text": "one", "language": "en"},
+    ),
+    "queries.jsonl": json_lines(
+        {"_id": "dq", "text": "was?", "language": "de"},
+        {"_id": "eq", "text": "what?", "language": "en"},
+        {"_id": "er", "text": "who?", "language": "en"},
+    ),
+    "qrels.tsv": HEADER + "dq\td1\t1\neq\te1\t1\ner\te1\t0\n",
+}
+PARALLEL = {"options": {"relevance": "parallel"}}
+LAYOUTS: Mapping[str, tuple[dict[str, Any], str, str, str]] = {
+    "a file a language": ({"files": PER_LANGUAGE}, "de/qrels.tsv", "1", "'gone' (de)"),
+    "one file": ({"files": PLAIN}, "qrels.tsv", "er", "'gone'"),
+    "parallel, a file a language": (PARALLEL, "de/qrels.tsv", "1", "'gone'"),
+    "parallel, one file": (
+        {"files": {**PER_LANGUAGE, "qrels": "qrels.tsv"}, **PARALLEL}, "qrels.tsv", "1", "'gone'"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_judged_passage_that_is_not_there_is_left_out(tmp_path: Path, layout: str) -> None:
+    task, name, query, said = LAYOUTS[layout]
+    sound = FILES | PLAIN_FILES
+    if "parallel" in layout:
+        sound |= dict.fromkeys(("qrels.tsv", "en/qrels.tsv"), FILES["de/qrels.tsv"])
+    whole = small(tmp_path, sound, **task)
+    assert whole.absent is None
+    data = small(tmp_path, {**sound, name: sound[name] + f"{query}\tgone\t1\n"}, **task)
+    assert data.digest == whole.digest
+    (warning,) = absent_warnings(data)
+    assert "not in the corpus" in warning
+    assert f"left out: {said}" in warning
+    files = beir(tmp_path, **task)
+    with pytest.raises(DataError, match=f"{name}:.: .*passage {re.escape(said)}") as caught:
+        read_collection(files, Locator(offline=True).of(files), strict=True)
+    assert len(caught.value.faults) == 1
+
+
+def test_a_task_of_one_language_names_it_held_or_streamed(tmp_path: Path) -> None:
+    files = {role: path.format(language="en") for role, path in PER_LANGUAGE.items()}
+    changes = {"en/qrels.tsv": FILES["en/qrels.tsv"] + "1\tgone\t1\n"}
+    data = small(tmp_path, changes, files=files, languages=("en",))
+    task = beir(tmp_path, files, languages=("en",))
+    streamed = stream_collection(task, Locator(offline=True))
+    present = {"en": {id_ for _, id_, _ in passages(task)}}
+    assert absent_warnings(data) == absent_warnings(without_absent(streamed, present))
+    assert "'gone' (en)" in absent_warnings(data)[0]
+
+
+def test_a_query_that_lost_its_passage_is_excluded_and_counted(tmp_path: Path) -> None:
+    changes = {**PLAIN_FILES, "qrels.tsv": PLAIN_FILES["qrels.tsv"] + "er\tgone\t1\n"}
+    data = small(tmp_path, changes, files=PLAIN)
+    (warning,) = absent_warnings(data)
+    assert warning.endswith("; 1 query has no other relevant passage and is excluded")
+    english = Setting(Kind.MONOLINGUAL, "en", ("en",))
+    assert data.query_counts(english) == (1, 1)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("passage", ["2", "gone"])
+def test_a_judged_query_that_is_not_there_is_refused(
+    tmp_path: Path, layout: str, passage: str
+) -> None:
+    task, name, _, said = LAYOUTS[layout]
+    sound = FILES | PLAIN_FILES
+    if "parallel" in layout:
+        sound |= dict.fromkeys(("qrels.tsv", "en/qrels.tsv"), FILES["de/qrels.tsv"])
+    message = faults_of(tmp_path, {**sound, name: sound[name] + f"9\t{passage}\t1\n"}, **task)
+    said = said.replace("gone", "9")
+    assert f"{name}:" in message
+    assert message.count(f"a judgement names query {said}, which is not in the collection") == 1
+
+
+def test_a_contradiction_of_parallel_judgements_is_said_once(tmp_path: Path) -> None:
+    files = {**PER_LANGUAGE, "qrels": "qrels.tsv"}
+    changes = {"qrels.tsv": HEADER + "1\t2\t1\n1\t2\t0\n"}
+    message = faults_of(tmp_path, changes, files=files, **PARALLEL)
+    assert message.count("judged 0; judged 1 at") == 1
+
+
+def test_a_faulty_record_is_the_only_fault(tmp_path: Path) -> None:
+    changes = {
+        "de/corpus.jsonl": json_lines({"_id": "1", "text": " "}, {"_id": "2", "text": ""}),
+        "de/queries.jsonl": json_lines({"_id": "1", "text": " "}),
+    }
+    message = faults_of(tmp_path, changes)
+    assert [line.split(": ")[1] for line in message.splitlines() if "expected" not in line] == [
+        "query '1' has no text",
+        "passage '1' has no text",
+        "passage '2' has no text",
+    ]
+    french = PLAIN_FILES["corpus.jsonl"].replace('"de"', '"fr"')
+    message = faults_of(tmp_path, {**PLAIN_FILES, "corpus.jsonl": french}, files=PLAIN)
+    assert "corpus.jsonl:1: passage 'd1' has language 'fr'" in message
+    assert "a judgement names" not in message
 
 
 @pytest.mark.parametrize("content", ["1\t2\t1\n", "1,2,1\n", "query-id,corpus-id,score\n"])
