@@ -32,8 +32,9 @@ class BuiltIn:
 
     ``value`` names what may follow ``name:`` ("" if nothing may); the factory then takes it as
     a string, "" where it was left out. A folder given as SPEC that holds a file of one of the
-    globs ``markers`` is of this kind. With ``options`` the factory takes two more
-    arguments, a mapping of names to values (see ``mlbench.models.neural.options``) and the
+    globs ``markers`` is of this kind, and so is one with none of any kind that holds one of
+    ``parts``, of which the factory says what is missing. With ``options`` the factory takes two
+    more arguments, a mapping of names to values (see ``mlbench.models.neural.options``) and the
     embedding cache or None. Reports call it ``kind``, or ``name`` where that is "".
     """
 
@@ -44,6 +45,7 @@ class BuiltIn:
     value: str = ""
     required: bool = False
     markers: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
     options: bool = False
     kind: str = ""
 
@@ -87,6 +89,11 @@ BUILT_IN = (
         value="FOLDER",
         required=True,
         markers=("modules.json", "config.json"),
+        parts=(
+            *("adapter_config.json", "config_sentence_transformers.json", "tokenizer.json"),
+            *("*.safetensors", "*.gguf", "*.onnx", "onnx/*.onnx", "openvino/*.xml"),
+            *("pytorch_model*.bin", "tf_model*.h5", "flax_model*.msgpack", "rust_model.ot"),
+        ),
         options=True,
     ),
     BuiltIn(
@@ -214,9 +221,10 @@ def _row_of(spec: str) -> BuiltIn | None:
 
 
 def _folder_row(spec: str, folder: Path) -> BuiltIn:
-    for row in BUILT_IN:
-        if any(any(folder.glob(marker)) for marker in row.markers):
-            return row
+    for among in ("markers", "parts"):
+        for row in BUILT_IN:
+            if any(any(folder.glob(each)) for each in getattr(row, among)):
+                return row
     markers = [f"{' or '.join(row.markers)} ({row.name})" for row in BUILT_IN if row.markers]
     inside = sorted(
         entry.name

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlbench.common.errors import ModelError, UsageError
+from mlbench.common.errors import MlbenchError, ModelError, UsageError
 from mlbench.models.contract import check_adapter
 from mlbench.models.protocol import SIMILARITIES, Adapter
 from mlbench.models.registry import BUILT_IN, list_models, load_adapter
@@ -91,6 +91,25 @@ def test_wrong_specs_are_usage_errors(spec: str, message: str) -> None:
 
 def test_a_folder_of_no_known_kind(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"known kind of model\n.*passages\.\* \(precomputed\)"):
+        load_adapter(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("adapter_config.json", "a PEFT adapter"),
+        ("model.gguf", "only GGUF weights"),
+        ("onnx/model.onnx", "only ONNX weights"),
+        ("model.safetensors", "config.json: no such file"),
+    ],
+)
+def test_a_part_of_a_checkpoint_is_told_as_one(tmp_path: Path, name: str, found: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes((2).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ModelError, match=found):
+        load_adapter(str(tmp_path))
+    (tmp_path / "passages.npy").write_bytes(b"")
+    with pytest.raises(MlbenchError, match="queries"):
         load_adapter(str(tmp_path))
 
 

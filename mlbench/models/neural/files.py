@@ -10,6 +10,7 @@ gaps (https://huggingface.co/docs/safetensors). The library that reads it allows
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -43,7 +44,7 @@ _VOCABULARY = re.compile(
 )
 _CLASS = re.compile(rf"sentence_transformers\.([a-z_0-9]+\.)+({'|'.join(MODULES)})")
 _ACTIVATION = re.compile(r"torch\.nn\.(modules\.(activation|linear)\.)?[A-Z]\w*")
-_TRANSFORMER = re.compile(r"sentence_\w[\w-]*_config\.json")
+TRANSFORMER = re.compile(r"sentence_\w[\w-]*_config\.json")
 _OWN_ATTENTION = ("", "eager", "sdpa", "flex_attention", "batched_mm", "grouped_mm")
 """Implementations that come with torch and transformers; flash attention may come from the hub."""
 _MODEL_ARGUMENTS = {
@@ -68,10 +69,21 @@ def read_json(path: Path) -> tuple[Any, str]:
     size = path.stat().st_size
     if size > LARGEST:
         return None, f"{size:,} bytes of JSON; at most {LARGEST:,} are read"
+    if begins_with_mark(path):
+        return None, BYTE_ORDER_MARK
     try:
-        return json.loads(path.read_bytes()), ""
+        return json.loads(path.read_bytes().decode()), ""
     except (ValueError, RecursionError) as error:
         return None, f"not valid JSON ({error})"
+
+
+BYTE_ORDER_MARK = "begins with a byte order mark (BOM), which the libraries do not read"
+
+
+def begins_with_mark(path: Path) -> bool:
+    """Say whether a text begins with a byte order mark, as some editors write."""
+    with path.open("rb") as file:
+        return file.read(3).startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,7 @@ def config_faults(config: Any, name: str, trusted: bool) -> Iterator[str]:
     activation = config.get("activation_function")
     if isinstance(activation, str) and "." in activation and not _ACTIVATION.fullmatch(activation):
         yield f"activation_function = {activation!r}, which is not a class of torch.nn"
-    if _TRANSFORMER.fullmatch(name):
+    if TRANSFORMER.fullmatch(name):
         for key in ("model_args", "model_kwargs"):
             given = config.get(key) or {}
             unknown = sorted(set(given) - _MODEL_ARGUMENTS) if isinstance(given, dict) else [key]

@@ -8,6 +8,7 @@ others. Pickles, Python files, and whatever else lies in the folder are not in t
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import tempfile
@@ -19,8 +20,11 @@ from typing import Any
 from mlbench.common.errors import Fault, ModelError, first_faults
 from mlbench.common.files import sha256_of_all
 from mlbench.models.neural.files import (
+    BYTE_ORDER_MARK,
     CODE_MEND,
     MODULES,
+    TRANSFORMER,
+    begins_with_mark,
     config_faults,
     is_lfs_pointer,
     is_vocabulary,
@@ -28,17 +32,26 @@ from mlbench.models.neural.files import (
     read_json,
     safetensors_fault,
 )
+from mlbench.models.neural.kinds import (
+    IMAGES,
+    MODEL_TYPES,
+    adapter,
+    kind_of_class,
+    model2vec_modules,
+    other_weights,
+    pickled_weights,
+)
 from mlbench.models.neural.options import NeuralOptions
 
 MODULES_FILE = "modules.json"
 CONFIG_FILE = "config.json"
 MODEL_FILE = "config_sentence_transformers.json"
+ADAPTER_FILE = "adapter_config.json"
 LEFT_OUT = re.compile(r"(trainer_state|training_args|.*_results|eval.*)\.json", re.IGNORECASE)
 PLAIN = re.compile(
     r".*\.(json|jinja|model|spm|tiktoken|vocab|codes|tokenizer)"
     r"|(vocab|merges|dict|added_tokens).*\.txt"
 )
-PICKLES = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|pickle|joblib)")
 TOKENIZERS = re.compile(
     r"(tokenizer|tekken|byte_maps)\.json|(vocab|merges).*|.*\.(model|spm|tiktoken|codes|tokenizer)"
 )
@@ -46,7 +59,17 @@ _OF_BYTES = re.compile(r"(ByT5|Canine|Perceiver)Tokenizer(Fast)?")
 """Tokenizers of bytes or characters, which have no vocabulary and so no file of one."""
 _MODELS_OF_BYTES = ("canine", "perceiver")
 """Kinds of model (``model_type``) that no other tokenizer belongs to."""
+_SETTINGS: tuple[tuple[str, type, str], ...] = (
+    ("similarity_fn_name", str, "one text, such as cosine or dot; null for none"),
+    ("default_prompt_name", str, "the name of a prompt; null for none"),
+    ("truncate_dim", int, "a number of dimensions; null for all"),
+)
 _SINGLE = {False: "model.safetensors", True: "pytorch_model.bin"}
+_POOLING = (
+    'add {"idx": 1, "name": "1", "path": "1_Pooling", "type": '
+    '"sentence_transformers.models.Pooling"} to it, and 1_Pooling/config.json; or take '
+    "modules.json out of the folder, and choose with --pooling"
+)
 _EXPORTED = {"onnx": re.compile(r".*\.onnx(_data)?"), "openvino": re.compile(r".*\.(xml|bin)")}
 
 
@@ -104,6 +127,8 @@ class _Inspection:
         self.faults: list[Fault] = []
         self.files: list[str] = []
         self.settings: dict[str, Any] = {}
+        self.modules: list[tuple[str | None, str]] = []
+        """Of each module its name in MODULES, None for another class, and its folder."""
         bare = not (root / MODULES_FILE).is_file()
         self.layout = "transformers" if bare else "sentence-transformers"
 
@@ -111,27 +136,95 @@ class _Inspection:
         """Check the folder's own files, then each module's."""
         names = self._folder("")
         if self.layout == "transformers":
-            self._weighty("", "Transformer", names)
+            self._bare(names)
             return
         if MODEL_FILE in names:
-            self.settings = self._object(MODEL_FILE)
+            self.settings = self._settings()
         kind = self.settings.get("model_type", "SentenceTransformer")
         if kind != "SentenceTransformer":
-            found = f"a model of type {kind!r}"
-            self._fault(MODEL_FILE, found, "a dense encoder (SentenceTransformer)")
+            other = MODEL_TYPES.get(str(kind))
+            found = f"a model of type {kind!r}" + (f": {other.what}" if other else "")
+            mend = other.mend if other else ""
+            self._fault(MODEL_FILE, found, "a dense encoder (SentenceTransformer)", mend)
+            return
         modules = self._json(MODULES_FILE)
         if not isinstance(modules, list) or not modules:
             self._fault(MODULES_FILE, "no list of modules", "a list of modules, not empty")
             return
+        self._names_of_modules(modules)
+        for entry in modules:
+            if isinstance(entry, dict):
+                self._module(entry.get("type"), entry.get("path"), MODULES_FILE)
+        if not self.faults and not self._gives_vectors():
+            found = "no pooling: nothing makes one vector of a text's token vectors"
+            self._fault(MODULES_FILE, found, "a module Pooling after the Transformer", _POOLING)
+
+    def _bare(self, names: list[str]) -> None:
+        """Check a folder without modules.json."""
+        modules = model2vec_modules(self._object(CONFIG_FILE)) if CONFIG_FILE in names else None
+        if modules:
+            found = "a model2vec folder without modules.json"
+            mend = f"write this into a file modules.json: {modules}"
+            self._fault("", found, "a folder that says what it is made of", mend)
+        else:
+            self._weighty("", "Transformer", names)
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what config_sentence_transformers.json says; of the wrong type are faults."""
+        said = self._object(MODEL_FILE)
+        prompts = said.get("prompts", {})
+        if not isinstance(prompts, dict) or not all(
+            text is None or isinstance(text, str) for text in prompts.values()
+        ):
+            found = f"prompts = {json.dumps(prompts)[:200]}"
+            self._fault(MODEL_FILE, found, 'an object, name -> text; {} for none: "prompts": {}')
+            prompts = {}
+        for key, kind, expected in _SETTINGS:
+            value = said.get(key)
+            if value is not None and type(value) is not kind:
+                self._fault(MODEL_FILE, f"{key} = {json.dumps(value)[:200]}", expected)
+        default = said.get("default_prompt_name")
+        if isinstance(default, str) and default not in {"query", "document", *prompts}:
+            found = f"default_prompt_name = {default!r}, which is none of the prompts"
+            self._fault(MODEL_FILE, found, ", ".join(prompts) or "null: it has no prompts")
+        return said
+
+    def _names_of_modules(self, modules: list[Any]) -> None:
+        """Check that each module is an object with a name of its own: the library keeps one."""
+        seen: set[str] = set()
         for entry in modules:
             if not isinstance(entry, dict):
-                self._fault(MODULES_FILE, f"{entry!r}", "an object with type and path")
+                self._fault(MODULES_FILE, f"{entry!r}", "an object with type, path and name")
+                continue
+            name = entry.get("name")
+            if not isinstance(name, str) or name in seen:
+                found = f"a module of the name {name!r}" + (", twice" if name in seen else "")
+                self._fault(MODULES_FILE, found, "a text, another for each module")
             else:
-                self._module(entry.get("type"), entry.get("path"), MODULES_FILE)
+                seen.add(name)
+
+    def _gives_vectors(self) -> bool:
+        """Say whether some module makes one vector a text; of unknown classes one may."""
+        return any(
+            name in (None, "Pooling", "StaticEmbedding")
+            or (name == "Transformer" and self._output(folder) == "sentence_embedding")
+            for name, folder in self.modules
+        )
+
+    def _output(self, folder: str) -> Any:
+        """Return what a Transformer's own configuration says that it gives."""
+        names = [name for name in self._names(folder) if TRANSFORMER.fullmatch(name)]
+        said = [self._object(_join(folder, name)) for name in names]
+        return next((each.get("module_output_name") for each in said if each), None)
 
     def _module(self, kind: Any, path: Any, where: str) -> None:
         """Check one module: its class, its path and its files."""
         name = module_name(kind)
+        other = kind_of_class(kind)
+        if other is not None and not (other is IMAGES and self.options.trust_remote_code):
+            found = f"names the class {kind!r}: {other.what}"
+            self._fault(where, found, f"a dense encoder, made of {', '.join(MODULES)}", other.mend)
+            return
         if name is None and not self.options.trust_remote_code:
             found = f"names the class {kind!r}, which is not one of sentence-transformers' modules"
             self._fault(where, found, ", ".join(MODULES), CODE_MEND)
@@ -146,6 +239,9 @@ class _Inspection:
             self._fault(where, f"names the folder {path!r}, which is not there", "the module")
             return
         names = self._folder(folder) if folder else sorted(self._names(""))
+        self.modules.append((name, folder))
+        if name in ("Pooling", "Dense") and CONFIG_FILE not in names:
+            self._fault(_join(folder, CONFIG_FILE), "no such file", f"what the {name} does")
         if name in ("Router", "Asym"):
             self._router(folder, names)
         elif name is None or MODULES[name]:
@@ -171,13 +267,9 @@ class _Inspection:
             code = name.endswith(".py") and self.options.trust_remote_code
             if (PLAIN.fullmatch(name) and not LEFT_OUT.fullmatch(name)) or code:
                 self._take(_join(folder, name))
-        if "adapter_config.json" in names:
-            self._fault(
-                _join(folder, "adapter_config.json"),
-                "a PEFT adapter, which loads another model",
-                "a whole model",
-                "merge it into its base model (merge_and_unload) and save that",
-            )
+        if ADAPTER_FILE in names:
+            found, mend = adapter(self._object(_join(folder, ADAPTER_FILE)))
+            self._fault(_join(folder, ADAPTER_FILE), found, "a whole model", mend)
         return names
 
     def _names(self, folder: str) -> list[str]:
@@ -216,23 +308,29 @@ class _Inspection:
             found = safetensors_fault(path)
             if found:
                 self._fault(name, found, "safetensors weights", "save or download them again")
-        elif name.endswith(".json") and not is_vocabulary(path.name):
+        elif name.endswith(".json") and is_vocabulary(path.name):
+            if begins_with_mark(path):
+                self._fault(name, BYTE_ORDER_MARK, "JSON in UTF-8 without it")
+        elif name.endswith(".json"):
             trust = self.options.trust_remote_code
             for found in config_faults(self._json(name), path.name, trust):
                 self._fault(name, found, "no code but the libraries' own", CODE_MEND)
 
     def _weighty(self, folder: str, kind: str, names: list[str]) -> None:
-        """Check the files of a module that has weights."""
+        """Check the files of a module that has weights; an adapter is a fault already."""
+        if ADAPTER_FILE in names:
+            return
+        exported = self._exported(folder) if kind == "Transformer" else []
+        for name in exported:
+            self._take(name)
+        whole = self._weights(folder, names, pickled=False) or exported
+        if not whole and self._pickled(folder, kind, names) and CONFIG_FILE not in names:
+            return
         if kind == "Transformer" and CONFIG_FILE not in names:
             self._fault(_join(folder, CONFIG_FILE), "no such file", "the model's configuration")
         if kind in ("Transformer", "StaticEmbedding") and not self._tokenises(folder, kind, names):
             mend = "save the tokenizer into the folder: tokenizer.save_pretrained(folder)"
             self._fault(folder or ".", "no tokenizer in it", "tokenizer.json", mend)
-        exported = self._exported(folder) if kind == "Transformer" else []
-        for name in exported:
-            self._take(name)
-        if not self._weights(folder, names, pickled=False) and not exported:
-            self._pickled(folder, names, optional=not kind)
 
     def _tokenises(self, folder: str, kind: str, names: list[str]) -> bool:
         """Say whether the folder has a tokenizer, or names one that needs no vocabulary."""
@@ -279,25 +377,39 @@ class _Inspection:
                     self._take(_join(folder, shard))
         return single in names or index in names
 
-    def _pickled(self, folder: str, names: list[str], *, optional: bool) -> None:
-        """Take in pickled weights, if they may be opened."""
+    def _pickled(self, folder: str, kind: str, names: list[str]) -> bool:
+        """Take in pickled weights, if they may be opened; else say what is there in their place.
+
+        Returns whether the weights that are there are of another form.
+        """
         if self.options.allow_pickle and self._weights(folder, names, pickled=True):
-            return
-        found = [name for name in names if PICKLES.fullmatch(name)]
-        if found and not self.options.allow_pickle:
+            return False
+        pickles = pickled_weights(names)
+        if pickles and not self.options.allow_pickle:
             self._fault(
-                _join(folder, found[0]),
+                _join(folder, pickles[0]),
                 "pickled weights, which can run code when they are opened",
                 _SINGLE[False],
                 "convert them to safetensors, or give --allow-pickle if you trust their source",
             )
-        elif not optional:
-            self._fault(folder or ".", "no weights in it", _SINGLE[False])
+        elif kind:
+            below = [
+                f"{place}/{name}"
+                for place in _EXPORTED
+                if (self.root / folder / place).is_dir()
+                for name in self._names(_join(folder, place))
+            ]
+            backends = kind == "Transformer"
+            other = other_weights([*names, *below], backends=backends)
+            found, mend = other or ("no weights in it", "")
+            self._fault(folder or ".", found, _SINGLE[False], mend)
+            return other is not None
+        return False
 
     def _json(self, name: str) -> Any:
         value, found = read_json(self.root / name)
         if found:
-            self._fault(name, found, "valid JSON")
+            self._fault(name, found, "valid JSON, in UTF-8 without a byte order mark")
         return value
 
     def _object(self, name: str) -> dict[str, Any]:

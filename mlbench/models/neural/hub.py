@@ -11,11 +11,13 @@ import re
 from pathlib import Path, PurePosixPath
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
-from mlbench.models.neural.folder import LEFT_OUT, PICKLES, PLAIN
+from mlbench.models.neural.folder import ADAPTER_FILE, LEFT_OUT, PLAIN
+from mlbench.models.neural.kinds import adapter, other_weights, pickled_weights
 from mlbench.models.neural.options import NeuralOptions
 
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
+_EXPECTED = "safetensors weights"
 _LOGIN = "ask for access on its page, and log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -99,6 +101,9 @@ def _downloaded(repository: str, options: NeuralOptions) -> Path:
     info = HfApi().model_info(repository, revision=options.revision)
     names = [entry.rfilename for entry in info.siblings or ()]
     wanted = wanted_files(names, options)
+    if ADAPTER_FILE in names:
+        found, mend = adapter({})
+        raise ModelError(Fault(f"model {repository} on the hub", found, "a whole model", mend))
     if not any(name.endswith((".safetensors", ".bin", ".onnx", ".xml")) for name in wanted):
         raise ModelError(_no_weights(repository, names))
     return Path(snapshot_download(repository, revision=info.sha, allow_patterns=wanted))
@@ -117,7 +122,9 @@ def _refusal(repository: str, revision: str | None, error: Exception) -> Fault:
 
 
 def _no_weights(repository: str, names: list[str]) -> Fault:
-    pickled = any(PICKLES.fullmatch(PurePosixPath(name).name) for name in names)
-    mend = "give --allow-pickle if you trust its source" if pickled else ""
-    found = "pickled weights alone, which can run code" if pickled else "no weights"
-    return Fault(f"model {repository} on the hub", found, "safetensors weights", mend)
+    where = f"model {repository} on the hub"
+    if any(pickled_weights(PurePosixPath(name).name for name in names)):
+        mend = "give --allow-pickle if you trust its source"
+        return Fault(where, "pickled weights alone, which can run code", _EXPECTED, mend)
+    found, mend = other_weights(names) or ("no weights", "")
+    return Fault(where, found, _EXPECTED, mend)

@@ -324,7 +324,7 @@ def test_the_hubs_cache_links_to_its_blobs(full: Path, tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        (b"\xff\xfe\x00", "not valid JSON"),
+        (b"\xff\xff\x00", "not valid JSON"),
         ("[" * 200_000, "not valid JSON"),
         (" " * (16 * 2**20 + 1), "bytes of JSON; at most"),
     ],
@@ -392,7 +392,132 @@ def test_other_kinds_of_models(full: Path) -> None:
     assert "a model of type 'CrossEncoder'" in refused(full)
     edit(full / "config_sentence_transformers.json", model_type="SentenceTransformer")
     put(full, {"adapter_config.json": {"base_model_name_or_path": "org/base"}})
-    assert "a PEFT adapter, which loads another model" in refused(full, trust_remote_code=True)
+    found = "a PEFT adapter, which loads another model for org/base"
+    assert found in refused(full, trust_remote_code=True)
+
+
+def test_another_kind_is_one_fault(full: Path) -> None:
+    kinds = {"SparseEncoder": "a sparse encoder", "ColBERT": "late-interaction", "X": "'X'"}
+    for kind, words in kinds.items():
+        edit(full / "config_sentence_transformers.json", model_type=kind)
+        put(full, {"modules.json": [{"type": "pylate.models.Dense.Dense"}]})
+        message = refused(full)
+        assert words in message
+        assert "modules.json" not in message
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize("name", ["models.WordEmbeddings", "sparse_encoder.models.SpladePooling"])
+def test_modules_of_the_library_are_not_foreign_code(full: Path, name: str, trust: bool) -> None:
+    modules = json.loads((full / "modules.json").read_text())
+    modules[0]["type"] = f"sentence_transformers.{name}"
+    put(full, {"modules.json": modules})
+    message = refused(full, trust_remote_code=trust)
+    assert name in message
+    assert "trust-remote-code" not in message
+    assert "not one of sentence-transformers' modules" not in message
+
+
+def test_an_adapter_alone(tmp_path: Path) -> None:
+    files = {
+        "adapter_config.json": {"base_model_name_or_path": "org/base", "peft_type": "LORA"},
+        "adapter_model.safetensors": WEIGHTS,
+        "tokenizer.json": {},
+    }
+    message = refused(put(tmp_path / "adapter", files))
+    assert "a PEFT adapter, which loads another model for org/base" in message
+    assert "merge_and_unload" in message
+    assert "config.json: no such file" not in message
+    assert "no weights" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("model.gguf", "only GGUF weights (model.gguf)"),
+        ("onnx/model.onnx", "only ONNX weights (onnx/model.onnx)"),
+        ("model.onnx", "only ONNX weights (model.onnx)"),
+        ("openvino/openvino_model.xml", "only OpenVINO weights"),
+        ("tf_model.h5", "only TensorFlow weights (tf_model.h5)"),
+        ("consolidated.safetensors", "only weights of another name"),
+    ],
+)
+def test_weights_that_are_not_safetensors(
+    bare: Path, tmp_path: Path, name: str, found: str
+) -> None:
+    (bare / "model.safetensors").unlink()
+    assert "no weights in it" in refused(bare)
+    assert found in refused(put(bare, {name: WEIGHTS}))
+    alone = refused(put(tmp_path / "alone", {name: WEIGHTS}))
+    assert found in alone
+    assert "no tokenizer" not in alone
+
+
+def test_a_folder_of_model2vec(bare: Path) -> None:
+    put(bare, {"config.json": {"model_type": "model2vec", "normalize": True}})
+    message = refused(bare)
+    assert "a model2vec folder without modules.json" in message
+    put(bare, {"modules.json": message.partition("file modules.json: ")[2]})
+    assert look(bare).layout == "sentence-transformers"
+
+
+def test_modules_without_pooling(full: Path) -> None:
+    modules = json.loads((full / "modules.json").read_text())
+    put(full, {"modules.json": [modules[0], modules[3]]})
+    assert "no pooling: nothing makes one vector" in refused(full)
+    edit(full / "sentence_bert_config.json", module_output_name="sentence_embedding")
+    look(full)
+    (full / "sentence_bert_config.json").unlink()
+    modules[3] |= {"name": "4", "path": "", "type": "own.Pool"}
+    put(full, {"modules.json": [modules[0], modules[3]]})
+    look(full, trust_remote_code=True)
+
+
+def test_modules_need_names_of_their_own(full: Path) -> None:
+    modules = json.loads((full / "modules.json").read_text())
+    modules[1]["name"] = "0"
+    del modules[2]["name"]
+    message = refused(put(full, {"modules.json": modules}))
+    assert "a module of the name '0', twice" in message
+    assert "a module of the name None" in message
+
+
+def test_a_module_s_configuration_is_missing(full: Path) -> None:
+    (full / "1_Pooling" / "config.json").unlink()
+    assert "1_Pooling/config.json: no such file" in refused(full)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prompts": None}, "prompts = null"),
+        ({"prompts": ["q: "]}, 'prompts = ["q: "]'),
+        ({"prompts": {"query": 3}}, 'prompts = {"query": 3}'),
+        ({"similarity_fn_name": ["cosine"]}, 'similarity_fn_name = ["cosine"]'),
+        ({"truncate_dim": "64"}, 'truncate_dim = "64"'),
+        ({"default_prompt_name": {}}, "default_prompt_name = {}"),
+        ({"prompts": {"a": "A: "}, "default_prompt_name": "b"}, "none of the prompts"),
+    ],
+)
+def test_settings_of_another_type(full: Path, changes: dict[str, Any], message: str) -> None:
+    edit(full / "config_sentence_transformers.json", **changes)
+    assert message in refused(full)
+
+
+def test_settings_that_the_library_takes(full: Path) -> None:
+    edit(
+        full / "config_sentence_transformers.json",
+        prompts={"query": None, "a": "A: "}, default_prompt_name="query",
+        similarity_fn_name=None, truncate_dim=None,
+    )  # fmt: skip
+    assert look(full).settings["prompts"] == {"query": None, "a": "A: "}
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"])
+@pytest.mark.parametrize("name", ["modules.json", "config.json", "tokenizer.json"])
+def test_byte_order_marks_are_named(full: Path, name: str, mark: bytes) -> None:
+    (full / name).write_bytes(mark + (full / name).read_bytes())
+    assert f"{name}: begins with a byte order mark (BOM)" in refused(full)
 
 
 def test_exported_models(full: Path) -> None:
@@ -402,7 +527,7 @@ def test_exported_models(full: Path) -> None:
     assert "onnx/model.onnx" in look(full, backend="onnx").files
     files = look(full, backend="openvino").files
     assert {"openvino/openvino_model.bin", "openvino/openvino_model.xml"} <= set(files)
-    assert "no weights in it" in refused(full)
+    assert "ONNX weights (onnx/model.onnx) and OpenVINO weights" in refused(full)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")

@@ -125,6 +125,26 @@ def test_pickles_alone_are_not_downloaded(online: pytest.MonkeyPatch) -> None:
         load_adapter("hub:org/name")
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["adapter_config.json", "adapter_model.safetensors"], r"a PEFT adapter(.|\n)*merge_and_"),
+        (["config.json", "onnx/model.onnx"], r"only ONNX weights(.|\n)*--backend onnx"),
+        (["model-q8_0.gguf"], r"only GGUF weights \(model-q8_0.gguf\)"),
+        (["config.json", "tf_model.h5"], "only TensorFlow weights"),
+        (["config.json", "README.md"], "no weights"),
+    ],
+)
+def test_what_is_no_whole_model_is_not_downloaded(
+    online: pytest.MonkeyPatch, names: list[str], message: str
+) -> None:
+    info = SimpleNamespace(sha=COMMIT, siblings=[SimpleNamespace(rfilename=n) for n in names])
+    online.setattr(hub.HfApi, "model_info", lambda *args, **kwargs: info)
+    online.setattr(hub, "snapshot_download", _raising(AssertionError("downloaded")))
+    with pytest.raises(ModelError, match=message):
+        load_adapter("hub:org/name")
+
+
 def _fill_cache(cache: Path, folder: Path) -> None:
     """Lay a model out as the hub's library caches it."""
     model = cache / "models--org--name"
