@@ -86,6 +86,7 @@ COMMANDS = (
         mlbench report results/bm25/xquad-r
         mlbench report results
         mlbench report results/bm25/xquad-r --languages ar,de,en
+        mlbench report results/bm25/xquad-r --per-query bm25.csv
         """,
     ),
     Command(

@@ -10,8 +10,10 @@ from mlbench.commands.options import shared
 from mlbench.commands.output import ROOM_FOR_A_REPORT, print_json, print_report, summary
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable
-from mlbench.reports.report import REPORT_FILE, parse_report, read_report, rescored
+from mlbench.reports.per_query import check_table_name, save_table
+from mlbench.reports.report import REPORT_FILE, Report, parse_report, read_report, rescored
 from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
+from mlbench.reports.words import fill, plural
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -27,11 +29,18 @@ def arguments(parser: ArgumentParser) -> None:
         parser, "--output", default=None,
         help="with --languages: where to write the report (default: FOLDER/languages-<codes>)",
     )  # fmt: skip
+    parser.add_argument(
+        "--per-query", type=Path, metavar="FILE",
+        help="also write what every query scores in every setting, as a table: FILE.csv or "
+        "FILE.parquet",
+    )  # fmt: skip
     shared(parser, "--verbose", "--json")
 
 
 def report(args: Namespace) -> int:
     """Score saved tables again, check that report.json says the same, and render."""
+    if args.per_query is not None:
+        check_table_name(args.per_query, "--per-query")
     folders = [args.folder] if (args.folder / REPORT_FILE).exists() else []
     folders += sorted(path.parent for path in args.folder.glob(f"*/**/{REPORT_FILE}"))
     if not folders:
@@ -44,16 +53,47 @@ def report(args: Namespace) -> int:
         return _report_languages(folders, args)
     if args.output is not None:
         raise UsageError(Fault("--output", "given without --languages", "both, or neither"))
-    results = []
+    made = {}
     for folder in folders:
         saved = read_report(folder)
         fresh = rescored(saved, saved.table, folder)
         fresh.save(folder)
         print_report(fresh, folder, args)
-        results.append({"folder": str(folder)} | summary(fresh))
+        made[folder] = fresh
+    return _end(made, args)
+
+
+def _end(made: dict[Path, Report], args: Namespace) -> int:
+    """Write the values of all queries if they are asked for, and print JSON if that is."""
+    if args.per_query is not None:
+        _save_per_query(list(made.values()), args)
     if args.json:
-        print_json(results)
+        print_json([{"folder": str(folder)} | summary(report) for folder, report in made.items()])
     return 0
+
+
+def _save_per_query(reports: list[Report], args: Namespace) -> None:
+    """Write one table of all reports, which names the model and the task of each row."""
+    import pyarrow as pa
+
+    values = [report.per_query() for report in reports]
+    tables = [
+        each.to_arrow(model=report.model.name, task=report.task.name)
+        for each, report in zip(values, reports, strict=True)
+    ]
+    save_table(args.per_query, pa.concat_tables(tables, promote_options="default"))
+    if args.json:
+        return
+    settings = plural(sum(len(each.settings) for each in values), "setting")
+    rows = plural(sum(len(each) for each in values), "row")
+    print(f"per-query values: {args.per_query}")
+    said = f"It has {rows}, one for each query in each of {settings}."
+    if excluded := sum(each.excluded for each in values):
+        said += (
+            " Judged queries left out, because the pool of their setting has no passage that is "
+            f"relevant to them: {excluded:,}."
+        )
+    print(fill(said))
 
 
 def _has_table(folder: Path) -> bool:
@@ -77,7 +117,7 @@ def _report_languages(folders: list[Path], args: Namespace) -> int:
         for folder, report in saved.items()
         if folder == args.folder or report.task.subset_of is None
     }
-    results = []
+    made = {}
     for folder, languages in cuts.items():
         report = cut_report(saved[folder], languages, args.command_line)
         place = subset_folder(folder, report.task)
@@ -87,7 +127,5 @@ def _report_languages(folders: list[Path], args: Namespace) -> int:
         check_writable(place, ROOM_FOR_A_REPORT)
         report.save(place)
         print_report(report, place, args)
-        results.append({"folder": str(place)} | summary(report))
-    if args.json:
-        print_json(results)
-    return 0
+        made[place] = report
+    return _end(made, args)

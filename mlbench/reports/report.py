@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench.common.errors import (
     DataError,
-    EnvironmentFault,
     Fault,
     IntegrityError,
     UsageError,
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     import cattrs
 
     from mlbench.models.cache import EmbeddingCache
+    from mlbench.reports.per_query import PerQuery
 
 SCHEMA = "mlbench/report/1"
 AGREEMENT = 1e-9
@@ -225,11 +225,11 @@ class Report:
 
         Raises EnvironmentFault where pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            found, mend = "is not installed", "pip install pandas"
-            raise EnvironmentFault(Fault("pandas", found, "pandas", mend)) from None
+        from mlbench.reports.per_query import require_pandas
+
+        require_pandas()
+        import pandas as pd
+
         rows = [
             {
                 "kind": setting.kind,
@@ -241,6 +241,25 @@ class Report:
             for setting in self.settings
         ]
         return pd.DataFrame(rows)
+
+    def per_query(
+        self,
+        kind: str | None = None,
+        query_language: str | None = None,
+        passage_language: str | None = None,
+        measures: str | Iterable[str] | None = None,
+    ) -> PerQuery:
+        """Return what each query scores in each setting, or in those of a kind, of a query
+        language and of a pool of one language.
+
+        ``measures`` are the report's and rank distance unless given. Raises DataError where the
+        report has no table of ranks, UsageError where there is no such setting or measure.
+        """
+        from mlbench.reports.per_query import choose_settings, per_query
+
+        every = all_settings(self.task.languages, [Kind(name) for name in self.task.kinds])
+        settings = choose_settings(every, kind, query_language, passage_language)
+        return per_query(self.table, settings, measures, self.measures)
 
     def save(self, folder: str | Path, cache: EmbeddingCache | None = None) -> Path:
         """Write the report as ``mlbench run`` does, with pages and plots; return its folder.
