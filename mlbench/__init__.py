@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # the module typing is not imported before __main__ has looked at sys.path
 if TYPE_CHECKING:
     from mlbench.common.errors import MlbenchError
     from mlbench.comparing.compare import compare

@@ -44,5 +44,7 @@ def sample_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every test a cache of its own, so that no test sees what another left."""
+    """Give every test a cache and settings of its own, so that none sees what another left."""
     monkeypatch.setenv("MLBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("MLBENCH_CONFIG", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.delenv("MLBENCH_TRUST", raising=False)

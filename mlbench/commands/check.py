@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlbench.commands.options import add_model_options, model_options, shared
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.forms import settings_of
-from mlbench.comparing.config import GateConfig, overridden, read_config
+from mlbench.comparing.config import GateConfig, chosen_config
 from mlbench.comparing.regression import (
     check_json,
     exit_code,
@@ -54,7 +54,7 @@ def check(args: Namespace) -> int:
     if args.report is not None and args.model is not None:
         raise UsageError(Fault("what to check", "a report and --model", "one of the two"))
     given = {row.name: getattr(args, row.name) for row in settings_of(GateConfig)}
-    config = overridden(read_config(Path(), args.config), **given)
+    config = chosen_config(Path(), args.config, **given)
     result = run_gate(config, None if config.model is None else _options(args))
     if config.output is not None:
         write_check(config.output, result, config.strict)

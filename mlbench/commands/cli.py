@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from mlbench import __version__
 from mlbench.common.errors import EnvironmentFault, MlbenchError
 from mlbench.common.streams import stdout_guard
+from mlbench.common.trust import foreign_settings, refuse_untrusted
 
 EXIT_CODES = """exit codes:
   0 success             1 a regression found by a check
@@ -237,6 +238,15 @@ COMMANDS = (
         """, foreign=True,
     ),
     Command(
+        "trust", "trust:change_trust", "arguments",
+        "allow a file to run the code that it names, until it or that code changes; list such "
+        "files, or withdraw the trust", """
+        mlbench trust mlbench.toml
+        mlbench trust
+        mlbench trust --withdraw mlbench.toml
+        """,
+    ),
+    Command(
         "cache info", "cache:info", "json_argument",
         "show what the embedding cache holds",
         "mlbench cache info",
@@ -262,6 +272,11 @@ class Terminated(KeyboardInterrupt):
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one an exit code
     """Run one command and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        refuse_untrusted(() if given[:1] == ["trust"] else foreign_settings())
+    except MlbenchError as error:
+        print(f"mlbench: error: {error}", file=sys.stderr)
+        return error.exit_code
     args = _parser(given).parse_args(given)
     command = shlex.join(["mlbench", *given])
     args.command_line = command.encode("utf-8", "backslashreplace").decode()

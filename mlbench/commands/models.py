@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from mlbench.commands.options import shared
+from mlbench.commands.options import add_model_options, model_options, shared
 from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import ModelError
 from mlbench.models.contract import check_adapter
@@ -29,12 +29,13 @@ def show_models(args: Namespace) -> int:
 
 def check_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `models check`."""
-    shared(parser, "model", "--json")
+    shared(parser, "model", "--json", "--offline")
+    add_model_options(parser)
 
 
 def check(args: Namespace) -> int:
     """Test a model against the adapter contract; exit code 4 if it fails."""
-    results = check_adapter(load_adapter(args.model))
+    results = check_adapter(load_adapter(args.model, model_options(args)))
     failed = sum(not result.passed for result in results)
     if args.json:
         print_json([result._asdict() for result in results])

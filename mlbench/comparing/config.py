@@ -7,6 +7,7 @@ command or a test gives goes before it.
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from mlbench.common.forms import (
     setting,
     settings_of,
 )
+from mlbench.common.trust import Demand, refuse_untrusted
 
 FILES = ("mlbench.toml", "pyproject.toml")
 MARGIN = 0.005
@@ -98,15 +100,50 @@ def read_config(folder: Path, file: Path | None = None) -> GateConfig:
 
     Paths are relative to the file. Raises UsageError with all faults of the file at once.
     """
+    return _read(folder, file)[0]
+
+
+def chosen_config(folder: Path, file: Path | None = None, **given: Any) -> GateConfig:
+    """Read the configuration as ``read_config`` does, and return it with what is given instead.
+
+    Raises UsageError, too, where the model that the file names is code, unless the user's own word
+    allows it, and as ``overridden``.
+    """
+    config, demands = _read(folder, file)
+    chosen = overridden(config, **given)
+    if chosen.model is not None and given.get("model") is None:
+        refuse_untrusted(demands)
+    return chosen
+
+
+def demands_of(file: Path) -> list[Demand]:
+    """Return what a configuration asks for that runs code. Raises as ``read_config`` does."""
+    return _read(file.parent, file)[1]
+
+
+def _read(folder: Path, file: Path | None) -> tuple[GateConfig, list[Demand]]:
+    """Return the configuration, and what its file asks for that runs code."""
     for path in [file] if file else [folder / name for name in FILES]:
         table = _own_table(path) if file or path.is_file() else None
         if table is not None:
-            return _beside(path.parent, fill_form(GateConfig, table, fields_of(path), UsageError))
+            form = fill_form(GateConfig, table, fields_of(path), UsageError)
+            config = _beside(path.parent, form)
+            return config, _demands(path, config.model)
     if file is not None:
         raise UsageError(
             Fault(str(file), "no [tool.mlbench] in it", "the configuration of `mlbench check`")
         )
-    return GateConfig()
+    return GateConfig(), []
+
+
+def _demands(path: Path, model: str | None) -> list[Demand]:
+    from mlbench.models.registry import code_of
+
+    what, file = code_of(model or "")
+    field = "tool.mlbench.model" if path.name == FILES[1] else "model"
+    word = f"name the model yourself with --model {shlex.quote(model or '')}"
+    code = (file,) if file is not None and file.is_file() else ()
+    return [Demand(path, field, f"names a model that {what}", word, code)] if what else []
 
 
 def _own_table(path: Path) -> dict[str, Any] | None:

@@ -32,13 +32,13 @@ class MlbenchCheck:
         Returns the check where it passed; fails or skips the test otherwise.
         """
         from mlbench.common.errors import MlbenchError
-        from mlbench.comparing.config import overridden, read_config
+        from mlbench.comparing.config import chosen_config
         from mlbench.comparing.regression import exit_code, run_gate, terminal_check, write_check
         from mlbench.evaluation.options import Options
 
         self.called = True
         try:
-            config = overridden(read_config(self.root), **settings)
+            config = chosen_config(self.root, **settings)
             result = run_gate(config, Options(command="pytest", progress=False))
             if config.output is not None:
                 write_check(config.output, result, config.strict)

@@ -276,7 +276,7 @@ def _pass(task: Task, model: LoadedModel, options: Options) -> Pass:
         overwrite=options.overwrite,
         strict=options.strict,
         engine=_engine(model, options),
-        load=options.model_options,
+        load={**options.model_options, **getattr(model.adapter, "granted_options", {})},
         approve=options.approve,
     )
 

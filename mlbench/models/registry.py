@@ -208,6 +208,22 @@ def load_adapter(
     return _load_built_in(spec, row, spec, given, cache)
 
 
+def code_of(spec: str) -> tuple[str, Path | None]:
+    """Return what Python code, of no installed plug-in, a SPEC names, and its file if it has one.
+
+    >>> code_of("bm25")
+    ('', None)
+    """
+    kind, colon, value = spec.partition(":")
+    if kind in _BY_NAME:
+        return "", None
+    if colon and kind == "python":
+        return f"imports the module {value.partition(':')[0]!r}", None
+    if match := _FILE.fullmatch(spec):
+        return f"runs the Python file {match['file']!r}", Path(match["file"])
+    return "", None
+
+
 def _row_of(spec: str) -> BuiltIn | None:
     """Return the kind of model that a folder, a model file or a name of the hub is."""
     path = Path(spec)

@@ -86,7 +86,8 @@ def test_check_has_a_verdict_for_each_and_1_is_regressed_and_nothing_else(folder
     assert (page.returncode, page.stdout[:3]) == (1, "###")
 
 
-def test_check_runs_the_configured_model_and_flags_go_before_the_configuration(folder):
+def test_check_runs_the_configured_model_and_flags_go_before_the_configuration(folder, monkeypatch):
+    monkeypatch.setenv("MLBENCH_TRUST", str(folder))
     worse = mlbench("check", cwd=folder)
     assert worse.returncode == 1, worse.stderr
     write_model(folder)
@@ -149,7 +150,8 @@ def test_a_sample_is_marked_and_mixes_with_nothing_but_itself(folder):
     assert "task sample is 10" in mixed.stderr
     assert mlbench("compare", "sample", "bad", cwd=folder).returncode == 3
     assert mlbench("baseline", "sample", "--output", "quick.parquet", cwd=folder).returncode == 0
-    same = mlbench("check", "--baseline", "quick.parquet", cwd=folder)
+    word = {"MLBENCH_TRUST": str(folder)}
+    same = mlbench("check", "--baseline", "quick.parquet", cwd=folder, **word)
     assert same.returncode == 0, same.stderr
     assert "a sample" in same.stdout
 
@@ -157,10 +159,11 @@ def test_a_sample_is_marked_and_mixes_with_nothing_but_itself(folder):
 def test_inconclusive_fails_with_strict_only_and_not_with_1(tmp_path):
     make_repository(tmp_path, questions=3)
     write_model(tmp_path, buckets=2)
-    loose = mlbench("check", cwd=tmp_path)
+    word = {"MLBENCH_TRUST": str(tmp_path)}
+    loose = mlbench("check", cwd=tmp_path, **word)
     assert (loose.returncode, loose.stdout.endswith("INCONCLUSIVE\n")) == (0, True), loose.stderr
     assert "at least 6" in " ".join(loose.stdout.split())
-    assert mlbench("check", "--strict", cwd=tmp_path).returncode == 3
+    assert mlbench("check", "--strict", cwd=tmp_path, **word).returncode == 3
 
 
 @pytest.mark.parametrize(

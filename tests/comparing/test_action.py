@@ -32,7 +32,7 @@ def repository(model_repository: Path, tmp_path: Path) -> Path:
 
 def test_the_inputs_are_the_settings_of_a_check_and_how_it_is_run(action):
     settings = {row.flag.removeprefix("--") for row in settings_of(GateConfig)}
-    own = {"config", "working-directory", "install"}
+    own = {"config", "working-directory", "install", "trust"}
     assert set(action["inputs"]) == (settings - {"output"}) | own
 
 
@@ -64,7 +64,7 @@ def run_step(action: dict, repository: Path, **inputs: str) -> tuple[int, str, s
 
 
 def test_pass_regressed_and_a_missing_baseline(action, repository):
-    code, text, outputs, summary = run_step(action, repository)
+    code, text, outputs, summary = run_step(action, repository, trust="true")
     assert code == 0, text
     assert "verdict=pass" in outputs
     assert summary.startswith("### ✅ mlbench: pass")
@@ -72,21 +72,36 @@ def test_pass_regressed_and_a_missing_baseline(action, repository):
     assert {p.name for p in folder.iterdir()} >= {"check.json", "check.md", "check.xml"}
 
     write_model(repository, buckets=6)
-    code, text, outputs, summary = run_step(action, repository)
+    code, text, outputs, summary = run_step(action, repository, trust="true")
     assert code == 1, text
     assert "verdict=regressed" in outputs
     assert "❌" in summary
 
-    code, text, outputs, summary = run_step(action, repository, baseline="none.parquet")
+    code, text, outputs, summary = run_step(
+        action, repository, trust="true", baseline="none.parquet"
+    )
     assert code == 3, text
     assert "verdict" not in outputs
     assert "could not be made (exit code 3)" in summary
 
 
+def test_the_configuration_s_code_runs_only_where_the_workflow_says_so(action, repository):
+    (repository / "model.py").write_text('open("ran", "w").close()\n')
+    for given in ({}, {"trust": "false"}, {"trust": ""}, {"trust": "model.py"}):
+        code, text, outputs, _ = run_step(action, repository, **given)
+        assert code == 2, text
+        assert "MLBENCH_TRUST" in text
+        assert "verdict" not in outputs
+        assert not (repository / "ran").exists()
+    write_model(repository)
+    code, text, _, _ = run_step(action, repository, model="model.py:make")
+    assert code == 0, text
+
+
 def test_inputs_become_arguments_and_are_never_run(action, repository):
     write_model(repository, buckets=6)
     code, text, outputs, _ = run_step(
-        action, repository, margin="1", measures="R@10 RR", strict="true"
+        action, repository, trust="true", margin="1", measures="R@10 RR", strict="true"
     )
     assert code == 0, text
     assert "verdict=pass" in outputs

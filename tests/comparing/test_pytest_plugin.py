@@ -19,7 +19,9 @@ BARE = "def test_no_regression(mlbench_check): ...\n"
 
 
 @pytest.fixture
-def repository(model_repository: Path, tmp_path: Path) -> Path:
+def repository(model_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the repository, whose owner gives the word for its code."""
+    monkeypatch.setenv("MLBENCH_TRUST", str(tmp_path))
     return Path(shutil.copytree(model_repository, tmp_path / "repository"))
 
 
@@ -71,7 +73,21 @@ def test_a_missing_baseline_is_never_a_pass(repository):
     assert "no such file" in text
 
 
-def test_inconclusive_is_skipped_and_fails_where_strict(tmp_path):
+def test_a_configuration_s_code_needs_a_word_and_a_test_s_own_does_not(repository, monkeypatch):
+    monkeypatch.delenv("MLBENCH_TRUST")
+    (repository / "model.py").write_text('open("ran", "w").close()\n')
+    code, text = pytest_in(repository, BARE)
+    assert code == 1
+    assert "MLBENCH_TRUST" in text
+    assert not (repository / "ran").exists()
+    write_model(repository)
+    body = "def test_it(mlbench_check):\n    mlbench_check(model='model.py:make')\n"
+    code, text = pytest_in(repository, body)
+    assert (code, "1 passed" in text) == (0, True), text
+
+
+def test_inconclusive_is_skipped_and_fails_where_strict(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLBENCH_TRUST", str(tmp_path))
     make_repository(tmp_path, questions=3)
     write_model(tmp_path, buckets=2)
     code, text = pytest_in(tmp_path, BARE)

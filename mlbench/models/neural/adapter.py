@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
+from mlbench.common.trust import refuse_untrusted
 from mlbench.models.neural.folder import Checkpoint, inspect_folder
 from mlbench.models.neural.forms import BLOCK, Form, TextForm, find_form, uncut
 from mlbench.models.neural.forward import (
@@ -34,7 +35,9 @@ from mlbench.models.neural.load import (
     versions,
 )
 from mlbench.models.neural.options import (
+    TRUST,
     NeuralOptions,
+    demands_of,
     override,
     parse_options,
     read_model_file,
@@ -114,6 +117,11 @@ class Neural:
         self._facts = facts
         forms = {role: find_form(loaded.model, loaded.asked[role]) for role in ROLES}
         return Forward(loaded.model, forms, facts.truncate_dim)
+
+    @property
+    def granted_options(self) -> dict[str, bool]:
+        """What the user's word allows this model, as options for a worker that loads it again."""
+        return {name: getattr(self._given, name) for name in TRUST}
 
     @property
     def _devices(self) -> tuple[str, ...]:
@@ -246,12 +254,16 @@ def from_hub(value: str, given: Mapping[str, Any], cache: EmbeddingCache | None 
 
 
 def from_file(value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None) -> Neural:
-    """Return the model that a model file describes; ``given`` options go before its own."""
+    """Return the model that a model file describes; ``given`` options go before its own.
+
+    Raises UsageError, too, where the file asks for code to be run and ``given`` does not.
+    """
     path = Path(value)
     file = read_model_file(path)
     parse_options(given)
-    parse_options(file.values, str(path))
+    demands = demands_of(path, file)
     options = parse_options(override(file.values, given), str(path))
+    refuse_untrusted(each for each in demands if not given.get(each.field))
     if file.folder is None:
         return _fetch(file.hub, options, cache)
     if not file.folder.is_dir():

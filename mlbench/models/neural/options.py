@@ -12,7 +12,7 @@ id), and any field of NeuralOptions:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,12 +30,14 @@ from mlbench.common.forms import (
     settings_of,
     whole_number,
 )
+from mlbench.common.trust import Demand
 from mlbench.models.protocol import SIMILARITIES
 
 POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
 DTYPES = ("float32", "float16", "bfloat16")
 BACKENDS = ("torch", "onnx", "openvino")
 LOCATIONS = ("path", "model")
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 _DEVICE = re.compile(r"(cpu|mps|(cuda|xpu|npu|hpu)(:\d+)?)")
 
 
@@ -96,6 +98,11 @@ class NeuralOptions:
 
 
 OPTIONS = settings_of(NeuralOptions)
+TRUST = {
+    "trust_remote_code": ("runs Python code that comes with", (".py", ".json")),
+    "allow_pickle": ("opens pickled weights, which can run code, of", PICKLED),
+}
+"""The options that can run code: what happens, and which files of a folder it depends on."""
 PROMPTS = (("query_prompt", "query_prompt_name"), ("passage_prompt", "passage_prompt_name"))
 """Either the one or the other can be given."""
 
@@ -146,6 +153,30 @@ def read_model_file(path: Path) -> ModelFile:
     place = fill_form(_Location, given, fields_of(path), UsageError)
     folder = None if place.path is None else path.parent / place.path
     return ModelFile(folder, place.model or "", table)
+
+
+def demands_of(path: Path, file: ModelFile) -> list[Demand]:
+    """Return what a model file asks for that runs code. Raises UsageError for faulty options."""
+    own = parse_options(file.values, str(path))
+    source = repr(file.hub or str(file.folder))
+    return [
+        Demand(
+            path,
+            name,
+            f"true, which {what} {source}",
+            f"give --{name.replace('_', '-')}",
+            tuple(_files(file.folder, endings)),
+        )
+        for name, (what, endings) in TRUST.items()
+        if getattr(own, name)
+    ]
+
+
+def _files(folder: Path | None, endings: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the files of a folder, at any depth, with one of some endings."""
+    for path in folder.rglob("*") if folder else ():
+        if path.suffix in endings and path.is_file():
+            yield path
 
 
 def override(values: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,12 @@ from typing import Any
 
 import pytest
 
-from mlbench.common.errors import MlbenchError
+from mlbench.common.errors import MlbenchError, UsageError
+from mlbench.comparing.regression import check
+from mlbench.evaluation.evaluate import evaluate
 from mlbench.models.registry import load_adapter
 from tests.models.neural.conftest import Copy, edit
+from tests.support.command_line import mlbench
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
@@ -208,6 +211,90 @@ def test_code_runs_where_the_user_trusts_it(
     _modules(folder)
     load_adapter(str(folder), {"trust_remote_code": True})
     assert sentinel.read_text() == "ran"
+
+
+@pytest.fixture
+def asking(full_folder: Path, copy: Copy, sentinel: Path) -> Path:
+    """A model file that asks for the code of its folder to be run."""
+    folder = copy(full_folder)
+    (folder / "evil.py").write_text(CODE)
+    _modules(folder)
+    file = folder.parent / "model.toml"
+    file.write_text(f'path = "{folder.name}"\ntrust_remote_code = true\n')
+    return file
+
+
+@pytest.mark.parametrize(
+    "more", ["", "trust-remote-code = true", "allow_pickle = true", 'model = "a/b"']
+)
+@pytest.mark.parametrize("given", [{}, {"trust_remote_code": False}, {"offline": True}])
+def test_a_model_file_is_no_word(
+    asking: Path, sentinel: Path, monkeypatch: pytest.MonkeyPatch, more: str, given: dict[str, Any]
+) -> None:
+    if more:
+        path = "" if "model" in more else f"path = {asking.parent.as_posix() + '/copy'!r}\n"
+        more = more + "\ntrust_remote_code = true" if "trust" not in more else more
+        asking.write_text(f"{path}{more}\n")
+    monkeypatch.chdir(asking.parent)
+    for spec in ("model.toml", "toml:model.toml", str(asking), "./model.toml"):
+        with pytest.raises(UsageError, match="trust_remote_code") as caught:
+            load_adapter(spec, given)
+        assert "model.toml" in str(caught.value)
+        assert "--trust-remote-code" in str(caught.value)
+        assert ("allow_pickle" in str(caught.value)) == ("allow_pickle" in more)
+    assert not sentinel.exists()
+
+
+def test_every_command_and_call_refuses_a_model_file_s_word(
+    asking: Path, sentinel: Path, sample_report: Path
+) -> None:
+    folder = asking.parent
+    (folder / "mlbench.toml").write_text('model = "model.toml"\n')
+    for command in (
+        ("check", "--baseline", sample_report),
+        ("check", "--model", "model.toml", "--baseline", sample_report),
+        ("run", "--model", "model.toml", "--task", "sample"),
+        ("run", "--model", "model.toml", "--task", "sample", "--dry-run"),
+        ("run", "--model", "model.toml", "--task", "sample", "--stream"),
+        ("models", "check", "model.toml"),
+        ("verify", sample_report, "--model", "model.toml"),
+    ):
+        done = mlbench(*command, cwd=folder)
+        assert done.returncode == 2
+        assert "trust_remote_code" in done.stderr
+    for call in (
+        lambda: evaluate(asking, "sample", progress=False),
+        lambda: check(asking, sample_report, progress=False),
+    ):
+        with pytest.raises(UsageError, match="trust_remote_code"):
+            call()
+    assert not sentinel.exists()
+
+
+@pytest.mark.parametrize("word", ["option", "environment", "trust"])
+def test_a_model_file_s_code_runs_at_the_user_s_word(
+    asking: Path, sentinel: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    from transformers import dynamic_module_utils
+
+    modules = str(sentinel.parent / "modules")
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", modules)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    if word == "environment":
+        monkeypatch.setenv("MLBENCH_TRUST", str(asking.parent))
+    if word == "trust":
+        assert mlbench("trust", asking, cwd=asking.parent).returncode == 0
+    given = {"trust_remote_code": True} if word == "option" else {}
+    model = load_adapter(str(asking), given)
+    assert sentinel.read_text() == "ran"
+    assert model.adapter.granted_options == {"trust_remote_code": True, "allow_pickle": False}
+    assert load_adapter(str(asking), model.adapter.granted_options).identity == model.identity
+    if word == "trust":
+        sentinel.unlink()
+        (asking.parent / "copy" / "evil.py").write_text(CODE + "\n")
+        with pytest.raises(UsageError, match="trust_remote_code"):
+            load_adapter(str(asking))
+        assert not sentinel.exists()
 
 
 def test_a_header_bomb_is_refused_before_the_library(full_folder: Path, copy: Copy) -> None:
