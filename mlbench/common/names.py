@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 
@@ -36,12 +35,22 @@ def shortened_apart(names: Iterable[str], most: int) -> dict[str, str]:
     known = list(dict.fromkeys(names))
     short = {name: name for name in known if len(name) <= most}
     long = [name for name in known if len(name) > most]
-    prefix = os.path.commonprefix(long) if len(long) > 1 else ""
+    prefix = _common(long) if len(long) > 1 else ""
     start = max((word.end() for word in WORD_END.finditer(prefix)), default=0)
     if start < LEAST_PREFIX:
         start = 0
     _cut(long, start, most, short)
     return {name: short[name] for name in known}
+
+
+def _common(names: list[str]) -> str:
+    """Return what all names begin with."""
+    same = 0
+    for letters in zip(*names, strict=False):
+        if len(set(letters)) > 1:
+            break
+        same += 1
+    return names[0][:same]
 
 
 def _cut(group: list[str], start: int, most: int, short: dict[str, str]) -> None:
@@ -58,7 +67,7 @@ def _cut(group: list[str], start: int, most: int, short: dict[str, str]) -> None
         if len(same) == 1 and text not in short.values():
             short[same[0]] = text
             continue
-        differ = len(os.path.commonprefix(same))
+        differ = len(_common(same))
         if len(same) > 1 and differ > start:
             _cut(same, differ, most, short)
         else:

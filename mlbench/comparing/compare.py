@@ -7,29 +7,29 @@ that this data would have shown.
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.comparing.baseline import Result, Saved, refuse_other_task, saved_result
-from mlbench.comparing.comparison import (
+from mlbench.comparing.comparison import Comparison, headline
+from mlbench.comparing.differences import (
     BETTER,
     NOT_SHOWN,
     WORSE,
-    Comparison,
     Difference,
     Entrant,
     Method,
+    Repeated,
     Standing,
     Value,
-    headline,
 )
+from mlbench.comparing.places import group_letters, label, place_intervals
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable, chosen_names
 from mlbench.measures.randomisation import (
     FEWEST,
@@ -46,16 +46,16 @@ from mlbench.measures.significance import (
     POWER,
     SEED,
     Clusters,
+    Sample,
     Values,
     macro_draws,
+    mean,
     paragraph_clusters,
     percentiles,
     question_clusters,
 )
 from mlbench.reports.report import Report
 
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 MAX_T, HOLM = "max-t", "holm"
 
 
@@ -73,6 +73,18 @@ class _Look:
 class _Found:
     scores: list[Value] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    digests: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    repeated: list[Repeated] = field(default_factory=list)
+
+    def note(self, of_models: Sequence[Mapping[Quantity, Sequence[Sample]]]) -> None:
+        """Note which macro means of a measure are those of an earlier one for every query, as
+        those of RR are those of AP where each query has one relevant passage."""
+        for quantity in (q for q in of_models[0] if not q.level):
+            samples = [sample.values for of_model in of_models for sample in of_model[quantity]]
+            digest = hashlib.sha256(np.concatenate(samples).tobytes()).digest()
+            earlier = self.digests.setdefault((quantity.kind, digest), quantity.measure)
+            if earlier != quantity.measure:
+                self.repeated.append(Repeated(quantity.kind, quantity.measure, earlier))
 
 
 def default_measures(saved: Sequence[Saved]) -> tuple[str, ...]:
@@ -139,6 +151,7 @@ def compare(
             clusters.count, paragraphs.count if paragraphs else None,
         ),
         axis=axis,
+        repeated=tuple(found.repeated),
     )  # fmt: skip
 
 
@@ -166,6 +179,7 @@ def _add(tables: Sequence[SettingTable], measure: str, look: _Look, found: _Foun
     names = [name for name in of_model[0] if name.level <= look.finest]
     if not names:
         return
+    found.note(of_model)
     groups = [[quantities[name] for name in names] for quantities in of_model]
     drawn = macro_draws(groups, look.clusters.count, draws=look.draws)
     shares = np.stack([contributions(each, look.clusters.count) for each in groups])
@@ -176,16 +190,29 @@ def _add(tables: Sequence[SettingTable], measure: str, look: _Look, found: _Foun
         shares, list(families.values()), draws=look.draws, holm=look.correction == HOLM
     )
     values = shares.sum(1)
+    optimistic = np.array([
+        _optimistic(table, measure, names) if table.ranks.ambiguous else own
+        for table, own in zip(tables, values, strict=True)
+    ])  # fmt: skip
     for model, draw in enumerate(drawn):
         low, high = percentiles(draw)
         found.scores += [
-            Value(label(model), name, float(values[model, i]), float(low[i]), float(high[i]))
+            Value(label(model), name, *(float(each[i]) for each in (value, low, high, best)))
+            for value, best in [(values[model], optimistic[model])]
             for i, name in enumerate(names)
         ]
     for row, (first, second) in enumerate(test.pairs):
+        ties = (values[second] - optimistic[first], optimistic[second] - values[first])
         found.differences += _differences(
-            (label(second), label(first)), names, test, row, drawn[second] - drawn[first], look
-        )
+            (label(second), label(first)),
+            names, test, row, drawn[second] - drawn[first], np.sort(ties, axis=0), look,
+        )  # fmt: skip
+
+
+def _optimistic(table: SettingTable, measure: str, names: Sequence[Quantity]) -> Values:
+    """Return the quantities of a measure with ties counted for the model."""
+    found = table.quantities(measure, optimistic=True)
+    return np.array([mean([mean(sample.values) for sample in found[name]]) for name in names])
 
 
 def _differences(
@@ -194,9 +221,11 @@ def _differences(
     test: Randomised,
     row: int,
     drawn: Values,
+    ties: Values,
     look: _Look,
 ) -> list[Difference]:
-    """Return a pair's differences; ``drawn`` (draws, quantities) are those of the bootstrap."""
+    """Return a pair's differences; ``drawn`` (draws, quantities) are those of the bootstrap,
+    ``ties`` (2, quantities) the least and the greatest that ties leave open."""
     low, high = (np.where(np.abs(end) < ROUNDING, 0, end) for end in percentiles(drawn))
     least = smallest_shown(np.nanstd(drawn, axis=0))
     enough = look.clusters.count >= FEWEST
@@ -211,15 +240,11 @@ def _differences(
             corrected=(corrected := float(test.corrected[row, i])),
             least=float(least[i]) if enough else math.nan,
             verdict=verdict(name, low[i], high[i], corrected) if enough else NOT_SHOWN,
+            ties_low=float(ties[0, i]),
+            ties_high=float(ties[1, i]),
         )
         for i, name in enumerate(names)
     ]
-
-
-def label(number: int) -> str:
-    """Return A, B, ..., Z, AA, AB, ... for 0, 1, ..."""
-    head, tail = divmod(number, 26)
-    return (label(head - 1) if head else "") + chr(ord("A") + tail)
 
 
 def verdict(quantity: Quantity, low: float, high: float, p: float) -> str:
@@ -255,49 +280,3 @@ def standings(scores: Sequence[Value], differences: Sequence[Difference]) -> lis
             for name in ranked
         ]
     return placed
-
-
-def place_intervals(better: Bools) -> tuple[Ints, Ints]:
-    """Return the best and the worst place of n models, from ``better`` (n, n): a beats b.
-
-    At its best a model is behind those shown to be better only, at its worst before those shown
-    to be worse only (Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 91, 2024).
-    """
-    return 1 + better.sum(0), len(better) - better.sum(1)
-
-
-def group_letters(ranked: Sequence[str], alike: set[tuple[str, str]]) -> dict[str, str]:
-    """Return letters such that two models share one exactly where they cannot be told apart.
-
-    A letter is a largest set of models of which no two can be told apart (a compact letter
-    display; Piepho, Journal of Computational and Graphical Statistics 13, 2004). ``ranked`` is
-    best first, which the letters follow.
-    """
-    near = {
-        name: {other for other in ranked if (name, other) in alike or (other, name) in alike}
-        for name in ranked
-    }
-    groups = sorted(
-        _cliques([], list(ranked), [], near), key=lambda g: sorted(map(ranked.index, g))
-    )
-    return {
-        name: "".join(label(i).lower() for i, group in enumerate(groups) if name in group)
-        for name in ranked
-    }
-
-
-def _cliques(
-    chosen: list[str], candidates: list[str], done: list[str], near: dict[str, set[str]]
-) -> list[list[str]]:
-    """Return all maximal cliques (Bron and Kerbosch 1973)."""
-    if not candidates and not done:
-        return [chosen]
-    found = []
-    for i, name in enumerate(candidates):
-        found += _cliques(
-            [*chosen, name],
-            [other for other in candidates[i + 1 :] if other in near[name]],
-            [other for other in itertools.chain(done, candidates[:i]) if other in near[name]],
-            near,
-        )
-    return found

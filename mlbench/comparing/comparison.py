@@ -10,106 +10,33 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
+from mlbench.comparing.comparison_tables import blocks_of
+from mlbench.comparing.differences import (
+    Difference,
+    Entrant,
+    Method,
+    Repeated,
+    Standing,
+    Value,
+    measure_title,
+)
+from mlbench.comparing.quantities import RANK_DISTANCE
 from mlbench.measures.significance import ALPHA
 from mlbench.reports.report import TaskInfo
 from mlbench.reports.tables import Table, escape_markdown
-from mlbench.reports.words import (
-    KIND_NAMES,
-    MISSING,
-    fill,
-    kind_name,
-    mean_name,
-    number,
-    plural,
-    printable,
-)
+from mlbench.reports.words import fill, kind_name, plural, printable
 
 SCHEMA = "mlbench/comparison/1"
-BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
-SHORT = {"monolingual": "mono", "crosslingual": "cross", "multilingual": "multi"}
-RANKS = 1000
-"""Rank distances from here on are shown without decimals."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """One model's score on one quantity, with its 95% interval."""
-
-    model: str
-    quantity: Quantity
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Difference:
-    """``model`` minus ``against`` on one quantity.
-
-    ``least`` is the smallest difference that the data would have shown (80% power, 5% level);
-    ``corrected`` is p corrected over the family: all pairs of models and, for means by query
-    language or single settings, all of those of the kind. The verdict is about ``model``.
-    """
-
-    model: str
-    against: str
-    quantity: Quantity
-    difference: float
-    low: float
-    high: float
-    p: float
-    corrected: float
-    least: float
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A model's place among all on one quantity: from ``best`` to ``worst``, 1 is first.
-
-    Models that share a letter in ``groups`` cannot be told apart.
-    """
-
-    model: str
-    quantity: Quantity
-    value: float
-    best: int
-    worst: int
-    groups: str
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """A compared model. ``label`` stands for it in tables; ``x`` is its place on the axis."""
-
-    label: str
-    name: str
-    identity: str
-    where: str
-    x: float | None = None
-
-
-@dataclass(frozen=True)
-class Method:
-    """How the numbers were made."""
-
-    draws: int
-    seed: int
-    level: float
-    power: float
-    correction: str
-    questions: int
-    paragraphs: int | None
 
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
     """Two or more models on one task. ``sensitivity`` repeats the macro differences with whole
-    paragraphs as clusters, empty where the paragraphs are unknown or hold one question each."""
+    paragraphs as clusters, empty where the paragraphs are unknown or hold one question each.
+    ``repeated`` are the measures that cannot differ from another one; tables leave them out."""
 
     task: TaskInfo
     models: tuple[Entrant, ...]
@@ -120,10 +47,11 @@ class Comparison:
     sensitivity: tuple[Difference, ...]
     method: Method
     axis: str | None = None
+    repeated: tuple[Repeated, ...] = ()
 
     @property
     def headline(self) -> str:
-        """The measure it is read by: AP where it was compared, else the first."""
+        """The measure it is read by: the first."""
         return headline(self.measures)
 
     def __repr__(self) -> str:
@@ -138,165 +66,32 @@ class Comparison:
 
 
 def headline(measures: Sequence[str]) -> str:
-    """Return the measure that a comparison is read by: AP, else the first."""
-    return "AP" if "AP" in measures else next(iter(measures), "")
-
-
-def measure_title(measure: str) -> str:
-    """Return how a measure's mean is written: mAP, nDCG@10, rank distance."""
-    return "rank distance" if measure == RANK_DISTANCE else mean_name(measure)
-
-
-def shown(value: float, measure: str, *, sign: bool = False, size: float | None = None) -> str:
-    """Return a value of a measure: four decimals, or for ranks one, or none where ``size`` is
-    large."""
-    large = abs(value if size is None else size) >= RANKS
-    digits = 4 if measure != RANK_DISTANCE else 0 if large else 1
-    text = number(value, digits)
-    return f"+{text}" if sign and value >= 0 and text != MISSING else text
-
-
-def shown_p(p: float) -> str:
-    """Return a p value with four decimals and no leading zero: .0312; 1 is "1"."""
-    return "1" if p >= 0.99995 else f"{p:.4f}".removeprefix("0")
-
-
-def kind_table(comparison: Comparison, difference_of: Sequence[Difference], whole: bool) -> Table:
-    """Return macro differences of one pair and one kind, a row a measure.
-
-    ``whole`` writes the verdict in full; a terminal has room for less.
-    """
-    values = {(v.model, v.quantity): v.value for v in comparison.scores}
-    first = difference_of[0]
-    rows = []
-    for d in difference_of:
-        measure, old = d.quantity.measure, values[d.against, d.quantity]
-        p = shown_p(d.corrected if len(comparison.models) > 2 else d.p)
-        size = max(abs(old), abs(values[d.model, d.quantity]))
-        rows.append(
-            (
-                measure_title(measure).replace(" ", " " if whole else "\n"),
-                *(shown(values[m, d.quantity], measure, size=size) for m in (d.against, d.model)),
-                shown(d.difference, measure, sign=True, size=size),
-                " ".join(shown(end, measure, sign=True, size=size) for end in (d.low, d.high)),
-                p,
-                shown(d.least, measure, size=size),
-                d.verdict if whole or d.verdict != NOT_SHOWN else "none shown",
-            )
-        )
-    headers = (
-        kind_name(first.quantity.kind) if whole else SHORT[first.quantity.kind],
-        first.against,
-        first.model,
-        f"{first.model} - {first.against}",
-        "95% interval",
-        "p",
-        "least",
-        f"{first.model} is",
-    )
-    return Table(headers, tuple(rows))
-
-
-def language_table(comparison: Comparison, pair: Sequence[Difference], measure: str) -> Table:
-    """Return a pair's differences by query language, a column a kind, with corrected p values.
-
-    An asterisk marks a difference that is shown. Rank distance is the last column.
-    """
-    columns = [(kind, measure) for kind in KIND_NAMES]
-    columns += [("multilingual", RANK_DISTANCE)] * (measure != RANK_DISTANCE)
-    of = {(d.quantity.kind, d.quantity.measure, d.quantity.query_language): d for d in pair}
-    columns = [c for c in columns if any((*c, code) in of for code in comparison.task.languages)]
-    headers: list[str] = ["query"]
-    for kind, name in columns:
-        headers += [
-            f"{SHORT[kind]}\n{mean_name(name)}" if name != RANK_DISTANCE else "rank\ndistance",
-            "p",
-        ]
-    rows = []
-    for code in comparison.task.languages:
-        row = [code]
-        for column in columns:
-            d = of.get((*column, code))
-            mark = "*" if d and d.verdict != NOT_SHOWN else " "
-            row += (
-                [shown(d.difference, column[1], sign=True) + mark, shown_p(d.corrected)]
-                if d
-                else [MISSING + " ", MISSING]
-            )
-        rows.append(tuple(row))
-    return Table(tuple(headers), tuple(rows))
-
-
-def standings_table(comparison: Comparison, measure: str, kind: str) -> Table:
-    """Return all models on one macro mean, best first, with rank intervals and groups."""
-    values: dict[str, Value] = {
-        v.model: v
-        for v in comparison.scores
-        if (v.quantity.kind, v.quantity.measure, v.quantity.level) == (kind, measure, 0)
-    }
-    names = {model.label: model.name for model in comparison.models}
-    rows = tuple(
-        (
-            f"{s.model} {names[s.model]}",
-            shown(s.value, measure),
-            " ".join(shown(end, measure) for end in (values[s.model].low, values[s.model].high)),
-            str(s.best) if s.best == s.worst else f"{s.best} to {s.worst}",
-            s.groups,
-        )
-        for s in comparison.standings
-        if (s.quantity.kind, s.quantity.measure) == (kind, measure)
-    )
-    title = f"{kind_name(kind)}\n{measure_title(measure)}"
-    return Table(("model", title, "95% interval", "rank", "group"), rows)
-
-
-def macro_blocks(comparison: Comparison) -> Iterator[tuple[Difference, list[Difference]]]:
-    """Yield each pair with the first model and each kind: its first difference, and all."""
-    blocks: dict[tuple[str, str], list[Difference]] = {}
-    for d in comparison.differences:
-        if d.against == comparison.models[0].label and d.quantity.level == 0:
-            blocks.setdefault((d.model, d.quantity.kind), []).append(d)
-    order = list(KIND_NAMES)
-    labels = [model.label for model in comparison.models]
-    for key in sorted(blocks, key=lambda k: (labels.index(k[0]), order.index(k[1]))):
-        yield blocks[key][0], blocks[key]
-
-
-def pair_of(comparison: Comparison, model: str) -> list[Difference]:
-    """Return the differences of a model against the first, by query language."""
-    first = comparison.models[0].label
-    return [
-        d
-        for d in comparison.differences
-        if (d.model, d.against, d.quantity.level) == (model, first, 1)
-    ]
+    """Return the measure that a comparison is read by: the first, but for rank distance."""
+    others = [name for name in measures if name != RANK_DISTANCE]
+    return next(iter([*others, *measures]), "")
 
 
 def notes(comparison: Comparison) -> list[str]:
     """Return how to read the tables, and what the run with whole paragraphs changes."""
     method = comparison.method
-    several = len(comparison.models) > 2
+    several, languages = len(comparison.models) > 2, len(comparison.task.languages) > 1
     correction = "max-T over the same draws" if method.correction == "max-t" else "Holm"
-    over = "the languages of a kind"
-    family = (
-        f"p is corrected ({correction}) over all pairs of models and, in tables by language, over "
-        f"{over} too."
-    )
+    families = ["over all pairs of models"] * several
+    families += ["in tables by language over the languages of a kind"] * languages
+    corrected = f" p is corrected ({correction}) {' and '.join(families)}." if families else ""
     lines = [
         "The intervals come from a cluster bootstrap and p from a paired randomisation test, with "
-        f"{method.draws:,} draws each, over {plural(method.questions, 'question')} with all their "
-        "languages. "
-        + (
-            family
-            if several
-            else f"In tables by language, p is corrected ({correction}) over {over}."
-        ),
-        f"Better or worse means that p is at most {ALPHA:.2f} and the interval excludes 0. None "
+        f"{method.draws:,} draws each, over {plural(method.questions, 'question')}"
+        f"{' with all their languages' if languages else ''}.{corrected}",
+        f"Better or worse means that p is at most {ALPHA:.2f} and the interval excludes 0. Not "
         "shown means that no difference is shown, not that there is none. Least is the smallest "
         f"difference that this data can reliably show ({100 * method.power:.0f}% power).",
     ]
-    if any(m == RANK_DISTANCE for m in comparison.measures):
-        lines.append("Of rank distance, lower is better; read it beside mAP.")
+    if RANK_DISTANCE in comparison.measures:
+        lines.append(
+            "Of rank distance, lower is better; read it beside "
+            f"{measure_title(comparison.headline)}."
+        )
     return [*lines, *_sensitivity_lines(comparison)]
 
 
@@ -335,24 +130,10 @@ def title_lines(comparison: Comparison) -> list[str]:
 def terminal_comparison(comparison: Comparison) -> str:
     """Return what `mlbench compare` prints."""
     blocks = ["\n".join(map(printable, title_lines(comparison)))]
-    blocks += [table.text() for table in _standings_tables(comparison)]
-    blocks += [
-        kind_table(comparison, rows, whole=False).text() for _, rows in macro_blocks(comparison)
-    ]
-    if len(comparison.models) == 2:
-        pair = pair_of(comparison, comparison.models[1].label)
-        blocks.append(language_table(comparison, pair, comparison.headline).text())
+    for block in blocks_of(comparison, whole=False):
+        blocks.append("\n".join([block.table.text(), *map(fill, block.notes)]))
     blocks += [fill(line) for line in notes(comparison)]
     return "\n\n".join(blocks)
-
-
-def _standings_tables(comparison: Comparison) -> list[Table]:
-    kinds = dict.fromkeys(
-        (s.quantity.measure, s.quantity.kind)
-        for s in comparison.standings
-        if s.quantity.measure in {comparison.headline, RANK_DISTANCE}
-    )
-    return [standings_table(comparison, *key) for key in kinds]
 
 
 def markdown_comparison(comparison: Comparison, plots: Sequence[tuple[str, str]] = ()) -> str:
@@ -360,28 +141,22 @@ def markdown_comparison(comparison: Comparison, plots: Sequence[tuple[str, str]]
     head, *models = title_lines(comparison)
     parts = [f"# Comparison on {escape_markdown(head)}"]
     parts.append("\n".join(f"- {escape_markdown(line)}" for line in models))
-    parts += [table.markdown() for table in _standings_tables(comparison)]
-    for first, rows in macro_blocks(comparison):
-        parts.append(f"## {first.model} against {first.against}, {kind_name(first.quantity.kind)}")
-        parts.append(kind_table(comparison, rows, whole=True).markdown())
-    for model in comparison.models[1:]:
-        pair = pair_of(comparison, model.label)
-        heading = f"## {model.label} against {comparison.models[0].label}, by query language"
-        parts += [heading, language_table(comparison, pair, comparison.headline).markdown()]
+    for block in blocks_of(comparison, whole=True):
+        parts += [f"## {escape_markdown(block.title)}", block.table.markdown()]
+        parts += map(escape_markdown, block.notes)
     parts += [f"![{escape_markdown(alt)}]({file})" for file, alt in plots]
     parts += [escape_markdown(line) for line in notes(comparison)]
     return "\n\n".join(parts) + "\n"
 
 
 def latex_comparison(comparison: Comparison) -> str:
-    """Return the tables by kind and by language in LaTeX, for the package booktabs."""
-    tables = [kind_table(comparison, rows, whole=True) for _, rows in macro_blocks(comparison)]
-    tables += [
-        language_table(comparison, pair_of(comparison, model.label), comparison.headline)
-        for model in comparison.models[1:]
-    ]
+    """Return the tables of the Markdown in LaTeX, for the package booktabs, with their notes."""
     head = "".join(f"% {printable(line)}\n" for line in title_lines(comparison))
-    return head + "\n\n".join(map(_latex, tables)) + "\n"
+    tables = [
+        "\n".join([f"% {block.title}", _latex(block.table), *(f"% {note}" for note in block.notes)])
+        for block in blocks_of(comparison, whole=True)
+    ]
+    return head + "\n\n".join(tables) + "\n"
 
 
 def _latex(table: Table) -> str:

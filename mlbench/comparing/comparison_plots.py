@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlbench.comparing.comparison import NOT_SHOWN, Comparison, Value, measure_title
+from mlbench.common.names import shortened_apart
+from mlbench.comparing.comparison import Comparison
+from mlbench.comparing.differences import NOT_SHOWN, Value, measure_title
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
 from mlbench.reports.drawing import (
     FAINT,
@@ -24,7 +26,6 @@ from mlbench.reports.drawing import (
     draw_matrix,
     grid,
     plain_style,
-    shortened,
     to_svg,
 )
 from mlbench.reports.words import KIND_NAMES, kind_name, printable
@@ -97,9 +98,8 @@ def _difference(comparison: Comparison, model: str) -> Figure | None:
 
 def _name(comparison: Comparison, label: str) -> str:
     """Return "B (bm25)", cut to fit a title."""
-    name = next(m.name for m in comparison.models if m.label == label)
-    name = printable(name).replace("\n", " ")
-    return f"{label} ({shortened(name, LONGEST)})"
+    names = {m.label: printable(m.name).replace("\n", " ") for m in comparison.models}
+    return f"{label} ({shortened_apart(names.values(), LONGEST)[names[label]]})"
 
 
 def _names(figure: Figure, comparison: Comparison) -> None:

@@ -76,10 +76,17 @@ class SettingTable:
     def _pools(self) -> list[SharedPool]:
         return shared_pools(self.ranks, self.settings)
 
-    def quantities(self, measure: str) -> dict[Quantity, list[Sample]]:
-        """Return each quantity of a measure that has a query, with its settings' samples."""
+    @cached_property
+    def _optimistic_pools(self) -> list[SharedPool]:
+        return shared_pools(self.ranks, self.settings, optimistic=True)
+
+    def quantities(self, measure: str, *, optimistic: bool = False) -> dict[Quantity, list[Sample]]:
+        """Return each quantity of a measure that has a query, with its settings' samples.
+
+        Ties count against the model, or for it where ``optimistic``.
+        """
         groups: dict[Quantity, list[Sample]] = {}
-        for setting, sample in self._samples(measure):
+        for setting, sample in self._samples(measure, optimistic and self.ranks.ambiguous):
             kind, query = setting.kind.value, setting.query_language
             pool = setting.passage_languages
             several = setting.kind is Kind.MULTILINGUAL
@@ -88,11 +95,14 @@ class SettingTable:
                 groups.setdefault(Quantity(kind, measure, *language), []).append(sample)
         return dict(sorted(groups.items(), key=lambda item: item[0].level))
 
-    def _samples(self, measure: str) -> list[tuple[Setting, Sample]]:
+    def _samples(self, measure: str, optimistic: bool) -> list[tuple[Setting, Sample]]:
         of = self.clusters.of
         if measure == RANK_DISTANCE:
             languages = self.ranks.languages if len(self.ranks.languages) > 1 else ()
-            spread = {language: rank_distance(self.ranks, language) for language in languages}
+            spread = {
+                language: rank_distance(self.ranks, language, optimistic=optimistic)
+                for language in languages
+            }
             return [
                 (
                     Setting(Kind.MULTILINGUAL, language, languages),
@@ -103,7 +113,7 @@ class SettingTable:
             ]
         wanted = parse_measure(measure)
         samples: dict[int, Sample] = {}
-        for pool in self._pools:
+        for pool in self._optimistic_pools if optimistic else self._pools:
             values = wanted.per_query(pool.ranking)
             for i, own in pool.queries.items():
                 samples[i] = Sample(of[pool.ranking.query[own]], values[own])

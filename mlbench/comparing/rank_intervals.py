@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.threads import one_blas_thread
-from mlbench.comparing.compare import Bools, Ints, place_intervals
+from mlbench.comparing.places import Bools, Ints, place_intervals
 from mlbench.measures.randomisation import FEWEST, ROUNDING, drawn_signs
 from mlbench.measures.significance import (
     ALPHA,

@@ -23,8 +23,9 @@ from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.comparing.baseline import Result, Saved, refuse_other_infos, saved_report, saved_result
 from mlbench.comparing.compare import compare
-from mlbench.comparing.comparison import WORSE, Difference, flat_row, measure_title, shown
+from mlbench.comparing.comparison import flat_row
 from mlbench.comparing.config import MARGIN, GateConfig, parse_margin
+from mlbench.comparing.differences import WORSE, Difference, measure_title, shown
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
 from mlbench.data.task import Task
 from mlbench.measures.bias import rank_distance

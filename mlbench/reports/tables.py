@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mlbench.common.names import shortened_apart
 from mlbench.data.task import Kind
 from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.measures.scores import Extremes
@@ -14,6 +15,7 @@ from mlbench.reports.report import Report
 from mlbench.reports.words import (
     KIND_NAMES,
     MISSING,
+    WIDTH,
     bias_lines,
     excluded_lines,
     fill,
@@ -38,6 +40,7 @@ from mlbench.reports.words import (
 )
 
 LABEL = 14
+"""Columns that the name of a row has at the least."""
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
 
 
@@ -56,11 +59,16 @@ class Table:
         """Return the table for a terminal: numbers to the right, rules as in a printed one."""
         from tabulate import SEPARATING_LINE, tabulate
 
-        lines: list[object] = [self.headers, SEPARATING_LINE, *map(_shorten, self.rows)]
+        rows = [(name, *row[1:]) for name, row in zip(self._names(), self.rows, strict=True)]
+        lines: list[object] = [self.headers, SEPARATING_LINE, *rows]
         if self.footer:
             lines += [SEPARATING_LINE, self.footer]
         table: str = tabulate(
-            lines, tablefmt="simple", disable_numparse=True, colalign=self._alignment()
+            lines,
+            tablefmt="simple",
+            disable_numparse=True,
+            colalign=self._alignment(),
+            preserve_whitespace=True,
         )
         return "\n".join(line.rstrip() for line in printable(table).splitlines())
 
@@ -73,9 +81,24 @@ class Table:
             lines.append([f"**{escape_markdown(cell)}**" if cell else "" for cell in self.footer])
         headers = [escape_markdown(header) for header in self.headers]
         table: str = tabulate(
-            lines, headers, "pipe", disable_numparse=True, colalign=self._alignment()
+            lines,
+            headers,
+            "pipe",
+            disable_numparse=True,
+            colalign=self._alignment(),
         )
         return table
+
+    def _names(self) -> list[str]:
+        """Return what the rows are called, in the room that the other columns leave."""
+        columns = list(
+            zip(*map(_widths, filter(None, (self.headers, *self.rows, self.footer))), strict=True)
+        )
+        room = WIDTH - sum(2 + max(widths) for widths in columns[1:])
+        names = [printable(row[0]) for row in self.rows]
+        lines = [line for name in names for line in name.split("\n")]
+        short = shortened_apart(lines, max(room, LABEL))
+        return ["\n".join(short[line] for line in name.split("\n")) for name in names]
 
     def _alignment(self) -> tuple[str, ...]:
         return ("left", *("right" for _ in self.headers[1:]))
@@ -88,13 +111,11 @@ def escape_markdown(text: str) -> str:
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _shorten(row: tuple[str, ...]) -> tuple[str, ...]:
-    name = row[0]
-    fits = len(name) <= LABEL or "\n" in name
-    return (name if fits else name[: LABEL - 3] + "...", *row[1:])
+def _widths(row: tuple[str, ...]) -> list[int]:
+    return [max(map(len, cell.split("\n"))) for cell in row]
 
 
-def _narrow(name: str, width: int) -> str:
+def narrow(name: str, width: int) -> str:
     """Break a long measure name over lines: AP(rel=2)@100 becomes AP, (rel=2), @100."""
     return name if len(name) <= width else name.replace("(", "\n(").replace("@", "\n@")
 
@@ -132,7 +153,7 @@ def paper_table(report: Report) -> Table:
     macros = [macro_score(report, kind, measure) for kind, measure in columns]
     footer = [number(score.value if score else None) for score in macros]
     headers = [
-        f"{_narrow(marked_name(report, measure, kind), 7)}\n{short[kind]}"
+        f"{narrow(marked_name(report, measure, kind), 7)}\n{short[kind]}"
         for kind, measure in columns
     ]
     if bias.by_language:
@@ -163,7 +184,7 @@ def macro_table(report: Report) -> Table:
     for measure in report.measures:
         scores = [macro_score(report, kind, measure) for kind in kinds]
         cells = [ranged(s.value, s.low, s.high) if s else MISSING for s in scores]
-        rows.append((_narrow(marked_name(report, measure), 9), *cells))
+        rows.append((narrow(marked_name(report, measure), 9), *cells))
     return Table(("", *(f"{kind_name(kind)}\n95% interval" for kind in kinds)), tuple(rows))
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
+from dataclasses import replace
 from functools import cache
 from xml.etree import ElementTree
 
@@ -11,20 +13,8 @@ import pytest
 
 from mlbench.common.errors import UsageError
 from mlbench.comparing.baseline import Saved, saved_report
-from mlbench.comparing.compare import (
-    compare,
-    default_measures,
-    group_letters,
-    label,
-    standings,
-    verdict,
-)
+from mlbench.comparing.compare import compare, default_measures, standings, verdict
 from mlbench.comparing.comparison import (
-    BETTER,
-    NOT_SHOWN,
-    WORSE,
-    Difference,
-    Value,
     comparison_json,
     csv_comparison,
     latex_comparison,
@@ -32,8 +22,18 @@ from mlbench.comparing.comparison import (
     terminal_comparison,
 )
 from mlbench.comparing.comparison_plots import comparison_plots
+from mlbench.comparing.comparison_tables import pairs_that_matter
+from mlbench.comparing.differences import BETTER, NOT_SHOWN, WORSE, Difference, Value
+from mlbench.comparing.places import group_letters, label
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
-from tests.support.reports import collection_of, languages, renamed, report_of, vectors
+from tests.support.reports import (
+    collection_of,
+    equal_vectors,
+    languages,
+    renamed,
+    report_of,
+    vectors,
+)
 
 MEASURES = ("AP", "R@1", RANK_DISTANCE)
 
@@ -166,8 +166,6 @@ def test_labels_and_verdicts():
 
 
 def test_the_run_with_whole_paragraphs_has_wider_intervals_where_they_are_alike():
-    from dataclasses import replace
-
     def grouped(saved: Saved) -> Saved:
         groups = tuple(str(int(id_[1:]) // 6) for id_ in saved.ranks.query_ids)
         return replace(saved, ranks=replace(saved.ranks, query_groups=groups))
@@ -199,9 +197,99 @@ def test_what_is_printed_fits_a_terminal_and_says_what_counts():
         assert "noise-1.5" in text
         assert "lower is better" in text
     assert "B is" in two
-    assert "group" in many
+    assert "common letter" in many
     one = terminal_comparison(compare([model(1.5, count=1), model(0.9, count=1)], ["AP"]))
     assert "rank" not in one.replace("ranks", "")
+
+
+@cache
+def collapsed() -> Saved:
+    collection = collection_of(languages(3), 60)
+    report, ranks = report_of(collection, equal_vectors(collection), measures=["AP", "R@1"])
+    return saved_report(renamed(report, "collapsed"), ranks, "results/collapsed")
+
+
+def test_ties_are_told_beside_the_scores_and_differences_that_they_move():
+    saved = [model(1.5), collapsed()]
+    comparison = compare(saved, MEASURES)
+    collection = collection_of(languages(3), 60)
+    report, _ = report_of(collection, equal_vectors(collection), measures=["AP", "R@1"])
+    for value in (v for v in comparison.scores if v.model == "B" and not v.quantity.level):
+        bias, q = report.scores.bias.rank_distance, value.quantity
+        score = bias if q.measure == RANK_DISTANCE else report.scores.macro[q.kind][q.measure]
+        assert value.optimistic == pytest.approx(score.optimistic, abs=1e-12)
+        assert value.ties_matter == score.ties_matter
+    untied = [v for v in comparison.scores if v.model == "A"]
+    assert {v.optimistic == v.value for v in untied} == {True}
+    d = macro(comparison)
+    a, b = ({v.quantity: v for v in comparison.scores if v.model == m}[d.quantity] for m in "AB")
+    assert (d.ties_low, d.ties_high) == (b.value - a.value, b.optimistic - a.value)
+    assert d.verdict == WORSE
+    assert d.ties_decide
+    for text in (terminal_comparison(comparison), markdown_comparison(comparison)):
+        said = " ".join(text.replace("\\", "").split())
+        assert f"B multilingual mAP {b.value:.4f} to {b.optimistic:.4f}" in said
+        assert "worse~" in said
+    assert "~" not in terminal_comparison(compare([model(1.5), model(0.9)], MEASURES))
+
+
+def test_measures_that_cannot_differ_are_not_repeated_in_tables():
+    collection = collection_of(languages(3), 60)
+    saved = []
+    for noise in (1.5, 0.9):
+        report, ranks = report_of(
+            collection, vectors(collection, noise), measures=["AP", "RR", "R@1", "Success@1"]
+        )
+        saved.append(saved_report(report, ranks, "here"))
+    comparison = compare(saved)
+    alike = {(each.kind, each.measure, each.same_as) for each in comparison.repeated}
+    assert alike == {
+        (kind, *pair)
+        for kind in ("monolingual", "crosslingual")
+        for pair in (("RR", "AP"), ("Success@1", "R@1"))
+    }
+    assert len([d for d in comparison.differences if not d.quantity.level]) == 3 * 4 + 1
+    text = terminal_comparison(comparison)
+    assert text.count("\nRR ") == text.count("\nSuccess@1 ") == 1
+    assert text.count("RR is mAP") == 2
+    table = json.loads(comparison_json(comparison))
+    assert {tuple(row.values()) for row in table["repeated"]} == alike
+
+
+def test_four_models_are_one_page_with_every_pair():
+    saved = [model(3.0), model(1.5), model(1.5, seed=4), model(0.9)]
+    text = terminal_comparison(compare(saved, MEASURES))
+    lines = text.splitlines()
+    assert len(lines) < 60
+    for pair in ("B - A", "C - A", "D - A", "C - B", "D - B", "D - C"):
+        assert sum(line.startswith(pair) for line in lines) == 1
+    page = markdown_comparison(compare(saved, MEASURES))
+    assert page.count("| D - C ") == 4
+
+
+def test_many_models_show_the_pairs_with_the_first_and_with_the_next_best():
+    saved = [model(noise) for noise in (2.0, 3.0, 0.5, 1.5, 0.9, 1.2, 5.0)]
+    comparison = compare(saved, ["AP"], draws=200)
+    pairs = set(pairs_that_matter(comparison))
+    assert {(letter, "A") for letter in "BCDEFG"} <= pairs
+    order = [s.model for s in comparison.standings if s.quantity == Quantity("monolingual", "AP")]
+    near = {tuple(sorted(pair, reverse=True)) for pair in itertools.pairwise(order)}
+    assert pairs == {(letter, "A") for letter in "BCDEFG"} | near
+    text = terminal_comparison(comparison)
+    assert f"{21 - len(pairs)} other pairs" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_names_that_are_cut_stay_different():
+    names = [f"organisation/a-model-with-a-long-name-{i}-and-more-of-it" for i in range(4)]
+    saved = [
+        replace(each, model=replace(each.model, name=name))
+        for each, name in zip([model(n) for n in (3.0, 1.5, 0.9, 0.5)], names, strict=True)
+    ]
+    text = terminal_comparison(compare(saved, MEASURES))
+    table = text[text.index("model") :].splitlines()[3:7]
+    assert len({line[2:].split("  ")[0] for line in table}) == 4
+    assert max(map(len, text.splitlines()[6:])) <= 80
 
 
 def test_the_forms_hold_the_same_numbers():
@@ -222,8 +310,6 @@ def test_the_forms_hold_the_same_numbers():
 
 
 def test_names_of_models_are_shown_and_never_interpreted():
-    from dataclasses import replace
-
     bad = model(1.5)
     bad = replace(bad, model=replace(bad.model, name="*x*\x1b[2J|<b>"), where="a_b_c")
     comparison = compare([bad, model(0.9)], ["AP"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlbench.common.errors import UsageError
 from mlbench.comparing.baseline import baseline_bytes
-from mlbench.comparing.comparison import NOT_SHOWN, Difference
+from mlbench.comparing.differences import NOT_SHOWN, Difference
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
 from mlbench.comparing.regression import (
     INCONCLUSIVE,

@@ -99,16 +99,24 @@ def test_a_text_table_has_rules_and_numbers_to_the_right() -> None:
         ("query", "mAP\nmono"), (("ar", "0.5"), ("zh-Hans-TW-hello", "-")), ("macro", "1")
     )
     assert table.text().splitlines() == [
-        "--------------  ----",
-        "query            mAP",
-        "                mono",
-        "--------------  ----",
-        "ar               0.5",
-        "zh-Hans-TW-...     -",
-        "--------------  ----",
-        "macro              1",
-        "--------------  ----",
+        "----------------  ----",
+        "query              mAP",
+        "                  mono",
+        "----------------  ----",
+        "ar                 0.5",
+        "zh-Hans-TW-hello     -",
+        "----------------  ----",
+        "macro                1",
+        "----------------  ----",
     ]
+
+
+def test_names_of_rows_are_cut_where_the_table_would_be_too_wide_and_stay_different() -> None:
+    names = [f"zh-Hans-{letter}-{'x' * 70}" for letter in "ab"]
+    text = Table(("query", *9 * ["score"]), tuple((name, *9 * ["0.5000"]) for name in names)).text()
+    rows = text.splitlines()[3:5]
+    assert rows[0] != rows[1]
+    assert max(map(len, text.splitlines())) <= 14 + 9 * 8
 
 
 def test_a_missing_score_is_a_dash() -> None:

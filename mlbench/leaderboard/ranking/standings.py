@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mlbench.comparing.compare import Bools, Ints
+from mlbench.comparing.places import Bools, Ints
 from mlbench.comparing.rank_intervals import (
     Part,
     added_shares,
