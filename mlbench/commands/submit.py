@@ -7,6 +7,7 @@ import shlex
 from argparse import ArgumentParser, Namespace
 
 from mlbench.commands.options import shared
+from mlbench.data.task import code_of
 from mlbench.leaderboard.checking.submit import Submitted
 from mlbench.leaderboard.checking.submit import submit as write_entry
 from mlbench.leaderboard.entries.entry import Contamination, Declared
@@ -58,7 +59,7 @@ def declared(args: Namespace) -> Declared:
         licence=args.licence,
         link=args.link,
         training_data=tuple(args.training_data),
-        training_languages=tuple(code.strip() for code in codes if code.strip()),
+        training_languages=tuple(code_of(code.strip()) for code in codes if code.strip()),
         contamination=Contamination(args.contamination),
         note=args.note,
     )

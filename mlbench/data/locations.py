@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from mlbench.common.errors import Fault, IntegrityError, did_you_mean
 from mlbench.common.files import reading, sha256_of
 from mlbench.data.checksums import RecordedChecksums, Stamp
-from mlbench.data.task import Task
+from mlbench.data.task import Task, spellings
 
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 SHARD = re.compile(r"\{(shards?)(?::0([1-9]))?\}")
@@ -88,21 +88,23 @@ def wanted_files(task: Task) -> Iterator[DataFile]:
     for role, pattern in source.files.items():
         for language in task.languages if "{language}" in pattern else ("",):
             count = source.shards.get(language, 0) if SHARD.search(pattern) else None
+            written = spellings(language, source.spelled.get(language, ""))
             for shard in (None,) if count is None else range(count):
-                name = _resolved(pattern, language, shard, count)
+                name, *others = dict.fromkeys(
+                    _resolved(place, spelling, shard, count)
+                    for place in (pattern, *source.places.get(role, ()))
+                    for spelling in written
+                )
                 url = source.url(role)
                 if url is not None:
-                    url = _resolved(url.replace("{path}", name), language, shard, count)
+                    url = _resolved(url.replace("{path}", name), written[0], shard, count)
                 yield DataFile(
                     role=role,
                     language=language,
                     name=name,
                     sha256=source.sha256.get(name),
                     url=url,
-                    others=tuple(
-                        _resolved(other, language, shard, count)
-                        for other in source.places.get(role, ())
-                    ),
+                    others=tuple(others),
                 )
 
 

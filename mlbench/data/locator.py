@@ -150,9 +150,9 @@ class Locator:
         return answers
 
     def _places(self, task: Task, file: DataFile) -> list[tuple[Origin, Path]]:
-        if Path(file.name).is_absolute():
-            return [(Origin.GIVEN, Path(file.name))]
         names = (file.name, *file.others)
+        if Path(file.name).is_absolute():
+            return [(Origin.GIVEN, Path(name)) for name in names if Path(name).is_absolute()]
         places = [(Origin.DATA, self.data_dir / name) for name in names if self.data_dir]
         places += [(Origin.TASK, task.path.parent / name) for name in names]
         if file.url is not None:

@@ -13,7 +13,47 @@ from pathlib import Path
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+SPELLING = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
+"""A language code as data sets spell it, FLORES-200's ``deu_Latn`` and ``zh_CN``, too."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def language_code(spelling: str) -> str:
+    """Return a language's code as BCP 47 spells it: "zh-Hans" for "zh_hans", "zh-CN" for "zh_cn".
+
+    Source: RFC 5646, section 2.1.1. Raises ValueError for what is no code.
+
+    >>> language_code("deu_Latn")
+    'deu-Latn'
+    """
+    if not SPELLING.fullmatch(spelling):
+        raise ValueError(f"{spelling!r} is no language code")
+    first, *parts = spelling.lower().replace("_", "-").split("-")
+    tag, plain = [first], len(first) > 1
+    for part in parts:
+        plain = plain and len(part) > 1  # what follows a singleton is in lower case
+        letters = plain and part.isalpha()
+        styled = {2: part.upper(), 4: part.title()}.get(len(part), part) if letters else part
+        tag.append(styled)
+    return "-".join(tag)
+
+
+def language_among(spelling: str, known: Iterable[str]) -> str:
+    """Return the language of ``known`` that has this code, in any spelling; else ``spelling``."""
+    if not SPELLING.fullmatch(spelling):
+        return spelling
+    code = language_code(spelling)
+    return next((k for k in known if k == spelling or code_of(k) == code), spelling)
+
+
+def code_of(spelling: str) -> str:
+    """Return the ``language_code`` of a spelling, or what is none as it is."""
+    return language_code(spelling) if SPELLING.fullmatch(spelling) else spelling
+
+
+def spellings(language: str, first: str = "") -> list[str]:
+    """Return how names of files may spell a language, ``first`` first: with "-", then with "_"."""
+    return list(dict.fromkeys([first or language, language, language.replace("-", "_")]))
 
 
 class Kind(StrEnum):
@@ -39,10 +79,11 @@ class Source:
 
     ``files`` maps a role that the reader names (``documents``, ``corpus``, ...) to a path
     pattern; ``{language}`` in it stands for each language, ``{shard}`` for each shard of it, of
-    which ``shards`` tells the number. ``places`` are further patterns where a role's files may
-    lie. ``urls`` maps a role, or "" for all others, to an address. ``sha256`` maps a resolved
-    path to its digest. ``ids`` maps a language to the name its data has elsewhere. ``options``
-    are the reader's own.
+    which ``shards`` tells the number. ``spelled`` maps a language to its spelling in the task file,
+    which ``{language}`` stands for, where that is another than its code. ``places`` are further
+    patterns where a role's files may lie. ``urls`` maps a role, or "" for all others, to an
+    address. ``sha256`` maps a resolved path to its digest. ``ids`` maps a language to the name its
+    data has elsewhere. ``options`` are the reader's own.
     """
 
     reader: str
@@ -53,6 +94,7 @@ class Source:
     shards: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
+    spelled: Mapping[str, str] = field(default_factory=dict)
 
     def url(self, role: str) -> str | None:
         """Return the address of the files of a role, None where it has none."""

@@ -24,7 +24,7 @@ from mlbench.common.forms import (
     one_of,
     read_toml,
 )
-from mlbench.data.task import LANGUAGE, NAME, SHA256, Kind, Source, Task
+from mlbench.data.task import NAME, SHA256, Kind, Source, Task, code_of, language_code
 
 
 def _matching(pattern: re.Pattern[str], expected: str) -> Takes:
@@ -39,18 +39,42 @@ def _distinct(entry: Takes) -> Takes:
             raise ValueError
         if not value:
             raise Wrong("an empty list", "at least one entry")
-        twice = sorted({repr(e) for e in value if value.count(e) > 1})
-        wrong = [Wrong(f"{text} given more than once", "distinct entries") for text in twice]
+        meant: dict[str, list[str]] = {}
+        wrong: list[Wrong] = []
         for each in value:
             try:
-                entry(each)
+                means = entry(each)
             except Wrong as fault:
                 wrong.append(fault)
+                means = repr(each)
+            meant.setdefault(means, []).append(repr(each))
+        twice = [" and ".join(dict.fromkeys(same)) for same in meant.values() if len(same) > 1]
+        wrong[:0] = [Wrong(f"{same} given more than once", "distinct entries") for same in twice]
         if wrong:
             raise ExceptionGroup("", wrong)
-        return value
+        return list(meant)
 
     return Takes("a list of strings", read)
+
+
+def _code(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return language_code(value)
+
+
+def _by_code(value: Any) -> Any:
+    """Return a table by language with each language in its one spelling."""
+    if not isinstance(value, dict):
+        raise ValueError
+    table = {code_of(spelling): entry for spelling, entry in value.items()}
+    if len(table) < len(value):
+        raise Wrong(f"a language given twice: {', '.join(value)}", "each language once")
+    return table
+
+
+def _meant(spelling: Any) -> Any:
+    return code_of(spelling) if isinstance(spelling, str) else spelling
 
 
 def _one_or_more(value: Any) -> Any:
@@ -66,7 +90,8 @@ def _by_role(value: Any) -> Any:
 Text = Annotated[str, WORD]
 Texts = tuple[str, ...]
 _NAME = _matching(NAME, "lower-case letters, digits, '.', '_' and '-'")
-_CODE = _matching(LANGUAGE, "language codes such as 'ar' or 'zh-Hans'")
+_CODE = Takes("language codes such as 'ar', 'zh-Hans' or 'deu_Latn'", _code)
+_BY_CODE = Takes("a table by language", _by_code)
 _FILLED = if_only(lambda v: isinstance(v, str) and v, "a string that is not empty")
 _COUNT = if_only(lambda v: type(v) is int and v > 0, "a whole number from 1")
 
@@ -86,8 +111,8 @@ class _SourceForm:
         default_factory=dict
     )
     options: dict[str, Annotated[str, _FILLED]] = field(default_factory=dict)
-    shards: dict[str, Annotated[int, _COUNT]] = field(default_factory=dict)
-    ids: dict[str, Text] = field(default_factory=dict)
+    shards: Annotated[dict[str, Annotated[int, _COUNT]], _BY_CODE] = field(default_factory=dict)
+    ids: Annotated[dict[str, Text], _BY_CODE] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,9 +161,10 @@ def parse_task(path: Path) -> Task:
             shards=source.shards,
             places={role: paths[1:] for role, paths in source.files.items() if paths[1:]},
             ids=source.ids,
+            spelled={_meant(s): s for s in table["languages"] if s != _meant(s)},
         ),
         path=path,
-        language_sets={name: tuple(codes) for name, codes in form.language_sets.items()},
+        language_sets={name: tuple(map(_meant, c)) for name, c in form.language_sets.items()},
         notes=tuple(" ".join(note.split()) for note in form.notes),
     )
 
@@ -147,18 +173,18 @@ def _across(path: Path, table: dict[str, Any]) -> Iterator[Fault]:
     """Yield what is wrong between fields, as far as they are what they should be."""
     place = fields_of(path)
     languages, kinds = (table.get(key, [*Kind]) for key in ("languages", "settings"))
-    languages = languages if isinstance(languages, list) else []
+    languages = [*map(_meant, languages)] if isinstance(languages, list) else []
     if len(languages) == 1 and isinstance(kinds, list) and Kind.MONOLINGUAL not in kinds:
         found = "no setting, because the task has one language"
         yield Fault(place("settings"), found, "the monolingual setting, or more languages")
     sets = table.get("language-sets", table.get("language_sets"))
     for name, codes in sets.items() if isinstance(sets, dict) else ():
         where = place(f"language-sets.{name}")
-        if not NAME.fullmatch(name) or name in languages:
+        if not NAME.fullmatch(name) or _meant(name) in languages:
             yield Fault(where, repr(name), f"a name of {_NAME.expected}, and not a language")
         if not isinstance(codes, list):
             yield Fault(where, repr(codes), "a list of the task's languages")
-        elif codes != [code for code in languages if code in codes]:
+        elif (meant := [*map(_meant, codes)]) != [code for code in languages if code in meant]:
             expected = "some of the task's languages, in its order: "
             expected += ", ".join(map(str, languages))
             yield Fault(where, ", ".join(map(str, codes)), expected)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.data.collection import Collection, Entries
-from mlbench.data.task import Task
+from mlbench.data.task import Task, language_among
 from mlbench.evaluation.evaluate import evaluate_held, load_collection
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
@@ -110,7 +110,8 @@ def _by_language(
             raise DataError(Fault(f"{role} vectors", f"{array.shape[0]:,} rows", expected))
         starts = entries.starts.tolist()
         return {code: array[starts[i] : starts[i + 1]] for i, code in enumerate(languages)}
-    arrays = {code: _array(role, given[code]) for code in languages if code in given}
+    spelled = {language_among(str(code), languages): code for code in given}
+    arrays = {code: _array(role, given[spelled[code]]) for code in languages if code in spelled}
     faults = [
         Fault(f"{role} vectors, language {code!r}", "missing", f"{counts[code]:,} rows")
         for code in languages

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.common.files import sha256_of_all
 from mlbench.common.forms import WORD, fields_of, fill_form, one_of, read_toml
+from mlbench.data.task import spellings
 from mlbench.models.boundary import difference
 from mlbench.models.protocol import SIMILARITIES
 from mlbench.models.saved_vectors import INDEX, SavedVectors
@@ -67,7 +68,10 @@ class Precomputed:
             if not any(path.name.startswith(f"{plural}.") for path in files):
                 raise ModelError(Fault(str(folder), f"no {plural} in it", LAYOUT))
         settings = _settings(folder / "model.toml")
-        self._saved = SavedVectors(folder) if (folder / INDEX).is_file() else None
+        indexed = (folder / INDEX).is_file()
+        if not indexed:
+            _refuse_both_forms(folder, files)
+        self._saved = SavedVectors(folder) if indexed else None
         if self._saved is not None:  # it names the others by their digests
             files = [folder / "model.toml", folder / INDEX]
         self.folder = folder
@@ -140,6 +144,19 @@ class Precomputed:
         return self._vectors[role, language][[rows[text] for text in texts]]
 
 
+def _refuse_both_forms(folder: Path, files: list[Path]) -> None:
+    """Raise ModelError where the vectors of a role stand in Parquet and in arrays."""
+    faults = []
+    for plural in ROLES.values():
+        arrays = [path.name for path in files if path.match(f"{plural}.*.npy")]
+        if arrays and (folder / f"{plural}.parquet").is_file():
+            found = f"both {plural}.parquet and {arrays[0]}"
+            mend = "move the vectors that are out of date elsewhere"
+            faults.append(Fault(str(folder), found, f"{plural} in one form", mend))
+    if faults:
+        raise ModelError(*faults)
+
+
 def _refuse(where: Path, found: str, expected: str = "", mend: str = "") -> NoReturn:
     raise ModelError(Fault(str(where), found, expected, mend))
 
@@ -171,8 +188,14 @@ def _read(folder: Path, plural: str, language: str) -> _Table:
 
 
 def _npy(folder: Path, plural: str, language: str) -> _Table:
-    path = folder / f"{plural}.{language}.npy"
-    names = folder / f"{plural}.{language}.ids.txt"
+    spelled = spellings(language)
+    path, names = (
+        next((p for p in paths if p.is_file()), paths[0])
+        for paths in (
+            [folder / f"{plural}.{spelling}.{ending}" for spelling in spelled]
+            for ending in ("npy", "ids.txt")
+        )
+    )
     for needed in (path, names):
         if not needed.is_file():
             _refuse(needed, "no such file", LAYOUT)
@@ -199,7 +222,7 @@ def _parquet(path: Path, language: str) -> _Table:
         lacking = [name for name in ("id", "language", "vector") if name not in schema.names]
         if lacking:
             _refuse(path, f"no column {', '.join(lacking)}", "columns id, language and vector")
-        wanted = pc.field("language") == language
+        wanted = pc.field("language").isin(spellings(language))
         table = pq.read_table(path, columns=["id", "vector"], filters=wanted).combine_chunks()
         ids = table["id"].cast(pa.string()).to_pylist()
         column = table["vector"].cast(pa.large_list(pa.float32()))

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
+from mlbench.data.task import language_among
 from mlbench.measures.bias import MixedPool, distances
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.tables import Table
@@ -70,6 +71,7 @@ def explain_query(ranks: Ranks, query_id: str, language: str | None = None) -> l
     Raises UsageError, with near names, where no query of that id and language has a relevant
     passage.
     """
+    language = language and language_among(language, ranks.languages)
     if language is not None and language not in ranks.languages:
         known = ", ".join(ranks.languages)
         mend = did_you_mean(language, ranks.languages)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
 from mlbench.common.files import slug
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind, all_settings, language_among
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.reports.report import REPORT_FILE, Report, TaskInfo, parse_report
@@ -29,7 +29,8 @@ def choose_languages(
     It may also name one of ``sets``. Raises UsageError with every one that is unknown or named
     twice, and where all are named.
     """
-    named = sets.get(text.strip()) or [part.strip() for part in text.split(",")]
+    parts = [part.strip() for part in text.split(",")]
+    named = sets.get(text.strip()) or [language_among(part, known) for part in parts]
     faults = []
     for number, language in enumerate(named):
         if language not in known:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.input_files import Faults
-from mlbench.data.task import Kind
+from mlbench.data.task import Kind, spellings
 from mlbench.runs.reading import Given, Ints, Name, RunFile, duplicates
 
 ANY = -1
@@ -166,7 +166,9 @@ class Matching:
     def __init__(self, targets: Targets, *, allow_unknown: bool = False) -> None:
         self.targets = targets
         self.allow_unknown = allow_unknown
-        self.number = {code: i for i, code in enumerate(targets.languages)}
+        self.number = {
+            spelling: i for i, code in enumerate(targets.languages) for spelling in spellings(code)
+        }
         self.faults = Faults()
         self.unknown = Unknown()
 

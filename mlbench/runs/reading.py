@@ -34,7 +34,7 @@ from mlbench.data.input_files import (
     read_lines,
     unpacked_lz4,
 )
-from mlbench.data.task import Kind
+from mlbench.data.task import Kind, language_among, spellings
 
 QUERY, PASSAGE = "query_language", "passage_language"
 ALL_LANGUAGES = Kind.MULTILINGUAL.value
@@ -60,6 +60,7 @@ def find_runs(paths: Sequence[str], pools: Sequence[str], languages: Sequence[st
     none. Raises UsageError for a placeholder that there is not, a pool that is missing or unknown,
     a file named twice; DataError where no file has such a name.
     """
+    pools = [language_among(pool, languages) for pool in pools]
     _check_pools(paths, pools, languages)
     if len(languages) == 1 and not pools:
         pools = [Kind.MONOLINGUAL.value]
@@ -112,8 +113,13 @@ def _expanded(path: str, rule: str, languages: Sequence[str]) -> Iterator[Given]
     names = placeholders(path)
     for query in languages if QUERY in names else [""]:
         for pool in (*languages, ALL_LANGUAGES) if PASSAGE in names else [rule]:
-            file = Path(filled(path, {QUERY: query, PASSAGE: pool}))
-            if file.is_file():
+            files = (
+                Path(filled(path, {QUERY: asked, PASSAGE: searched}))
+                for asked in spellings(query)
+                for searched in spellings(pool)
+            )
+            file = next((file for file in files if file.is_file()), None)
+            if file is not None:
                 yield Given(file, query, pool)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlbench.common.errors import DataError, EnvironmentFault
-from mlbench.data.task import Kind, Setting, Task
+from mlbench.data.task import Kind, Setting, Task, language_among, language_code
 from mlbench.data.task_file import parse_task
 
 SOUND = """
@@ -60,6 +60,55 @@ def test_what_a_task_file_says(tmp_path: Path) -> None:
     assert task.source.options == {"key": "value"}
     assert task.source.url("text") == "https://example.org/{path}"
     assert task.source.files == {"text": "{language}.txt", "all": "all.txt"}
+
+
+@pytest.mark.parametrize(
+    ("spelling", "code"),
+    [
+        ("de", "de"), ("EN", "en"), ("deu_Latn", "deu-Latn"), ("zho_hans", "zho-Hans"),
+        ("zh_CN", "zh-CN"), ("zh-cn", "zh-CN"), ("ZH-HANT-hk", "zh-Hant-HK"), ("es_419", "es-419"),
+        ("sl-rozaj-biske", "sl-rozaj-biske"), ("de-1996", "de-1996"),
+        ("en-A-Bb-X-Yyyy", "en-a-bb-x-yyyy"),
+    ],
+)  # fmt: skip
+def test_a_language_has_one_spelling(spelling: str, code: str) -> None:
+    assert language_code(spelling) == code
+    assert language_code(code) == code
+    assert language_among(spelling, ("xx", code)) == code
+    assert language_among(code, ("xx", spelling)) == spelling
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "d", "de_", "de__CH", "de CH", "de_DE.UTF-8", "sr@latin", "_"]
+)
+def test_what_is_no_language_code(wrong: str) -> None:
+    with pytest.raises(ValueError, match="no language code"):
+        language_code(wrong)
+    assert language_among(wrong, ("de", "en")) == wrong
+
+
+def test_codes_as_flores_spells_them_are_taken(tmp_path: Path) -> None:
+    old = 'languages = ["de", "en", "zh-Hans"]'
+    task = parse(tmp_path, SOUND.replace(old, 'languages = ["deu_Latn", "EN", "zh-Hans"]'))
+    assert task.languages == ("deu-Latn", "en", "zh-Hans")
+    assert task.source.spelled == {"deu-Latn": "deu_Latn", "en": "EN"}
+
+
+@pytest.mark.parametrize(
+    ("codes", "found"),
+    [
+        ('"de", "de"', "'de' given more than once"),
+        ('"deu_Latn", "en", "deu-Latn"', "'deu_Latn' and 'deu-Latn' given more than once"),
+        ('"EN", "en"', "'EN' and 'en' given more than once"),
+        (
+            '"de", "zh Hans"',
+            "'zh Hans'\n  expected: language codes such as 'ar', 'zh-Hans' or 'deu_",
+        ),
+    ],
+)
+def test_one_language_in_two_spellings_is_a_fault(tmp_path: Path, codes: str, found: str) -> None:
+    (fault,) = faults(tmp_path, '"de", "en", "zh-Hans"', codes)
+    assert fault.startswith(f"{tmp_path}/small.toml, field languages: {found}")
 
 
 def test_what_may_be_left_out(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from mlbench.common.errors import DataError
 from mlbench.data.locations import check_locations, wanted_files
+from mlbench.data.locator import Locator
 from mlbench.data.task import Task
 from mlbench.data.task_file import parse_task
 
@@ -142,3 +143,30 @@ def test_files_over_http_need_a_digest_and_those_of_the_hub_do_not(tmp_path: Pat
     task = parse(tmp_path, "hf://datasets/some/topics/x/", "https://example.org/")
     found = {fault.found for fault in check_locations(task)}
     assert found == {f"no digest for '{code}.tsv'" for code in ("de", "en", "sw")}
+
+
+def test_files_are_found_by_either_spelling_of_a_language(tmp_path: Path) -> None:
+    text = SOUND.replace('"sw"', '"zho_hans"').replace("sw = 11", "zho-Hans = 1")
+    path = tmp_path / "small.toml"
+    path.write_text(text.replace('["de", "zho_hans"]', '["de", "zho-Hans"]'), encoding="utf-8")
+    task = parse_task(path)
+    assert task.languages == ("de", "en", "zho-Hans")
+    assert task.language_sets["two"] == ("de", "zho-Hans")
+    assert task.source.shards == {"de": 2, "en": 1, "zho-Hans": 1}
+    assert check_locations(task) == []
+    corpus, topics, qrels = (f for f in wanted_files(task) if f.language == "zho-Hans")
+    assert topics.url == "hf://datasets/some/topics/x/zho_hans.tsv"
+    assert (qrels.name, *qrels.others) == ("q.zho_hans.tsv", "q.zho-Hans.tsv", "q.zho_Hans.tsv")
+    assert (corpus.name, corpus.others[-1]) == ("zho_hans/000-of-001.gz", "c/zho_Hans-0.gz")
+    for spelled in ("zho_Hans", "zho-Hans", "zho_hans"):
+        folder = tmp_path / spelled
+        for name in (f"q.{spelled}.tsv", "q.de.tsv", "q.en.tsv"):
+            folder.mkdir(exist_ok=True)
+            (folder / name).touch()
+        found = Locator(folder, offline=True).fetch(task, ["qrels"])
+        assert [file.path and file.path.name for file in found][-1] == f"q.{spelled}.tsv"
+
+
+def test_a_table_that_names_a_language_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a language given twice: de, en, sw, SW"):
+        parse(tmp_path, "sw = 11", "sw = 11\nSW = 1")

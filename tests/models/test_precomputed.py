@@ -214,6 +214,37 @@ def test_identity_changes_with_any_file(tmp_path: Path) -> None:
     assert len({first, second, third}) == 3
 
 
+def test_a_language_may_be_spelled_otherwise(tmp_path: Path) -> None:
+    folders = [tmp_path / "npy", tmp_path / "parquet"]
+    for folder in folders:
+        folder.mkdir()
+    for path in _npy_folder(folders[0]).glob("*.th.*"):
+        path.rename(path.with_name(path.name.replace(".th.", ".tha_Thai.")))
+    for path in _parquet_folder(folders[1]).glob("*.parquet"):
+        table = pq.read_table(path)
+        names = ["tha_Thai" if name == "th" else name for name in table["language"].to_pylist()]
+        column = pa.array(names).dictionary_encode()
+        pq.write_table(table.set_column(1, "language", column), path)
+    for folder in folders:
+        model = make(str(folder))
+        model.bind("query", "tha-Thai", ["q2"], ["second"])
+        found = model.encode_queries(["second"], "tha-Thai")
+        np.testing.assert_array_equal(found, _vectors("queries", "th")[1:])
+
+
+def test_vectors_in_both_forms_are_refused(tmp_path: Path) -> None:
+    _parquet_folder(_npy_folder(tmp_path))
+    with pytest.raises(ModelError, match=r"both queries.parquet and queries.en.npy") as caught:
+        make(str(tmp_path))
+    assert "both passages.parquet and passages.en.npy" in str(caught.value)
+    for path in tmp_path.glob("queries.*.npy"):
+        path.unlink()
+    with pytest.raises(ModelError, match=r"both passages.parquet and passages.en.npy"):
+        make(str(tmp_path))
+    (tmp_path / "passages.parquet").unlink()
+    assert make(str(tmp_path)).name == tmp_path.name
+
+
 def test_folder_without_vectors(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no queries in it"):
         make(str(tmp_path))

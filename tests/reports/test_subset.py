@@ -144,3 +144,10 @@ def test_a_report_says_which_set_is_averaged_and_what_must_be_known(tmp_path, ca
 
 def test_output_needs_languages(tmp_path, capsys):
     assert run(capsys, saved(tmp_path), "--output", tmp_path / "x")[0] == 2
+
+
+def test_a_language_may_be_spelled_otherwise():
+    known = ("ar", "deu-Latn", "zh-CN")
+    assert choose_languages("zh_cn, deu_Latn", known, "--languages") == ("deu-Latn", "zh-CN")
+    with pytest.raises(UsageError, match="'deu-Latn' is named twice"):
+        choose_languages("deu_Latn,deu-Latn", known, "--languages")

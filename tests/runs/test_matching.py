@@ -196,3 +196,20 @@ def test_the_pairs_of_unread_passages_are_those_of_the_judgements(collection, st
     assert pairs(whole) == pairs(streamed)
     assert len(np.unique(streamed.passage)) == 3
     assert np.array_equal(whole.judged, streamed.judged)
+
+
+def test_a_file_may_spell_a_language_otherwise(tmp_path):
+    codes = ("deu-Latn", "en")
+    records = Records(
+        [TextRecord("q1", code, "text", "here") for code in codes],
+        [TextRecord("p1", code, "text", "here") for code in codes],
+        [Judgement("q1", code, "p1", code, 1, "here") for code in codes],
+    )
+    path = tmp_path / "run.trec"
+    for text in ("deu_Latn:q1 Q0 deu_Latn:p1 1 1 t\n", "q1 Q0 p1 1 1 t deu_Latn deu_Latn\n"):
+        path.write_text(text)
+        matching = Matching(Targets.of(build_collection(codes, records)))
+        (given,) = find_runs([str(path)], ["multilingual"], codes)
+        found = matching.place(read_run(path), given)
+        assert not matching.faults
+        assert found.language.tolist() == [0]

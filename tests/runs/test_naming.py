@@ -31,6 +31,14 @@ def test_a_pattern_stands_for_the_files_that_there_are(folder):
     ]
 
 
+def test_files_and_pools_may_spell_a_language_otherwise(folder):
+    Path("zh_Hans-zh_Hans.trec").touch()
+    found = find_runs(["{query_language}-{passage_language}.trec"], [], LANGUAGES)
+    assert Given(Path("zh_Hans-zh_Hans.trec"), "zh-Hans", "zh-Hans") in found
+    found = find_runs(["all.trec"], ["ZH_hans"], LANGUAGES)
+    assert found == [Given(Path("all.trec"), "", "zh-Hans")]
+
+
 def test_a_placeholder_can_be_a_folder_and_the_pool_an_option(folder):
     found = find_runs(["{query_language}/run.json"], ["multilingual"], LANGUAGES)
     assert found == [Given(Path("de/run.json"), "de", "multilingual")]

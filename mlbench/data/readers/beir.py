@@ -23,7 +23,7 @@ from mlbench.data.readers._rows import Row as TextRow
 from mlbench.data.readers._rows import Texts, read_rows
 from mlbench.data.readers._shards import table_shards
 from mlbench.data.sources import text_choice
-from mlbench.data.task import Task
+from mlbench.data.task import Task, language_among
 
 ID_KEYS = ("_id", "id")
 
@@ -120,7 +120,8 @@ def _language(task: Task, row: TextRow, texts: Texts) -> str | None:
     if len(task.languages) == 1 and row.fields.get(field) is None:
         return task.languages[0]
     mend = "put {language} into the file's path, or name the field in `language-field`"
-    return texts.string(row, field, mend if row.fields.get(field) is None else "")
+    language = texts.string(row, field, mend if row.fields.get(field) is None else "")
+    return None if language is None else language_among(language, task.languages)
 
 
 def _languages(records: Iterable[TextRecord]) -> dict[str, list[str]]:

@@ -425,6 +425,16 @@ def test_a_record_without_language_is_told_how_to_get_one(tmp_path: Path) -> Non
     assert "put {language} into the file's path" in message
 
 
+def test_languages_of_records_may_be_spelled_otherwise(tmp_path: Path) -> None:
+    spelled = {
+        name: text.replace('"de"', '"deu_Latn"').replace('"en"', '"EN"')
+        for name, text in PLAIN_FILES.items()
+    }
+    data = small(tmp_path, spelled, files=PLAIN, languages=("deu-Latn", "en"))
+    assert data.queries.counts.tolist() == [1, 2]
+    assert data.languages == ("deu-Latn", "en")
+
+
 def test_a_language_that_is_not_the_tasks_is_refused(tmp_path: Path) -> None:
     corpus = json_lines(
         {"_id": "1", "text": "x", "language": "fr"},
