@@ -22,7 +22,14 @@ from mlbench.models.boundary import calling
 from mlbench.models.encoding import Embedded, Plan
 from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Described
-from mlbench.reports.report import Encoded, ModelInfo, RunInfo, TaskInfo, Truncated
+from mlbench.reports.report import (
+    Encoded,
+    ModelInfo,
+    RouteInfo,
+    RunInfo,
+    TaskInfo,
+    Truncated,
+)
 
 if TYPE_CHECKING:
     from mlbench.evaluation.options import Options
@@ -80,6 +87,15 @@ def _list_of_texts(value: Any) -> tuple[str, ...]:
     return tuple(map(_text, value))
 
 
+def _routes(value: Any) -> dict[str, RouteInfo]:
+    """Read the facts of each role: those of RouteInfo, None where one does not apply."""
+    found = {}
+    for role, facts in dict(value).items():
+        known = {name: FACTS[name][0](facts[name]) for name in facts if facts[name] is not None}
+        found[_text(role)] = RouteInfo(**known)
+    return found
+
+
 TEXT, NUMBER = (_text, "a string"), (operator.index, "a whole number")
 FACTS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "dtype": TEXT,
@@ -90,6 +106,7 @@ FACTS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "prompts": (_texts, "a dictionary of strings"),
     "versions": (_texts, "a dictionary of strings"),
     "notes": (_list_of_texts, "a list of strings"),
+    "routes": (_routes, "by role, some of: parameters, max_length, pooling, dtype"),
 }
 """What a report holds of what a model says of itself: how it is read, and what it must be."""
 
@@ -112,7 +129,7 @@ def model_facts(model: LoadedModel) -> Mapping[str, Any]:
         if said.get(name) is not None:
             try:
                 facts[name] = read(said[name])
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, KeyError):
                 faults.append(Fault(f"{where}, {name}", repr(said[name]), expected))
     if faults:
         raise ModelError(*faults)
@@ -164,6 +181,7 @@ def describe_model(
         first_input={role: prompts[role] + text for role, text in first.items() if role in prompts},
         device=facts.get("device"),
         notes=tuple(facts.get("notes", ())),
+        routes=facts.get("routes", {}),
     )
 
 

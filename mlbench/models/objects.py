@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -110,7 +111,7 @@ class Encoder:
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the report; a model that wraps another may not have all of them."""
-        facts: dict[str, Any] = {"max_length": getattr(self._model, "max_seq_length", None)}
+        facts: dict[str, Any] = {}
         if hasattr(self._model, "parameters"):
             facts["parameters"] = sum(each.numel() for each in self._model.parameters())
         if hasattr(self._model, "device"):
@@ -119,7 +120,39 @@ class Encoder:
             roles = {"query": "query", "passage": "document"}
             prompts = self._model.prompts
             facts["prompts"] = {role: prompts.get(name) or "" for role, name in roles.items()}
-        return facts
+        return facts | self._ways()
+
+    def _ways(self) -> dict[str, Any]:
+        """Return what a model of modules says of the way of each role's texts through them."""
+        if not _is_the_librarys_own(self._model):
+            length = getattr(self._model, "max_seq_length", None)
+            return {"max_length": length if isinstance(length, int) else None}
+        from mlbench.models.neural.prompts import ROLES, what_is_asked
+        from mlbench.models.neural.routes import both, differences, find_route
+
+        where = f"model {self.name}"
+        ways = {
+            role: find_route(self._model, role, what_is_asked(self._model, role), where)
+            for role in ROLES
+        }
+        return {
+            "max_length": max((way.length for way in ways.values() if way.length), default=None),
+            "pooling": both({role: way.pooling for role, way in ways.items()}),
+            "routes": differences([*ways.values()]),
+        }
+
+
+def _is_the_librarys_own(model: object) -> bool:
+    """Say whether a model is a SentenceTransformer that encodes as that class does."""
+    library = sys.modules.get("sentence_transformers")
+    return (
+        library is not None
+        and isinstance(model, library.SentenceTransformer)
+        and all(
+            getattr(type(model), name) is getattr(library.SentenceTransformer, name)
+            for name in ("encode_query", "encode_document")
+        )
+    )
 
 
 @contextmanager

@@ -385,6 +385,10 @@ FACTS: dict[str, Callable[[Any], str]] = {
     "versions": lambda versions: _pairs(versions, "{} {}"),
     "language_sets": lambda sets: "; ".join(f"{n}: {' '.join(codes)}" for n, codes in sets.items()),
     "notes": "; ".join,
+    "routes": lambda roles: "; ".join(
+        f"{role}: {_pairs({n: v for n, v in of.items() if v is not None}, '{} {}')}"
+        for role, of in roles.items()
+    ),
 }
 """Fields of a report that are shown in a form of their own."""
 

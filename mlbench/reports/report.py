@@ -7,7 +7,6 @@ them. ``docs/report.md`` explains every key.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import Scores, SettingScores, compute_scores
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
+from mlbench.reports.values import differences, finite
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,6 @@ if TYPE_CHECKING:
     from mlbench.reports.per_query import PerQuery
 
 SCHEMA = "mlbench/report/1"
-AGREEMENT = 1e-9
-NOTHING = "nothing"
 REPORT_FILE, RANKS_FILE = "report.json", "ranks.parquet"
 
 
@@ -111,12 +109,23 @@ class TaskInfo:
 
 
 @dataclass(frozen=True)
+class RouteInfo:
+    """What the texts of one role meet in a model that has modules of their own for each role."""
+
+    parameters: int | None = None
+    max_length: int | None = None
+    pooling: str | None = None
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """Which model was evaluated; what a kind of model does not have is None, and what is not known
     of a model that only a publication tells of is "".
 
     ``first_input`` is the literal first text of each role after its prompt; ``notes`` say what
-    was assumed of the model.
+    was assumed of the model. ``routes`` are by role, empty where all texts go through the same
+    modules.
     """
 
     name: str
@@ -133,6 +142,7 @@ class ModelInfo:
     first_input: dict[str, str] = field(default_factory=dict)
     device: str | None = None
     notes: tuple[str, ...] = ()
+    routes: dict[str, RouteInfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -314,17 +324,6 @@ def report_values(report: Report) -> dict[str, Any]:
     return values
 
 
-def finite(value: Any) -> Any:
-    """Return ``value``, with null for each number in it that JSON does not have."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(entry) for entry in value]
-    return value
-
-
 def write_report(
     folder: Path, report: Report, ranks: Ranks | None, pages: dict[str, bytes]
 ) -> None:
@@ -477,22 +476,3 @@ def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
             )
         )
     return replace(report, scores=scores, ranks=ranks)
-
-
-def differences(said: Any, found: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the key and both values of whatever differs by more than ``AGREEMENT``.
-
-    Where one side lacks a key, its value is NOTHING.
-    """
-    if isinstance(said, dict) and isinstance(found, dict):
-        for name in said | found:
-            pair = said.get(name, NOTHING), found.get(name, NOTHING)
-            yield from differences(*pair, f"{key}.{name}".lstrip("."))
-    elif isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
-        for number, (a, b) in enumerate(zip(said, found, strict=True)):
-            yield from differences(a, b, f"{key}[{number}]")
-    elif isinstance(said, float) and isinstance(found, float):
-        if not math.isclose(said, found, rel_tol=AGREEMENT, abs_tol=AGREEMENT):
-            yield key, said, found
-    elif said != found:
-        yield key, said, found

@@ -27,7 +27,8 @@ from mlbench.leaderboard.entries.strict import (
 )
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks_file import TaskKey
-from mlbench.reports.report import NOTHING, ModelInfo, RunInfo, differences, finite
+from mlbench.reports.report import ModelInfo, RunInfo
+from mlbench.reports.values import NOTHING, differences, finite
 
 SCHEMA = "mlbench/entry/2"
 TASK_SCHEMA = "mlbench/leaderboard-task/1"

@@ -29,7 +29,7 @@ from mlbench.leaderboard.entries.strict import link_fault, name_fault, shown
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.significance import Score
 from mlbench.models.protocol import SIMILARITIES
-from mlbench.reports.report import ModelInfo, RunInfo
+from mlbench.reports.report import ModelInfo, RouteInfo, RunInfo
 
 if TYPE_CHECKING:
     from mlbench.leaderboard.entries.board import Place
@@ -100,14 +100,29 @@ def _model(model: ModelInfo, place: Place) -> Iterator[Found]:
         yield "model.name", f"{shown(model.name)} in the folder {place.slug}", expected
     if model.similarity not in (None, *SIMILARITIES):
         yield "model.similarity", shown(model.similarity), " or ".join(SIMILARITIES)
-    for key in ("dimension", "parameters", "max_length"):
+    yield from _sizes(model, "model", ("dimension", "parameters", "max_length"))
+    for key in SHORT:
+        yield from _short(model, "model", key, 0 if key in NEEDED_OF_A_MODEL else 1)
+    for role, route in model.routes.items():
+        where = f"model.routes.{role}"
+        if role not in ROLES:
+            yield where, shown(role), " or ".join(ROLES)
+        yield from _sizes(route, where, ("parameters", "max_length"))
+        for key in ("pooling", "dtype"):
+            yield from _short(route, where, key, 1)
+
+
+def _sizes(model: ModelInfo | RouteInfo, where: str, keys: tuple[str, ...]) -> Iterator[Found]:
+    for key in keys:
         value = getattr(model, key)
         if value is not None and not 0 <= value < 2**53:
-            yield f"model.{key}", f"{value}", "a count"
-    for key in SHORT:
-        value, least = getattr(model, key), 0 if key in NEEDED_OF_A_MODEL else 1
-        if value is not None and not least <= len(value) <= LONGEST_ITEM:
-            yield f"model.{key}", f"{len(value):,} characters", f"{least} to {LONGEST_ITEM}"
+            yield f"{where}.{key}", f"{value}", "a count"
+
+
+def _short(model: ModelInfo | RouteInfo, where: str, key: str, least: int) -> Iterator[Found]:
+    value = getattr(model, key)
+    if value is not None and not least <= len(value) <= LONGEST_ITEM:
+        yield f"{where}.{key}", f"{len(value):,} characters", f"{least} to {LONGEST_ITEM}"
 
 
 def _people_and_days(entry: Entry, today: datetime.date) -> Iterator[Found]:

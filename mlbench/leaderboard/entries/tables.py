@@ -33,7 +33,8 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import BiasScores, compute_scores
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import SCHEMA, TaskKey, ranks_from_table
-from mlbench.reports.report import Report, differences
+from mlbench.reports.report import Report
+from mlbench.reports.values import differences
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,7 +24,7 @@ from mlbench.leaderboard.page.wording import (
 from mlbench.leaderboard.ranking.columns import Column, language_means, stated
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Score, Values
-from mlbench.reports.report import ModelInfo
+from mlbench.reports.report import ModelInfo, RouteInfo
 from mlbench.reports.tables import Table
 from mlbench.reports.words import MISSING, number
 
@@ -34,6 +34,7 @@ MODEL = ("identity", "adapter", "spec", "parameters", "dimension", "dtype", "sim
 COMPARED = ("identity", "adapter", "similarity", "dimension", "dtype", "parameters", "max_length",
             "pooling")  # fmt: skip
 """What is compared of a model's two entries; how it was named may differ."""
+ROUTE = ("parameters", "max_length", "pooling", "dtype")
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _known(label: str, text: str | None) -> Iterator[Fact]:
         yield Fact(label, text)
 
 
-def _of_model(model: ModelInfo, names: Sequence[str]) -> Iterator[Fact]:
+def _of_model(model: ModelInfo | RouteInfo, names: Sequence[str]) -> Iterator[Fact]:
     for name in names:
         value = getattr(model, name)
         if value not in (None, ""):
@@ -213,9 +214,17 @@ def _of_model(model: ModelInfo, names: Sequence[str]) -> Iterator[Fact]:
             yield Fact(name.replace("_", " "), text)
 
 
+def _of_routes(model: ModelInfo) -> Iterator[Fact]:
+    """Yield what holds for one role alone, where each has modules of its own."""
+    for role, route in sorted(model.routes.items()):
+        for fact in _of_model(route, ROUTE):
+            yield Fact(f"{fact.label} ({role})", fact.text)
+
+
 def _model_facts(entry: Entry) -> Iterator[Fact]:
     model = entry.model
     yield from _of_model(model, MODEL)
+    yield from _of_routes(model)
     for role, prompt in sorted(model.prompts.items()):
         yield Fact(f"{role} prompt", _quoted(prompt) if prompt else "none")
     for role, first in sorted(model.first_input.items()):
@@ -282,7 +291,7 @@ def differing_facts(before: Entry, now: Entry) -> tuple[tuple[str, str, str], ..
 
 def _compared(entry: Entry) -> Iterator[tuple[str, str]]:
     model, run = entry.model, entry.run
-    for fact in _of_model(model, COMPARED):
+    for fact in (*_of_model(model, COMPARED), *_of_routes(model)):
         yield fact.label, fact.text
     for role, prompt in sorted(model.prompts.items()):
         yield f"{role} prompt", repr(prompt)

@@ -24,7 +24,7 @@ from mlbench.measures.bias import rank_distance
 from mlbench.measures.randomisation import contributions
 from mlbench.measures.significance import MacroMeans, Sample, Score, Values, mean, question_clusters
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.report import AGREEMENT
+from mlbench.reports.values import AGREEMENT
 
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
 SHORT = {MONO: "mono", CROSS: "cross", MULTI: "multi"}

@@ -13,7 +13,7 @@ import numpy as np
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.trust import refuse_untrusted
 from mlbench.models.neural.folder import Checkpoint, inspect_folder
-from mlbench.models.neural.forms import BLOCK, Form, TextForm, find_form, uncut
+from mlbench.models.neural.forms import BLOCK, Form, TextForm, find_form
 from mlbench.models.neural.forward import (
     Floats,
     Forward,
@@ -24,7 +24,6 @@ from mlbench.models.neural.forward import (
     run_here,
 )
 from mlbench.models.neural.load import (
-    ROLES,
     Facts,
     Loaded,
     check_installed,
@@ -42,6 +41,7 @@ from mlbench.models.neural.options import (
     parse_options,
     read_model_file,
 )
+from mlbench.models.neural.prompts import ROLES
 from mlbench.models.protocol import Truncation
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Neural:
         if length is None:
             return Truncation(0, 0, total)
         full = np.flatnonzero(sizes >= length)
-        with uncut(self._loaded.model):
+        with self._loaded.routes[role].uncut():
             whole = [
                 form.size(row)
                 for block in _blocks([texts[place] for place in full])
@@ -186,6 +186,7 @@ class Neural:
             "device": ", ".join(self._devices),
             "backend": self._given.backend,
             "batch_tokens": self._budget,
+            "routes": facts.routes,
             "notes": list(facts.notes),
             "versions": self.options["versions"],
         }
@@ -212,7 +213,7 @@ class Neural:
         """Encode CHUNK texts at a time, while the next are tokenised."""
         parts = [self._chunk(role, rows) for rows in ahead(self._tokenised(role, texts))]
         if not parts:
-            width = self._facts.truncate_dim or self._loaded.model.get_embedding_dimension()
+            width = self._facts.truncate_dim or self._loaded.routes[role].dimension or 0
             return np.empty((0, width), np.float32)
         return np.concatenate(parts)
 

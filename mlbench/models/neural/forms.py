@@ -8,9 +8,8 @@ the library anew for every batch, always does.
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +19,6 @@ import numpy.typing as npt
 BLOCK = 512
 """Texts that are tokenised at once."""
 PROBES = ("a", "A few words in English, і трохи українською, 和一点中文。 12345", "?")
-UNCUT = 2**30
-"""A maximum length that cuts nothing."""
 
 Features = dict[str, Any]
 
@@ -194,24 +191,3 @@ def _equal(first: Features, second: Features) -> bool:
 
 def _ids(row: bytes) -> npt.NDArray[np.int32]:
     return np.frombuffer(row, np.int32)
-
-
-@contextlib.contextmanager
-def uncut(model: Any) -> Iterator[None]:
-    """Let the model's tokenizer cut nothing."""
-    first = model[0]
-    lengths = {
-        name: value
-        for name in ("query_length", "document_length")
-        if (value := getattr(first, name, None)) is not None
-    }
-    length = model.max_seq_length
-    try:
-        model.max_seq_length = UNCUT
-        for name in lengths:
-            setattr(first, name, None)
-        yield
-    finally:
-        model.max_seq_length = length
-        for name, value in lengths.items():
-            setattr(first, name, value)

@@ -8,21 +8,29 @@ import importlib.util
 import json
 import logging
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from mlbench import __version__
-from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError, did_you_mean
+from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
 from mlbench.models.cache import packed, question_digest
 from mlbench.models.neural.folder import Checkpoint
-from mlbench.models.neural.forms import UNCUT, Asked
+from mlbench.models.neural.forms import Asked
 from mlbench.models.neural.options import NeuralOptions
+from mlbench.models.neural.prompts import ROLES, choose_prompts, prompt_notes, what_is_asked
+from mlbench.models.neural.routes import (
+    Route,
+    both,
+    differences,
+    find_route,
+    set_length,
+    set_pooling,
+)
 from mlbench.models.protocol import SIMILARITY_NAMES
 
-ROLES = {"query": "encode_query", "passage": "encode_document"}
 EXTRA = "pip install 'mlbench[sentence-transformers]'"
 _UNUSED = re.compile(r"\bpooler\b")
 """Weights of the transformers library's own pooler, which no pooling of ours reads."""
@@ -38,7 +46,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class Facts:
     """What is known of a loaded model; ``notes`` are for the report.
 
-    By role are ``prompts`` and ``lengths``, the tokens after which texts are cut (None: never).
+    By role are ``prompts`` and ``lengths``, the tokens after which texts are cut (None: never), and
+    ``routes``, what differs where the model has modules of their own for each role (else empty).
     """
 
     prompts: dict[str, str]
@@ -49,6 +58,7 @@ class Facts:
     parameters: int
     device: str
     notes: tuple[str, ...]
+    routes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def chosen(self, similarity: str, backend: str) -> dict[str, Any]:
         """Return all that a vector depends on beside the files and prompts."""
@@ -73,16 +83,18 @@ class Facts:
 
     def differing(self, other: Facts) -> list[str]:
         """Return the names of the fields that differ; the device may."""
-        names = [field.name for field in fields(self) if field.name != "device"]
+        names = [each.name for each in fields(self) if each.name != "device"]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model of the library, what it is ``asked`` to do with the texts of each role, its facts."""
+    """A model of the library, what it is ``asked`` to do with the texts of each role, the ways that
+    these take through it, and its facts."""
 
     model: Any
     asked: dict[str, Asked]
+    routes: dict[str, Route]
     facts: Facts
 
 
@@ -164,23 +176,62 @@ def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) 
             similarity_fn_name=similarity,
         )
     model.eval()
-    truncate_dim = _truncate(model, options.truncate_dim)
+    return _ask(model, checkpoint, options)
+
+
+def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions) -> Loaded:
+    """Find out what a model is, and make it what the options ask for."""
+    where = f"model {checkpoint.folder}"
+    routes = {role: find_route(model, role, what_is_asked(model, role), where) for role in ROLES}
+    ways = [*routes.values()]
     notes = [_FOREIGN] if options.trust_remote_code else []
-    pooling = _pool(model, checkpoint.layout, options.pooling, notes)
-    _cut(model, options.max_length, notes)
-    asked = {role: _ask(model, role, options, notes) for role in ROLES}
-    weights = list(model.parameters())
+    truncate_dim = _truncate(model, ways, options.truncate_dim, where)
+    pooling = _pool(ways, checkpoint.layout, options.pooling, notes)
+    set_length(ways, options.max_length, notes)
+    prompts = choose_prompts(model, checkpoint, options)
+    notes += prompt_notes(model, checkpoint, options, prompts)
     facts = Facts(
-        prompts={role: asked[role].prompt for role in ROLES},
+        prompts=prompts,
         pooling=pooling,
-        lengths={role: _length(model, role) for role in ROLES},
+        lengths={role: route.length for role, route in routes.items()},
         truncate_dim=truncate_dim,
-        dtype=str(weights[0].dtype).removeprefix("torch.") if weights else "float32",
-        parameters=sum(weight.numel() for weight in weights),
+        dtype=both({role: route.dtype for role, route in routes.items()}),
+        parameters=sum(weight.numel() for weight in model.parameters()),
         device=str(model.device),
         notes=tuple(notes),
+        routes=differences(ways),
     )
-    return Loaded(model, asked, facts)
+    asked = {role: Asked(prompts[role], routes[role].arguments) for role in ROLES}
+    return Loaded(model, asked, routes, facts)
+
+
+def _truncate(model: Any, routes: Sequence[Route], wanted: int | None, where: str) -> int | None:
+    """Return how many dimensions to keep; None for all. Raises ModelError where roles differ."""
+    own, model.truncate_dim = model.truncate_dim, None
+    full = {route.role: route.dimension for route in routes}
+    known = [dimension for dimension in full.values() if dimension]
+    kept: int | None = wanted or own
+    if wanted and known and wanted > min(known):
+        found = f"the model has {min(known)} dimensions"
+        raise UsageError(Fault(f"option --truncate-dim {wanted}", found))
+    if len(set(known)) > 1 and not kept:
+        found = f"its vectors have {both(full)} dimensions"
+        raise ModelError(Fault(where, found, "as many for queries as for passages"))
+    return kept
+
+
+def _pool(routes: Sequence[Route], layout: str, wanted: str | None, notes: list[str]) -> str:
+    """Set the pooling if one is wanted; return what it is."""
+    if wanted:
+        set_pooling(routes, wanted)
+    names = both({route.role: route.pooling for route in routes})
+    if layout == "transformers" and names != "none" and not wanted:
+        notes.append(
+            f"a transformers checkpoint does not say how token vectors become one: {names} "
+            "pooling is taken; --pooling chooses another"
+        )
+        return f"{names} (assumed)"
+    return names
 
 
 @contextlib.contextmanager
@@ -220,120 +271,6 @@ def _complete(folder: Path) -> Iterator[None]:
                 "save the checkpoint again, or correct its config.json",
             )
         )
-
-
-def _truncate(model: Any, wanted: int | None) -> int | None:
-    """Return how many dimensions to keep; None for all."""
-    own, model.truncate_dim = model.truncate_dim, None
-    full = model.get_embedding_dimension()
-    if wanted and full and wanted > full:
-        raise UsageError(
-            Fault(f"option --truncate-dim {wanted}", f"the model has {full} dimensions")
-        )
-    kept: int | None = wanted or own
-    return kept
-
-
-def _pool(model: Any, layout: str, wanted: str | None, notes: list[str]) -> str:
-    """Set the pooling if one is wanted; return what it is."""
-    modules = [module for module in model if type(module).__name__ == "Pooling"]
-    if wanted:
-        if len(modules) != 1:
-            raise UsageError(
-                Fault(f"option --pooling {wanted}", f"the model has {len(modules)} pooling modules")
-            )
-        modules[0].pooling_mode = wanted
-        modules[0].pooling_output_dimension = modules[0].embedding_dimension
-        return wanted
-    names = "+".join(
-        mode if isinstance(mode, str) else "+".join(mode)
-        for mode in (module.pooling_mode for module in modules)
-    )
-    if layout == "transformers" and names:
-        notes.append(
-            f"a transformers checkpoint does not say how token vectors become one: {names} "
-            "pooling is taken; --pooling chooses another"
-        )
-        return f"{names} (assumed)"
-    return names or "none"
-
-
-def _cut(model: Any, wanted: int | None, notes: list[str]) -> None:
-    """Set the maximum length, and keep it within what the model has positions for."""
-    positions = _positions(model)
-    if not isinstance(model.max_seq_length, int):
-        if wanted:
-            raise UsageError(
-                Fault(f"option --max-length {wanted}", "this model does not cut texts")
-            )
-        return
-    if wanted:
-        if positions and wanted > positions:
-            found = f"the model has {positions} positions"
-            raise UsageError(Fault(f"option --max-length {wanted}", found, f"at most {positions}"))
-        model.max_seq_length = wanted
-    elif positions and model.max_seq_length > positions:
-        notes.append(
-            f"its tokenizer allows {model.max_seq_length:,} tokens, the model has {positions} "
-            "positions: texts are cut there"
-        )
-        model.max_seq_length = positions
-
-
-def _positions(model: Any) -> int | None:
-    """Return for how many tokens the model learned positions; None if it does not count them."""
-    import torch
-
-    for module in model.modules():
-        table = getattr(module, "position_embeddings", None)
-        if isinstance(table, torch.nn.Embedding):
-            offset = 0 if table.padding_idx is None else table.padding_idx + 1
-            return int(table.num_embeddings) - offset
-    return None
-
-
-class _Recorder:
-    """Stands in for a model whose ``encode_query`` or ``encode_document`` is called: keeps what
-    that asks of ``encode``, so that prompts are chosen as this version of the library does."""
-
-    def __init__(self, prompts: dict[str, str]) -> None:
-        self.prompts = prompts
-        self.asked: dict[str, Any] = {}
-
-    def encode(self, **asked: Any) -> None:
-        self.asked = asked
-
-
-def _ask(model: Any, role: str, options: NeuralOptions, notes: list[str]) -> Asked:
-    """Return the prompt of a role, and what else the library gives its modules for that role."""
-    recorder = _Recorder(model.prompts)
-    getattr(type(model), ROLES[role])(recorder, [])
-    task = recorder.asked.get("task")
-    arguments = {"task": task} if task else {}
-    given = getattr(options, f"{role}_prompt")
-    if given is not None:
-        return Asked(given, arguments)
-    name = getattr(options, f"{role}_prompt_name")
-    if name is not None and name not in model.prompts:
-        where = f"option --{role}-prompt-name {name}"
-        found = "the model has no prompt of that name"
-        raise UsageError(Fault(where, found, mend=did_you_mean(name, model.prompts)))
-    name = name or recorder.asked.get("prompt_name") or model.default_prompt_name
-    prompt = model.prompts.get(name) or "" if name else ""
-    other = next((n for n in ("passage", "corpus") if model.prompts.get(n)), None)
-    if role == "passage" and not prompt and other:
-        notes.append(
-            f"sentence-transformers gives passages no prompt, though the model has one named "
-            f"{other!r}: --passage-prompt-name {other} would use it"
-        )
-    return Asked(prompt, arguments)
-
-
-def _length(model: Any, role: str) -> int | None:
-    """Return the tokens after which a text of that role is cut."""
-    own = getattr(model[0], "query_length" if role == "query" else "document_length", None)
-    length = own or model.max_seq_length
-    return int(length) if length and length < UNCUT else None
 
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers")

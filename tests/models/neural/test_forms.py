@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mlbench.models.neural.forms import Asked, TextForm, TokenForm, find_form, uncut
+from mlbench.models.neural.forms import Asked, TextForm, TokenForm, find_form
 from tests.models.neural.conftest import MAX_LENGTH
 
 torch = pytest.importorskip("torch")
@@ -52,28 +51,6 @@ def test_tensors_that_are_more_than_ids_are_left_to_the_library(model: Any) -> N
     assert torch.equal(
         form.features(model, rows)["input_ids"], asked.features(model, TEXTS)["input_ids"]
     )
-
-
-def test_uncut_is_undone(model: Any) -> None:
-    asked, long = Asked(""), ["b " * 50]
-    form = find_form(model, asked)
-    with uncut(model):
-        assert form.size(form.rows(model, long)[0]) == 52
-    assert form.size(form.rows(model, long)[0]) == MAX_LENGTH
-    assert model.max_seq_length == MAX_LENGTH
-
-
-def test_a_length_of_a_role_is_lifted_too(model: Any) -> None:
-    if not hasattr(model[0], "query_length"):
-        pytest.skip("this version of sentence-transformers has one length for both roles")
-    asked, long = Asked(""), ["b " * 50]
-    form = find_form(model, asked)
-    model[0].query_length = 8
-    query = Asked("", {"task": "query"})
-    assert form.size(replace(form, asked=query).rows(model, long)[0]) == 8
-    with uncut(model):
-        assert form.size(replace(form, asked=query).rows(model, long)[0]) == 52
-    assert (model.max_seq_length, model[0].query_length) == (MAX_LENGTH, 8)
 
 
 def test_rows_are_int32(model: Any) -> None:
