@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
-from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean
+from mlbench.common.errors import Fault, UsageError, did_you_mean
 from mlbench.common.files import shipped_folder
 from mlbench.data.sources import check_source
 from mlbench.data.task import NAME, Task
-from mlbench.data.task_file import parse_task
-
-Check = Callable[[Task], Iterable[Fault]]
-"""Finds faults in a task that this package knows nothing of."""
+from mlbench.data.task_file import Check, parse_task
 
 DEFAULT_SUITE = ("xquad-r", "mlqa-r")
 """The tasks that are run when none is named."""
@@ -67,11 +64,12 @@ def _built_in(name: str) -> Path:
 
 
 def _load(path: Path, check: Check) -> Task:
-    task = parse_task(path)
-    faults = [*check_source(task), *check(task)]
-    if path.stem != task.name:
-        mend = f"call the file {task.name}.toml, or the task {path.stem!r}"
-        faults.insert(0, Fault(f"{path}, field name", f"{task.name!r}", f"{path.stem!r}", mend))
-    if faults:
-        raise DataError(*faults)
-    return task
+    def faults(task: Task) -> Iterator[Fault]:
+        if path.stem != task.name:
+            mend = f"call the file {task.name}.toml, or the task {path.stem!r}"
+            where = f"{path}, field name"
+            yield Fault(where, f"{task.name!r}", f"{path.stem!r}", mend)
+        yield from check_source(task)
+        yield from check(task)
+
+    return parse_task(path, faults)

@@ -92,7 +92,8 @@ def check_source(task: Task) -> list[Fault]:
     if reader is None:
         hint = did_you_mean(source.reader, READERS)
         found = f"unknown reader {source.reader!r}"
-        return [source_fault(task, "reader", found, ", ".join(READERS), hint)]
+        fault = source_fault(task, "reader", found, ", ".join(READERS), hint)
+        return [fault, *check_locations(task)]
     return [
         *_check_roles(task, reader),
         *_check_ids(task, reader),

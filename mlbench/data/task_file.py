@@ -8,7 +8,8 @@ which text a model is given, licence, citation, the kinds of setting and the hea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,6 +97,21 @@ _FILLED = if_only(lambda v: isinstance(v, str) and v, "a string that is not empt
 _COUNT = if_only(lambda v: type(v) is int and v > 0, "a whole number from 1")
 
 
+Check = Callable[[Task], Iterable[Fault]]
+"""Finds faults in a task beyond those of its form."""
+STAND_INS: dict[str, Any] = {
+    "version": "1",
+    "title": "a task",
+    "languages": ["en"],
+    "licence": "none",
+    "citation": "nobody",
+    "source": {},
+}
+"""Required fields of a task file, for what is missing or faulty in it; its reader is ""."""
+BY_LANGUAGE = ("shards", "ids", "sha256")
+"""Tables of ``[source]`` whose keys must be those of the task's languages."""
+
+
 @dataclass(frozen=True)
 class _SourceForm:
     """The table ``[source]`` of a task file."""
@@ -133,13 +149,25 @@ class _TaskForm:
     notes: tuple[Text, ...] = ()
 
 
-def parse_task(path: Path) -> Task:
-    """Read the task file at ``path``.
+def parse_task(path: Path, check: Check = lambda task: ()) -> Task:
+    """Read the task file at ``path``; ``check`` finds further faults in the task that it says.
 
     Raises DataError with every fault of the file at once: broken TOML (with its line), unknown
-    fields (with the nearest known one), missing fields, wrong types, bad values.
+    fields (with the nearest known one), missing fields, wrong types, bad values, and what ``check``
+    finds, in a faulty file as far as that can be told.
     """
     table = read_toml(path, "a task file (TOML)", DataError)
+    try:
+        task = _filled(path, table)
+    except DataError as error:
+        raise DataError(*error.faults, *_further(path, table, error.faults, check)) from None
+    if faults := [*check(task)]:
+        raise DataError(*faults)
+    return task
+
+
+def _filled(path: Path, table: dict[str, Any]) -> Task:
+    """Return the task that a table says. Raises DataError."""
     form = fill_form(_TaskForm, table, fields_of(path), DataError, _across(path, table))
     source = form.source
     return Task(
@@ -167,6 +195,54 @@ def parse_task(path: Path) -> Task:
         language_sets={name: tuple(map(_meant, c)) for name, c in form.language_sets.items()},
         notes=tuple(" ".join(note.split()) for note in form.notes),
     )
+
+
+def _further(
+    path: Path, table: dict[str, Any], told: Sequence[Fault], check: Check
+) -> Iterator[Fault]:
+    """Yield what ``check`` finds in the sound fields of a file; nothing that follows from others.
+
+    Something sound stands in for required fields that are missing or faulty.
+    """
+    names = [fault.where.removeprefix(fields_of(path)("")) for fault in told]
+    if "languages" in names:
+        names += [f"source.{key}" for key in BY_LANGUAGE]
+    if any(name.startswith("source.files") for name in names):
+        names.append("source.sha256")
+    sound = deepcopy(table)
+    for name in names:
+        _remove(sound, name)
+    sound = {**deepcopy(STAND_INS), "name": path.stem, **sound}
+    if isinstance(table.get("languages"), list):
+        codes = [code for code in table["languages"] if _fits(_CODE, code)]
+        distinct = {_meant(code): code for code in codes}
+        sound["languages"] = [*distinct.values()] or STAND_INS["languages"]
+    sound["source"].setdefault("reader", "")
+    try:
+        task = _filled(path, sound)
+    except DataError:
+        return
+    for fault in check(task):
+        name = fault.where.removeprefix(fields_of(path)(""))
+        if not any(f"{name}.".startswith(f"{n}.") or f"{n}.".startswith(f"{name}.") for n in names):
+            yield fault
+
+
+def _remove(table: dict[str, Any], name: str) -> None:
+    """Remove the field of that dotted name, whose parts may hold dots, too."""
+    for key, value in list(table.items()):
+        if key == name:
+            del table[key]
+        elif name.startswith(f"{key}.") and isinstance(value, dict):
+            _remove(value, name.removeprefix(f"{key}."))
+
+
+def _fits(takes: Takes, value: Any) -> bool:
+    try:
+        takes(value)
+    except Wrong:
+        return False
+    return True
 
 
 def _across(path: Path, table: dict[str, Any]) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.data.sources import READERS, text_choice
 from mlbench.data.task_file import parse_task
+from mlbench.evaluation.tasks import load_task
 from tests.conftest import REPOSITORY
 
 from .readers.building import json_lines, qrels_set, write
@@ -126,6 +127,78 @@ def test_the_file_is_called_as_the_task(tmp_path: Path) -> None:
     assert "field name: 'sample'" in message
     assert "call the file sample.toml" in message
     assert "unknown reader 'bier'" in message
+
+
+BROKEN = """
+name = "other"
+titel = "misspelled"
+version = 1
+languages = ["de", "en", "x y"]
+measures = ["AP", "nDCG@ten"]
+licence = "CC0-1.0"
+citation = "nobody"
+text = "title"
+
+[source]
+reader = "beir"
+url = "https://example.org/{path}"
+
+[source.files]
+corpus = "{lang}/corpus.jsonl"
+queries = ["q", 1]
+qrel = "qrels.tsv"
+
+[source.options]
+relevance = "paralel"
+
+[source.shards]
+de = 0
+"""
+
+
+def fields_at_fault(path: Path, text: str) -> list[str]:
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        load_task(path)
+    return [fault.where.removeprefix(f"{path}, field ") for fault in caught.value.faults]
+
+
+def test_all_faults_of_a_task_file_are_told_at_once(tmp_path: Path) -> None:
+    found = fields_at_fault(tmp_path / "small.toml", BROKEN)
+    assert found[:6] == [
+        "titel", "title", "version", "languages", "source.files.queries", "source.shards.de"
+    ]  # fmt: skip
+    assert set(found[6:]) == {
+        "name", "text", "measures", "source.files.qrel", "source.files.qrels",
+        "source.files.corpus", "source.options.relevance",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fields"),
+    [
+        ('licence = "CC0-1.0"\n', "", {"licence"}),
+        ('languages = ["de", "en"]\n', "", {"languages"}),
+        ('languages = ["de", "en"]', 'languages = ["de", 1]', {"languages"}),
+        ('reader = "lines"', "reader = 1", {"source.reader"}),
+        ('reader = "lines"', 'reader = "line"', {"source.reader"}),
+        ('text = "{language}.txt"', "text = 1", {"source.files.text"}),
+        ("[source]", "[sauce]", {"sauce", "source.reader"}),
+        ('name = "small"', "name = 1", {"name"}),
+        ('licence = "CC0-1.0"', 'licence = 1\nmeasures = ["x"]', {"licence", "measures"}),
+        ('licence = "CC0-1.0"', 'licence = 1\ntext = "x"', {"licence", "text"}),
+    ],
+)
+def test_what_follows_from_a_fault_is_not_told(
+    tmp_path: Path, old: str, new: str, fields: set[str]
+) -> None:
+    sound = (
+        'name = "small"\nversion = "1"\ntitle = "t"\nlanguages = ["de", "en"]\n'
+        'licence = "CC0-1.0"\ncitation = "nobody"\n[source]\nreader = "lines"\n'
+        '[source.files]\ntext = "{language}.txt"\n[source.sha256]\n"en.txt" = "' + "0" * 64 + '"\n'
+    )
+    assert old in sound
+    assert set(fields_at_fault(tmp_path / "small.toml", sound.replace(old, new))) == fields
 
 
 def test_tasks_are_found_in_the_repository_and_in_an_installed_package(
