@@ -22,6 +22,7 @@ from benchmarks import others, scoring, streaming, warm
 from benchmarks.timing import side_by_side
 from mlbench.commands.options import positive
 from mlbench.common.errors import MlbenchError
+from mlbench.common.threads import usable_processors
 
 Rows = Iterator[dict[str, object]]
 ROOT = Path(__file__).resolve().parent.parent
@@ -152,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--turns", type=positive, default=5, help="turns of each comparison (default 5)"
     )
-    parser.add_argument("--threads", type=positive, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=positive, default=usable_processors())
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE")
     args = parser.parse_args(arguments)

@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.data import xquad_r_shape
 from benchmarks.scoring import table_of
+from mlbench.common.threads import usable_processors
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.entries.entry import (
     BiasSummary,
@@ -181,7 +182,7 @@ def main() -> None:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(
         f"{args.entries:,} entries, {args.languages} languages, {args.questions:,} questions; "
-        f"{os.cpu_count()} processors, load {load}"
+        f"{usable_processors()} processors, load {load}"
     )
     standings = timed("ranking, five columns", lambda: all_standings(board, tables))
     files = timed("writing", lambda: site_files(standings))  # type: ignore[arg-type]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import random
 import resource
 import statistics
@@ -28,6 +27,7 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF
 
 import numpy as np
 
+from mlbench.common.threads import usable_processors
 from mlbench.data.collection import Judgement, TextRecord
 from mlbench.data.corpus import Passage, ShardSource, StreamedRecords, build_streamed
 from mlbench.data.locations import DataFile
@@ -288,7 +288,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=100, help="in each of four languages")
     parser.add_argument("--dimensions", type=int, default=64, help="of the memory group")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=int, default=usable_processors())
     parser.add_argument("--grow", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.grow:

@@ -68,6 +68,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module 'mlbench' has no attribute {name!r}")
+    importlib.import_module("mlbench.common.user_folders").lend_folders()
     value: object = getattr(importlib.import_module(f"mlbench.{_PLACES[name]}"), name)
     globals()[name] = value
     return value

@@ -18,7 +18,9 @@ from typing import Any, NoReturn
 from mlbench import __version__
 from mlbench.common.errors import EnvironmentFault, MlbenchError
 from mlbench.common.streams import stdout_guard
+from mlbench.common.threads import limit_libraries
 from mlbench.common.trust import foreign_settings, refuse_untrusted
+from mlbench.common.user_folders import lend_folders
 
 EXIT_CODES = """exit codes:
   0 success             1 a regression found by a check
@@ -271,13 +273,17 @@ class Terminated(KeyboardInterrupt):
 
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one an exit code
     """Run one command and return its exit code."""
+    limit_libraries()
+    lend_folders()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         refuse_untrusted(() if given[:1] == ["trust"] else foreign_settings())
+        args = _parser(given).parse_args(given)
     except MlbenchError as error:
         print(f"mlbench: error: {error}", file=sys.stderr)
         return error.exit_code
-    args = _parser(given).parse_args(given)
+    except OSError as error:  # what a command needs cannot be loaded
+        return _environment(error)
     command = shlex.join(["mlbench", *given])
     args.command_line = command.encode("utf-8", "backslashreplace").decode()
     signal.signal(signal.SIGTERM, _terminate)
@@ -305,13 +311,17 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
     except OSError as error:
         if args.debug:
             raise
-        print(f"mlbench: error: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
-        return EnvironmentFault.exit_code
+        return _environment(error)
     except Exception:  # a defect of mlbench; code 1 would say "regressed"
         traceback.print_exc()
         print("mlbench: this is a defect of mlbench; please report it", file=sys.stderr)
         return INTERNAL_ERROR
     return result
+
+
+def _environment(error: OSError) -> int:
+    print(f"mlbench: error: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
+    return EnvironmentFault.exit_code
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 from mlbench.common.sizes import parse_size
+from mlbench.common.threads import usable_processors
 from mlbench.models.neural.options import OPTIONS
 
 
@@ -47,9 +47,9 @@ SHARED: dict[str, dict[str, Any]] = {
     "--no-cache": {"action": "store_true", "help": "do not use the embedding cache"},
     "--threads": {
         "type": positive,
-        "default": os.cpu_count() or 1,
+        "default": usable_processors(),
         "metavar": "N",
-        "help": "number of threads for scoring (default: the number of processors)",
+        "help": "number of threads for scoring (default: the processors that mlbench may use)",
     },
     "--languages": {
         "metavar": "CODES",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mlbench.common.errors import EnvironmentFault, Fault
+from mlbench.common.user_folders import CACHE, can_be_written, temporary_folder
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|(entry|task)\.json|ranks\.parquet")
 """Devices of Windows, and what stands beside the folders of models in a leaderboard."""
@@ -144,12 +145,18 @@ def sha256_of_all(folder: Path, names: Iterable[str]) -> str:
 
 
 def cache_folder() -> Path:
-    """Return mlbench's cache folder: ``MLBENCH_CACHE``, else the user's cache folder."""
+    """Return mlbench's cache folder: ``MLBENCH_CACHE``, else one in the user's cache folder.
+
+    Where that is not there and the user's home cannot be written, it is a temporary folder.
+    """
     if given := os.environ.get("MLBENCH_CACHE"):
         return Path(given)
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("mlbench", appauthor=False))
+    folder = Path(platformdirs.user_cache_dir("mlbench", appauthor=False))
+    if folder.is_dir() or can_be_written(CACHE, "mlbench"):
+        return folder
+    return temporary_folder() / "cache"
 
 
 def shipped_folder(name: str) -> Path:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+from mlbench.ranking.kernels import jit
 
 
-@_jit
+@jit
 def inverse_spreads(shares: Any) -> Any:
     """Return 1 / sqrt(sum of (a - b)**2) of all pairs of rows, 0 where it is infinite: (n, n).
 
@@ -28,7 +27,7 @@ def inverse_spreads(shares: Any) -> Any:
     return inverse
 
 
-@_jit
+@jit
 def largest(drawn: Any, inverse: Any) -> Any:
     """Return the largest |a - b| * inverse over all pairs of models of each draw: (draws,).
 
@@ -45,7 +44,7 @@ def largest(drawn: Any, inverse: Any) -> Any:
     return found
 
 
-@_jit
+@jit
 def count_below(drawn: Any, wanted: Any, bound: float) -> Any:
     """Return in how many draws a - b is less than ``bound``, of the ``wanted`` pairs: (n, n).
 

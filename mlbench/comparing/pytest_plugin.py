@@ -32,11 +32,13 @@ class MlbenchCheck:
         Returns the check where it passed; fails or skips the test otherwise.
         """
         from mlbench.common.errors import MlbenchError
+        from mlbench.common.user_folders import lend_folders
         from mlbench.comparing.config import chosen_config
         from mlbench.comparing.regression import exit_code, run_gate, terminal_check, write_check
         from mlbench.evaluation.options import Options
 
         self.called = True
+        lend_folders()
         try:
             config = chosen_config(self.root, **settings)
             result = run_gate(config, Options(command="pytest", progress=False))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
+from mlbench.common.threads import usable_processors
 from mlbench.evaluation.partial import WHOLE, PartOfShards
 from mlbench.ranking.products import DEFAULT_MEMORY, Limits
 
@@ -124,7 +125,7 @@ class Options:
     offline: bool = False
     model_options: Mapping[str, Any] = field(default_factory=dict)
     cache: EmbeddingCache | None = field(default_factory=_own_cache)
-    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    threads: int = field(default_factory=usable_processors)
     memory: int = DEFAULT_MEMORY
     device: str = "auto"
     sample_questions: int | None = None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlbench import __version__
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, MlbenchError, UsageError
+from mlbench.common.threads import usable_processors
 from mlbench.data.corpus import ShardSource
 from mlbench.evaluation.core import Prepared, ShardCounts
 from mlbench.evaluation.pipeline import Progress, count_shard
@@ -178,7 +179,7 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address is None:
-        options |= {"include_dashboard": False}
+        options |= {"include_dashboard": False, "num_cpus": usable_processors()}
     try:
         _reach(address)
         ray.init(address=address or "local", **options)

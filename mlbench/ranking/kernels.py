@@ -9,7 +9,7 @@ and the counts do not depend on the machine.
 
 from __future__ import annotations
 
-import tempfile
+import errno
 from typing import Any
 
 import numba
@@ -25,15 +25,16 @@ AHEAD = 4
 take longer than to multiply it."""
 
 
-def _find_cache() -> None:
-    """Keep compiled code in a folder of this process where no other can be written."""
+def check_cache() -> None:
+    """Raise OSError where compiled code can be kept nowhere; see ``common.user_folders``."""
     try:
-        numba.njit(cache=True)(_find_cache)
+        numba.njit(cache=True)(check_cache)
     except RuntimeError:
-        numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="mlbench-")  # type: ignore[attr-defined]
+        found = "no folder for compiled code can be written; name one in TMPDIR or NUMBA_CACHE_DIR"
+        raise OSError(errno.EROFS, found) from None
 
 
-_find_cache()
+check_cache()
 jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 _jit_fused = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 _jit_any_order = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})

@@ -104,6 +104,9 @@ def fuse_runs(runs: Sequence[RunFile], fusion: Fusion, depth: int) -> Ranked:
         for name in names
     )
     _refuse_other_queries(runs)
+    from mlbench.ranking.kernels import check_cache
+
+    check_cache()
     import ranx
 
     passages = sorted({shown(name) for run in runs for name in run.passages})
