@@ -8,10 +8,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mlbench.common.errors import DataError, Fault
+from mlbench.leaderboard.entries.look_alikes import LOOK_ALIKES
 
 MAX_NAME = 200
 FORMULA = ("=", "+", "-", "@")
@@ -33,16 +35,19 @@ MOST_MARKS = 4
 LOOK = {
     "авгԁеһіјкӏмнопстрԛѕѵԝхуѡь": "abrdehijklmhonctpqsvwxywb",  # Cyrillic
     "αβγεηικνορτυχωϳ": "abyenikvoptuxwj",  # Greek
-    "ıȷɑɡɩøłđħŧոցսօǀ": "ijagioldhtnguol",  # other Latin, Armenian, a click
+    "ıȷɑɡɩոցսօǀ": "ijaginguol",  # other Latin, Armenian, a click
     "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ": "abcdefghijklmnoprstuvwyz",  # small capitals
 }
-LOOK_BEFORE_FOLDING = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϲ", "ABEZHIKMNOPTYXCc")
-"""Greek letters that look Latin, as their small forms or compatibility forms would not."""
-ALIKE = str.maketrans(
-    {strange: plain for pair in LOOK.items() for strange, plain in zip(*pair, strict=True)}
+_PLAIN = {strange: plain for pair in LOOK.items() for strange, plain in zip(*pair, strict=True)}
+ALIKE = str.maketrans(LOOK_ALIKES)
+ALIKE_FOLDED = str.maketrans(
+    {strange.casefold(): plain.casefold() for strange, plain in LOOK_ALIKES.items()}
+    | {strange: plain for strange, plain in LOOK_ALIKES.items() if strange == strange.casefold()}
+    | _PLAIN
 )
-ALIKE_IN_SHAPE = str.maketrans("01i|", "olll")
-"""Letters and digits that are easily taken for a Latin letter, after case folding."""
+"""Of characters after case folding, whose small form may look like another letter."""
+ALIKE_IN_SHAPE = (("0", "o"), ("1", "l"), ("i", "l"), ("rn", "m"), ("vv", "w"))
+"""Letters and digits that are easily taken for others, after case folding."""
 
 
 def hidden(character: str) -> bool:
@@ -117,21 +122,45 @@ def link_fault(link: str) -> str:
 def skeleton(name: str) -> str:
     """Return what is left of a name when all that is easily overlooked is taken away.
 
-    That is compatibility forms, case, accents, letters of other alphabets that look Latin, the
-    difference of l, i and 1 and of o and 0, space, and punctuation but for that between digits.
+    That is compatibility forms, case, accents and strokes, whatever looks like a Latin letter or a
+    digit, the difference of l, i and 1, of o and 0, of rn and m and of vv and w, space, and
+    punctuation but for that between digits.
 
     >>> skeleton("BM25") == skeleton("bm-25")
     True
     >>> skeleton("e5-base") == skeleton("е5-base")  # the second begins with a Cyrillic letter
     True
+    >>> skeleton("BM25") == skeleton("ᏴᎷ25")  # Cherokee
+    True
     >>> skeleton("v1.12") == skeleton("v11.2")
     False
     """
-    name = unicodedata.normalize("NFKC", name.translate(LOOK_BEFORE_FOLDING))
-    folded = unicodedata.normalize("NFKD", name.casefold())
-    plain = "".join(c for c in folded if not hidden(c) and unicodedata.category(c) != "Mn")
-    plain = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", plain.translate(ALIKE))
-    return re.sub(r"[^\w.]|_|(?<!\d)\.|\.(?!\d)", "", plain).translate(ALIKE_IN_SHAPE)
+    plain = _bare(name.replace("|", "l").translate(ALIKE)).translate(ALIKE)
+    plain = _bare(plain.casefold()).translate(ALIKE_FOLDED)
+    plain = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", plain)
+    plain = re.sub(r"[^\w.]|_|(?<!\d)\.|\.(?!\d)", "", plain)
+    for strange, common in ALIKE_IN_SHAPE:
+        plain = plain.replace(strange, common)
+    return plain
+
+
+def _bare(text: str) -> str:
+    """Return a text in compatibility forms, without marks, strokes and what cannot be seen."""
+    bare = unicodedata.normalize("NFKD", text)
+    kept = (c for c in bare if not hidden(c) and unicodedata.category(c) not in {"Mn", "Me"})
+    return "".join(c if c.isascii() else _without_strokes(c) for c in kept)
+
+
+@cache
+def _without_strokes(character: str) -> str:
+    """Return the letter that another is a form of: of "o with stroke", o."""
+    letter, added, _ = unicodedata.name(character, "").partition(" WITH ")
+    if not added or " LETTER " not in letter:
+        return character
+    try:
+        return unicodedata.lookup(letter)
+    except KeyError:
+        return character
 
 
 MAX_JSON = 256 * 2**10

@@ -100,6 +100,23 @@ def test_other_names_are_not(name: str, found: str) -> None:
         ("v1.2", "v1_2"), ("a(b)", "ab"), ("BM25", "\u0392\u039c25"), ("NLLB", "\u039dLLB"),
         ("Hindi", "\u0397indi"), ("Cohere", "\u03f9ohere"), ("bm25", "\u0299\u1d0d25"),
         ("love", "l\u00f8ve"), ("bert", "\u044cert"),
+        # Cherokee: Ᏼ Ꮇ, Ꭼ and the small ꮯ; Lisu: ꓐ ꓟ, ꓡ ꓮ ꓐ ꓢ ꓰ and a tone letter
+        ("BM25", "\u13f4\u13b725"), ("E5", "\u13ac5"), ("cohere", "\uabafohere"),
+        ("BM25", "\ua4d0\ua4df25"), ("LaBSE", "\ua4e1\ua4ee\ua4d0\ua4e2\ua4f0"),
+        ("gte.", "gte\ua4f8"), ("GTE", "G\ua4d4\u13ac"), ("LASER", "\u13deASE\u13a1"),
+        # Coptic, Canadian syllabics, Old Italic, Deseret, Osage, Armenian, Carian, Lycian
+        ("Cohere", "\u2ca4ohere"), ("dense", "\u146fense"), ("BERT", "\U00010301ERT"),
+        ("Contriever", "\U00010415ontriever"), ("OpenAI", "\U000104c2penAI"),
+        ("nomic", "\u0578omic"), ("MiniLM", "MiniL\U000102b0"), ("BGE", "\U00010282GE"),
+        # digits of other scripts that look like o, and Hebrew, Arabic and Myanmar letters
+        ("nomic", "n\u0966mic"), ("nomic", "n\u101dmic"), ("nomic", "n\u0647mic"),
+        ("model", "mode\u05d5"), ("Qwen3", "Qwen\u0417"), ("mT5", "mT\u01bc"),
+        # circles, squares, flags, strokes, hooks, tails, enclosing marks, the bar
+        ("BM25", "\U0001f171M25"), ("BM25", "\U0001f151\U0001f15c25"),
+        ("BM25", "\U0001f1e7\U0001f1f225"), ("bert", "\u0253er\u0288"), ("glove", "g\u2c61ove"),
+        ("kalm", "\u049balm"), ("bert", "\u0180e\u024dt"), ("E5", "E\u20dd5"), ("model", "mode|"),
+        # several letters that look like one, and one that looks like two
+        ("gemma", "gernma"), ("wow", "vvovv"), ("AE", "\u04d4"), ("aaa", "\ua733a"),
     ],
 )  # fmt: skip
 def test_names_that_look_alike_have_one_skeleton(one: str, other: str) -> None:
@@ -111,6 +128,8 @@ def test_names_that_look_alike_have_one_skeleton(one: str, other: str) -> None:
     [
         ("v1.12", "v11.2"), ("v1.2", "v12"), ("e5-small", "e5-base"), ("gte-2", "gte-3"),
         ("qwen-0.6b", "qwen-6b"), ("X-X", "X-Y"), ("labse", "laser"), ("日本", "日木"),
+        ("модель", "модуль"), ("नमस्ते १", "नमस्ते २"), ("نموذج ١٠", "نموذج ١"), ("ᏣᎳᎩ", "ᏣᎳᏍ"),
+        ("μοντέλο", "μοντέλα"), ("모델 가", "모델 나"), ("แบบ", "แบน"), ("ꓡꓲ", "ꓡꓯ"), ("e5", "e6"),
     ],
 )  # fmt: skip
 def test_names_that_differ_do_not(one: str, other: str) -> None:
