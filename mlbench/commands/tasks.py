@@ -21,7 +21,7 @@ from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sources import in_shards
 from mlbench.data.task import Kind, Setting, Task
 from mlbench.evaluation.tasks import load_task
-from mlbench.reports.words import fill
+from mlbench.reports.words import fill, name_of_all
 
 MOST_FILES = 50
 """Files that are listed one by one; of more, their folders are."""
@@ -208,7 +208,7 @@ def _sizes(collection: Collection | StreamedCollection) -> str:
         columns["shards"] = [len(shards) for shards in of]
         columns["bytes found"] = [sum(shard.size or 0 for shard in shards) for shards in of]
     rows = list(zip(collection.languages, *columns.values(), strict=True))
-    totals = ("all", *(sum(column) for column in columns.values()))
+    totals = (name_of_all(collection.languages), *(sum(column) for column in columns.values()))
     return plain_table(["language", *columns], [*rows, totals])
 
 
@@ -229,8 +229,8 @@ def _settings(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
         text += "Number of queries in each setting:"
         return f"{textwrap.fill(text, WIDTH)}\n\n{_by_kind(task, counts)}"
     text += (
-        "Number of queries in each setting (rows are query languages and columns pools; all is the "
-        "multilingual pool):"
+        "Number of queries in each setting (rows are query languages and columns pools; "
+        f"{name_of_all(task.languages)} is the multilingual pool):"
     )
     return f"{textwrap.fill(text, WIDTH)}\n\n{_matrix(task, counts)}"
 
@@ -247,12 +247,13 @@ def _by_kind(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
 
 def _matrix(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
     """One row a query language, one column a pool; the diagonal is monolingual."""
+    together = name_of_all(task.languages)
     number: dict[tuple[str, str], str] = {}
     for setting, (queries, _) in counts.items():
         pool = setting.passage_languages
-        name = "all" if setting.kind is Kind.MULTILINGUAL else pool[0]
+        name = together if setting.kind is Kind.MULTILINGUAL else pool[0]
         number[setting.query_language, name] = str(queries)
-    columns = [*task.languages, "all"]
+    columns = [*task.languages, together]
     rows = [[q, *(number.get((q, column), "-") for column in columns)] for q in task.languages]
     widths = [max(len(row[i]) for row in [["", *columns], *rows]) for i in range(len(columns) + 1)]
     return "\n".join(

@@ -42,6 +42,7 @@ from mlbench.reports.words import (
     kind_name,
     macro_score,
     mean_name,
+    name_of_all,
     number,
     outranking_line,
     own_language_preference,
@@ -399,7 +400,7 @@ def _counts_table(report: Report) -> Table:
     return Table(
         ("language", "queries", "passages"),
         tuple((code, *(_counted(n.get(code)) for n in counts)) for code in task.languages),
-        ("all", *(_counted(sum(n.values()) if n else None) for n in counts)),
+        (name_of_all(task.languages), *(_counted(sum(n.values()) if n else None) for n in counts)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mlbench.data.task import Kind
 from mlbench.measures.scores import SettingScores
@@ -318,6 +318,11 @@ def printable(text: str) -> str:
 def fill(text: str) -> str:
     """Return ``text`` in lines of at most 80 columns, without what could steer a terminal."""
     return textwrap.fill(printable(text), WIDTH)
+
+
+def name_of_all(languages: Collection[str]) -> str:
+    """Return what a table calls all languages together; "all" is Allar's code, too."""
+    return "all languages" if "all" in languages else "all"
 
 
 def plural(count: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.readers.building import json_lines, write
 from tests.support.command_line import Done
 from tests.support.command_line import mlbench as run
 from tests.support.miracl_corpus import write_corpus
@@ -92,3 +93,21 @@ def test_without_data_it_is_told_where_it_could_be(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "36 data files not found (offline)" in done.stderr
     assert "mlbench tasks fetch miracl" in done.stderr
+
+
+def test_a_language_called_all_is_not_the_multilingual_pool(tmp_path: Path) -> None:
+    header = 'name = "small"\nversion = "1"\ntitle = "t"\nlanguages = ["all", "de"]\n'
+    header += 'licence = "CC0-1.0"\ncitation = "nobody"\n[source]\nreader = "beir"\n'
+    roles = {"corpus": "c.jsonl", "queries": "q.jsonl", "qrels": "r.tsv"}
+    lines = "".join(f'{role} = "{{language}}/{name}"\n' for role, name in roles.items())
+    write(tmp_path, {"small.toml": f"{header}[source.files]\n{lines}"})
+    for language in ("all", "de"):
+        record = json_lines({"_id": "1", "text": f"text in {language}"})
+        qrels = "1 0 1 1\n"
+        files = dict(zip(roles.values(), (record, record, qrels), strict=True))
+        write(tmp_path / language, files)
+    done = mlbench("tasks", "show", tmp_path / "small.toml")
+    lines_ = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines_[-3:] == ["all de all languages", "all 1 0 1", "de 0 1 1"]
+    assert "all 1 1" in lines_
+    assert "all languages 2 2" in lines_
