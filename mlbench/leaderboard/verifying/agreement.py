@@ -10,6 +10,9 @@ can have turned the two round. What is then certain must be what the table says:
 - *evidence*: the drawn passages are above, and below, as often as the table's counts would have
   it (``log_wealth``). A drawn passage is the unit, whatever rows it is compared with, so that
   rows need not be independent.
+
+What is too close to call agrees with any table. So it is measured what rounding may have hidden:
+the share of comparisons that are undecided, and the evidence without any room for rounding.
 """
 
 from __future__ import annotations
@@ -96,8 +99,8 @@ class Tolerance:
 
 TOLERANCES = {
     "float32": Tolerance(1e-5),
-    "float16": Tolerance(2e-3),
-    "bfloat16": Tolerance(1.5e-2),
+    "float16": Tolerance(1e-3),
+    "bfloat16": Tolerance(4e-3),
 }
 """By type of the model's weights; of any other type, COARSE. Measured with all-MiniLM-L6-v2 in
 batches of 7 against one of 400: cosines 4e-7, 5e-4 and 3e-3 apart at most."""
@@ -169,12 +172,16 @@ class QuerySeen(NamedTuple):
     """What was seen of one query.
 
     ``disorder`` (rows,) marks passages that certainly stand in another order than claimed;
-    ``hits`` (2, rows, draws) says whether a drawn passage is above or level, and below.
+    ``hits`` (2, rows, draws) says whether a drawn passage is certainly above or level, and below;
+    ``plain`` the same as it was encoded now, without room for rounding; ``close`` (rows, draws)
+    which are too close to call.
     """
 
     disorder: Bools
     seen: Seen
     hits: Bools
+    plain: Bools
+    close: Bools
 
 
 def see(claims: Claims, vectors: Vectors, tolerance: Tolerance) -> Iterator[QuerySeen]:
@@ -192,14 +199,16 @@ def see(claims: Claims, vectors: Vectors, tolerance: Tolerance) -> Iterator[Quer
         others[own] = False
         above = (score - reach > (score + reach)[own, None]) & others
         below = (score + reach < (score - reach)[own, None]) & others
-        level = above
-        if tolerance.ties:
-            level = above | ((score == score[own, None]) & others)
+        higher, lower = (score > score[own, None]) & others, (score < score[own, None]) & others
+        equal = others & ~higher & ~lower & tolerance.ties
+        level = above | equal
         parts = np.broadcast_to(others, above.shape), above, level, below
         yield QuerySeen(
             _disorder(claims.place[rows], score[own], reach[own]),
             Seen(*(np.add.reduceat(part, vectors.starts[:-1], 1, np.int64) for part in parts)),
             np.stack([level, below])[..., vectors.drawn],
+            np.stack([higher | equal, lower])[..., vectors.drawn],
+            (others & ~level & ~below)[..., vectors.drawn],
         )
 
 
@@ -229,6 +238,8 @@ WEIGHTS = ("equal", "top")
 TESTS = len(SIDES) * len(CELLS) * len(WEIGHTS)
 FAMILIES = ("whole", "query language", "passage language", "query")
 STRONGEST = 300.0
+TURNED = 0.05
+"""The share of comparisons too close to call that rounding may turn round, of honest tables."""
 UNDERSTATED = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 EXCESS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
@@ -263,21 +274,39 @@ class Resolution(NamedTuple):
     excess: float | None
 
 
+class Blur(NamedTuple):
+    """The share of comparisons of a passage and a relevant one that are too close to call: of
+    all, and of the query language, the passage language or the monolingual settings (``part``,
+    with ``group`` as their number) of which it is largest."""
+
+    share: float
+    largest: float
+    part: str
+    group: int
+
+
 @dataclass(frozen=True)
 class Agreement:
     """What a comparison found.
 
     ``disorder`` (rows,) and ``exceeded`` (rows, languages) mark what contradicts the table;
-    ``families`` has the strongest evidence of each of FAMILIES; ``undecided`` is the share of
-    comparisons of a passage and a relevant one that are too close to call.
+    ``families`` has the strongest evidence of each of FAMILIES, and ``plain`` that of those of
+    several queries if rounding turned round TURNED of what is too close to call, and no more;
+    ``blur`` says how much that is.
     """
 
     disorder: Bools
     exceeded: Bools
     seen: Seen
     families: dict[str, Worst]
+    plain: dict[str, Worst]
     resolution: Resolution
-    undecided: float
+    blur: Blur
+
+    @property
+    def undecided(self) -> float:
+        """The share of all comparisons that are too close to call."""
+        return self.blur.share
 
     @property
     def agrees(self) -> bool:
@@ -310,40 +339,76 @@ class _Bets(NamedTuple):
         """Return that of the draws of all languages: (groups, sides, cells x weights)."""
         return evidence(self.wealth().sum(-2))
 
+    def families(self) -> Iterator[Floats]:
+        """Yield the evidence of each of FAMILIES but the last, the groups being languages."""
+        whole = self.whole()
+        yield whole.evidence()
+        yield self.evidence()
+        yield np.moveaxis(evidence(whole.wealth())[0], -1, 0)
+
 
 def compare(claims: Claims, vectors: Vectors, tolerance: Tolerance) -> Agreement:
     """Hold what a table claims against vectors of its sampled texts."""
     languages = len(claims.pool)
     shape = (languages, len(SIDES), len(CELLS) * len(WEIGHTS))
-    bets = _Bets(
-        np.zeros((*shape, len(vectors.drawn))),
-        np.zeros((*shape, languages)),
-        claims.pool,
-        vectors.edges,
+    bets, plain = (
+        _Bets(
+            np.zeros((*shape, len(vectors.drawn))),
+            np.zeros((*shape, languages)),
+            claims.pool,
+            vectors.edges,
+        )
+        for _ in range(2)
     )
-    drawn_language = np.repeat(np.arange(languages), np.diff(vectors.edges))
+    draws = np.diff(vectors.edges)
+    drawn_language = np.repeat(np.arange(languages), draws)
+    stand_for = (claims.pool / np.maximum(draws, 1)) * np.eye(languages)[drawn_language]
     disorder, seen, of_queries = [], [], []
     for query, found in enumerate(see(claims, vectors, tolerance)):
         stakes, claimed = _stakes(claims, query)
-        drawn = (found.hits[:, None] * stakes[..., drawn_language]).sum(2)
+        staked, asked = stakes[..., drawn_language], claims.query_language[query]
+        drawn = (found.hits[:, None] * staked).sum(2)
         of_queries.append(_Bets(drawn[None], claimed[None], claims.pool, vectors.edges).evidence())
-        bets.drawn[claims.query_language[query]] += drawn
-        bets.claimed[claims.query_language[query]] += claimed
+        bets.drawn[asked] += drawn
+        bets.claimed[asked] += claimed
+        plain.drawn[asked] += (found.plain[:, None] * staked).sum(2)
+        plain.claimed[asked] += claimed + TURNED * ((found.close * staked).sum(2) @ stand_for)
         disorder.append(found.disorder)
         seen.append(found.seen)
     joined = Seen(*(np.concatenate(part) for part in zip(*seen, strict=True)))
-    whole = bets.whole()
-    by_passage = np.moveaxis(evidence(whole.wealth())[0], -1, 0)
-    strongest = (whole.evidence(), bets.evidence(), by_passage, np.concatenate(of_queries))
-    decided = (joined.level + joined.below).sum() / max(joined.encoded.sum(), 1)
+    strongest = (*bets.families(), np.concatenate(of_queries))
     return Agreement(
         disorder=np.concatenate(disorder),
         exceeded=_exceeded(claims, joined),
         seen=joined,
         families={name: _worst(each) for name, each in zip(FAMILIES, strongest, strict=True)},
-        resolution=_resolution(whole, claims.others().sum(0)),
-        undecided=1 - float(decided),
+        plain={name: _worst(each) for name, each in zip(FAMILIES, plain.families(), strict=False)},
+        resolution=_resolution(bets.whole(), claims.others().sum(0)),
+        blur=_blur(claims, joined),
     )
+
+
+def _blur(claims: Claims, seen: Seen) -> Blur:
+    """Return how much is too close to call."""
+    asked = np.repeat(claims.query_language, np.diff(claims.starts))
+    cells = np.zeros((2, 2, len(claims.pool), len(claims.pool)), np.int64)
+    own = claims.passage_language == asked
+    for number, counts in enumerate((seen.level + seen.below, seen.encoded)):
+        np.add.at(cells[0, number], asked, counts)
+        np.add.at(cells[1, number], (asked[own], asked[own]), counts[own, asked[own]])
+
+    def share(decided: Ints, encoded: Ints) -> Floats:
+        found: Floats = np.where(encoded > 0, 1 - decided / np.maximum(encoded, 1), 0.0)
+        return found
+
+    of_parts = {
+        "query language": share(*cells[0].sum(2)),
+        "passage language": share(*cells[0].sum(1)),
+        "monolingual": share(*cells[1].sum((1, 2))[:, None]),
+    }
+    part = max(of_parts, key=lambda name: float(of_parts[name].max()))
+    group = int(of_parts[part].argmax())
+    return Blur(float(share(*cells[0].sum((1, 2)))), float(of_parts[part][group]), part, group)
 
 
 def threshold(tests: int) -> float:

@@ -218,7 +218,9 @@ class Names:
         """Return the name of what a family's test is about."""
         if family == "query":
             return self.query(number)
-        return "" if family == "whole" else f"{family} {self.ranks.languages[number]}"
+        if family in ("whole", "monolingual"):
+            return "" if family == "whole" else "those within a language"
+        return f"{family} {self.ranks.languages[number]}"
 
 
 def certain_checks(found: Agreement, claims: Claims, names: Names) -> tuple[Check, Check]:
@@ -266,13 +268,15 @@ def evidence_checks(found: Agreement, names: Names) -> tuple[Check, ...]:
             compared=worst.tests,
             evidence=round(worst.evidence, 2),
             threshold=round(worst.threshold, 2),
-            example="" if worst.agrees else _test(worst, names.group(family, worst.group)),
+            example="" if worst.agrees else evidence_example(worst, family, names),
         )
         for family, worst in found.families.items()
     )
 
 
-def _test(worst: Worst, group: str) -> str:
+def evidence_example(worst: Worst, family: str, names: Names) -> str:
+    """Say in words what the strongest evidence of a family of tests is."""
+    group = names.group(family, worst.group)
     cells = "" if worst.cells == "all" else f", {worst.cells} counts"
     weight = ", good ranks weighted" if worst.weight == "top" else ""
     said = f"more passages {worst.side} than the table counts{cells}{weight}"
@@ -283,7 +287,7 @@ def table_checks(
     theirs: Ranks, ours: Ranks, collection: Collection, embedded: Embedded, tolerance: Tolerance
 ) -> tuple[tuple[Check, ...], float]:
     """Compare the tables of two runs on all texts; also return the share of comparisons that are
-    too close to call, of queries that differ.
+    too close to call; queries that are the same count as decided.
 
     Rows that differ agree where rounding explains it.
     """
@@ -311,7 +315,7 @@ def table_checks(
         differing=int(differing.sum()),
         example=f"places and counts differ by {np.abs(one - other).max():,} at most",
     )
-    return (rows_check, order, bounds), found.undecided
+    return (rows_check, order, bounds), found.undecided * len(rows) / len(one)
 
 
 def _order(ranks: Ranks, places: Places) -> Ints:
@@ -328,11 +332,16 @@ def _counts(ranks: Ranks, places: Places) -> Ints:
 def macro_difference(
     theirs: Ranks, ours: Ranks, settings: Sequence[Setting], measures: Sequence[str]
 ) -> float:
-    """Return the largest difference of a macro score between two tables of one collection."""
+    """Return the largest difference of a macro score between two tables of one collection, and of
+    rank distance as a share of that of a random order."""
     parsed = parse_measures(measures)
-    one, other = (compute_scores(ranks, settings, parsed).macro for ranks in (theirs, ours))
-    return max(
-        abs(score.value - other[kind][name].value)
-        for kind, of_kind in one.items()
+    one, other = (compute_scores(ranks, settings, parsed) for ranks in (theirs, ours))
+    differences = [
+        abs(score.value - other.macro[kind][name].value)
+        for kind, of_kind in one.macro.items()
         for name, score in of_kind.items()
-    )
+    ]
+    distance, again = one.bias.rank_distance, other.bias.rank_distance
+    if distance and again and one.bias.random:
+        differences.append(abs(distance.value - again.value) / one.bias.random)
+    return max(differences)

@@ -36,6 +36,7 @@ from mlbench.leaderboard.verifying.agreement import (
     COARSE,
     FALSE_ALARM,
     TOLERANCES,
+    Agreement,
     Resolution,
     Tolerance,
     compare,
@@ -46,6 +47,7 @@ from mlbench.leaderboard.verifying.samples import (
     certain_checks,
     draw,
     evidence_checks,
+    evidence_example,
     find_places,
     macro_difference,
     part_of,
@@ -156,7 +158,8 @@ ENOUGH_QUERIES, ENOUGH_PASSAGES = 50, 20
 """From fewer, unless there are no more, nothing is concluded."""
 LARGEST_EXCESS = 0.05
 """Nothing is concluded from a sample that would not see so many of all passages too few counted."""
-BLURRED = 0.05
+MOST_UNDECIDED = 0.05
+"""Nothing is concluded where more comparisons are too close to call, in any language."""
 UNKNOWN = Resolution(None, None)
 
 
@@ -181,6 +184,8 @@ class _Compared:
     undecided: float
     resolution: Resolution = UNKNOWN
     score_difference: float | None = None
+    blurred: str = ""
+    """Why rounding may hide that a sample disagrees, "" if it cannot."""
 
 
 def verify(
@@ -204,7 +209,10 @@ def verify(
     else:
         found = _compare_tables(subject, task, collection, embedded, request.options, tolerance)
     recomputed = _recomputed(subject.ranks, collection, part, embedded, request.seed)
-    verdict = _verdict(found, recomputed, collection)
+    doubts = list(_doubts(found, recomputed, collection))
+    verdict = Verdict.INCONCLUSIVE if doubts else Verdict.AGREES
+    if not all(check.agrees for check in found.checks):
+        verdict, doubts = Verdict.DISAGREES, []
     level = None
     if verdict is Verdict.AGREES and same and not isinstance(model.adapter, Bound):
         level = Level.SAMPLED if part else Level.REPRODUCED
@@ -224,7 +232,7 @@ def verify(
         understated=found.resolution.understated,
         excess=found.resolution.excess,
         score_difference=found.score_difference,
-        notes=tuple(_notes(subject, model, dimension, found, tolerance, verdict)),
+        notes=(*_notes(subject, model, dimension), *doubts),
         command=request.options.command,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - start, 3),
@@ -254,7 +262,29 @@ def _compare_part(part: Part, embedded: Embedded, ranks: Ranks, tolerance: Toler
     found = compare(part.claims, part.vectors(embedded), tolerance)
     names = Names(ranks, part.sample.queries, part.rows)
     checks = (*certain_checks(found, part.claims, names), *evidence_checks(found, names))
-    return _Compared(checks, found.undecided, found.resolution)
+    blurred = _blurred(found, names, tolerance)
+    return _Compared(checks, found.undecided, found.resolution, blurred=blurred)
+
+
+def _blurred(found: Agreement, names: Names, tolerance: Tolerance) -> str:
+    """Say why rounding may hide that a sample disagrees, "" if it cannot."""
+    blur = found.blur
+    if blur.largest > MOST_UNDECIDED:
+        part = names.group(blur.part, blur.group)
+        most = "" if blur.largest < blur.share + 0.005 else f" ({blur.largest:.0%} of {part})"
+        return (
+            f"{blur.share:.0%} of the comparisons{most} are too close to call, because scores may "
+            f"be off by {tolerance.share:g}. Any table would agree with these, so nothing is "
+            f"concluded from a sample with more than {MOST_UNDECIDED:.0%} of them."
+        )
+    against = [name for name, worst in found.plain.items() if not worst.agrees]
+    if against:
+        said = evidence_example(found.plain[against[0]], against[0], names)
+        return (
+            "The table agrees only if rounding has always favoured it: as the texts were encoded "
+            f"now, there are {said}."
+        )
+    return ""
 
 
 def _compare_tables(
@@ -289,12 +319,15 @@ def _recomputed(
     )
 
 
-def _verdict(found: _Compared, recomputed: Recomputed, collection: Collection) -> Verdict:
-    if not all(check.agrees for check in found.checks):
-        return Verdict.DISAGREES
+def _doubts(found: _Compared, recomputed: Recomputed, collection: Collection) -> Iterator[str]:
+    """Yield why nothing can be concluded where no check disagrees."""
     if found.score_difference is not None:
-        agrees = found.score_difference <= TIE_TOLERANCE
-        return Verdict.AGREES if agrees else Verdict.INCONCLUSIVE
+        if found.score_difference > TIE_TOLERANCE:
+            yield (
+                "Rounding explains all rows that differ, but a macro score differs by more than "
+                f"{TIE_TOLERANCE}."
+            )
+        return
     pools = dict(zip(collection.languages, collection.passages.counts.tolist(), strict=True))
     enough = recomputed.queries >= min(ENOUGH_QUERIES, recomputed.all_queries) and all(
         drawn >= min(ENOUGH_PASSAGES, pools[language])
@@ -302,18 +335,13 @@ def _verdict(found: _Compared, recomputed: Recomputed, collection: Collection) -
     )
     resolution = found.resolution
     sees = resolution.excess is not None and resolution.excess <= LARGEST_EXCESS
-    sharp = resolution.understated is not None or sees
-    return Verdict.AGREES if enough and sharp else Verdict.INCONCLUSIVE
+    if found.blurred:
+        yield f"{found.blurred} Repeat the whole run (--full)."
+    if not (enough and (resolution.understated is not None or sees)):
+        yield "The sample is too small for a conclusion: give a larger --sample or --passages."
 
 
-def _notes(
-    subject: Subject,
-    model: LoadedModel,
-    dimension: int,
-    found: _Compared,
-    tolerance: Tolerance,
-    verdict: Verdict,
-) -> Iterator[str]:
+def _notes(subject: Subject, model: LoadedModel, dimension: int) -> Iterator[str]:
     kind = subject.entry.kind
     if model.identity != subject.entry.identity:
         yield (
@@ -325,14 +353,3 @@ def _notes(
         f"{dimension}."
     if isinstance(model.adapter, Bound):
         yield "The model only looked up its vectors, so no text was encoded."
-    if found.undecided > BLURRED:
-        share, off = f"{found.undecided:.0%} of the comparisons", f"{tolerance.share:g}"
-        yield f"{share} are too close to decide, because scores may be off by {off}."
-    if verdict is Verdict.INCONCLUSIVE:
-        full = found.score_difference is not None
-        yield (
-            "Rounding explains all rows that differ, but a macro score differs by more than "
-            f"{TIE_TOLERANCE}."
-            if full
-            else "The sample is too small for a conclusion: give a larger --sample or --passages."
-        )
