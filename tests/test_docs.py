@@ -81,3 +81,16 @@ def test_examples_in_docstrings_run(path):
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     done = doctest.testmod(importlib.import_module(name))
     assert (done.failed, done.attempted > 0) == (0, True)
+
+
+def test_nothing_installs_the_package_of_another_project() -> None:
+    """On the package index "mlbench" is another project, so no text may say to install that."""
+    wrong = re.compile(r"pip3? install(?:\s+-\S+)*\s+['\"]?mlbench(?!-retrieval)\b")
+    assert wrong.search("pip install 'mlbench[ray]'")
+    assert not wrong.search("pip install mlbench-retrieval")
+    folders = ("mlbench", "tasks", "leaderboards", "docs", "benchmarks", "tests", ".github", ".ci")
+    paths = [p for folder in folders for p in (ROOT / folder).rglob("*")] + [*ROOT.glob("*.*")]
+    kinds = {".py", ".md", ".toml", ".yml", ".jinja", ".txt", ""}
+    texts = [p for p in paths if p.is_file() and p.suffix in kinds and p != Path(__file__)]
+    assert len(texts) > 200
+    assert [p for p in texts if wrong.search(p.read_text("utf-8", errors="replace"))] == []

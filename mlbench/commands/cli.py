@@ -297,13 +297,13 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
     except MlbenchError as error:
         if args.debug:
             raise
-        print(f"mlbench: error: {error}", file=sys.stderr)
+        print(f"mlbench: error: {error}{_notes(error)}", file=sys.stderr)
         return error.exit_code
-    except Terminated:
-        print("mlbench: terminated; no incomplete files are left", file=sys.stderr)
+    except Terminated as stop:
+        print(f"mlbench: terminated; {_left(stop)}", file=sys.stderr)
         return 143
-    except KeyboardInterrupt:
-        print("mlbench: interrupted; no incomplete files are left", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"mlbench: interrupted; {_left(stop)}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -322,6 +322,15 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
 def _environment(error: OSError) -> int:
     print(f"mlbench: error: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
     return EnvironmentFault.exit_code
+
+
+def _notes(error: BaseException) -> str:
+    """Return what was said of an exception on its way, such as what is kept of the work."""
+    return "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+
+
+def _left(stop: BaseException) -> str:
+    return f"no incomplete files are left{_notes(stop)}"
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import sys
 from argparse import Namespace
 from collections.abc import Iterable
 from dataclasses import replace
@@ -23,7 +24,8 @@ from mlbench.commands.output import (
     summary,
 )
 from mlbench.common.errors import Fault, UsageError
-from mlbench.common.files import check_writable, slug
+from mlbench.common.files import check_writable, slug, without_empty_folders
+from mlbench.common.progress import Step
 
 if TYPE_CHECKING:
     from mlbench.data.task import Task
@@ -112,7 +114,9 @@ def run(args: Namespace) -> int:
     from mlbench.data.catalog import DEFAULT_SUITE
     from mlbench.evaluation.describing import chosen_measures
     from mlbench.evaluation.evaluate import find_data, reloaded
+    from mlbench.models.inputs import about_keeping
     from mlbench.models.objects import load_model
+    from mlbench.models.registry import OF_USERS
 
     tasks = _find_tasks(args.task or DEFAULT_SUITE)
     measures = {
@@ -120,18 +124,22 @@ def run(args: Namespace) -> int:
     }
     output = args.output.absolute()  # whatever folder the model's code may change to
     options = evaluation_options(args)
-    model = load_model(args.model, options.model_options, options.cache)
+    with Step("loading the model", 1, "model", quiet=args.quiet, brief=True):
+        model = load_model(args.model, options.model_options, options.cache)
     if args.dry_run:
         return _dry_run(tasks, options, args)
+    if options.cache and model.kind in OF_USERS and not args.quiet:
+        print(f"{model.name}: {about_keeping(model)}", file=sys.stderr)
     folders = {task.name: output / slug(model.name) / slug(task.name) for task in tasks}
-    for task in tasks:
-        check_writable(folders[task.name], ROOM_FOR_A_REPORT)
-        refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
-    find_data(tasks, options)
     results: list[dict[str, Any]] = []
-    for number, task in enumerate(tasks):
-        model = reloaded(model, options) if number else model
-        results.append(_run_task(task, model, folders[task.name], options, args))
+    with without_empty_folders(folders.values()):
+        for task in tasks:
+            check_writable(folders[task.name], ROOM_FOR_A_REPORT)
+            refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
+        find_data(tasks, options)
+        for number, task in enumerate(tasks):
+            model = reloaded(model, options) if number else model
+            results.append(_run_task(task, model, folders[task.name], options, args))
     if args.json:
         print_json(results)
     return 0
@@ -201,6 +209,7 @@ def _run_task(
     if streams(task, options):
         discard_state(task, model, options)
     print_report(report, shown(folder, args), args)
+    sys.stdout.flush()
     return {"folder": str(shown(folder, args))} | summary(report)
 
 

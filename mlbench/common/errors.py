@@ -35,6 +35,15 @@ class Fault:
         return "\n".join(lines)
 
 
+def install_extra(name: str) -> str:
+    """Say how to install what an optional part of mlbench needs.
+
+    The package is installed from its repository until it is released: on the package index,
+    "mlbench" is another project.
+    """
+    return f"pip install '.[{name}]' in a clone of mlbench"
+
+
 class MlbenchError(Exception):
     """Base of all errors that are reported without a traceback; holds one or more faults."""
 

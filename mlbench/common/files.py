@@ -64,6 +64,18 @@ def alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextlib.contextmanager
+def without_empty_folders(folders: Iterable[Path]) -> Iterator[None]:
+    """Remove what is made meanwhile of ``folders`` and of those above, and stays empty."""
+    made = {path for folder in folders for path in (folder, *folder.parents) if not path.exists()}
+    try:
+        yield
+    finally:
+        for path in sorted(made, key=lambda path: len(path.parts), reverse=True):
+            with contextlib.suppress(OSError):  # it is not there, or not empty
+                path.rmdir()
+
+
 def check_writable(folder: Path, need: int) -> None:
     """Make ``folder`` and prove that ``need`` bytes can be written there.
 

@@ -132,9 +132,16 @@ def stream(
         Step(f"{task.name}: streaming", total, "passages", quiet=not options.progress) as step,
     ):
         step.say(f"{len(done)} of {len(mine)} shards before")
-        for counts in engine(prepared, todo, step.advance):
-            _take(ready.partial, counts, saved, how.file)
-            step.say(f"{len(done)} of {len(mine)} shards, last {counts.name}")
+        try:
+            for counts in engine(prepared, todo, step.advance):
+                _take(ready.partial, counts, saved, how.file)
+                step.say(f"{len(done)} of {len(mine)} shards, last {counts.name}")
+        except BaseException as error:
+            error.add_note(
+                f"{len(done):,} of {len(mine):,} shards are counted; the same command goes on "
+                "from there"
+            )
+            raise
     return ready.partial
 
 

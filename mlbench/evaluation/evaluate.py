@@ -34,7 +34,7 @@ from mlbench.evaluation.describing import (
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
 from mlbench.measures.scores import compute_scores
-from mlbench.models.encoding import Embedded, Encoding
+from mlbench.models.encoding import Embedded, Encoding, encode_shown
 from mlbench.models.inputs import learns
 from mlbench.models.objects import load_model
 from mlbench.models.registry import LoadedModel
@@ -150,8 +150,10 @@ def open_collection(task: Task, options: Options) -> Collection | StreamedCollec
 
 
 def _hold(task: Task, options: Options) -> Collection:
-    data = read_collection(task, _locator(options).of(task), strict=options.strict)
-    return sample_questions(data, options.sample_questions)
+    places = _locator(options).of(task)
+    with Step(f"{task.name}: reading", 1, "task", quiet=not options.progress, brief=True):
+        data = read_collection(task, places, strict=options.strict)
+        return sample_questions(data, options.sample_questions)
 
 
 def find_data(tasks: Iterable[Task], options: Options) -> None:
@@ -179,8 +181,7 @@ def encode_held(
     quiet = not options.progress
     with Step(f"{task.name}: preparing", 1, "plan", quiet=quiet) as preparing:
         work = Encoding(model, collection, options.cache, whole=whole)
-    with Step(f"{task.name}: encoding", work.cost, work.unit, quiet=quiet) as encoding:
-        embedded = work.encode(encoding.advance)
+    embedded, encoding = encode_shown(work, f"{task.name}: encoding", quiet=quiet)
     return embedded, [preparing, encoding]
 
 

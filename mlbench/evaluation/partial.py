@@ -20,11 +20,10 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.files import alone, write_atomically
-from mlbench.common.progress import Step
 from mlbench.common.sealed import seal, unseal
 from mlbench.evaluation.core import ShardCounts, arrays
 from mlbench.evaluation.scan import BLOCK
-from mlbench.models.encoding import Count, Embedded, Encoding
+from mlbench.models.encoding import Count, Embedded, Encoding, encode_shown
 from mlbench.models.inputs import Inputs
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes
@@ -302,8 +301,7 @@ class State:
                 return kept, 0.0
         work = Encoding(model, core.collection, options.cache)
         title = f"{name}: encoding queries and relevant passages"
-        with Step(title, work.cost, work.unit, quiet=not options.progress) as step:
-            embedded = work.encode(step.advance)
+        embedded, step = encode_shown(work, title, quiet=not options.progress)
         return self._first(path, embedded) if lasting else embedded, step.seconds
 
     def _first(self, path: Path, embedded: Embedded) -> Embedded:

@@ -31,7 +31,7 @@ from mlbench.evaluation.core import Expected, Prepared, ShardCounts
 from mlbench.evaluation.saving_vectors import VectorWriter
 from mlbench.evaluation.scan import BLOCK, Block, blocks_of
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
-from mlbench.models.encoding import BATCH, Distinct, Ints, Rows, longest_first, ready_to_score
+from mlbench.models.encoding import Distinct, Ints, Rows, longest_first, ready_to_score
 from mlbench.models.inputs import Inputs
 from mlbench.models.neural.forward import ahead
 from mlbench.models.protocol import Bound, FormEncoding, Truncation
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 
     from mlbench.models.registry import LoadedModel
     from mlbench.ranking.products import Floats
+
+
+AT_ONCE = 256
+"""Texts that a model is given at once. It is fixed, unlike the batches of ``encoding``, so that a
+batch follows from its block alone."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,8 @@ class BlockEncoder:
             given = self._call(plan, "encode_forms", plan.order, "passage", forms)
             return Encoded(plan, [given] if len(plan.order) else [])
         parts = []
-        for start in range(0, len(plan.order), BATCH):
-            batch = plan.order[start : start + BATCH]
+        for start in range(0, len(plan.order), AT_ONCE):
+            batch = plan.order[start : start + AT_ONCE]
             texts = [plan.group.texts[place] for place in batch]
             parts.append(self._call(plan, "encode_passages", batch, texts, plan.group.language))
         return Encoded(plan, parts)

@@ -18,7 +18,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mlbench import __version__
-from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, MlbenchError, UsageError
+from mlbench.common.errors import (
+    EnvironmentFault,
+    Fault,
+    IntegrityError,
+    MlbenchError,
+    UsageError,
+    install_extra,
+)
 from mlbench.common.threads import usable_processors
 from mlbench.data.corpus import ShardSource
 from mlbench.evaluation.core import Prepared, ShardCounts
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
 MOST_LOSSES = 3
 """Times that a shard may lose its worker before it is taken for the cause."""
 CONNECT_SECONDS = 10
-INSTALL = "pip install 'mlbench[ray]'"
+INSTALL = install_extra("ray")
 
 
 class Worker:

@@ -13,6 +13,7 @@ recently make room.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -35,6 +36,7 @@ ANSWER_SCHEMA = "mlbench/answer/1"
 KEY_BYTES = 32
 DEFAULT_LIMIT = 20 * 2**30
 LIMIT_VARIABLE = "MLBENCH_CACHE_SIZE"
+JOINED_TEXTS = 2048
 ABANDONED_SECONDS = 3600
 """An unfinished file of this age belongs to a run that was killed."""
 
@@ -123,6 +125,14 @@ class Entry(NamedTuple):
     fault: str = ""
 
 
+class _Part(NamedTuple):
+    """A file of vectors of this run, and what it holds."""
+
+    path: Path
+    keys: list[bytes]
+    vectors: Floats
+
+
 class _File(NamedTuple):
     used: int
     path: Path
@@ -172,6 +182,7 @@ class EmbeddingCache:
         self.limit = limit
         self.warn = warn
         self._mine: set[Path] = set()
+        self._small: dict[Source, list[_Part]] = {}
         self._storing = True
         self._held = limit  # the bytes held as far as is known; the first store finds out
 
@@ -242,17 +253,45 @@ class EmbeddingCache:
             except OSError as error:
                 self.warn(f"embedding cache: {path} cannot be marked as used: {error}")
 
-    def store(self, source: Source, keys: list[bytes], vectors: Floats, model: str = "") -> None:
+    def store(self, source: Source, keys: list[bytes], vectors: Floats, model: str = "") -> int:
         """Keep row i of ``vectors``, float32 (len(keys), dimension), for key i, as one file.
 
-        ``model`` is the name that ``mlbench cache info`` shows. Where storing fails, as on a full
-        disk, says so once and stores no more in this run.
+        Small files of a run are joined when they hold JOINED_TEXTS. ``model`` is the name that
+        ``mlbench cache info`` shows. Where storing fails, as on a full disk, says so once and
+        stores no more in this run. Returns how many were kept: all or none.
         """
-        if self._storing:
-            table = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
-            head = {"model": model, "source": asdict(source)}
-            content = seal(SCHEMA, head, keys=table, vectors=vectors.astype("<f4", copy=False))
-            self._put(self.folder / source.digest / f"{digest_of(content)}{VECTORS}", content)
+        path = self._store(source, keys, vectors, model)
+        if path is None:
+            return 0
+        small = self._small.setdefault(source, [])
+        small.append(_Part(path, keys, vectors))
+        if sum(len(part.keys) for part in small) >= JOINED_TEXTS:
+            self._join(source, small, model)
+            small.clear()
+        return len(keys)
+
+    def _store(self, source: Source, keys: list[bytes], vectors: Floats, model: str) -> Path | None:
+        if not self._storing:
+            return None
+        table = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+        head = {"model": model, "source": asdict(source)}
+        content = seal(SCHEMA, head, keys=table, vectors=vectors.astype("<f4", copy=False))
+        path = self.folder / source.digest / f"{digest_of(content)}{VECTORS}"
+        return path if self._put(path, content) else None
+
+    def _join(self, source: Source, parts: list[_Part], model: str) -> None:
+        """Make one file of several, which go once it is in place."""
+        if len(parts) == 1:
+            return
+        keys = [key for part in parts for key in part.keys]
+        vectors = np.concatenate([part.vectors for part in parts])
+        if self._store(source, keys, vectors, model) is None:
+            return
+        for part in parts:
+            self._mine.discard(part.path)
+            with contextlib.suppress(OSError):
+                self._held -= part.path.stat().st_size
+                part.path.unlink()
 
     def recall(self, about: str) -> bytes | None:
         """Return the answer to a question (see ``question_digest``), if it is kept."""
@@ -264,21 +303,22 @@ class EmbeddingCache:
 
     def remember(self, about: str, answer: bytes) -> None:
         """Keep the answer to a question; where that fails, it is as with ``store``."""
-        path = self._answer(about)
-        if self._storing and path not in self._mine:
-            self._put(path, seal(ANSWER_SCHEMA, {"about": about}, answer=answer))
+        if self._storing:
+            content = seal(ANSWER_SCHEMA, {"about": about}, answer=answer)
+            self._put(self._answer(about), content)
 
     def _answer(self, about: str) -> Path:
         return self.folder / "answers" / f"{about}{ANSWER}"
 
-    def _put(self, path: Path, content: bytes) -> None:
+    def _put(self, path: Path, content: bytes) -> bool:
+        """Write a file, and say whether it is there now."""
         try:
             if not self._make_room(len(content)):
                 self._stop(
                     f"it is full with what this run uses ({self.limit:,} bytes); "
                     f"allow more with {LIMIT_VARIABLE}, such as {LIMIT_VARIABLE}=50G"
                 )
-                return
+                return False
             write_atomically(path, content)
         except EnvironmentFault as error:
             self._stop(error.faults[0].found)
@@ -286,6 +326,8 @@ class EmbeddingCache:
             self._stop(str(error))
         else:
             self._mine.add(path)
+            return True
+        return False
 
     def _stop(self, why: str) -> None:
         self._storing = False

@@ -6,7 +6,8 @@ CHECKS says whether one clause of ``mlbench.models.protocol`` holds, and what wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -44,8 +45,13 @@ ODD = (
     "\u202eright to left\u202c",
     "x",
 )
-LONG = "The lake freezes over in most winters, and bees dance. " * 2000
+SENTENCE = "The lake freezes over in most winters, and bees dance. "
+LONGEST, SHORTEST = 110_000, 5_500
+LONG_SECONDS = 5.0
+"""A long text has so many characters: what the model encodes in that time, within these bounds."""
 FIRST = "en"
+SHORT_TEXTS = 162
+"""How many texts the checks encode, beside a long one in each role."""
 
 
 class CheckResult(NamedTuple):
@@ -66,6 +72,14 @@ class _Trial:
 
     model: LoadedModel
     layout: Layout | None = None
+    rate: float = float("inf")
+    """Characters encoded in a second, as far as is known."""
+
+    @property
+    def long_text(self) -> str:
+        """A text that takes the model some seconds at most."""
+        size = min(LONGEST, max(SHORTEST, self.rate * LONG_SECONDS))
+        return SENTENCE * int(size / len(SENTENCE))
 
     def raw(self, role: str, texts: list[str], language: str) -> Any:
         """Return what the model returns, unchecked."""
@@ -111,18 +125,23 @@ class _Trial:
         return f"within {worst:.1g}" if worst else "bit-identical"
 
 
-def check_adapter(model: LoadedModel) -> list[CheckResult]:
-    """Test ``model`` against the adapter contract; a fault is a failed check, never raised."""
+def check_adapter(model: LoadedModel) -> Iterator[CheckResult]:
+    """Test ``model`` against the adapter contract, and yield each result as soon as it is known.
+
+    A fault is a failed check, never raised. Where the first fails, no other can be tested.
+    """
     if isinstance(model.adapter, Bound):
         detail = (
             "not tested: it only has vectors for the ids of a task, so it cannot encode other texts"
         )
-        return [CheckResult("bind", True, detail)]
+        yield CheckResult("bind", True, detail)
+        return
     trial = _Trial(model)
-    results = [_result(trial, name, check) for name, check in CHECKS[:1]]
-    if not results[0].passed:
-        return results
-    return results + [_result(trial, name, check) for name, check in CHECKS[1:]]
+    for name, check in CHECKS:
+        result = _result(trial, name, check)
+        yield result
+        if not result.passed and check is _returns_vectors:
+            return
 
 
 def _result(trial: _Trial, name: str, check: Callable[[_Trial], str]) -> CheckResult:
@@ -140,7 +159,7 @@ def _returns_vectors(trial: _Trial) -> str:
     fitted = isinstance(adapter, Fitted)
     if fitted:
         for language, texts in TEXTS.items():
-            more = [*ODD, LONG] if language == FIRST else []
+            more = [*ODD, trial.long_text] if language == FIRST else []
             with calling(trial.model.spec, "fit"):
                 adapter.fit([*texts, *more], language)
     vectors = next(iter(trial.together.values()))
@@ -150,7 +169,11 @@ def _returns_vectors(trial: _Trial) -> str:
 
 
 def _repeatable(trial: _Trial) -> str:
-    return trial.compare(trial.encode)
+    began = time.perf_counter()
+    seen = trial.compare(trial.encode)
+    characters = sum(len(text) for texts in TEXTS.values() for text in texts) * len(METHODS)
+    trial.rate = characters / max(time.perf_counter() - began, 1e-9)
+    return seen
 
 
 def _order_free(trial: _Trial) -> str:
@@ -207,9 +230,10 @@ def _odd_texts(trial: _Trial) -> str:
 
 
 def _long_text(trial: _Trial) -> str:
+    text = trial.long_text
     for role in METHODS:
-        trial.encode(role, [LONG])
-    return f"one text of {len(LONG):,} characters"
+        trial.encode(role, [text])
+    return f"one text of {len(text):,} characters"
 
 
 def _roles(trial: _Trial) -> str:

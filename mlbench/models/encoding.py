@@ -7,6 +7,8 @@ text. So all these tie exactly. What the embedding cache holds is not encoded ag
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.collector import uncollected
+from mlbench.common.progress import Step
 from mlbench.data.collection import Collection, Entries
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
 from mlbench.models.cache import Source
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 COMPARED_AT_ONCE = 1024
 
 Ints = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
 
 
 class Rows:
@@ -108,8 +112,6 @@ def mean_cosine(vectors: Floats | csr_matrix, rows: Ints) -> float:
     return float((total @ total + zeros**2 - size) / (size * (size - 1)))
 
 
-BATCH = 2048
-"""Texts that a model is given, and the cache stores, at once."""
 COLLAPSED = 0.9999
 ENOUGH = 8
 """Distinct texts from which a model that gives them one vector is said to have collapsed."""
@@ -213,7 +215,8 @@ class _Job:
     """What one group of texts needs; ``keys`` and all arrays but ``order`` have one element a
     text.
 
-    ``sizes`` are in ``Encoding.unit``; ``order`` is that of encoding, empty if all are cached.
+    ``sizes`` are the bytes of what the model reads; ``order`` is that of encoding, empty if all
+    are cached, and ``ends`` are the places in it where a batch may end.
     """
 
     group: Distinct
@@ -222,15 +225,16 @@ class _Job:
     missing: npt.NDArray[np.bool_]
     sizes: Ints
     order: Ints
+    ends: Ints
 
 
 class Encoding:
     """The encoding of one collection with one model.
 
     Making one lets a model that asks for it read the passages or learn the ids, and takes from
-    ``cache`` what is there; ``encode`` does the rest, which is ``cost`` in ``unit``: "texts", or
-    "bytes" of what the model reads of them. Where ``collection`` is part of a larger one, ``whole``
-    is what the model reads and learns of.
+    ``cache`` what is there: ``cached`` of all ``texts``. ``encode`` does the rest, which is
+    ``cost`` bytes of what the model reads of them. Where ``collection`` is part of a larger one,
+    ``whole`` is what the model reads and learns of.
     Raises ModelError where the model raises or breaks the adapter's contract.
     """
 
@@ -245,7 +249,6 @@ class Encoding:
         self.collection = collection
         self._inputs = Inputs(model, cache)
         self.cache = self._inputs.cache
-        self.unit = "bytes" if self._inputs.by_form else "texts"
         self._layout: Layout | None = None
         self._rows = {
             "passage": Rows(len(collection.passages)),
@@ -256,16 +259,34 @@ class Encoding:
         plan = Plan.of(collection, by_language=not free)
         self._jobs = [self._prepare(group) for group in (*plan.passages, *plan.queries)]
         self.cost = sum(int(job.sizes[job.missing].sum()) for job in self._jobs)
+        self.texts = sum(len(job.keys) for job in self._jobs)
+        self.cached = self.texts - sum(int(job.missing.sum()) for job in self._jobs)
 
-    def encode(self, progress: Callable[[int], None] = lambda done: None) -> Embedded:
-        """Encode what is missing, telling ``progress`` how much is done; return all vectors."""
-        for job in self._jobs:
-            for start in range(0, len(job.order), BATCH):
-                batch = job.order[start : start + BATCH]
-                batch = batch[job.missing[batch]]
-                if len(batch):
-                    self._encode(job, batch)
-                    progress(int(job.sizes[batch].sum()))
+    def encode(self, progress: Progress = lambda cost, texts: None) -> Embedded:
+        """Encode what is missing, and return all vectors.
+
+        ``progress`` is told of each batch what it cost and how many texts it had. An exception that
+        ends the work, such as Ctrl-C, gets a note of what the cache holds by then.
+        """
+        pace, kept = self._inputs.pace(), self.cached
+        try:
+            for job in self._jobs:
+                for part in pace.cut(job.sizes[job.order], job.ends):
+                    batch = job.order[part]
+                    batch = batch[job.missing[batch]]
+                    if not len(batch):
+                        continue
+                    began = time.perf_counter()
+                    kept += self._encode(job, batch)
+                    pace.took(time.perf_counter() - began)
+                    progress(int(job.sizes[batch].sum()), len(batch))
+        except BaseException as error:
+            if self.cache:
+                error.add_note(
+                    f"{kept:,} of {self.texts:,} texts are in the embedding cache; the same "
+                    "command goes on from there"
+                )
+            raise
         self._inputs.remember()
         parts = {role: self._entries(role) for role in self._rows}
         warnings = tuple(
@@ -313,23 +334,29 @@ class Encoding:
         read = self._inputs.read(source, group.texts)
         group, chosen = group.merged(read.keys)
         keys, nothing = [read.keys[place] for place in chosen], np.zeros(len(chosen), np.int64)
-        job = _Job(group, source, keys, np.ones(len(keys), bool), nothing, nothing[:0])
+        none = nothing[:0]
+        job = _Job(group, source, keys, np.ones(len(keys), bool), nothing, none, none)
         for places, vectors in self.cache.find(source, keys) if self.cache else ():
             self._keep(job, places, self._checked(vectors, "the embedding cache", group, places))
             job.missing[places] = False
         if not job.missing.any():
             return job
-        if not self._inputs.by_form:
-            return replace(job, sizes=nothing + 1, order=np.arange(len(keys)))
         if read.forms is None:
             forms = self._inputs.forms(group.role, group.texts)
         else:
             forms = [read.forms[place] for place in chosen]
-        order = longest_first(forms, range(len(forms)))
-        return replace(job, sizes=np.array([len(form) for form in forms]), order=order)
+        order = np.arange(len(keys))
+        if self._inputs.by_form:
+            order = longest_first(forms, order)
+        return replace(
+            job,
+            sizes=np.array([len(form) for form in forms]),
+            order=order,
+            ends=np.cumsum(self._inputs.batch_sizes(group.role, [forms[place] for place in order])),
+        )
 
-    def _encode(self, job: _Job, batch: Ints) -> None:
-        """Encode, store and keep some texts of a job."""
+    def _encode(self, job: _Job, batch: Ints) -> int:
+        """Encode, store and keep some texts of a job; return how many are in the cache now."""
         group, adapter = job.group, self.model.adapter
         name = "encode_queries" if group.role == "query" else "encode_passages"
         encode = adapter.encode_queries if group.role == "query" else adapter.encode_passages
@@ -337,10 +364,12 @@ class Encoding:
             value = encode([group.texts[place] for place in batch], group.language)
         where = f"model {self.model.spec}, {name} ({group.language or 'all languages'})"
         vectors = self._checked(value, where, group, batch)
+        stored = 0
         if self.cache and isinstance(vectors, np.ndarray):
             keys = [job.keys[place] for place in batch]
-            self.cache.store(job.source, keys, vectors, self.model.name)
+            stored = self.cache.store(job.source, keys, vectors, self.model.name)
         self._keep(job, batch, vectors)
+        return stored
 
     def _checked(self, value: Any, where: str, group: Distinct, places: Ints) -> Vectors:
         """Return the vectors of some texts of a group, in float32, as the model gave them."""
@@ -364,3 +393,22 @@ class Encoding:
     def _entries(self, role: str) -> Floats | csr_matrix:
         groups = [job.group for job in self._jobs if job.group.role == role]
         return self._rows[role].spread(np.concatenate([g.first[g.entry] for g in groups]))
+
+
+def encode_shown(work: Encoding, title: str, *, quiet: bool) -> tuple[Embedded, Step]:
+    """Encode what is missing, and show how far that is; return also the step, timed.
+
+    Raises as ``Encoding.encode`` does.
+    """
+    done = work.cached
+    if done and not quiet:
+        print(f"{title}: {done:,} of {work.texts:,} texts are in the cache", file=sys.stderr)
+    with Step(title, work.cost, "", quiet=quiet) as step:
+
+        def progress(cost: int, texts: int) -> None:
+            nonlocal done
+            done += texts
+            step.advance(cost)
+            step.say(f"{done:,} of {work.texts:,} texts")
+
+        return work.encode(progress), step

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from mlbench.common.errors import Fault, ModelError
 from mlbench.models.boundary import attribute, calling
 from mlbench.models.cache import KEY_BYTES, SCHEMA, Source, question_digest
-from mlbench.models.protocol import Bound, Canonical, Fitted, Truncating, Truncation
+from mlbench.models.pace import Pace
+from mlbench.models.protocol import Batching, Bound, Canonical, Fitted, Truncating, Truncation
 
 if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
@@ -32,8 +33,27 @@ def is_cacheable(model: LoadedModel) -> bool:
     It must ask for it (``cacheable = True``) and declare its identity: one derived from its
     source says nothing of weights. Nor may its vectors depend on the collection.
     """
+    return not _lacking(model) and not learns(model.adapter)
+
+
+def _lacking(model: LoadedModel) -> list[str]:
+    """Return what a model does not say that it must, so that its vectors may be cached."""
     asks = attribute(model.spec, model.adapter, "cacheable", False) is True
-    return asks and model.identity.startswith("declared: ") and not learns(model.adapter)
+    identity = [] if model.identity.startswith("declared: ") else [IDENTITY]
+    return identity + ([] if asks else [CACHEABLE])
+
+
+IDENTITY = '`identity = "..."`, a text that changes whenever a vector would'
+CACHEABLE = "`cacheable = True`"
+
+
+def about_keeping(model: LoadedModel) -> str:
+    """Say in a sentence whether a model's vectors are kept for later runs, or what that takes."""
+    if learns(model.adapter):
+        return "its vectors are not kept: it has fit or bind, so they depend on the collection"
+    if lacking := _lacking(model):
+        return f"its vectors are not kept for later runs; for that give it {' and '.join(lacking)}"
+    return "its vectors are kept in the embedding cache for later runs"
 
 
 class Read(NamedTuple):
@@ -103,10 +123,34 @@ class Inputs:
             return forms
         raise ModelError(Fault(f"model {self.model.spec}, canonical", found, "a list of bytes"))
 
+    def batch_sizes(self, role: str, forms: Sequence[bytes]) -> Sequence[int]:
+        """Return how many forms, longest first, belong together in a batch, a number a batch."""
+        if not isinstance(self.model.adapter, Batching):
+            return [1] * len(forms)
+        with calling(self.model.spec, "batch_sizes"):
+            counts = [int(count) for count in self.model.adapter.batch_sizes(role, forms)]
+        if sum(counts) != len(forms) or min(counts, default=1) < 1:
+            found = f"returned batches of {sum(counts)} texts in all"
+            raise ModelError(
+                Fault(f"model {self.model.spec}, batch_sizes", found, f"{len(forms)} texts")
+            )
+        return counts
+
     def remember(self) -> None:
         """Keep what ``read`` had to ask, now that the vectors are stored."""
         while self.cache and self._new:
             self.cache.remember(*self._new.popitem())
+
+    def pace(self) -> Pace:
+        """Return how much to give the model at once, as far as it is known from earlier runs."""
+        if self.cache is None:
+            return Pace()
+        cache, about = self.cache, _about("pace", self.source("", ""), ())
+        known = cache.recall(about)
+        return Pace(
+            None if known is None else int(known),
+            lambda doublings: cache.remember(about, str(doublings).encode()),
+        )
 
     def truncation(self, role: str, language: str, texts: Sequence[str]) -> Truncation | None:
         """Return what the maximum length costs some texts; None where that is unknown."""

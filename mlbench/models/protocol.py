@@ -36,6 +36,7 @@ A slow model may also have any of these:
 
         def canonical(self, role, texts): ...    # -> list of bytes
         def encode_forms(self, role, forms): ... # -> (n, d) array, from what canonical gave
+        def batch_sizes(self, role, forms): ...  # -> list of ints, how many it encodes at once
         def truncation(self, role, texts): ...   # -> (texts cut, tokens lost, tokens), or None
         def describe(self): ...                  # -> dict of facts for the report, as JSON
 
@@ -43,11 +44,14 @@ A slow model may also have any of these:
 Texts with equal bytes are encoded as one text. More bytes mean more work, and the longest texts are
 encoded first. ``encode_forms`` is for collections larger than memory: it encodes these bytes
 while ``canonical`` and ``truncation`` run in another thread, so that the encoder does not wait.
+``batch_sizes`` is for a model that cuts batches itself: it is given all forms, longest first, and
+says how many stand in each of its batches, one number a batch. mlbench then gives it whole ones.
 ``mlbench models check SPEC`` tests whether a model keeps this contract.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 SIMILARITIES = ("cosine", "dot")
@@ -99,6 +103,14 @@ class FormEncoding(Canonical, Protocol):
 
     def encode_forms(self, role: str, forms: list[bytes]) -> Any:
         """Return one vector a form that ``canonical`` gave for the role: (len(forms), d)."""
+
+
+@runtime_checkable
+class Batching(Canonical, Protocol):
+    """An adapter that cuts what it is given into batches of its own."""
+
+    def batch_sizes(self, role: str, forms: Sequence[bytes]) -> Sequence[int]:
+        """Return how many of the forms, longest first, are in each batch, one after the other."""
 
 
 @runtime_checkable

@@ -139,6 +139,10 @@ _OWN_CODE = (
 )
 
 
+OF_USERS = ("file", "python", "plug-in")
+"""Kinds of models whose code does not come with mlbench."""
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A model ready to encode.

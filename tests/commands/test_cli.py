@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -301,6 +303,47 @@ def test_signals_end_with_their_code_and_leave_nothing_half_written(task, tmp_pa
     assert process.returncode == code
     assert "Traceback" not in errors
     assert [p for p in (tmp_path / "results").rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_slow_model_can_be_stopped_at_once_and_the_next_run_goes_on(task, tmp_path):
+    spec = model_file(tmp_path, "time.sleep(0.4 * len(texts))")
+    path = tmp_path / "model.py"
+    declared = "class Model:\n    identity = 'slow 1'; cacheable = True; language_free = True\n"
+    path.write_text(path.read_text().replace("class Model:\n", declared))
+    command = [sys.executable, "-m", "mlbench", "run", "--model", spec, "--task", str(task)]
+    environment = {**os.environ, "MLBENCH_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while len([*tmp_path.rglob("*.vectors")]) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    kept = int(re.search(r"(\d+) of 48 texts are in the embedding cache", errors)[1])
+    assert 0 < kept < 48
+    assert not (tmp_path / "results").exists()
+    path.write_text(path.read_text().replace("time.sleep(0.4 * len(texts))", "pass"))
+    again = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    assert f"{kept} of 48 texts are in the cache" in again.stderr
+
+
+def test_a_run_says_what_it_takes_for_vectors_to_be_kept(task, tmp_path):
+    done = mlbench("run", "--model", model_file(tmp_path, "pass"), "--task", task, cwd=tmp_path)
+    (line,) = [line for line in done.stderr.splitlines() if "not kept" in line]
+    assert "identity" in line
+    assert "cacheable" in line
 
 
 def test_report_renders_again_and_finds_altered_scores(sample_report, tmp_path):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from mlbench.models import contract
 from mlbench.models.char_ngram import encode
-from mlbench.models.contract import CHECKS, CheckResult, check_adapter
+from mlbench.models.contract import CHECKS, LONGEST, SHORT_TEXTS, CheckResult, check_adapter
 from mlbench.models.registry import LoadedModel, load_adapter
 
 Encode = Callable[[list[str]], Any]
@@ -70,6 +71,43 @@ def test_information() -> None:
     constant = _check(_Model(lambda texts: np.ones((len(texts), 3))))["distinct texts"]
     assert constant.passed
     assert "10 of 10" in constant.detail
+
+
+def test_it_costs_what_it_says_and_the_long_text_of_a_slow_model_is_shorter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, sizes = [0.0], []
+
+    def slow(texts: list[str]) -> Any:
+        sizes.extend(map(len, texts))
+        now[0] += sum(map(len, texts)) / 1000
+        return encode(texts)
+
+    monkeypatch.setattr(contract.time, "perf_counter", lambda: now[0])
+    assert _failed(_Model(slow)) == {}
+    longest = max(sizes)
+    assert len([size for size in sizes if size < longest]) == SHORT_TEXTS
+    assert sizes.count(longest) == 2
+    assert 4_900 < longest < 6_000
+    sizes.clear()
+    monkeypatch.undo()
+    _check(_Model(slow))
+    assert LONGEST - 100 < max(sizes) <= LONGEST
+
+
+def test_results_come_one_by_one() -> None:
+    calls: list[int] = []
+
+    def counted(texts: list[str]) -> Any:
+        calls.append(len(texts))
+        return encode(texts)
+
+    loaded = LoadedModel("m.py:make", "m", "file", _Model(counted), "cosine", "derived: x")
+    results = check_adapter(loaded)
+    next(results)
+    first = len(calls)
+    next(results)
+    assert len(calls) == 2 * first
 
 
 class _Counter:

@@ -8,9 +8,10 @@ from scipy import sparse
 
 from mlbench.common.errors import ModelError
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
-from mlbench.models import encoding
+from mlbench.models import encoding, pace
 from mlbench.models.cache import EmbeddingCache
-from mlbench.models.encoding import BATCH, Encoding, Plan
+from mlbench.models.encoding import Encoding, Plan, encode_shown
+from mlbench.models.pace import MOST_TEXTS
 from mlbench.models.registry import LoadedModel
 
 
@@ -58,10 +59,11 @@ def repeated_collection(extra: int = 0):
 def test_each_distinct_text_of_a_role_and_language_is_encoded_once():
     collection, adapter, done = repeated_collection(), Recorder(), []
     work = Encoding(loaded(adapter), collection)
-    embedded = work.encode(done.append)
+    embedded = work.encode(lambda cost, texts: done.append((cost, texts)))
     assert set(adapter.given.values()) == {1}
-    assert len(adapter.given) == 2 * (3 + 1) == sum(done) == work.cost
-    assert work.unit == "texts"
+    assert len(adapter.given) == 2 * (3 + 1) == work.texts
+    assert [sum(told) for told in zip(*done, strict=True)] == [work.cost, work.texts]
+    assert work.cached == 0
     assert embedded.counts == {"passage": (6, 0), "query": (2, 0)}
     plan = Plan.of(collection)
     assert [(g.language, len(g.texts), len(g.entry)) for g in plan.passages] == [
@@ -74,12 +76,14 @@ def test_each_distinct_text_of_a_role_and_language_is_encoded_once():
 
 def test_long_lists_go_in_batches():
     records = Records()
-    records.passages = [TextRecord(f"p{i}", "en", f"text {i}", "") for i in range(BATCH + 5)]
+    records.passages = [TextRecord(f"p{i}", "en", f"text {i}", "") for i in range(MOST_TEXTS + 5)]
     records.queries = [TextRecord("q", "en", "text", "")]
     records.judgements = [Judgement("q", "en", "p0", "en", 1, "")]
     collection, adapter = build_collection(("en",), records), Recorder()
     encode(adapter, collection)
-    assert sorted(adapter.calls) == [1, 5, BATCH]
+    assert sum(adapter.calls) == MOST_TEXTS + 6
+    assert min(adapter.calls) == 1
+    assert adapter.calls[0] < 100 < max(adapter.calls) <= MOST_TEXTS  # a few first, then many
 
 
 def test_cosine_vectors_are_normalised_and_dot_vectors_kept():
@@ -239,8 +243,7 @@ def test_texts_that_a_model_reads_alike_are_one_text_and_tie_exactly_across_lang
     collection = letters("one", "ONE", "four", "o-n-e", "two", "three", "one!")
     adapter, done = Neural(), []
     work = Encoding(loaded(adapter), collection)
-    embedded = work.encode(done.append)
-    assert work.unit == "bytes"
+    embedded = work.encode(lambda cost, texts: done.append(cost))
     assert work.cost == sum(done) == len("one" + "four" + "two" + "three" + "what")
     assert embedded.counts == {"passage": (4, 0), "query": (1, 0)}
     assert max(adapter.given.values()) == 1
@@ -263,7 +266,7 @@ def test_the_longest_texts_are_encoded_first_in_an_order_that_the_texts_alone_de
             self.batches.append(texts)
             return super()._encode(role, texts, language)
 
-    monkeypatch.setattr(encoding, "BATCH", 2)
+    in_batches(monkeypatch, 2)
     batches = []
     for texts in (("b", "ccc", "a", "dd", "eeee"), ("eeee", "a", "ccc", "b", "dd")):
         adapter = Logged()
@@ -300,6 +303,17 @@ def test_errors_name_the_text_and_its_language_when_languages_are_encoded_togeth
         encode(Broken(), letters("one", "four", "three", "two"))
 
 
+def words(size):
+    """Different words of two letters, in their order."""
+    return [chr(ord("a") + i // 26) + chr(ord("a") + i % 26) for i in range(size)]
+
+
+def in_batches(monkeypatch, size):
+    """Let a model be given ``size`` texts at once."""
+    monkeypatch.setattr(pace, "MOST_TEXTS", size)
+    monkeypatch.setattr(pace, "FIRST_BYTES", 2**20)
+
+
 @pytest.fixture
 def cache(tmp_path):
     def warn(message):
@@ -313,7 +327,7 @@ TEXTS = ("one", "TWO", "three", "two", "five", "six", "seven", "eleven")
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
 def test_a_warm_run_encodes_nothing_and_gives_the_same_bytes(cache, monkeypatch, similarity):
-    monkeypatch.setattr(encoding, "BATCH", 3)
+    in_batches(monkeypatch, 3)
     collection = letters(*TEXTS)
     plain = encode(Neural(), collection, similarity)
     cold = encode(Neural(), collection, similarity, cache=cache)
@@ -349,7 +363,7 @@ def test_a_warm_run_asks_the_model_nothing(cache, similarity):
 
 def test_a_run_that_must_encode_again_does_so_in_the_same_batches(cache, monkeypatch):
     """Its texts are known, its vectors are gone but for some."""
-    monkeypatch.setattr(encoding, "BATCH", 3)
+    in_batches(monkeypatch, 3)
     collection = letters(*TEXTS, "t-w-o", "ONE")
     plain, adapter = encode(Neural(), collection, cache=cache), Neural()
     shards = sorted(entry.path for entry in cache.entries() if entry.head is not None)
@@ -400,6 +414,104 @@ def test_a_model_told_the_language_is_cached_by_language(cache):
     assert first.counts["passage"] == (3, 0)
     again = encode(Told(), letters("one", "two", "two"), cache=cache)  # "two" is new to de alone
     assert again.counts["passage"] == (1, 2)
+
+
+class Cutting(Neural):
+    """Cuts batches of three itself, and rounds as a network does."""
+
+    def __init__(self):
+        super().__init__()
+        self.given_together = []
+
+    def batch_sizes(self, role, forms):
+        return [len(forms[start : start + 3]) for start in range(0, len(forms), 3)]
+
+    def _encode(self, role, texts, language):
+        self.given_together.append(texts)
+        return super()._encode(role, texts, language)
+
+
+def test_a_model_that_cuts_batches_itself_is_given_whole_ones(monkeypatch):
+    texts = words(20)
+    for first in (1, 7, 2**20):
+        monkeypatch.setattr(pace, "FIRST_BYTES", first)
+        adapter = Cutting()
+        encode(adapter, letters(*texts))
+        passages = adapter.given_together[:-1]
+        assert [text for batch in passages for text in batch] == sorted(texts)
+        assert {len(batch) % 3 for batch in passages[:-1]} <= {0}
+
+
+@pytest.mark.parametrize("counts", [[3], [3, 0], [1, 1, 1]])
+def test_a_model_whose_batches_are_not_the_texts_is_refused(counts):
+    class Wrong(Neural):
+        def batch_sizes(self, role, forms):
+            return counts
+
+    with pytest.raises(ModelError, match="batch_sizes: returned batches of 3 texts in all"):
+        encode(Wrong(), letters("one", "two"))
+
+
+class Stopped(Neural):
+    """Is stopped by its user after some calls."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.left = calls
+
+    def _encode(self, role, texts, language):
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super()._encode(role, texts, language)
+
+
+def test_a_run_that_is_stopped_loses_one_batch_and_says_what_is_kept(cache, monkeypatch, capsys):
+    in_batches(monkeypatch, 3)
+    collection = letters(*TEXTS)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        encode(Stopped(2), collection, cache=cache)
+    (note,) = stop.value.__notes__
+    assert note.startswith("6 of 8 texts are in the embedding cache")
+    work = Encoding(loaded(Neural()), collection, cache)
+    assert (work.cached, work.texts) == (6, 8)
+    encode_shown(work, "t", quiet=False)
+    assert capsys.readouterr().err.startswith("t: 6 of 8 texts are in the cache\n")
+
+
+def test_the_pace_of_a_model_is_kept_so_that_a_later_run_has_the_same_batches(cache, monkeypatch):
+    class Slow(Neural):
+        def _encode(self, role, texts, language):
+            now[0] += len(texts)
+            return super()._encode(role, texts, language)
+
+    now = [0.0]
+    monkeypatch.setattr(encoding.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(pace, "FIRST_BYTES", 1)
+    monkeypatch.setattr(pace, "LONG_SECONDS", 4)
+    texts = words(60)
+    first, again = Slow(), Slow()
+    encode(first, letters(*texts), cache=cache)
+    for entry in cache.entries():
+        if entry.head is not None:
+            entry.path.unlink()
+    encode(again, letters(*texts), cache=cache)
+    assert max(first.calls) < 20
+    assert first.calls == again.calls
+
+
+def test_the_small_files_of_a_run_are_joined(cache, monkeypatch):
+    from mlbench.models import cache as cache_module
+
+    in_batches(monkeypatch, 3)
+    monkeypatch.setattr(cache_module, "JOINED_TEXTS", 6)
+    collection = letters(*TEXTS)
+    plain = encode(Neural(), collection)
+    encode(Neural(), collection, cache=cache)
+    rows = sorted(entry.head.rows for entry in cache.entries(check=True) if entry.head is not None)
+    assert rows == [1, 1, 6]  # passages 3 + 3, then 1; the query
+    warm = encode(Stopped(0), collection, cache=cache)
+    assert warm.passages.tobytes() == plain.passages.tobytes()
 
 
 class _Asks(Recorder):

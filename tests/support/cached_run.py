@@ -21,7 +21,7 @@ import numpy as np
 
 from mlbench.common import files as artefacts
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
-from mlbench.models import encoding
+from mlbench.models import encoding, pace
 from mlbench.models.cache import EmbeddingCache
 from mlbench.models.registry import LoadedModel
 
@@ -77,7 +77,7 @@ def collection():
 def run(cache: EmbeddingCache | None, log: Path) -> tuple[str, int]:
     """Return the digest of all vectors, and how many texts came from the cache."""
     model = LoadedModel("m", "m", "test", Model(log), "dot", "declared: m")
-    with mock.patch.object(encoding, "BATCH", BATCH):
+    with mock.patch.multiple(pace, MOST_TEXTS=BATCH, FIRST_BYTES=2**20):
         embedded = encoding.Encoding(model, collection(), cache).encode()
     raw = embedded.passages.tobytes() + embedded.queries.tobytes()
     return hashlib.sha256(raw).hexdigest(), sum(c.cached for c in embedded.counts.values())

@@ -13,7 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mlbench.common.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.common.errors import (
+    DataError,
+    EnvironmentFault,
+    Fault,
+    UsageError,
+    did_you_mean,
+    install_extra,
+)
 from mlbench.common.files import slug
 from mlbench.data.collection import Judgement, TextRecord
 from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
@@ -100,7 +107,7 @@ def _load(id_: str, where: str) -> Any:
     try:
         import ir_datasets
     except ImportError:
-        mend = "pip install 'mlbench[ir-datasets]'"
+        mend = install_extra("ir-datasets")
         fault = Fault(where, "the package ir_datasets is not installed", mend=mend)
         raise EnvironmentFault(fault) from None
     try:

@@ -149,6 +149,13 @@ class Neural:
         """Return the vectors of what ``canonical`` gave, which may go on with other texts."""
         return self._chunk(role, forms)
 
+    def batch_sizes(self, role: str, forms: Sequence[bytes]) -> list[int]:
+        """Return how many of these, longest first, are encoded at once; see ``protocol``."""
+        return [part.stop - part.start for part in self._cut(role, forms)]
+
+    def _cut(self, role: str, rows: Sequence[bytes]) -> Iterator[slice]:
+        return cut([*map(self._form(role).size, rows)], self._budget)
+
     def truncation(self, role: str, texts: list[str]) -> Truncation | None:
         """Count what the maximum length costs these texts, with prompts and special tokens.
 
@@ -220,9 +227,8 @@ class Neural:
     def _chunk(self, role: str, rows: list[bytes]) -> Floats:
         """Encode in batches of like length, each set of token ids once."""
         place = {row: number for number, row in enumerate(dict.fromkeys(rows))}
-        size = self._form(role).size
-        longest = sorted(place, key=lambda row: (-size(row), row))
-        batches = [longest[part] for part in cut([*map(size, longest)], self._budget)]
+        longest = sorted(place, key=lambda row: (-len(row), row))
+        batches = [longest[part] for part in self._cut(role, longest)]
         vectors = np.concatenate([*self._run()(role, batches)])
         order = np.empty(len(longest), np.int64)
         order[[place[row] for row in longest]] = np.arange(len(longest))

@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from mlbench import __version__
-from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
+from mlbench.common.errors import (
+    EnvironmentFault,
+    Fault,
+    ModelError,
+    UsageError,
+    install_extra,
+)
 from mlbench.models.cache import packed, question_digest
 from mlbench.models.neural.folder import Checkpoint
 from mlbench.models.neural.forms import Asked
@@ -31,7 +37,7 @@ from mlbench.models.neural.routes import (
 )
 from mlbench.models.protocol import SIMILARITY_NAMES
 
-EXTRA = "pip install 'mlbench[sentence-transformers]'"
+EXTRA = install_extra("sentence-transformers")
 _UNUSED = re.compile(r"\bpooler\b")
 """Weights of the transformers library's own pooler, which no pooling of ours reads."""
 _FOREIGN = (

@@ -239,7 +239,7 @@ def test_without_the_package_it_is_told_how_to_get_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 5
-    assert "pip install 'mlbench[ir-datasets]'" in done.stderr
+    assert "pip install '.[ir-datasets]'" in done.stderr
 
 
 def test_ids_belong_to_this_reader_alone() -> None:

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import ModelError, UsageError
+from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.models import pace
 from mlbench.models.contract import check_adapter
+from mlbench.models.encoding import Encoding
 from mlbench.models.protocol import Canonical, Described, Truncating, Truncation
 from mlbench.models.registry import LoadedModel, load_adapter
 from tests.models.neural.conftest import LETTERS, MAX_LENGTH, POSITIONS, Copy, edit
@@ -274,6 +277,22 @@ def test_the_batch_budget_changes_nothing_but_rounding(full_folder: Path) -> Non
     large = load_adapter(str(full_folder), {"batch_tokens": 100_000}).adapter
     expected = large.encode_passages(texts, "")
     np.testing.assert_allclose(small.encode_passages(texts, ""), expected, atol=GAP, rtol=0)
+
+
+def test_the_pace_changes_no_bit(full_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole batches of the model's own go to it, whatever is given at once."""
+    texts = sorted(set(_texts(60)))
+    records = Records()
+    records.passages = [TextRecord(f"p{i}", "en", text, "") for i, text in enumerate(texts)]
+    records.queries = [TextRecord("q", "en", "what", "")]
+    records.judgements = [Judgement("q", "en", "p0", "en", 1, "")]
+    collection = build_collection(("en",), records)
+    found = []
+    for first in (1, 2000, 2**30):
+        monkeypatch.setattr(pace, "FIRST_BYTES", first)
+        model = load_adapter(str(full_folder), {"batch_tokens": 64})
+        found.append(Encoding(model, collection).encode().passages.tobytes())
+    assert len(set(found)) == 1
 
 
 def test_a_static_embedding(bare_folder: Path, tmp_path: Path) -> None:
