@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault, first_faults
-from mlbench.data.absent import Absent, Lost
+from mlbench.data.absent import MEND, Absent, Lost
 from mlbench.data.digests import collection_digest, sum_of_judged, sum_of_records
 from mlbench.data.task import Setting
 
@@ -358,6 +358,7 @@ def dangling(judgement: Judgement, role: str) -> Fault:
         judgement.where,
         f"a judgement names {role} {ids[role]!r}{language}, which is not in the collection",
         f"the id of a {role} that was read",
+        MEND if role == "passage" else "",
     )
 
 

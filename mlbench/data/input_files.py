@@ -26,14 +26,14 @@ SMALL, MOST_TIMES_PACKED = 1 << 30, 200
 """What a packed file may unpack to: bytes or, if that is more, times its size."""
 
 KINDS = {
-    b"\x1f\x8b": "packed with gzip",
-    b"PAR1": "a Parquet file",
-    b"\x28\xb5\x2f\xfd": "packed with zstd",
-    b"BZh": "packed with bzip2",
-    b"\xfd7zXZ": "packed with xz",
-    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": ("packed with gzip", "let its name end in .gz"),
+    b"PAR1": ("a Parquet file", "let its name end in .parquet"),
+    b"\x28\xb5\x2f\xfd": ("packed with zstd", "unpack it"),
+    b"BZh": ("packed with bzip2", "unpack it"),
+    b"\xfd7zXZ": ("packed with xz", "unpack it"),
+    b"PK\x03\x04": ("a zip archive", "unpack it"),
 }
-"""What a file is that begins with certain bytes, and whose name should say so."""
+"""What a file is that begins with certain bytes, and how to have it read."""
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 TOO_LARGE = 10**9
 INTEGER = "a whole number, at most nine digits"
@@ -108,9 +108,12 @@ def _raw_lines(path: Path, faults: Faults) -> Iterator[bytes]:
         rest = b""
         first = True
         while chunk := file.read(CHUNK):
-            if first and (kind := kind_of(chunk)):
-                mend = "unpack it, or give it the ending of what it is: .gz or .parquet"
-                faults.add(str(path), f"holds what is {kind}", "what its name says", mend)
+            mark = next((mark for mark in KINDS if first and chunk.startswith(mark)), None)
+            if mark is not None:
+                kind, mend = KINDS[mark]
+                again = " twice" if path.suffix.lower() == ".gz" and "gzip" in kind else ""
+                mend = "unpack it" if again else mend
+                faults.add(str(path), f"is {kind}{again}", "lines of text, or .gz of them", mend)
                 return
             first = False
             *lines, rest = (rest + chunk).split(b"\n")
@@ -137,11 +140,6 @@ def read_json(path: Path, faults: Faults, members: Members | None = None) -> Any
         except (ValueError, RecursionError) as error:
             faults.add(str(path), f"broken JSON: {error}", "one JSON object")
     return None
-
-
-def kind_of(head: bytes) -> str:
-    """Return what a file is that begins with these bytes, "" for text."""
-    return next((kind for mark, kind in KINDS.items() if head.startswith(mark)), "")
 
 
 def integer_of(value: Any) -> int | None:
@@ -268,4 +266,6 @@ def opened(path: Path, faults: Faults) -> Iterator[io.BufferedIOBase]:
             expected = f"at most {SMALL >> 30} GiB, or {MOST_TIMES_PACKED} times its size"
             faults.add(str(path), str(error), expected, "unpack it, if it is what it should be")
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            faults.add(str(path), f"damaged gzip file: {error}", "a whole gzip file")
+            bad = isinstance(error, gzip.BadGzipFile)
+            mend = "leave .gz out of its name, if it is not packed" if bad else ""
+            faults.add(str(path), f"damaged gzip file: {error}", "a whole gzip file", mend)

@@ -647,10 +647,17 @@ def test_an_ending_that_lies_is_told(tmp_path: Path) -> None:
     packed = gzip.compress(FILES["de/qrels.tsv"].encode())
     message = faults_of(tmp_path, {"de/qrels.tsv": packed})
     assert message.count("qrels.tsv") == 1
-    assert "packed with gzip" in message
+    assert "is packed with gzip\n" in message
+    assert "let its name end in .gz" in message
+    files = {**PER_LANGUAGE, "qrels": "{language}/qrels.tsv.gz"}
+    changes = {"de/qrels.tsv.gz": gzip.compress(packed), "en/qrels.tsv.gz": FILES["en/qrels.tsv"]}
+    message = faults_of(tmp_path, changes, files=files)
+    assert "de/qrels.tsv.gz: is packed with gzip twice" in message
+    assert "en/qrels.tsv.gz: damaged gzip file" in message
+    assert "leave .gz out of its name" in message
     parquet.write_table(pa.table({"_id": ["1"]}), tmp_path / "p")
     message = faults_of(tmp_path, {"de/corpus.jsonl": (tmp_path / "p").read_bytes()})
-    assert "de/corpus.jsonl: holds what is a Parquet file" in message
+    assert "de/corpus.jsonl: is a Parquet file" in message
     files = {**PER_LANGUAGE, "qrels": "{language}/qrels.parquet"}
     changes = {f"{language}/qrels.parquet": FILES["de/qrels.tsv"] for language in ("de", "en")}
     message = faults_of(tmp_path, changes, files=files)
