@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -126,6 +126,26 @@ class Task:
     def settings(self) -> tuple[Setting, ...]:
         """Return every setting of the task; see ``all_settings``."""
         return all_settings(self.languages, self.kinds)
+
+
+def with_codes(task: Task) -> Task:
+    """Return a task that was made by hand with its languages by their codes, as a task file's are.
+
+    Paths keep the spelling. Raises ValueError where two are one language.
+    """
+    codes = tuple(map(code_of, task.languages))
+    if codes == task.languages:
+        return task
+    if len(set(codes)) < len(codes):
+        raise ValueError(f"one language twice: {', '.join(task.languages)}")
+    source = replace(
+        task.source,
+        spelled={c: s for c, s in zip(codes, task.languages, strict=True) if c != s},
+        shards={code_of(s): count for s, count in task.source.shards.items()},
+        ids={code_of(s): id_ for s, id_ in task.source.ids.items()},
+    )
+    sets = {name: tuple(map(code_of, each)) for name, each in task.language_sets.items()}
+    return replace(task, languages=codes, source=source, language_sets=sets)
 
 
 def all_settings(languages: tuple[str, ...], kinds: Iterable[Kind]) -> tuple[Setting, ...]:

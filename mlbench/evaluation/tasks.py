@@ -9,7 +9,7 @@ from pathlib import Path
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.data.catalog import find_task
 from mlbench.data.sources import check_source
-from mlbench.data.task import Task
+from mlbench.data.task import Task, with_codes
 from mlbench.measures.rank_measures import parse_measures
 
 
@@ -20,6 +20,11 @@ def load_task(task: str | Path | Task) -> Task:
     Raises UsageError if there is no such task, DataError with all its faults.
     """
     if isinstance(task, Task):
+        try:
+            task = with_codes(task)
+        except ValueError as error:
+            where = f"task {task.name!r}, languages"
+            raise DataError(Fault(where, str(error), "each language once")) from None
         if faults := [*check_source(task), *_measure_faults(task)]:
             raise DataError(*faults)
         return task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mlbench.data.locations import check_locations, wanted_files
 from mlbench.data.locator import Locator
 from mlbench.data.task import Task
 from mlbench.data.task_file import parse_task
+from mlbench.evaluation.tasks import load_task
 
 SOUND = """
 name = "small"
@@ -165,6 +167,21 @@ def test_files_are_found_by_either_spelling_of_a_language(tmp_path: Path) -> Non
             (folder / name).touch()
         found = Locator(folder, offline=True).fetch(task, ["qrels"])
         assert [file.path and file.path.name for file in found][-1] == f"q.{spelled}.tsv"
+
+
+def test_a_task_made_by_hand_is_spelled_as_one_of_a_file(tmp_path: Path) -> None:
+    task = parse(tmp_path)
+    shards = {"de": 2, "en": 1, "zho_hans": 1}
+    languages = ("de", "en", "zho_hans")
+    source = replace(task.source, shards=shards)
+    by_hand = replace(task, languages=languages, source=source, language_sets={"x": languages})
+    found = load_task(by_hand)
+    assert found.languages == found.language_sets["x"] == ("de", "en", "zho-Hans")
+    assert found.source.shards == {"de": 2, "en": 1, "zho-Hans": 1}
+    assert [f.name for f in wanted_files(found)] == [f.name for f in wanted_files(by_hand)]
+    assert load_task(task) == task
+    with pytest.raises(DataError, match="one language twice: de, en, EN"):
+        load_task(replace(task, languages=("de", "en", "EN")))
 
 
 def test_a_table_that_names_a_language_twice_is_refused(tmp_path: Path) -> None:
