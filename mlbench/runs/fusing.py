@@ -1,8 +1,8 @@
-"""Several runs fused into one, by ranx.
+"""Several runs fused into one: their scores by ranx, their ranks by ``rank_fusion``.
 
-ranx orders equal scores as it happens to find them and compiles anew for passage ids of another
-length; so it is given scores that fall strictly, by trec_eval's rule for ties, and numbers of one
-length for names.
+A run that ties passages adds the same to each; which of equal fused scores goes first is decided
+afterwards, by trec_eval's rule. ranx compiles anew for passage ids of another length, so it is
+given numbers of one length for names.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.runs.rank_fusion import BY_VOTE, NORMS, Ranking, fuse_ranks, normalised
+from mlbench.runs.rank_fusion import METHODS as BY_PLACE
 from mlbench.runs.reading import Name, RunFile
 from mlbench.runs.writing import LARGEST, falling, refuse_unfit, trec_lines
 
@@ -27,8 +29,7 @@ PARAMETERS: Mapping[str, Mapping[str, float | None]] = {
 }
 """Method -> its parameters and their defaults, None where it has to be given."""
 WEIGHTED = ("wsum", "mixed", "wmnz", "w_bordafuse", "w_condorcet")
-ON_RANKS = ("rrf", "isr", "log_isr", "logn_isr", "rbc", "bordafuse", "w_bordafuse", "condorcet",
-            "w_condorcet")  # fmt: skip
+ON_RANKS = (*BY_PLACE, *BY_VOTE)
 """Methods to which scores say the order only, so that normalising them changes nothing."""
 DEFAULT_NORM = "min-max"
 SHOWN = 3
@@ -78,15 +79,17 @@ class Fusion:
         if faults:
             raise UsageError(*faults)
 
-    def options(self) -> dict[str, Any]:
-        """Return the parameters as ranx takes them."""
+    def values(self) -> dict[str, Any]:
+        """Return the parameters, those that were not given by their defaults."""
         values: dict[str, Any] = {
             name: self.parameters.get(name, default)
             for name, default in PARAMETERS.get(self.method, {}).items()
         }
-        if "k" in values:
-            values["k"] = int(values["k"])
-        return values | ({} if self.weights is None else {"weights": list(self.weights)})
+        return values
+
+    def options(self) -> dict[str, Any]:
+        """Return parameters and weights as ranx takes them."""
+        return self.values() | ({} if self.weights is None else {"weights": list(self.weights)})
 
 
 def fuse_runs(runs: Sequence[RunFile], fusion: Fusion, depth: int) -> Ranked:
@@ -107,27 +110,60 @@ def fuse_runs(runs: Sequence[RunFile], fusion: Fusion, depth: int) -> Ranked:
     from mlbench.ranking.kernels import check_cache
 
     check_cache()
-    import ranx
 
     passages = sorted({shown(name) for run in runs for name in run.passages})
-    number = {name: f"{i:010d}" for i, name in enumerate(passages)}
-    norm = DEFAULT_NORM if fusion.norm is None else fusion.norm
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # numba's, about ranx's own code
-        fused = ranx.fuse(
-            [ranx.Run(_numbered(run, number)) for run in runs],
-            norm=None if fusion.method in ON_RANKS or norm == "none" else norm,
-            method=fusion.method,
-            params=fusion.options(),
-        ).to_dict()
+    number = {name: i for i, name in enumerate(passages)}
+    rankings = [_rankings(run, number) for run in runs]
+    by_query = {query: [of[query] for of in rankings] for query in sorted(rankings[0])}
+    if fusion.method in ON_RANKS:
+        given, weights = fusion.values(), fusion.weights
+        fused = {
+            query: fuse_ranks(of, fusion.method, given, weights) for query, of in by_query.items()
+        }
+    else:
+        fused = _fused_by_ranx(by_query, fusion)
     ranked: Ranked = {}
-    for query, ranking in sorted(fused.items()):
+    for query, ranking in fused.items():
         if not all(abs(score) <= LARGEST for score in ranking.values()):
             found = f"{fusion.method} gives no number that float32 can hold for query {query!r}"
             raise DataError(Fault("fuse", found, "scores that it can fuse", "try another --norm"))
-        best = sorted(((float(score), label) for label, score in ranking.items()), reverse=True)
-        ranked[query] = [(passages[int(label)], score) for score, label in best[:depth]]
+        best = sorted(((score, i) for i, score in ranking.items()), reverse=True)
+        ranked[query] = [(passages[i], score) for score, i in best[:depth]]
     return ranked
+
+
+def _fused_by_ranx(
+    by_query: Mapping[str, Sequence[Ranking]], fusion: Fusion
+) -> dict[str, dict[int, float]]:
+    """Return query -> number of a passage -> its fused score, from the runs' own scores."""
+    from mlbench.ranking.kernels import check_cache
+
+    check_cache()
+    import ranx
+
+    norm = DEFAULT_NORM if fusion.norm is None else fusion.norm
+    if norm in NORMS:
+        by_query = {query: normalised(of, norm) for query, of in by_query.items()}
+    count = len(next(iter(by_query.values())))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numba's, about ranx's own code
+        fused = ranx.fuse(
+            [
+                ranx.Run({query: _labelled(of[i]) for query, of in by_query.items()})
+                for i in range(count)
+            ],
+            norm=None if norm in {*NORMS, "none"} else norm,
+            method=fusion.method,
+            params=fusion.options(),
+        ).to_dict()
+    return {
+        query: {int(label): float(score) for label, score in fused[query].items()}
+        for query in by_query
+    }
+
+
+def _labelled(ranking: Ranking) -> dict[str, float]:
+    return {f"{i:010d}": score for i, score in zip(*map(np.ndarray.tolist, ranking), strict=True)}
 
 
 def shown(name: Name) -> str:
@@ -152,22 +188,15 @@ def _refuse_other_queries(runs: Sequence[RunFile]) -> None:
         raise DataError(*faults)
 
 
-def _numbered(run: RunFile, number: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """Return query -> number of each passage -> score, falling strictly."""
-    labels = [number[shown(name)] for name in run.passages]
-    place = np.array([int(label) for label in labels])
-    order = np.lexsort((-place[run.passage], -run.score, run.query))
-    ranked: dict[str, dict[str, float]] = {shown(name): {} for name in run.queries}
-    names = [shown(name) for name in run.queries]
-    last, before = -1, math.inf
-    for query, passage, score in zip(
-        run.query[order].tolist(), run.passage[order].tolist(), run.score[order].tolist(),
-        strict=True,
-    ):  # fmt: skip
-        before = math.inf if query != last else before
-        last, before = query, min(score, math.nextafter(before, -math.inf))
-        ranked[names[query]][labels[passage]] = before
-    return ranked
+def _rankings(run: RunFile, number: Mapping[str, int]) -> dict[str, Ranking]:
+    """Return query -> the numbers of its passages and their scores, as they stand in the file."""
+    passage = np.array([number[shown(name)] for name in run.passages])[run.passage]
+    order = np.argsort(run.query, kind="stable")
+    edges = np.searchsorted(run.query[order], np.arange(len(run.queries) + 1))
+    return {
+        shown(name): (passage[order[a:b]], run.score[order[a:b]])
+        for name, a, b in zip(run.queries, edges[:-1], edges[1:], strict=True)
+    }
 
 
 def fused_lines(ranked: Ranked, tag: str) -> Iterator[str]:

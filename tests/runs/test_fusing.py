@@ -9,17 +9,22 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mlbench.commands.fuse import METHODS, NORMS
 from mlbench.common.errors import DataError, UsageError
 from mlbench.runs.fusing import ON_RANKS, PARAMETERS, WEIGHTED, Fusion, fuse_runs, fused_lines
+from mlbench.runs.rank_fusion import BY_VOTE
 from mlbench.runs.reading import read_run
 from tests.runs.building import lines, trec
 
+ROOT = Path(__file__).resolve().parents[2]
 ONE = {"q1": {"a": 3.0, "b": 2.0, "c": 2.0, "d": -1.0}, "q2": {"a": 0.5, "x": 0.25}}
 OTHER = {"q1": {"b": 90.0, "e": 20.0, "a": 15.0}, "q2": {"y": 5.0, "a": 4.0, "x": 1.0}}
 
@@ -79,7 +84,7 @@ def done(runs):
     """Name of a command -> its exit code, standard output and standard error."""
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(COMMANDS)],
-        cwd=runs, env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        cwd=runs, env={**os.environ, "NUMBA_DISABLE_JIT": "1", "HOME": "/dev/null"},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
@@ -211,6 +216,52 @@ def test_every_method_and_norm_that_is_offered_works(done):
     for method in METHODS:
         for norm in [None] if method in ON_RANKS else NORMS:
             assert done[f"{method} {norm}"] == {"q1": 3, "q2": 3}
+
+
+TIED = {"p0": 1e8, "p1": 1e8, "p2": 1e8, "p3": 1e8}
+FALLING = {"p0": 0.9, "p1": 0.8, "p2": 0.7, "p3": 0.6}
+ON_TIES = [
+    [TIED, FALLING],
+    [FALLING, dict(reversed(TIED.items()))],
+    [{"b": 3e37, "c": 3e37, "a": 3e37, "d": -1.0}, {"d": 2.0, "e": 2.0, "a": 0.5}],
+    [{"a": 0.0}, {"a": 0.0}],
+    [{"a": 7.0}, {"b": -7.0, "a": -7.0}, {"c": 0.25}],
+    [{"a": 2.0, "b": 2.0, "c": 1.0}, {"c": 5.0, "b": 5.0}, {"a": 1.0, "b": 1.0, "c": 1.0}],
+]
+"""Sets of runs, as passage -> score: all tied, ties at the top, in the middle, single passages."""
+
+
+def test_every_method_and_norm_is_ranx_s_on_runs_with_ties(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.oracles.ranx_on_ties", json.dumps(ON_TIES)],
+        cwd=tmp_path, env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    rows = json.loads(process.stdout)
+    assert {method for method, *_ in rows} == set(METHODS) - set(BY_VOTE)
+    assert {norm for _, norm, *_ in rows} == {None, *NORMS}
+    for method, norm, right, ours in rows:
+        assert ours == pytest.approx(right, rel=1e-9, abs=1e-12), (method, norm)
+
+
+@pytest.mark.parametrize("method", ON_RANKS)
+def test_the_files_say_nothing_but_their_scores(tmp_path, method):
+    """Another order of lines, text or single precision, TREC or Parquet: the same fused run."""
+    (tmp_path / "a.trec").write_text(trec({"q": {"x": 0.5, "y": 0.25, "z": 0.5, "w": 0.25}}))
+    (tmp_path / "b.trec").write_text(lines("q Q0 w 9 .25 t", "q Q0 z 1 5e-1 t", "q Q0 y 1 0.250 t",
+                                           "q Q0 x 4 0.50 t"))  # fmt: skip
+    table = {"q_id": ["q"] * 4, "doc_id": list("zyxw"), "score": np.float32([0.5, 0.25, 0.5, 0.25])}
+    pq.write_table(pa.table(table), tmp_path / "c.parquet")
+    (tmp_path / "d.trec").write_text(trec({"q": {"x": 1, "y": 4, "v": 3}}))
+    fusion = Fusion(method, None, {"phi": 0.8} if method == "rbc" else {},
+                    (0.5, 0.5) if method in WEIGHTED else None)  # fmt: skip
+    other = read_run(tmp_path / "d.trec")
+    found = [
+        fuse_runs([read_run(tmp_path / name), other], fusion, 10)
+        for name in ("a.trec", "b.trec", "c.parquet")
+    ]
+    assert found[0] == found[1] == found[2]
 
 
 def test_fused_scores_that_are_equal_fall_in_the_order_of_the_list():
