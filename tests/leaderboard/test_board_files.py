@@ -22,7 +22,7 @@ from mlbench.leaderboard.checking import changes
 from mlbench.leaderboard.checking import validate as validating
 from mlbench.leaderboard.checking.submit import add_task, submit, withdraw, write_record
 from mlbench.leaderboard.checking.validate import Options, validate
-from mlbench.leaderboard.entries.board import read_board, run_folder
+from mlbench.leaderboard.entries.board import leaderboards_folder, read_board, run_folder
 from mlbench.leaderboard.entries.entry import Declared, Entry, Level, read_document, to_json
 from mlbench.ranking.ranks_file import ranks_to_bytes, read_ranks
 from mlbench.reports.report import write_report
@@ -42,6 +42,13 @@ from tests.leaderboard.boards import (
 from tests.support.reports import collection_of, languages, report_of, vectors
 
 ALPHA, BETA = f"{TASK}/alpha", f"{TASK}/{slug('Beta/large')}"
+
+
+def test_the_entries_that_the_project_ships_can_be_read() -> None:
+    entries = [*read_board(leaderboards_folder()).entries()]
+    assert len(entries) >= 28
+    for entry in entries:
+        assert to_json(entry.entry) == (entry.path / "entry.json").read_bytes()
 
 
 def later_run(board: Path) -> Path:

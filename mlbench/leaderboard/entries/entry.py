@@ -209,6 +209,8 @@ def table_of(document: Document) -> dict[str, Any]:
     if isinstance(document, Entry) and document.run is not None:
         for key in RUN_LEFT_OUT:
             del table["run"][key]
+    if isinstance(document, Entry) and not document.model.routes:
+        del table["model"]["routes"]  # entries from before there were any have no such key
     return table
 
 
