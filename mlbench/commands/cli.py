@@ -204,6 +204,13 @@ COMMANDS = (
         """,
     ),
     Command(
+        "leaderboard lift", "leaderboard:lift", "lift_arguments",
+        "for maintainers: end the dispute of an entry, which stays on record with the reason", """
+        mlbench leaderboard lift leaderboards/xquad-r/my-model --by 'Ada Lovelace' \
+        --reason 'the prompt was given, and the run reproduced'
+        """,
+    ),
+    Command(
         "tasks list", "tasks:show_tasks", "list_arguments",
         "list the built-in tasks",
         "mlbench tasks list",

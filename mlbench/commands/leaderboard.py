@@ -16,6 +16,7 @@ from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.progress import Step
 from mlbench.leaderboard.checking.submit import add_task as write_task
+from mlbench.leaderboard.checking.submit import lift as end_disputes
 from mlbench.leaderboard.checking.submit import reported, write_record
 from mlbench.leaderboard.checking.submit import withdraw as mark
 from mlbench.leaderboard.checking.validate import Findings, Options
@@ -217,6 +218,19 @@ def withdraw_arguments(parser: ArgumentParser) -> None:
 def withdraw(args: Namespace) -> int:
     """Take an entry back."""
     print(f"written: {mark(args.entry, args.by, args.reason, today())}")
+    return 0
+
+
+def lift_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `leaderboard lift`."""
+    shared(parser, "entry")
+    parser.add_argument("--by", required=True, metavar="NAME", help="who lifts the dispute")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why it is settled")
+
+
+def lift(args: Namespace) -> int:
+    """End the disputes of an entry."""
+    print(f"written: {end_disputes(args.entry, args.by, args.reason, today())}")
     return 0
 
 

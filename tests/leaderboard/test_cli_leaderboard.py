@@ -60,6 +60,11 @@ def test_from_a_model_to_a_pull_request(
         *("--by", "Grace", "--evidence", evidence),
     )
     old = next((run / "lb" / "sample").glob("old*"))
+    said(
+        *("leaderboard", "record", old, "--level", "disputed", "--by", "Eve", "--note", "where?"),
+    )
+    said("leaderboard", "lift", old, "--by", "Grace", "--reason", "in its appendix")
+    said("leaderboard", "lift", old, "--by", "Grace", "--reason", "twice", code=2)
     said("leaderboard", "withdraw", old, "--by", "Ada", "--reason", "a wrong figure")
     table = json.loads(said("leaderboard", "validate", "lb", "--json"))
     assert (table["exit_code"], len(table["checked"])) == (0, 2)

@@ -15,6 +15,7 @@ from mlbench.leaderboard.entries.entry import (
     Entry,
     LeaderboardTask,
     Level,
+    Lifting,
     Record,
     Withdrawal,
 )
@@ -42,6 +43,7 @@ def documented(heading: str) -> set[str]:
         ("entry.json", [Entry]),
         ("task.json", [LeaderboardTask]),
         ("Records and withdrawals", [Record, Withdrawal]),
+        ("Lifted disputes", [Lifting]),
     ],
 )
 def test_every_key_is_explained_and_no_other(heading: str, kinds: list[type]) -> None:

@@ -1,5 +1,5 @@
 """What is written into a leaderboard: a report as an entry, figures of a publication, tasks,
-records of what a maintainer verified, and withdrawals.
+records of what a maintainer verified or disputes, the end of a dispute, and withdrawals.
 
 An entry never says itself how far it can be trusted. That a sample of it was encoded again, that
 it was reproduced, or that it is disputed, is a file of its own in ``records/``, which names the
@@ -22,6 +22,7 @@ from mlbench.common.errors import DataError, EnvironmentFault, Fault, UsageError
 from mlbench.common.files import sha256_of, slug, write_atomically
 from mlbench.leaderboard.checking.copies import names_alike, other_owner
 from mlbench.leaderboard.entries.board import (
+    LIFTED,
     Board,
     Place,
     find_entry,
@@ -42,6 +43,7 @@ from mlbench.leaderboard.entries.entry import (
     Found,
     LeaderboardTask,
     Level,
+    Lifting,
     Record,
     Withdrawal,
     faults_at,
@@ -53,6 +55,7 @@ from mlbench.leaderboard.entries.entry import (
 from mlbench.leaderboard.entries.fields import (
     entry_faults,
     evidence_faults,
+    lifting_faults,
     record_faults,
     withdrawal_faults,
 )
@@ -343,7 +346,22 @@ def withdraw(path: Path, by: str, reason: str, today: datetime.date) -> Path:
     return _write_new(entry.path / f"withdrawn-{withdrawal.date}.json", withdrawal)
 
 
-def _write_new(path: Path, document: Record | Withdrawal) -> Path:
+def lift(path: Path, by: str, reason: str, today: datetime.date) -> Path:
+    """Lift the disputes that stand of the entry at ``path``: a file beside them says so.
+
+    Raises UsageError where it is not disputed, DataError where there is no entry.
+    """
+    entry = find_entry(path)
+    if not entry.disputes:
+        raise UsageError(Fault(str(path), f"{entry.level}", "an entry that is disputed"))
+    place = entry.place.task, entry.slug, entry.sha256
+    lifting = Lifting(*place, entry.disputes, reason, by, today.isoformat())
+    if faults := faults_at("lifting", lifting_faults(lifting, today)):
+        raise UsageError(*faults)
+    return _write_new(root_of(path) / record_path(*place, LIFTED, lifting.date), lifting)
+
+
+def _write_new(path: Path, document: Record | Withdrawal | Lifting) -> Path:
     if path.exists():
         raise UsageError(Fault(str(path), "exists already", "one for each day"))
     write_atomically(path, readable_json(document, path.name))

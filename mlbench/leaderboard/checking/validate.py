@@ -22,6 +22,7 @@ from mlbench.leaderboard.checking.copies import (
     table_print,
 )
 from mlbench.leaderboard.entries.board import (
+    LIFTED,
     WITHDRAWN,
     Board,
     BoardEntry,
@@ -42,12 +43,14 @@ from mlbench.leaderboard.entries.entry import (
     EntryKind,
     Found,
     Level,
+    Lifting,
     Record,
     faults_at,
 )
 from mlbench.leaderboard.entries.fields import (
     entry_faults,
     evidence_faults,
+    lifting_faults,
     record_faults,
     task_faults,
     withdrawal_faults,
@@ -206,6 +209,7 @@ class _Validation:
         for document, check in (
             (self.board.records, record_findings),
             (self.board.withdrawals, withdrawal_findings),
+            (self.board.liftings, lifting_findings),
         ):
             for path in filter(self.chosen, document):
                 if self.changes and self.changes.stands(path):
@@ -348,7 +352,39 @@ def record_findings(
     return found
 
 
-def _named(board: Board, record: Record) -> BoardEntry | None:
+def lifting_findings(
+    board: Board, path: PurePosixPath, where: str, today: datetime.date
+) -> Findings:
+    """Check the lifting of disputes by itself, against its path and against what it lifts."""
+    lifting = board.liftings[path]
+    found = Findings()
+    found.malformed += faults_at(where, lifting_faults(lifting, today))
+    digest = lifting.entry_sha256
+    expected = record_path(lifting.task, lifting.slug, digest, LIFTED, lifting.date)
+    if path != expected:
+        wrong = Fault(where, "its name does not match its contents", f"{expected}")
+        found.contradictory.append(wrong)
+    entry = _named(board, lifting)
+    if entry is None:
+        what = f"{shown(digest)} of {shown(lifting.slug)} is not an entry"
+        wrong = Fault(f"{where}, entry_sha256", what, "the SHA-256 of an entry.json")
+        found.contradictory.append(wrong)
+        return found
+    days = {each.date for each in entry.records if each.level is Level.DISPUTED}
+    for number, day in enumerate(lifting.disputes):
+        if day not in days or day > lifting.date:
+            what = f"{shown(day)}, when the entry was not disputed"
+            if day in days:
+                what = f"{shown(day)}, after the day of the lifting"
+            told = Fault(f"{where}, disputes[{number}]", what, "the day of a dispute before it")
+            found.contradictory.append(told)
+    if lifting.by == entry.entry.declared.submitter:
+        what = f"by {shown(lifting.by)}, who submitted the entry"
+        found.flags.append(Fault(f"{where}, by", what, "another maintainer"))
+    return found
+
+
+def _named(board: Board, record: Record | Lifting) -> BoardEntry | None:
     return next(
         (
             entry

@@ -5,6 +5,7 @@
     <task>/<slug>/entry.json, ranks.parquet, withdrawn-<date>.json           a model's first entry
     <task>/<slug>/<date>-<digest>/entry.json, ...                             a later one
     records/<task>/<slug>/<entry digest>-<level>-<date>.json                  what was verified
+    records/<task>/<slug>/<entry digest>-lifted-<date>.json                   a dispute's end
 
 ``task.json`` and ``records/`` are the maintainers'. ``<slug>`` is ``artefacts.slug`` of the model's
 name; ``<digest>`` the first eight hex digits of the SHA-256 of entry.json.
@@ -33,6 +34,7 @@ from mlbench.leaderboard.entries.entry import (
     EntryKind,
     LeaderboardTask,
     Level,
+    Lifting,
     Record,
     Withdrawal,
     parse_document,
@@ -42,6 +44,8 @@ from mlbench.leaderboard.entries.strict import MAX_JSON, read_bounded
 DAY = r"\d{4}-\d{2}-\d{2}"
 SLUG = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,70}[a-z0-9_])?")
 WITHDRAWN = re.compile(rf"withdrawn-({DAY})\.json")
+LIFTED = "lifted"
+"""What stands in the name of a lifting in the place of a record's level."""
 TASK_NAME = rf"(?!{RECORDS}/){NAME.pattern}"
 ENTRYS = re.compile(
     rf"(?P<task>{TASK_NAME})/(?P<slug>{SLUG.pattern})(?:/(?P<run>{DAY}-[0-9a-f]{{8}}))?"
@@ -201,6 +205,7 @@ class BoardEntry:
     task: LeaderboardTask = field(repr=False)
     records: tuple[Record, ...] = ()
     withdrawn: Withdrawal | None = None
+    liftings: tuple[Lifting, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -209,10 +214,19 @@ class BoardEntry:
 
     @property
     def level(self) -> Level:
-        """How far it can be trusted: disputed if any record says so, else its highest record."""
-        order = list(Level)
+        """How far it can be trusted: disputed if a dispute stands, else its highest record."""
+        if self.disputes:
+            return Level.DISPUTED
         base = Level.RECOMPUTED if self.entry.kind is EntryKind.EVIDENCE else Level.REPORTED
-        return max([base, *(record.level for record in self.records)], key=order.index)
+        levels = (record.level for record in self.records if record.level is not Level.DISPUTED)
+        return max([base, *levels], key=list(Level).index)
+
+    @property
+    def disputes(self) -> tuple[str, ...]:
+        """The days of the disputes that nobody lifted, in order."""
+        lifted = {day for lifting in self.liftings for day in lifting.disputes}
+        days = {record.date for record in self.records if record.level is Level.DISPUTED}
+        return tuple(sorted(days - lifted))
 
 
 @dataclass(frozen=True)
@@ -248,12 +262,14 @@ class BoardTask:
 
 @dataclass(frozen=True)
 class Board:
-    """All tasks of a leaderboard by name; all records and withdrawals by path in ``folder``."""
+    """All tasks of a leaderboard by name; all records, withdrawals and liftings of disputes by
+    their path in ``folder``."""
 
     folder: Path
     tasks: dict[str, BoardTask]
     records: dict[PurePosixPath, Record] = field(default_factory=dict)
     withdrawals: dict[PurePosixPath, Withdrawal] = field(default_factory=dict)
+    liftings: dict[PurePosixPath, Lifting] = field(default_factory=dict)
 
     def entries(self) -> Iterator[BoardEntry]:
         """Yield the entries of all tasks."""
@@ -289,7 +305,8 @@ def find_entry(path: Path) -> BoardEntry:
 def load_board(tree: Tree) -> tuple[Board, list[tuple[PurePosixPath, Fault]]]:
     """Read what can be read of a leaderboard, and say what is malformed and in which file."""
     loader = _Loader(tree)
-    records = loader.read_all(Record, lambda path: path.parts[0] == RECORDS)
+    records = loader.read_all(Record, lambda path: _is_record(path) and not _is_lifting(path))
+    liftings = loader.read_all(Lifting, _is_lifting)
     known = loader.read_all(LeaderboardTask, lambda path: path.name == TASK_FILE)
     entries = loader.read_all(Entry, lambda path: path.name == ENTRY_FILE)
     withdrawals = loader.read_all(Withdrawal, lambda path: bool(WITHDRAWN.fullmatch(path.name)))
@@ -311,13 +328,22 @@ def load_board(tree: Tree) -> tuple[Board, list[tuple[PurePosixPath, Fault]]]:
                 tasks[place.task],
                 tuple(sorted(of, key=lambda record: (record.date, record.level, record.by))),
                 back[0] if back else None,
+                tuple(each for each in liftings.values() if each.entry_sha256 == digest),
             )
         )
     board = {
         name: BoardTask(task, tuple(sorted(found[name], key=_by_slug_and_date)))
         for name, task in tasks.items()
     }
-    return Board(tree.root, board, records, withdrawals), loader.faults
+    return Board(tree.root, board, records, withdrawals, liftings), loader.faults
+
+
+def _is_record(path: PurePosixPath) -> bool:
+    return path.parts[0] == RECORDS
+
+
+def _is_lifting(path: PurePosixPath) -> bool:
+    return _is_record(path) and path.name.split("-")[1:2] == [LIFTED]
 
 
 def _by_slug_and_date(each: BoardEntry) -> tuple[str, str, str, str]:

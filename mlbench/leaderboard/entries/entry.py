@@ -34,6 +34,7 @@ SCHEMA = "mlbench/entry/2"
 TASK_SCHEMA = "mlbench/leaderboard-task/1"
 RECORD_SCHEMA = "mlbench/record/1"
 WITHDRAWAL_SCHEMA = "mlbench/withdrawal/1"
+LIFTING_SCHEMA = "mlbench/lifting/1"
 VERIFICATION_SCHEMA = "mlbench/verification/1"
 Found = tuple[str, str, str]
 """Where, what was found, what was expected."""
@@ -192,14 +193,28 @@ class Withdrawal:
     date: str
 
 
+@dataclass(frozen=True)
+class Lifting:
+    """A maintainer's word that disputes of an entry are settled: which, by their days, and why."""
+
+    task: str
+    slug: str
+    entry_sha256: str
+    disputes: tuple[str, ...]
+    reason: str
+    by: str
+    date: str
+
+
 RUN_LEFT_OUT = ("recomputed", "truncated")
 """What is in a report's ``run`` and not in an entry's, which has ``truncated`` of its own."""
-Document = Entry | LeaderboardTask | Record | Withdrawal
+Document = Entry | LeaderboardTask | Record | Withdrawal | Lifting
 SCHEMAS: dict[type, str] = {
     Entry: SCHEMA,
     LeaderboardTask: TASK_SCHEMA,
     Record: RECORD_SCHEMA,
     Withdrawal: WITHDRAWAL_SCHEMA,
+    Lifting: LIFTING_SCHEMA,
 }
 
 

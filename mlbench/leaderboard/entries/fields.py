@@ -22,6 +22,7 @@ from mlbench.leaderboard.entries.entry import (
     Found,
     LeaderboardTask,
     Level,
+    Lifting,
     Record,
     Withdrawal,
 )
@@ -270,7 +271,22 @@ def withdrawal_faults(withdrawal: Withdrawal, today: datetime.date) -> Iterator[
     yield from _too_long({"reason": withdrawal.reason})
 
 
-def _signed(document: Record | Withdrawal, today: datetime.date) -> Iterator[Found]:
+def lifting_faults(lifting: Lifting, today: datetime.date) -> Iterator[Found]:
+    """Yield what is wrong with the lifting of disputes by itself."""
+    yield from _signed(lifting, today)
+    if not lifting.reason.strip():
+        yield "reason", "empty", "why the dispute is settled"
+    if not lifting.disputes:
+        yield "disputes", "none", "the days of the disputes that it lifts"
+    for number, day in enumerate(lifting.disputes):
+        if day in lifting.disputes[:number]:
+            yield f"disputes[{number}]", f"{shown(day)} again", "each day once"
+        if fault := day_fault(day, today):
+            yield f"disputes[{number}]", fault, "the day of a dispute, such as 2025-01-31"
+    yield from _too_long({"reason": lifting.reason})
+
+
+def _signed(document: Record | Withdrawal | Lifting, today: datetime.date) -> Iterator[Found]:
     if fault := name_fault(document.by):
         yield "by", fault, "a plain name"
     if fault := day_fault(document.date, today):

@@ -178,6 +178,10 @@ def _entry_facts(each: BoardEntry) -> Iterator[Fact]:
     for record in each.records:
         note = f": {record.note}" if record.note else ""
         yield Fact("record", f"{record.level} by {record.by} on {record.date}{note}")
+    for lifting in each.liftings:
+        days = ", ".join(lifting.disputes)
+        told = f"dispute of {days} lifted by {lifting.by} on {lifting.date}: {lifting.reason}"
+        yield Fact("record", told)
     if declared.source:
         yield _linked("source", declared.source.citation, declared.source.link)
     yield Fact(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError, UsageError
 from mlbench.common.files import slug
 from mlbench.leaderboard.checking import submit as submitting
-from mlbench.leaderboard.checking.submit import add_task, submit, withdraw, write_record
+from mlbench.leaderboard.checking.submit import add_task, lift, submit, withdraw, write_record
 from mlbench.leaderboard.entries.board import find_entry, read_board
 from mlbench.leaderboard.entries.entry import (
     Contamination,
@@ -314,6 +315,93 @@ def test_disputed_stands_above_what_was_verified(board: Path) -> None:
     write_record(board / TASK / "alpha", Level.DISPUTED, "Maintainer", None, "why", TODAY)
     entry = find_entry(board / TASK / "alpha")
     assert (len(entry.records), entry.level) == (2, Level.DISPUTED)
+
+
+NEXT = TODAY + datetime.timedelta(days=1)
+
+
+def test_a_dispute_is_lifted_by_a_file_that_says_who_when_and_why(
+    board: Path, tmp_path: Path
+) -> None:
+    folder = board / TASK / "alpha"
+    with pytest.raises(UsageError, match="disputed"):
+        lift(folder, "Grace", "settled", TODAY)
+    write_record(folder, Level.DISPUTED, "Eve", None, "the scores look odd", TODAY)
+    before = tmp_path / "before"
+    shutil.copytree(board, before)
+    with pytest.raises(UsageError, match="reason"):
+        lift(folder, "Grace", " ", NEXT)
+    path = lift(folder, "Grace", "the run was repeated", NEXT)
+    assert path.parent == next(board.glob(f"records/{TASK}/alpha/*-disputed-*")).parent
+    lifting = json.loads(path.read_text())
+    told = (lifting["by"], lifting["date"], lifting["reason"], lifting["disputes"])
+    assert told == ("Grace", NEXT.isoformat(), "the run was repeated", [TODAY.isoformat()])
+    entry = find_entry(folder)
+    assert (entry.level, entry.disputes) == (Level.SAMPLED, ())
+    assert {record.level for record in entry.records} == {Level.SAMPLED, Level.DISPUTED}
+    assert exit_code(check(board, today=NEXT)) == 0
+    assert exit_code(check(board, today=NEXT, base=before, maintainer=True)) == 0
+    assert exit_code(check(board, today=NEXT, base=before)) == 6
+    with pytest.raises(UsageError, match="disputed"):
+        lift(folder, "Grace", "again", NEXT)
+
+
+def test_a_dispute_after_a_lifting_stands_and_several_are_lifted_together(board: Path) -> None:
+    folder = board / TASK / "alpha"
+    write_record(folder, Level.DISPUTED, "Eve", None, "", TODAY)
+    lift(folder, "Grace", "settled", TODAY)
+    write_record(folder, Level.DISPUTED, "Eve", None, "again", NEXT)
+    third = NEXT + datetime.timedelta(days=1)
+    write_record(folder, Level.DISPUTED, "Bob", None, "me too", third)
+    entry = find_entry(folder)
+    assert entry.disputes == (NEXT.isoformat(), third.isoformat())
+    assert entry.level is Level.DISPUTED
+    lift(folder, "Grace", "both settled", third)
+    entry = find_entry(folder)
+    assert (entry.level, len(entry.liftings)) == (Level.SAMPLED, 2)
+    assert exit_code(check(board, today=third)) == 0
+
+
+def test_figures_from_a_publication_can_be_disputed_and_settled(board: Path) -> None:
+    published = next(path.parent for path in (board / TASK).glob("published*/entry.json"))
+    write_record(published, Level.DISPUTED, "Maintainer", None, "not in the paper", TODAY)
+    lift(published, "Grace", "it is in its appendix", TODAY)
+    assert find_entry(published).level is Level.REPORTED
+    assert exit_code(check(board)) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "code"),
+    [
+        ({"disputes": []}, "disputes", 3),
+        ({"disputes": ["2025-06-30"]}, "disputes[0]", 6),
+        ({"disputes": ["soon"]}, "disputes[0]", 6),
+        ({"disputes": ["2025-07-01", "2025-07-01"]}, "disputes[1]", 3),
+        ({"date": "2025-06-30"}, "disputes[0]", 6),
+        ({"date": "2125-07-01"}, "date", 6),
+        ({"reason": ""}, "reason", 3),
+        ({"reason": "x" * 2001}, "reason", 3),
+        ({"by": "<b>"}, "by", 3),
+        ({"entry_sha256": "0" * 64}, "entry_sha256", 6),
+        ({"slug": "beta"}, "name does not match", 6),
+        ({"task": "other"}, "name does not match", 6),
+        ({"level": "disputed"}, "level", 3),
+        ({"schema": "mlbench/record/1"}, "schema", 3),
+    ],
+)
+def test_what_a_lifting_must_be(board: Path, change: dict, place: str, code: int) -> None:
+    write_record(board / TASK / "alpha", Level.DISPUTED, "Eve", None, "why", TODAY)
+    path = lift(board / TASK / "alpha", "Grace", "settled", TODAY)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    error = check(board).error()
+    assert place in str(error)
+    assert error.exit_code == code
+
+
+def test_a_submitter_who_lifts_a_dispute_of_their_own_entry_is_flagged(board: Path) -> None:
+    write_record(board / TASK / "alpha", Level.DISPUTED, "Eve", None, "why", TODAY)
+    lift(board / TASK / "alpha", "Ada", "I am sure", TODAY)
+    assert "by 'Ada', who submitted the entry" in " ".join(map(str, check(board).flags))
 
 
 def test_cached_texts_are_told(root: Path, tmp_path: Path) -> None:
