@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 import pytest
 
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
+from mlbench.leaderboard.entries.entry import Level, Lifting
 from mlbench.leaderboard.entries.tables import described
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import rank_text, score_text
@@ -203,6 +204,20 @@ def test_a_drawer_has_all_that_a_reader_may_ask() -> None:
         assert expected in text, expected
     apart = html()[html().index('<details id="apart/strong">') :]
     assert "reproduced by Maintainer on 2025-06-01: looked at it" in apart
+
+
+def test_a_lifted_dispute_is_shown_with_the_dispute_and_the_rank_is_back() -> None:
+    honest = [evidence("parallel", f"m{i}", 0.5 + i, seed=i) for i in range(3)]
+    made = evidence("parallel", "cleared", 0.4, seed=5, records=[Level.DISPUTED])
+    place = made.entry.place.task, made.entry.slug, made.entry.sha256
+    lifting = Lifting(*place, made.entry.disputes, "run again <b>", "Grace", "2025-06-30")
+    cleared = replace(made, entry=replace(made.entry, liftings=(lifting,)))
+    page = site_files(standings_of([*honest, cleared]))["index.html"].decode()
+    text = page[page.index('<details id="parallel/cleared">') :]
+    days = ", ".join(made.entry.disputes)
+    assert f"dispute of {days} lifted by Grace on 2025-06-30: run again &lt;b&gt;" in text
+    assert "disputed by Maintainer" in text
+    assert "no rank: disputed" not in page
 
 
 def test_the_drawer_over_all_tasks_has_the_mean_with_its_interval() -> None:
