@@ -206,6 +206,13 @@ def safetensors_fault(path: Path) -> str:
     return ""
 
 
+def tensor_names(path: Path) -> list[str]:
+    """Return the names of the tensors in a safetensors file that was found to be sound."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return [name for name in header if name != "__metadata__"]
+
+
 def _plausible(start: bytes, size: int) -> bool:
     return len(start) == 8 and 2 <= int.from_bytes(start, "little") <= size - 8
 

@@ -31,6 +31,7 @@ from mlbench.models.neural.files import (
     module_name,
     read_json,
     safetensors_fault,
+    tensor_names,
 )
 from mlbench.models.neural.kinds import (
     IMAGES,
@@ -64,6 +65,8 @@ _SETTINGS: tuple[tuple[str, type, str], ...] = (
     ("default_prompt_name", str, "the name of a prompt; null for none"),
     ("truncate_dim", int, "a number of dimensions; null for all"),
 )
+_TABLES = {"embedding.weight", "embeddings"}
+"""The names that a StaticEmbedding's table may have, its own and model2vec's."""
 _SINGLE = {False: "model.safetensors", True: "pytorch_model.bin"}
 _POOLING = (
     'add {"idx": 1, "name": "1", "path": "1_Pooling", "type": '
@@ -78,7 +81,8 @@ class Checkpoint:
     """A folder that was checked. ``files`` are all that a library may open, relative to it.
 
     ``layout`` is "sentence-transformers" or "transformers", ``sha256`` is over the files'
-    names and contents, ``settings`` is what config_sentence_transformers.json says.
+    names and contents, ``settings`` is what config_sentence_transformers.json says, ``modules``
+    are the name in MODULES of each module (None for a class that is not there) and its folder.
     """
 
     folder: Path
@@ -86,6 +90,7 @@ class Checkpoint:
     files: tuple[str, ...]
     sha256: str
     settings: dict[str, Any]
+    modules: tuple[tuple[str | None, str], ...] = ()
 
     @contextlib.contextmanager
     def view(self) -> Iterator[Path]:
@@ -115,7 +120,14 @@ def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
         raise ModelError(*first_faults(inspection.faults))
     files = tuple(sorted(set(inspection.files)))
     sha256 = sha256_of_all(inspection.root, files)
-    return Checkpoint(inspection.root, inspection.layout, files, sha256, inspection.settings)
+    return Checkpoint(
+        inspection.root,
+        inspection.layout,
+        files,
+        sha256,
+        inspection.settings,
+        tuple(inspection.modules),
+    )
 
 
 class _Inspection:
@@ -128,7 +140,6 @@ class _Inspection:
         self.files: list[str] = []
         self.settings: dict[str, Any] = {}
         self.modules: list[tuple[str | None, str]] = []
-        """Of each module its name in MODULES, None for another class, and its folder."""
         bare = not (root / MODULES_FILE).is_file()
         self.layout = "transformers" if bare else "sentence-transformers"
 
@@ -167,6 +178,7 @@ class _Inspection:
             mend = f"write this into a file modules.json: {modules}"
             self._fault("", found, "a folder that says what it is made of", mend)
         else:
+            self.modules.append(("Transformer", ""))
             self._weighty("", "Transformer", names)
 
     def _settings(self) -> dict[str, Any]:
@@ -326,6 +338,10 @@ class _Inspection:
         whole = self._weights(folder, names, pickled=False) or exported
         if not whole and self._pickled(folder, kind, names) and CONFIG_FILE not in names:
             return
+        single = _join(folder, _SINGLE[False])
+        static = kind == "StaticEmbedding" and single in self.files and not self.faults
+        if static and not _TABLES & {*tensor_names(self.root / single)}:
+            self._fault(single, "no table of embeddings", f"one of {', '.join(sorted(_TABLES))}")
         if kind == "Transformer" and CONFIG_FILE not in names:
             self._fault(_join(folder, CONFIG_FILE), "no such file", "the model's configuration")
         if kind in ("Transformer", "StaticEmbedding") and not self._tokenises(folder, kind, names):

@@ -34,6 +34,10 @@ RERANKER = Kind(
     _RANKED,
 )
 LATE = Kind("a late-interaction model (ColBERT), which gives one vector for each token", _RANKED)
+SCORER = Kind(
+    "a cross-encoder (reranker) or a classifier, which gives scores of texts and no vectors",
+    _RANKED,
+)
 CLASSIFIER = Kind(
     "a model that labels texts or tokens, or finds answers in them",
     "give the encoder that it was made from, or train an encoder",

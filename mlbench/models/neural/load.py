@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import json
-import logging
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from mlbench import __version__
@@ -35,17 +31,14 @@ from mlbench.models.neural.routes import (
     set_length,
     set_pooling,
 )
+from mlbench.models.neural.weights import check_vocabulary, check_weights, watched
 from mlbench.models.protocol import SIMILARITY_NAMES
 
 EXTRA = install_extra("sentence-transformers")
-_UNUSED = re.compile(r"\bpooler\b")
-"""Weights of the transformers library's own pooler, which no pooling of ours reads."""
 _FOREIGN = (
     "--trust-remote-code was given: code that the model takes from elsewhere than its folder is no "
     "part of its identity"
 )
-_MISSING = re.compile(r"^(\S.*?)\s*\|\s*MIS(?:SING|MATCH)", re.MULTILINE)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -171,26 +164,29 @@ def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) 
     arguments: dict[str, Any] = {"dtype": options.dtype} if options.dtype else {}
     if not options.allow_pickle and options.backend == "torch":
         arguments["use_safetensors"] = True
-    with checkpoint.view() as view, _complete(checkpoint.folder):
+    trusted = options.trust_remote_code
+    with checkpoint.view() as view, watched(checkpoint.folder, view, trusted) as loading:
         model = SentenceTransformer(
             str(view),
             device=options.device[0] if options.device else None,
-            trust_remote_code=options.trust_remote_code,
-            local_files_only=options.offline or not options.trust_remote_code,
+            trust_remote_code=trusted,
+            local_files_only=options.offline or not trusted,
             model_kwargs=arguments,
             backend=options.backend,
             similarity_fn_name=similarity,
         )
     model.eval()
-    return _ask(model, checkpoint, options)
+    notes = [_FOREIGN] if trusted else []
+    notes += check_weights(checkpoint, model, loading)
+    check_vocabulary(checkpoint.folder, model)
+    return _ask(model, checkpoint, options, notes)
 
 
-def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions) -> Loaded:
-    """Find out what a model is, and make it what the options ask for."""
+def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list[str]) -> Loaded:
+    """Find out what a model is, and make it what the options ask for; add to its ``notes``."""
     where = f"model {checkpoint.folder}"
     routes = {role: find_route(model, role, what_is_asked(model, role), where) for role in ROLES}
     ways = [*routes.values()]
-    notes = [_FOREIGN] if options.trust_remote_code else []
     truncate_dim = _truncate(model, ways, options.truncate_dim, where)
     pooling = _pool(ways, checkpoint.layout, options.pooling, notes)
     set_length(ways, options.max_length, notes)
@@ -240,45 +236,6 @@ def _pool(routes: Sequence[Route], layout: str, wanted: str | None, notes: list[
     return names
 
 
-@contextlib.contextmanager
-def _complete(folder: Path) -> Iterator[None]:
-    """Refuse a checkpoint that lacks weights, which transformers would make up at random.
-
-    It only logs them, one a line: ``name | MISSING |``. Progress bars are turned off meanwhile.
-    """
-    from transformers.utils import logging as library
-
-    missing: list[str] = []
-
-    class Watch(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            text = _COLOUR.sub("", record.getMessage())
-            missing.extend(name for name in _MISSING.findall(text) if not _UNUSED.search(name))
-
-    watch, logger = Watch(), logging.getLogger("transformers")
-    level, bars = logger.level, library.is_progress_bar_enabled()
-    logger.addHandler(watch)
-    logger.setLevel(min(logging.WARNING, level or logging.WARNING))
-    library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logger.removeHandler(watch)
-        logger.setLevel(level)
-        if bars:
-            library.enable_progress_bar()
-    if missing:
-        names = ", ".join(sorted(set(missing))[:10])
-        raise ModelError(
-            Fault(
-                f"model {folder}",
-                f"its weights lack {len(set(missing))} tensors: {names}",
-                "all that its config.json describes",
-                "save the checkpoint again, or correct its config.json",
-            )
-        )
-
-
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers")
 _OF_THE_RUN = ("name", "revision", "offline", "batch_tokens")
 """Options that change nothing of a loaded model."""
@@ -300,4 +257,4 @@ def facts_digest(checkpoint: Checkpoint, options: NeuralOptions) -> str:
     """Return the digest of the question for a model's facts."""
     given = {name: value for name, value in asdict(options).items() if name not in _OF_THE_RUN}
     said = json.dumps([__version__, versions(), given], sort_keys=True)
-    return question_digest("facts", [checkpoint.layout, checkpoint.sha256, said])
+    return question_digest("facts/2", [checkpoint.layout, checkpoint.sha256, said])
