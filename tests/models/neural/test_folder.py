@@ -15,6 +15,9 @@ from tests.models.neural.conftest import Copy, edit
 
 ST = "sentence_transformers.models."
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"
+HEADER = b'{"embeddings":{"dtype":"F32","shape":[0,1],"data_offsets":[0,0]}}'
+TABLE = len(HEADER).to_bytes(8, "little") + HEADER
+"""The weights of a StaticEmbedding, without a row."""
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90868376\n"
 
 
@@ -205,7 +208,7 @@ def test_module_paths_that_lead_out(full: Path, path: Any) -> None:
 def test_a_router_is_looked_into(full: Path) -> None:
     modules = [{"idx": 0, "name": "0", "path": "", "type": ST + "Router"}]
     routes = {"types": {"query_0_StaticEmbedding": ST + "StaticEmbedding"}, "structure": {}}
-    tower = {"tokenizer.json": {}, "model.safetensors": WEIGHTS}
+    tower = {"tokenizer.json": {}, "model.safetensors": TABLE}
     put(full, {"modules.json": modules, "router_config.json": routes})
     put(full / "query_0_StaticEmbedding", tower)
     assert "query_0_StaticEmbedding/model.safetensors" in look(full).files
@@ -457,7 +460,8 @@ def test_a_folder_of_model2vec(bare: Path) -> None:
     put(bare, {"config.json": {"model_type": "model2vec", "normalize": True}})
     message = refused(bare)
     assert "a model2vec folder without modules.json" in message
-    put(bare, {"modules.json": message.partition("file modules.json: ")[2]})
+    written = message.partition("file modules.json: ")[2]
+    put(bare, {"modules.json": written, "model.safetensors": TABLE})
     assert look(bare).layout == "sentence-transformers"
 
 
