@@ -55,11 +55,12 @@ class Judgement(NamedTuple):
 
 @dataclass
 class Records:
-    """What a reader returns."""
+    """What a reader returns; ``unjudged`` are queries that it left out, as nothing judges them."""
 
     queries: list[TextRecord] = field(default_factory=list)
     passages: list[TextRecord] = field(default_factory=list)
     judgements: list[Judgement] = field(default_factory=list)
+    unjudged: list[TextRecord] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ class Questions(ABC):
     languages: tuple[str, ...]
     queries: Entries
     absent: Absent | None
+    unjudged: frozenset[tuple[str, str]]
+    """Language and id of queries that were left out because they have no judgement."""
 
     @property
     @abstractmethod
@@ -172,6 +175,7 @@ class Collection(Questions):
     qrels: Qrels
     sample: int | None = None
     absent: Absent | None = None
+    unjudged: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
@@ -227,7 +231,15 @@ def build_collection(
         judgements = judgements if not lost else present
     qrels = _qrels(judgements, query_index, passage_index, faults)
     raise_faults(faults)
-    return Collection(tuple(languages), queries, passages, qrels, absent=Absent.of(lost))
+    left_out = names_of(records.unjudged)
+    return Collection(
+        tuple(languages), queries, passages, qrels, absent=Absent.of(lost), unjudged=left_out
+    )
+
+
+def names_of(records: Iterable[TextRecord]) -> frozenset[tuple[str, str]]:
+    """Return the language and id of each record."""
+    return frozenset((record.language, record.id) for record in records)
 
 
 def _present(

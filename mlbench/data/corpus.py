@@ -26,6 +26,7 @@ from mlbench.data.collection import (
     build_entries,
     check_relevant,
     dangling,
+    names_of,
     raise_faults,
 )
 
@@ -113,6 +114,7 @@ class StreamedCollection(Questions):
     judgements: Judged
     shards: tuple[ShardSource, ...]
     absent: Absent | None = None
+    unjudged: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
@@ -123,16 +125,17 @@ class StreamedCollection(Questions):
 
 @dataclass
 class StreamedRecords:
-    """What a reader that can stream returns."""
+    """What a reader that can stream returns; see ``Records``."""
 
     queries: list[TextRecord] = field(default_factory=list)
     judgements: list[Judgement] = field(default_factory=list)
     shards: list[ShardSource] = field(default_factory=list)
+    unjudged: list[TextRecord] = field(default_factory=list)
 
     def read_all(self) -> Records:
         """Read every shard; for collections that fit in memory."""
         passages = [record for shard in self.shards for record in shard.records()]
-        return Records(queries=self.queries, passages=passages, judgements=self.judgements)
+        return Records(self.queries, passages, self.judgements, self.unjudged)
 
 
 def build_streamed(languages: Sequence[str], records: StreamedRecords) -> StreamedCollection:
@@ -150,7 +153,8 @@ def build_streamed(languages: Sequence[str], records: StreamedRecords) -> Stream
     raise_faults(faults)
     number = {language: i for i, language in enumerate(languages)}
     shards = sorted(records.shards, key=lambda shard: number[shard.language])
-    return StreamedCollection(tuple(languages), queries, judged, tuple(shards))
+    left_out = names_of(records.unjudged)
+    return StreamedCollection(tuple(languages), queries, judged, tuple(shards), unjudged=left_out)
 
 
 def _judged(

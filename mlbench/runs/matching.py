@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.data.collection import Collection
+from mlbench.data.collection import Collection, Questions
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.input_files import Faults
 from mlbench.data.task import Kind, spellings
@@ -28,6 +28,8 @@ from mlbench.runs.reading import Given, Ints, Name, RunFile, duplicates
 ANY = -1
 """No language is said: it can be each of the task's."""
 UNKNOWN = -1
+UNJUDGED = -2
+"""A query of the task that was left out, since nothing judges it."""
 EXAMPLES = 3
 
 
@@ -81,7 +83,7 @@ class Targets:
         return cls(
             languages=collection.languages,
             query_ids=queries.ids,
-            queries=Texts.of("query", queries.ids, queries.starts),
+            queries=_queries(collection),
             passages=Texts.of("passage", passages.ids, passages.starts),
             judged=collection.judged,
             query=qrels.query[relevant],
@@ -106,7 +108,7 @@ class Targets:
         return cls(
             languages=streamed.languages,
             query_ids=queries.ids,
-            queries=Texts.of("query", queries.ids, queries.starts),
+            queries=_queries(streamed),
             passages=Texts.of("passage", ids, starts.astype(np.int64), whole=False),
             judged=streamed.judged,
             query=judged.query[rows],
@@ -121,6 +123,34 @@ class Targets:
         languages = self.queries.language[self.query], self.passages.language[self.passage]
         inside: Ints = np.flatnonzero(asked[languages[0]] & pool[languages[1]])
         return inside
+
+
+def _queries(of: Questions) -> Texts:
+    """Lay out a task's queries; those that were left out mean that there is nothing to score."""
+    texts = Texts.of("query", of.queries.ids, of.queries.starts)
+    number = {code: i for i, code in enumerate(of.languages)}
+    for language, id_ in of.unjudged:
+        texts.tables[number[language]].setdefault(id_, UNJUDGED)
+    return texts
+
+
+@dataclass
+class Unjudged:
+    """Queries of the task that runs answer and nothing judges, as ``<language>:<id>``, and the
+    number of their lines."""
+
+    lines: int = 0
+    queries: set[str] = field(default_factory=set)
+
+    def words(self) -> str:
+        """Say what was left out."""
+        count = len(self.queries)
+        more = f" and {count - EXAMPLES:,} more" if count > EXAMPLES else ""
+        return (
+            f"{count:,} {'query' if count == 1 else 'queries'} of the task without a judgement "
+            f"left out, with {self.lines:,} {'line' if self.lines == 1 else 'lines'}, as in "
+            "trec_eval: " + ", ".join(sorted(self.queries)[:EXAMPLES]) + more
+        )
 
 
 @dataclass
@@ -171,17 +201,19 @@ class Matching:
         }
         self.faults = Faults()
         self.unknown = Unknown()
+        self.unjudged = Unjudged()
 
     def place(self, run: RunFile, given: Given) -> Placed:
         """Match a file's lines; what is wrong joins ``faults``.
 
+        Lines of queries without a judgement are left out, as trec_eval does, and join ``unjudged``.
         Unknown ids, if they are allowed, join ``unknown``: lines of unknown queries are left out.
         """
         targets, count = self.targets, len(self.targets.languages)
         line = np.arange(len(run))
         said = np.full(len(run.queries), self.number.get(given.query_language, ANY))
-        found, _ = self._meanings(targets.queries, run, run.queries, (line, run.query), said)
-        line = line[found[run.query] != UNKNOWN]
+        found, spoken = self._meanings(targets.queries, run, run.queries, (line, run.query), said)
+        line = line[self._judged(run, found, spoken)[run.query]]
         query = found[run.query[line]]
         within = np.full(len(line), self.number.get(given.pool, ANY))
         if given.pool == Kind.MONOLINGUAL.value:
@@ -204,6 +236,17 @@ class Matching:
         placed = placed.kept(np.flatnonzero(pools != UNKNOWN))
         self._note_aliases(placed)
         return placed
+
+    def _judged(self, run: RunFile, found: Ints, spoken: Ints) -> npt.NDArray[np.bool_]:
+        """Say which of a run's queries, entries ``found`` in languages ``spoken``, have a
+        judgement; note those of the task that have none."""
+        judged = np.array([entry >= 0 and self.targets.judged[entry] for entry in found], bool)
+        lines = np.bincount(run.query, minlength=len(found))
+        for i in np.flatnonzero((found != UNKNOWN) & ~judged).tolist():
+            code = self.targets.languages[spoken[i]]
+            self.unjudged.queries.add(f"{code}:" + run.queries[i].id.removeprefix(f"{code}:"))
+            self.unjudged.lines += int(lines[i])
+        return judged
 
     def _meanings(
         self, texts: Texts, run: RunFile, names: Sequence[Name], of: tuple[Ints, Ints],
@@ -253,7 +296,7 @@ class Matching:
             within = marked
             if rest in texts.tables[marked]:
                 meanings.add(_Meaning(texts.tables[marked][rest], marked))
-        if len(meanings) > 1:
+        if len(meanings) > 1 and self._matters(texts, meanings):
             found = f"{texts.role} {name.id!r} can be one of several: " + ", ".join(
                 codes[meaning.language] for meaning in sorted(meanings)
             )
@@ -263,7 +306,13 @@ class Matching:
             )
             self.faults.add(where, found, f"one {texts.role}", mend)
             return None
-        return next(iter(meanings), _Meaning(UNKNOWN, within))
+        return min(meanings, default=_Meaning(UNKNOWN, within))
+
+    def _matters(self, texts: Texts, meanings: set[_Meaning]) -> bool:
+        """Whether it matters which of several entries is meant: not if nothing judges them."""
+        return texts.role != "query" or any(
+            entry >= 0 and self.targets.judged[entry] for entry, _ in meanings
+        )
 
     def _as_written(self, texts: Texts, id_: str, within: int) -> set[_Meaning]:
         """Return the entries that have an id as it is written."""

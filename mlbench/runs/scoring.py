@@ -34,7 +34,7 @@ from mlbench.measures.scores import (
 )
 from mlbench.measures.significance import DRAWS, LEVEL, SEED, Sample, macro_intervals, mean
 from mlbench.reports.report import Depth, ModelInfo, Report, Retrieved, RunInfo, TaskInfo
-from mlbench.runs.matching import Hits, Matching, Rankings, Targets, Unknown
+from mlbench.runs.matching import Hits, Matching, Rankings, Targets, Unjudged, Unknown
 from mlbench.runs.reading import Given, Ints, read_run
 
 Values = npt.NDArray[np.float64]
@@ -293,10 +293,12 @@ WORDS = {kind.value: kind.value for kind in Kind} | {Kind.CROSSLINGUAL.value: "c
 
 @dataclass(frozen=True)
 class Read:
-    """What was read of run files: rankings, unknown ids, and the tags of the files."""
+    """What was read of run files: rankings, unknown ids, queries without a judgement, and the tags
+    of the files."""
 
     rankings: Rankings
     unknown: Unknown
+    unjudged: Unjudged
     tags: tuple[str, ...]
 
 
@@ -365,7 +367,7 @@ def read_runs(
     if faults:
         raise DataError(*first_faults(faults))
     matching.faults.check()
-    return Read(rankings, matching.unknown, tuple(tags))
+    return Read(rankings, matching.unknown, matching.unjudged, tuple(tags))
 
 
 def score_read(
@@ -454,6 +456,8 @@ def _warnings(read: Read, scored: Scored, kinds: Sequence[str]) -> Iterator[str]
             "the passage id decides, as in trec_eval, between relevant and other passages of equal "
             f"score (in single precision) in {_count(read.rankings.tied, 'ranking')}"
         )
+    if read.unjudged.queries:
+        yield read.unjudged.words()
     unknown = read.unknown
     if unknown.queries or unknown.passages:
         yield (

@@ -18,6 +18,19 @@ PATTERN = "{query_language}-{passage_language}.trec.gz"
 MEASURES = [f"--measure={name}" for name in ("AP@5", "RR@5", "nDCG@5", "R@5")]
 
 
+TASK = """
+name = "task"
+version = "1"
+title = "Task"
+settings = ["monolingual"]
+languages = ["en"]
+licence = "CC0-1.0"
+citation = "none"
+source = { reader = "beir" }
+source.files = { corpus = "corpus.jsonl", queries = "queries.jsonl", qrels = "qrels.tsv" }
+"""
+
+
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """A task over parallel lines, a report on it, and the runs saved with it."""
@@ -169,6 +182,34 @@ def test_unknown_ids_can_be_allowed_and_are_counted(folder, capsys):
     found, _ = parse_report(Path("results/run/mine/report.json"))
     row = next(row for row in found.scores.settings if row.query_language == "de")
     assert row.measures["RR"] == pytest.approx(1 / 2 / 8)
+
+
+def test_answers_to_queries_that_nothing_judges_are_left_out_as_in_trec_eval(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mlbench.reports.plots.PLOTS", {})
+    Path("corpus.jsonl").write_text('{"_id": "a", "text": "A"}\n{"_id": "b", "text": "B"}\n')
+    Path("queries.jsonl").write_text(
+        "".join(f'{{"_id": "q{i}", "text": "what {i}?"}}\n' for i in range(1, 4))
+    )
+    Path("qrels.tsv").write_text("q1\t0\ta\t1\nq2\t0\tb\t1\n")
+    Path("task.toml").write_text(TASK)
+    text = lines(
+        "q1 Q0 a 1 2 t", "q2 Q0 a 1 2 t", "q2 Q0 b 2 1 t", "q3 Q0 a 1 1 t", "q3 Q0 b 1 1 t"
+    )
+    Path("run.trec").write_text(text)
+    given = ["score", "--task", "task.toml", "--run", "run.trec", "--quiet", "--json", "--measure"]
+    assert main([*given, "RR"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    found, _ = parse_report(Path("results/t/task/report.json"))
+    (row,) = found.scores.settings
+    assert row.measures["RR"] == pytest.approx(0.75)
+    said = "1 query of the task without a judgement left out, with 2 lines, as in trec_eval: en:q3"
+    assert said in printed["warnings"]
+    Path("run.trec").write_text(text + lines("q4 Q0 a 1 1 t"))
+    assert main([*given, "RR", "--overwrite"]) == 3
+    assert "query 'q4' is not in the task" in capsys.readouterr().err
 
 
 def test_a_report_of_other_runs_is_not_replaced_unless_asked_to(folder, capsys):

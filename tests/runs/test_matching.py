@@ -213,3 +213,57 @@ def test_a_file_may_spell_a_language_otherwise(tmp_path):
         found = matching.place(read_run(path), given)
         assert not matching.faults
         assert found.language.tolist() == [0]
+
+
+@pytest.fixture(scope="module")
+def partly():
+    """q1 is judged in each language; q2 in German, nowhere else; q3 in none; in English, q4 was
+    kept without a judgement."""
+    records = Records()
+    for code in CODES:
+        kept = {"de": ("q1", "q2"), "en": ("q1", "q4")}.get(code, ("q1",))
+        records.queries += [TextRecord(id_, code, "text", "here") for id_ in kept]
+        records.unjudged += [
+            TextRecord(id_, code, "text", "here")
+            for id_ in ("q3", *(() if code == "de" else ("q2",)))
+        ]
+        records.passages.append(TextRecord("p1", code, "text", "here"))
+        judged = kept if code == "de" else kept[:1]
+        records.judgements += [Judgement(id_, code, "p1", code, 1, "here") for id_ in judged]
+    return build_collection(CODES, records)
+
+
+@pytest.mark.parametrize(
+    ("line", "left_out"),
+    [
+        ("en:q2 Q0 p1 1 1 t", "en:q2"),
+        ("q2 Q0 p1 1 1 t tr tr", "tr:q2"),
+        ("q4 Q0 p1 1 1 t", "en:q4"),
+        ("q3 Q0 p1 1 1 t", "de:q3"),
+        ("q3 Q0 no-such-p1 1 1 t", "de:q3"),
+    ],
+)
+@pytest.mark.parametrize("allow_unknown", [False, True])
+def test_queries_of_the_task_without_a_judgement_are_left_out_and_counted(
+    partly, tmp_path, line, left_out, allow_unknown
+):
+    path = tmp_path / "run"
+    path.write_text(lines(line, "en:q1 Q0 p1 1 1 t", line.replace("p1", "p2")))
+    matching = Matching(Targets.of(partly), allow_unknown=allow_unknown)
+    (each,) = find_runs([str(path)], ["monolingual"], CODES)
+    assert len(matching.place(read_run(path), each).query) == 1
+    assert messages(matching.faults) == []
+    assert matching.unknown.queries == matching.unknown.passages == 0
+    assert matching.unjudged.queries == {left_out}
+    assert matching.unjudged.lines == 2
+    assert "1 query of the task without a judgement left out, with 2" in matching.unjudged.words()
+
+
+def test_an_id_that_is_judged_in_one_language_and_not_in_another_can_be_either(partly, tmp_path):
+    text = lines("q2 Q0 p1 1 1 t", "q5 Q0 p1 1 1 t")
+    _, faults, _ = placed(partly, tmp_path / "run", "monolingual", text)
+    assert len(faults) == 2
+    assert "query 'q2' can be one of several: de, en, tr" in faults[0]
+    assert "query 'q5' is not in the task" in faults[1]
+    rows, faults, _ = placed(partly, tmp_path / "run", "de", lines("de:q2 Q0 p1 1 1 t"))
+    assert (rows, faults) == ([("de", "de", "de")], [])

@@ -45,9 +45,9 @@ def read(task: Task, locate: Locate) -> Records:
     join = _join_parallel if parallel else _join
     rows = [row._replace(language=row.language or _single(task)) for row in rows]
     judgements = list(join(rows, _languages(queries), _languages(passages), faults))
-    kept = _judged(queries, judgements, faults)
+    kept, left_out = _judged(queries, judgements, faults)
     faults.check()
-    return Records(queries=kept, passages=passages, judgements=judgements)
+    return Records(kept, passages, judgements, left_out)
 
 
 def stream(task: Task, files: Files) -> StreamedRecords:
@@ -70,9 +70,9 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     faults = Faults()
     queries, rows = _questions(task, files, faults)
     judgements = [row.judgement(row.language or single, row.language or single) for row in rows]
-    kept = _judged(queries, judgements, faults)
+    kept, left_out = _judged(queries, judgements, faults)
     faults.check()
-    return StreamedRecords(kept, judgements, table_shards(task, files, ID_KEYS))
+    return StreamedRecords(kept, judgements, table_shards(task, files, ID_KEYS), left_out)
 
 
 def _single(task: Task) -> str:
@@ -90,14 +90,15 @@ def _questions(task: Task, locate: Locate, faults: Faults) -> tuple[list[TextRec
 
 def _judged(
     queries: Sequence[TextRecord], judgements: Iterable[Judgement], faults: Faults
-) -> list[TextRecord]:
-    """Return the queries that are judged; every language must have one."""
+) -> tuple[list[TextRecord], list[TextRecord]]:
+    """Return the queries that are judged, and the others; every language must have a judged one."""
     judged = {(row.query_id, row.query_language) for row in judgements}
     kept = [query for query in queries if (query.id, query.language) in judged]
+    left_out = [query for query in queries if (query.id, query.language) not in judged]
     for language in sorted({q.language for q in queries} - {q.language for q in kept}):
         found = "the qrels judge none of its queries"
         faults.add(f"language {language!r}", found, "at least one query")
-    return kept
+    return kept, left_out
 
 
 def _records(

@@ -99,6 +99,7 @@ def stream(task: Task, files: Files) -> StreamedRecords:
         records.shards += _shards(dataset, id_, language, text_choice(task))
     faults.check()
     judged = {(row.query_id, row.query_language) for row in records.judgements}
+    records.unjudged = [q for q in records.queries if (q.id, q.language) not in judged]
     records.queries = [q for q in records.queries if (q.id, q.language) in judged]
     return records
 

@@ -146,6 +146,7 @@ def test_queries_without_a_judgement_are_left_out(tmp_path: Path) -> None:
     queries = json_lines({"_id": "0", "text": "unjudged"}, {"_id": "1", "text": "was?"})
     data = small(tmp_path, {"de/queries.jsonl": queries})
     assert data.queries.texts == ("was?", "what?")
+    assert data.unjudged == {("de", "0")}
 
 
 def test_a_language_without_a_judged_query_is_refused(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def load(task: Task) -> Any:
 def test_what_is_read() -> None:
     data = load(task_of(de=register("de"), en=register("en")))
     assert data.queries.texts == ("what?", "what?")  # q2 is not judged
+    assert {id_ for _, id_ in data.unjudged} == {"q2"}
     assert data.passages.texts == ("T one", " two", "U three") * 2
     assert qrels_set(data) == {
         (language, "q1", language, passage, relevance)
