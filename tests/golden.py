@@ -68,7 +68,7 @@ report-json            report results/bm25/mlqa-r --json
 report-languages       report results/char-ngram/xquad-r --languages ar,de,en --output sub
 report-none            report nowhere
 explain                explain results/bm25/xquad-r
-explain-query          explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --language de
+explain-query          explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --query-language de
 explain-json           explain results/char-ngram/sample --top 3 --json
 compare                compare results/bm25/xquad-r results/char-ngram/xquad-r --output compared
 compare-json           compare results/bm25/xquad-r results/char-ngram/xquad-r --measure AP --measure rank-distance --format json

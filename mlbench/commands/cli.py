@@ -94,10 +94,11 @@ COMMANDS = (
     ),
     Command(
         "explain", "explain:explain", "arguments",
-        "show where a query's relevant passages rank, and which languages outrank them", """
+        "show where a query's relevant passages rank, and which passages outrank them", """
         mlbench explain results/bm25/xquad-r
         mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b
-        mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --language de
+        mlbench explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --query-language de
+        mlbench explain results/bm25/xquad-r --query-language zh --passage-language en --model bm25
         """,
     ),
     Command(

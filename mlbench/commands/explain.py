@@ -1,41 +1,47 @@
-"""``mlbench explain``: the most biased queries of a report, or one query in full."""
+"""``mlbench explain``: the most biased queries of a report, the worst of a setting, or one in full,
+with the passages that outrank the relevant ones."""
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser, Namespace
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
-from mlbench.commands.options import positive, shared
-from mlbench.commands.output import plain_table, print_json
-from mlbench.common.errors import Fault, MlbenchError, UsageError
-from mlbench.data.collection import Collection, Entries
-from mlbench.data.locator import Locator, MissingData
-from mlbench.data.readers import read_collection
-from mlbench.data.sampling import sample_questions
-from mlbench.data.sources import in_shards
-from mlbench.evaluation.tasks import load_task
-from mlbench.ranking.ranks import Ranks
+from mlbench.commands.options import add_model_options, model_options, positive, shared
+from mlbench.commands.output import print_json
+from mlbench.common.errors import Fault, UsageError
+from mlbench.data.locator import Locator
+from mlbench.models.neural.options import OPTIONS
 from mlbench.reports.explain import (
     Explanation,
-    biased_queries_table,
+    biased_line,
+    chosen_languages,
     explain_query,
     languages_table,
     most_biased,
     outranking_languages,
     passages_table,
     versions_table,
+    worst,
 )
-from mlbench.reports.report import Report, TaskInfo, read_report
-from mlbench.reports.words import fill
+from mlbench.reports.report import Report, read_report
+from mlbench.reports.rivals import Rival, Rivals
+from mlbench.reports.texts import Texts, find_texts, read_data, task_of, wrapped
+from mlbench.reports.words import WIDTH, fill, number, plural
+from mlbench.runs.rivals import rivals_in_runs, run_files
 
-
-class Texts(NamedTuple):
-    """The texts of a task: role -> (language, id) -> text; or ``why`` there are none."""
-
-    queries: dict[tuple[str, str], str]
-    passages: dict[tuple[str, str], str]
-    why: str = ""
+IN_FULL, IN_A_LIST = 5, 1
+"""Passages of each language that are shown above the relevant ones of one query, or of several."""
+MOST_LINES = 2
+"""Lines of a text."""
+UNNAMED = (
+    "The report counts the passages that are not relevant and rank above, and does not name them. "
+    "This command does, with the vectors that are in the cache, and encodes the others:"
+)
+NO_MODEL = "After `mlbench run --save-run 100`, no model is needed."
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -44,7 +50,25 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--query", metavar="ID", help="the id of a query (default: list the most biased queries)"
     )
-    parser.add_argument("--language", metavar="CODE", help="the query's language (default: all)")
+    parser.add_argument(
+        "--query-language", "--language", metavar="CODE", help="the query's language (default: all)"
+    )
+    parser.add_argument(
+        "--passage-language", metavar="CODE",
+        help="search only the passages in this language (default: the multilingual pool); without "
+        "--query, the worst queries of --query-language are listed",
+    )  # fmt: skip
+    shared(
+        parser, "--model",
+        help="the model of the report: find the passages that rank above the relevant ones by its "
+        "scores (default: from the run files of --save-run, where the report has them)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--passages", type=positive, metavar="N",
+        help="how many of these passages to show of each language (default: "
+        f"{IN_FULL}, and {IN_A_LIST} in a list of queries)",
+    )  # fmt: skip
+    shared(parser, "--task", help="the report's task file, if its task is not a built-in one")
     shared(
         parser, "--data-dir",
         help="the folder with the task's data, for showing texts (default: $MLBENCH_DATA, then the "
@@ -54,107 +78,279 @@ def arguments(parser: ArgumentParser) -> None:
         "--top", type=positive, default=10, metavar="N",
         help="how many queries to list (default: %(default)s)",
     )  # fmt: skip
-    shared(parser, "--json")
+    shared(parser, "--offline", "--no-cache", "--threads", "--json", "--quiet")
+    add_model_options(parser)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is known of some queries in one pool: their ``rivals``, one a query, or None with the
+    ``command`` that finds them; and the texts."""
+
+    texts: Texts
+    rivals: Sequence[Rivals] | None = None
+    command: str = ""
+    notes: tuple[str, ...] = field(default=())
 
 
 def explain(args: Namespace) -> int:
     """Show where a query's relevant passages rank, or the queries that fare worst."""
     report = read_report(args.report)
-    ranks = report.table
-    if args.query is None:
-        if args.language is not None:
-            raise UsageError(Fault("--language", "given without --query", "both, or neither"))
-        return _overview(report, ranks, args)
-    found = explain_query(ranks, args.query, args.language)
-    texts = find_texts(report.task, args)
+    args.query_language, args.passage_language = chosen_languages(
+        report.table, args.query_language, args.passage_language
+    )
+    if args.query is not None:
+        return _query(report, args)
+    if args.passage_language is None:
+        return _overview(report, args)
+    if args.query_language is None:
+        expected = "also --query-language, or --query"
+        raise UsageError(Fault("--passage-language", "given alone", expected))
+    return _pair(report, args)
+
+
+def _query(report: Report, args: Namespace) -> int:
+    language, other = args.query_language, args.passage_language
+    found = explain_query(report.table, args.query, language, other)
+    shown = _shown(report, found, args.passages or IN_FULL, args)
     if args.json:
-        rows = [_as_json(each, texts) for each in found]
-        print_json({"queries": rows, "texts_missing": texts.why or None})
+        print_json({"queries": _as_json(found, shown), "texts_missing": shown.texts.why or None,
+                    "command_for_passages": shown.command or None})  # fmt: skip
         return 0
-    print(fill(f"{report.model.name} on {report.task.name}: query {args.query}, multilingual pool"))
+    pool = f"passages in {other}" if other else "multilingual pool"
+    print(fill(f"{report.model.name} on {report.task.name}: query {args.query}, {pool}"))
     if len(found) == 1:
-        print(f"\n{_in_full(found[0], texts)}")
+        print("\n" + "\n\n".join(_in_full(found[0], shown)))
     else:
         print(f"\n{versions_table(found).text()}")
-        print(f"\nTo see one of them in full, add for example --language {found[0].language}")
+        print(f"\nTo see one of them in full, add for example --query-language {found[0].language}")
     return 0
 
 
-def _overview(report: Report, ranks: Ranks, args: Namespace) -> int:
-    queries = most_biased(ranks, args.top)
-    languages = outranking_languages(ranks, report.scores.bias.outranking)
+def _pair(report: Report, args: Namespace) -> int:
+    """List the worst queries of a query language and a passage language."""
+    language, other = args.query_language, args.passage_language
+    found = worst(report.table, language, [other], args.top)
+    shown = _shown(report, found, args.passages or IN_A_LIST, args) if found else None
     if args.json:
-        rows = [_as_json(each, Texts({}, {})) for each in queries]
-        print_json({"queries": rows, "languages": [asdict(each) for each in languages]})
+        rows = _as_json(found, shown) if shown else []
+        missing = (shown.texts.why, shown.command) if shown else ("", "")
+        print_json({"queries": rows, "texts_missing": missing[0] or None,
+                    "command_for_passages": missing[1] or None})  # fmt: skip
+        return 0
+    print(fill(f"{report.model.name} on {report.task.name}: queries in {language}, passages in "
+               f"{other}"))  # fmt: skip
+    if shown is None:
+        print(f"\nNo query in {language} has a relevant passage in {other}.")
+        return 0
+    every = report.table.ranking(language, [other])
+    print(fill(f"The {plural(len(found), 'query', 'queries')} with the lowest AP, of "
+               f"{len(every.query):,}"))  # fmt: skip
+    for place, each in enumerate(found):
+        print("\n" + "\n".join(_in_short(place, each, shown)))
+    ends = [*_why(shown), "To see a query in full, add --query ID."]
+    print("\n" + "\n\n".join(ends))
+    return 0
+
+
+def _overview(report: Report, args: Namespace) -> int:
+    ranks = report.table
+    queries = most_biased(ranks, args.top, args.query_language)
+    languages = outranking_languages(ranks, report.scores.bias.outranking)
+    shown = Shown(find_texts(report.task, args.data_dir, args.task))
+    if args.json:
+        rows = _as_json(queries, shown)
+        print_json({"queries": rows, "languages": [asdict(each) for each in languages],
+                    "texts_missing": shown.texts.why or None})  # fmt: skip
         return 0
     print(fill(f"{report.model.name} on {report.task.name}, multilingual pool"))
     if not queries:
         print("\nNo query has two relevant passages, so there is no rank distance.")
         return 0
-    table = biased_queries_table(queries)
     print("\nThe queries with the highest rank distances\n")
-    print(plain_table(table.headers, table.rows))
+    for place, each in enumerate(queries, 1):
+        print(fill(f"{place}. {biased_line(each)}"))
+        print("".join(f"{line}\n" for line in _indented(_text(each, shown))), end="")
+    print("".join(f"\n{line}\n" for line in _why(shown)), end="")
     print(f"\nHow often passages of each language outrank relevant ones (1 is unbiased)\n\n"
           f"{languages_table(languages).text()}")  # fmt: skip
-    print("\nTo see one query in full: mlbench explain REPORT --query ID --language CODE")
+    print("\nTo see one query in full: mlbench explain REPORT --query ID --query-language CODE\n"
+          "To see the worst queries of a pair of languages:\n"
+          "  mlbench explain REPORT --query-language CODE --passage-language CODE")  # fmt: skip
     return 0
 
 
-def _in_full(each: Explanation, texts: Texts) -> str:
-    table = passages_table(each)
-    blocks = [
-        fill(f"{each.language}: {text}")
-        if (text := texts.queries.get((each.language, each.query_id)))
-        else "",
-        fill(
-            f"Asked in {each.language}: rank distance {each.distance:,} in a pool of "
-            f"{each.pool_size:,} passages, AP {each.average_precision:.4f}. Each row is a relevant "
-            "passage: its language, its rank, and the number of passages of each language that "
-            "rank above it or tie with it."
-        ),
-        table.text(),
-        *(
-            fill(f"{passage.rank:,} {passage.language} {passage.passage_id}: {text}")
-            for passage in each.passages
-            if (text := texts.passages.get((passage.language, passage.passage_id)))
-        ),
-        fill(f"Texts are not shown: {texts.why}") if texts.why else "",
-    ]
-    return "\n\n".join(block for block in blocks if block)
+def _shown(report: Report, found: Sequence[Explanation], most: int, args: Namespace) -> Shown:
+    """Find texts, and the passages above the relevant ones where there is a way to."""
+    if args.model is not None:
+        return _by_model(report, found, most, args)
+    texts = find_texts(report.task, args.data_dir, args.task)
+    language, pool = found[0].language, list(found[0].passages[0].above)
+    if run_files(args.report, language, pool):
+        return Shown(texts, rivals_in_runs(args.report, found, most))
+    return Shown(texts, command=_command(report, args))
 
 
-def find_texts(task: TaskInfo, args: Namespace) -> Texts:
-    """Return the texts of the task that a report is on, if its data is here and the same.
+def _by_model(report: Report, found: Sequence[Explanation], most: int, args: Namespace) -> Shown:
+    from mlbench.evaluation.options import Options
+    from mlbench.evaluation.rivals import find_rivals, refuse_other_model
+    from mlbench.models.cache import open_cache
+    from mlbench.models.objects import load_model
 
-    Never raises: a report is explained without texts where they cannot be had, and says why.
-    """
+    data_dir: Path | None = args.data_dir and args.data_dir.absolute()
+    task = task_of(report.task, args.task)
+    collection = read_data(report.task, task, Locator(data_dir, args.offline))
+    options = Options(
+        model_options=model_options(args),
+        cache=None if args.no_cache else open_cache(),
+        threads=args.threads,
+        progress=not args.quiet,
+    )
+    model = load_model(args.model, options.model_options, options.cache)
+    refuse_other_model(model, report.model)
+    rivals, differing = find_rivals(task, collection, model, found, most, options)
+    note = (
+        "The scores were computed anew and round differently from those of the report: "
+        f"{plural(differing, 'count')} above or tied differ from the report's."
+    )
+    return Shown(Texts.of(collection), rivals, notes=(note,) if differing else ())
+
+
+def _command(report: Report, args: Namespace) -> str:
+    """Return the command that finds the passages above the relevant ones, with the options of the
+    model that the run had."""
     try:
-        known = load_task(task.name)
-        if in_shards(known):
-            return Texts({}, {}, f"the data of {task.name} is streamed and too large to search")
-        data = read_collection(known, Locator(args.data_dir, offline=True).of(known))
-        collection = sample_questions(data, task.sample)
-    except MissingData:
-        return Texts(
-            {}, {}, f"the data of {task.name} was not found; name its folder with --data-dir"
-        )
-    except MlbenchError as error:
-        fault = error.faults[0]
-        return Texts({}, {}, f"{fault.where}: {fault.found}")
-    if collection.digest != (task.subset_of or task.digest):
-        return Texts({}, {}, f"the data of {task.name} has changed since the evaluation")
-    return Texts(_by_id(collection, collection.queries), _by_id(collection, collection.passages))
+        given = _model_arguments(shlex.split(report.run.command))
+    except ValueError:
+        given = []
+    command = ["mlbench", "explain", str(args.report)]
+    for name in ("query", "query_language", "passage_language", "task"):
+        if (value := getattr(args, name)) is not None:
+            command += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join([*command, "--model", report.model.spec or "SPEC", *given])
 
 
-def _by_id(collection: Collection, entries: Entries) -> dict[tuple[str, str], str]:
-    codes = [collection.languages[language] for language in entries.language]
-    return dict(zip(zip(codes, entries.ids, strict=True), entries.texts, strict=True))
+def _model_arguments(words: Sequence[str]) -> list[str]:
+    """Return the options of neural models that are among the words of a command."""
+    takes = {option.flag: bool(option.metavar) for option in OPTIONS}
+    found: list[str] = []
+    for place, word in enumerate(words):
+        flag = word.partition("=")[0]
+        if flag in takes:
+            found += words[place : place + 1 + (takes[flag] and flag == word)]
+    return found
 
 
-def _as_json(each: Explanation, texts: Texts) -> dict[str, Any]:
-    table = asdict(each)
-    table["rank_distance"] = each.distance
-    table["text"] = texts.queries.get((each.language, each.query_id))
-    for passage in table["passages"]:
-        passage["text"] = texts.passages.get((passage["language"], passage["passage_id"]))
-    return table
+def _in_full(each: Explanation, shown: Shown) -> Iterator[str]:
+    """Yield the paragraphs of one query."""
+    if text := _text(each, shown):
+        yield "\n".join([f"{each.language}:", *_indented(text)])
+    tied = any(any(passage.tied.values()) for passage in each.passages)
+    spread = f"rank distance {each.distance:,}, " if len(each.passages) > 1 else ""
+    yield fill(
+        f"Asked in {each.language}: {spread}AP {each.average_precision:.4f}, in a pool of "
+        f"{each.pool_size:,} passages. Each row is a relevant passage: its language, its rank, and "
+        "the number of passages of each language that rank above it"
+        + (", then of all that tie with it, which count as above." if tied else ".")
+    )
+    yield passages_table(each).text()
+    rivals = shown.rivals[0] if shown.rivals is not None else None
+    if rivals is not None or not shown.texts.why:
+        yield "\n".join(["The relevant passages", *_relevant(each, rivals, shown)])
+    if rivals is not None:
+        for language, of in rivals.of.items():
+            if any(p.above[language] + p.tied[language] for p in each.passages):
+                yield "\n".join(_of_language(language, of, each, shown, rivals))
+    yield from _why(shown)
+
+
+def _relevant(each: Explanation, rivals: Rivals | None, shown: Shown) -> Iterator[str]:
+    for passage in each.passages:
+        name = passage.language, passage.passage_id
+        score = _score(rivals.scores.get(name)) if rivals is not None else ""
+        yield f"  rank {passage.rank:,}: {passage.language} {passage.passage_id}{score}"
+        yield from _indented(shown.texts.passages.get(name))
+
+
+def _of_language(
+    language: str, of: Sequence[Rival], each: Explanation, shown: Shown, rivals: Rivals
+) -> Iterator[str]:
+    """Yield the lines on the passages of a language that outrank relevant ones."""
+    most = max(p.above[language] + p.tied[language] for p in each.passages)
+    first = f"the first {len(of)} of {most:,}" if len(of) < most else f"{most:,}"
+    reach = "; the run files reach no further" if language in rivals.short else ""
+    yield fill(f"In {language}, not relevant and above or tied: {first}{reach}")
+    for rival in of:
+        yield f"  {rival.language} {rival.passage_id}{_score(rival.score)}: {_beats(rival, each)}"
+        yield from _indented(shown.texts.passages.get((language, rival.passage_id)))
+
+
+def _beats(rival: Rival, each: Explanation) -> str:
+    count = len(each.passages)
+    above = f"above {rival.above} of {count}" if count > 1 else "above"
+    tied = f"tied with {rival.tied} of {count}" if count > 1 else "tied"
+    return ", ".join([above] * bool(rival.above) + [tied] * bool(rival.tied))
+
+
+def _in_short(place: int, each: Explanation, shown: Shown) -> Iterator[str]:
+    """Yield the lines on one query of a list: its best passage, and what is first above it."""
+    best = each.passages[0]
+    above, tied = sum(best.above.values()), sum(best.tied.values())
+    yield f"{place + 1}. {each.query_id}: AP {number(each.average_precision)}"
+    yield from _indented(_text(each, shown))
+    rivals = shown.rivals[place] if shown.rivals is not None else None
+    name = best.language, best.passage_id
+    score = _score(rivals.scores.get(name)) if rivals is not None else ""
+    counts = f"{above:,} above" + (f", {tied:,} tied" if tied else "")
+    yield fill(f"  relevant: {best.passage_id}{score}, rank {best.rank:,} ({counts})")
+    yield from _indented(shown.texts.passages.get(name))
+    for of in rivals.of.values() if rivals is not None else ():
+        for rival in of:
+            yield f"  {_beats(rival, each)}: {rival.passage_id}{_score(rival.score)}"
+            yield from _indented(shown.texts.passages.get((rival.language, rival.passage_id)))
+
+
+def _score(score: float | None) -> str:
+    return "" if score is None else f" (score {score:.4f})"
+
+
+def _text(each: Explanation, shown: Shown) -> str:
+    return shown.texts.queries.get((each.language, each.query_id), "")
+
+
+def _indented(text: str | None) -> list[str]:
+    """Return a text on lines of its own, so that one written from right to left moves no number."""
+    return [f"    {line}" for line in wrapped(text or "", WIDTH - 4, MOST_LINES)]
+
+
+def _why(shown: Shown) -> list[str]:
+    """Return what is missing, and why; the command stays on one line, for copying."""
+    missing = [f"Texts are not shown: {shown.texts.why}."] if shown.texts.why else []
+    named = [f"{fill(UNNAMED)}\n  {shown.command}\n{NO_MODEL}"] if shown.command else []
+    return [*map(fill, (*missing, *shown.notes)), *named]
+
+
+def _as_json(found: Sequence[Explanation], shown: Shown) -> list[dict[str, Any]]:
+    rows = []
+    for place, each in enumerate(found):
+        table = asdict(each)
+        table["rank_distance"] = each.distance
+        table["average_precision"] = each.average_precision
+        table["text"] = _text(each, shown) or None
+        rivals = shown.rivals[place] if shown.rivals is not None else None
+        for passage in table["passages"]:
+            name = passage["language"], passage["passage_id"]
+            passage["text"] = shown.texts.passages.get(name)
+            passage["score"] = rivals.scores.get(name) if rivals is not None else None
+        if rivals is not None:
+            table["outranking"] = {
+                language: [_rival_json(rival, shown.texts) for rival in of]
+                for language, of in rivals.of.items()
+            }
+        rows.append(table)
+    return rows
+
+
+def _rival_json(rival: Rival, texts: Texts) -> dict[str, Any]:
+    text = texts.passages.get((rival.language, rival.passage_id))
+    return asdict(rival) | {"text": text}

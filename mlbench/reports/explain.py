@@ -5,6 +5,7 @@ As values, and as tables: biased queries, a question in its languages, one query
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,17 +15,19 @@ import numpy as np
 from mlbench.common.errors import Fault, UsageError, did_you_mean
 from mlbench.data.task import language_among
 from mlbench.measures.bias import MixedPool, distances
-from mlbench.ranking.ranks import Ranks
+from mlbench.measures.rank_measures import average_precision
+from mlbench.ranking.ranks import Ints, Ranks
 from mlbench.reports.tables import Table
 from mlbench.reports.words import MISSING, number
 
 
 @dataclass(frozen=True)
 class RankedPassage:
-    """A passage relevant to a query: its rank in the mixed pool, and who outranks it.
+    """A passage relevant to a query: its rank in the pool, and who outranks it.
 
-    Ties count against the model in ``rank`` and ``above`` and for it in ``optimistic``; ``above``
-    maps a language to the non-relevant passages in it that rank above.
+    Ties count against the model in ``rank`` and for it in ``optimistic``; ``above`` maps a language
+    to the non-relevant passages in it that score strictly higher, ``tied`` to those that score
+    exactly the same.
     """
 
     passage_id: str
@@ -33,11 +36,13 @@ class RankedPassage:
     rank: int
     optimistic: int
     above: dict[str, int]
+    tied: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One query of one language in the mixed pool; ``passages`` best first."""
+    """One query of one language in a pool, that of all languages or a part; ``passages`` best
+    first, at least one."""
 
     query_id: str
     language: str
@@ -51,31 +56,32 @@ class Explanation:
 
     @property
     def average_precision(self) -> float:
-        """AP in the mixed pool."""
+        """AP in the pool."""
         hits = enumerate(self.passages, 1)
         return sum(found / passage.rank for found, passage in hits) / len(self.passages)
 
     @cached_property
-    def above(self) -> dict[str, int]:
-        """Language -> passages in it that rank above a relevant one, summed; most first."""
+    def outranked(self) -> dict[str, int]:
+        """Language -> passages in it that rank above a relevant one or tie with it, summed; most
+        first."""
         sums: dict[str, int] = {}
         for passage in self.passages:
             for language, count in passage.above.items():
-                sums[language] = sums.get(language, 0) + count
+                sums[language] = sums.get(language, 0) + count + passage.tied[language]
         return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
-def explain_query(ranks: Ranks, query_id: str, language: str | None = None) -> list[Explanation]:
-    """Return the query of that id in each language that asks it, or in ``language`` alone.
+def explain_query(
+    ranks: Ranks, query_id: str, language: str | None = None, passage_language: str | None = None
+) -> list[Explanation]:
+    """Return the query of that id in each language that asks it, or in ``language`` alone; in the
+    multilingual pool, or that of ``passage_language``.
 
     Raises UsageError, with near names, where no query of that id and language has a relevant
-    passage.
+    passage in the pool.
     """
-    language = language and language_among(language, ranks.languages)
-    if language is not None and language not in ranks.languages:
-        known = ", ".join(ranks.languages)
-        mend = did_you_mean(language, ranks.languages)
-        raise UsageError(Fault("--language", f"{language!r} is not in the report", known, mend))
+    language, passage_language = chosen_languages(ranks, language, passage_language)
+    pool = ranks.languages if passage_language is None else (passage_language,)
     asked = [i for i, id_ in enumerate(ranks.query_ids) if id_ == query_id]
     if not asked:
         raise UsageError(
@@ -91,7 +97,31 @@ def explain_query(ranks: Ranks, query_id: str, language: str | None = None) -> l
     if not chosen:
         found = f"not asked in {language!r}, or without a relevant passage"
         raise UsageError(Fault(f"--query {query_id!r}", found, ", ".join(spoken.values())))
-    return [explain_row(ranks, query) for query in chosen]
+    explained = [each for i in chosen if (each := explain_row(ranks, i, pool)).passages]
+    if not explained:
+        found = f"no relevant passage in {passage_language}"
+        raise UsageError(Fault(f"--query {query_id!r}", found, "another --passage-language"))
+    return explained
+
+
+def chosen_languages(
+    ranks: Ranks, language: str | None, passage_language: str | None
+) -> tuple[str | None, str | None]:
+    """Return a query language and a passage language as the report writes them.
+
+    Raises UsageError, with near names, for a language that the report does not have.
+    """
+    given = {"--query-language": language, "--passage-language": passage_language}
+    found = {name: code and language_among(code, ranks.languages) for name, code in given.items()}
+    known = ", ".join(ranks.languages)
+    faults = [
+        Fault(name, f"{code!r} is not in the report", known, did_you_mean(code, ranks.languages))
+        for name, code in found.items()
+        if code is not None and code not in ranks.languages
+    ]
+    if faults:
+        raise UsageError(*faults)
+    return found["--query-language"], found["--passage-language"]
 
 
 def _near(query_id: str, ranks: Ranks) -> str:
@@ -99,13 +129,17 @@ def _near(query_id: str, ranks: Ranks) -> str:
     return hint if hint.startswith("did") else "`mlbench explain FOLDER` lists some"
 
 
-def explain_row(ranks: Ranks, query: int) -> Explanation:
-    """Return the explanation of the query at index ``query`` of the table."""
+def explain_row(ranks: Ranks, query: int, pool: Sequence[str] | None = None) -> Explanation:
+    """Return the explanation of the query at index ``query`` of the table, in the pool of some
+    languages or of all; without passages where none in the pool is relevant."""
+    languages = ranks.languages if pool is None else tuple(pool)
+    columns = ranks.columns(languages)
     rows = np.arange(ranks.starts[query], ranks.starts[query + 1])
+    rows = rows[np.isin(ranks.passage_language[rows], columns)]
     for_the_model = np.lexsort((-ranks.relevance[rows], ranks.place[rows]))
-    above = ranks.above[rows].astype(np.int64)
-    counts = above + ranks.tied[rows]
-    rank = counts.sum(1) + np.arange(1, len(rows) + 1)
+    above = ranks.above[rows][:, columns].astype(np.int64)
+    tied = ranks.tied[rows][:, columns].astype(np.int64)
+    rank = above.sum(1) + tied.sum(1) + np.arange(1, len(rows) + 1)
     optimistic = np.empty(len(rows), np.int64)
     optimistic[for_the_model] = above.sum(1)[for_the_model] + np.arange(1, len(rows) + 1)
     return Explanation(
@@ -118,27 +152,64 @@ def explain_row(ranks: Ranks, query: int) -> Explanation:
                 relevance=int(ranks.relevance[row]),
                 rank=int(rank[i]),
                 optimistic=int(optimistic[i]),
-                above=dict(zip(ranks.languages, counts[i].tolist(), strict=True)),
+                above=dict(zip(languages, above[i].tolist(), strict=True)),
+                tied=dict(zip(languages, tied[i].tolist(), strict=True)),
             )
             for i, row in enumerate(rows)
         ),
-        pool_size=int(ranks.pool_sizes.sum()),
+        pool_size=int(ranks.pool_sizes[columns].sum()),
     )
 
 
-def most_biased(ranks: Ranks, count: int) -> list[Explanation]:
-    """Return the queries of the highest rank distance, highest first; of equals in table order.
+def most_biased(ranks: Ranks, count: int, language: str | None = None) -> list[Explanation]:
+    """Return the queries of the highest rank distance, of one language or of all, highest first.
 
-    Queries with one relevant passage have none. A weak model scatters them all: read the list
-    beside mAP.
+    Among equals, languages and questions take turns. Queries with one relevant passage have none.
+    A weak model scatters them all: read the list beside mAP.
     """
     if len(ranks.languages) < 2:
         return []
-    found = [distances(MixedPool.of(ranks, language)) for language in ranks.languages]
+    asked = ranks.languages if language is None else (language,)
+    found = [distances(MixedPool.of(ranks, code)) for code in asked]
     query = np.concatenate([each.query for each in found])
     spread = np.concatenate([each.distance for each in found])
-    order = np.lexsort((query, -spread))[:count]
-    return [explain_row(ranks, int(index)) for index in query[order]]
+    return [explain_row(ranks, index) for index in _in_turns(ranks, query, -spread, count)]
+
+
+def worst(ranks: Ranks, language: str, pool: Sequence[str], count: int) -> list[Explanation]:
+    """Return the queries of a language that have the lowest AP in a pool, lowest first; of equal
+    ones those whose best passage ranks lowest, then by id."""
+    ranking = ranks.ranking(language, pool)
+    if not len(ranking.query):
+        return []
+    precision = average_precision(ranking, None)
+    order = np.lexsort((-ranking.rank[ranking.starts[:-1]], precision))[:count]
+    return [explain_row(ranks, int(index), pool) for index in ranking.query[order]]
+
+
+def _in_turns(ranks: Ranks, query: Ints, key: Ints, count: int) -> list[int]:
+    """Return the ``count`` queries of the lowest key; of equal ones, next is always one whose
+    language, then whose question, was taken least often, then the first of the table."""
+
+    def spoken(index: int) -> str:
+        return str(ranks.languages[ranks.query_language[index]])
+
+    taken: list[int] = []
+    languages: Counter[str] = Counter()
+    questions: Counter[str] = Counter()
+    for value in np.unique(key).tolist():
+        equal = sorted(query[key == value].tolist())
+        while equal and len(taken) < count:
+            chosen = min(
+                equal, key=lambda i: (languages[spoken(i)], questions[ranks.query_ids[i]], i)
+            )
+            equal.remove(chosen)
+            taken.append(chosen)
+            languages[spoken(chosen)] += 1
+            questions[ranks.query_ids[chosen]] += 1
+        if len(taken) == count:
+            break
+    return taken
 
 
 @dataclass(frozen=True)
@@ -185,6 +256,14 @@ NAMED = 3
 OTHERS = "others"
 
 
+def biased_line(each: Explanation) -> str:
+    """Return a query, its rank distance, and who outranks its passages most, in words."""
+    highest, lowest, distance, most = _spread(each)
+    by = f"; most outranked by {most}" if most else ""
+    ends = f"from {highest} to {lowest}"
+    return f"{each.query_id} in {each.language}: rank distance {distance}, {ends}{by}"
+
+
 def biased_queries_table(queries: Sequence[Explanation]) -> Table:
     """Return a row a query: its highest and lowest rank, and who outranks its passages most."""
     rows = tuple((each.query_id, each.language, *_spread(each)) for each in queries)
@@ -212,26 +291,30 @@ def _spread(each: Explanation) -> tuple[str, ...]:
 
 def most_outranked_by(each: Explanation) -> str:
     """Return the languages whose passages outrank most, with their share of all that do."""
-    total = sum(each.above.values())
+    total = sum(each.outranked.values())
     return ", ".join(
         f"{language} {100 * count / total:.0f}%"
-        for language, count in list(each.above.items())[:NAMED]
+        for language, count in list(each.outranked.items())[:NAMED]
         if count
     )
 
 
 def passages_table(each: Explanation) -> Table:
-    """Return a row a relevant passage: its rank, and how many of each language outrank it."""
+    """Return a row a relevant passage: its rank, how many of each language rank above it, and how
+    many of all languages tie with it, if any does."""
     columns = list(each.passages[0].above)
     if len(columns) > MOST_COLUMNS:
-        most = list(each.above)[: MOST_COLUMNS - 1]
+        most = list(each.outranked)[: MOST_COLUMNS - 1]
         columns = [language for language in columns if language in most] + [OTHERS]
+    ties = any(any(passage.tied.values()) for passage in each.passages)
     rows = []
     for passage in each.passages:
         other = sum(n for language, n in passage.above.items() if language not in columns)
         above = passage.above | {OTHERS: other}
-        rows.append((passage.language, str(passage.rank), *(str(above[name]) for name in columns)))
-    return Table(("in", "rank", *columns), tuple(rows))
+        tied = [str(sum(passage.tied.values()))] if ties else []
+        counts = [str(above[name]) for name in columns]
+        rows.append((passage.language, str(passage.rank), *counts, *tied))
+    return Table(("in", "rank", *columns, *(["tied"] if ties else [])), tuple(rows))
 
 
 def languages_table(languages: Sequence[Outranking]) -> Table:

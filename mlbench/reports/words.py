@@ -325,13 +325,13 @@ def name_of_all(languages: Collection[str]) -> str:
     return "all languages" if "all" in languages else "all"
 
 
-def plural(count: int, noun: str) -> str:
-    """Return ``count`` and ``noun``, with an s unless there is one.
+def plural(count: int, noun: str, several: str = "") -> str:
+    """Return ``count`` and ``noun``, with an s, or as ``several``, unless there is one.
 
     >>> plural(11, "setting")
     '11 settings'
     """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {several or noun + 's'}"
 
 
 READ_RECALL = "R@100"

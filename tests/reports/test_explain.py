@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +14,18 @@ from mlbench.common.errors import UsageError
 from mlbench.measures.bias import rank_distance
 from mlbench.measures.rank_measures import parse_measure
 from mlbench.ranking.counting import rank_collection
-from mlbench.reports.explain import explain_query, explain_row, most_biased, outranking_languages
+from mlbench.reports.explain import (
+    explain_query,
+    explain_row,
+    most_biased,
+    outranking_languages,
+    worst,
+)
 from mlbench.reports.page import report_pages
-from mlbench.reports.report import write_report
+from mlbench.reports.report import read_report, write_report
+from mlbench.reports.texts import columns
 from tests.oracles.scores import all_scores
-from tests.support.reports import collection_of, example, languages, vectors
+from tests.support.reports import collection_of, equal_vectors, example, languages, vectors
 
 
 @pytest.fixture
@@ -56,10 +65,14 @@ def test_ranks_and_counts_equal_the_slow_oracle(ties):
             strictly = [p for p in outrank if scores[query][p] > scores[query][target]]
             assert passage.rank == i + len(outrank)
             assert passage.optimistic == i + len(strictly)
-            assert passage.above == {
-                code: sum(collection.passages.language[p] == k for p in outrank)
-                for k, code in enumerate(collection.languages)
-            }
+            for counted, those in (
+                (passage.above, strictly),
+                (passage.tied, set(outrank) - set(strictly)),
+            ):
+                assert counted == {
+                    code: sum(collection.passages.language[p] == k for p in those)
+                    for k, code in enumerate(collection.languages)
+                }
         assert not number
 
 
@@ -72,8 +85,11 @@ def test_figures_of_a_query_are_those_of_the_report():
             found = explain_row(ranks, int(query))
             assert found.distance == distance.distance[i]
             assert found.average_precision == pytest.approx(precision[i])
-            assert sum(found.above.values()) == sum(sum(p.above.values()) for p in found.passages)
-            assert list(found.above.values()) == sorted(found.above.values(), reverse=True)
+            counts = found.outranked.values()
+            assert sum(counts) == sum(
+                sum(of.values()) for p in found.passages for of in (p.above, p.tied)
+            )
+            assert list(counts) == sorted(counts, reverse=True)
 
 
 def test_the_most_biased_come_first():
@@ -81,6 +97,38 @@ def test_the_most_biased_come_first():
     every = [explain_row(ranks, query).distance for query in range(len(ranks.query_ids))]
     assert [each.distance for each in most_biased(ranks, 5)] == sorted(every, reverse=True)[:5]
     assert most_biased(example(1)[1], 5) == []
+    of_de = [each.distance for each in most_biased(ranks, 5, "de")]
+    assert {each.language for each in most_biased(ranks, 5, "de")} == {"de"}
+    every = [e.distance for q in range(len(ranks.query_ids))
+             if (e := explain_row(ranks, q)).language == "de"]  # fmt: skip
+    assert of_de == sorted(every, reverse=True)[:5]
+
+
+def test_languages_and_questions_take_turns_where_queries_tie():
+    collection = collection_of(languages(3), questions=5)
+    ranks, _ = rank_collection(collection, *equal_vectors(collection))
+    found = most_biased(ranks, 6)
+    assert len({each.distance for each in found}) == 1
+    assert [each.language for each in found] == ["ar", "de", "el"] * 2
+    assert [each.query_id for each in found] == ["q0", "q1", "q2", "q3", "q4", "q0"]
+
+
+def test_the_worst_queries_of_a_setting_are_those_of_the_lowest_score():
+    report, ranks = example(3)
+    for language, pool in (("de", ("el",)), ("ar", ranks.languages)):
+        found = worst(ranks, language, pool, 3)
+        values = report.per_query(
+            "multilingual" if len(pool) > 1 else "crosslingual",
+            language,
+            None if len(pool) > 1 else pool[0],
+            measures="AP",
+        ).scores()["AP"]
+        assert [each.average_precision for each in found] == pytest.approx(
+            sorted(values.values())[:3]
+        )
+        for each in found:
+            assert values[each.query_id] == pytest.approx(each.average_precision)
+            assert all(list(p.above) == list(pool) for p in each.passages)
 
 
 def test_who_outranks_adds_up():
@@ -124,21 +172,22 @@ def test_the_list_names_queries_and_languages(folder, capsys):
 def test_a_query_in_all_its_languages_and_in_one(folder, capsys):
     code, out, _ = run(capsys, folder, "--query", "q1")
     assert code == 0
-    assert "--language ar" in out
-    code, out, _ = run(capsys, folder, "--query", "q1", "--language", "de")
+    assert "--query-language ar" in out
+    code, out, _ = run(capsys, folder, "--query", "q1", "--query-language", "de")
     (found,) = explain_query(example(3)[1], "q1", "de")
     assert code == 0
     for passage in found.passages:
         assert f"{passage.language} " in out
         assert str(passage.rank) in out
     assert "Texts are not shown" in out
-    assert all(len(line) <= 80 for line in out.splitlines())
+    assert all(len(line) <= 80 for line in out.splitlines() if "--model" not in line)
 
 
 def test_wrong_usage_ends_with_2(folder, capsys):
     for arguments in (
         ["--query", "nope"],
-        ["--language", "de"],
+        ["--passage-language", "de"],
+        ["--query-language", "deu"],
         ["--query", "q1", "--language", "x"],
     ):
         code, _, err = run(capsys, folder, *arguments)
@@ -166,11 +215,104 @@ def test_texts_are_shown_where_the_data_is_the_same(tmp_path, capsys):
 
 
 def test_other_data_gives_no_texts(tmp_path, capsys):
-    from dataclasses import replace
-
     report, ranks = example(3)
     report = replace(report, task=replace(report.task, name="sample"))
     write_report(tmp_path, report, ranks, {})
     code, out, _ = run(capsys, tmp_path, "--query", "q1", "--language", "de")
     assert code == 0
     assert "Texts are not shown" in out
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """The folders of two reports of char-ngram on the sample: with run files, and without."""
+    folders = []
+    for name, more in (("saved", ["--save-run", "3"]), ("plain", [])):
+        output = tmp_path_factory.mktemp(name)
+        assert main(["run", "--model", "char-ngram", "--task", "sample", "--quiet",
+                     "--output", str(output), *more]) == 0  # fmt: skip
+        folders.append(output / "char-ngram" / "sample")
+    return folders
+
+
+def test_what_outranks_is_named_by_run_files_and_by_the_model(sample, capsys):
+    saved, plain = sample
+    asked = ["--query", "q-bees-2", "--query-language", "ar", "--json", "--passages", "2"]
+    tables = []
+    for arguments in ([saved], [plain, "--model", "char-ngram", "--quiet"]):
+        code, out, _ = run(capsys, *arguments, *asked)
+        (query,) = json.loads(out)["queries"]
+        assert code == 0
+        tables.append(query["outranking"])
+    for language, of in tables[1].items():
+        assert len(of) <= 2
+        same = ("passage_id", "above", "tied", "text")
+        assert [[one[key] for key in same] for one in of] == [
+            [one[key] for key in same] for one in tables[0][language]
+        ]
+        assert all(one["text"] for one in of)
+
+
+def test_without_either_the_command_that_names_them_is_told(sample, capsys):
+    _, plain = sample
+    asked = [plain, "--query", "q-bees-2", "--query-language", "ar", "--passage-language", "en"]
+    code, out, _ = run(capsys, *asked)
+    assert code == 0
+    (command,) = (line.strip() for line in out.splitlines() if "--model" in line)
+    assert main([*shlex.split(command)[1:], "--quiet"]) == 0
+    assert "In en, not relevant" in capsys.readouterr().out
+
+
+def test_the_options_of_the_model_are_part_of_that_command(tmp_path, capsys):
+    report, ranks = example(3)
+    said = "mlbench run --model e5 --task x --query-prompt 'query: ' --threads 2 --dtype=float16"
+    report = replace(report, run=replace(report.run, command=said))
+    write_report(tmp_path, report, ranks, {})
+    _, out, _ = run(capsys, tmp_path, "--query", "q1", "--query-language", "de")
+    assert "--query-prompt 'query: ' --dtype=float16" in out
+
+
+@pytest.mark.parametrize("language", ["zh", "ar", "th"])
+def test_a_pair_of_languages_in_lines_that_fit(sample, capsys, language):
+    saved, _ = sample
+    pair = ["--query-language", language, "--passage-language", "hi"]
+    code, out, _ = run(capsys, saved, *pair, "--top", 4)
+    assert code == 0
+    found = worst(read_report(saved).table, language, ("hi",), 4)
+    for place, each in enumerate(found, 1):
+        assert f"{place}. {each.query_id}: AP {each.average_precision:.4f}" in out
+        assert f"rank {each.passages[0].rank:,}" in out
+    assert all(columns(line) <= 80 for line in out.splitlines())
+    code, out, _ = run(capsys, saved, *pair, "--top", 4, "--json")
+    assert [each["query_id"] for each in json.loads(out)["queries"]] == [
+        each.query_id for each in found
+    ]
+
+
+def test_another_model_than_the_report_s_is_refused(sample, capsys):
+    code, _, err = run(capsys, sample[1], "--query", "q-bees-2", "--model", "random:1")
+    assert code == 2
+    assert "is not the model of the report" in err
+
+
+def test_a_task_of_a_file_has_texts_when_it_is_named(tmp_path, capsys):
+    for code in ("en", "de"):
+        lines = "".join(f"{code} line {i} {'x' * i}\n" for i in range(1, 5))
+        (tmp_path / f"{code}.txt").write_text(lines, encoding="utf-8")
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'name = "mine"\nversion = "1"\ntitle = "Mine"\nlanguages = ["en", "de"]\n'
+        'licence = "CC0-1.0"\ncitation = "none"\n'
+        '[source]\nreader = "lines"\n[source.files]\ntext = "{language}.txt"\n'
+    )
+    output = str(tmp_path / "out")
+    arguments = ["--model", "char-ngram", "--task", str(file), "--quiet", "--output", output]
+    assert main(["run", *arguments]) == 0
+    pair = ["--query-language", "en", "--passage-language", "de"]
+    folder = tmp_path / "out" / "char-ngram" / "mine"
+    capsys.readouterr()
+    _, out, _ = run(capsys, folder, *pair)
+    assert "name its file with --task" in " ".join(out.split())
+    _, out, _ = run(capsys, folder, *pair, "--task", file)
+    assert "en line 1" in out
+    assert "Texts are not shown" not in out
