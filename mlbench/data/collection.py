@@ -256,9 +256,10 @@ def _present(
     present: list[Judgement] = []
     lost: dict[tuple[int, int, str], Judgement] = {}
     codes = (*languages, "")
+    possible = frozenset(codes)
     for row in judgements:
         query = query_index.get((row.query_language, row.query_id))
-        known = query is not None and row.passage_language in codes
+        known = query is not None and row.passage_language in possible
         if query is None or not known or (row.passage_language, row.passage_id) in passage_index:
             present.append(row)
             continue
@@ -288,11 +289,12 @@ def build_entries(
     no further fault.
     """
     by_language: dict[str, list[TextRecord]] = {language: [] for language in languages}
+    known = frozenset(languages)
     seen: dict[tuple[str, str], str] = {}
     for record in records:
         first = seen.get((record.language, record.id))
         seen.setdefault((record.language, record.id), record.where)
-        if record.language not in languages:
+        if record.language not in known:
             found = f"{role} {record.id!r} has language {record.language!r}"
             faults.append(Fault(record.where, found, "one of " + ", ".join(languages)))
         elif first is not None:

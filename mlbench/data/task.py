@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -40,10 +41,14 @@ def language_code(spelling: str) -> str:
 
 def language_among(spelling: str, known: Iterable[str]) -> str:
     """Return the language of ``known`` that has this code, in any spelling; else ``spelling``."""
-    if not SPELLING.fullmatch(spelling):
+    return _among(spelling, tuple(known))
+
+
+@lru_cache(1024)
+def _among(spelling: str, known: tuple[str, ...]) -> str:
+    if spelling in known:
         return spelling
-    code = language_code(spelling)
-    return next((k for k in known if k == spelling or code_of(k) == code), spelling)
+    return next((k for k in known if code_of(k) == code_of(spelling)), spelling)
 
 
 def code_of(spelling: str) -> str:
