@@ -69,8 +69,7 @@ class Precomputed:
                 raise ModelError(Fault(str(folder), f"no {plural} in it", LAYOUT))
         settings = _settings(folder / "model.toml")
         indexed = (folder / INDEX).is_file()
-        if not indexed:
-            _refuse_both_forms(folder, files)
+        _refuse_two_forms(folder, files)
         self._saved = SavedVectors(folder) if indexed else None
         if self._saved is not None:  # it names the others by their digests
             files = [folder / "model.toml", folder / INDEX]
@@ -144,13 +143,15 @@ class Precomputed:
         return self._vectors[role, language][[rows[text] for text in texts]]
 
 
-def _refuse_both_forms(folder: Path, files: list[Path]) -> None:
-    """Raise ModelError where the vectors of a role stand in Parquet and in arrays."""
+def _refuse_two_forms(folder: Path, files: list[Path]) -> None:
+    """Raise ModelError where the vectors of a role stand in more than one form."""
     faults = []
     for plural in ROLES.values():
         arrays = [path.name for path in files if path.match(f"{plural}.*.npy")]
-        if arrays and (folder / f"{plural}.parquet").is_file():
-            found = f"both {plural}.parquet and {arrays[0]}"
+        named = [name for name in (INDEX, f"{plural}.parquet") if (folder / name).is_file()]
+        forms = [*named, *arrays[:1]]
+        if len(forms) > 1:
+            found = f"both {' and '.join(forms)}"
             mend = "move the vectors that are out of date elsewhere"
             faults.append(Fault(str(folder), found, f"{plural} in one form", mend))
     if faults:
@@ -187,15 +188,18 @@ def _read(folder: Path, plural: str, language: str) -> _Table:
     return table
 
 
+def _spelled(folder: Path, plural: str, language: str, ending: str) -> Path:
+    """Return the file of a language, whichever spelling of its code the name has."""
+    paths = [folder / f"{plural}.{spelling}.{ending}" for spelling in spellings(language)]
+    found = [path for path in paths if path.is_file()]
+    if len(found) > 1:
+        _refuse(folder, f"both {found[0].name} and {found[1].name}", "one file a language")
+    return found[0] if found else paths[0]
+
+
 def _npy(folder: Path, plural: str, language: str) -> _Table:
-    spelled = spellings(language)
-    path, names = (
-        next((p for p in paths if p.is_file()), paths[0])
-        for paths in (
-            [folder / f"{plural}.{spelling}.{ending}" for spelling in spelled]
-            for ending in ("npy", "ids.txt")
-        )
-    )
+    path = _spelled(folder, plural, language, "npy")
+    names = _spelled(folder, plural, language, "ids.txt")
     for needed in (path, names):
         if not needed.is_file():
             _refuse(needed, "no such file", LAYOUT)

@@ -42,3 +42,13 @@ def test_half_precision_and_lists_are_vectors(sides):
     halves = (side.astype(np.float16) for side in sides)
     assert lists.scores == expected.scores
     assert mlbench.evaluate_vectors(*halves, "sample", QUIET).scores == expected.scores
+
+
+def test_languages_of_vectors_may_be_spelled_otherwise(sides):
+    data = mlbench.load_collection("sample")
+    given = [
+        {code.upper(): side[each.slice(number)] for number, code in enumerate(data.languages)}
+        for side, each in zip(sides, (data.queries, data.passages), strict=True)
+    ]
+    expected = mlbench.evaluate_vectors(*sides, "sample", QUIET)
+    assert mlbench.evaluate_vectors(*given, "sample", QUIET).scores == expected.scores

@@ -243,6 +243,17 @@ def test_vectors_in_both_forms_are_refused(tmp_path: Path) -> None:
         make(str(tmp_path))
     (tmp_path / "passages.parquet").unlink()
     assert make(str(tmp_path)).name == tmp_path.name
+    (tmp_path / "index.json").touch()
+    with pytest.raises(ModelError, match=r"both index.json and passages.en.npy"):
+        make(str(tmp_path))
+
+
+def test_a_language_in_two_spellings_is_refused(tmp_path: Path) -> None:
+    model = make(str(_npy_folder(tmp_path)))
+    for spelled in ("tha-Thai", "tha_Thai"):
+        np.save(tmp_path / f"queries.{spelled}.npy", _vectors("queries", "th"))
+    with pytest.raises(ModelError, match=r"both queries.tha-Thai.npy and queries.tha_Thai.npy"):
+        model.bind("query", "tha-Thai", ["q2"], ["second"])
 
 
 def test_folder_without_vectors(tmp_path: Path) -> None:
