@@ -26,7 +26,8 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `compare`."""
     parser.add_argument(
         "reports", nargs="+", type=Path, metavar="REPORT",
-        help="a report's folder or a baseline file; the others are compared with the first",
+        help="the folder of a report (of `run` or `score`) or of a leaderboard's entry, or a "
+        "baseline file; the others are compared with the first",
     )  # fmt: skip
     shared(
         parser, "--measure",

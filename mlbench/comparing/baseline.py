@@ -1,4 +1,5 @@
-"""A baseline: a saved result that others are held against, in one small file or a report's folder.
+"""A saved result that others are held against: a baseline in one small file, the folder of a report
+or of an entry of the leaderboard.
 
 The file is a table as ``ranks.parquet`` holds it, with the task, the model, the measures and the
 file's own digest in its metadata, too (key ``mlbench-baseline``).
@@ -12,29 +13,41 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError
+from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError, first_faults
+from mlbench.common.files import sha256_of
+from mlbench.data.task import Kind, all_settings
+from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.scores import score_settings
+from mlbench.measures.significance import mean
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes
+from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes, read_ranks
+from mlbench.reports.per_query import PerQuery, read_values
 from mlbench.reports.report import (
     RANKS_FILE,
     REPORT_FILE,
+    VALUES_FILE,
     ModelInfo,
     Report,
     TaskInfo,
+    parse_report,
     read_report,
     rescored,
 )
+from mlbench.reports.retrieved import Retrieved
+from mlbench.reports.values import differences
 
 SCHEMA = "mlbench/baseline/2"
 KEY = b"mlbench-baseline"
 WRITE = "write one with `mlbench baseline REPORT`"
 ZEROS = b"0" * 64
+ENTRY_FILE = "entry.json"
+NO_TABLE = "made by `mlbench score` from run files, which are truncated: it has no table of ranks"
 DIGEST = re.compile(rb'"sha256": "([0-9a-f]{64})"')
 COMPARED = ("name", "version", "sample", "languages", "kinds", "subset_of", "digest")
 """Fields of TaskInfo that must be equal for results to be comparable."""
@@ -42,39 +55,140 @@ COMPARED = ("name", "version", "sample", "languages", "kinds", "subset_of", "dig
 
 @dataclass(frozen=True)
 class Saved:
-    """A saved result: which task and model, the table, and where it was read from."""
+    """A saved result: which task and model, and where it was read from.
+
+    It has the table of ``ranks`` or, of run files, the ``values`` of each query and how deep the
+    files are.
+    """
 
     where: str
     task: TaskInfo
     model: ModelInfo
     measures: tuple[str, ...]
-    ranks: Ranks
+    ranks: Ranks | None = None
+    values: PerQuery | None = None
+    retrieved: Retrieved | None = None
+
+    @property
+    def table(self) -> Ranks:
+        """The table of ranks. Raises DataError where the result has none."""
+        if self.ranks is None:
+            raise DataError(Fault(self.where, NO_TABLE, "a report of `mlbench run`"))
+        return self.ranks
 
 
 Result = Saved | Report | Path | str
-"""A saved result, a report, the path of a report's folder or of a baseline file."""
+"""A saved result, a report, the path of a folder (of a report or an entry) or of a baseline."""
 
 
-def saved_report(report: Report, ranks: Ranks, where: str) -> Saved:
-    """Return what is compared of a report."""
-    return Saved(where, report.task, report.model, report.measures, ranks)
+def saved_report(report: Report, where: str) -> Saved:
+    """Return what is compared of a report. Raises DataError where it has nothing of each query."""
+    ranks = None if report.values is not None else report.table
+    values, retrieved = report.values, report.retrieved
+    return Saved(where, report.task, report.model, report.measures, ranks, values, retrieved)
 
 
 def read_saved(path: Path) -> Saved:
-    """Read a report's folder or a baseline file, checked.
+    """Read the folder of a report or of a leaderboard's entry, or a baseline file, checked.
 
-    Raises DataError where there is none, IntegrityError where it is damaged, or where a report's
-    scores do not follow from its table.
+    Raises DataError where there is none, IntegrityError where it is damaged, or where its scores
+    do not follow from its table or from the values of its queries.
     """
+    if (path / ENTRY_FILE).is_file():
+        return _read_entry(path)
     if path.is_dir():
+        report, _ = parse_report(path / REPORT_FILE)
+        if report.retrieved is not None:
+            return saved_report(_with_values(report, path), str(path))
         report = read_report(path)
-        return saved_report(rescored(report, report.table, path), report.table, str(path))
-    if path.name in {REPORT_FILE, RANKS_FILE}:
-        found = "one file of a report"
-        raise DataError(
-            Fault(str(path), found, "the report's folder, or a file that `mlbench baseline` wrote")
-        )
+        return saved_report(rescored(report, report.table, path), str(path))
+    if path.name in {REPORT_FILE, RANKS_FILE, ENTRY_FILE}:
+        found = "one file of a report or of an entry"
+        raise DataError(Fault(str(path), found, f"its folder, {path.parent}"))
     return read_baseline(path)
+
+
+def _with_values(report: Report, folder: Path) -> Report:
+    """Return a report on run files with the values of its queries, from which its scores follow."""
+    path = folder / VALUES_FILE
+    if not path.exists():
+        mend = "score the run files again with `mlbench score`"
+        raise DataError(Fault(str(path), "no such file", "the values of each query", mend))
+    values = read_values(path)
+    said = {
+        f"{s.query_language} to {' '.join(s.passage_languages)}": s.measures
+        for s in report.settings
+        if s.queries
+    }
+    found = {
+        f"{s.setting.query_language} to {' '.join(s.setting.passage_languages)}": {
+            name: mean(column) for name, column in s.values.items()
+        }
+        for s in values.settings
+    }
+    _refuse_other_scores(path, said, found)
+    return replace(report, values=values)
+
+
+def _refuse_other_scores(path: Path, said: Any, found: Any) -> None:
+    differing = list(differences(said, found, ""))
+    if differing:
+        faults = [
+            Fault(f"{path}, {key}", f"{now!r}", f"{then!r}, as the scores beside it say")
+            for key, then, now in differing
+        ]
+        raise IntegrityError(*first_faults(faults))
+
+
+@dataclass(frozen=True)
+class _EntryFile:
+    """What is read of ``entry.json``."""
+
+    model: ModelInfo
+    measures: tuple[str, ...]
+    macro: dict[str, dict[str, Any]]
+    ranks_sha256: str | None
+
+
+def _read_entry(folder: Path) -> Saved:
+    """Read the folder of a leaderboard's entry with its table."""
+    import cattrs
+
+    path, table = folder / ENTRY_FILE, folder / RANKS_FILE
+    try:
+        entry = cattrs.structure(json.loads(path.read_bytes()), _EntryFile)
+        measures = parse_measures(entry.measures)
+        said = {
+            kind: {name: float(score["value"]) for name, score in scores.items()}
+            for kind, scores in entry.macro.items()
+        }
+    except (cattrs.BaseValidationError, UsageError, TypeError, LookupError, ValueError):
+        found = "not an entry of a leaderboard"
+        raise DataError(
+            Fault(str(path), found, "entry.json as `mlbench submit` writes it")
+        ) from None
+    if entry.ranks_sha256 is None:
+        found = "figures from a publication, without a table of ranks"
+        raise DataError(Fault(str(path), found, f"an entry with its table, {RANKS_FILE}"))
+    ranks, key = read_ranks(table)
+    if (found := sha256_of(table)) != entry.ranks_sha256:
+        expected = f"{entry.ranks_sha256}, as {ENTRY_FILE} says"
+        raise IntegrityError(Fault(str(table), f"SHA-256 {found}", expected))
+    settings = all_settings(ranks.languages, [Kind(kind) for kind in key.kinds])
+    means: dict[str, dict[str, list[float]]] = {}
+    for _, row in score_settings(ranks, settings, measures):
+        for name, value in row.measures.items():
+            means.setdefault(row.kind, {}).setdefault(name, []).append(value)
+    scores = {kind: {n: mean(v) for n, v in of.items()} for kind, of in means.items()}
+    _refuse_other_scores(table, said, scores)
+    counts = (ranks.judged.tolist(), ranks.pool_sizes.tolist())
+    queries, passages = (dict(zip(ranks.languages, each, strict=True)) for each in counts)
+    task = TaskInfo(
+        name=key.name, version=key.version, title="", digest=key.digest,
+        languages=ranks.languages, kinds=key.kinds, text="", licence="", citation="",
+        queries=queries, passages=passages, relevant_pairs=len(ranks.passage_ids),
+    )  # fmt: skip
+    return Saved(str(folder), task, entry.model, entry.measures, ranks)
 
 
 def saved_result(given: Result) -> Saved:
@@ -85,11 +199,12 @@ def saved_result(given: Result) -> Saved:
     if isinstance(given, Saved):
         return given
     if isinstance(given, Report):
-        return saved_report(given, given.table, f"report of {given.model.name}")
+        return saved_report(given, f"report of {given.model.name}")
     if isinstance(given, str | os.PathLike):
         return read_saved(Path(given))
     found = f"an object of type {type(given).__name__}"
-    raise UsageError(Fault("report", found, "a Report, the folder of one, or a baseline file"))
+    expected = "a Report, the folder of one or of an entry, or a baseline file"
+    raise UsageError(Fault("report", found, expected))
 
 
 def refuse_other_task(saved: Sequence[Saved]) -> None:
@@ -99,8 +214,10 @@ def refuse_other_task(saved: Sequence[Saved]) -> None:
     """
     first = saved[0]
     refuse_other_infos([(each.where, each.task) for each in saved])
-    for other in saved[1:]:
-        if not _same_rows(first.ranks, other.ranks):
+    with_table = [each for each in saved if each.ranks is not None]
+    first = next(iter(with_table), first)
+    for other in with_table[1:]:
+        if not _same_rows(first.table, other.table):
             found = f"its queries and relevant passages are not those of {first.where}"
             expected = "the same rows, because both name the same digest of the task"
             raise IntegrityError(Fault(other.where, found, expected, "run the evaluation again"))
@@ -158,7 +275,7 @@ def baseline_bytes(saved: Saved) -> bytes:
         "measures": saved.measures,
         "sha256": ZEROS.decode(),
     }
-    raw = ranks_to_bytes(saved.ranks, task.key, {KEY.decode(): json.dumps(said)})
+    raw = ranks_to_bytes(saved.table, task.key, {KEY.decode(): json.dumps(said)})
     head, _, tail = raw.rpartition(ZEROS)
     return head + hashlib.sha256(raw).hexdigest().encode() + tail
 
@@ -176,7 +293,8 @@ def read_baseline(path: Path) -> Saved:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(Fault(str(path), "no such file", "a baseline", WRITE)) from None
+        expected = "the folder of a report or of an entry, or a baseline"
+        raise DataError(Fault(str(path), "no such file or folder", expected, WRITE)) from None
     except OSError as error:
         raise DataError(Fault(str(path), f"not readable: {error.strerror}", "a baseline")) from None
     marks = list(DIGEST.finditer(raw))

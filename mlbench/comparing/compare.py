@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlbench.common.errors import Fault, UsageError
+from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.comparing.baseline import Result, Saved, refuse_other_task, saved_result
 from mlbench.comparing.comparison import Comparison, headline
 from mlbench.comparing.differences import (
@@ -28,9 +28,18 @@ from mlbench.comparing.differences import (
     Repeated,
     Standing,
     Value,
+    measure_title,
 )
 from mlbench.comparing.places import group_letters, label, place_intervals
-from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable, chosen_names
+from mlbench.comparing.quantities import (
+    RANK_DISTANCE,
+    Quantity,
+    SettingTable,
+    Tables,
+    ValueTable,
+    chosen_names,
+)
+from mlbench.data.task import Kind, Setting, all_settings
 from mlbench.measures.randomisation import (
     FEWEST,
     ROUNDING,
@@ -80,6 +89,8 @@ class _Found:
         """Note which macro means of a measure are those of an earlier one for every query, as
         those of RR are those of AP where each query has one relevant passage."""
         for quantity in (q for q in of_models[0] if not q.level):
+            if not all(quantity in of_model for of_model in of_models):
+                continue
             samples = [sample.values for of_model in of_models for sample in of_model[quantity]]
             digest = hashlib.sha256(np.concatenate(samples).tobytes()).digest()
             earlier = self.digests.setdefault((quantity.kind, digest), quantity.measure)
@@ -88,10 +99,87 @@ class _Found:
 
 
 def default_measures(saved: Sequence[Saved]) -> tuple[str, ...]:
-    """Return the measures that all reports have, in the first one's order, and rank distance."""
+    """Return the measures that all reports have, in the first one's order, and rank distance
+    where all have it."""
     shared = [m for m in saved[0].measures if all(m in other.measures for other in saved[1:])]
-    several = len(saved[0].task.languages) > 1
-    return (*shared, *([RANK_DISTANCE] if several else []))
+    spread = len(saved[0].task.languages) > 1 and all(each.ranks is not None for each in saved)
+    return (*shared, *([RANK_DISTANCE] if spread else []))
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What saved results have in common: the settings, and the questions as clusters.
+
+    ``cluster`` maps the id of a question to its cluster.
+    """
+
+    saved: Sequence[Saved]
+    every: tuple[Setting, ...]
+    settings: tuple[Setting, ...]
+
+    @classmethod
+    def of(cls, saved: Sequence[Saved]) -> _Common:
+        """Return it. Raises UsageError where no setting is in all of them."""
+        task = saved[0].task
+        every = all_settings(task.languages, [Kind(kind) for kind in task.kinds])
+        settings = every
+        for values in (each.values for each in saved if each.values is not None):
+            there = {part.setting for part in values.settings if part.query_ids}
+            settings = tuple(setting for setting in settings if setting in there)
+        if not settings:
+            expected = "results with a setting in common"
+            raise UsageError(Fault("REPORT", "no setting is in all of them", expected))
+        return cls(saved, every, settings)
+
+    def units(self) -> list[Clusters]:
+        """Return the clusters of the first table: questions and, where they are known and not the
+        same, paragraphs."""
+        ranks = next((each.ranks for each in self.saved if each.ranks is not None), None)
+        if ranks is None:
+            ids = self._ids()
+            return [Clusters("question", np.arange(len(ids)), len(ids))]
+        questions, paragraphs = question_clusters(ranks), paragraph_clusters(ranks)
+        same = paragraphs is None or paragraphs.count == questions.count
+        return [questions] if paragraphs is None or same else [questions, paragraphs]
+
+    def _ids(self) -> list[str]:
+        """Return the ids of the questions that the clusters are of, in their order."""
+        ranks = next((each.ranks for each in self.saved if each.ranks is not None), None)
+        if ranks is not None:
+            return list(ranks.query_ids)
+        parts = [p for each in self.saved if each.values is not None for p in each.values.settings]
+        return sorted({id_ for part in parts for id_ in part.query_ids})
+
+    def tables(self, unit: Clusters) -> list[SettingTable | ValueTable]:
+        """Return what the samples of each result follow from."""
+        cluster = dict(zip(self._ids(), unit.of.tolist(), strict=True))
+        return [
+            SettingTable(each.table, each.task.kinds, unit, self.settings)
+            if each.values is None
+            else ValueTable(each.values, cluster, self.settings)
+            for each in self.saved
+        ]
+
+    def remarks(self, labels: Sequence[str], measures: Sequence[str]) -> tuple[str, ...]:
+        """Return what the reader of the comparison must know of results that are truncated."""
+        found = []
+        if len(self.settings) < len(self.every):
+            found.append(
+                f"Only {len(self.settings)} of {len(self.every)} settings are compared, because "
+                "not all results have the others."
+            )
+        for name, each in zip(labels, self.saved, strict=True):
+            if each.retrieved is not None:
+                kinds = each.retrieved.kinds.values()
+                most = max(depth.truncated_at for depth in kinds)
+                reaching = {m for depth in kinds for m in depth.lower_bounds}
+                bounds = [measure for measure in measures if measure in reaching]
+                told = f", so its {', '.join(map(measure_title, bounds))} can be higher"
+                found.append(
+                    f"{name} is from run files with at most {most:,} passages for each query"
+                    f"{told if bounds else ''}."
+                )
+        return tuple(found)
 
 
 def compare(
@@ -105,9 +193,10 @@ def compare(
 ) -> Comparison:
     """Compare results of the same task, all pairs of them; it prints as `mlbench compare` does.
 
-    ``reports`` are Reports, their folders, or baseline files; the first is what the others are held
-    against. ``measures`` are names such as nDCG@10, or rank-distance
-    (default: all that the reports share). ``xs`` are places of the reports on the ``axis``.
+    ``reports`` are Reports, folders of reports or of entries of the leaderboard, or baseline files;
+    the first is what the others are held against. ``measures`` are names such as nDCG@10, or
+    rank-distance (default: all that the reports share). ``xs`` are places of the reports on the
+    ``axis``. Reports on run files are compared on the settings and measures that they have.
 
     Raises UsageError where there are fewer than two, for an unknown measure or correction, and
     where no measure has a value; DataError where one is missing or of another task; IntegrityError
@@ -120,23 +209,20 @@ def compare(
     refuse_other_task(saved)
     measures = measures or default_measures(saved)
     labels = [label(number) for number in range(len(saved))]
-    clusters = question_clusters(saved[0].ranks)
-    paragraphs = paragraph_clusters(saved[0].ranks)
-    if paragraphs is not None and paragraphs.count == clusters.count:
-        paragraphs = None
+    common = _Common.of(saved)
+    units = common.units()
     finely = headline(measures)
     found, coarse = _Found(), _Found()
-    for unit, into in ((clusters, found), (paragraphs, coarse)):
-        if unit is not None:
-            tables = [SettingTable(each.ranks, each.task.kinds, unit) for each in saved]
-            for measure in measures:
-                finest = 0 if unit is paragraphs else 1 + (measure == finely)
-                _add(tables, measure, _Look(unit, correction, draws, finest), into)
+    for unit, into in zip(units, (found, coarse), strict=False):
+        tables = common.tables(unit)
+        for measure in measures:
+            finest = 0 if into is coarse else 1 + (measure == finely)
+            _add(tables, measure, _Look(unit, correction, draws, finest), into)
     if not found.differences:
         where = ", ".join(measures) or "no measure"
         raise UsageError(Fault("measures", where, "one that this task has a value for"))
     return Comparison(
-        task=saved[0].task,
+        task=next((each.task for each in saved if each.task.title), saved[0].task),
         models=tuple(
             Entrant(name, each.model.name, each.model.identity, each.where, x)
             for name, each, x in zip(labels, saved, xs or (None,) * len(saved), strict=True)
@@ -148,10 +234,11 @@ def compare(
         sensitivity=tuple(coarse.differences),
         method=Method(
             draws, SEED, LEVEL, POWER, correction,
-            clusters.count, paragraphs.count if paragraphs else None,
+            units[0].count, units[1].count if len(units) > 1 else None,
         ),
         axis=axis,
         repeated=tuple(found.repeated),
+        remarks=common.remarks(labels, measures),
     )  # fmt: skip
 
 
@@ -173,12 +260,15 @@ def _refuse_wrong(
         raise UsageError(*faults)
 
 
-def _add(tables: Sequence[SettingTable], measure: str, look: _Look, found: _Found) -> None:
+def _add(tables: Tables, measure: str, look: _Look, found: _Found) -> None:
     """Score all models and compare all pairs of them on the quantities of one measure."""
     of_model = [table.quantities(measure) for table in tables]
     names = [name for name in of_model[0] if name.level <= look.finest]
+    names = [name for name in names if all(name in quantities for quantities in of_model)]
     if not names:
         return
+    if any(isinstance(table, ValueTable) for table in tables):
+        _refuse_other_queries(of_model)
     found.note(of_model)
     groups = [[quantities[name] for name in names] for quantities in of_model]
     drawn = macro_draws(groups, look.clusters.count, draws=look.draws)
@@ -191,7 +281,7 @@ def _add(tables: Sequence[SettingTable], measure: str, look: _Look, found: _Foun
     )
     values = shares.sum(1)
     optimistic = np.array([
-        _optimistic(table, measure, names) if table.ranks.ambiguous else own
+        _optimistic(table, measure, names) if table.ambiguous else own
         for table, own in zip(tables, values, strict=True)
     ])  # fmt: skip
     for model, draw in enumerate(drawn):
@@ -209,7 +299,21 @@ def _add(tables: Sequence[SettingTable], measure: str, look: _Look, found: _Foun
         )  # fmt: skip
 
 
-def _optimistic(table: SettingTable, measure: str, names: Sequence[Quantity]) -> Values:
+def _refuse_other_queries(of_models: Sequence[Mapping[Quantity, Sequence[Sample]]]) -> None:
+    """Raise IntegrityError where a setting's queries are not the same in all results."""
+    for quantity in (q for q in of_models[0] if not q.level):
+        for number, of_model in enumerate(of_models):
+            pairs = zip(of_models[0][quantity], of_model.get(quantity, ()), strict=True)
+            for one, other in pairs if quantity in of_model else ():
+                if not np.array_equal(np.sort(one.cluster), np.sort(other.cluster)):
+                    found = f"its {quantity.kind} queries are not those of {label(0)}"
+                    expected = "the same queries, because both name the same digest of the task"
+                    raise IntegrityError(Fault(label(number), found, expected))
+
+
+def _optimistic(
+    table: SettingTable | ValueTable, measure: str, names: Sequence[Quantity]
+) -> Values:
     """Return the quantities of a measure with ties counted for the model."""
     found = table.quantities(measure, optimistic=True)
     return np.array([mean([mean(sample.values) for sample in found[name]]) for name in names])

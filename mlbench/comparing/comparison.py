@@ -36,7 +36,8 @@ SCHEMA = "mlbench/comparison/1"
 class Comparison:
     """Two or more models on one task. ``sensitivity`` repeats the macro differences with whole
     paragraphs as clusters, empty where the paragraphs are unknown or hold one question each.
-    ``repeated`` are the measures that cannot differ from another one; tables leave them out."""
+    ``repeated`` are the measures that cannot differ from another one; tables leave them out.
+    ``remarks`` say what must be known of results that are truncated."""
 
     task: TaskInfo
     models: tuple[Entrant, ...]
@@ -48,6 +49,7 @@ class Comparison:
     method: Method
     axis: str | None = None
     repeated: tuple[Repeated, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -92,7 +94,7 @@ def notes(comparison: Comparison) -> list[str]:
             "Of rank distance, lower is better; read it beside "
             f"{measure_title(comparison.headline)}."
         )
-    return [*lines, *_sensitivity_lines(comparison)]
+    return [*comparison.remarks, *lines, *_sensitivity_lines(comparison)]
 
 
 def _sensitivity_lines(comparison: Comparison) -> list[str]:

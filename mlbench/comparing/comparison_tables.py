@@ -156,8 +156,13 @@ def _ties_mark(marked: bool) -> str:
     return TIES_MARK if marked else ""
 
 
-def _ties_notes(comparison: Comparison, differences: Sequence[Difference]) -> tuple[str, ...]:
-    """Return what ties do to the scores that macro differences are made of; none where nothing."""
+def _ties_notes(
+    comparison: Comparison, differences: Sequence[Difference], *, verdicts: bool = True
+) -> tuple[str, ...]:
+    """Return what ties do to the scores that macro differences are made of; none where nothing.
+
+    ``verdicts`` says whether the table shows them.
+    """
     values = _values(comparison)
     scores = [values[name, d.quantity] for d in differences for name in (d.against, d.model)]
     moved = [score for score in dict.fromkeys(scores) if score.ties_matter]
@@ -172,10 +177,10 @@ def _ties_notes(comparison: Comparison, differences: Sequence[Difference]) -> tu
         said.append(f"{v.model} {_said(v.quantity)} {' to '.join(ends)}")
     if len(moved) > MOST_TIED:
         said.append(f"and {len(moved) - MOST_TIED} more (see comparison.json)")
-    turn = " A difference that is marked can turn round."
+    turns = any(d.ties_decide for d in differences) if verdicts else False
     return (
         f"{TIES_MARK} Ties move this score, from all counted against the model to all for it: "
-        f"{', '.join(said)}.{turn if any(d.ties_decide for d in differences) else ''}",
+        f"{', '.join(said)}.{' A verdict that is marked can turn round.' if turns else ''}",
     )
 
 
@@ -259,12 +264,15 @@ def _scores_block(comparison: Comparison) -> Block:
     )
     table = Table(("model", *map(_column, columns)), rows)
     return Block(
-        "Scores", table, (LETTERS, *_ties_notes(comparison, _between(comparison, columns)))
+        "Scores",
+        table,
+        (LETTERS, *_scores_notes(comparison, columns)),
     )
 
 
-def _between(comparison: Comparison, columns: Sequence[Quantity]) -> list[Difference]:
-    return [d for d in comparison.differences if d.quantity in columns]
+def _scores_notes(comparison: Comparison, columns: Sequence[Quantity]) -> tuple[str, ...]:
+    there = [d for d in comparison.differences if d.quantity in columns]
+    return _ties_notes(comparison, there, verdicts=False)
 
 
 def _letters(comparison: Comparison) -> dict[tuple[str, Quantity], str]:
@@ -345,9 +353,13 @@ def _standings_blocks(comparison: Comparison) -> Iterator[Block]:
                 mark = _ties_mark(value.ties_matter)
                 place = str(s.best) if s.best == s.worst else f"{s.best} to {s.worst}"
                 score = shown(s.value, quantity.measure) + mark
-                rows.append((f"{s.model} {names[s.model]}", score, " ".join(ends), place, s.groups))
+                name = f"{s.model} {names[s.model]}"
+                rows.append((name, score, " ".join(ends), place, s.groups))
         title = _said(quantity)
-        notes = (LETTERS, *_ties_notes(comparison, _between(comparison, [quantity])))
+        notes = (
+            LETTERS,
+            *_scores_notes(comparison, [quantity]),
+        )
         table = Table(("model", title, "95% interval", "place", "group"), tuple(rows))
         yield Block(title[0].upper() + title[1:], table, notes)
 
@@ -361,7 +373,7 @@ def _measure_blocks(comparison: Comparison) -> Iterator[Block]:
     labels = [model.label for model in comparison.models]
     notes = (
         "Models with a common letter in a row cannot be told apart.",
-        *_ties_notes(comparison, _between(comparison, wanted)),
+        *_scores_notes(comparison, wanted),
         *_repeated_notes(comparison, KIND_NAMES),
     )
     for start in range(0, len(labels), IN_A_ROW):

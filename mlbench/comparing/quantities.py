@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from mlbench.measures.bias import rank_distance
 from mlbench.measures.rank_measures import parse_measure
 from mlbench.measures.significance import Clusters, Sample
 from mlbench.ranking.ranks import Ranks, SharedPool, shared_pools
+from mlbench.reports.per_query import PerQuery
 
 RANK_DISTANCE = "rank-distance"
 
@@ -67,10 +68,22 @@ def chosen_names(names: str | Iterable[str]) -> tuple[str, ...]:
 class SettingTable:
     """The ranks of all settings of one model, from which the samples of any measure follow."""
 
-    def __init__(self, ranks: Ranks, kinds: Sequence[str], clusters: Clusters) -> None:
+    def __init__(
+        self,
+        ranks: Ranks,
+        kinds: Sequence[str],
+        clusters: Clusters,
+        settings: Sequence[Setting] | None = None,
+    ) -> None:
         self.ranks = ranks
         self.clusters = clusters
-        self.settings = all_settings(ranks.languages, [Kind(kind) for kind in kinds])
+        every = all_settings(ranks.languages, [Kind(kind) for kind in kinds])
+        self.settings = every if settings is None else settings
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether ties leave anything open."""
+        return self.ranks.ambiguous
 
     @cached_property
     def _pools(self) -> list[SharedPool]:
@@ -85,15 +98,7 @@ class SettingTable:
 
         Ties count against the model, or for it where ``optimistic``.
         """
-        groups: dict[Quantity, list[Sample]] = {}
-        for setting, sample in self._samples(measure, optimistic and self.ranks.ambiguous):
-            kind, query = setting.kind.value, setting.query_language
-            pool = setting.passage_languages
-            several = setting.kind is Kind.MULTILINGUAL
-            languages = [(None, None), (query, None), *([] if several else [(query, pool[0])])]
-            for language in languages:
-                groups.setdefault(Quantity(kind, measure, *language), []).append(sample)
-        return dict(sorted(groups.items(), key=lambda item: item[0].level))
+        return _grouped(measure, self._samples(measure, optimistic and self.ranks.ambiguous))
 
     def _samples(self, measure: str, optimistic: bool) -> list[tuple[Setting, Sample]]:
         of = self.clusters.of
@@ -122,3 +127,55 @@ class SettingTable:
             for i, setting in enumerate(self.settings)
             if len(samples[i].values)
         ]
+
+
+class ValueTable:
+    """What each query of run files scores, setting by setting; the samples of its measures.
+
+    ``cluster`` maps the id of a question to its cluster.
+    """
+
+    ambiguous = False
+
+    def __init__(
+        self, values: PerQuery, cluster: Mapping[str, int], settings: Sequence[Setting]
+    ) -> None:
+        found = {each.setting: each for each in values.settings if each.query_ids}
+        self.parts = [(setting, found[setting]) for setting in settings]
+        self.clusters = {
+            setting: np.array([cluster[id_] for id_ in each.query_ids], np.int64)
+            for setting, each in self.parts
+        }
+
+    def quantities(self, measure: str, *, optimistic: bool = False) -> dict[Quantity, list[Sample]]:
+        """Return each quantity of a measure, with its settings' samples; of rank distance none.
+
+        Raises UsageError for a measure that the run files were not scored by.
+        """
+        if measure == RANK_DISTANCE:
+            return {}
+        missing = [part for _, part in self.parts if measure not in part.values]
+        if missing:
+            known = ", ".join(missing[0].values)
+            mend = f"score the run files with `--measure {measure}` too"
+            raise UsageError(Fault(f"measure {measure}", "the runs have no values", known, mend))
+        samples = [(s, Sample(self.clusters[s], part.values[measure])) for s, part in self.parts]
+        return _grouped(measure, samples)
+
+
+Tables = Sequence[SettingTable | ValueTable]
+
+
+def _grouped(
+    measure: str, samples: Iterable[tuple[Setting, Sample]]
+) -> dict[Quantity, list[Sample]]:
+    """Return the samples of settings by the quantities that they belong to."""
+    groups: dict[Quantity, list[Sample]] = {}
+    for setting, sample in samples:
+        kind, query = setting.kind.value, setting.query_language
+        pool = setting.passage_languages
+        several = setting.kind is Kind.MULTILINGUAL
+        languages = [(None, None), (query, None), *([] if several else [(query, pool[0])])]
+        for language in languages:
+            groups.setdefault(Quantity(kind, measure, *language), []).append(sample)
+    return dict(sorted(groups.items(), key=lambda item: item[0].level))

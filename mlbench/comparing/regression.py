@@ -163,7 +163,7 @@ def _evaluated(
     if options.get("folder") is not None:
         report.save(options["folder"])
     name = model if isinstance(model, str) else report.model.name
-    return saved_report(report, report.table, f"a run of {name}")
+    return saved_report(report, f"a run of {name}")
 
 
 def default_gate(baseline: Saved) -> tuple[str, ...]:
@@ -172,15 +172,19 @@ def default_gate(baseline: Saved) -> tuple[str, ...]:
 
 
 def _judged(new: Saved, baseline: Saved, measures: Sequence[str], margin: float) -> Check:
-    """Judge every macro mean of the measures; the worst verdict is that of the check."""
+    """Judge every macro mean of the measures; the worst verdict is that of the check.
+
+    Scores of truncated run files are lower bounds, which could not pass: DataError.
+    """
+    tables = baseline.table, new.table
     comparison = compare([baseline, new], measures or default_gate(baseline))
     values = {(v.model, v.quantity): v.value for v in comparison.scores}
-    same = _same_counts(baseline.ranks, new.ranks)
+    same = _same_counts(*tables)
     judgements = tuple(
         judge(
             d,
             (values["A", d.quantity], values["B", d.quantity]),
-            margin * (random_distance(new.ranks) if d.quantity.lower_is_better else 1),
+            margin * (random_distance(new.table) if d.quantity.lower_is_better else 1),
             comparison.method.questions,
             same=same,
         )

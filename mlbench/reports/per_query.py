@@ -6,6 +6,7 @@ As one table of all settings, and in the shapes in which ranx and ir-measures re
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlbench.common.errors import EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.common.errors import (
+    DataError,
+    EnvironmentFault,
+    Fault,
+    IntegrityError,
+    UsageError,
+    did_you_mean,
+)
 from mlbench.common.files import write_atomically
 from mlbench.data.task import Kind, Setting
 from mlbench.measures.bias import Values, rank_distance
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 RANK_DISTANCE = "rank-distance"
+LABELS = ("kind", "query_language", "passage_languages", "query_id", "query_group")
+"""Columns of the table beside the measures."""
 TOGETHER = "multilingual"
 """What the pool of all languages is called in the name of a query, as in the names of run files."""
 
@@ -146,6 +156,22 @@ class PerQuery:
         require_pandas()
         return self.to_arrow().to_pandas()
 
+    def chosen(self, settings: Iterable[Setting], measures: str | Iterable[str] | None) -> PerQuery:
+        """Return the values of some settings and measures (default: all).
+
+        Raises UsageError for a measure that has none here.
+        """
+        names = self.measures if measures is None else measure_names(measures)
+        faults = [
+            Fault(f"measure {name!r}", "has no values here", ", ".join(self.measures))
+            for name in names
+            if name not in self.measures
+        ]
+        if faults:
+            raise UsageError(*faults)
+        inside = set(settings)
+        return PerQuery(tuple(s for s in self.settings if s.setting in inside), tuple(names))
+
     def save(self, path: str | Path) -> Path:
         """Write ``to_arrow`` as ``.csv`` or ``.parquet``, values in full precision; return where.
 
@@ -176,7 +202,7 @@ def per_query(
     if measures is None:
         several = any(setting.kind is Kind.MULTILINGUAL for setting in settings)
         measures = (*usual, *([RANK_DISTANCE] if several else []))
-    names = [measures] if isinstance(measures, str) else list(measures)
+    names = measure_names(measures)
     parsed = parse_measures(name for name in names if name != RANK_DISTANCE)
     taken: dict[int, tuple[Ints, dict[str, Values]]] = {}
     for pool in shared_pools(ranks, settings):
@@ -197,6 +223,59 @@ def per_query(
         rows.append(SettingValues(setting, ids, groups, excluded, values))
     last = [RANK_DISTANCE] if RANK_DISTANCE in names else []
     return PerQuery(tuple(rows), (*(measure.name for measure in parsed), *last))
+
+
+def measure_names(names: str | Iterable[str]) -> list[str]:
+    """Return names of measures, ``rank-distance`` among them, as the columns are called.
+
+    Raises UsageError for a name that is no measure.
+    """
+    wanted = [names] if isinstance(names, str) else list(names)
+    parsed = parse_measures(name for name in wanted if name != RANK_DISTANCE)
+    last = [RANK_DISTANCE] if RANK_DISTANCE in wanted else []
+    return [*(measure.name for measure in parsed), *last]
+
+
+def read_values(path: Path) -> PerQuery:
+    """Read what ``PerQuery.save`` has written as Parquet.
+
+    Raises DataError where there is no such file, IntegrityError where it is another one.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+        columns = {name: table.column(name).to_pylist() for name in LABELS}
+        settings = [
+            Setting(Kind(kind), language, tuple(pool.split(" ")))
+            for kind, language, pool in zip(*(columns[n] for n in LABELS[:3]), strict=True)
+        ]
+        measures = tuple(name for name in table.column_names if name not in LABELS)
+        values = {
+            name: table.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+            for name in measures
+        }
+    except FileNotFoundError:
+        raise DataError(Fault(str(path), "no such file", "per-query values")) from None
+    except (OSError, pa.ArrowException, ValueError, LookupError, AttributeError) as error:
+        found = f"not per-query values: {str(error).partition(chr(10))[0]}"
+        raise IntegrityError(Fault(str(path), found, "a file that mlbench wrote")) from None
+    begins = [i for i, s in enumerate(settings) if i == 0 or s != settings[i - 1]]
+    parts = itertools.pairwise([*begins, len(settings)])
+    return PerQuery(
+        tuple(
+            SettingValues(
+                settings[begin],
+                tuple(columns["query_id"][begin:end]),
+                tuple(columns["query_group"][begin:end]),
+                0,
+                {name: column[begin:end] for name, column in values.items()},
+            )
+            for begin, end in parts
+        ),
+        measures,
+    )
 
 
 def _distances(ranks: Ranks, language: str, query: Ints) -> Values:

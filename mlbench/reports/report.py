@@ -25,49 +25,17 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import Scores, SettingScores, compute_scores
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
+from mlbench.reports.per_query import PerQuery, choose_settings, per_query, require_pandas
+from mlbench.reports.retrieved import Retrieved
 from mlbench.reports.values import differences, finite
-
-
-@dataclass(frozen=True)
-class Depth:
-    """How deep the run files of a kind of setting are, and what they lack.
-
-    ``truncated_at`` is the most passages that a query has. Of ``queries_missing`` there is no
-    passage, so they count as 0; ``queries_short`` have fewer than others. Of the
-    ``passages_relevant`` to all queries, ``passages_beyond`` are not in the files.
-    ``lower_bounds`` names the measures that reach deeper than the files. ``settings_missing`` of
-    the kind are in no file and not scored.
-    """
-
-    truncated_at: int
-    settings: int
-    settings_missing: int
-    queries_missing: int
-    queries_short: int
-    passages_relevant: int
-    passages_beyond: int
-    lower_bounds: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Retrieved:
-    """Where a report on run files has its scores from: each file's SHA-256, and how deep the files
-    of each kind of setting are. It has no table of ranks, and of rank distance a lower bound only.
-    """
-
-    files: dict[str, str]
-    kinds: dict[str, Depth]
-    rank_distance_at_least: float | None
-
 
 if TYPE_CHECKING:
     import cattrs
 
     from mlbench.models.cache import EmbeddingCache
-    from mlbench.reports.per_query import PerQuery
 
 SCHEMA = "mlbench/report/1"
-REPORT_FILE, RANKS_FILE = "report.json", "ranks.parquet"
+REPORT_FILE, RANKS_FILE, VALUES_FILE = "report.json", "ranks.parquet", "per-query.parquet"
 
 
 @dataclass(frozen=True)
@@ -191,7 +159,8 @@ class Report:
     """One model on one task. ``retrieved`` is None unless it was made from run files.
 
     ``ranks`` is the table that the scores are made from, which a report folder holds as a file of
-    its own; None where there is none, or where only report.json was read. It is left out of
+    its own; None where there is none, or where only report.json was read. ``values`` are those of
+    a report on run files, query by query, which are a file of its folder too. Both are left out of
     report.json and of comparisons.
     """
 
@@ -203,6 +172,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     retrieved: Retrieved | None = None
     ranks: Ranks | None = field(default=None, compare=False, repr=False)
+    values: PerQuery | None = field(default=None, compare=False, repr=False)
 
     @property
     def table(self) -> Ranks:
@@ -235,8 +205,6 @@ class Report:
 
         Raises EnvironmentFault where pandas is not installed.
         """
-        from mlbench.reports.per_query import require_pandas
-
         require_pandas()
         import pandas as pd
 
@@ -265,10 +233,10 @@ class Report:
         ``measures`` are the report's and rank distance unless given. Raises DataError where the
         report has no table of ranks, UsageError where there is no such setting or measure.
         """
-        from mlbench.reports.per_query import choose_settings, per_query
-
         every = all_settings(self.task.languages, [Kind(name) for name in self.task.kinds])
         settings = choose_settings(every, kind, query_language, passage_language)
+        if self.values is not None:
+            return self.values.chosen(settings, measures)
         return per_query(self.table, settings, measures, self.measures)
 
     def save(self, folder: str | Path, cache: EmbeddingCache | None = None) -> Path:
@@ -319,8 +287,8 @@ def report_to_json(report: Report, ranks_sha256: str | None) -> str:
 
 def report_values(report: Report) -> dict[str, Any]:
     """Return all that a report says, by field, without its table of ranks."""
-    values = asdict(replace(report, ranks=None))
-    del values["ranks"]
+    values = asdict(replace(report, ranks=None, values=None))
+    del values["ranks"], values["values"]
     return values
 
 
@@ -330,7 +298,7 @@ def write_report(
     """Write the table and ``pages`` (file name -> content), then report.json, each atomically.
 
     report.json names the digest of its table, so a folder that was half replaced shows it. A report
-    on run files has no table; another's is removed.
+    on run files has no table but per-query values; another's are removed.
     """
     digest = None
     if ranks is not None:
@@ -339,6 +307,10 @@ def write_report(
         digest = sha256_of(folder / RANKS_FILE)
     else:
         (folder / RANKS_FILE).unlink(missing_ok=True)
+    if report.values is not None:
+        report.values.save(folder / VALUES_FILE)
+    else:
+        (folder / VALUES_FILE).unlink(missing_ok=True)
     for name, content in pages.items():
         write_atomically(folder / name, content)
     write_atomically(folder / REPORT_FILE, report_to_json(report, digest).encode())
@@ -451,7 +423,10 @@ def _converter() -> cattrs.Converter:
 
     converter = cattrs.Converter(forbid_extra_keys=False)
     converter.register_structure_hook(
-        Report, make_dict_structure_fn(Report, converter, ranks=override(omit=True))
+        Report,
+        make_dict_structure_fn(
+            Report, converter, ranks=override(omit=True), values=override(omit=True)
+        ),
     )
     return converter
 

@@ -33,7 +33,10 @@ from mlbench.measures.scores import (
     mean_scores,
 )
 from mlbench.measures.significance import DRAWS, LEVEL, SEED, Sample, macro_intervals, mean
-from mlbench.reports.report import Depth, ModelInfo, Report, Retrieved, RunInfo, TaskInfo
+from mlbench.reports.per_query import PerQuery, SettingValues
+from mlbench.reports.report import ModelInfo, Report, RunInfo, TaskInfo
+from mlbench.reports.retrieved import Depth, Retrieved
+from mlbench.reports.words import kind_name, plural
 from mlbench.runs.matching import Hits, Matching, Rankings, Targets, Unjudged, Unknown
 from mlbench.runs.reading import Given, Ints, read_run
 
@@ -43,11 +46,13 @@ Values = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class Scored:
     """What scoring runs gives: the scores, the depth of each kind's rankings, and a lower bound of
-    rank distance, None where no multilingual setting was scored or none has one."""
+    rank distance, None where no multilingual setting was scored or none has one; and what each
+    query scores."""
 
     scores: Scores
     depths: dict[str, Depth]
     rank_distance_at_least: float | None
+    values: PerQuery
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ def score_runs(
     clusters, count = _clusters(rankings)
     rows: list[SettingScores] = []
     asked: list[_Asked] = []
+    by_query: list[SettingValues] = []
     groups: dict[tuple[str, str, str], list[Sample]] = {}
     for setting in settings:
         if not _is_claimed(rankings, setting):
@@ -83,6 +89,8 @@ def score_runs(
         values = per_query(of, rankings.targets.relevance, measures)
         asked.append(of)
         rows.append(_row(of, values))
+        ids = tuple(rankings.targets.query_ids[q] for q in of.query.tolist())
+        by_query.append(SettingValues(setting, ids, ("",) * len(ids), of.excluded, values))
         for name, each in values.items():
             for language in ("", setting.query_language):
                 key = (setting.kind.value, name, language)
@@ -103,7 +111,9 @@ def score_runs(
     )  # fmt: skip
     statistics = Statistics("cluster bootstrap", LEVEL, DRAWS, SEED, count)
     scores = Scores(macro, per_language, tuple(rows), bias, statistics)
-    return Scored(scores, _depths(asked, settings, measures), _distance_at_least(asked))
+    every = PerQuery(tuple(by_query), tuple(measure.name for measure in measures))
+    depths = _depths(asked, settings, measures)
+    return Scored(scores, depths, _distance_at_least(asked), every)
 
 
 def _clusters(rankings: Rankings) -> tuple[Ints, int]:
@@ -288,7 +298,6 @@ RULES = (
     "ranked as trec_eval ranks: by score, read in single precision, then by passage id, both "
     "descending"
 )
-WORDS = {kind.value: kind.value for kind in Kind} | {Kind.CROSSLINGUAL.value: "cross-lingual"}
 
 
 @dataclass(frozen=True)
@@ -383,7 +392,8 @@ def score_read(
             Fault(
                 "--run",
                 "no setting of the task that has a query",
-                "runs of its kinds of setting: " + ", ".join(WORDS[kind.value] for kind in kinds),
+                "runs of its kinds of setting: "
+                + ", ".join(kind_name(kind.value) for kind in kinds),
                 "choose another --pool, or other --languages",
             )
         )
@@ -438,6 +448,7 @@ def runs_report(
         ),
         warnings=tuple(_warnings(read, scored, kinds)),
         retrieved=Retrieved(files, scored.depths, scored.rank_distance_at_least),
+        values=scored.values,
     )
 
 
@@ -445,7 +456,7 @@ def _warnings(read: Read, scored: Scored, kinds: Sequence[str]) -> Iterator[str]
     for kind in kinds:
         depth = scored.depths[kind]
         queries = sum(row.queries for row in scored.scores.settings if row.kind == kind)
-        yield f"{WORDS[kind]}: {'; '.join(_of_kind(depth, queries))}"
+        yield f"{kind_name(kind)}: {'; '.join(_of_kind(depth, queries))}"
     if scored.rank_distance_at_least is not None:
         yield (
             "rank distance and outranking need the ranks of all passages; the runs only show that "
@@ -454,15 +465,15 @@ def _warnings(read: Read, scored: Scored, kinds: Sequence[str]) -> Iterator[str]
     if read.rankings.tied:
         yield (
             "the passage id decides, as in trec_eval, between relevant and other passages of equal "
-            f"score (in single precision) in {_count(read.rankings.tied, 'ranking')}"
+            f"score (in single precision) in {plural(read.rankings.tied, 'ranking')}"
         )
     if read.unjudged.queries:
         yield read.unjudged.words()
     unknown = read.unknown
     if unknown.queries or unknown.passages:
         yield (
-            f"{_count(unknown.queries, 'line')} of unknown queries left out, and "
-            f"{_count(unknown.passages, 'line')} with unknown passages, which count as not "
+            f"{plural(unknown.queries, 'line')} of unknown queries left out, and "
+            f"{plural(unknown.passages, 'line')} with unknown passages, which count as not "
             "relevant: " + ", ".join(unknown.examples)
         )
 
@@ -489,7 +500,3 @@ def _of_kind(depth: Depth, queries: int) -> Iterator[str]:
             f"{depth.settings} of {every} settings are in the runs, and the macro scores are means "
             "over these"
         )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -91,6 +91,23 @@ def test_a_saved_run_has_the_scores_of_the_model(folder, capsys):
     assert max(map(len, printed.splitlines())) <= 80
 
 
+def test_a_scored_run_is_compared_and_checked_like_any_report(folder, capsys):
+    score("--run", RUNS, *MEASURES)
+    whole = "results/char-ngram/mine"
+    assert main(["compare", whole, str(SCORED), "--measure", "AP@5", "--format", "json"]) == 0
+    table = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))
+    assert table["differences"]
+    assert all(abs(row["difference"]) < 1e-9 for row in table["differences"])
+    path = SCORED / "report.json"
+    said = json.loads(path.read_text())
+    said["settings"][0]["measures"]["AP@5"] += 0.01
+    path.write_text(json.dumps(said))
+    assert main(["compare", whole, str(SCORED)]) == 6
+    (SCORED / "per-query.parquet").unlink()
+    assert main(["compare", whole, str(SCORED)]) == 3
+    assert "score the run files again" in capsys.readouterr().err
+
+
 def test_the_report_says_that_and_where_it_is_truncated(folder, capsys):
     score("--run", RUNS, "--json")
     printed = json.loads(capsys.readouterr().out)
@@ -227,7 +244,7 @@ def test_a_report_of_other_runs_is_not_replaced_unless_asked_to(folder, capsys):
 
 @pytest.mark.parametrize(
     "command",
-    [["compare", SCORED, "results/char-ngram/mine"], ["baseline", SCORED], ["explain", SCORED],
+    [["baseline", SCORED], ["explain", SCORED],
      ["check", SCORED, "--baseline", "results/char-ngram/mine"], ["report", SCORED]],
 )  # fmt: skip
 def test_what_needs_a_table_refuses_the_report(folder, capsys, command):

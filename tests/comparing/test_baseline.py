@@ -16,13 +16,14 @@ from mlbench.comparing.baseline import baseline_bytes, read_baseline, read_saved
 from mlbench.comparing.baseline import saved_report as saved
 from mlbench.ranking.ranks_file import ranks_to_bytes, read_ranks
 from mlbench.reports.report import write_report
+from tests.leaderboard.boards import add_task, run_of, submitted
 from tests.support.reports import example
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    report, ranks = example(2)
-    return tmp_path_factory.mktemp("b") / "b", baseline_bytes(saved(report, ranks, "here"))
+    report, _ = example(2)
+    return tmp_path_factory.mktemp("b") / "b", baseline_bytes(saved(report, "here"))
 
 
 def fields(ranks):
@@ -39,7 +40,7 @@ def assert_same(a, b):
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_what_is_written_is_read_again_and_the_bytes_are_the_same(count, tmp_path):
     report, ranks = example(count)
-    raw = baseline_bytes(saved(report, ranks, "here"))
+    raw = baseline_bytes(saved(report, "here"))
     path = tmp_path / "b.parquet"
     path.write_bytes(raw)
     found = read_baseline(path)
@@ -130,6 +131,31 @@ def test_a_report_s_folder_is_read_and_altered_scores_are_found(tmp_path):
         read_saved(tmp_path)
 
 
+def test_an_entry_of_a_leaderboard_is_read_with_its_table_and_altered_scores_are_found(tmp_path):
+    board = tmp_path / "board"
+    add_task(*run_of(1), board)
+    folder = submitted(board, tmp_path, "alpha", 1).folder
+    report, ranks = run_of(1)
+    found = read_saved(folder)
+    assert_same(found.table, ranks)
+    refuse_other_task([found, saved(replace(report, ranks=ranks), "report")])
+    path = folder / "entry.json"
+    table = json.loads(path.read_text())
+    table["macro"]["multilingual"]["AP"]["value"] += 0.01
+    path.write_text(json.dumps(table))
+    with pytest.raises(IntegrityError, match="multilingual"):
+        read_saved(folder)
+    path.write_text(json.dumps(table | {"ranks_sha256": "0" * 64}))
+    with pytest.raises(IntegrityError, match="SHA-256"):
+        read_saved(folder)
+    path.write_text(json.dumps(table | {"ranks_sha256": None}))
+    with pytest.raises(DataError, match="publication"):
+        read_saved(folder)
+    path.write_text("{}")
+    with pytest.raises(DataError, match="not an entry"):
+        read_saved(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -141,8 +167,8 @@ def test_a_report_s_folder_is_read_and_altered_scores_are_found(tmp_path):
     ],
 )
 def test_results_of_another_task_are_refused_and_the_difference_is_named(change, said):
-    report, ranks = example(3)
-    one = saved(report, ranks, "one")
+    report, _ = example(3)
+    one = saved(report, "one")
     refuse_other_task([one, one])
     with pytest.raises(DataError, match=said) as caught:
         refuse_other_task([one, replace(one, task=replace(one.task, **change), where="two")])
@@ -153,4 +179,4 @@ def test_tables_of_other_rows_under_one_digest_are_an_integrity_error():
     report, ranks = example(3)
     other = replace(ranks, query_ids=tuple(f"x{id_}" for id_ in ranks.query_ids))
     with pytest.raises(IntegrityError, match="not those of one"):
-        refuse_other_task([saved(report, ranks, "one"), saved(report, other, "two")])
+        refuse_other_task([saved(report, "one"), saved(replace(report, ranks=other), "two")])

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from mlbench.common.errors import UsageError
+from mlbench.common.errors import IntegrityError, UsageError
 from mlbench.comparing.baseline import Saved, saved_report
 from mlbench.comparing.compare import compare, default_measures, standings, verdict
 from mlbench.comparing.comparison import (
@@ -26,9 +26,12 @@ from mlbench.comparing.comparison_tables import pairs_that_matter
 from mlbench.comparing.differences import BETTER, NOT_SHOWN, WORSE, Difference, Value
 from mlbench.comparing.places import group_letters, label
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
+from mlbench.data.task import Kind, all_settings
+from mlbench.reports.retrieved import Depth, Retrieved
 from tests.support.reports import (
     collection_of,
     equal_vectors,
+    example,
     languages,
     renamed,
     report_of,
@@ -41,10 +44,8 @@ MEASURES = ("AP", "R@1", RANK_DISTANCE)
 @cache
 def model(noise: float, seed: int = 3, questions: int = 60, count: int = 3) -> Saved:
     collection = collection_of(languages(count), questions)
-    report, ranks = report_of(
-        collection, vectors(collection, noise, seed=seed), measures=["AP", "R@1"]
-    )
-    return saved_report(renamed(report, f"noise-{noise}"), ranks, f"results/noise-{noise}")
+    report, _ = report_of(collection, vectors(collection, noise, seed=seed), measures=["AP", "R@1"])
+    return saved_report(renamed(report, f"noise-{noise}"), f"results/noise-{noise}")
 
 
 def macro(comparison, measure="AP", kind="multilingual", model="B", against="A"):
@@ -205,8 +206,8 @@ def test_what_is_printed_fits_a_terminal_and_says_what_counts():
 @cache
 def collapsed() -> Saved:
     collection = collection_of(languages(3), 60)
-    report, ranks = report_of(collection, equal_vectors(collection), measures=["AP", "R@1"])
-    return saved_report(renamed(report, "collapsed"), ranks, "results/collapsed")
+    report, _ = report_of(collection, equal_vectors(collection), measures=["AP", "R@1"])
+    return saved_report(renamed(report, "collapsed"), "results/collapsed")
 
 
 def test_ties_are_told_beside_the_scores_and_differences_that_they_move():
@@ -233,14 +234,68 @@ def test_ties_are_told_beside_the_scores_and_differences_that_they_move():
     assert "~" not in terminal_comparison(compare([model(1.5), model(0.9)], MEASURES))
 
 
+def as_runs(saved: Saved, depth: int | None = None, pool: str = "") -> Saved:
+    """The same result as run files would give it: the values of each query, nothing else."""
+    settings = all_settings(saved.task.languages, list(Kind))
+    report = replace(example(3)[0], task=saved.task, ranks=saved.table, measures=saved.measures)
+    values = report.per_query(measures=saved.measures, kind=pool or None)
+    assert len(values.settings) == (3 if pool else len(settings))
+    depths = {kind: Depth(depth, 3, 0, 0, 0, 9, 0, ("AP",)) for kind in saved.task.kinds if depth}
+    return replace(
+        saved, ranks=None, values=values, retrieved=Retrieved({}, depths, None) if depth else None
+    )
+
+
+def test_a_report_on_run_files_is_compared_like_the_table_that_it_is_from():
+    one, other = model(1.5), model(0.9)
+    expected = compare([one, other], ["AP", "R@1"])
+    for pair in ([as_runs(one), other], [one, as_runs(other)], [as_runs(one), as_runs(other)]):
+        found = compare(pair, ["AP", "R@1"])
+        for d, same in zip(found.differences, expected.differences, strict=True):
+            assert d.quantity == same.quantity
+            assert (d.difference, d.low, d.high, d.p) == pytest.approx(
+                (same.difference, same.low, same.high, same.p)
+            )
+    assert compare([as_runs(one), other]).measures == ("AP", "R@1")
+    with pytest.raises(UsageError, match="score the run files"):
+        compare([as_runs(one), other], ["P@5"])
+
+
+def test_what_run_files_lack_is_told():
+    one, other = model(1.5), model(0.9)
+    found = compare([one, as_runs(other, depth=10, pool="multilingual")])
+    assert {d.quantity.kind for d in found.differences} == {"multilingual"}
+    said = " ".join(terminal_comparison(found).split())
+    assert "Only 3 of 12 settings are compared" in said
+    assert "B is from run files with at most 10 passages for each query, so its mAP can be" in said
+    table = json.loads(comparison_json(found))
+    assert list(found.remarks) == table["remarks"]
+    parts = [as_runs(one, pool=kind) for kind in ("monolingual", "multilingual")]
+    with pytest.raises(UsageError, match="no setting is in all of them"):
+        compare(parts)
+
+
+def test_run_files_of_other_queries_under_one_digest_are_refused():
+    one, other = model(1.5), as_runs(model(0.9))
+    part = other.values.settings[0]
+    fewer = replace(
+        part,
+        query_ids=part.query_ids[1:],
+        values={name: column[1:] for name, column in part.values.items()},
+    )
+    values = replace(other.values, settings=(fewer, *other.values.settings[1:]))
+    with pytest.raises(IntegrityError, match="not those of A"):
+        compare([one, replace(other, values=values)])
+
+
 def test_measures_that_cannot_differ_are_not_repeated_in_tables():
     collection = collection_of(languages(3), 60)
     saved = []
     for noise in (1.5, 0.9):
-        report, ranks = report_of(
+        report, _ = report_of(
             collection, vectors(collection, noise), measures=["AP", "RR", "R@1", "Success@1"]
         )
-        saved.append(saved_report(report, ranks, "here"))
+        saved.append(saved_report(report, "here"))
     comparison = compare(saved)
     alike = {(each.kind, each.measure, each.same_as) for each in comparison.repeated}
     assert alike == {

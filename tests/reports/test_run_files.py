@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mlbench.reports.definitions import definitions
 from mlbench.reports.page import report_pages
-from mlbench.reports.report import Depth, Retrieved
+from mlbench.reports.retrieved import Depth, Retrieved
 from mlbench.reports.tables import terminal_text
 from mlbench.reports.words import marked_name, star_line, truncation_reading
 from tests.support.reports import example
