@@ -20,12 +20,12 @@ from mlbench.evaluation.describing import chosen_measures, describe_task
 from mlbench.evaluation.tasks import load_task
 from mlbench.reports.report import TaskInfo
 from mlbench.reports.subset import choose_languages, cut_task, refuse_other_report
+from mlbench.runs.judgements import describe_judgements
 from mlbench.runs.matching import Targets
 from mlbench.runs.reading import find_runs
 from mlbench.runs.scoring import (
     About,
     Read,
-    describe_judgements,
     read_runs,
     runs_report,
     score_read,

@@ -20,8 +20,7 @@ import numpy.typing as npt
 from mlbench import __version__
 from mlbench.common.errors import DataError, Fault, UsageError, first_faults
 from mlbench.common.files import sha256_of
-from mlbench.data.corpus import StreamedCollection
-from mlbench.data.task import Kind, Setting, Task, all_settings
+from mlbench.data.task import Kind, Setting, all_settings
 from mlbench.measures.rank_measures import Measure
 from mlbench.measures.scores import (
     BiasScores,
@@ -293,7 +292,6 @@ def _spans(of: _Asked) -> Iterator[int | None]:
 
 RECORDED_VERSIONS = ("numpy", "ir-measures", "pytrec-eval-terrier")
 ADAPTER = "run files"
-MARK = "mlbench/judgements/1"
 RULES = (
     "ranked as trec_eval ranks: by score, read in single precision, then by passage id, both "
     "descending"
@@ -309,41 +307,6 @@ class Read:
     unknown: Unknown
     unjudged: Unjudged
     tags: tuple[str, ...]
-
-
-def describe_judgements(task: Task, streamed: StreamedCollection) -> TaskInfo:
-    """Return what a report says of a task whose passages were not read.
-
-    Its digest is over the languages, the queries' ids and the judgements.
-    """
-    judged, languages, queries = streamed.judgements, streamed.languages, streamed.queries
-    rows = zip(
-        (languages[i] for i in queries.language[judged.query].tolist()),
-        (queries.ids[i] for i in judged.query.tolist()),
-        (languages[i] for i in judged.passage_language.tolist()),
-        judged.passage_ids,
-        map(str, judged.relevance.tolist()),
-        strict=True,
-    )
-    hasher = hashlib.sha256("\n".join([MARK, *languages]).encode())
-    for row in sorted(rows):
-        hasher.update(("\n" + "\t".join(row)).encode())
-    return TaskInfo(
-        name=task.name,
-        version=task.version,
-        title=task.title,
-        digest=hasher.hexdigest(),
-        languages=languages,
-        kinds=tuple(kind.value for kind in task.kinds),
-        text=task.text,
-        licence=task.licence,
-        citation=task.citation,
-        queries=dict(zip(languages, queries.counts.tolist(), strict=True)),
-        passages={},
-        relevant_pairs=int((judged.relevance > 0).sum()),
-        language_sets=dict(task.language_sets),
-        notes=task.notes,
-    )
 
 
 def read_runs(
