@@ -298,7 +298,8 @@ class Matching:
                 meanings.add(_Meaning(texts.tables[marked][rest], marked))
         if len(meanings) > 1 and self._matters(texts, meanings):
             found = f"{texts.role} {name.id!r} can be one of several: " + ", ".join(
-                codes[meaning.language] for meaning in sorted(meanings)
+                codes[meaning.language]
+                for meaning in sorted(meanings, key=lambda each: each.language)
             )
             mend = (
                 f"name its language: write {codes[0]}:{name.id}, add two columns of languages, or "

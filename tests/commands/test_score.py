@@ -26,7 +26,7 @@ settings = ["monolingual"]
 languages = ["en"]
 licence = "CC0-1.0"
 citation = "none"
-source = { reader = "beir" }
+source.reader = "beir"
 source.files = { corpus = "corpus.jsonl", queries = "queries.jsonl", qrels = "qrels.tsv" }
 """
 
