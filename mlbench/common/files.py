@@ -166,6 +166,8 @@ def cache_folder() -> Path:
     import platformdirs
 
     folder = Path(platformdirs.user_cache_dir("mlbench", appauthor=False))
+    if not folder.is_absolute():  # "~" of a user without a home; any folder may hold one
+        return temporary_folder() / "cache"
     if folder.is_dir() or can_be_written(CACHE, "mlbench"):
         return folder
     return temporary_folder() / "cache"

@@ -1,4 +1,5 @@
-"""Code that a file asks to run: it runs at the user's own word, never because a file says so.
+"""What a file asks for that could do harm, such as running code: it happens at the user's own
+word, never because a file says so.
 
 The word is an argument of the command line or of a call, which goes before the file; or the
 variable ``MLBENCH_TRUST``, which names files and folders; or `mlbench trust FILE`, which holds
@@ -97,7 +98,7 @@ def _named() -> list[Path]:
 def _refusal(demand: Demand) -> Fault:
     own = f"{demand.word}, or " if demand.word else ""
     mend = (
-        f"if you have read that code and trust it, {own}run `mlbench trust {demand.file}`, or "
+        f"if you have read what it names and trust it, {own}run `mlbench trust {demand.file}`, or "
         f"set {VARIABLE} to the path of this file or of a folder above it"
     )
     where = f"{demand.file}, field {demand.field}" if demand.field else str(demand.file)

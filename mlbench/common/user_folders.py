@@ -65,6 +65,8 @@ def temporary_folder() -> Path:
 
     user = os.getuid() if hasattr(os, "getuid") else ""
     folder = Path(tempfile.gettempdir()) / f"mlbench-{user}"
+    if folder.parent == Path.cwd():  # the last resort of tempfile; a stranger's folder may hold it
+        return Path(tempfile.mkdtemp(prefix="mlbench-"))
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     return folder if _is_private(folder) else Path(tempfile.mkdtemp(prefix="mlbench-"))

@@ -106,29 +106,29 @@ def read_config(folder: Path, file: Path | None = None) -> GateConfig:
 def chosen_config(folder: Path, file: Path | None = None, **given: Any) -> GateConfig:
     """Read the configuration as ``read_config`` does, and return it with what is given instead.
 
-    Raises UsageError, too, where the model that the file names is code, unless the user's own word
-    allows it, and as ``overridden``.
+    Raises UsageError, too, where the model that the file names is code, or its output lies outside
+    its folder, unless the user's own word allows it, and as ``overridden``.
     """
     config, demands = _read(folder, file)
     chosen = overridden(config, **given)
-    if chosen.model is not None and given.get("model") is None:
-        refuse_untrusted(demands)
+    kept = [name for name in ("model", "output") if getattr(chosen, name) and not given.get(name)]
+    refuse_untrusted(each for each in demands if each.field.rpartition(".")[2] in kept)
     return chosen
 
 
 def demands_of(file: Path) -> list[Demand]:
-    """Return what a configuration asks for that runs code. Raises as ``read_config`` does."""
+    """Return what a configuration asks for that needs trust. Raises as ``read_config`` does."""
     return _read(file.parent, file)[1]
 
 
 def _read(folder: Path, file: Path | None) -> tuple[GateConfig, list[Demand]]:
-    """Return the configuration, and what its file asks for that runs code."""
+    """Return the configuration, and what its file asks for that needs trust."""
     for path in [file] if file else [folder / name for name in FILES]:
         table = _own_table(path) if file or path.is_file() else None
         if table is not None:
             form = fill_form(GateConfig, table, fields_of(path), UsageError)
             config = _beside(path.parent, form)
-            return config, _demands(path, config.model)
+            return config, [*_demands(path, config.model), *_writes(path, config.output)]
     if file is not None:
         raise UsageError(
             Fault(str(file), "no [tool.mlbench] in it", "the configuration of `mlbench check`")
@@ -140,10 +140,21 @@ def _demands(path: Path, model: str | None) -> list[Demand]:
     from mlbench.models.registry import code_of
 
     what, file = code_of(model or "")
-    field = "tool.mlbench.model" if path.name == FILES[1] else "model"
     word = f"name the model yourself with --model {shlex.quote(model or '')}"
     code = (file,) if file is not None and file.is_file() else ()
-    return [Demand(path, field, f"names a model that {what}", word, code)] if what else []
+    what = f"names a model that {what}" if what else ""
+    return [Demand(path, _field(path, "model"), what, word, code)] if what else []
+
+
+def _writes(path: Path, output: Path | None) -> list[Demand]:
+    if output is None or output.resolve().is_relative_to(path.parent.resolve()):
+        return []
+    what = f"writes to {str(output)!r}, outside the folder of this file"
+    return [Demand(path, _field(path, "output"), what, "give --output yourself")]
+
+
+def _field(path: Path, name: str) -> str:
+    return f"tool.mlbench.{name}" if path.name == FILES[1] else name
 
 
 def _own_table(path: Path) -> dict[str, Any] | None:

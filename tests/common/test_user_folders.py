@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 import mlbench
@@ -78,6 +79,20 @@ def test_what_the_environment_names_is_used(tmp_path, place, monkeypatch):
     assert cache_folder() == tmp_path / "later" / ".cache" / "mlbench"
     monkeypatch.setenv("MLBENCH_CACHE", "here")
     assert cache_folder() == Path("here")
+
+
+def test_a_stranger_s_folder_is_never_taken_for_the_user_s(place, monkeypatch):
+    """Where nothing else can be written, temporary files go to the current folder; and a user
+    whom the system does not know has the home "~", which any folder may hold."""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    (place / f"mlbench-{user}").mkdir(mode=0o700)
+    monkeypatch.chdir(place)
+    folder = temporary_folder()
+    assert folder.parent == place
+    assert folder.name != f"mlbench-{user}"
+    (place / "~" / "mlbench").mkdir(parents=True)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name, **_: f"~/{name}")
+    assert cache_folder() == folder / "cache"
 
 
 def test_the_folder_is_found_again_and_of_its_user_alone(place):

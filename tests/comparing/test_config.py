@@ -83,6 +83,32 @@ def test_the_user_s_own_model_or_report_is_the_word(stranger):
     assert chosen_config(stranger, model="bm25").margin == 0.25
 
 
+@pytest.mark.parametrize("place", ["..", "../elsewhere", "below/../../x", "link", "{absolute}"])
+def test_nothing_is_written_outside_the_folder_of_the_file(
+    stranger, sample_report, tmp_path, place
+):
+    (stranger / "link").symlink_to(tmp_path)
+    place = place.format(absolute=(tmp_path / "absolute").as_posix())
+    (stranger / "mlbench.toml").write_text(
+        f'report = "{sample_report.as_posix()}"\noutput = "{place}"\n'
+    )
+    before = sorted(tmp_path.iterdir())
+    done = mlbench("check", "--baseline", sample_report, cwd=stranger)
+    assert (done.returncode, "field output" in done.stderr) == (2, True)
+    assert sorted(tmp_path.iterdir()) == before
+    for word in (["--output", "own"], ["--config", "mlbench.toml", "--output", "../own"]):
+        done = mlbench("check", "--baseline", sample_report, *word, cwd=stranger)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "own" / "check.json").exists()
+
+
+def test_a_folder_beside_the_file_is_written_to(stranger, sample_report):
+    text = f'report = "{sample_report.as_posix()}"\noutput = "below/out"\n'
+    (stranger / "mlbench.toml").write_text(text)
+    assert mlbench("check", "--baseline", sample_report, cwd=stranger).returncode == 0
+    assert (stranger / "below" / "out" / "check.json").exists()
+
+
 def test_the_environment_and_trust_are_the_word_until_the_code_changes(stranger, monkeypatch):
     (stranger / "mlbench.toml").write_text('model = "evil.py:make"\n')
     monkeypatch.setenv("MLBENCH_TRUST", str(stranger))
