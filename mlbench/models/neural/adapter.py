@@ -13,13 +13,12 @@ import numpy as np
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.trust import refuse_untrusted
 from mlbench.models.neural.folder import Checkpoint, inspect_folder
-from mlbench.models.neural.forms import BLOCK, Form, TextForm, find_form
+from mlbench.models.neural.forms import BLOCK, Form, TextForm
 from mlbench.models.neural.forward import (
     Floats,
     Forward,
     Workers,
     ahead,
-    cut,
     default_budget,
     run_here,
 )
@@ -54,7 +53,8 @@ _UNTELLING = re.compile(r"checkpoint-\d+|model|final|best|last|\d+_\w+")
 
 
 class Neural:
-    """A checkpoint: float32 (n, d) vectors, equal to the library's but for rounding.
+    """A checkpoint: float32 (n, d) vectors, equal to the library's but for rounding; where padding
+    changes the library's, to those that it gives each text alone.
 
     It is loaded at once, or where ``cache`` knows its facts, when the first text is to be read.
     ``canonical`` tokenises; its rows are held until it is called again for the role, so that no
@@ -115,8 +115,7 @@ class Neural:
                 )
             )
         self._facts = facts
-        forms = {role: find_form(loaded.model, loaded.asked[role]) for role in ROLES}
-        return Forward(loaded.model, forms, facts.truncate_dim)
+        return Forward(loaded.model, loaded.forms, facts.truncate_dim)
 
     @property
     def granted_options(self) -> dict[str, bool]:
@@ -154,7 +153,7 @@ class Neural:
         return [part.stop - part.start for part in self._cut(role, forms)]
 
     def _cut(self, role: str, rows: Sequence[bytes]) -> Iterator[slice]:
-        return cut([*map(self._form(role).size, rows)], self._budget)
+        return self._form(role).batches(rows, self._budget)
 
     def truncation(self, role: str, texts: list[str]) -> Truncation | None:
         """Count what the maximum length costs these texts, with prompts and special tokens.

@@ -9,7 +9,7 @@ the library anew for every batch, always does.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,31 @@ BLOCK = 512
 """Texts that are tokenised at once."""
 PROBES = ("a", "A few words in English, і трохи українською, 和一点中文。 12345", "?")
 
+PLAIN, POSITIONS, EQUAL = "", "positions from the mask", "equal lengths"
+"""How a batch is padded: as the library does it; with the position of each token counted from its
+text's first token; not at all, as all its texts have one length."""
+
 Features = dict[str, Any]
+
+
+def cut(sizes: Sequence[int], budget: int, *, equal: bool = False) -> Iterator[slice]:
+    """Cut texts, longest first, into batches of at most ``budget`` tokens, padding included.
+
+    A longer text is a batch of its own. If ``equal``, the texts of a batch have one length.
+
+    >>> list(cut([5, 4, 4, 2], budget=9))
+    [slice(0, 1, None), slice(1, 3, None), slice(3, 4, None)]
+    >>> list(cut([4, 4, 2], budget=99, equal=True))
+    [slice(0, 2, None), slice(2, 3, None)]
+    """
+    start = 0
+    while start < len(sizes):
+        stop = min(start + max(1, budget // max(1, sizes[start])), len(sizes))
+        if equal:
+            others = (i for i in range(start, stop) if sizes[i] != sizes[start])
+            stop = next(others, stop)
+        yield slice(start, stop)
+        start = stop
 
 
 @dataclass
@@ -49,9 +73,10 @@ def _sound(text: str) -> str:
 
 @dataclass(frozen=True)
 class Form(ABC):
-    """A way to keep what the library makes of the texts of a role as rows."""
+    """A way to keep what the library makes of the texts of a role as rows, and how to pad them."""
 
     asked: Asked
+    padding: str = field(default=PLAIN, kw_only=True)
 
     @abstractmethod
     def rows(self, model: Any, texts: Sequence[str]) -> list[bytes]:
@@ -59,7 +84,19 @@ class Form(ABC):
 
     @abstractmethod
     def features(self, model: Any, rows: Sequence[bytes]) -> Features:
-        """Return the tensors of a batch."""
+        """Return the tensors of a batch, as the library makes them."""
+
+    def inputs(self, model: Any, rows: Sequence[bytes]) -> Features:
+        """Return what the model is given of a batch."""
+        features = self.features(model, rows)
+        if self.padding != POSITIONS:
+            return features
+        positions = features["attention_mask"].cumsum(1) - 1
+        return features | {"position_ids": positions.clamp(min=0)}
+
+    def batches(self, rows: Sequence[bytes], budget: int) -> Iterator[slice]:
+        """Cut rows, longest first, into batches of at most ``budget`` tokens."""
+        return cut([*map(self.size, rows)], budget, equal=self.padding == EQUAL)
 
     def size(self, row: bytes) -> int:
         """Return the length of a row in tokens, int32 each, or as near as is known."""
@@ -146,7 +183,14 @@ class BagForm(Form):
 
 
 class TextForm(Form):
-    """Rows are texts in UTF-8: the library tokenises every batch itself."""
+    """Rows are texts in UTF-8: the library tokenises every batch itself.
+
+    As lengths in tokens are not known, each text is a batch where these are to be equal.
+    """
+
+    def batches(self, rows: Sequence[bytes], budget: int) -> Iterator[slice]:
+        """Cut rows into batches of at most ``budget`` tokens."""
+        return super().batches(rows, 1 if self.padding == EQUAL else budget)
 
     def rows(self, model: Any, texts: Sequence[str]) -> list[bytes]:
         """Return each text."""

@@ -35,21 +35,6 @@ def default_budget(device: str) -> int:
     return BUDGETS.get(device.partition(":")[0], GPU_BUDGET)
 
 
-def cut(sizes: Sequence[int], budget: int) -> Iterator[slice]:
-    """Cut texts, longest first, into batches of at most ``budget`` tokens, padding included.
-
-    A longer text is a batch of its own.
-
-    >>> list(cut([5, 4, 4, 2], budget=9))
-    [slice(0, 1, None), slice(1, 3, None), slice(3, 4, None)]
-    """
-    start = 0
-    while start < len(sizes):
-        stop = start + max(1, budget // max(1, sizes[start]))
-        yield slice(start, min(stop, len(sizes)))
-        start = stop
-
-
 def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
     """Yield ``items``, making the next AHEAD in a thread while the caller works on the last."""
     iterator, done = iter(items), object()
@@ -110,7 +95,7 @@ class Forward:
         import torch
 
         form = self.forms[role]
-        features = form.features(self.model, rows)
+        features = form.inputs(self.model, rows)
         device = self.model.device
         try:
             with torch.inference_mode():

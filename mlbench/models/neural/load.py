@@ -20,8 +20,9 @@ from mlbench.common.errors import (
 )
 from mlbench.models.cache import packed, question_digest
 from mlbench.models.neural.folder import Checkpoint
-from mlbench.models.neural.forms import Asked
+from mlbench.models.neural.forms import Asked, Form, find_form
 from mlbench.models.neural.options import NeuralOptions
+from mlbench.models.neural.padding import pad_well, padding_notes
 from mlbench.models.neural.prompts import ROLES, choose_prompts, prompt_notes, what_is_asked
 from mlbench.models.neural.routes import (
     Route,
@@ -45,8 +46,9 @@ _FOREIGN = (
 class Facts:
     """What is known of a loaded model; ``notes`` are for the report.
 
-    By role are ``prompts`` and ``lengths``, the tokens after which texts are cut (None: never), and
-    ``routes``, what differs where the model has modules of their own for each role (else empty).
+    By role are ``prompts``, ``lengths``, the tokens after which texts are cut (None: never),
+    ``routes``, what differs where the model has modules of their own for each role (else empty),
+    and ``padding`` where the library's own would change vectors.
     """
 
     prompts: dict[str, str]
@@ -58,10 +60,12 @@ class Facts:
     device: str
     notes: tuple[str, ...]
     routes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    padding: dict[str, str] = field(default_factory=dict)
 
     def chosen(self, similarity: str, backend: str) -> dict[str, Any]:
         """Return all that a vector depends on beside the files and prompts."""
-        return {
+        padded = {"padding": self.padding} if self.padding else {}
+        return padded | {
             "similarity": similarity,
             "pooling": self.pooling.removesuffix(" (assumed)"),
             "max_length": self.lengths,
@@ -88,11 +92,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model of the library, what it is ``asked`` to do with the texts of each role, the ways that
+    """A model of the library, the forms in which it gets the texts of each role, the ways that
     these take through it, and its facts."""
 
     model: Any
-    asked: dict[str, Asked]
+    forms: dict[str, Form]
     routes: dict[str, Route]
     facts: Facts
 
@@ -192,6 +196,10 @@ def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list
     set_length(ways, options.max_length, notes)
     prompts = choose_prompts(model, checkpoint, options)
     notes += prompt_notes(model, checkpoint, options, prompts)
+    asked = {role: Asked(prompts[role], routes[role].arguments) for role in ROLES}
+    found = {role: find_form(model, asked[role]) for role in ROLES}
+    forms = pad_well(model, routes, found, truncate_dim)
+    notes += padding_notes(forms)
     facts = Facts(
         prompts=prompts,
         pooling=pooling,
@@ -202,9 +210,9 @@ def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list
         device=str(model.device),
         notes=tuple(notes),
         routes=differences(ways),
+        padding={role: form.padding for role, form in forms.items() if form.padding},
     )
-    asked = {role: Asked(prompts[role], routes[role].arguments) for role in ROLES}
-    return Loaded(model, asked, routes, facts)
+    return Loaded(model, forms, routes, facts)
 
 
 def _truncate(model: Any, routes: Sequence[Route], wanted: int | None, where: str) -> int | None:
@@ -257,4 +265,4 @@ def facts_digest(checkpoint: Checkpoint, options: NeuralOptions) -> str:
     """Return the digest of the question for a model's facts."""
     given = {name: value for name, value in asdict(options).items() if name not in _OF_THE_RUN}
     said = json.dumps([__version__, versions(), given], sort_keys=True)
-    return question_digest("facts/2", [checkpoint.layout, checkpoint.sha256, said])
+    return question_digest("facts/3", [checkpoint.layout, checkpoint.sha256, said])

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mlbench.models.neural.forms import Asked, TextForm, TokenForm, find_form
+from mlbench.models.neural.forms import Asked, TextForm, TokenForm, cut, find_form
 from tests.models.neural.conftest import MAX_LENGTH
 
 torch = pytest.importorskip("torch")
@@ -57,3 +60,25 @@ def test_rows_are_int32(model: Any) -> None:
     asked = Asked("")
     row = find_form(model, asked).rows(model, ["a"])[0]
     assert np.frombuffer(row, np.int32).tolist() == model.tokenizer("a")["input_ids"]
+
+
+@given(st.lists(st.integers(0, 300)), st.integers(1, 2000))
+def test_batches_hold_every_text_once_within_the_budget(sizes: list[int], budget: int) -> None:
+    sizes = sorted(sizes, reverse=True)
+    parts = list(cut(sizes, budget))
+    assert [place for part in parts for place in range(len(sizes))[part]] == [*range(len(sizes))]
+    for part in parts:
+        batch = sizes[part]
+        assert len(batch) == 1 or len(batch) * max(batch[0], 1) <= budget
+    for part, following in itertools.pairwise(parts):
+        assert (len(sizes[part]) + 1) * max(sizes[part][0], 1) > budget or following.start == 0
+
+
+@given(st.lists(st.integers(0, 9)), st.integers(1, 40))
+def test_batches_of_equal_length_need_no_padding(sizes: list[int], budget: int) -> None:
+    sizes = sorted(sizes, reverse=True)
+    parts = [sizes[part] for part in cut(sizes, budget, equal=True)]
+    assert [size for part in parts for size in part] == sizes
+    assert all(len(set(part)) == 1 for part in parts)
+    for part, following in itertools.pairwise(parts):
+        assert part[0] != following[0] or (len(part) + 1) * max(part[0], 1) > budget

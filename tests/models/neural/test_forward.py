@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import threading
 import time
@@ -10,28 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mlbench.common.errors import EnvironmentFault, ModelError, UsageError
 from mlbench.models.neural.forms import Asked, TextForm, TokenForm
-from mlbench.models.neural.forward import Forward, Workers, ahead, cut, default_budget, run_here
+from mlbench.models.neural.forward import Forward, Workers, ahead, default_budget, run_here
 from mlbench.models.registry import LoadedModel, load_adapter
 
 torch = pytest.importorskip("torch")
 ROLE = "query"
-
-
-@given(st.lists(st.integers(0, 300)), st.integers(1, 2000))
-def test_batches_hold_every_text_once_within_the_budget(sizes: list[int], budget: int) -> None:
-    sizes = sorted(sizes, reverse=True)
-    parts = list(cut(sizes, budget))
-    assert [place for part in parts for place in range(len(sizes))[part]] == [*range(len(sizes))]
-    for part in parts:
-        batch = sizes[part]
-        assert len(batch) == 1 or len(batch) * max(batch[0], 1) <= budget
-    for part, following in itertools.pairwise(parts):
-        assert (len(sizes[part]) + 1) * max(sizes[part][0], 1) > budget or following.start == 0
 
 
 def test_default_budgets() -> None:

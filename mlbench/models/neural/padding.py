@@ -1,0 +1,105 @@
+"""How the batches of a model are padded, so that a text has the vector that it has alone.
+
+Most models mask padding out. Some do not: absolute positions that are counted from the first token
+of a batch padded on the left, convolutions and other layers that run over padding, models without
+a mask. What a model does is seen by encoding a few texts alone and in company.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mlbench.models.boundary import difference
+from mlbench.models.neural.forms import (
+    EQUAL,
+    PLAIN,
+    POSITIONS,
+    PROBES,
+    BagForm,
+    Form,
+    TextForm,
+)
+from mlbench.models.neural.forward import Floats, Forward
+from mlbench.models.neural.routes import PLURALS, Route, both
+
+ROUNDING = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+"""Relative differences of vectors, by the number format, that rounding may account for."""
+_LESS = 0.1
+"""Another way to pad is taken only if it leaves no more than this share of the difference."""
+_NOTES = {
+    POSITIONS: "padding shifts the positions of tokens in it, so mlbench gives it positions that "
+    "are counted from the first token of each text",
+    EQUAL: "padding changes its vectors, so mlbench encodes only texts of equal length together",
+}
+
+
+def pad_well(
+    model: Any, routes: Mapping[str, Route], forms: Mapping[str, Form], truncate_dim: int | None
+) -> dict[str, Form]:
+    """Return the forms of each role, padded in the way that changes its vectors least.
+
+    Roles whose texts go through the same modules are padded in the same way.
+    """
+    result: dict[str, Form] = {}
+    for role, form in forms.items():
+        alike = [
+            other
+            for other, done in result.items()
+            if routes[other].modules == routes[role].modules and type(done) is type(form)
+        ]
+        if alike:
+            result[role] = replace(form, padding=result[alike[0]].padding)
+        else:
+            result[role] = _padded(model, routes[role], form, truncate_dim)
+    return result
+
+
+def padding_notes(forms: Mapping[str, Form]) -> list[str]:
+    """Say how padding is kept from changing vectors."""
+    return [
+        f"{note} ({both({each: PLURALS[each] for each in roles})})"
+        for padding, note in _NOTES.items()
+        if (roles := [role for role, form in forms.items() if form.padding == padding])
+    ]
+
+
+def _padded(model: Any, route: Route, form: Form, truncate_dim: int | None) -> Form:
+    """Return a form with the padding that suits the model."""
+    if isinstance(form, BagForm):
+        return form
+    rows = [*dict.fromkeys(form.rows(model, PROBES))]
+    alone = _vectors(model, form, [[row] for row in rows], truncate_dim)
+    apart = difference(alone, _vectors(model, form, [rows], truncate_dim))
+    if apart <= ROUNDING[route.dtype if route.dtype in ROUNDING else "float32"]:
+        return form
+    if _takes_positions(route):
+        counted = replace(form, padding=POSITIONS)
+        if difference(alone, _vectors(model, counted, [rows], truncate_dim)) <= apart * _LESS:
+            return counted
+    batches = [[row] if isinstance(form, TextForm) else [row, _other(row)] for row in rows]
+    firsts = [_vectors(model, form, [batch], truncate_dim)[:1] for batch in batches]
+    equal = difference(alone, np.concatenate(firsts)) <= apart * _LESS
+    return replace(form, padding=EQUAL if equal else PLAIN)
+
+
+def _vectors(
+    model: Any, form: Form, batches: Sequence[Sequence[bytes]], truncate_dim: int | None
+) -> Floats:
+    forward = Forward(model, {"": form}, truncate_dim)
+    return np.concatenate([forward.vectors("", batch) for batch in batches])
+
+
+def _other(row: bytes) -> bytes:
+    """Return another row of the same length: the same tokens, backwards."""
+    return np.frombuffer(row, np.int32)[::-1].tobytes()
+
+
+def _takes_positions(route: Route) -> bool:
+    """Say whether the network that reads the tokens can be told their positions."""
+    network = getattr(route.modules[0], "auto_model", None)
+    return network is not None and "position_ids" in inspect.signature(network.forward).parameters
