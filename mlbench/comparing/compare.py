@@ -32,7 +32,6 @@ from mlbench.comparing.differences import (
 )
 from mlbench.comparing.places import group_letters, label, place_intervals
 from mlbench.comparing.quantities import (
-    RANK_DISTANCE,
     Quantity,
     SettingTable,
     Tables,
@@ -48,6 +47,7 @@ from mlbench.measures.randomisation import (
     randomisation_test,
     smallest_shown,
 )
+from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import (
     ALPHA,
     DRAWS,

@@ -23,7 +23,7 @@ from mlbench.comparing.differences import (
     Value,
     measure_title,
 )
-from mlbench.comparing.quantities import RANK_DISTANCE
+from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import ALPHA
 from mlbench.reports.report import TaskInfo
 from mlbench.reports.tables import Table, escape_markdown

@@ -11,7 +11,8 @@ import numpy as np
 from mlbench.common.names import shortened_apart
 from mlbench.comparing.comparison import Comparison
 from mlbench.comparing.differences import NOT_SHOWN, Value, measure_title
-from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
+from mlbench.comparing.quantities import Quantity
+from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.drawing import (
     FAINT,
     INK,

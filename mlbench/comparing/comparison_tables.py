@@ -19,7 +19,8 @@ from mlbench.comparing.differences import (
     shown,
     shown_p,
 )
-from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
+from mlbench.comparing.quantities import Quantity
+from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.tables import Table, narrow
 from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, plural
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
+from mlbench.comparing.quantities import Quantity
+from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import TIE_TOLERANCE
 from mlbench.reports.words import MISSING, mean_name, number
 
@@ -130,7 +131,9 @@ def shown(value: float, measure: str, *, sign: bool = False, size: float | None 
     large = abs(value if size is None else size) >= RANKS
     digits = 4 if measure != RANK_DISTANCE else 0 if large else 1
     text = number(value, digits)
-    return f"+{text}" if sign and value >= 0 and text != MISSING else text
+    if text != MISSING and not text.strip("-0."):  # no minus before a zero
+        text = text.removeprefix("-")
+    return f"+{text}" if sign and not text.startswith("-") else text
 
 
 def shown_p(p: float) -> str:

@@ -11,12 +11,10 @@ import numpy as np
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.task import Kind, Setting, all_settings
 from mlbench.measures.bias import rank_distance
-from mlbench.measures.rank_measures import parse_measure
+from mlbench.measures.rank_measures import RANK_DISTANCE, is_rank_distance, parse_measure
 from mlbench.measures.significance import Clusters, Sample
 from mlbench.ranking.ranks import Ranks, SharedPool, shared_pools
 from mlbench.reports.per_query import PerQuery
-
-RANK_DISTANCE = "rank-distance"
 
 
 @dataclass(frozen=True, order=True)
@@ -53,7 +51,7 @@ def chosen_names(names: str | Iterable[str]) -> tuple[str, ...]:
     faults: list[Fault] = []
     for name in [names] if isinstance(names, str) else names:
         try:
-            known = name == RANK_DISTANCE
+            known = is_rank_distance(name)
             chosen[RANK_DISTANCE if known else parse_measure(name).name] = None
         except UsageError as error:
             faults += [

@@ -26,10 +26,11 @@ from mlbench.comparing.compare import compare
 from mlbench.comparing.comparison import flat_row
 from mlbench.comparing.config import MARGIN, GateConfig, parse_margin
 from mlbench.comparing.differences import WORSE, Difference, measure_title, shown
-from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
+from mlbench.comparing.quantities import Quantity, chosen_names
 from mlbench.data.task import Task
 from mlbench.measures.bias import rank_distance
 from mlbench.measures.randomisation import FEWEST
+from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo
 from mlbench.reports.tables import Table, escape_markdown

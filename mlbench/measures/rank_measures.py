@@ -8,7 +8,9 @@ rank in the table, so measures that need theirs (bpref, infAP) are not offered.
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.errors import Fault, UsageError, did_you_mean
+from mlbench.common.errors import Fault, UsageError
 
 if TYPE_CHECKING:
     from mlbench.ranking.ranks import Ints, Ranking
@@ -27,10 +29,12 @@ MOST_LISTED = 10_000
 
 @dataclass(frozen=True)
 class Definition:
-    """One measure: its function, whether a cutoff is required or allowed, and its source."""
+    """One measure: its function, its source, whether a cutoff is required or allowed, and what
+    else people call it (in any case, without blanks, hyphens and underscores)."""
 
     function: Callable[[Ranking, int | None], Values]
     citation: str
+    aliases: tuple[str, ...] = ()
     cutoff_required: bool = False
     cutoff_allowed: bool = True
     graded: bool = False
@@ -142,37 +146,73 @@ def _gain(rank: Ints, grade: npt.NDArray[np.int32], cutoff: int | None) -> Value
 
 MEASURES = {
     "AP": Definition(
-        average_precision, "Buckley and Voorhees, Evaluating evaluation measure stability, 2000"
+        average_precision,
+        "Buckley and Voorhees, Evaluating evaluation measure stability, 2000",
+        ("map", "averageprecision", "meanaverageprecision"),
     ),
-    "RR": Definition(reciprocal_rank, "Kantor and Voorhees, The TREC-5 Confusion Track, 2000"),
+    "RR": Definition(
+        reciprocal_rank,
+        "Kantor and Voorhees, The TREC-5 Confusion Track, 2000",
+        ("mrr", "reciprank", "reciprocalrank", "meanreciprocalrank"),
+    ),
     "nDCG": Definition(
-        ndcg, "Järvelin and Kekäläinen, Cumulated gain-based evaluation, 2002", graded=True
+        ndcg,
+        "Järvelin and Kekäläinen, Cumulated gain-based evaluation, 2002",
+        ("normalizeddcg", "normalizeddiscountedcumulativegain"),
+        graded=True,
     ),
     "R": Definition(
-        recall, "van Rijsbergen, Information Retrieval, 1979, chapter 7", cutoff_required=True
+        recall,
+        "van Rijsbergen, Information Retrieval, 1979, chapter 7",
+        ("recall", "rec"),
+        cutoff_required=True,
     ),
     "P": Definition(
-        precision, "van Rijsbergen, Information Retrieval, 1979, chapter 7", cutoff_required=True
+        precision,
+        "van Rijsbergen, Information Retrieval, 1979, chapter 7",
+        ("precision", "prec"),
+        cutoff_required=True,
     ),
     "Success": Definition(
-        success, "Craswell and Hawking, TREC-2004 Web Track (success at k)", cutoff_required=True
+        success,
+        "Craswell and Hawking, TREC-2004 Web Track (success at k)",
+        ("hit", "hits", "hitrate", "hr", "accuracy", "acc"),
+        cutoff_required=True,
     ),
     "Rprec": Definition(
         r_precision,
         "Buckley and Voorhees, Evaluating evaluation measure stability, 2000",
+        ("rprecision",),
         cutoff_allowed=False,
     ),
 }
+FIRST_ONLY = ("accuracy", "acc")
+"""Called so without a cutoff, it is whether the first passage is relevant."""
+CALLED = {
+    alias: name
+    for name, definition in MEASURES.items()
+    for alias in (name.casefold(), *definition.aliases)
+}
+SPELLED = re.compile(
+    r"(?P<name>[a-z][a-z _-]*?)\s*(?P<params>\([^()]*\))?"
+    r"(?:\s*(?:@|[ _-]at[ _-]|[ _-]cut[ _.-])\s*(?P<cutoff>[^@\s]+)|[ _](?P<digits>\d+))?",
+    re.IGNORECASE,
+)
+"""A measure as people write it: nDCG@10, ndcg_at_10, ndcg_cut_10, P_5, AP(rel=2)@100."""
+RANK_DISTANCE = "rank-distance"
+"""What rank distance is called where it stands beside measures."""
+IN_EVERY_REPORT = ("rankdistance", "outranking", "peer", "max", "complete")
 
 
 def parse_measure(text: str) -> Measure:
-    """Return the measure that ``text`` names, as ir-measures reads it (``MRR@10`` is ``RR@10``).
+    """Return the measure that ``text`` names, in any case and by any name that people have for it;
+    its own is that of ir-measures.
 
     Raises UsageError for an unknown name, a parameter that the table cannot serve, or a missing
     or bad cutoff.
 
-    >>> parse_measure("nDCG@10").name
-    'nDCG@10'
+    >>> [parse_measure(text).name for text in ("nDCG@10", "mAP", "hits@1", "recall_at_100")]
+    ['nDCG@10', 'AP', 'Success@1', 'R@100']
     """
     import ir_measures
 
@@ -182,10 +222,9 @@ def parse_measure(text: str) -> Measure:
         for name, d in MEASURES.items()
     )
     try:
-        parsed = ir_measures.parse_measure(text)
+        parsed = ir_measures.parse_measure(_respelled(text))
     except (NameError, ValueError):
-        hint = did_you_mean(text.partition("@")[0], MEASURES)
-        raise UsageError(Fault(where, "not a measure", known, hint)) from None
+        raise UsageError(Fault(where, "not a measure", known, _nearest(text))) from None
     definition = MEASURES.get(str(parsed.NAME))
     if definition is None:
         raise UsageError(Fault(where, "not offered: the table of ranks cannot give it", known))
@@ -194,11 +233,50 @@ def parse_measure(text: str) -> Measure:
     if params:
         raise UsageError(Fault(where, f"parameter {next(iter(params))!r}", "a cutoff and rel only"))
     if cutoff is None and definition.cutoff_required:
-        raise UsageError(Fault(where, "no cutoff", f"{parsed.NAME}@k, such as {parsed.NAME}@10"))
+        expected = f"{parsed.NAME}@k, such as {parsed.NAME}@1, {parsed.NAME}@10"
+        expected += " or, at the number of relevant passages, Rprec" * (parsed.NAME in ("R", "P"))
+        raise UsageError(Fault(where, "no cutoff", expected))
     for name, value in (("cutoff", cutoff), ("rel", rel)):
         if value is not None and (type(value) is not int or value < 1):
             raise UsageError(Fault(where, f"{name} {value!r}", "a whole number from 1"))
     return Measure(str(parsed), definition, cutoff, rel)
+
+
+def is_rank_distance(name: str) -> bool:
+    """Say whether a name is rank distance's, however it is spelled."""
+    return plain_name(name) == plain_name(RANK_DISTANCE)
+
+
+def plain_name(name: str) -> str:
+    """Return a name in lower case, without blanks, hyphens and underscores."""
+    return re.sub(r"[\s_-]", "", name).casefold()
+
+
+def _respelled(text: str) -> str:
+    """Return a measure as ir-measures spells it; as it is where nothing here is called so."""
+    parts = SPELLED.fullmatch(text.strip())
+    called = plain_name(parts["name"]) if parts else ""
+    if parts is None or called not in CALLED:
+        return text
+    cutoff = parts["cutoff"] or parts["digits"] or ("1" if called in FIRST_ONLY else "")
+    return CALLED[called] + (parts["params"] or "") + (f"@{cutoff}" if cutoff else "")
+
+
+def _nearest(text: str) -> str:
+    """Return a hint at what is meant by a text that names no measure."""
+    name, _, cutoff = text.partition("@")
+    called = plain_name(name.partition("(")[0])
+    if called in IN_EVERY_REPORT:
+        return "it need not be named: every report on several languages has it"
+    if called in CALLED and cutoff:
+        return f"write a whole number after the @, such as {CALLED[called]}@10"
+    if glued := re.fullmatch(r"([a-z]+)(\d+)", called):
+        called, cutoff = glued.groups()
+    known = [called] if called in CALLED else CALLED
+    near = difflib.get_close_matches(called, known, n=3, cutoff=0.6)
+    after = f"@{cutoff}" if cutoff.isdecimal() else ""
+    names = dict.fromkeys(repr(CALLED[each] + after) for each in near)
+    return f"did you mean {' or '.join(names)}?" if names else ""
 
 
 def parse_measures(names: Iterable[str]) -> tuple[Measure, ...]:

@@ -27,13 +27,12 @@ from mlbench.common.errors import (
 from mlbench.common.files import write_atomically
 from mlbench.data.task import Kind, Setting
 from mlbench.measures.bias import Values, rank_distance
-from mlbench.measures.rank_measures import parse_measures
+from mlbench.measures.rank_measures import RANK_DISTANCE, is_rank_distance, parse_measures
 from mlbench.ranking.ranks import Ints, Ranks, shared_pools
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RANK_DISTANCE = "rank-distance"
 LABELS = ("kind", "query_language", "passage_languages", "query_id", "query_group")
 """Columns of the table beside the measures."""
 TOGETHER = "multilingual"
@@ -231,8 +230,8 @@ def measure_names(names: str | Iterable[str]) -> list[str]:
     Raises UsageError for a name that is no measure.
     """
     wanted = [names] if isinstance(names, str) else list(names)
-    parsed = parse_measures(name for name in wanted if name != RANK_DISTANCE)
-    last = [RANK_DISTANCE] if RANK_DISTANCE in wanted else []
+    parsed = parse_measures(name for name in wanted if not is_rank_distance(name))
+    last = [RANK_DISTANCE] if any(map(is_rank_distance, wanted)) else []
     return [*(measure.name for measure in parsed), *last]
 
 

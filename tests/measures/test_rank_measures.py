@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import ir_measures
@@ -15,9 +16,15 @@ from hypothesis import strategies as st
 from mlbench.common.errors import UsageError
 from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
 from mlbench.data.task import Kind, Setting, all_settings
-from mlbench.measures.rank_measures import MEASURES, parse_measure, parse_measures
+from mlbench.measures.rank_measures import (
+    MEASURES,
+    is_rank_distance,
+    parse_measure,
+    parse_measures,
+)
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
+from mlbench.reports.words import mean_name
 from tests.oracles import measures as oracle
 from tests.oracles.scores import all_scores, pessimistic_order
 from tests.support.strategies import CODES
@@ -223,9 +230,56 @@ def test_names_and_aliases_are_those_of_ir_measures(asked, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("AP", "mAP MAP map ap Average-Precision mean_average_precision"),
+        ("AP(rel=2)@100", "mAP(rel=2)@100 map(rel=2)_at_100"),
+        ("RR", "mrr MRR Mrr recip_rank reciprocal-rank"),
+        ("RR@10", "MRR@10 mrr@10 mrr_at_10 rr@10"),
+        ("nDCG", "ndcg NDCG nDCG"),
+        ("nDCG@10", "NDCG@10 ndcg@10 ndcg_at_10 ndcg_cut_10 ndcg_cut.10 NDCG_10"),
+        ("R@100", "Recall@100 recall@100 r@100 recall_100 recall_at_100 Rec@100"),
+        ("P@5", "P@5 p@5 precision@5 Precision_at_5 P_5 prec@5"),
+        (
+            "Success@1",
+            "hit@1 Hits@1 hits@1 Hit-Rate@1 hit_rate_at_1 HR@1 success@1 Success_1 accuracy@1 "
+            "ACC@1 Accuracy accuracy acc",
+        ),
+        ("Success@10", "Hits@10 hit_rate@10 accuracy@10 success_10"),
+        ("Rprec", "Rprec rprec R-Prec R-precision r_precision"),
+    ],
+)
+def test_what_people_call_a_measure_in_any_case_is_answered_by_its_name(name, asked):
+    assert {parse_measure(each).name for each in asked.split()} == {name}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_what_other_tools_and_the_tables_call_a_measure_is_understood(name):
+    shown = [each[name] for each in (PYTREC, RANX) if name in each]
+    for called in (*shown, mean_name(name), name.lower(), name.upper(), f" {name} "):
+        assert parse_measure(called).name == name
+
+
+@pytest.mark.parametrize("called", ["rank-distance", "Rank Distance", "RANK_DISTANCE", "PEER"])
+def test_what_every_report_has_need_not_be_named(called):
+    with pytest.raises(UsageError, match="need not be named"):
+        parse_measure(called)
+    assert is_rank_distance(called) == (called != "PEER")
+
+
+@pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("nDGC@10", "did you mean 'nDCG'"),
+        ("nDGC@10", "did you mean 'nDCG@10'?"),
+        ("mapp", "did you mean 'AP'?"),
+        ("MRR10", "did you mean 'RR@10'?"),
+        ("R1", "did you mean 'R@1'?"),
+        ("recal@5", "did you mean 'R@5'"),
+        ("DCG@10", "did you mean 'nDCG@10'?"),
+        ("hits", "Success@k, such as Success@1"),
+        ("recall", "R@k, such as R@1, R@10 or, at the number of relevant passages, Rprec"),
+        ("precision", "P@k, such as P@1"),
+        ("R@k", "write a whole number after the @, such as R@10"),
         ("Bpref", "the table of ranks cannot give it"),
         ("R", "no cutoff"),
         ("R@0", "cutoff 0"),
@@ -236,7 +290,7 @@ def test_names_and_aliases_are_those_of_ir_measures(asked, name):
     ],
 )
 def test_bad_measures_are_refused_with_a_hint(asked, message):
-    with pytest.raises(UsageError, match=message.replace("(", r"\(")):
+    with pytest.raises(UsageError, match=re.escape(message)):
         parse_measure(asked)
 
 

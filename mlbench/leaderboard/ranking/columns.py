@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError
-from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, SettingTable
+from mlbench.comparing.quantities import Quantity, SettingTable
 from mlbench.data.task import Kind
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.entries.entry import (
@@ -22,6 +22,7 @@ from mlbench.leaderboard.entries.entry import (
 from mlbench.leaderboard.entries.tables import read_table
 from mlbench.measures.bias import rank_distance
 from mlbench.measures.randomisation import contributions
+from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import MacroMeans, Sample, Score, Values, mean, question_clusters
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.values import AGREEMENT
