@@ -26,14 +26,14 @@ SMALL, MOST_TIMES_PACKED = 1 << 30, 200
 """What a packed file may unpack to: bytes or, if that is more, times its size."""
 
 KINDS = {
-    b"\x1f\x8b": ("packed with gzip", "let its name end in .gz"),
-    b"PAR1": ("a Parquet file", "let its name end in .parquet"),
-    b"\x28\xb5\x2f\xfd": ("packed with zstd", "unpack it"),
-    b"BZh": ("packed with bzip2", "unpack it"),
-    b"\xfd7zXZ": ("packed with xz", "unpack it"),
-    b"PK\x03\x04": ("a zip archive", "unpack it"),
+    rb"\x1f\x8b": ("packed with gzip", "let its name end in .gz"),
+    rb"PAR1\x15": ("a Parquet file", "let its name end in .parquet"),
+    rb"\x28\xb5\x2f\xfd": ("packed with zstd", "unpack it"),
+    rb"BZh[1-9]1AY&SY": ("packed with bzip2", "unpack it"),
+    rb"\xfd7zXZ": ("packed with xz", "unpack it"),
+    rb"PK\x03\x04": ("a zip archive", "unpack it"),
 }
-"""What a file is that begins with certain bytes, and how to have it read."""
+"""What a file is that begins with certain bytes (no text does), and how to have it read."""
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 TOO_LARGE = 10**9
 INTEGER = "a whole number, at most nine digits"
@@ -108,7 +108,7 @@ def _raw_lines(path: Path, faults: Faults) -> Iterator[bytes]:
         rest = b""
         first = True
         while chunk := file.read(CHUNK):
-            mark = next((mark for mark in KINDS if first and chunk.startswith(mark)), None)
+            mark = next((mark for mark in KINDS if first and re.match(mark, chunk)), None)
             if mark is not None:
                 kind, mend = KINDS[mark]
                 again = " twice" if path.suffix.lower() == ".gz" and "gzip" in kind else ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -664,6 +666,30 @@ def test_an_ending_that_lies_is_told(tmp_path: Path) -> None:
     message = faults_of(tmp_path, changes, files=files)
     assert "de/qrels.parquet: damaged Parquet file" in message
     assert "give it the ending of what it is" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (bz2.compress(b"query-id"), "is packed with bzip2"),
+        (lzma.compress(b"query-id"), "is packed with xz"),
+        (bytes.fromhex("28b52ffd04005100"), "is packed with zstd"),
+        (b"PK\x03\x04\x14", "is a zip archive"),
+    ],
+)
+def test_what_is_packed_otherwise_is_named(tmp_path: Path, content: bytes, kind: str) -> None:
+    message = faults_of(tmp_path, {"de/qrels.tsv": content})
+    assert f"de/qrels.tsv: {kind}" in message
+    assert "unpack it" in message
+
+
+@pytest.mark.parametrize("id_", ["PAR1", "BZh", "PK", "{7}"])
+def test_ids_that_look_like_another_format_are_ids(tmp_path: Path, id_: str) -> None:
+    changes = {
+        "de/queries.jsonl": json_lines({"_id": id_, "text": "was?"}),
+        "de/qrels.tsv": f"{id_} Q0 2 1\n",
+    }
+    assert (("de", id_, "de", "2", 1)) in qrels_set(small(tmp_path, changes))
 
 
 def test_a_further_place_may_have_another_ending(tmp_path: Path) -> None:
