@@ -15,6 +15,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench import __version__
@@ -27,6 +28,7 @@ from mlbench.common.errors import (
     install_extra,
 )
 from mlbench.common.threads import usable_processors
+from mlbench.common.user_folders import temporary_folder
 from mlbench.data.corpus import ShardSource
 from mlbench.evaluation.core import Prepared, ShardCounts
 from mlbench.evaluation.pipeline import Progress, count_shard
@@ -41,11 +43,16 @@ INSTALL = install_extra("ray")
 
 
 class Worker:
-    """What an actor does: it loads the model once, then counts one shard after the other."""
+    """What an actor does: it loads the model once, then counts one shard after the other.
 
-    def __init__(self, prepared: Prepared) -> None:
+    It works in the ``folder`` where the command was typed, if its machine has that.
+    """
+
+    def __init__(self, prepared: Prepared, folder: Path | None = None) -> None:
         from mlbench.models.registry import load_adapter
 
+        if folder is not None and folder.is_dir():
+            os.chdir(folder)
         self._prepared = prepared
         self._model = load_adapter(prepared.spec, prepared.options)
 
@@ -87,7 +94,9 @@ class RayEngine:
             limits = replace(prepared.limits, threads=needs.get("num_cpus", 1))
             held = ray.put(replace(prepared, limits=limits))
             actor = ray.remote(**needs)(Worker)
-            yield from self._count(ray, lambda: actor.remote(held), slots, shards, progress)
+            yield from self._count(
+                ray, lambda: actor.remote(held, Path.cwd()), slots, shards, progress
+            )
 
     def _count(
         self, ray: Any, start: Any, slots: int, shards: Sequence[ShardSource], progress: Progress
@@ -189,7 +198,9 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
         options |= {"include_dashboard": False, "num_cpus": usable_processors()}
     try:
         _reach(address)
-        ray.init(address=address or "local", **options)
+        # Ray lets workers import from the folder where it is joined, before all else.
+        with contextlib.chdir(temporary_folder()):
+            ray.init(address=address or "local", **options)
     except (OSError, ray.exceptions.RayError, ValueError, RuntimeError) as error:
         mend = "start one with `ray start --head`, or leave --address out to use this machine"
         found = f"cannot be reached: {error}"

@@ -14,6 +14,7 @@ from mlbench.evaluation.results import finish
 from mlbench.models.registry import load_adapter
 from tests.evaluation.building import QUIET, pass_in, records, streamed, task_of
 from tests.evaluation.test_driver import streamed_result, table_bytes
+from tests.support.command_line import mlbench_process
 from tests.support.reports import pair
 
 ray = pytest.importorskip("ray")
@@ -158,3 +159,55 @@ def test_a_cluster_that_is_not_there_is_said(address, monkeypatch):
         _cluster(ray, address),
     ):
         pass
+
+
+TASK = """
+name = "mine"
+version = "1"
+title = "Mine"
+languages = ["en"]
+licence = "CC0-1.0"
+citation = "none"
+[source]
+reader = "beir"
+[source.files]
+corpus = "{language}.jsonl"
+queries = "queries.{language}.jsonl"
+qrels = "qrels.{language}.tsv"
+"""
+VISIBLE = """
+import numpy as np
+
+class Model:
+    name = "lengths"
+
+    def encode_queries(self, texts, language):
+        return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+    encode_passages = encode_queries
+
+def make():
+    return Model()
+"""
+
+
+def test_workers_import_nothing_from_the_current_folder_and_find_the_model_there(tmp_path):
+    for name in ("numpy", "numba", "scipy", "pyarrow"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()\n")
+    (tmp_path / "mine.toml").write_text(TASK)
+    (tmp_path / "en.jsonl").write_text(
+        '{"_id": "p", "text": "one"}\n{"_id": "r", "text": "two "}\n'
+    )
+    (tmp_path / "queries.en.jsonl").write_text('{"_id": "q", "text": "which"}\n')
+    (tmp_path / "qrels.en.tsv").write_text("query-id\tcorpus-id\tscore\nq\tp\t1\n")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "model.py").write_text(VISIBLE)
+    done = mlbench_process(
+        *("run", "--model", "models/model.py:make", "--task", "mine.toml", "--quiet"),
+        *("--stream", "--engine", "ray", "--workers", "1", "--overwrite"),
+        cwd=tmp_path,
+        RAY_ADDRESS="local",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "lengths on mine" in done.stdout
+    assert not (tmp_path / "ran").exists()
