@@ -86,21 +86,28 @@ def _read_file(path: Path, language: str, faults: Faults) -> Iterator[Row]:
         if not faults:
             faults.add(str(path), "no judgement at all", FORMS)
         return
-    width = len(first.text.split())
     if OBJECT.match(first.text):
         yield from _records(parse_rows(chain([first], lines), faults), path, language, faults)
         return
     if first.text.split(BEIR.separator) == list(BEIR.columns):
         format_ = BEIR
-    elif width == len(TREC.columns):
+    elif len(first.text.split()) == len(TREC.columns):
         format_, lines = TREC, chain([first], lines)
     else:
-        faults.add(first.where, f"no header, and a first line of {width} columns", FORMS)
+        faults.add(first.where, _formless(first.text), FORMS)
         return
     for line in lines:
         row = _row(line, format_, language, faults)
         if row is not None:
             yield row
+
+
+def _formless(first: str) -> str:
+    """Say what a file is whose first line is in none of the forms."""
+    if first.lstrip().startswith(("[", "{")):
+        return "JSON, but not an object on each line"
+    width = len(first.split())
+    return f"no header, and a first line of {width} column{'s' * (width > 1)}"
 
 
 def _row(line: Line, format_: _Format, language: str, faults: Faults) -> Row | None:

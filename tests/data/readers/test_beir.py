@@ -360,6 +360,13 @@ def test_three_columns_need_the_header(tmp_path: Path, content: str) -> None:
     assert "de/qrels.tsv:1: no header" in message
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_json_that_is_no_lines_is_told(tmp_path: Path, indent: int | None) -> None:
+    row = {"query-id": "1", "corpus-id": "2", "score": 1}
+    message = faults_of(tmp_path, {"de/qrels.tsv": json.dumps([row], indent=indent)})
+    assert "de/qrels.tsv:1: JSON, but not an object on each line" in message
+
+
 @pytest.mark.parametrize("content", ["", "\n", HEADER])
 def test_empty_qrels_are_refused(tmp_path: Path, content: str) -> None:
     assert "qrels" in faults_of(tmp_path, {"de/qrels.tsv": content})
