@@ -15,10 +15,9 @@ from mlbench.data.task import Kind
 from mlbench.leaderboard.checking.changes import Changes, change_faults
 from mlbench.leaderboard.checking.copies import (
     Prints,
-    likenesses,
     names_alike,
     other_owner,
-    same_tables,
+    resemblances,
     table_print,
 )
 from mlbench.leaderboard.entries.board import (
@@ -250,19 +249,23 @@ class _Validation:
     def tables(self) -> None:
         """Check tables and what follows from them."""
         entries = [e for e in self.board.entries() if self.to_check(e) and self.trusted(e)]
-        prints = Prints()
+        prints = Prints(self.stands)
         with Step("checking", len(entries), "entries", quiet=self.options.quiet) as step:
             for entry in entries:
                 self.findings.flags += self.faults(entry, implausible(entry.entry))
                 self.table(entry, prints)
                 step.advance(1)
-        for entry in entries:
-            task = self.board.tasks[entry.place.task]
-            others = [other for other in task.entries if other.slug != entry.slug]
-            copies = same_tables(entry, others, prints)
-            self.findings.contradictory += self.faults(entry, copies)
-            self.findings.flags += self.faults(entry, likenesses(entry, others, prints))
+        for name, task in self.board.tasks.items():
+            of_task = [entry for entry in entries if entry.place.task == name]
+            for entry, found, copied in resemblances(of_task, task.entries, prints):
+                faults = self.findings.contradictory if copied else self.findings.flags
+                faults += self.faults(entry, [found])
         self.findings.checked += [entry.place for entry in entries]
+
+    def stands(self, entry: BoardEntry) -> bool:
+        """Say whether an entry stands in the base as it is, where it was checked when it came."""
+        files = [entry.place.folder / name for name in (ENTRY_FILE, RANKS_FILE)]
+        return self.changes is not None and all(map(self.changes.stands, files))
 
     def trusted(self, entry: BoardEntry) -> bool:
         """Say whether an entry's task is in order and a maintainer's, and the change not too
