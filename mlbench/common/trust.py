@@ -8,10 +8,11 @@ until the file, or the code that it names, changes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,21 @@ def _refusal(demand: Demand) -> Fault:
     )
     where = f"{demand.file}, field {demand.field}" if demand.field else str(demand.file)
     return Fault(where, demand.what, "your own word, because a file cannot allow it", mend)
+
+
+@contextlib.contextmanager
+def safe_path() -> Iterator[None]:
+    """Let Python processes that are started meanwhile import nothing from the current folder, which
+    Python else puts before all others for them."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def config_folder() -> Path | None:

@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from mlbench.common.errors import EnvironmentFault, Fault
+from mlbench.common.trust import safe_path
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -30,9 +31,11 @@ def in_processes(
         return
     context = multiprocessing.get_context("spawn")
     others = {child.pid for child in multiprocessing.active_children()}
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _depend_on_the_parent)
+    with safe_path():
+        pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _depend_on_the_parent)
     try:
-        number = {pool.submit(function, job): place for place, job in enumerate(jobs)}
+        with safe_path():
+            number = {pool.submit(function, job): place for place, job in enumerate(jobs)}
         for done in as_completed(number):
             yield number[done], done.result()
     except BrokenProcessPool:

@@ -39,6 +39,27 @@ def test_each_job_is_done_once_in_another_process():
     assert not multiprocessing.active_children()
 
 
+SCRIPT = """
+from mlbench.evaluation.processes import in_processes
+if __name__ == "__main__":
+    print([*in_processes(len, ["a", "bb"], 2)])
+"""
+
+
+def test_processes_import_nothing_from_the_current_folder(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    for name in ("multiprocessing", "pickle", "socket", "selectors", "signal", "struct"):
+        (stranger / f"{name}.py").write_text(f"open('{(tmp_path / 'ran').as_posix()}', 'w')\n")
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"],
+        cwd=stranger, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() in {"[(0, 1), (1, 2)]", "[(1, 2), (0, 1)]"}, done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(("jobs", "workers"), [([5, 6], 1), ([5], 8), ([], 2)])
 def test_with_one_worker_or_job_all_is_done_here(jobs, workers):
     done = list(in_processes(double, jobs, workers))

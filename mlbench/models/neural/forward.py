@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import Fault, MlbenchError, ModelError
+from mlbench.common.trust import safe_path
 from mlbench.models.boundary import calling
 from mlbench.models.neural.forms import Form
 
@@ -170,8 +171,9 @@ class Workers:
 
         context = torch.multiprocessing.get_context("spawn")
         forward.model.to("cpu")
-        forward.model.share_memory()
-        self._inbox, self._outbox = context.Queue(), context.Queue()
+        with safe_path():
+            forward.model.share_memory()
+            self._inbox, self._outbox = context.Queue(), context.Queue()
         self._inbox.cancel_join_thread()
         self._numbers = itertools.count()
         threads = max(1, torch.get_num_threads() // max(1, devices.count("cpu")))
@@ -184,8 +186,9 @@ class Workers:
             for device in devices
         ]
         self._close = weakref.finalize(self, _stop, self._processes)
-        for process in self._processes:
-            process.start()
+        with safe_path():
+            for process in self._processes:
+                process.start()
 
     def run(self, role: str, batches: Sequence[Sequence[bytes]]) -> Iterator[Floats]:
         """Encode batches, and yield their vectors in the same order.
