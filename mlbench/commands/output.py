@@ -49,11 +49,6 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def shown(folder: Path, args: Namespace) -> Path:
-    """Return a report's folder as the user named it."""
-    return Path(args.output, *folder.parts[-2:])
-
-
 def print_report(report: Report, folder: Path, args: Namespace) -> None:
     """Print what a report says and where it is, unless JSON was asked for."""
     if not args.json:
@@ -108,10 +103,15 @@ def refuse_other_data(folder: Path, info: TaskInfo, args: Namespace) -> None:
     """Refuse to replace a report on other data."""
     if args.overwrite or not (folder / REPORT_FILE).exists():
         return
-    digest = parse_report(folder / REPORT_FILE)[0].task.digest
-    if digest != info.digest:
-        found = f"holds a report of other data: digest {digest[:12]}, now {info.digest[:12]}"
-        raise UsageError(_occupied(folder, found))
+    old = parse_report(folder / REPORT_FILE)[0].task
+    if old.digest == info.digest:
+        return
+    before, now = (task.sampled or "the whole task" for task in (old, info))
+    if before != now:
+        found = f"holds a report on {before}, and this run is on {now}"
+    else:
+        found = f"holds a report of other data: digest {old.digest[:12]}, now {info.digest[:12]}"
+    raise UsageError(_occupied(folder, found))
 
 
 def _occupied(folder: Path, found: str) -> Fault:

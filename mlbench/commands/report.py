@@ -120,7 +120,7 @@ def _report_languages(folders: list[Path], args: Namespace) -> int:
     made = {}
     for folder, languages in cuts.items():
         report = cut_report(saved[folder], languages, args.command_line)
-        place = subset_folder(folder, report.task)
+        place = subset_folder(folder, languages, report.task.language_sets)
         if args.output is not None:
             place = args.output / folder.relative_to(args.folder)
         refuse_other_report(place, report)

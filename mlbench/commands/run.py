@@ -20,7 +20,6 @@ from mlbench.commands.output import (
     print_report,
     refuse_other_configuration,
     refuse_other_data,
-    shown,
     summary,
 )
 from mlbench.common.errors import Fault, UsageError
@@ -49,6 +48,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--sample-questions", type=positive, metavar="N", dest="sample",
         help="use only N questions for a quick check, the same for every model, with all passages",
     )  # fmt: skip
+    parser.add_argument(
+        "--sample-passages", type=positive, metavar="N",
+        help="search only the judged passages and N others of each language, for a quick look",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-seconds", type=positive, metavar="N",
+        help="draw questions and passages so that encoding takes no longer than N seconds",
+    )  # fmt: skip
+    shared(parser, "--languages")
     shared(parser, "--threads")
     parser.add_argument(
         "--memory", type=size, default="256M", metavar="SIZE",
@@ -130,7 +138,8 @@ def run(args: Namespace) -> int:
         return _dry_run(tasks, options, args)
     if options.cache and model.kind in OF_USERS and not args.quiet:
         print(f"{model.name}: {about_keeping(model)}", file=sys.stderr)
-    folders = {task.name: output / slug(model.name) / slug(task.name) for task in tasks}
+    places = {task.name: _place(Path(slug(model.name)), task, options) for task in tasks}
+    folders = {name: output / place for name, place in places.items()}
     results: list[dict[str, Any]] = []
     with without_empty_folders(folders.values()):
         for task in tasks:
@@ -139,10 +148,22 @@ def run(args: Namespace) -> int:
         find_data(tasks, options)
         for number, task in enumerate(tasks):
             model = reloaded(model, options) if number else model
-            results.append(_run_task(task, model, folders[task.name], options, args))
+            shown = args.output / places[task.name]
+            results.append(_run_task(task, model, (folders[task.name], shown), options, args))
     if args.json:
         print_json(results)
     return 0
+
+
+def _place(of_model: Path, task: Task, options: Options) -> Path:
+    """Return where the report on a task goes; one on some of its languages has its own folder."""
+    from mlbench.evaluation.evaluate import chosen_languages
+    from mlbench.reports.subset import subset_folder
+
+    whole, languages = of_model / slug(task.name), chosen_languages(task, options)
+    if len(languages) == len(task.languages):
+        return whole
+    return subset_folder(whole, languages, task.language_sets)
 
 
 def evaluation_options(args: Namespace) -> Options:
@@ -160,6 +181,9 @@ def evaluation_options(args: Namespace) -> Options:
         threads=args.threads,
         memory=args.memory,
         sample_questions=args.sample,
+        sample_passages=args.sample_passages,
+        languages=args.languages,
+        max_seconds=args.max_seconds,
         strict=args.strict,
         progress=not args.quiet,
         save_run=args.save_run,
@@ -191,14 +215,15 @@ def _find_tasks(names: Iterable[str]) -> list[Task]:
 
 
 def _run_task(
-    task: Task, model: LoadedModel, folder: Path, options: Options, args: Namespace
+    task: Task, model: LoadedModel, where: tuple[Path, Path], options: Options, args: Namespace
 ) -> dict[str, Any]:
     """Evaluate one task, or count a part of it; write and print what comes of it.
 
-    Returns what ``--json`` prints of it.
+    ``where`` is the report's folder, and how the user named it. Returns what ``--json`` prints.
     """
     from mlbench.evaluation.evaluate import count_part, discard_state, evaluate, streams
 
+    folder, shown = where
     options = replace(
         options, folder=folder, approve=lambda info: refuse_other_data(folder, info, args)
     )
@@ -208,9 +233,9 @@ def _run_task(
     report.save(folder, options.cache)
     if streams(task, options):
         discard_state(task, model, options)
-    print_report(report, shown(folder, args), args)
+    print_report(report, shown, args)
     sys.stdout.flush()
-    return {"folder": str(shown(folder, args))} | summary(report)
+    return {"folder": str(shown)} | summary(report)
 
 
 def _print_part(task: Task, partial: Partial, file: Path, args: Namespace) -> dict[str, Any]:

@@ -49,7 +49,16 @@ ZEROS = b"0" * 64
 ENTRY_FILE = "entry.json"
 NO_TABLE = "made by `mlbench score` from run files, which are truncated: it has no table of ranks"
 DIGEST = re.compile(rb'"sha256": "([0-9a-f]{64})"')
-COMPARED = ("name", "version", "sample", "languages", "kinds", "subset_of", "digest")
+COMPARED = (
+    "name",
+    "version",
+    "sample",
+    "sample_passages",
+    "languages",
+    "kinds",
+    "subset_of",
+    "digest",
+)
 """Fields of TaskInfo that must be equal for results to be comparable."""
 
 

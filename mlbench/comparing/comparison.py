@@ -118,7 +118,7 @@ def _sensitivity_lines(comparison: Comparison) -> list[str]:
 def title_lines(comparison: Comparison) -> list[str]:
     """Return the task, and what each label stands for."""
     task = comparison.task
-    sample = f", a sample of {task.sample:,} questions" if task.sample else ""
+    sample = f", {task.sampled}" if task.sampled else ""
     axis = comparison.axis or "x"
     return [
         f"{task.name} (version {task.version}{sample})",

@@ -159,7 +159,9 @@ def _evaluated(
     def approve(info: TaskInfo) -> None:
         refuse_other_infos([(baseline.where, baseline.task), (f"task {info.name}", info)])
 
-    options |= {"sample_questions": baseline.task.sample, "approve": approve}
+    info = baseline.task
+    options |= {"sample_questions": info.sample, "sample_passages": info.sample_passages}
+    options |= {"languages": info.languages if info.subset_of else None, "approve": approve}
     report = evaluate(model, task, **options)
     if options.get("folder") is not None:
         report.save(options["folder"])
@@ -396,7 +398,7 @@ def check_table(result: Check, whole: bool = False) -> Table:
 
 
 def _head(result: Check) -> str:
-    sample = ", a sample" if result.task.sample else ""
+    sample = ", a sample" if result.task.sampled else ""
     return (
         f"{result.model.name} against {result.baseline.name} on {result.task.name} "
         f"(version {result.task.version}, {plural(result.questions, 'question')}{sample})"

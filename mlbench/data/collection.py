@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.data.absent import MEND, Absent, Lost
-from mlbench.data.digests import collection_digest, sum_of_judged, sum_of_records
+from mlbench.data.digests import collection_digest, cut_digest, sum_of_judged, sum_of_records
 from mlbench.data.task import Setting
 
 K = TypeVar("K")
@@ -161,12 +161,22 @@ class Questions(ABC):
         return int((judged & has_relevant).sum()), int((judged & ~has_relevant).sum())
 
 
+class Cut(NamedTuple):
+    """What a collection that is cut to some languages must know of the whole one: its digest and
+    ``languages``, and whether each query that is left is judged there, bool (queries,)."""
+
+    digest: str
+    languages: tuple[str, ...]
+    judged: npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Collection(Questions):
     """A task's data. ``languages`` fixes the order of everything that is by language.
 
-    ``sample`` is the number of questions drawn from the whole task, None for all of it; ``absent``
-    are judgements that were left out.
+    ``sample`` is the number of questions drawn from the whole task, and ``sample_passages`` that of
+    passages of each language beside the judged ones; None for all. ``cut`` says what the collection
+    was before some languages were left out; ``absent`` are judgements that were left out.
     """
 
     languages: tuple[str, ...]
@@ -176,6 +186,13 @@ class Collection(Questions):
     sample: int | None = None
     absent: Absent | None = None
     unjudged: frozenset[tuple[str, str]] = frozenset()
+    sample_passages: int | None = None
+    cut: Cut | None = None
+
+    @cached_property
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """See ``Questions``; what was judged before the collection was cut still is."""
+        return super().judged if self.cut is None else super().judged | self.cut.judged
 
     @property
     def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
@@ -186,6 +203,8 @@ class Collection(Questions):
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) over every language, id, text and judgement; see ``digests``."""
+        if self.cut is not None:
+            return cut_digest(self.cut.digest, self.languages)
         return collection_digest(
             self.languages,
             {"query": self.queries.counts.tolist(), "passage": self.passages.counts.tolist()},

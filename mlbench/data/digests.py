@@ -20,6 +20,7 @@ WIDTH = 256
 """Bytes of a record's digest and of a sum."""
 MODULUS = 1 << (8 * WIDTH)
 VERSION = b"mlbench/collection/2"
+CUT = "mlbench/languages/1"
 
 
 def sum_of_records(role: str, records: Iterable[Sequence[str]]) -> int:
@@ -103,6 +104,12 @@ def collection_digest(
     for role in sorted(sums):
         hasher.update(_framed([role]) + sums[role].to_bytes(WIDTH, "little"))
     return hasher.hexdigest()
+
+
+def cut_digest(whole: str, languages: Sequence[str]) -> str:
+    """Return the SHA-256 (hex) of a collection cut to some languages, from that of the whole one,
+    so that the two can never be taken for each other."""
+    return hashlib.sha256("\n".join([CUT, whole, *languages]).encode()).hexdigest()
 
 
 def _lengths(fields: Sequence[bytes]) -> list[int]:

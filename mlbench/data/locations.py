@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from mlbench.common.errors import Fault, IntegrityError, did_you_mean
 from mlbench.common.files import reading, sha256_of
 from mlbench.data.checksums import RecordedChecksums, Stamp
-from mlbench.data.task import Task, spellings
+from mlbench.data.task import SPELLING, Task, spellings
 
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 SHARD = re.compile(r"\{(shards?)(?::0([1-9]))?\}")
@@ -136,7 +137,10 @@ def check_locations(task: Task) -> list[Fault]:
     faults += _check_shards(task)
     files = list(wanted_files(task))
     names = {file.name for file in files}
+    of_others = _of_any_language(task)
     for name in sorted(source.sha256.keys() - names):
+        if of_others.fullmatch(name):
+            continue  # of a language that the task does not have, or no more
         hint = did_you_mean(name, names)
         faults.append(
             source_fault(task, "sha256", f"{name!r} is not a file of the task", "a path", hint)
@@ -148,6 +152,20 @@ def check_locations(task: Task) -> list[Fault]:
     for address, of_address in by_address.items():
         faults += _check_downloads(task, address, of_address)
     return faults
+
+
+def _of_any_language(task: Task) -> re.Pattern[str]:
+    """Return what the names of files by language look like, whatever the language."""
+    filled = {"{language}": "[A-Za-z0-9_-]+"}
+    parts = [
+        "".join(
+            filled.get(part, r"\d+") if part.startswith("{") else re.escape(part)
+            for part in re.split(r"(\{[^}]*\})", pattern)
+        )
+        for pattern in task.source.files.values()
+        if "{language}" in pattern
+    ]
+    return re.compile("|".join(parts) or "(?!)")
 
 
 def _check_placeholders(task: Task, field: str, pattern: str, known: list[str]) -> list[Fault]:
@@ -181,18 +199,29 @@ def _check_shards(task: Task) -> list[Fault]:
 
 
 def check_by_language(task: Task, field: str, expected: str) -> list[Fault]:
-    """Return what is wrong with the languages of a table of ``[source]``: all must be there."""
+    """Return what is wrong with the languages of a table of ``[source]``: all must be there.
+
+    Others may be, too, in a copy of a task file that has some of its languages.
+    """
     given = getattr(task.source, field)
+    unknown = sorted(given.keys() - set(task.languages))
     faults = [
-        source_fault(task, f"{field}.{language}", "missing", expected)
+        source_fault(task, f"{field}.{language}", "missing", expected, _near(language, unknown))
         for language in task.languages
         if language not in given
     ]
-    for language in sorted(given.keys() - set(task.languages)):
+    for language in unknown:
+        if SPELLING.fullmatch(language):
+            continue
         hint = did_you_mean(language, task.languages)
         where = f"{field}.{language}"
         faults.append(source_fault(task, where, "not a language of the task", mend=hint))
     return faults
+
+
+def _near(language: str, unknown: Sequence[str]) -> str:
+    near = difflib.get_close_matches(language, unknown, n=1, cutoff=0.4)
+    return f"{near[0]!r} is there, and no language of the task" if near else ""
 
 
 def _check_downloads(task: Task, url: str, files: list[DataFile]) -> list[Fault]:

@@ -30,6 +30,7 @@ from mlbench.reports.report import (
     TaskInfo,
     Truncated,
 )
+from mlbench.reports.subset import marked_as_cut
 
 if TYPE_CHECKING:
     from mlbench.evaluation.options import Options
@@ -52,7 +53,7 @@ def describe_task(task: Task, collection: Collection) -> TaskInfo:
     """Return what the report says of the task."""
     languages = collection.languages
     judged = np.bincount(collection.queries.language[collection.judged], minlength=len(languages))
-    return TaskInfo(
+    info = TaskInfo(
         name=task.name,
         version=task.version,
         title=task.title,
@@ -68,7 +69,9 @@ def describe_task(task: Task, collection: Collection) -> TaskInfo:
         sample=collection.sample,
         language_sets=dict(task.language_sets),
         notes=task.notes,
+        sample_passages=collection.sample_passages,
     )
+    return info if collection.cut is None else marked_as_cut(info, collection.cut.digest)
 
 
 def _text(value: Any) -> str:

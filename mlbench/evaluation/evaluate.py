@@ -20,9 +20,9 @@ from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection, stream_collection
-from mlbench.data.sampling import sample_questions, sample_warnings
+from mlbench.data.sampling import Draw, cut_to_languages, sample_warnings
 from mlbench.data.sources import in_shards
-from mlbench.data.task import Task
+from mlbench.data.task import Task, all_settings
 from mlbench.evaluation.describing import (
     chosen_measures,
     describe_model,
@@ -33,6 +33,7 @@ from mlbench.evaluation.describing import (
 )
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
+from mlbench.evaluation.within_time import within_time
 from mlbench.measures.scores import compute_scores
 from mlbench.models.encoding import Embedded, Encoding, encode_shown
 from mlbench.models.inputs import learns
@@ -41,6 +42,7 @@ from mlbench.models.registry import LoadedModel
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import Report
+from mlbench.reports.subset import choose_languages
 from mlbench.runs.writing import Saving, check_names, discard_runs, save_runs
 
 if TYPE_CHECKING:
@@ -84,6 +86,10 @@ def evaluate(
         if chosen.folder is None:
             discard_state(task, loaded, chosen)
         return report
+    if chosen.max_seconds is not None:
+        languages = chosen_languages(task, chosen)
+        chosen = within_time(task.name, collection, loaded, chosen, languages)
+        collection = _part_of(collection, task, chosen)
     chosen.approve(describe_task(task, collection))
     return evaluate_held(task, collection, loaded, chosen)
 
@@ -114,11 +120,15 @@ def streams(task: Task, options: Options) -> bool:
     if how.engine != "ray" and any(ray.values()):
         name = next(name for name, value in ray.items() if value)
         raise UsageError(Fault(name, "given without --engine ray", "--engine ray"))
-    only_held = {"--sample-questions": options.sample_questions, "--save-run": options.save_run}
+    only_held: dict[str, object] = {"--save-run": options.save_run}
+    only_held |= {"--sample-questions": options.sample_questions}
+    only_held |= {"--sample-passages": options.sample_passages}
+    only_held |= {"--languages": options.languages, "--max-seconds": options.max_seconds}
     given = [name for name, value in only_held.items() if value]
     if given and streamed:
         found = f"task {task.name!r} is streamed"
-        raise UsageError(Fault(", ".join(given), found, "a task that is held in memory"))
+        mend = "copy its task file and leave languages out there" if options.languages else ""
+        raise UsageError(Fault(", ".join(given), found, "a task that is held in memory", mend))
     return streamed
 
 
@@ -142,7 +152,7 @@ def load_collection(
 def open_collection(task: Task, options: Options) -> Collection | StreamedCollection:
     """Read a task's data: its passages are left where they are if the task is streamed.
 
-    A sample of the questions is drawn if one is asked for. Raises as ``evaluate`` does.
+    A part is drawn, or cut to some languages, if one is asked for. Raises as ``evaluate`` does.
     """
     if streams(task, options):
         return stream_collection(task, _locator(options))
@@ -153,7 +163,23 @@ def _hold(task: Task, options: Options) -> Collection:
     places = _locator(options).of(task)
     with Step(f"{task.name}: reading", 1, "task", quiet=not options.progress, brief=True):
         data = read_collection(task, places, strict=options.strict)
-        return sample_questions(data, options.sample_questions)
+        return data if options.max_seconds else _part_of(data, task, options)
+
+
+def _part_of(whole: Collection, task: Task, options: Options) -> Collection:
+    """Return the part of a collection that is asked for."""
+    drawn = Draw(options.sample_questions, options.sample_passages).of(whole)
+    return cut_to_languages(drawn, chosen_languages(task, options))
+
+
+def chosen_languages(task: Task, options: Options) -> tuple[str, ...]:
+    """Return the languages that were chosen of a task's. Raises UsageError for others."""
+    if options.languages is None:
+        return task.languages
+    given = options.languages
+    text = given if isinstance(given, str) else ",".join(given)
+    where = "--languages"
+    return choose_languages(text, task.languages, where, task.language_sets, all_of_them=True)
 
 
 def find_data(tasks: Iterable[Task], options: Options) -> None:
@@ -207,6 +233,7 @@ def evaluate_held(
     Raises ModelError where the model fails, EnvironmentFault where memory does not suffice.
     """
     measures = chosen_measures(task, options.measures)
+    settings = all_settings(collection.languages, task.kinds)
     quiet = not options.progress
     saving_as = _saving(model, options) if options.save_run else None
     if saving_as:
@@ -214,16 +241,14 @@ def evaluate_held(
     embedded, steps = encode_held(task, collection, model, options)
     ranks, recomputed, ranking = rank_held(task, collection, embedded, options)
     with Step(f"{task.name}: measuring", 1, "report", quiet=quiet) as measuring:
-        scores = compute_scores(ranks, task.settings(), measures)
+        scores = compute_scores(ranks, settings, measures)
     steps += [ranking, measuring]
     if options.folder is not None:
         discard_runs(options.folder)
     if saving_as:
         vectors = (embedded.queries, embedded.passages)
         with Step(f"{task.name}: saving", ranking.total, "scores", quiet=quiet) as saving:
-            save_runs(
-                saving_as, task.settings(), collection, vectors, options.limits, saving.advance
-            )
+            save_runs(saving_as, settings, collection, vectors, options.limits, saving.advance)
         steps.append(saving)
     facts = model_facts(model)
     run = replace(

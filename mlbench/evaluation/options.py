@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,16 @@ def _is_cache(value: Any) -> bool:
     from mlbench.models.cache import EmbeddingCache
 
     return value is None or isinstance(value, EmbeddingCache)
+
+
+def _are_languages(value: Any) -> bool:
+    several = isinstance(value, tuple) and all(isinstance(code, str) for code in value)
+    return value is None or isinstance(value, str) or several
+
+
+def _is_time(value: Any) -> bool:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    return value is None or (number and 0 < float(value) < float("inf"))
 
 
 COUNT: Check = (_is_count, "a whole number from 1")
@@ -112,7 +122,10 @@ class Options:
     connection. ``model_options`` holds options of neural models by their names, such as
     ``{"query_prompt": "query: "}``. ``cache`` is the user's embedding cache, None for none.
     ``threads``, ``memory`` (bytes beside texts and vectors) and ``device`` ("cpu", "cuda", "auto")
-    are what scoring may use. ``sample_questions`` asks for a quick check on so many questions.
+    are what scoring may use. For a quick look, ``sample_questions`` takes so many questions,
+    ``sample_passages`` so many passages of each language beside the judged ones, ``languages`` some
+    of the languages (codes, or "ar,de,en", or a set that the task names), and ``max_seconds`` picks
+    the first two so that encoding takes no longer.
     ``strict`` refuses a judged passage that the corpus lacks. ``progress`` shows bars on standard
     error. ``folder`` is that of the report, if it gets one: ``save_run`` writes the first passages
     of every query there, and a streamed run keeps its state there; ``overwrite`` begins anew where
@@ -129,6 +142,9 @@ class Options:
     memory: int = DEFAULT_MEMORY
     device: str = "auto"
     sample_questions: int | None = None
+    sample_passages: int | None = None
+    languages: str | tuple[str, ...] | None = None
+    max_seconds: float | None = None
     strict: bool = False
     progress: bool = True
     folder: Path | None = None
@@ -146,6 +162,8 @@ class Options:
         _take_paths(self, "data_dir", "folder")
         names = self.measures
         _put(self, "measures", (names,) if isinstance(names, str) else tuple(names or ()))
+        if isinstance(self.languages, list):
+            _put(self, "languages", tuple(self.languages))
         _refuse_wrong(
             self,
             {
@@ -156,6 +174,9 @@ class Options:
                 "memory": (COUNT[0], "a whole number of bytes from 1"),
                 "device": (lambda v: isinstance(v, str), "'auto', 'cpu' or 'cuda'"),
                 "sample_questions": COUNT_OR_NONE,
+                "sample_passages": COUNT_OR_NONE,
+                "languages": (_are_languages, "language codes, such as 'ar,de,en', or None"),
+                "max_seconds": (_is_time, "a number of seconds above 0, or None"),
                 "folder": PATH,
                 "save_run": COUNT_OR_NONE,
                 "streaming": (lambda v: isinstance(v, Streaming), "a mlbench.Streaming"),

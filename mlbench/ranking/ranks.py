@@ -313,10 +313,22 @@ class Ranks:
             passage_ids=tuple(self.passage_ids[i] for i in rows),
             passage_language=renumber[self.passage_language[rows]],
             relevance=self.relevance[rows],
-            place=self.place[rows],
+            place=_places_among(self.query[rows], self.place[rows]),
             above=self.above[rows][:, columns],
             tied=self.tied[rows][:, columns],
         )
+
+
+def _places_among(query: Ints, place: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return the places of some of each query's relevant passages among these alone.
+
+    Rows of one query stand together and by place; those of equal place tie, and still do.
+    """
+    row = np.arange(len(place))
+    of_query = np.diff(query, prepend=-1) != 0
+    group = of_query | (np.diff(place, prepend=0) != 0)
+    first, begin = (np.maximum.accumulate(np.where(new, row, 0)) for new in (group, of_query))
+    return (first - begin + 1).astype(np.int32)
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,9 @@ REPORT_FILE, RANKS_FILE, VALUES_FILE = "report.json", "ranks.parquet", "per-quer
 class TaskInfo:
     """What was evaluated. ``queries`` and ``passages`` count by language.
 
-    ``sample`` is the number of questions drawn for a quick gate, None for the whole task;
-    ``subset_of`` the digest of the whole task where this one is cut to some of its languages.
+    ``sample`` is the number of questions drawn for a quick gate, and ``sample_passages`` that of
+    passages of each language beside the judged ones, None for the whole task; ``subset_of`` is the
+    digest of the whole task where this one is cut to some of its languages.
     ``language_sets`` names languages that scores are averaged over elsewhere, ``notes`` is what a
     reader of any score of the task must know.
     """
@@ -64,6 +65,17 @@ class TaskInfo:
     subset_of: str | None = None
     language_sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    sample_passages: int | None = None
+
+    @property
+    def sampled(self) -> str:
+        """What was drawn of the whole task, in words; "" for all of it."""
+        drawn = []
+        if self.sample is not None:
+            drawn.append(f"{self.sample:,} questions")
+        if self.sample_passages is not None:
+            drawn.append(f"{self.sample_passages:,} unjudged passages of each language")
+        return f"a sample of {' and '.join(drawn)}" if drawn else ""
 
     @property
     def key(self) -> TaskKey:

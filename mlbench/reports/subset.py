@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
 from mlbench.common.files import slug
+from mlbench.data.digests import cut_digest
+from mlbench.data.sampling import cut_warning
 from mlbench.data.task import Kind, all_settings, language_among
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.reports.report import REPORT_FILE, Report, TaskInfo, parse_report
-
-MARK = "mlbench/languages/1"
 
 
 def choose_languages(
@@ -23,11 +22,13 @@ def choose_languages(
     known: tuple[str, ...],
     where: str,
     sets: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    *,
+    all_of_them: bool = False,
 ) -> tuple[str, ...]:
     """Return the languages that ``text`` names, such as "ar,de,en", in the order of ``known``.
 
     It may also name one of ``sets``. Raises UsageError with every one that is unknown or named
-    twice, and where all are named.
+    twice, and unless ``all_of_them`` may be named, where they are.
     """
     parts = [part.strip() for part in text.split(",")]
     named = sets.get(text.strip()) or [language_among(part, known) for part in parts]
@@ -42,7 +43,7 @@ def choose_languages(
             faults.append(Fault(where, found, expected, mend))
         elif language in named[:number]:
             faults.append(Fault(where, f"{language!r} is named twice", "each language once"))
-    if not faults and len(named) == len(known):
+    if not faults and len(named) == len(known) and not all_of_them:
         faults.append(
             Fault(where, "names all of its languages", "some of them", "leave --languages out")
         )
@@ -61,11 +62,7 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
     settings = all_settings(languages, [Kind(kind) for kind in report.task.kinds])
     whole = len(report.task.languages)
     task = cut_task(report.task, cut.languages, len(cut.passage_ids))
-    name = f"{task.averaged}: " if task.averaged else ""
-    note = (
-        f"cut to {len(languages)} of {whole} languages ({name}{', '.join(languages)}): its scores "
-        "cannot be compared with those of the whole task"
-    )
+    note = cut_warning(languages, whole, task.averaged)
     return replace(
         report,
         task=task,
@@ -79,22 +76,38 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
 def cut_task(task: TaskInfo, languages: tuple[str, ...], relevant_pairs: int) -> TaskInfo:
     """Return what a report says of a task cut to some languages, with a digest of its own."""
     whole = task.subset_of or task.digest
-    key = "\n".join([MARK, whole, *languages])
-    cut = replace(task, languages=languages)
-    return replace(
-        cut,
-        title=f"{task.title}, only {cut.averaged or ', '.join(languages)}",
-        digest=hashlib.sha256(key.encode()).hexdigest(),
+    cut = replace(
+        task,
+        languages=languages,
         queries={language: task.queries[language] for language in languages},
         passages={code: task.passages[code] for code in languages if code in task.passages},
         relevant_pairs=relevant_pairs,
+    )
+    return marked_as_cut(cut, whole)
+
+
+def marked_as_cut(task: TaskInfo, whole: str) -> TaskInfo:
+    """Return what a report says of a task that has some of its languages only, where it says that.
+
+    ``whole`` is the digest of the whole task.
+    """
+    return replace(
+        task,
+        title=f"{task.title}, only {task.averaged or ', '.join(task.languages)}",
+        digest=cut_digest(whole, task.languages),
         subset_of=whole,
     )
 
 
-def subset_folder(folder: Path, task: TaskInfo) -> Path:
-    """Return where the report on a task cut to some languages goes beside the whole one."""
-    return folder / slug("-".join(("languages", task.averaged or "-".join(task.languages))))
+def subset_folder(
+    folder: Path, languages: Sequence[str], sets: Mapping[str, tuple[str, ...]]
+) -> Path:
+    """Return where the report on a task cut to some languages goes beside the whole one.
+
+    The name is that of one of ``sets`` where the languages are such a set.
+    """
+    name = next((name for name, codes in sets.items() if codes == tuple(languages)), "")
+    return folder / slug("-".join(("languages", name or "-".join(languages))))
 
 
 def refuse_other_report(folder: Path, report: Report) -> None:

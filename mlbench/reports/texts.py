@@ -12,7 +12,7 @@ from mlbench.data.catalog import find_task
 from mlbench.data.collection import Collection, Entries
 from mlbench.data.locator import Locator, MissingData
 from mlbench.data.readers import read_collection
-from mlbench.data.sampling import sample_questions
+from mlbench.data.sampling import Draw
 from mlbench.data.sources import in_shards
 from mlbench.data.task import Task
 from mlbench.reports.report import TaskInfo
@@ -62,7 +62,8 @@ def read_data(info: TaskInfo, task: Task, locator: Locator) -> Collection:
     if in_shards(task):
         found = "is streamed, and its passages are too many to search"
         raise UsageError(Fault(f"the data of {task.name}", found, "a task that is held in memory"))
-    collection = sample_questions(read_collection(task, locator.of(task)), info.sample)
+    whole = read_collection(task, locator.of(task))
+    collection = Draw(info.sample, info.sample_passages).of(whole)
     if collection.digest != (info.subset_of or info.digest):
         found = "has changed since the evaluation"
         expected = f"the data of digest {info.subset_of or info.digest}"

@@ -5,9 +5,16 @@ import pytest
 
 from mlbench.common.errors import UsageError
 from mlbench.data.collection import build_collection
-from mlbench.data.sampling import sample_questions, sample_warnings
+from mlbench.data.sampling import (
+    Draw,
+    cut_to_languages,
+    sample_passages,
+    sample_questions,
+    sample_warnings,
+)
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
 from tests.support.strategies import CODES, parallel_collection, parallel_records, vectors_for
 
 
@@ -71,3 +78,82 @@ def test_a_sample_that_leaves_a_language_without_questions_is_refused():
     assert kept
     with pytest.raises(UsageError, match="no question left in de"):
         sample_questions(build_collection(CODES[:2], records), 2)
+
+
+def test_passages_are_drawn_beside_the_judged_ones_in_each_language():
+    whole = sample_questions(parallel_collection(3, 30, 60), 5)
+    part = sample_passages(whole, 8)
+    assert part.sample_passages == 8
+    assert part.passages.counts.tolist() == [5 + 8] * 3
+    assert part.queries == whole.queries
+    judged = {(code, whole.passages.ids[p]) for p, code in _judged(whole)}
+    assert judged == {(code, part.passages.ids[p]) for p, code in _judged(part)}
+    assert part.digest != whole.digest
+    assert "no estimate" in sample_warnings(part)[-1]
+    more = sample_passages(whole, 9)
+    assert set(part.passages.index) < set(more.passages.index)
+    assert sample_passages(whole, 1000) is whole
+    assert sample_passages(whole, None) is whole
+
+
+def _judged(collection):
+    for passage in collection.qrels.passage.tolist():
+        yield passage, collection.passages.language[passage]
+
+
+def test_the_table_of_a_draw_counts_the_passages_that_are_left():
+    whole = parallel_collection(3, 20, 40)
+    queries, passages = vectors_for(whole)
+    part = Draw(6, 10).of(whole)
+    rows = [
+        [entries.index[name] for name in some.index]
+        for entries, some in ((whole.queries, part.queries), (whole.passages, part.passages))
+    ]
+    ranks, _ = rank_collection(part, queries[rows[0]], passages[rows[1]])
+    scores = queries.astype(np.float64) @ passages.astype(np.float64).T
+    for row, query in enumerate(ranks.query.tolist()):
+        name = (int(ranks.query_language[query]), ranks.query_ids[query])
+        q = whole.queries.index[name]
+        passage = (int(ranks.passage_language[row]), ranks.passage_ids[row])
+        relevant = {
+            whole.passages.index[int(ranks.passage_language[i]), ranks.passage_ids[i]]
+            for i in np.flatnonzero(ranks.query == query).tolist()
+        }
+        others = [p for p in rows[1] if p not in relevant]
+        higher = [p for p in others if scores[q, p] > scores[q, whole.passages.index[passage]]]
+        of_language = np.bincount(whole.passages.language[higher], minlength=3)
+        assert ranks.above[row].tolist() == of_language.tolist()
+
+
+@pytest.mark.parametrize("chosen", [(0, 2), (1,), (0, 1, 2)])
+def test_a_collection_cut_to_languages_has_the_table_of_the_whole_one_cut(chosen):
+    whole = parallel_collection(4, 20, 30)
+    queries, passages = vectors_for(whole)
+    codes = [whole.languages[number] for number in chosen]
+    part = cut_to_languages(whole, codes)
+    assert part.languages == tuple(codes)
+    assert part.judged.all()
+    kept = [
+        np.flatnonzero(np.isin(entries.language, chosen))
+        for entries in (whole.queries, whole.passages)
+    ]
+    own, _ = rank_collection(part, queries[kept[0]], passages[kept[1]])
+    ranks, _ = rank_collection(whole, queries, passages)
+    key = TaskKey("t", "1", "d" * 64, ("monolingual",))
+    assert ranks_to_bytes(own, key) == ranks_to_bytes(ranks.subset(codes), key)
+    assert cut_to_languages(whole, whole.languages) is whole
+
+
+def test_a_query_that_is_judged_in_another_language_alone_stays_judged():
+    records = parallel_records(2, 5, 6)
+    first = records.queries[0]
+    records.judgements = [
+        row
+        for row in records.judgements
+        if (row.query_id, row.query_language) != (first.id, first.language)
+        or row.passage_language != CODES[0]
+    ]
+    whole = build_collection(CODES[:2], records)
+    part = cut_to_languages(whole, CODES[:1])
+    assert part.judged.tolist() == [True] * 5
+    assert part.relevant_by_language.sum() == 4

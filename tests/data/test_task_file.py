@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,9 @@ de = 2
 en = 1
 sw = 11
 """
+
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse(folder: Path, old: str = "", new: str = "") -> Task:
@@ -116,7 +120,8 @@ def test_a_fault_names_its_field(
     ("old", "new", "where", "expected"),
     [
         ("sw = 11", "", "shards.sw", "missing"),
-        ("sw = 11", "sw = 11\nsv = 1", "shards.sv", "did you mean 'sw'?"),
+        ("sw = 11", "sv = 11", "shards.sw", "'sv' is there, and no language of the task"),
+        ("sw = 11", "sw = 11\n's v' = 1", "shards.s v", "known: de, en, sw"),
         ("{language}/{shard:03}", "{shard:03}", "files.corpus", "holds no {language}"),
         ("{shard:03}-of-", "", "files.corpus", "holds no {shard}"),
         ("{shard:03}", "{shard:3}", "files.corpus", "unknown placeholder {shard:3}"),
@@ -187,3 +192,20 @@ def test_a_task_made_by_hand_is_spelled_as_one_of_a_file(tmp_path: Path) -> None
 def test_a_table_that_names_a_language_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a language given twice: de, en, sw, SW"):
         parse(tmp_path, "sw = 11", "sw = 11\nSW = 1")
+
+
+def test_a_copy_of_a_task_file_may_have_fewer_languages(tmp_path: Path) -> None:
+    """What it says of the others is not needed, and no fault; a name that fits nothing is one."""
+    for name in ("xquad-r", "miracl", "mlqa-r"):
+        whole = (ROOT / "tasks" / f"{name}.toml").read_text(encoding="utf-8")
+        cut = re.sub(r"(?m)^languages = \[[^\]]*\]", 'languages = ["ar", "en"]', whole)
+        path = tmp_path / f"{name}.toml"
+        path.write_text(cut, encoding="utf-8")
+        task = load_task(path)
+        assert task.languages == ("ar", "en")
+        assert check_locations(task) == []
+        assert {file.language for file in wanted_files(task)} <= {"ar", "en", None, ""}
+        assert all({*codes} <= {"ar", "en"} for codes in task.language_sets.values())
+    path.write_text(cut.replace("/zh.json", "/z h.json"), encoding="utf-8")
+    with pytest.raises(DataError, match="z h"):
+        load_task(path)

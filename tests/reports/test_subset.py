@@ -151,3 +151,27 @@ def test_a_language_may_be_spelled_otherwise():
     assert choose_languages("zh_cn, deu_Latn", known, "--languages") == ("deu-Latn", "zh-CN")
     with pytest.raises(UsageError, match="'deu-Latn' is named twice"):
         choose_languages("deu_Latn,deu-Latn", known, "--languages")
+
+
+def test_a_run_on_some_languages_is_the_report_cut_to_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ["--model", "char-ngram", "--task", "sample", "--quiet"]
+    assert main(["run", *given]) == main(["run", *given, "--languages", "zh,ar,en"]) == 0
+    folder = tmp_path / "results" / "char-ngram" / "sample"
+    assert main(["report", str(folder), "--languages", "ar,en,zh", "--output", "cut"]) == 0
+    own, cut = read_report(folder / "languages-ar-en-zh"), read_report(tmp_path / "cut")
+    assert own.task == cut.task
+    assert own.scores == cut.scores
+    tables = [path / "ranks.parquet" for path in (folder / "languages-ar-en-zh", tmp_path / "cut")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+
+
+def test_a_run_on_a_sample_does_not_replace_one_on_the_whole_and_says_why(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    given = ["run", "--model", "char-ngram", "--task", "sample", "--quiet"]
+    assert main(given) == 0
+    assert main([*given, "--sample-questions", "9", "--sample-passages", "5"]) == 2
+    found = capsys.readouterr().err
+    assert "a report on the whole task, and this run is on a sample of 9 questions and 5" in found

@@ -116,8 +116,8 @@ def task_key(task: LeaderboardTask, digest: str) -> TaskKey:
 def refuse_part_of_a_task(report: Report) -> None:
     """Raise UsageError for a report on a sample of a task, or on some of its languages."""
     info = report.task
-    cut = "a sample of its questions" if info.sample is not None else "some of its languages"
-    if info.sample is not None or info.subset_of is not None:
+    cut = info.sampled or "some of its languages"
+    if info.sampled or info.subset_of is not None:
         mend = "run the whole task"
         raise UsageError(Fault(f"report on {info.name}", f"of {cut} only", "the whole task", mend))
 
