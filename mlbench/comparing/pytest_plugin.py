@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from mlbench.comparing.regression import Check
+    from mlbench.comparing.regression import Check, Evaluate
 
 
 class MlbenchCheck:
     """The gate of one test; a test that does not call it has it called when its body is done."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, evaluate: Evaluate) -> None:
         self.root = root
+        self.evaluate = evaluate
         self.called = False
 
     def __call__(self, **settings: Any) -> Check:
@@ -41,7 +42,7 @@ class MlbenchCheck:
         lend_folders()
         try:
             config = chosen_config(self.root, **settings)
-            result = run_gate(config, Options(command="pytest", progress=False))
+            result = run_gate(config, Options(command="pytest", progress=False), self.evaluate)
             if config.output is not None:
                 write_check(config.output, result, config.strict)
         except MlbenchError as error:
@@ -54,10 +55,18 @@ class MlbenchCheck:
         return result
 
 
+@pytest.fixture(scope="session")
+def mlbench_evaluate() -> Evaluate:
+    """Evaluates a model on a task once in a session, unless the model has changed."""
+    from mlbench.evaluation.evaluate_once import EvaluateOnce
+
+    return EvaluateOnce()
+
+
 @pytest.fixture
-def mlbench_check(request: pytest.FixtureRequest) -> MlbenchCheck:
+def mlbench_check(request: pytest.FixtureRequest, mlbench_evaluate: Evaluate) -> MlbenchCheck:
     """The regression gate: see ``mlbench.comparing.pytest_plugin``."""
-    return MlbenchCheck(request.config.rootpath)
+    return MlbenchCheck(request.config.rootpath, mlbench_evaluate)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -39,6 +39,8 @@ from mlbench.reports.words import fill, kind_name, plural, printable
 if TYPE_CHECKING:
     from mlbench.evaluation.options import Options
 
+Evaluate = Callable[..., Report]
+"""What evaluates a model as ``mlbench.evaluate`` does."""
 SCHEMA = "mlbench/check/1"
 PASS, REGRESSED, INCONCLUSIVE = "pass", "regressed", "inconclusive"
 MOST_RATIO = 1e4
@@ -116,7 +118,19 @@ def check(
     `mlbench check` does. Raises as ``evaluate`` does; DataError unless both are of the same task,
     UsageError for a measure that the task has no value for, IntegrityError for a damaged file.
     """
-    measures = chosen_names(measures)
+    return _checked(report_or_model, baseline, (measures, margin), task, options)
+
+
+def _checked(
+    given: object,
+    baseline: Result,
+    gate: tuple[str | Sequence[str], float],
+    task: str | Path | Task | None,
+    options: dict[str, Any],
+    evaluate: Evaluate | None = None,
+) -> Check:
+    """See ``check``; ``evaluate`` is what evaluates a model, where it is not ``mlbench``'s own."""
+    measures, margin = chosen_names(gate[0]), gate[1]
     old = saved_result(baseline)
     if RANK_DISTANCE in measures and len(old.task.languages) < 2:
         found = f"{RANK_DISTANCE} on a task of one language"
@@ -125,13 +139,12 @@ def check(
         margin = parse_margin(margin)
     except ValueError as error:
         raise UsageError(Fault("margin", str(error))) from None
-    given = report_or_model
     if _is_result(given):
         _refuse_unknown(options)
         new = saved_result(given)
     else:
         options["measures"] = tuple(name for name in measures if name != RANK_DISTANCE)
-        new = _evaluated(given, old, task or old.task.name, options)
+        new = _evaluated(given, old, task or old.task.name, options, evaluate)
     return _judged(new, old, measures, margin)
 
 
@@ -151,10 +164,14 @@ def _refuse_unknown(options: dict[str, Any]) -> None:
 
 
 def _evaluated(
-    model: object, baseline: Saved, task: str | Path | Task, options: dict[str, Any]
+    model: object,
+    baseline: Saved,
+    task: str | Path | Task,
+    options: dict[str, Any],
+    evaluate: Evaluate | None,
 ) -> Saved:
     """Evaluate a model on the baseline's task and sample."""
-    from mlbench.evaluation.evaluate import evaluate
+    import mlbench.evaluation.evaluate as driver
 
     def approve(info: TaskInfo) -> None:
         refuse_other_infos([(baseline.where, baseline.task), (f"task {info.name}", info)])
@@ -162,7 +179,7 @@ def _evaluated(
     info = baseline.task
     options |= {"sample_questions": info.sample, "sample_passages": info.sample_passages}
     options |= {"languages": info.languages if info.subset_of else None, "approve": approve}
-    report = evaluate(model, task, **options)
+    report = (evaluate or driver.evaluate)(model, task, **options)
     if options.get("folder") is not None:
         report.save(options["folder"])
     name = model if isinstance(model, str) else report.model.name
@@ -278,10 +295,13 @@ def questions_needed(
     return math.ceil(questions * ratio**2) if ratio < MOST_RATIO else None
 
 
-def run_gate(config: GateConfig, options: Options | None = None) -> Check:
+def run_gate(
+    config: GateConfig, options: Options | None = None, evaluate: Evaluate | None = None
+) -> Check:
     """Hold the configured report, or a fresh run of the configured model, against the baseline.
 
-    ``options`` say how the model is run (default: as `mlbench.evaluate` does, without progress).
+    ``options`` say how the model is run (default: as `mlbench.evaluate` does, without progress),
+    and ``evaluate`` what runs it (default: that function).
     Raises UsageError where it is not said what to check, DataError where the baseline is missing
     or of another task, IntegrityError where something is damaged.
     """
@@ -299,14 +319,8 @@ def run_gate(config: GateConfig, options: Options | None = None) -> Check:
     folder = None if config.output is None else config.output / "report"
     given: dict[str, Any] = {"data_dir": config.data_dir, "folder": folder}
     given |= {"options": options} if options else {"progress": False}
-    return check(
-        config.model,
-        config.baseline,
-        config.measures,
-        config.margin,
-        task=config.task,
-        **given,
-    )
+    gate = config.measures, config.margin
+    return _checked(config.model, config.baseline, gate, config.task, given, evaluate)
 
 
 def write_check(folder: Path, result: Check, strict: bool) -> None:

@@ -66,6 +66,28 @@ def test_a_call_says_otherwise_and_returns_the_check(repository):
     assert (code, "1 passed" in text) == (0, True), text
 
 
+def test_two_tests_of_one_model_encode_once(repository):
+    path = repository / "model.py"
+    source = path.read_text()
+    assert "def encode_queries(self, texts, language):\n" in source
+    path.write_text(
+        source.replace(
+            "def encode_queries(self, texts, language):\n",
+            "def encode_queries(self, texts, language):\n"
+            "        open('texts', 'a').write(f'{len(texts)}\\n')\n",
+        )
+    )
+
+    def texts(body):
+        (repository / "texts").unlink(missing_ok=True)
+        assert pytest_in(repository, body)[0] == 0
+        return sum(map(int, (repository / "texts").read_text().split()))
+
+    one = texts(BARE)
+    two = texts(BARE + "def test_hits(mlbench_check):\n    mlbench_check(measures=['R@10'])\n")
+    assert two < 1.5 * one
+
+
 def test_a_missing_baseline_is_never_a_pass(repository):
     (repository / "baseline.parquet").unlink()
     code, text = pytest_in(repository, BARE)
