@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -37,6 +38,18 @@ def write_atomically(path: Path, content: bytes, option: str = "--output") -> No
     except BaseException:
         _discard(temporary)
         raise
+
+
+ABANDONED_SECONDS = 3600
+"""An unfinished file of this age belongs to a run that was killed."""
+
+
+def discard_abandoned(folder: Path, pattern: str) -> None:
+    """Remove unfinished files of killed runs from ``folder``, those whose names fit ``pattern``."""
+    for path in folder.glob(f".{pattern}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                path.unlink()
 
 
 def _discard(temporary: Path) -> None:

@@ -22,7 +22,9 @@ BOM = b"\xef\xbb\xbf"
 CHUNK = 1 << 20
 LONGEST_LINE = 64 << 20
 """Bytes that a line may have."""
-SMALL, MOST_TIMES_PACKED = 1 << 30, 200
+MOST_BLANK = 8 << 20
+"""Bytes of empty lines that may follow each other."""
+SMALL, MOST_TIMES_PACKED = 64 << 20, 200
 """What a packed file may unpack to: bytes or, if that is more, times its size."""
 
 KINDS = {
@@ -105,7 +107,7 @@ def read_lines(path: Path, faults: Faults) -> Iterator[Line]:
 def _raw_lines(path: Path, faults: Faults) -> Iterator[bytes]:
     """Yield what lies between line feeds."""
     with opened(path, faults) as file:
-        rest = b""
+        rest, blank = b"", 0
         first = True
         while chunk := file.read(CHUNK):
             mark = next((mark for mark in KINDS if first and re.match(mark, chunk)), None)
@@ -116,14 +118,22 @@ def _raw_lines(path: Path, faults: Faults) -> Iterator[bytes]:
                 faults.add(str(path), f"is {kind}{again}", "lines of text, or .gz of them", mend)
                 return
             first = False
+            if len(chunk) == CHUNK and b"\n" in chunk and not chunk.strip():
+                blank += CHUNK
+                rest += chunk  # it is cut into lines when there is something to read
+                if blank > MOST_BLANK:
+                    found = f"more than {MOST_BLANK >> 20} MiB of empty lines at a stretch"
+                    faults.add(str(path), found, "lines of text")
+                    return
+                continue
+            blank = 0
             *lines, rest = (rest + chunk).split(b"\n")
             yield from lines
             if len(rest) > LONGEST_LINE:
                 expected = f"a line feed at least every {LONGEST_LINE >> 20} MiB"
                 faults.add(str(path), "a line without end", expected)
                 return
-        if rest:
-            yield rest
+        yield from rest.removesuffix(b"\n").split(b"\n") if rest else ()
 
 
 def read_json(path: Path, faults: Faults, members: Members | None = None) -> Any:
@@ -263,7 +273,7 @@ def opened(path: Path, faults: Faults) -> Iterator[io.BufferedIOBase]:
             with _Gzip(path) as packed:
                 yield io.BufferedReader(_Unpacked(packed, _most_unpacked(path)), CHUNK)
         except _Bomb as error:
-            expected = f"at most {SMALL >> 30} GiB, or {MOST_TIMES_PACKED} times its size"
+            expected = f"at most {SMALL >> 20} MiB, or {MOST_TIMES_PACKED} times its size"
             faults.add(str(path), str(error), expected, "unpack it, if it is what it should be")
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             bad = isinstance(error, gzip.BadGzipFile)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import Fault, IntegrityError
-from mlbench.common.files import write_atomically
+from mlbench.common.files import discard_abandoned, write_atomically
 from mlbench.common.sealed import seal, unseal
 from mlbench.data.collection import is_unicode, raise_faults, wrong_text
 from mlbench.data.corpus import Passage, ShardSource, StreamedCollection
@@ -194,6 +194,7 @@ def scan(
     is malformed, for passages given twice and for languages without passages; EnvironmentFault and
     IntegrityError as reading does.
     """
+    discard_abandoned(folder, "*.scan")
     wanted = wanted_passages(collection)
     found: dict[str, ShardScan] = {}
     paths: dict[str, Path | None] = {}

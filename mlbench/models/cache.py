@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, UsageError
-from mlbench.common.files import cache_folder, write_atomically
+from mlbench.common.files import ABANDONED_SECONDS, cache_folder, write_atomically
 from mlbench.common.sealed import Sealed, digest_of, open_sealed, seal
 from mlbench.common.sizes import parse_size
 
@@ -37,8 +37,6 @@ KEY_BYTES = 32
 DEFAULT_LIMIT = 20 * 2**30
 LIMIT_VARIABLE = "MLBENCH_CACHE_SIZE"
 JOINED_TEXTS = 2048
-ABANDONED_SECONDS = 3600
-"""An unfinished file of this age belongs to a run that was killed."""
 
 VECTORS, ANSWER = ".vectors", ".answer"
 _NAMES = tuple(f"[0-9a-f]*{suffix}" for suffix in (VECTORS, ANSWER, ".note"))

@@ -6,7 +6,8 @@ second also for ``multilingual``, the pool of all languages.
 A TREC line has six columns separated by blanks, ``query Q0 passage rank score tag``, or eight: the
 query's language and the passage's language follow. Ranks are ignored, as trec_eval ignores them:
 the scores say the order. ``.gz`` files are unpacked; ``.json``, ``.lz4`` (ranx) and ``.parquet``
-(ranx: columns ``q_id``, ``doc_id``, ``score``) are told by their names, all else is read as TREC.
+(ranx: columns ``q_id``, ``doc_id``, ``score``) are told by their names, and so are JSON lines
+(``.jsonl``, ``.ndjson``), which are known by their first line, too; all else is read as TREC.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from mlbench.data.input_files import (
     unpacked_lz4,
 )
 from mlbench.data.task import Kind, language_among, spellings
+from mlbench.runs.json_lines import EXPECTED as JSON_LINES
+from mlbench.runs.json_lines import FIELDS, are_json_lines, entries_of, field_of
 
 QUERY, PASSAGE = "query_language", "passage_language"
 ALL_LANGUAGES = Kind.MULTILINGUAL.value
@@ -270,10 +273,13 @@ def read_run(path: Path) -> RunFile:
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
-    run = READERS.get(kind, _read_trec)(path, faults)
+    read, expected = READERS.get(kind, (_read_trec, EXPECTED_LINE))
+    if read in {_read_json, _read_trec} and are_json_lines(path):
+        read = _read_json_lines
+    run = read(path, faults)
     faults.check()
     if not len(run):
-        raise DataError(Fault(str(path), "holds no ranking", EXPECTED_LINE))
+        raise DataError(Fault(str(path), "holds no ranking", expected))
     for index in np.flatnonzero(~np.isfinite(run.score)).tolist():
         faults.add(run.where(index), f"score {run.score[index]}", "a finite number")
     _note_duplicates(run, faults)
@@ -364,7 +370,7 @@ def _read_lines(path: Path, faults: Faults) -> RunFile:
         try:
             score = float(parts[4])
         except ValueError:
-            faults.add(line.where, f"score {parts[4]!r}", "a number")
+            faults.add(line.where, f"score {parts[4]!r}", "a number", _hint(line.text))
             continue
         if "_" in parts[4] or not parts[4].isascii():
             faults.add(line.where, f"score {parts[4]!r}", "a number")
@@ -375,7 +381,9 @@ def _read_lines(path: Path, faults: Faults) -> RunFile:
 
 
 def _hint(text: str) -> str:
-    return "JSON is read from files called .json" if text.lstrip().startswith(("{", "[")) else ""
+    if not text.lstrip().startswith(("{", "[")):
+        return ""
+    return "JSON is read from files called .json, JSON lines from files called .jsonl"
 
 
 class _Repeated(list[tuple[str, Any]]):
@@ -444,11 +452,16 @@ def _read_parquet(path: Path, faults: Faults) -> RunFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    expected = "the columns " + ", ".join(RANX_COLUMNS) + ", as ranx writes them"
+    expected = COLUMNS_OF_A_TABLE
     try:
-        columns = pq.read_table(path, columns=list(RANX_COLUMNS))
-        query, passage = (columns.column(name).cast(pa.string()) for name in RANX_COLUMNS[:2])
-        score = columns.column(RANX_COLUMNS[2]).cast(pa.float64())
+        known = pq.read_schema(path).names
+        names = [
+            field_of(role, known) or default
+            for role, default in zip(FIELDS, RANX_COLUMNS, strict=True)
+        ]
+        columns = pq.read_table(path, columns=names)
+        query, passage = (columns.column(name).cast(pa.string()) for name in names[:2])
+        score = columns.column(names[2]).cast(pa.float64())
     except (pa.ArrowException, KeyError, OSError) as error:
         faults.add(str(path), f"not readable: {error}", expected)
         return _Table().run(path)
@@ -460,9 +473,22 @@ def _read_parquet(path: Path, faults: Faults) -> RunFile:
     return table.run(path)
 
 
+def _read_json_lines(path: Path, faults: Faults) -> RunFile:
+    table = _Table()
+    for entry in entries_of(path, faults):
+        table.add(entry.query, entry.passage, _as_float(entry.score))
+        table.line.append(entry.number)
+    return table.run(path)
+
+
+MAPPING = "{query: {passage: score}}"
+COLUMNS_OF_A_TABLE = "the columns " + ", ".join(RANX_COLUMNS) + ", as ranx writes them"
 READERS = {
-    ".json": _read_json,
-    ".lz4": _read_lz4,
-    ".parquet": _read_parquet,
-    ".parq": _read_parquet,
+    ".json": (_read_json, MAPPING),
+    ".jsonl": (_read_json_lines, JSON_LINES),
+    ".ndjson": (_read_json_lines, JSON_LINES),
+    ".lz4": (_read_lz4, MAPPING),
+    ".parquet": (_read_parquet, COLUMNS_OF_A_TABLE),
+    ".parq": (_read_parquet, COLUMNS_OF_A_TABLE),
 }
+"""Ending of a name -> what reads such files, and what they should hold."""

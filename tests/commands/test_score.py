@@ -224,6 +224,14 @@ def test_answers_to_queries_that_nothing_judges_are_left_out_as_in_trec_eval(
     assert row.measures["RR"] == pytest.approx(0.75)
     said = "1 query of the task without a judgement left out, with 2 lines, as in trec_eval: en:q3"
     assert said in printed["warnings"]
+    rows = [row.split() for row in text.splitlines()]
+    Path("run.jsonl").write_text(
+        lines(*(f'{{"qid": "{q}", "docid": "{p}", "score": {s}}}' for q, _, p, _, s, _ in rows))
+    )
+    assert main([*given[:4], "run.jsonl", *given[5:], "RR"]) == 0
+    found, _ = parse_report(Path("results/run/task/report.json"))
+    assert found.scores.settings == (row,)
+    capsys.readouterr()
     Path("run.trec").write_text(text + lines("q4 Q0 a 1 1 t"))
     assert main([*given, "RR", "--overwrite"]) == 3
     assert "query 'q4' is not in the task" in capsys.readouterr().err

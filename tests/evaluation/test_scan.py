@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 
@@ -90,6 +91,17 @@ def test_a_damaged_record_is_made_again(tmp_path):
     path.write_bytes(raw.replace(b'"x"', b'"y"'))
     assert scanned(tmp_path, found) == first
     assert path.read_bytes() == raw
+
+
+def test_what_killed_runs_left_unfinished_is_removed(tmp_path):
+    names = [".1f.scan.0a1b2c3d.tmp", ".2e.scan.4e5f6a7b.tmp", ".other.0a1b2c3d.tmp"]
+    for name in names:
+        (tmp_path / name).touch()
+    for name in names[::2]:
+        os.utime(tmp_path / name, (0, 0))
+    scanned(tmp_path, small([Passage("a", "A")]))
+    left = {path.name for path in tmp_path.glob(".*")}
+    assert left == set(names[1:])
 
 
 def test_nothing_is_kept_of_a_shard_that_nothing_identifies(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.common.errors import DataError
-from mlbench.data.input_files import Faults
+from mlbench.data.input_files import Faults, read_lines
 from mlbench.runs.reading import Name, _read_lines, _read_plain, duplicates, read_run
 from tests.runs.building import lines, trec
 
@@ -32,9 +32,17 @@ def save_as_ranx(path):
     save_lz4(RUN, path)
 
 
-def save_parquet(path):
+def json_lines(run, names=("query_id", "doc_id", "score")):
+    return "".join(
+        json.dumps(dict(zip(names, (query, passage, score), strict=True))) + "\n"
+        for query, ranking in run.items()
+        for passage, score in ranking.items()
+    )
+
+
+def save_parquet(path, names=("q_id", "doc_id", "score")):
     rows = [(q, p, s) for q, ranking in RUN.items() for p, s in ranking.items()]
-    columns = dict(zip(("q_id", "doc_id", "score"), zip(*rows, strict=True), strict=True))
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     pq.write_table(pa.table({name: list(column) for name, column in columns.items()}), path)
 
 
@@ -50,6 +58,12 @@ def save_parquet(path):
         ("RUN.TREC.GZ", lambda path: path.write_bytes(gzip.compress(trec(RUN).encode()))),
         ("run.json", lambda path: path.write_text(json.dumps(RUN))),
         ("run.json.gz", lambda path: path.write_bytes(gzip.compress(json.dumps(RUN).encode()))),
+        ("run.jsonl", lambda path: path.write_text(json_lines(RUN))),
+        ("run.v2.ndjson", lambda path: path.write_text("\ufeff\n" + json_lines(RUN) + "\n \n")),
+        ("run.jsonl.gz", lambda path: path.write_bytes(gzip.compress(json_lines(RUN).encode()))),
+        ("run.run", lambda path: path.write_text(json_lines(RUN))),
+        ("lines.json", lambda path: path.write_text(json_lines(RUN))),
+        ("RUN.JSONL.GZ", lambda path: path.write_bytes(gzip.compress(json_lines(RUN).encode()))),
         ("run.lz4", save_as_ranx),
         ("run.parquet", save_parquet),
     ],
@@ -57,6 +71,36 @@ def save_parquet(path):
 def test_every_form_says_the_same(name, write, tmp_path):
     write(tmp_path / name)
     assert entries(read_run(tmp_path / name)) == ENTRIES
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("qid", "docid", "score"),
+        ("query-id", "corpus-id", "score"),
+        ("query_id", "passage_id", "score"),
+        ("query", "docno", "score"),
+        ("q_id", "doc_id", "score"),
+    ],
+)
+def test_the_names_that_tools_use(names, tmp_path):
+    (tmp_path / "run.jsonl").write_text(json_lines(RUN, names))
+    save_parquet(tmp_path / "run.parquet", names)
+    assert entries(read_run(tmp_path / "run.jsonl")) == ENTRIES
+    assert entries(read_run(tmp_path / "run.parquet")) == ENTRIES
+
+
+def test_json_lines_may_say_the_languages_and_more_and_have_integers_for_ids(tmp_path):
+    (tmp_path / "run.jsonl").write_text(
+        '{"query_id": 7, "doc_id": 12, "score": 3, "rank": 1, "text": "T", "query_language": "de",'
+        ' "passage_language": "en"}\n\n{"query_id": "7", "doc_id": "12", "score": 2.5}\n'
+    )
+    run = read_run(tmp_path / "run.jsonl")
+    assert run.queries == (Name("7", "de"), Name("7"))
+    assert run.passages == (Name("12", "en"), Name("12"))
+    assert run.score.tolist() == [3.0, 2.5]
+    assert run.line.tolist() == [1, 3]
+    assert run.tag == ""
 
 
 def test_eight_columns_say_the_languages(tmp_path):
@@ -128,6 +172,37 @@ def test_anything_else_is_left_to_the_reader_of_lines(text, tmp_path):
         ("a.json", "[]", "a list"),
         ("a.json", '{"q": {}}', "holds no ranking"),
         ("a.json", "{", "broken JSON"),
+        ("a.json", '{"q": {"p": 1}}\n{"r": {"p": 1}}\n', "broken JSON"),
+        (
+            "a",
+            '{"query_id": "q", "doc_id": "p", "s": 1}\n',
+            "JSON lines from files called .jsonl",
+        ),
+        ("a.jsonl", "q Q0 p 1 0.5 tag\n", ":1: broken JSON"),
+        ("a.jsonl", "q Q0 p 1 0.5 tag\n", "one JSON object on each line"),
+        ("a.jsonl", "[1]\n", ":1: JSON, but a list"),
+        ("a.jsonl", "", "holds no ranking\n  expected: a line {"),
+        ("a.jsonl.gz", '{"query_id": "q"}\n', "damaged gzip"),
+        ("a.jsonl", '{"qid": "q", "docid": "p"}\n', ":1: no field for score\n"),
+        ("a.jsonl", '{"q": {"p": 1}}\n', "a file {query: {passage: score}} is read if its name"),
+        ("a.jsonl", '{"qid": "q", "docid": "p", "score": "1"}\n', "'score' is the string '1'"),
+        ("a.jsonl", '{"qid": "q", "docid": "p", "score": true}\n', "'score' is the boolean"),
+        ("a.jsonl", '{"qid": "q", "docid": "p", "score": null}\n', "'score' is null"),
+        ("a.jsonl", '\n{"qid": "q", "docid": "p", "score": NaN}\n', "a.jsonl:2: score nan"),
+        ("a.jsonl", '{"qid": "q", "docid": "p", "score": 1' + "0" * 400 + "}", ":1: score inf"),
+        ("a.jsonl", '{"qid": "", "docid": "p", "score": 1}\n', "'qid' is empty"),
+        ("a.jsonl", '{"qid": 1.5, "docid": "p", "score": 1}\n', "'qid' is the number 1.5"),
+        ("a.jsonl", '{"qid": "q", "docid": ["p"], "score": 1}\n', "'docid' is a list"),
+        (
+            "a.jsonl",
+            '{"qid": "q", "docid": "p", "score": 1, "query_language": 3}\n',
+            "'query_language' is the number 3",
+        ),
+        (
+            "a.jsonl",
+            '{"qid": "q", "docid": "p", "score": 1}\n{"qid": "q", "docid": "p", "score": 2}\n',
+            "a.jsonl:2: passage 'p' given again for query 'q'; first at",
+        ),
         ("a.lz4", "no", "damaged"),
         ("a.parquet", "no", "not readable"),
     ],
@@ -163,6 +238,28 @@ def test_duplicates_are_found_as_by_looking_back(pairs):
     query, passage = np.array(pairs, np.int64).reshape(-1, 2).T
     expected = {(pairs.index(p), i) for i, p in enumerate(pairs) if p in pairs[:i]}
     assert set(duplicates(query, passage)) == expected
+
+
+@pytest.mark.parametrize("name", ["run.trec.gz", "run.jsonl.gz", "run.jsonl"])
+@pytest.mark.parametrize("row", [b"\n", b"\r\n", b" \n"])
+def test_a_file_of_empty_lines_alone_is_refused_at_once(name, row, tmp_path):
+    raw = row * (10 << 20)
+    (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    faults = Faults()
+    assert len(list(read_lines(tmp_path / name, faults))) == 0
+    with pytest.raises(DataError, match="more than 8 MiB of empty lines at a stretch"):
+        faults.check()
+    with pytest.raises(DataError, match="at a stretch"):
+        read_run(tmp_path / name)
+
+
+def test_some_empty_lines_are_no_fault(tmp_path):
+    many = "\n" * 2_500_000
+    (tmp_path / "run").write_text(f"\n{many}q Q0 p 1 1 t\n{many}q Q0 r 1 1 t\n{many}")
+    assert read_run(tmp_path / "run").line.tolist() == [2_500_002, 5_000_003]
+    found = list(read_lines(tmp_path / "run", Faults()))
+    assert len(found) == 7_500_003
+    assert [line.number for line in found if line.text] == [2_500_002, 5_000_003]
 
 
 @pytest.mark.parametrize("name", ["run.trec.gz", "run.json.gz"])
