@@ -41,6 +41,7 @@ from mlbench.models.neural.options import (
     read_model_file,
 )
 from mlbench.models.neural.prompts import ROLES
+from mlbench.models.neural.vocabulary import known_rows
 from mlbench.models.protocol import Truncation
 
 if TYPE_CHECKING:
@@ -209,10 +210,16 @@ class Neural:
     def _tokenised(self, role: str, texts: Sequence[str]) -> Iterator[list[bytes]]:
         """Yield the rows of CHUNK texts at a time; what ``canonical`` tokenised is not again."""
         known, form = self._canonical[role], self._form(role)
+        model, first = self._loaded.model, self._loaded.routes[role].modules[0]
+        where = f"model {self._checkpoint.folder}"
         for start in range(0, len(texts), CHUNK):
             part = texts[start : start + CHUNK]
             new = [text for text in part if text not in known]
-            rows = (row for block in _blocks(new) for row in form.rows(self._loaded.model, block))
+            rows = (
+                row
+                for block in _blocks(new)
+                for row in known_rows(form, model, block, first, where)
+            )
             yield [known[text] if text in known else next(rows) for text in part]
 
     def _encode(self, role: str, texts: list[str]) -> Floats:

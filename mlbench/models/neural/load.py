@@ -32,7 +32,8 @@ from mlbench.models.neural.routes import (
     set_length,
     set_pooling,
 )
-from mlbench.models.neural.weights import check_vocabulary, check_weights, watched
+from mlbench.models.neural.vocabulary import check_vocabulary
+from mlbench.models.neural.weights import check_weights, watched
 from mlbench.models.protocol import SIMILARITY_NAMES
 
 EXTRA = install_extra("sentence-transformers")
@@ -182,7 +183,7 @@ def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) 
     model.eval()
     notes = [_FOREIGN] if trusted else []
     notes += check_weights(checkpoint, model, loading)
-    check_vocabulary(checkpoint.folder, model)
+    notes += check_vocabulary(checkpoint.folder, model)
     return _ask(model, checkpoint, options, notes)
 
 

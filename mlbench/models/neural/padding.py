@@ -24,7 +24,7 @@ from mlbench.models.neural.forms import (
     Form,
     TextForm,
 )
-from mlbench.models.neural.forward import Floats, Forward
+from mlbench.models.neural.forward import Floats, Forward, is_out_of_memory
 from mlbench.models.neural.routes import PLURALS, Route, both
 
 ROUNDING = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
@@ -73,18 +73,34 @@ def _padded(model: Any, route: Route, form: Form, truncate_dim: int | None) -> F
     if isinstance(form, BagForm):
         return form
     rows = [*dict.fromkeys(form.rows(model, PROBES))]
-    alone = _vectors(model, form, [[row] for row in rows], truncate_dim)
-    apart = difference(alone, _vectors(model, form, [rows], truncate_dim))
+    taken = [place for place, row in enumerate(rows) if _takes(model, form, row)]
+    if not taken:
+        return form
+    alone = _vectors(model, form, [[rows[place]] for place in taken], truncate_dim)
+    apart = difference(alone, _vectors(model, form, [rows], truncate_dim)[taken])
     if apart <= ROUNDING[route.dtype if route.dtype in ROUNDING else "float32"]:
         return form
     if _takes_positions(route):
         counted = replace(form, padding=POSITIONS)
-        if difference(alone, _vectors(model, counted, [rows], truncate_dim)) <= apart * _LESS:
+        shifted = _vectors(model, counted, [rows], truncate_dim)[taken]
+        if difference(alone, shifted) <= apart * _LESS:
             return counted
-    batches = [[row] if isinstance(form, TextForm) else [row, _other(row)] for row in rows]
+    single = isinstance(form, TextForm)
+    batches = [[rows[each]] if single else [rows[each], _other(rows[each])] for each in taken]
     firsts = [_vectors(model, form, [batch], truncate_dim)[:1] for batch in batches]
     equal = difference(alone, np.concatenate(firsts)) <= apart * _LESS
     return replace(form, padding=EQUAL if equal else PLAIN)
+
+
+def _takes(model: Any, form: Form, row: bytes) -> bool:
+    """Say whether the model takes this text alone: CANINE takes none of under four characters."""
+    try:
+        Forward(model, {"": form}).vectors("", [row])
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        return False
+    return True
 
 
 def _vectors(

@@ -21,6 +21,7 @@ from mlbench.models.cache import warn
 from mlbench.models.neural.files import read_json, tensor_names
 from mlbench.models.neural.folder import CONFIG_FILE, Checkpoint
 from mlbench.models.neural.kinds import CLASSIFIER, LATE, SCORER, Kind
+from mlbench.models.neural.vocabulary import SAVE_TOKENIZER
 
 _ROW = re.compile(r"^(\S.*?)\s*\|\s*(MISSING|MISMATCH|UNEXPECTED|CONVERSION)\b", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -29,10 +30,6 @@ _NAMED = 8
 """Tensors that a message names."""
 _LONGEST = 500
 """Characters of a library's warning."""
-
-_FEWEST = 2
-"""Tokens of a vocabulary: where transformers finds no file of one, it takes at most one."""
-_SAVE_TOKENIZER = "save it again, with a tokenizer.json: tokenizer.save_pretrained(folder)"
 
 _POOLER = re.compile(r"\bpooler\b")
 """The transformers library's own pooler, which is read only where a Transformer says so."""
@@ -263,56 +260,6 @@ def _layers(model: Any, unread: Iterable[str]) -> list[str]:
     return found
 
 
-def check_vocabulary(folder: Path, model: Any) -> None:
-    """Check that each tokenizer can pad, has a vocabulary, and no token without an embedding.
-
-    Raises ModelError.
-    """
-    for module in model.modules():
-        if type(module).__name__ == "StaticEmbedding":
-            _check_tokens(folder, module.tokenizer.get_vocab(), module.embedding.num_embeddings)
-        tokenizer: Any = getattr(module, "tokenizer", None)
-        if not hasattr(module, "auto_model") or not hasattr(tokenizer, "get_vocab"):
-            continue
-        if getattr(tokenizer, "pad_token", "") is None:
-            found = "its tokenizer has no padding token"
-            mend = "tokenizer.pad_token = tokenizer.eos_token, and save the tokenizer there"
-            raise ModelError(Fault(f"model {folder}", found, "one, to encode batches", mend))
-        rows = _embeddings(module.auto_model)
-        if rows is not None:
-            vocabulary = tokenizer.get_vocab()
-            added = {*tokenizer.get_added_vocab().values()}
-            if len({*vocabulary.values()} - added) < _FEWEST:
-                found = f"its tokenizer ({type(tokenizer).__name__}) found no vocabulary in it"
-                raise ModelError(Fault(f"model {folder}", found, "tokenizer.json", _SAVE_TOKENIZER))
-            used = {tokenizer.pad_token_id, *tokenizer("a")["input_ids"]}
-            known = {
-                token: number
-                for token, number in vocabulary.items()
-                if number not in added or number in used
-            }
-            _check_tokens(folder, known, rows)
-
-
-def _embeddings(model: Any) -> int | None:
-    """Return for how many tokens a model has embeddings; None if it does not look them up."""
-    try:
-        table = model.get_input_embeddings()
-    except (AttributeError, NotImplementedError):
-        return None
-    rows = getattr(table, "num_embeddings", None)
-    return rows if isinstance(rows, int) else None
-
-
-def _check_tokens(folder: Path, vocabulary: dict[str, int], rows: int) -> None:
-    beyond = sorted((number, token) for token, number in vocabulary.items() if number >= rows)
-    if beyond:
-        number, token = beyond[0]
-        found = f"its tokenizer has token {number} ({token!r}), its embeddings are of {rows} tokens"
-        mend = "save the tokenizer there that the model was trained with"
-        raise ModelError(Fault(f"model {folder}", found, "an embedding for each token", mend))
-
-
 def _tell(folder: Path, loading: Loading, error: Exception) -> None:
     """Raise in our own words what the library raised, where it is known what it means."""
     text = str(error)
@@ -371,7 +318,7 @@ def _tell_of_tokenizer(folder: Path, error: Exception) -> None:
     if "Unrecognized processing class" in str(error):
         found = "its tokenizer cannot be read"
         raise ModelError(
-            Fault(f"model {folder}", found, "tokenizer.json", _SAVE_TOKENIZER)
+            Fault(f"model {folder}", found, "tokenizer.json", SAVE_TOKENIZER)
         ) from error
 
 
