@@ -96,13 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--queries", type=int, default=200, help="queries (200)")
     parser.add_argument("--passages", type=int, default=600, help="passages (600)")
     parser.add_argument("--dtype", action="append", help="a type of weights; may be repeated")
+    parser.add_argument("--way", choices=WAYS, action="append", help="beside the first; repeatable")
     args = parser.parse_args(arguments)
     model, sizes = str(args.model or packaged_model()), (args.queries, args.passages)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for dtype in args.dtype or TOLERANCES:
             first = None
-            for name, (tokens, said) in WAYS.items():
+            for name in [next(iter(WAYS)), *(args.way or list(WAYS)[1:])]:
+                tokens, said = WAYS[name]
                 to = Path(folder, "vectors.npz")
                 given = (model, dtype, tokens, sizes, str(to))
                 program = f"from benchmarks.rounding import encode; encode{given!r}"

@@ -106,6 +106,29 @@ def draw(ranks: Ranks, collection: Collection, queries: int, passages: int, seed
     )
 
 
+CERTAINTY = 0.99
+
+
+def share_seen(available: Sequence[int], drawn: Sequence[int]) -> float:
+    """Return the smallest share of a table's queries of which the sample has one, wherever they
+    are, with a probability of CERTAINTY at least; 1 where there is no such share.
+
+    ``available`` and ``drawn`` count the queries by language. Whoever altered queries before the
+    sample was drawn did best to choose them where the fewest of those left are drawn.
+    """
+    left = np.array(available, np.int64)
+    counts = np.array(drawn, np.int64)
+    missed, altered = 1.0, 0
+    while missed > 1 - CERTAINTY + 1e-12 and altered < sum(available):
+        chance = counts / np.maximum(left, 1)
+        chance[left == 0] = np.inf
+        place = int(np.argmin(chance))
+        missed *= 1 - min(float(chance[place]), 1.0)
+        left[place] -= 1
+        altered += 1
+    return altered / max(sum(available), 1)
+
+
 def _shares(available: Ints, count: int, generator: np.random.Generator) -> Ints:
     """Share ``count`` out as evenly as what is available allows; who gets the rest is drawn."""
     shares = np.zeros_like(available)

@@ -80,7 +80,8 @@ class Recomputed:
     """What was encoded again: ``distinct`` texts by role, of a task of ``texts`` in all.
 
     ``queries`` of ``all_queries`` are compared, with ``passages`` drawn ones of each language
-    (code -> number), both drawn by ``seed`` (None: everything, by --full).
+    (code -> number), both drawn by ``seed`` (None: everything, by --full). Of every choice of at
+    least the share ``altered`` of all queries, the sample has one with a probability of 99%.
     """
 
     seed: int | None
@@ -89,6 +90,7 @@ class Recomputed:
     passages: dict[str, int]
     distinct: dict[str, int]
     texts: int
+    altered: float | None = None
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,11 @@ def _sentences(found: Verification) -> list[str]:
         said.append(
             "This sample would have refused the table if it had counted another "
             f"{found.excess:.1%} of the other passages."
+        )
+    if found.recomputed.altered is not None and found.verdict is not Verdict.DISAGREES:
+        said.append(
+            f"If {found.recomputed.altered:.1%} of the queries had been altered, at least one of "
+            "them would be in the sample with a probability of 99%."
         )
     if found.score_difference is not None:
         said.append(f"The largest difference of a macro score is {found.score_difference:.6f}.")

@@ -51,6 +51,7 @@ from mlbench.leaderboard.verifying.samples import (
     find_places,
     macro_difference,
     part_of,
+    share_seen,
     table_checks,
 )
 from mlbench.leaderboard.verifying.verification import (
@@ -309,6 +310,11 @@ def _recomputed(
     ranks: Ranks, collection: Collection, part: Part | None, embedded: Embedded, seed: int
 ) -> Recomputed:
     passages = np.diff(part.sample.edges) if part else collection.passages.counts
+    altered = None
+    if part:
+        size = len(ranks.languages)
+        asked = ranks.query_language, part.claims.query_language
+        altered = share_seen(*(np.bincount(each, minlength=size).tolist() for each in asked))
     return Recomputed(
         seed=seed if part else None,
         queries=len(part.sample.queries) if part else len(ranks.query_ids),
@@ -316,6 +322,7 @@ def _recomputed(
         passages=dict(zip(collection.languages, passages.tolist(), strict=True)),
         distinct={role: sum(count) for role, count in embedded.counts.items()},
         texts=len(collection.queries) + len(collection.passages),
+        altered=altered,
     )
 
 

@@ -166,3 +166,51 @@ def test_honest_models_of_every_precision_agree(dtype, rounding, seed):
     ]
     found = held_against(rounded, ranks, dtype, seed)
     assert (found.verdict, found.level) == (Verdict.AGREES, Level.SAMPLED)
+
+
+def altered(ranks, cells, **columns):
+    return replace(
+        ranks,
+        **{
+            name: np.where(cells, change, getattr(ranks, name)).astype(np.int32)
+            for name, change in columns.items()
+        },
+    )
+
+
+@pytest.mark.parametrize("language", range(3))
+@pytest.mark.parametrize("side", ["queries", "passages"])
+def test_a_forgery_in_one_language_is_found(language, side):
+    _, sides, ranks = problem()
+    cells = (ranks.query_language[ranks.query] == language)[:, None]
+    if side == "passages":
+        cells = np.arange(3) == language
+    forged = altered(ranks, cells, above=ranks.above // 2)
+    found = held_against(sides, forged, queries=200, passages=100)
+    assert found.verdict is Verdict.DISAGREES
+
+
+def test_ties_that_are_moved_or_dropped_are_found():
+    sides = [unit(np.sign(side[:, :4])) for side in problem()[1]]
+    ranks = rank_collection(problem()[0], *sides)[0]
+    nothing = np.zeros_like(ranks.tied)
+    assert held_against(sides, ranks).verdict is not Verdict.DISAGREES
+    dropped = altered(ranks, True, tied=nothing)
+    moved = altered(ranks, True, tied=nothing, above=ranks.above + ranks.tied)
+    halved = altered(ranks, True, tied=ranks.tied // 2)
+    for forged in (dropped, halved):
+        assert held_against(sides, forged).verdict is Verdict.DISAGREES
+    worse = average_precision(moved)
+    assert worse <= average_precision(ranks) + 1e-12  # ties count against a model anyway
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_queries_made_perfect_are_found_when_so_many_are_that_one_is_drawn(seed):
+    _, sides, ranks = problem()
+    honest = held_against(sides, ranks, seed=seed)
+    share = honest.recomputed.altered
+    assert 0.04 < share < 0.06
+    assert f"{share:.1%} of the queries" in " ".join(terminal_verification(honest).split())
+    chosen = np.random.default_rng(seed).random(len(ranks.query_ids)) < 2 * share
+    forged = altered(ranks, chosen[ranks.query][:, None], above=0)
+    assert held_against(sides, forged, seed=seed).verdict is Verdict.DISAGREES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.common.errors import IntegrityError
+from mlbench.leaderboard.verifying import samples
 from mlbench.leaderboard.verifying.samples import (
     Sample,
     _shares,
@@ -138,3 +141,32 @@ def test_queries_without_a_relevant_passage_are_never_drawn():
     assert len(ranks.query_ids) == 19
     find_places(ranks, collection)
     assert draw(ranks, collection, 100, 5, 0).queries.tolist() == list(range(19))
+
+
+@pytest.mark.parametrize(
+    ("available", "drawn"), [([6], [2]), ([4, 4], [1, 1]), ([5, 3], [2, 2]), ([3, 4, 1], [1, 3, 0])]
+)
+def test_the_share_that_a_sample_surely_has_one_of(available, drawn, monkeypatch):
+    """Against a search of all choices of queries, and all samples of them."""
+    monkeypatch.setattr(samples, "CERTAINTY", 0.8)
+
+    def missed(altered):
+        return math.prod(
+            math.comb(size - bad, part) / math.comb(size, part)
+            for size, part, bad in zip(available, drawn, altered, strict=True)
+        )
+
+    choices = itertools.product(*(range(size + 1) for size in available))
+    seen = dict.fromkeys(range(1, sum(available) + 1), 1.0)
+    for altered in choices:
+        if sum(altered):
+            seen[sum(altered)] = min(seen[sum(altered)], 1 - missed(altered))
+    enough = [count for count, chance in seen.items() if chance >= 0.8 - 1e-12]
+    expected = min(enough, default=sum(available)) / sum(available)
+    assert samples.share_seen(available, drawn) == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [(200, 0.0227), (460, 0.01), (920, 0.005)])
+def test_how_many_altered_queries_of_xquad_r_a_sample_has_one_of(size, expected):
+    parts = np.diff(np.linspace(0, size, 12).astype(int)).tolist()
+    assert samples.share_seen([1190] * 11, parts) == pytest.approx(expected, abs=6e-4)
