@@ -108,8 +108,8 @@ def _by_majority(
     voters = list(zip(weights, scores, strict=True))
 
     def compare(x: int, y: int) -> int:
-        votes = sum(weight * ((of[y] > of[x]) - (of[x] > of[y])) for weight, of in voters)
-        return int(np.sign(votes))
+        votes: float = sum(weight * ((of[y] > of[x]) - (of[x] > of[y])) for weight, of in voters)
+        return int(votes > 0) - int(votes < 0)
 
     order = sorted(range(len(every) - 1, -1, -1), key=functools.cmp_to_key(compare))
     return {int(every[i]): float(len(every) - place) for place, i in enumerate(order)}
