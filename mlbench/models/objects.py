@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
+from mlbench.models.neural.kinds import MODEL_TYPES
 from mlbench.models.plugin import refuse_other_signatures
 from mlbench.models.protocol import SIMILARITY_NAMES, Adapter
 from mlbench.models.registry import LoadedModel, describe_adapter, load_adapter
@@ -66,6 +67,11 @@ def load_model(
         functions = Functions(*model)
         refuse_other_signatures(functions, "model functions", EXPECTED)
         return describe_adapter("functions", "object", functions)
+    kinds = [each.__name__ for each in type(model).__mro__ if each.__name__ in MODEL_TYPES]
+    if kinds:
+        other = MODEL_TYPES[kinds[0]]
+        found = f"an object of type {kind}: {other.what}"
+        raise UsageError(Fault("model", found, EXPECTED, other.mend))
     if _is_sentence_transformer(model):
         return describe_adapter(kind, "object", Encoder(model))
     raise UsageError(Fault("model", f"an object of type {kind}", EXPECTED))

@@ -53,3 +53,18 @@ def test_a_name_that_no_file_can_hold_is_refused():
         load_model(model)
     model.name = "näme 名"
     assert load_model(model).name == "näme 名"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("SparseEncoder", "a sparse encoder"),
+        ("CrossEncoder", "a cross-encoder"),
+        ("MultiVectorEncoder", "a late-interaction model"),
+    ],
+)
+def test_other_models_of_the_library_are_refused_as_what_they_are(name: str, words: str) -> None:
+    methods = {"encode_query": print, "encode_document": print}
+    own = type("Own", (type(name, (), methods),), {})
+    with pytest.raises(UsageError, match=f"type Own: {words}"):
+        load_model(own())
