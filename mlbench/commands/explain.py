@@ -14,6 +14,7 @@ from mlbench.commands.options import add_model_options, model_options, positive,
 from mlbench.commands.output import print_json
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.locator import Locator
+from mlbench.data.texts import Texts
 from mlbench.models.neural.options import OPTIONS
 from mlbench.reports.explain import (
     Explanation,
@@ -29,7 +30,7 @@ from mlbench.reports.explain import (
 )
 from mlbench.reports.report import Report, read_report
 from mlbench.reports.rivals import Rival, Rivals
-from mlbench.reports.texts import Texts, find_texts, read_data, task_of, wrapped
+from mlbench.reports.texts import find_texts, read_data, task_of, wrapped
 from mlbench.reports.words import WIDTH, fill, number, plural
 from mlbench.runs.rivals import rivals_in_runs, run_files
 

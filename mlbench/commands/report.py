@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from mlbench.commands.options import shared
@@ -13,6 +14,7 @@ from mlbench.common.files import check_writable
 from mlbench.reports.per_query import check_table_name, save_table
 from mlbench.reports.report import REPORT_FILE, Report, parse_report, read_report, rescored
 from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
+from mlbench.reports.texts import find_texts
 from mlbench.reports.words import fill, plural
 
 
@@ -33,6 +35,14 @@ def arguments(parser: ArgumentParser) -> None:
         "--per-query", type=Path, metavar="FILE",
         help="also write what every query scores in every setting, as a table: FILE.csv or "
         "FILE.parquet",
+    )  # fmt: skip
+    shared(
+        parser, "--task", help="the task's file, for showing texts, if it is not a built-in task"
+    )
+    shared(
+        parser, "--data-dir",
+        help="the folder with the task's data, for showing texts (default: $MLBENCH_DATA, then the "
+        "cache)",
     )  # fmt: skip
     shared(parser, "--verbose", "--json")
 
@@ -57,10 +67,14 @@ def report(args: Namespace) -> int:
     for folder in folders:
         saved = read_report(folder)
         fresh = rescored(saved, saved.table, folder)
-        fresh.save(folder)
+        _with_texts(fresh, args).save(folder)
         print_report(fresh, folder, args)
         made[folder] = fresh
     return _end(made, args)
+
+
+def _with_texts(report: Report, args: Namespace) -> Report:
+    return replace(report, texts=find_texts(report.task, args.data_dir, args.task))
 
 
 def _end(made: dict[Path, Report], args: Namespace) -> int:
@@ -125,7 +139,7 @@ def _report_languages(folders: list[Path], args: Namespace) -> int:
             place = args.output / folder.relative_to(args.folder)
         refuse_other_report(place, report)
         check_writable(place, ROOM_FOR_A_REPORT)
-        report.save(place)
+        _with_texts(report, args).save(place)
         print_report(report, place, args)
         made[place] = report
     return _end(made, args)

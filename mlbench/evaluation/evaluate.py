@@ -43,6 +43,7 @@ from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import Report
 from mlbench.reports.subset import choose_languages
+from mlbench.reports.texts import shown_texts
 from mlbench.runs.writing import Saving, check_names, discard_runs, save_runs
 
 if TYPE_CHECKING:
@@ -265,6 +266,7 @@ def evaluate_held(
         run=run,
         warnings=(*sample_warnings(collection), *absent_warnings(collection), *embedded.warnings),
         ranks=ranks,
+        texts=shown_texts(ranks, collection),
     )
 
 

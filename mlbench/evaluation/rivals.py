@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Collection, Qrels
 from mlbench.data.task import Task
+from mlbench.data.texts import Name
 from mlbench.evaluation.evaluate import encode_held
 from mlbench.evaluation.options import Options
 from mlbench.models.encoding import Embedded
@@ -24,7 +25,7 @@ from mlbench.ranking.products import Dense, Sparse
 from mlbench.ranking.ranks import Ints
 from mlbench.reports.explain import Explanation
 from mlbench.reports.report import ModelInfo
-from mlbench.reports.rivals import Name, Rivals, ranked_rivals
+from mlbench.reports.rivals import Rivals, ranked_rivals
 
 
 class Found(NamedTuple):

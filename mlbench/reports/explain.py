@@ -249,6 +249,8 @@ def outranking_languages(
     return sorted(found, key=lambda each: -each.passages)
 
 
+MOST_BIASED = 10
+"""Queries that a page shows in full."""
 MOST_COLUMNS = 11
 """Languages that have a column of their own; of more, those that outrank most."""
 NAMED = 3
@@ -262,12 +264,6 @@ def biased_line(each: Explanation) -> str:
     by = f"; most outranked by {most}" if most else ""
     ends = f"from {highest} to {lowest}"
     return f"{each.query_id} in {each.language}: rank distance {distance}, {ends}{by}"
-
-
-def biased_queries_table(queries: Sequence[Explanation]) -> Table:
-    """Return a row a query: its highest and lowest rank, and who outranks its passages most."""
-    rows = tuple((each.query_id, each.language, *_spread(each)) for each in queries)
-    return Table(("query", "in", *SPREAD), rows)
 
 
 def versions_table(queries: Sequence[Explanation]) -> Table:

@@ -13,9 +13,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlbench.data.task import Kind
+from mlbench.data.texts import Texts
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.definitions import definitions
-from mlbench.reports.explain import biased_queries_table, most_biased, passages_table
+from mlbench.reports.drawing import shortened
+from mlbench.reports.explain import (
+    MOST_BIASED,
+    Explanation,
+    biased_line,
+    most_biased,
+    passages_table,
+)
 from mlbench.reports.plot_cache import cached_plots
 from mlbench.reports.report import Report
 from mlbench.reports.tables import (
@@ -32,9 +40,11 @@ from mlbench.reports.tables import (
     paper_table,
     settings_table,
 )
+from mlbench.reports.texts import find_texts
 from mlbench.reports.words import (
     KIND_NAMES,
     MISSING,
+    between,
     counts_line,
     excluded_lines,
     extremes_line,
@@ -61,8 +71,8 @@ if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
 
 CROSS = Kind.CROSSLINGUAL.value
-MOST_BIASED = 10
-"""Queries that the page shows in full."""
+LONGEST_TEXT = 500
+"""Characters of a text that the page shows."""
 MOST_ROWS = 400
 """Settings of a kind that the page lists one by one; report.json always has them all."""
 
@@ -93,6 +103,18 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Query:
+    """A query in full: ``line`` says in words how it fares; texts are "" where not at hand, and
+    ``passages`` are (rank and name, language, text) of the relevant ones."""
+
+    line: str
+    language: str
+    text: str
+    table: Table
+    passages: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
 class Plot:
     """A plot: its file, its data URI, what it shows (``alt``) and how to read it."""
 
@@ -108,8 +130,10 @@ def report_pages(
     """Return file name -> content of report.html, report.md and the plots under ``plots/``.
 
     ``ranks`` is None for a report on run files, which shows what it can without them.
-    The same report gives the same bytes; plots that ``cache`` has are not drawn again. report.html
-    asks for nothing over the network and runs no script; report.md links to the plots beside it.
+    Texts are those that the report brings or, without any, those of the task's data, if it is on
+    this machine. The same report gives the same bytes; plots that ``cache`` has are not drawn
+    again. report.html asks for nothing over the network and runs no script; report.md links to the
+    plots beside it.
     """
     plots = cached_plots(report, ranks, cache)
     view = _view(report, ranks, plots)
@@ -158,7 +182,8 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
     biased = [] if ranks is None else most_biased(ranks, MOST_BIASED)
     kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
     cross = settings_of(report, CROSS)
-    return {
+    texts = report.texts or (find_texts(report.task) if biased else Texts({}, {}))
+    view = {
         "report": report,
         "reading": [*truncation_reading(report), *reading(report)],
         "tiles": _tiles(report),
@@ -167,8 +192,8 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
             Plot(f"plots/{name}", _data_uri(svg), *PLOT_TEXTS[name]) for name, svg in plots.items()
         ],
         "bias": _bias_sections(report),
-        "biased": biased_queries_table(biased) if biased else None,
-        "queries": [(each, passages_table(each)) for each in biased],
+        "biased": [_query(each, texts) for each in biased],
+        "no_texts": texts.why,
         "across": _across(report) if cross else None,
         "excluded": excluded_table(report) if any(s.excluded for s in cross) else None,
         "excluded_lines": excluded_lines(report),
@@ -184,6 +209,47 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "run_facts": _facts(asdict(report.run), skip=("command",)),
         "definitions": definitions(report),
     }
+    view["contents"] = _contents(view)
+    return view
+
+
+def _contents(view: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (id, title) of each section of the page that there is."""
+    report = view["report"]
+    main = [(section_id(each.title), each.title) for each in view["main"]]
+    others = {
+        ("plots", "Plots"): view["plots"],
+        ("bias", "Language bias"): view["bias"],
+        ("queries", "Most biased queries"): view["biased"],
+        ("across", "Across languages"): view["across"],
+        ("settings", "Settings"): True,
+        ("ties", "Ties"): view["tie_lines"],
+        ("warnings", "Notes and warnings"): report.notes + report.warnings,
+        ("model", "Model"): True,
+        ("task", "Task"): True,
+        ("run", "Run"): True,
+        ("definitions", "How the scores are defined"): True,
+    }
+    return main + [link for link, there in others.items() if there]
+
+
+def section_id(title: str) -> str:
+    """Return what a section of this title is linked by."""
+    return title.lower().replace(" ", "-")
+
+
+def _query(each: Explanation, texts: Texts) -> Query:
+    passages = [
+        (
+            f"rank {passage.rank:,}: {passage.language} {passage.passage_id}",
+            passage.language,
+            shortened(text, LONGEST_TEXT),
+        )
+        for passage in each.passages
+        if (text := texts.passages.get((passage.language, passage.passage_id)))
+    ]
+    text = shortened(texts.queries.get((each.language, each.query_id), ""), LONGEST_TEXT)
+    return Query(biased_line(each), each.language, text, passages_table(each), tuple(passages))
 
 
 def _main_sections(report: Report) -> list[Section]:
@@ -337,7 +403,7 @@ def _tiles(report: Report) -> list[Tile]:
 
 
 def _interval(low: float, high: float, digits: int) -> str:
-    return f"{number(low, digits)} to {number(high, digits)}"
+    return between(number(low, digits), number(high, digits))
 
 
 def _facts(table: dict[str, Any], skip: tuple[str, ...] = ()) -> list[tuple[str, str]]:

@@ -42,6 +42,7 @@ from mlbench.reports.report import Report
 from mlbench.reports.tables import score_matrix
 from mlbench.reports.words import (
     KIND_NAMES,
+    between,
     headline,
     kind_name,
     macro_score,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 KIND_COLOURS = dict(zip(KIND_NAMES, ("#0072b2", "#e69f00", "#009e73"), strict=True))
 PALE = 0.3
+LABEL_WIDTH = 0.065
+"""Inches of a character of a bar's label; the room at the right is for the longest one."""
 MOST_FACTOR = 3
 """The outranking figure's colours span at most 2**-3 to 2**3."""
 
@@ -95,18 +98,19 @@ def _macro(report: Report, _: Ranks | None) -> Figure | None:
     step = len(kinds) + 0.8
     height = 0.2 * step * len(names)
     subtitle = "Means over the settings of a kind, with 95% intervals."
-    figure, axes = rows_of_axes(
-        "Macro scores by kind of setting", subtitle, names, (0.8, 0.35, 0.65, 0.35), height
-    )
     bars = [
         (step * i + j, score, KIND_COLOURS[kind])
         for i, measure in enumerate(report.measures)
         for j, kind in enumerate(kinds)
         if (score := macro_score(report, kind, measure)) is not None
     ]
+    right = 0.15 + LABEL_WIDTH * max(len(_bar_label(score)) for _, score, _ in bars)
+    figure, axes = rows_of_axes(
+        "Macro scores by kind of setting", subtitle, names, (0.8, right, 0.65, 0.35), height
+    )
     reach = max(_draw_bar(axes, place, score, colour) for place, score, colour in bars)
     limit = tenth_above(reach)
-    axes.set(xlim=(0, limit * 1.1), ylim=(step * len(names) - 1.0, -0.8))
+    axes.set(xlim=(0, limit), ylim=(step * len(names) - 1.0, -0.8))
     axes.set_xticks(ticks(limit))
     axes.set_yticks([step * i + (len(kinds) - 1) / 2 for i in range(len(names))], names)
     handles = [Patch(color=KIND_COLOURS[kind], label=kind_name(kind)) for kind in kinds]
@@ -119,25 +123,30 @@ def _macro(report: Report, _: Ranks | None) -> Figure | None:
 def _draw_bar(axes: Axes, place: float, score: Score, colour: str) -> float:
     """Draw one score, pale from ties against to ties for the model; return where it ends."""
     axes.barh(place, score.value, height=0.8, color=colour)
-    label, end = f"{score.value:.3f}", max(score.value, score.high)
+    end = max(score.value, score.high)
     if score.ties_matter:
         gain = score.optimistic - score.value
         axes.barh(place, gain, left=score.value, height=0.5, color=colour, alpha=PALE)
-        label, end = f"{label} to {score.optimistic:.3f}", max(end, score.optimistic)
+        end = max(end, score.optimistic)
     if score.high - score.low > 1e-6:
         axes.hlines(place, score.low, score.high, color=INK, linewidth=1)
         axes.vlines([score.low, score.high], place - 0.2, place + 0.2, color=INK, linewidth=1)
-    inside = score.ties_matter and end > 0.8
     axes.annotate(
-        label,
+        _bar_label(score),
         (end, place),
-        (-4 if inside else 4, 0),
+        (4, 0),
         textcoords="offset points",
         size=8,
-        ha="right" if inside else "left",
         va="center_baseline",
+        annotation_clip=False,
     )
     return end
+
+
+def _bar_label(score: Score) -> str:
+    """Return a score, with ties against the model and for it where that is written differently."""
+    against, for_it = f"{score.value:.3f}", f"{score.optimistic:.3f}"
+    return between(against, for_it) if score.ties_matter else against
 
 
 def _heatmap(report: Report, _: Ranks | None) -> Figure | None:

@@ -21,6 +21,7 @@ from mlbench.common.errors import (
 )
 from mlbench.common.files import sha256_of, write_atomically
 from mlbench.data.task import Kind, all_settings
+from mlbench.data.texts import Texts
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import Scores, SettingScores, compute_scores
 from mlbench.ranking.ranks import Ranks
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
 
 SCHEMA = "mlbench/report/1"
+KEPT_APART = ("ranks", "values", "texts")
+"""Fields of a report that report.json does not hold."""
 REPORT_FILE, RANKS_FILE, VALUES_FILE = "report.json", "ranks.parquet", "per-query.parquet"
 
 
@@ -172,7 +175,8 @@ class Report:
 
     ``ranks`` is the table that the scores are made from, which a report folder holds as a file of
     its own; None where there is none, or where only report.json was read. ``values`` are those of
-    a report on run files, query by query, which are a file of its folder too. Both are left out of
+    a report on run files, query by query, which are a file of its folder too. ``texts`` are those
+    of the queries that the page shows, where they are at hand. All three are left out of
     report.json and of comparisons.
     """
 
@@ -185,6 +189,7 @@ class Report:
     retrieved: Retrieved | None = None
     ranks: Ranks | None = field(default=None, compare=False, repr=False)
     values: PerQuery | None = field(default=None, compare=False, repr=False)
+    texts: Texts | None = field(default=None, compare=False, repr=False)
 
     @property
     def table(self) -> Ranks:
@@ -254,8 +259,9 @@ class Report:
     def save(self, folder: str | Path, cache: EmbeddingCache | None = None) -> Path:
         """Write the report as ``mlbench run`` does, with pages and plots; return its folder.
 
-        Plots that ``cache`` has are not drawn again. Raises EnvironmentFault where the folder
-        cannot be written.
+        Plots that ``cache`` has are not drawn again. Texts are those of the evaluation or, for a
+        report that was read, of the task's data, if it is on this machine. Raises EnvironmentFault
+        where the folder cannot be written.
         """
         from mlbench.reports.page import report_pages
 
@@ -299,9 +305,8 @@ def report_to_json(report: Report, ranks_sha256: str | None) -> str:
 
 def report_values(report: Report) -> dict[str, Any]:
     """Return all that a report says, by field, without its table of ranks."""
-    values = asdict(replace(report, ranks=None, values=None))
-    del values["ranks"], values["values"]
-    return values
+    values = asdict(replace(report, ranks=None, values=None, texts=None))
+    return {name: value for name, value in values.items() if name not in KEPT_APART}
 
 
 def write_report(
@@ -434,11 +439,10 @@ def _converter() -> cattrs.Converter:
     from cattrs.gen import make_dict_structure_fn, override
 
     converter = cattrs.Converter(forbid_extra_keys=False)
+    apart = override(omit=True)
     converter.register_structure_hook(
         Report,
-        make_dict_structure_fn(
-            Report, converter, ranks=override(omit=True), values=override(omit=True)
-        ),
+        make_dict_structure_fn(Report, converter, ranks=apart, values=apart, texts=apart),
     )
     return converter
 

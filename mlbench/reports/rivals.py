@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-Name = tuple[str, str]
-"""Language and id of a query or a passage."""
+from mlbench.data.texts import Name
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
         run=replace(report.run, command=f"{report.run.command} && {command}"),
         warnings=(*report.warnings, note),
         ranks=cut,
+        texts=None,
     )
 
 

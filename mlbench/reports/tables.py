@@ -368,9 +368,12 @@ def bias_table(report: Report) -> Table:
 
 
 def ranged(value: float, low: float, high: float, digits: int = 4, *, sign: str = "") -> str:
-    """Return a cell with a value and the ends of its interval or range; ``sign`` may be "+"."""
-    shown = (f"{x:{sign}.{digits}f}" if math.isfinite(x) else MISSING for x in (value, low, high))
-    return "{} {}..{}".format(*shown)
+    """Return a cell with a value and the ends of its interval or range, if they are written
+    differently; ``sign`` may be "+"."""
+    shown, first, last = (
+        f"{x:{sign}.{digits}f}" if math.isfinite(x) else MISSING for x in (value, low, high)
+    )
+    return shown if shown == first == last else f"{shown} {first}..{last}"
 
 
 def extremes_table(report: Report) -> Table:

@@ -4,44 +4,23 @@ as wide as a terminal shows them."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlbench.common.errors import Fault, IntegrityError, MlbenchError, UsageError
 from mlbench.data.catalog import find_task
-from mlbench.data.collection import Collection, Entries
+from mlbench.data.collection import Collection
 from mlbench.data.locator import Locator, MissingData
 from mlbench.data.readers import read_collection
 from mlbench.data.sampling import Draw
 from mlbench.data.sources import in_shards
 from mlbench.data.task import Task
+from mlbench.data.texts import Texts
+from mlbench.ranking.ranks import Ranks
+from mlbench.reports.explain import MOST_BIASED, most_biased
 from mlbench.reports.report import TaskInfo
 
-Name = tuple[str, str]
-"""Language and id of a query or a passage."""
 JOINERS = "\u200c\u200d"
 """Characters without a width that Persian and the scripts of India are spelt with."""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The texts of a task by name; or ``why`` there are none."""
-
-    queries: dict[Name, str]
-    passages: dict[Name, str]
-    why: str = ""
-
-    @classmethod
-    def of(cls, collection: Collection) -> Texts:
-        """Return the texts of a collection."""
-        return cls(
-            _by_name(collection, collection.queries), _by_name(collection, collection.passages)
-        )
-
-
-def _by_name(collection: Collection, entries: Entries) -> dict[Name, str]:
-    codes = [collection.languages[language] for language in entries.language]
-    return dict(zip(zip(codes, entries.ids, strict=True), entries.texts, strict=True))
 
 
 def task_of(info: TaskInfo, file: str | None = None) -> Task:
@@ -69,6 +48,14 @@ def read_data(info: TaskInfo, task: Task, locator: Locator) -> Collection:
         expected = f"the data of digest {info.subset_of or info.digest}"
         raise IntegrityError(Fault(f"the data of {task.name}", found, expected))
     return collection
+
+
+def shown_texts(ranks: Ranks, collection: Collection) -> Texts:
+    """Return the texts of the most biased queries and of their relevant passages."""
+    found = most_biased(ranks, MOST_BIASED)
+    queries = [(each.language, each.query_id) for each in found]
+    passages = [(p.language, p.passage_id) for each in found for p in each.passages]
+    return Texts.some(collection, queries, passages)
 
 
 def find_texts(info: TaskInfo, data_dir: Path | None = None, file: str | None = None) -> Texts:

@@ -55,6 +55,15 @@ def number(value: float | None, digits: int = 4, *, commas: bool = False) -> str
     return f"{value:,.{digits}f}" if commas else f"{value:.{digits}f}"
 
 
+def between(low: str, high: str) -> str:
+    """Return a range in words; one number where both ends are written the same.
+
+    >>> between("0.648", "0.648")
+    '0.648'
+    """
+    return low if low == high else f"{low} to {high}"
+
+
 def mean(values: Iterable[float | None]) -> float | None:
     """Return the mean of the values that are there, None where none is."""
     present = [value for value in values if value is not None and math.isfinite(value)]
@@ -239,9 +248,10 @@ def rank_distance_line(report: Report) -> str:
         if way <= 1
         else ", so it is beyond random"
     )
+    low, high = (number(end, 1, commas=True) for end in (score.low, score.high))
     return (
         f"Rank distance is {number(score.value, 1, commas=True)} (95% interval "
-        f"{number(score.low, 1, commas=True)} to {number(score.high, 1, commas=True)}). The least "
+        f"{between(low, high)}). The least "
         f"possible is {number(bias.floor, 1, commas=True)}, and a random order has "
         f"{number(bias.random, 1, commas=True)}{where}. Read it beside {beside}: a weak model "
         "scatters relevant passages, and a model that ranks all of them last gathers them too."
@@ -297,9 +307,10 @@ def tie_lines(report: Report) -> list[str]:
     parts: list[str] = []
     for kind, scores in report.scores.macro.items():
         moved = [
-            f"{mean_name(name)} {score.value:.4f} and {score.optimistic:.4f}"
+            f"{mean_name(name)} {against} and {for_it}"
             for name, score in scores.items()
             if score.ties_matter
+            and (against := number(score.value)) != (for_it := number(score.optimistic))
         ]
         if moved:
             parts.append(f"{kind_name(kind).capitalize()} scores {BOTH_WAYS}: {', '.join(moved)}.")

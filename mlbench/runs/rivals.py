@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlbench.data.texts import Name
 from mlbench.reports.explain import Explanation
-from mlbench.reports.rivals import Name, Rival, Rivals, ranked_rivals
+from mlbench.reports.rivals import Rival, Rivals, ranked_rivals
 from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, RunFile, filled, read_run
 
 Ordered = dict[str, list[tuple[str, float]]]

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from mlbench.data.task import Kind
+from mlbench.data.texts import Texts
 from mlbench.reports.definitions import definitions
-from mlbench.reports.explain import most_biased
-from mlbench.reports.page import MOST_BIASED, report_pages
+from mlbench.reports.explain import MOST_BIASED, most_biased
+from mlbench.reports.page import report_pages
 from mlbench.reports.report import write_report
+from mlbench.reports.texts import shown_texts
 from tests.support.reports import (
     collection_of,
     equal_vectors,
@@ -85,8 +87,8 @@ def test_html_asks_for_nothing_and_runs_nothing() -> None:
         assert source is None or (tag == "img" and source.startswith("data:image/svg+xml;base64,"))
         assert tag == "a" or "href" not in attrs
     links = [a["href"] or "" for a in page.all("a")]
-    assert links
-    assert all(link.startswith("https://") for link in links)
+    assert any(link.startswith("https://") for link in links)
+    assert all(link.startswith(("https://", "#")) for link in links)
 
 
 def test_the_style_loads_nothing() -> None:
@@ -107,6 +109,41 @@ def test_html_is_accessible() -> None:
     assert all(a.get("tabindex") == "0" and a.get("aria-label") for a in scrolling)
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("count", [1, 2, 11])
+def test_the_contents_lead_to_every_section(count: int) -> None:
+    page = Page(report_pages(*example(count))["report.html"])
+    links = [(a["href"] or "")[1:] for a in page.all("a") if (a["href"] or "").startswith("#")]
+    assert links == [attrs["id"] for attrs in page.all("section") if "id" in attrs]
+
+
+def test_the_most_biased_queries_have_their_texts_and_stand_there_once() -> None:
+    collection = collection_of(languages(3))
+    report, ranks = report_of(collection, vectors(collection))
+    report = replace(report, texts=shown_texts(ranks, collection))
+    pages = report_pages(report, ranks)
+    page = Page(pages["report.html"])
+    markdown = pages["report.md"].decode()
+    found = most_biased(ranks, MOST_BIASED)
+    shown = [a for a in page.all("p") if a.get("class") == "text"]
+    assert [a["lang"] for a in shown] == [each.language for each in found]
+    assert all(a["dir"] == "auto" for a in shown)
+    for each in found:
+        text = f"question {each.query_id[1:]} {each.language}"
+        assert page.text.count(text) == markdown.count(text) == 1
+        assert page.text.count(f"{each.query_id} in {each.language}: rank distance") == 1
+        for passage in each.passages:
+            assert f"passage {passage.passage_id[1:]} {passage.language}" in page.text
+    why = replace(report, texts=Texts({}, {}, "they were lost"))
+    assert "they were lost" in Page(report_pages(why, ranks)["report.html"]).text
+
+
+def test_an_interval_of_one_number_is_that_number() -> None:
+    perfect = example(3, noise=0, pull=0)
+    for page in report_pages(*perfect).values():
+        assert b"1.0000 1.0000" not in page
+        assert b"1.0000 to 1.0000" not in page
 
 
 def test_hostile_names_are_shown_and_do_nothing() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,9 +16,11 @@ import pytest
 
 from mlbench.common.errors import UsageError
 from mlbench.data.task import Kind
+from mlbench.measures.significance import Score
 from mlbench.reports.plots import plot_png, plots
 from tests.conftest import REPOSITORY
 from tests.support.reports import (
+    MEASURES,
     collection_of,
     equal_vectors,
     example,
@@ -152,3 +155,47 @@ def test_pyplot_is_not_used() -> None:
         "plots(*example(2)); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("noise", "tied"), [(0.0, False), (1.0, False), (3.0, False), (1.0, True), (3.0, True)]
+)
+def test_labels_of_bars_are_on_no_bar_and_no_interval(
+    monkeypatch, noise: float, tied: bool
+) -> None:
+    figures = []
+    monkeypatch.setattr(
+        "mlbench.reports.plots.to_svg", lambda figure: figures.append(figure) or b""
+    )
+    collection = collection_of(languages(4))
+    queries, passages = vectors(collection, noise)
+    if tied:
+        queries, passages = np.round(queries * 4), np.round(passages * 4)
+    plots(*report_of(collection, (queries, passages)))
+    axes = figures[0].axes[0]
+    lines = [each.get_datalim(axes.transData) for each in axes.collections]
+    boxes = [bar.get_window_extent() for bar in axes.patches]
+    boxes += [line.transformed(axes.transData) for line in lines]
+    texts = [text for text in axes.texts if text.get_text()]
+    assert len(texts) == len(MEASURES) * 3
+    for text in texts:
+        extent = text.get_window_extent()
+        assert not [box for box in boxes if extent.overlaps(box)]
+        assert extent.x1 < figures[0].bbox.x1
+        first, _, last = text.get_text().partition(" to ")
+        assert first != last
+    assert any(" to " in text.get_text() for text in texts) is tied
+
+
+def test_ties_that_change_no_digit_are_one_number(monkeypatch) -> None:
+    figures = []
+    monkeypatch.setattr(
+        "mlbench.reports.plots.to_svg", lambda figure: figures.append(figure) or b""
+    )
+    report, ranks = example(2)
+    score = Score(0.64798, 0.6, 0.7, 0.64849)
+    assert score.ties_matter
+    macro = {"monolingual": {"AP": score}}
+    report = replace(report, measures=("AP",), scores=replace(report.scores, macro=macro))
+    plots(report, ranks)
+    assert [text.get_text() for text in figures[0].axes[0].texts] == ["0.648"]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlbench.data.texts import Texts
 from mlbench.evaluation.evaluate import load_collection
-from mlbench.reports.texts import Texts, cleaned, columns, find_texts, wrapped
+from mlbench.reports.texts import cleaned, columns, find_texts, wrapped
 from tests.support.reports import example
 
 HINDI = "क्\u200dष"

@@ -26,7 +26,7 @@ from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Score, Values
 from mlbench.reports.report import ModelInfo, RouteInfo
 from mlbench.reports.tables import Table
-from mlbench.reports.words import MISSING, number
+from mlbench.reports.words import MISSING, between, number
 
 LONGEST_TEXT = 400
 MODEL = ("identity", "adapter", "spec", "parameters", "dimension", "dtype", "similarity",
@@ -134,7 +134,7 @@ def _scores(row: Row, standings: Standings) -> Table:
             line += [
                 score_text(change.before, column, standings),
                 difference_text(change.difference, column),
-                MISSING if change.low is None else f"{low} to {high}",
+                MISSING if change.low is None else between(low, high),
             ]
         rows.append(tuple(line))
     headers = ["", "score", "95% interval", f"rank of {standings.ranked:,}"]
@@ -158,7 +158,7 @@ def _with_ties_for_it(row: Row, standings: Standings) -> dict[str, str]:
 
 def _interval(cell: Cell, column: Column, standings: Standings) -> str:
     low, high = (score_text(end, column, standings) for end in (cell.low, cell.high))
-    return MISSING if cell.low is None else f"{low} to {high}"
+    return MISSING if cell.low is None else between(low, high)
 
 
 def _by_language(row: Row, standings: Standings) -> Table:
@@ -280,7 +280,7 @@ def _bias_facts(entry: Entry) -> Iterator[Fact]:
 def _with_interval(score: Score) -> str:
     if math.isnan(score.low) or math.isnan(score.high):
         return number(score.value)
-    return f"{number(score.value)} ({number(score.low)} to {number(score.high)})"
+    return f"{number(score.value)} ({between(number(score.low), number(score.high))})"
 
 
 def differing_facts(before: Entry, now: Entry) -> tuple[tuple[str, str, str], ...]:
