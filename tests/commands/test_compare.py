@@ -179,7 +179,7 @@ def test_inconclusive_fails_with_strict_only_and_not_with_1(tmp_path):
         (["check", "good", "--baseline", "good", "--margin", "-0.1"], 2, "not a number from 0"),
         (["check", "good", "--baseline", "good", "--margin", "nan"], 2, "not a number from 0"),
         (["check", "good", "--baseline", "good", "--margin", "much"], 2, "not a number from 0"),
-        (["check", "good", "--baseline", "good", "--measure", "nDGC@10"], 2, "'nDCG'"),
+        (["check", "good", "--baseline", "good", "--measure", "nDGC@10"], 2, "'nDCG@10'"),
         (["check", "good", "--model", "bm25", "--baseline", "good"], 2, "one of the two"),
         (["check", "--config", "none.toml"], 2, "none.toml"),
         (["compare", "good"], 2, "two or more"),
