@@ -16,12 +16,9 @@ import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError
 from mlbench.models.boundary import Layout, Vectors, calling, check_vectors, difference
+from mlbench.models.company import rounding
 from mlbench.models.protocol import Bound, Fitted
 from mlbench.models.registry import LoadedModel
-
-TOLERANCE = 1e-5
-"""Greatest relative difference of a vector between two calls: batched float32 networks round
-differently with the batch, by less than this."""
 
 METHODS = {"query": "encode_queries", "passage": "encode_passages"}
 
@@ -105,6 +102,11 @@ class _Trial:
         return self.checked(self.raw(role, [*texts], language), role, texts, language)
 
     @cached_property
+    def rounding(self) -> float:
+        """The relative difference of two vectors that rounding may account for."""
+        return rounding(self.model)
+
+    @cached_property
     def together(self) -> dict[tuple[str, str], Vectors]:
         """The vectors of the texts of every role and language, each language in one call."""
         return {
@@ -120,8 +122,8 @@ class _Trial:
             apart = difference(vectors, encode(role, [*TEXTS[language]], language))
             if apart > worst:
                 worst, at = apart, f"{METHODS[role]} ({language})"
-        if worst > TOLERANCE:
-            raise _Broken(f"{at}: vectors differ by {worst:.2g}, allowed {TOLERANCE:.0e}")
+        if worst > self.rounding:
+            raise _Broken(f"{at}: vectors differ by {worst:.2g}, allowed {self.rounding:.0e}")
         return f"within {worst:.1g}" if worst else "bit-identical"
 
 
@@ -197,7 +199,7 @@ def _duplicates(trial: _Trial) -> str:
     for role, method in METHODS.items():
         vectors = trial.encode(role, [first, other, first])
         apart = difference(vectors[:1], vectors[2:])
-        if apart > TOLERANCE:
+        if apart > trial.rounding:
             raise _Broken(f"{method}: two equal texts in one call differ by {apart:.2g}")
     return "equal texts in one call have equal vectors"
 
@@ -243,7 +245,7 @@ def _roles(trial: _Trial) -> str:
         difference(trial.together["query", language], trial.together["passage", language])
         for language in TEXTS
     )
-    alike = "the same vector" if apart <= TOLERANCE else "different vectors"
+    alike = "the same vector" if apart <= trial.rounding else "different vectors"
     return f"information: a text has {alike} as query and as passage"
 
 

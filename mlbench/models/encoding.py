@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from mlbench.common.collector import uncollected
 from mlbench.common.progress import Step
 from mlbench.data.collection import Collection, Entries
+from mlbench.models import company
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
 from mlbench.models.cache import Source
 from mlbench.models.inputs import Inputs
@@ -254,6 +256,7 @@ class Encoding:
             "passage": Rows(len(collection.passages)),
             "query": Rows(len(collection.queries)),
         }
+        self._apart: dict[str, float] = {}
         self._teach(whole or collection)
         free = attribute(model.spec, model.adapter, "language_free", False)
         plan = Plan.of(collection, by_language=not free)
@@ -295,8 +298,40 @@ class Encoding:
             for role, vectors in parts.items()
             if (cosine := mean_cosine(vectors, self._distinct(role))) > COLLAPSED
         )
+        warnings += self._company_warnings()
         counts = {role: self._count(role) for role in self._rows}
         return Embedded(parts["query"], parts["passage"], warnings, counts)
+
+    def try_company(self) -> None:
+        """Find out whether vectors depend on what is in a batch, by a few texts of each role.
+
+        If so, ``encode`` warns. What an earlier run found is recalled; it alone tells where all
+        vectors are in the cache. Raises ModelError as ``encode`` does.
+        """
+        if isinstance(self.model.adapter, Bound):
+            return
+        for role in self._rows:
+            jobs = [job for job in self._jobs if job.group.role == role]
+            job = max(jobs, key=lambda job: len(job.keys))
+            if len(job.keys) < company.ENOUGH:
+                continue
+            texts = job.group.texts
+            places = company.some_of(texts, range(len(texts)))
+            measure = partial(company.apart, partial(self._given, job), places)
+            chosen = [texts[place] for place in places]
+            size = self._inputs.measured(
+                "company", job.source, chosen, measure if job.missing.any() else None
+            )
+            if size is not None:
+                self._apart[role] = size
+
+    def _company_warnings(self) -> tuple[str, ...]:
+        if not any(self._apart.values()):
+            return ()
+        allowed = company.rounding(self.model)
+        return tuple(
+            company.warning(role, size) for role, size in self._apart.items() if size > allowed
+        )
 
     def _distinct(self, role: str) -> Ints:
         """Return an entry of each distinct text of all languages; none if they are few."""
@@ -357,13 +392,7 @@ class Encoding:
 
     def _encode(self, job: _Job, batch: Ints) -> int:
         """Encode, store and keep some texts of a job; return how many are in the cache now."""
-        group, adapter = job.group, self.model.adapter
-        name = "encode_queries" if group.role == "query" else "encode_passages"
-        encode = adapter.encode_queries if group.role == "query" else adapter.encode_passages
-        with calling(self.model.spec, name):
-            value = encode([group.texts[place] for place in batch], group.language)
-        where = f"model {self.model.spec}, {name} ({group.language or 'all languages'})"
-        vectors = self._checked(value, where, group, batch)
+        vectors = self._given(job, batch)
         stored = 0
         if self.cache and isinstance(vectors, np.ndarray):
             keys = [job.keys[place] for place in batch]
@@ -371,7 +400,19 @@ class Encoding:
         self._keep(job, batch, vectors)
         return stored
 
-    def _checked(self, value: Any, where: str, group: Distinct, places: Ints) -> Vectors:
+    def _given(self, job: _Job, places: Ints | list[int]) -> Vectors:
+        """Return what the model gives for some texts of a job, from one call, checked."""
+        group, adapter = job.group, self.model.adapter
+        name = "encode_queries" if group.role == "query" else "encode_passages"
+        encode = adapter.encode_queries if group.role == "query" else adapter.encode_passages
+        with calling(self.model.spec, name):
+            value = encode([group.texts[place] for place in places], group.language)
+        where = f"model {self.model.spec}, {name} ({group.language or 'all languages'})"
+        return self._checked(value, where, group, places)
+
+    def _checked(
+        self, value: Any, where: str, group: Distinct, places: Ints | list[int]
+    ) -> Vectors:
         """Return the vectors of some texts of a group, in float32, as the model gave them."""
 
         def text_id(row: int) -> str:
@@ -411,4 +452,5 @@ def encode_shown(work: Encoding, title: str, *, quiet: bool) -> tuple[Embedded, 
             step.advance(cost)
             step.say(f"{done:,} of {work.texts:,} texts")
 
+        work.try_company()
         return work.encode(progress), step

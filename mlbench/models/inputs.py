@@ -7,7 +7,7 @@ finds all vectors there need not ask: a neural model is then not even loaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -167,6 +167,23 @@ class Inputs:
         if self.cache:
             self.cache.remember(about, json.dumps(cut).encode())
         return cut
+
+    def measured(
+        self,
+        question: str,
+        source: Source,
+        texts: Sequence[str],
+        measure: Callable[[], float] | None,
+    ) -> float | None:
+        """Return a measure of some texts, or recall what it was; None where neither can be."""
+        about = _about(question, source, texts) if self.cache else ""
+        known = self.cache.recall(about) if self.cache else None
+        if known is not None or measure is None:
+            return None if known is None else float(known)
+        found = measure()
+        if self.cache:
+            self.cache.remember(about, repr(found).encode())
+        return found
 
 
 def _about(question: str, source: Source, texts: Sequence[str]) -> str:

@@ -13,7 +13,8 @@ A factory without required arguments returns such an object. ``texts`` is a list
 ``scipy.sparse`` matrix of that shape. Row i is the vector of text i, and d is the same for both
 roles and all languages. An encoder does not know on which task or setting it is evaluated. It
 receives each distinct text of a role and language once, in batches of any size and order, and must
-give a text the same vector whichever texts are in the batch. Without ``identity``, the source code
+give a text the same vector whichever texts are in the batch. To see whether it does, three texts of
+each role are encoded alone and together before all others. Without ``identity``, the source code
 of the factory's module identifies the model, so declare one if weights or other modules matter.
 
 Two optional methods are called before anything is encoded, ``fit`` once for each language and
