@@ -208,6 +208,8 @@ def encode_held(
     quiet = not options.progress
     with Step(f"{task.name}: preparing", 1, "plan", quiet=quiet) as preparing:
         work = Encoding(model, collection, options.cache, whole=whole)
+        if whole is None:
+            work.try_company()
     embedded, encoding = encode_shown(work, f"{task.name}: encoding", quiet=quiet)
     return embedded, [preparing, encoding]
 

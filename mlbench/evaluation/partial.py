@@ -300,6 +300,7 @@ class State:
             if kept is not None:
                 return kept, 0.0
         work = Encoding(model, core.collection, options.cache)
+        work.try_company()
         title = f"{name}: encoding queries and relevant passages"
         embedded, step = encode_shown(work, title, quiet=not options.progress)
         return self._first(path, embedded) if lasting else embedded, step.seconds

@@ -452,5 +452,4 @@ def encode_shown(work: Encoding, title: str, *, quiet: bool) -> tuple[Embedded, 
             step.advance(cost)
             step.say(f"{done:,} of {work.texts:,} texts")
 
-        work.try_company()
         return work.encode(progress), step

@@ -25,8 +25,9 @@ from tests.evaluation.models import Rounding, loaded
 LANGUAGES = ("sw", "en")
 FILES = 4 + 1 + 5
 """Scans, the core, and the partial results: one before the first shard."""
-CALLS = 2 + 9
-"""Of the model: one for each role of the core, and one for each block of the four shards."""
+CALLS = 4 + 3 + 9
+"""Of the model: for three passages, together and each alone; for the core, whose passages are more
+than the first call of a model is given; and one for each block of the four shards."""
 MOMENTS = 3 * FILES + CALLS
 
 
