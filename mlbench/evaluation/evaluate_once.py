@@ -18,7 +18,8 @@ from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
 from mlbench.measures.scores import compute_scores
 from mlbench.models.boundary import Layout, Vectors, calling, check_vectors, difference
-from mlbench.models.contract import METHODS, TOLERANCE
+from mlbench.models.company import ROUNDING
+from mlbench.models.contract import METHODS
 from mlbench.models.inputs import learns
 from mlbench.models.objects import load_model
 from mlbench.models.registry import LoadedModel
@@ -90,7 +91,7 @@ def _named(name: str, row: int) -> str:
 
 def _same(before: list[Vectors], now: list[Vectors]) -> bool:
     return all(
-        a.shape == b.shape and difference(a, b) <= TOLERANCE
+        a.shape == b.shape and difference(a, b) <= ROUNDING["float32"]
         for a, b in zip(before, now, strict=True)
     )
 
