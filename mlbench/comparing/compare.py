@@ -100,9 +100,11 @@ class _Found:
 
 def default_measures(saved: Sequence[Saved]) -> tuple[str, ...]:
     """Return the measures that all reports have, in the first one's order, and rank distance
-    where all have it."""
+    where all have it: on a multilingual pool, not from run files."""
     shared = [m for m in saved[0].measures if all(m in other.measures for other in saved[1:])]
-    spread = len(saved[0].task.languages) > 1 and all(each.ranks is not None for each in saved)
+    task = saved[0].task
+    mixed = len(task.languages) > 1 and Kind.MULTILINGUAL.value in task.kinds
+    spread = mixed and all(each.ranks is not None for each in saved)
     return (*shared, *([RANK_DISTANCE] if spread else []))
 
 

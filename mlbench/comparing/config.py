@@ -83,7 +83,7 @@ class GateConfig:
         MARGIN,
     )
     measures: Annotated[tuple[str, ...], _MEASURES] = setting(
-        "a measure, or rank-distance; may be repeated (default: AP)", "NAME", ()
+        "a measure, or rank-distance; may be repeated (default: the baseline's first)", "NAME", ()
     )
     strict: bool = setting("end with exit code 3 if the check is inconclusive", default=False)
     data_dir: Annotated[Path, _text("a folder")] | None = setting(

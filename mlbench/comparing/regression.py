@@ -109,10 +109,11 @@ def check(
     ``report_or_model`` is a Report, the folder of one, a baseline file (.parquet), or a model as
     ``evaluate`` takes it.
     ``baseline`` is a file that `mlbench baseline` wrote, a Report, or the folder of one.
-    ``measures`` are names such as nDCG@10, or rank-distance (default: AP). ``margin`` is how much
-    worse is still no matter; for rank distance it is that share of a random order's. A model is
-    evaluated on the baseline's sample of its task (``task``, where its name does not find it), with
-    the ``options`` of ``evaluate``; with ``folder`` its report is saved there.
+    ``measures`` are names such as nDCG@10, or rank-distance (default: the first of the baseline).
+    ``margin`` is how much worse is still no matter; for rank distance it is that share of a random
+    order's. A model is evaluated on the baseline's sample of its task (``task``, where its name
+    does not find it), with the ``options`` of ``evaluate``; with ``folder`` its report is saved
+    there.
 
     The result has a ``verdict`` ("pass", "regressed" or "inconclusive") and prints as
     `mlbench check` does. Raises as ``evaluate`` does; DataError unless both are of the same task,
@@ -187,8 +188,8 @@ def _evaluated(
 
 
 def default_gate(baseline: Saved) -> tuple[str, ...]:
-    """Return the measure that is checked unless told: AP, or the baseline's first."""
-    return ("AP",) if "AP" in baseline.measures else baseline.measures[:1]
+    """Return the measure that is checked unless told: the baseline's first."""
+    return baseline.measures[:1]
 
 
 def _judged(new: Saved, baseline: Saved, measures: Sequence[str], margin: float) -> Check:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlbench.data.task import Setting
+from mlbench.data.task import Kind, Setting
 from mlbench.measures.bias import (
     BIAS_MEASURES,
     CUTOFFS,
@@ -239,7 +239,7 @@ def bias_scores(
                 for name, scores in of_kind.items()
             }
             for kind, of_kind in per_language.items()
-            if pools
+            if len(ranks.languages) > 1
         },
         recall=_recall(pools),
         language_counts=language_counts(ranks) if pools else (),
@@ -331,7 +331,8 @@ def compute_scores(
         rows.append(row)
         for name, values in scored.values.items():
             gather(row.kind, name, row.query_language, scored.query, values)
-    pools = mixed_pools(ranks)
+    mixed = any(setting.kind is Kind.MULTILINGUAL for setting in settings)
+    pools = mixed_pools(ranks) if mixed else {}
     of_bias = bias_values(ranks, pools)
     for name, by_language in of_bias.items():
         for language, each in by_language.items():

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mlbench.data.task import Kind
 from mlbench.measures.language_counts import MOST_SUBSETS
 from mlbench.measures.rank_measures import MEASURES
 from mlbench.measures.significance import TIE_TOLERANCE
 from mlbench.reports.report import Report
-from mlbench.reports.words import mean_name, plural
+from mlbench.reports.words import kind_name, mean_name, plural, settings_of
 
 LAREQA = "https://arxiv.org/abs/2004.05484"
 HYBRID = "https://arxiv.org/abs/2408.10536"
@@ -43,9 +44,7 @@ def definitions(report: Report) -> list[Definition]:
     return [
         Definition(
             "Settings",
-            "In a monolingual setting the passages in the query's own language are searched, in a "
-            "cross-lingual one those in one other language, and in a multilingual one those in "
-            "all languages together. The searched passages are called the pool. A query without "
+            f"{_settings_words(report)} The searched passages are called the pool. A query without "
             "a relevant passage in the pool is excluded, and the report says how many are.",
             LAREQA,
         ),
@@ -58,18 +57,38 @@ def definitions(report: Report) -> list[Definition]:
             f"{statistics.draws:,} times, each question with all its languages, with seed "
             f"{statistics.seed}.",
         ),
-        *(RUN_FILES if report.retrieved else ALL_RANKS),
+        *(RUN_FILES if report.retrieved else [TIES]),
+        *(MIXED_POOL if report.scores.bias.by_language and not report.retrieved else ()),
         *_bias_definitions(report),
     ]
 
 
-ALL_RANKS = (
-    Definition(
-        "Ties",
-        "A relevant passage ranks below all non-relevant ones with exactly the same score. If "
-        f"ranking it above them would change a macro score by more than {TIE_TOLERANCE}, both "
-        "scores are shown.",
-    ),
+SEARCHED = {
+    Kind.MONOLINGUAL.value: "the passages in the query's own language",
+    Kind.CROSSLINGUAL.value: "the passages in one other language",
+    Kind.MULTILINGUAL.value: "the passages in all languages together",
+}
+
+
+def _settings_words(report: Report) -> str:
+    """Return what is searched in the kinds of setting that a report has."""
+    kinds = [kind for kind in SEARCHED if settings_of(report, kind)]
+    parts = [f"in a {kind_name(kind)} setting {SEARCHED[kind]}" for kind in kinds]
+    if not parts:
+        return "A setting is a query language and the passages that are searched."
+    said = f"{parts[0]} are searched"
+    if len(parts) > 1:
+        said += ", " + ", and ".join(parts[1:])
+    return said[0].upper() + said[1:] + "."
+
+
+TIES = Definition(
+    "Ties",
+    "A relevant passage ranks below all non-relevant ones with exactly the same score. If "
+    f"ranking it above them would change a macro score by more than {TIE_TOLERANCE}, both "
+    "scores are shown.",
+)
+MIXED_POOL = (
     Definition(
         "Rank distance",
         "The highest minus the lowest rank of a query's relevant passages in the multilingual "
@@ -94,7 +113,7 @@ RUN_FILES = (
         TREC_EVAL,
     ),
 )
-"""What takes the place of ``ALL_RANKS`` in a report on run files."""
+"""What takes the place of ``TIES`` in a report on run files."""
 
 
 def _bias_definitions(report: Report) -> list[Definition]:

@@ -179,7 +179,8 @@ def _code(text: str) -> Safe:
 
 def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[str, Any]:
     """Return all that the two templates show."""
-    biased = [] if ranks is None else most_biased(ranks, MOST_BIASED)
+    mixed = bool(report.scores.bias.by_language)
+    biased = most_biased(ranks, MOST_BIASED) if ranks is not None and mixed else []
     kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
     cross = settings_of(report, CROSS)
     texts = report.texts or (find_texts(report.task) if biased else Texts({}, {}))
@@ -189,7 +190,8 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "tiles": _tiles(report),
         "main": _main_sections(report),
         "plots": [
-            Plot(f"plots/{name}", _data_uri(svg), *PLOT_TEXTS[name]) for name, svg in plots.items()
+            Plot(f"plots/{name}", _data_uri(svg), *_plot_texts(name, kinds))
+            for name, svg in plots.items()
         ],
         "bias": _bias_sections(report),
         "biased": [_query(each, texts) for each in biased],
@@ -254,12 +256,11 @@ def _query(each: Explanation, texts: Texts) -> Query:
 
 def _main_sections(report: Report) -> list[Section]:
     """Return the main table, and the macro scores where there are any."""
+    searched = [said for kind, said in SEARCHED.items() if settings_of(report, kind)]
     main = Section(
         "Scores by query language",
         paper_table(report),
-        "Mono: only passages in the query's own language are searched. Cross: the mean over the "
-        "other languages, each searched by itself. Multi: all languages are searched together. "
-        "Macro: the mean over settings. " + star_line(report),
+        " ".join([*searched, "Macro: the mean over settings.", star_line(report)]).rstrip(),
     )
     macro = Section(
         "Macro scores",
@@ -270,9 +271,10 @@ def _main_sections(report: Report) -> list[Section]:
 
 
 def _bias_sections(report: Report) -> list[Section]:
-    """Return what there is of language bias; nothing without rank distance and outranking."""
-    if not (report.scores.bias.by_language or report.scores.bias.outranking):
+    """Return what there is of language bias; of run files, which lack most of it, nothing."""
+    if report.retrieved is not None:
         return []
+    mixed = bool(report.scores.bias.by_language)
     sections = (
         Section(
             "Rank distance",
@@ -300,8 +302,9 @@ def _bias_sections(report: Report) -> list[Section]:
         Section(
             "Best and worst language",
             extremes_table(report),
-            "The means are by the language of the queries or, for recall in the multilingual "
-            "pool, by the language of the passages.",
+            "The means are by the language of the queries"
+            + " or, for recall in the multilingual pool, by the language of the passages" * mixed
+            + ".",
             extremes_line(report),
         ),
         Section(
@@ -317,12 +320,12 @@ def _bias_sections(report: Report) -> list[Section]:
 
 
 def _across(report: Report) -> Section:
-    name = mean_name(headline(report))
+    name, mono = mean_name(headline(report)), bool(settings_of(report, Kind.MONOLINGUAL.value))
     return Section(
         "Across languages",
         crosslingual_table(report),
-        f"The table shows {name}. Rows are query languages, columns passage languages. The "
-        "diagonal is monolingual, and the mean in the last column leaves it out.",
+        f"The table shows {name}. Rows are query languages, columns passage languages. "
+        + "The diagonal is monolingual, and the mean in the last column leaves it out." * mono,
     )
 
 
@@ -330,23 +333,34 @@ def _data_uri(svg: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
+MONO, MULTI = Kind.MONOLINGUAL.value, Kind.MULTILINGUAL.value
+SEARCHED = {
+    MONO: "Mono: only passages in the query's own language are searched.",
+    CROSS: "Cross: the mean over the other languages, each searched by itself.",
+    MULTI: "Multi: all languages are searched together.",
+}
+"""What the columns of the main table are, by kind of setting."""
+
+
+def _plot_texts(file: str, kinds: list[str]) -> tuple[str, str]:
+    """Return what a plot shows and how it is read, in a report of some kinds of setting."""
+    alt, how = PLOT_TEXTS[file]
+    more = [said for needed, said in MORE_TEXTS.get(file, ()) if {*needed} <= {*kinds}]
+    return alt, " ".join([how, *more])
+
+
 PLOT_TEXTS = {
     "macro.svg": (
         "Bars: every macro score by kind of setting, with 95% intervals.",
-        "Longer bars are better; a difference within the intervals may be chance. The step from "
-        "blue to orange shows what is lost across languages. In the multilingual pool (green) a "
-        "query can have more relevant passages, so R@k with a small k cannot reach 1.",
+        "Longer bars are better; a difference within the intervals may be chance.",
     ),
     "languages.svg": (
         "Dots with intervals: the score of each query language by kind of setting.",
-        "If the intervals of two languages do not overlap, the model serves one of them better. "
-        "The distance between the colours shows what it costs queries in a language to search "
-        "other languages or all languages together.",
+        "If the intervals of two languages do not overlap, the model serves one of them better.",
     ),
     "heatmap.svg": (
         "Heat map: the score of each pair of query language and passage language.",
-        "If only the outlined diagonal is dark, the model works within languages but not across "
-        "them. A pale row is a language whose queries it understands badly, and a pale column "
+        "A pale row is a language whose queries the model understands badly, and a pale column "
         "one whose passages it understands badly.",
     ),
     "outranking.svg": (
@@ -380,6 +394,38 @@ PLOT_TEXTS = {
         "query is in another language.",
     ),
 }
+
+
+MORE_TEXTS = {
+    "macro.svg": (
+        ((MONO, CROSS), "The step from blue to orange shows what is lost across languages."),
+        (
+            (MULTI,),
+            "In the multilingual pool (green) a query can have more relevant passages, so R@k "
+            "with a small k cannot reach 1.",
+        ),
+    ),
+    "languages.svg": (
+        (
+            (MONO, CROSS),
+            "The distance between blue and orange shows what it costs queries in a language to "
+            "search other languages.",
+        ),
+        (
+            (MONO, MULTI),
+            "The distance between blue and green shows what it costs them to search all "
+            "languages together.",
+        ),
+    ),
+    "heatmap.svg": (
+        (
+            (MONO,),
+            "If only the outlined diagonal is dark, the model works within languages but not "
+            "across them.",
+        ),
+    ),
+}
+"""What can be said of a plot only where a report has some kinds of setting."""
 
 
 def _tiles(report: Report) -> list[Tile]:

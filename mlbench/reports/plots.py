@@ -164,7 +164,9 @@ def _heatmap(report: Report, _: Ranks | None) -> Figure | None:
             languages,
             values,
             title=f"{name} by query language and passage language",
-            subtitle="Outlined cells are monolingual; the means are cross-lingual, without them.",
+            subtitle="Outlined cells are monolingual; the means are cross-lingual, without them."
+            if settings_of(report, Kind.MONOLINGUAL.value)
+            else "The means are those of a row and of a column.",
             scale=Scale(
                 "YlGnBu",
                 0,
@@ -404,13 +406,13 @@ def _draw_reference(axes: Axes, found: tuple[LanguageCount, ...]) -> None:
             )
 
 
-def _ranks(_: Report, ranks: Ranks | None) -> Figure | None:
+def _ranks(report: Report, ranks: Ranks | None) -> Figure | None:
     """Quantiles of the ranks of relevant passages in the mixed pool, by passage language.
 
     Quantiles, not densities: half of a good model's ranks are whole numbers below 10, which a
     smoothed curve would smear.
     """
-    if ranks is None or len(ranks.languages) < 2:
+    if ranks is None or not report.scores.bias.by_language:
         return None
     rankings = [ranks.ranking(language, ranks.languages) for language in ranks.languages]
     rank = np.concatenate([ranking.rank for ranking in rankings])

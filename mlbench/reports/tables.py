@@ -41,6 +41,8 @@ from mlbench.reports.words import (
 
 LABEL = 14
 """Columns that the name of a row has at the least."""
+MOST_COLUMNS = 6
+"""Measures that the main table of one kind of setting shows."""
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
 
 
@@ -122,16 +124,15 @@ def narrow(name: str, width: int) -> str:
 
 def _paper_columns(report: Report) -> list[tuple[str, str]]:
     """Return the (kind, measure) columns that this report can fill."""
-    main = headline(report)
+    main, others = headline(report), list(report.measures[1:])
+    kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
+    if len(kinds) == 1:
+        return [(kinds[0], measure) for measure in report.measures[:MOST_COLUMNS]]
     second = [(MONO, "R@1"), (CROSS, "R@1"), (MULTI, "R@10")]
-    if not {"R@1", "R@10"} & set(report.measures):
-        second = [(kind, m) for m in report.measures if m != main for kind in KIND_NAMES][:3]
-    wanted = [(kind, main) for kind in KIND_NAMES] + second
-    return [
-        (kind, measure)
-        for kind, measure in wanted
-        if measure in report.measures and settings_of(report, kind)
-    ]
+    if main != "AP" or not {"R@1", "R@10"} & set(report.measures):
+        second = [(kind, measure) for measure in others[:1] for kind in kinds]
+    wanted = [(kind, main) for kind in kinds] + second
+    return [pair for pair in wanted if pair[0] in kinds and pair[1] in report.measures]
 
 
 def paper_table(report: Report) -> Table:
@@ -139,8 +140,9 @@ def paper_table(report: Report) -> Table:
 
     mAP monolingual, cross-lingual (the mean over the targets that have queries) and multilingual,
     R@1 monolingual and cross-lingual, R@10 multilingual, rank distance; then the macro scores. A
-    report without AP shows its first measure, one without recall its second. A kind or measure
-    that the report lacks has no column; a missing value is "-".
+    report whose first measure is another shows that one and its second, a report of one kind of
+    setting all its measures that there is room for. A kind or measure that the report lacks has
+    no column; a missing value is "-".
     """
     columns = _paper_columns(report)
     bias = report.scores.bias

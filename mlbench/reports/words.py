@@ -6,9 +6,13 @@ import math
 import textwrap
 from collections.abc import Collection, Iterable
 
+import numpy as np
+
 from mlbench.data.task import Kind
+from mlbench.measures.rank_measures import parse_measure
 from mlbench.measures.scores import SettingScores
 from mlbench.measures.significance import Score
+from mlbench.ranking.ranks import Ranking
 from mlbench.reports.report import Report
 
 WIDTH = 80
@@ -71,8 +75,8 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 
 def headline(report: Report) -> str:
-    """Return the measure a report is read by: AP where it was computed, else the first."""
-    return "AP" if "AP" in report.measures else next(iter(report.measures), "AP")
+    """Return the measure a report is read by: the first, which is the task's own choice."""
+    return next(iter(report.measures), "AP")
 
 
 def mean_name(measure: str) -> str:
@@ -115,12 +119,17 @@ def outranking_by_others(report: Report) -> dict[str, float]:
 
 
 def chance(report: Report) -> float:
-    """Return the AP of one relevant passage in a random order of a language's N: H(N) / N.
-
-    N is the mean number of passages a language.
-    """
+    """Return the headline score of one relevant passage in a random order of a language's N, such
+    as H(N) / N for AP; N is the mean number of passages a language."""
     size = sum(report.task.passages.values()) // max(1, len(report.task.passages))
-    return math.fsum(1 / rank for rank in range(1, min(size, 10_000) + 1)) / max(1, size)
+    measure = parse_measure(headline(report))
+    if size == 0:
+        return 0.0
+    first = np.arange(min(size, 10_000))
+    grades = np.full(len(first), measure.rel, np.int32)
+    starts = np.arange(len(first) + 1)
+    ranking = Ranking(first, starts, first + 1, grades, first, pool_size=size, excluded=0)
+    return math.fsum(measure.per_query(ranking).tolist()) / size
 
 
 def toward_random(value: float | None, floor: float | None, random: float | None) -> float | None:
@@ -140,6 +149,7 @@ def reading(report: Report) -> list[str]:
     present = {kind: score for kind, score in scores.items() if score is not None}
     if not present:
         return ["No setting has a query with a relevant passage, so there is nothing to read."]
+    distance = report.scores.bias.rank_distance is not None
     loosest = max(present, key=lambda kind: present[kind].optimistic - present[kind].value)
     tied = present[loosest]
     if tied.optimistic - tied.value >= HEAVY_TIES:
@@ -147,25 +157,25 @@ def reading(report: Report) -> list[str]:
             f"Ties decide the scores of this model: {kind_name(loosest)} {name} is "
             f"{tied.value:.4f} with ties counted against it, as everywhere below, and "
             f"{tied.optimistic:.4f} with ties counted for it.",
-            "Its other figures, above all rank distance, mean little while so many scores are "
-            "equal.",
+            f"Its other figures{', above all rank distance,' * distance} mean little while so many "
+            "scores are equal.",
         ]
     best = max(score.value for score in present.values())
     luck = chance(report)
     if best < max(FAINT, min(CHANCES * luck, (1 + luck) / 2)):
         return [
             f"It finds next to nothing: its best macro {name} is {best:.4f}.",
-            "The figures on its language bias below therefore mean little.",
-            *_too_small(luck),
+            *["The figures on its language bias below therefore mean little."] * distance,
+            *_too_small(name, luck),
         ]
     mixed = _mixed(report, scores[Kind.MULTILINGUAL.value])
-    return [*_quality(report, scores), *mixed, *_too_small(luck)]
+    return [*_quality(report, scores), *mixed, *_too_small(name, luck)]
 
 
-def _too_small(luck: float) -> list[str]:
+def _too_small(name: str, luck: float) -> list[str]:
     if luck < TOO_SMALL:
         return []
-    return [f"The task is too small to tell much: even a random order has AP {luck:.2f}."]
+    return [f"The task is too small to tell much: even a random order has {name} {luck:.2f}."]
 
 
 def _quality(report: Report, scores: dict[str, Score | None]) -> list[str]:
@@ -369,9 +379,12 @@ def target_line(report: Report) -> str:
 
 
 def extremes_line(report: Report) -> str:
-    """Return the worst language of the mixed pool and the recall gap; "" for one language."""
+    """Return the worst language of the hardest kind of setting and, of the mixed pool, the recall
+    gap; "" for one language."""
     bias, main = report.scores.bias, headline(report)
-    found = bias.by_query_language.get(Kind.MULTILINGUAL.value, {}).get(main)
+    kinds = [kind for kind in KIND_NAMES if main in bias.by_query_language.get(kind, {})]
+    kind = kinds[-1] if kinds else Kind.MULTILINGUAL.value
+    found = bias.by_query_language.get(kind, {}).get(main)
     parts = []
     if found is not None:
         parts.append(
@@ -385,7 +398,8 @@ def extremes_line(report: Report) -> str:
             f"{100 * e.best:.0f}% of the relevant passages in {e.best_language} are in the top "
             f"100, and {100 * e.worst:.0f}% of those in {e.worst_language}"
         )
-    return f"In the multilingual pool, {'; '.join(parts)}." if parts else ""
+    where = "pool" if kind == Kind.MULTILINGUAL.value else "settings"
+    return f"In the {kind_name(kind)} {where}, {'; '.join(parts)}." if parts else ""
 
 
 def counts_line(report: Report) -> str:

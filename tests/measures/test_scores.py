@@ -184,8 +184,14 @@ def test_lines_name_the_numbers():
     assert "over 6 pairs" in lines
 
 
-def test_a_task_without_multilingual_settings_still_has_its_bias():
+@pytest.mark.parametrize("kind", [Kind.MONOLINGUAL, Kind.CROSSLINGUAL])
+def test_a_task_without_multilingual_settings_has_no_figures_of_a_mixed_pool(kind):
     collection = collection_of(languages(3))
-    report, _ = report_of(collection, vectors(collection), (Kind.MONOLINGUAL,))
-    assert report.scores.bias.measures
-    assert bias_lines(report)
+    report, _ = report_of(collection, vectors(collection), (kind,))
+    bias = report.scores.bias
+    assert bias.rank_distance is None
+    found = (bias.measures, bias.by_language, bias.outranking, bias.recall, bias.language_counts)
+    assert not any(found)
+    assert set(bias.by_query_language) == {kind}
+    (line,) = bias_lines(report)
+    assert "score worst" in line

@@ -113,7 +113,11 @@ def test_one_language_has_only_macro_scores() -> None:
 def test_what_cannot_be_shown_is_left_out() -> None:
     collection = collection_of(languages(3))
     monolingual = report_of(collection, vectors(collection), (Kind.MONOLINGUAL,))
-    assert set(plots(*monolingual)) == {*ALL} - {"heatmap.svg"}
+    assert set(plots(*monolingual)) == {"macro.svg", "languages.svg"}
+    cross = report_of(collection, vectors(collection), (Kind.CROSSLINGUAL,))
+    assert set(plots(*cross)) == {"macro.svg", "languages.svg", "heatmap.svg"}
+    mixed = report_of(collection, vectors(collection), (Kind.MULTILINGUAL,))
+    assert set(plots(*mixed)) == {*ALL} - {"heatmap.svg"}
     perfect = example(3, noise=0, pull=0)
     assert set(plots(*perfect)) == {*ALL} - {"outranking.svg"}
 

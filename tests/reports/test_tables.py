@@ -6,12 +6,15 @@ import math
 import re
 from dataclasses import replace
 
+import ir_measures
 import pytest
 
 from mlbench.data.task import Kind
 from mlbench.measures.scores import BiasScores
 from mlbench.measures.significance import Score
+from mlbench.ranking.ranks import Ranks
 from mlbench.reports import words
+from mlbench.reports.page import report_pages
 from mlbench.reports.report import Report
 from mlbench.reports.tables import (
     Table,
@@ -142,14 +145,71 @@ def test_kinds_and_measures_that_are_missing_have_no_column() -> None:
     collection = collection_of(languages(3))
     only = report_of(collection, vectors(collection), (Kind.MONOLINGUAL,), ("nDCG@10",))[0]
     assert [header.split() for header in paper_table(only).headers] == [
-        ["query"], ["nDCG@10", "mono"], ["rank", "distance"],
+        ["query"], ["nDCG@10", "mono"],
     ]  # fmt: skip
     cross = report_of(collection, vectors(collection), (Kind.CROSSLINGUAL,), ("RR", "AP"))[0]
     assert [header.split() for header in paper_table(cross).headers] == [
-        ["query"], ["mAP", "cross"], ["RR", "cross"], ["rank", "distance"],
+        ["query"], ["RR", "cross"], ["mAP", "cross"],
     ]  # fmt: skip
     for report in (only, cross):
         assert max(map(len, terminal_text(report, verbose=True).splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("kinds", "measures", "headers"),
+    [
+        ((Kind.MONOLINGUAL,), ("R@5", "AP", "RR"), "R@5 mono, mAP mono, RR mono"),
+        ((Kind.CROSSLINGUAL,), ("nDCG@10", "AP"), "nDCG@10 cross, mAP cross"),
+        ((Kind.MULTILINGUAL,), ("RR", "AP"), "RR multi, mAP multi, rank distance"),
+        (
+            (Kind.MONOLINGUAL, Kind.MULTILINGUAL),
+            ("nDCG@10", "R@100", "AP", "R@1", "R@10"),
+            "nDCG@10 mono, nDCG@10 multi, R@100 mono, R@100 multi, rank distance",
+        ),
+        (
+            tuple(Kind),
+            ("AP", "RR", "R@1", "R@10"),
+            "mAP mono, mAP cross, mAP multi, R@1 mono, R@1 cross, R@10 multi, rank distance",
+        ),
+    ],
+)
+def test_a_task_s_own_choices_lead_and_it_gets_no_word_of_what_it_has_not(
+    kinds: tuple[Kind, ...], measures: tuple[str, ...], headers: str
+) -> None:
+    collection = collection_of(languages(4), 30)
+    report, ranks = report_of(collection, vectors(collection), kinds, measures)
+    assert [" ".join(h.split()) for h in paper_table(report).headers[1:]] == headers.split(", ")
+    main = words.mean_name(measures[0])
+    said = " ".join(words.reading(report))
+    assert main in said
+    assert report_of_pages(report, ranks).count(main) > 2
+    shown = terminal_text(report, verbose=True) + report_of_pages(report, ranks)
+    assert (main + " ") in macro_table(report).text().splitlines()[4] + " "
+    for kind in Kind:
+        if kind is Kind.MONOLINGUAL and Kind.MULTILINGUAL in kinds:
+            continue  # what one of several languages scores is among the language counts
+        named = words.kind_name(kind.value)
+        there = named in shown.replace("multilingual retrieval", "").lower()
+        assert there == (kind in kinds), named
+    for text in ("rank distance", "outrank", "number of languages", "languages are added"):
+        assert (text in shown.lower()) == (Kind.MULTILINGUAL in kinds), text
+
+
+def report_of_pages(report: Report, ranks: Ranks) -> str:
+    """What the Markdown page says, without the plots."""
+    return report_pages(report, ranks)["report.md"].decode()
+
+
+@pytest.mark.parametrize("name", ["AP", "RR", "nDCG@10", "R@5", "Success@1", "P@5", "AP(rel=2)"])
+def test_chance_is_the_mean_over_the_places_of_one_relevant_passage(name: str) -> None:
+    collection = collection_of(languages(2), 30)
+    report, _ = report_of(collection, vectors(collection), measures=(name,))
+    size = 34
+    qrels = {str(i): {"+": 2} for i in range(size)}
+    run = {str(i): {("+" if i == j else f"{j}"): -j for j in range(size)} for i in range(size)}
+    measure = ir_measures.parse_measure(name)
+    expected = ir_measures.calc_aggregate([measure], qrels, run)[measure]
+    assert words.chance(report) == pytest.approx(expected)
 
 
 def test_one_language_has_no_bias() -> None:

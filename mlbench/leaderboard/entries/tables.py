@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 HEADLINE = ("AP", "R@10")
-"""Measures that every entry must have, beside rank distance."""
+"""Measures that every entry must have, beside rank distance and the task's first."""
 
 
 def rows_digest(ranks: Ranks) -> str:
@@ -86,7 +86,7 @@ def described(report: Report, ranks: Ranks) -> LeaderboardTask:
         digests=(info.digest,),
         languages=info.languages,
         kinds=info.kinds,
-        headline=HEADLINE,
+        headline=tuple(dict.fromkeys((*report.measures[:1], *HEADLINE))),
         queries=info.queries,
         passages=info.passages,
         rows=len(ranks.passage_ids),

@@ -47,14 +47,16 @@ class Column:
 
 
 def columns_of(kinds: Sequence[str], measures: Sequence[str], languages: int) -> tuple[Column, ...]:
-    """Return a task's columns: mAP by kind of setting, recall, rank distance.
+    """Return a task's columns: its main measure by kind of setting, recall, rank distance.
 
-    Recall is R@10, or the first recall among the task's ``measures``, in the mixed pool if there
-    is one. A task of one language is monolingual only, and has no rank distance.
+    The main measure is the first of the task's ``measures``. Recall is R@10, or the first recall
+    among them, in the mixed pool if there is one. A task of one language is monolingual only, and
+    has no rank distance.
     """
     kinds = [kind for kind in kinds if kind == MONO or languages > 1]
-    columns = [Column(SHORT[kind], kind, "AP") for kind in SHORT if kind in kinds]
-    recalls = [m for m in measures if m.startswith("R@")]
+    main = next(iter(measures), "AP")
+    columns = [Column(SHORT[kind], kind, main) for kind in SHORT if kind in kinds]
+    recalls = [m for m in measures if m.startswith("R@") and m != main]
     where = next((kind for kind in (MULTI, MONO, CROSS) if kind in kinds), None)
     if recalls and where:
         columns.append(Column("recall", where, RECALL if RECALL in recalls else recalls[0]))
@@ -64,7 +66,7 @@ def columns_of(kinds: Sequence[str], measures: Sequence[str], languages: int) ->
 
 
 def main_column(columns: Sequence[Column]) -> Column:
-    """Return the column that a task is sorted by at first: the hardest setting's mAP."""
+    """Return the column that a task is sorted by at first: the hardest setting's main measure."""
     by_key = {column.key: column for column in columns}
     return next(by_key[key] for key in ("multi", "cross", "mono") if key in by_key)
 
