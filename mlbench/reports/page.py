@@ -25,6 +25,7 @@ from mlbench.reports.explain import (
     passages_table,
 )
 from mlbench.reports.plot_cache import cached_plots
+from mlbench.reports.plot_texts import plot_texts
 from mlbench.reports.report import Report
 from mlbench.reports.tables import (
     Table,
@@ -190,7 +191,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "tiles": _tiles(report),
         "main": _main_sections(report),
         "plots": [
-            Plot(f"plots/{name}", _data_uri(svg), *_plot_texts(name, kinds))
+            Plot(f"plots/{name}", _data_uri(svg), *plot_texts(name, kinds))
             for name, svg in plots.items()
         ],
         "bias": _bias_sections(report),
@@ -340,92 +341,6 @@ SEARCHED = {
     MULTI: "Multi: all languages are searched together.",
 }
 """What the columns of the main table are, by kind of setting."""
-
-
-def _plot_texts(file: str, kinds: list[str]) -> tuple[str, str]:
-    """Return what a plot shows and how it is read, in a report of some kinds of setting."""
-    alt, how = PLOT_TEXTS[file]
-    more = [said for needed, said in MORE_TEXTS.get(file, ()) if {*needed} <= {*kinds}]
-    return alt, " ".join([how, *more])
-
-
-PLOT_TEXTS = {
-    "macro.svg": (
-        "Bars: every macro score by kind of setting, with 95% intervals.",
-        "Longer bars are better; a difference within the intervals may be chance.",
-    ),
-    "languages.svg": (
-        "Dots with intervals: the score of each query language by kind of setting.",
-        "If the intervals of two languages do not overlap, the model serves one of them better.",
-    ),
-    "heatmap.svg": (
-        "Heat map: the score of each pair of query language and passage language.",
-        "A pale row is a language whose queries the model understands badly, and a pale column "
-        "one whose passages it understands badly.",
-    ),
-    "outranking.svg": (
-        "Heat map: how often passages of each language outrank relevant ones, by query language.",
-        "Orange (above 1) means that passages in this language push relevant ones down more often "
-        "than their number explains. An orange diagonal is a preference for the query's own "
-        "language. An orange column is a language that is favoured for all queries.",
-    ),
-    "targets.svg": (
-        "Heat map: change in multilingual mAP when the target in one language is removed.",
-        "An orange diagonal means that the model mainly finds the target in the query's own "
-        "language, and finds little without it. If a model has no bias, all cells of a row have "
-        "the same colour.",
-    ),
-    "distance.svg": (
-        "Dots with intervals: rank distance by query language, with the least possible value and "
-        "that of a random order.",
-        "Near the least possible value, relevant passages of all languages rank close together. "
-        "Near the value of a random order or beyond, they are scattered. Read this beside the "
-        "score, because a weak model scatters them too.",
-    ),
-    "counts.svg": (
-        "Two curves: multilingual mAP and rank distance by the number of languages.",
-        "The curves show how the scores change as languages are added to the pool and the "
-        "queries. The steeper mAP falls, the more it costs to search several languages together.",
-    ),
-    "ranks.svg": (
-        "Quantiles of the ranks of relevant passages in the multilingual pool, by passage "
-        "language.",
-        "The further blue is to the right of orange, the lower relevant passages rank if the "
-        "query is in another language.",
-    ),
-}
-
-
-MORE_TEXTS = {
-    "macro.svg": (
-        ((MONO, CROSS), "The step from blue to orange shows what is lost across languages."),
-        (
-            (MULTI,),
-            "In the multilingual pool (green) a query can have more relevant passages, so R@k "
-            "with a small k cannot reach 1.",
-        ),
-    ),
-    "languages.svg": (
-        (
-            (MONO, CROSS),
-            "The distance between blue and orange shows what it costs queries in a language to "
-            "search other languages.",
-        ),
-        (
-            (MONO, MULTI),
-            "The distance between blue and green shows what it costs them to search all "
-            "languages together.",
-        ),
-    ),
-    "heatmap.svg": (
-        (
-            (MONO,),
-            "If only the outlined diagonal is dark, the model works within languages but not "
-            "across them.",
-        ),
-    ),
-}
-"""What can be said of a plot only where a report has some kinds of setting."""
 
 
 def _tiles(report: Report) -> list[Tile]:
