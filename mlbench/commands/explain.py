@@ -30,7 +30,7 @@ from mlbench.reports.explain import (
 )
 from mlbench.reports.report import Report, read_report
 from mlbench.reports.rivals import Rival, Rivals
-from mlbench.reports.texts import find_texts, read_data, task_of, wrapped
+from mlbench.reports.texts import find_texts, is_streamed, read_data, task_of, wrapped
 from mlbench.reports.words import WIDTH, fill, number, plural
 from mlbench.runs.rivals import rivals_in_runs, run_files
 
@@ -42,6 +42,7 @@ UNNAMED = (
     "The report counts the passages that are not relevant and rank above, and does not name them. "
     "This command does, with the vectors that are in the cache, and encodes the others:"
 )
+STREAMED = "The passages that rank above are not named, because the task is streamed."
 NO_MODEL = "After `mlbench run --save-run 100`, no model is needed."
 
 
@@ -189,6 +190,8 @@ def _shown(report: Report, found: Sequence[Explanation], most: int, args: Namesp
     language, pool = found[0].language, list(found[0].passages[0].above)
     if run_files(args.report, language, pool):
         return Shown(texts, rivals_in_runs(args.report, found, most))
+    if is_streamed(report.task, args.task):
+        return Shown(texts, notes=(STREAMED,))
     return Shown(texts, command=_command(report, args))
 
 

@@ -35,6 +35,14 @@ def task_of(info: TaskInfo, file: str | None = None) -> Task:
     return task
 
 
+def is_streamed(info: TaskInfo, file: str | None = None) -> bool:
+    """Whether a report's task is known here and comes in shards, too large to be searched."""
+    try:
+        return in_shards(task_of(info, file))
+    except MlbenchError:
+        return False
+
+
 def read_data(info: TaskInfo, task: Task, locator: Locator) -> Collection:
     """Read what a report is on. Raises IntegrityError where it has changed since, UsageError for a
     task that is streamed, and as reading does."""

@@ -250,3 +250,22 @@ def test_as_a_process_with_its_progress(corpus, tmp_path, expected):
     for step in ("scanning", "encoding queries and relevant passages", "streaming", "measuring"):
         assert f"{NAME}: {step}: done in" in done.stderr
     assert "scanning" not in done.stdout
+
+
+def test_a_streamed_report_has_values_of_queries_and_says_why_it_names_no_passages(
+    corpus, tmp_path, capsys
+):
+    assert counted(corpus, tmp_path) == 0
+    folder = folder_of(tmp_path)
+    assert main(["report", str(folder), "--per-query", str(tmp_path / "values.csv")]) == 0
+    report = read_report(folder)
+    lines = (tmp_path / "values.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + len(report.per_query())
+    asked = [str(folder), "--query-language", "sw", "--passage-language", "sw", "--task", corpus]
+    capsys.readouterr()
+    assert main(["explain", *map(str, asked)]) == 0
+    out = capsys.readouterr().out
+    assert "is streamed" in out
+    assert "--model" not in out
+    assert run("explain", *asked, "--model", "char-ngram") == 2
+    assert "is streamed" in capsys.readouterr().err
