@@ -89,3 +89,12 @@ def test_the_benchmark_of_verification_tells_forged_tables_from_honest_ones(name
         line for line in capsys.readouterr().out.splitlines() if line.startswith(("strong", "weak"))
     ]
     assert lines == [", ".join([model, name, *[refused] * 3]) for model in ("strong", "weak")]
+
+
+def test_the_benchmark_of_copies_compares_a_new_entry_with_others(capsys):
+    from benchmarks import copies
+
+    copies.main(["--entries", "3", "--before", "1"])
+    said = capsys.readouterr().out
+    assert "3 tables" in said
+    assert "before over now" in said
