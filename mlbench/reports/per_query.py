@@ -25,7 +25,7 @@ from mlbench.common.errors import (
     did_you_mean,
 )
 from mlbench.common.files import write_atomically
-from mlbench.data.task import Kind, Setting
+from mlbench.data.task import Kind, Setting, language_among
 from mlbench.measures.bias import Values, rank_distance
 from mlbench.measures.rank_measures import RANK_DISTANCE, is_rank_distance, parse_measures
 from mlbench.ranking.ranks import Ints, Ranks, shared_pools
@@ -305,7 +305,8 @@ def choose_settings(
         if value is None:
             continue
         known = list(dict.fromkeys(found for setting in left if (found := of(setting))))
-        left = [setting for setting in left if of(setting) == value]
+        wanted = value if name == "kind" else language_among(value, known)
+        left = [setting for setting in left if of(setting) == wanted]
         said.append(f"{name} {value!r}")
         if not left:
             expected = f"{name} {', '.join(known)}" if known else f"no {name}"

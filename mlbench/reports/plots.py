@@ -110,7 +110,7 @@ def _macro(report: Report, _: Ranks | None) -> Figure | None:
     )
     reach = max(_draw_bar(axes, place, score, colour) for place, score, colour in bars)
     limit = tenth_above(reach)
-    axes.set(xlim=(0, limit), ylim=(step * len(names) - 1.0, -0.8))
+    axes.set(xlim=(0, limit * 1.004), ylim=(step * len(names) - 1.0, -0.8))
     axes.set_xticks(ticks(limit))
     axes.set_yticks([step * i + (len(kinds) - 1) / 2 for i in range(len(names))], names)
     handles = [Patch(color=KIND_COLOURS[kind], label=kind_name(kind)) for kind in kinds]

@@ -131,6 +131,7 @@ def test_queries_of_several_settings_are_told_apart(report):
     assert len(set(several.queries)) == len(several)
     assert several.queries[0] == f"ar-multilingual:{one.queries[0]}"
     assert len(report.per_query(passage_language="en")) == 11 * len(one)
+    assert report.per_query("crosslingual", "ZH", "en").queries == one.queries
 
 
 @pytest.mark.parametrize(
