@@ -14,6 +14,7 @@ from typing import Any
 from tabulate import tabulate
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
+from mlbench.common.names import both_shortened
 from mlbench.data.task import Task
 from mlbench.models.registry import LoadedModel
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo, parse_report
@@ -110,7 +111,8 @@ def refuse_other_data(folder: Path, info: TaskInfo, args: Namespace) -> None:
     if before != now:
         found = f"holds a report on {before}, and this run is on {now}"
     else:
-        found = f"holds a report of other data: digest {old.digest[:12]}, now {info.digest[:12]}"
+        old_one, new_one = both_shortened(old.digest, info.digest)
+        found = f"holds a report of other data: digest {old_one}, now {new_one}"
     raise UsageError(_occupied(folder, found))
 
 

@@ -11,10 +11,10 @@ LEAST_PREFIX = 4
 WORD_END = re.compile(r"[\s/:._-]")
 
 
-def shortened(text: str, most: int) -> str:
+def cut_in_the_middle(text: str, most: int) -> str:
     """Return a text of ``most`` characters at the most, cut in the middle where it is longer.
 
-    >>> shortened("multilingual-e5-small", 12)
+    >>> cut_in_the_middle("multilingual-e5-small", 12)
     'multil…small'
     """
     if len(text) <= most:
@@ -53,6 +53,17 @@ def _common(names: list[str]) -> str:
     return names[0][:same]
 
 
+def both_shortened(one: str, other: str, most: int = 24) -> tuple[str, str]:
+    """Return two texts that are held against each other, in ``most`` characters at the most: where
+    they differ, so does what is returned.
+
+    >>> both_shortened("derived: sha256 " + 64 * "a", "derived: sha256 " + 64 * "b")
+    ('…aaaaaaaaaaa…aaaaaaaaaaa', '…bbbbbbbbbbb…bbbbbbbbbbb')
+    """
+    short = shortened_apart([one, other], most)
+    return short[one], short[other]
+
+
 def _cut(group: list[str], start: int, most: int, short: dict[str, str]) -> None:
     """Enter the names of a group, cut before ``start``, then in the middle, into ``short``."""
     fits_from = max(map(len, group), default=0) - (most - 1)
@@ -62,7 +73,7 @@ def _cut(group: list[str], start: int, most: int, short: dict[str, str]) -> None
     alike: dict[str, list[str]] = {}
     for name in group:
         text = CUT + name[start:] if start else name
-        alike.setdefault(shortened(text, most), []).append(name)
+        alike.setdefault(cut_in_the_middle(text, most), []).append(name)
     for text, same in alike.items():
         if len(same) == 1 and text not in short.values():
             short[same[0]] = text

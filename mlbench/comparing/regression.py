@@ -21,6 +21,7 @@ import numpy as np
 
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
+from mlbench.common.names import both_shortened
 from mlbench.comparing.baseline import Result, Saved, refuse_other_infos, saved_report, saved_result
 from mlbench.comparing.compare import compare
 from mlbench.comparing.comparison import flat_row
@@ -46,6 +47,7 @@ PASS, REGRESSED, INCONCLUSIVE = "pass", "regressed", "inconclusive"
 MOST_RATIO = 1e4
 """An interval that would have to be this much narrower never decides."""
 MOST_FALLEN = 8
+LONGEST_IDENTITY = 40
 MARKS = {PASS: "✅", REGRESSED: "❌", INCONCLUSIVE: "❔"}
 GRAVITY = (PASS, INCONCLUSIVE, REGRESSED)
 
@@ -449,10 +451,16 @@ def terminal_check(result: Check) -> str:
     return "\n\n".join([*filled, result.verdict.upper()])
 
 
+def _identities(result: Check) -> str:
+    """Return the identities of baseline and model, cut such that they stay different."""
+    first, second = (" ".join(each.identity.split()) for each in (result.baseline, result.model))
+    old, new = map(escape_markdown, both_shortened(first, second, LONGEST_IDENTITY))
+    return f"Identity {old}, as the baseline's" if old == new else f"Identity {old} to {new}"
+
+
 def markdown_check(result: Check) -> str:
     """Return the check for a pull-request comment or a job's summary."""
     own = [j for j in result.judgements if j.verdict == result.verdict]
-    identity = f"`{result.baseline.identity[:12]}` to `{result.model.identity[:12]}`"
     parts = [
         f"### {MARKS[result.verdict]} mlbench: {result.verdict}",
         escape_markdown(_head(result)),
@@ -461,9 +469,9 @@ def markdown_check(result: Check) -> str:
             f"- {escape_markdown(f'{title(j)}: {reason(j, result.questions)}')}" for j in own
         ),
         escape_markdown(_fallen_line(result)),
-        f"<sub>Identity {identity}; margin {result.margin:g}. Pass means that the interval's worse "
-        "end is within the margin, regressed that it is not and that the better end is below "
-        "0.</sub>",
+        f"<sub>{_identities(result)}; margin {result.margin:g}. Pass means that the interval's "
+        "worse end is within the margin, regressed that it is not and that the better end is "
+        "below 0.</sub>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

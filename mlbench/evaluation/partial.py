@@ -20,6 +20,7 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.files import alone, write_atomically
+from mlbench.common.names import both_shortened
 from mlbench.common.sealed import seal, unseal
 from mlbench.evaluation.core import ShardCounts, arrays
 from mlbench.evaluation.scan import BLOCK
@@ -42,6 +43,7 @@ ANEW = "begin again with --overwrite, or keep the partial results of this run el
 
 
 MOST_SHARDS = 5
+LONGEST_VALUE = 100
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,9 @@ def check_identity(
 ) -> None:
     """Refuse to go on with what another run left, naming all that differs. Raises UsageError."""
     faults = [
-        Fault(str(path), f"belongs to a run of another {what}: {_short(one)}", _short(other), ANEW)
+        Fault(str(path), f"belongs to a run of another {what}: {before}", after, ANEW)
         for what, one, other in differing(found, now)
+        for before, after in [both_shortened(repr(one), repr(other), LONGEST_VALUE)]
     ]
     if faults:
         raise UsageError(*faults, *more)
@@ -223,10 +226,6 @@ def differing(
     names = dict.fromkeys([*first, *second])
     rows: list[tuple[str, Any, Any]] = [(n, first.get(n), second.get(n)) for n in names]
     return [row for row in rows if row[1] != row[2]]
-
-
-def _short(value: str | None) -> str:
-    return repr(value if value is None or len(value) <= 100 else value[:97] + "...")
 
 
 CORE_FILE = "core.vectors"

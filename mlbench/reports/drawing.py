@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.names import shortened_apart
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -183,7 +185,7 @@ def to_png(figure: Figure, dpi: int) -> bytes:
 
 def draw_matrix(plot: MatrixPlot) -> Figure:
     """Draw a matrix, its diagonal outlined, the means set off by a gap, and a colour bar."""
-    names = [shortened(name, 12) for name in plot.languages]
+    names = [*shortened_apart(plot.languages, 12).values()]
     count, longest = len(names), max(map(len, names))
     others = np.where(np.eye(count, dtype=bool), np.nan, plot.values)
     across = count + (1 + GAP if plot.both_means else 0)

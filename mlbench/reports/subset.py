@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
 from mlbench.common.files import slug
+from mlbench.common.names import both_shortened
 from mlbench.data.digests import cut_digest
 from mlbench.data.sampling import cut_warning
 from mlbench.data.task import Kind, all_settings, language_among
@@ -121,6 +122,7 @@ def refuse_other_report(folder: Path, report: Report) -> None:
         ("model", old.model.identity, report.model.identity),
     ):
         if before != now:
-            found = f"holds a report of another {what}: digest {before[:12]}, now {now[:12]}"
+            old_one, new_one = both_shortened(before, now)
+            found = f"holds a report of another {what}: {old_one}, now {new_one}"
             raise UsageError(Fault(str(folder), found, "no report, or one of the same languages",
                                    "choose another --output"))  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.common.names import shortened, shortened_apart
+from mlbench.common.names import cut_in_the_middle, shortened_apart
 
 WIDTHS = (8, 14, 28)
 
@@ -47,9 +47,9 @@ def test_what_fits_is_not_cut_and_a_common_beginning_is():
 
 
 def test_a_name_alone_is_cut_in_the_middle():
-    assert shortened("intfloat/multilingual-e5-small", 13) == "intflo…-small"
+    assert cut_in_the_middle("intfloat/multilingual-e5-small", 13) == "intflo…-small"
     assert cut(["intfloat/multilingual-e5-small"], 13) == ["intflo…-small"]
-    assert shortened("bm25", 4) == "bm25"
+    assert cut_in_the_middle("bm25", 4) == "bm25"
 
 
 def test_digests_and_identities_show_the_part_that_differs():

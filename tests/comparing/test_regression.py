@@ -169,6 +169,23 @@ def test_inconclusive_is_skipped_in_junit_and_an_error_where_strict():
     assert strict.attrib["failures"] == "0"
 
 
+def test_identities_on_the_page_show_the_part_that_differs():
+    def identified(identity: str):
+        one = model(1.5)
+        return replace(one, model=replace(one.model, identity=identity))
+
+    for one, other in (
+        ("derived: sha256 " + 64 * "a", "derived: sha256 " + 64 * "b"),
+        ("declared: mine, " + 60 * "x" + "1" + 60 * "y", "declared: mine, " + 60 * "x" + "2" * 61),
+    ):
+        page = markdown_check(check(identified(one), identified(other)))
+        (line,) = [line for line in page.splitlines() if "Identity" in line]
+        before, after = line.partition("Identity ")[2].partition(";")[0].split(" to ")
+        assert before != after
+    page = markdown_check(check(identified(one), identified(one)))
+    assert "as the baseline's" in page
+
+
 def test_a_name_cannot_break_the_page_or_the_xml():
     good, bad = (
         replace(each, task=replace(each.task, name="a\x07&<b>"))

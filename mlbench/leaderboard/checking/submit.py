@@ -20,6 +20,7 @@ from typing import Any
 
 from mlbench.common.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
 from mlbench.common.files import sha256_of, slug, write_atomically
+from mlbench.common.names import both_shortened
 from mlbench.leaderboard.checking.copies import names_alike, other_owner
 from mlbench.leaderboard.entries.board import (
     LIFTED,
@@ -210,7 +211,7 @@ def _differing(found: LeaderboardTask, expected: LeaderboardTask) -> Iterator[Fo
     for name in ("version", "languages", "kinds", "queries", "passages", "rows_sha256"):
         one, other = getattr(found, name), getattr(expected, name)
         if one != other:
-            yield name, visible(repr(one))[:200], visible(repr(other))[:200]
+            yield name, *both_shortened(visible(repr(one)), visible(repr(other)), 200)
 
 
 def _write(board: Board, entry: Entry, table: bytes | None) -> Submitted:

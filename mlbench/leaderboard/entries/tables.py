@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError
+from mlbench.common.names import both_shortened
 from mlbench.data.task import Kind, all_settings
 from mlbench.leaderboard.entries.entry import (
     RANKS_FILE,
@@ -274,4 +275,5 @@ def score_faults(entry: Entry, ranks: Ranks, kinds: Sequence[str]) -> Iterator[F
     said, found = table_of(entry), table_of(true)
     for key in ("macro", "bias"):
         for where, one, other in differences(said[key], found[key], key):
-            yield where, f"{one!r}"[:200], f"{other!r}, from the table"[:200]
+            claimed, true_value = both_shortened(repr(one), repr(other), 180)
+            yield where, claimed, f"{true_value}, from the table"

@@ -9,9 +9,10 @@ from html import escape
 
 import numpy as np
 
+from mlbench.common.names import shortened_apart
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.measures.significance import Values
-from mlbench.reports.drawing import MOST_ANNOTATED, ROOMY, shortened, tenth_above, ticks
+from mlbench.reports.drawing import MOST_ANNOTATED, ROOMY, tenth_above, ticks
 from mlbench.reports.words import short_number
 
 MOST_WHISKERS = 80
@@ -91,7 +92,8 @@ class _Frame:
 
     def __init__(self, points: Sequence[Point], known: Sequence[float]) -> None:
         self.top, self.bottom, self.right = 16.0, HEIGHT - 46.0, WIDTH - 16.0
-        names = [_short_name(point) for point in points if not point.x]
+        self.names = shortened_apart((visible(point.name) for point in points), LONGEST_LABEL)
+        names = [self.name(point) for point in points if not point.x]
         wide = 24 + LETTER * max(map(len, names), default=0)
         self.edge = 58.0
         self.strip = max(STRIP, wide) if names else 0
@@ -110,6 +112,10 @@ class _Frame:
 
     def y(self, value: float) -> float:
         return self.bottom - value / self.limit * (self.bottom - self.top)
+
+    def name(self, point: Point) -> str:
+        """What a point is called on the plot: no two are called the same."""
+        return self.names[visible(point.name)]
 
     def box(self, point: Point) -> Box:
         x, y = self.x(point.x), self.y(point.y)
@@ -158,7 +164,7 @@ def _mark(frame: _Frame, point: Point, *, whisker: bool) -> str:
 
 def _label(frame: _Frame, point: Point, taken: list[Box]) -> str:
     """Return a name beside its mark where there is room for it, else nothing."""
-    name = _short_name(point)
+    name = frame.name(point)
     wide = LETTER * len(name)
     x, y = frame.x(point.x), frame.y(point.y)
     for left, middle in (
@@ -169,10 +175,6 @@ def _label(frame: _Frame, point: Point, taken: list[Box]) -> str:
             taken.append(box)
             return f'<text class="name" x="{left:.1f}" y="{middle + 4:.1f}">{escape(name)}</text>'
     return ""
-
-
-def _short_name(point: Point) -> str:
-    return shortened(visible(point.name), LONGEST_LABEL)
 
 
 def svg_text(x: float, y: float, text: str, anchor: str, *, turned: bool = False) -> str:
@@ -248,7 +250,7 @@ def heat_map(languages: Sequence[str], pairs: Values, mixed: Values | None = Non
     ``pairs`` (n, n) has the monolingual settings on its diagonal, which is outlined; ``mixed``
     (n,), set apart at the right, is the mixed pool. NaN is missing.
     """
-    names = [shortened(name, 9) for name in languages]
+    names = [*shortened_apart(languages, 9).values()]
     frame = _Cells(names, names if mixed is None else [*names, "mixed"])
     values = pairs if mixed is None else np.column_stack([pairs, mixed])
     own = "".join(frame.rectangle(i, i) for i in range(len(names)))

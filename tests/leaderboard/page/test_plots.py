@@ -144,7 +144,7 @@ def test_heat_map_without_a_mixed_pool_and_with_long_names() -> None:
     root = ET.fromstring(heat_map(["zh-Hans-CN-x", "de"], np.full((2, 2), 0.5)))
     texts = [text.text for text in root.iter("text")]
     assert "mixed" not in texts
-    assert "zh-Hans-…" in texts
+    assert "zh-H…CN-x" in texts
 
 
 def test_short_numbers() -> None:
