@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING
 from mlbench.commands.options import add_model_options, model_options, shared
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.forms import settings_of
+from mlbench.comparing.check_texts import markdown_check, terminal_check
 from mlbench.comparing.config import GateConfig, chosen_config
-from mlbench.comparing.regression import (
-    check_json,
-    exit_code,
-    markdown_check,
-    run_gate,
-    terminal_check,
-    write_check,
-)
+from mlbench.comparing.regression import check_json, exit_code, run_gate, write_check
 
 if TYPE_CHECKING:
     from mlbench.evaluation.options import Options

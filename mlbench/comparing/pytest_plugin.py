@@ -34,8 +34,9 @@ class MlbenchCheck:
         """
         from mlbench.common.errors import MlbenchError
         from mlbench.common.user_folders import lend_folders
+        from mlbench.comparing.check_texts import terminal_check
         from mlbench.comparing.config import chosen_config
-        from mlbench.comparing.regression import exit_code, run_gate, terminal_check, write_check
+        from mlbench.comparing.regression import exit_code, run_gate, write_check
         from mlbench.evaluation.options import Options
 
         self.called = True

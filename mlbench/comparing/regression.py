@@ -1,12 +1,4 @@
-"""The regression gate: is a model worse than its baseline? From two saved results alone.
-
-Judged by the size of the effect, never by p alone. With the 95% interval of what was gained (new
-minus baseline, turned round where lower is better) and a margin of indifference m:
-
-- **pass**: its lower end is at least -m, so the model is not worse by more than m;
-- **regressed**: its upper end is below 0, and it does not pass;
-- **inconclusive**: neither, so the data leaves it open.
-"""
+"""The regression gate: is a model worse than its baseline? From two saved results alone."""
 
 from __future__ import annotations
 
@@ -21,21 +13,19 @@ import numpy as np
 
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
-from mlbench.common.names import both_shortened
 from mlbench.comparing.baseline import Result, Saved, refuse_other_infos, saved_report, saved_result
+from mlbench.comparing.check_texts import junit_check, markdown_check, terminal_check
 from mlbench.comparing.compare import compare
 from mlbench.comparing.comparison import flat_row
 from mlbench.comparing.config import MARGIN, GateConfig, parse_margin
-from mlbench.comparing.differences import WORSE, Difference, measure_title, shown
-from mlbench.comparing.quantities import Quantity, chosen_names
+from mlbench.comparing.differences import WORSE, Difference
+from mlbench.comparing.judgements import GRAVITY, INCONCLUSIVE, REGRESSED, Judgement, judge
+from mlbench.comparing.quantities import chosen_names
 from mlbench.data.task import Task
 from mlbench.measures.bias import rank_distance
-from mlbench.measures.randomisation import FEWEST
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo
-from mlbench.reports.tables import Table, escape_markdown
-from mlbench.reports.words import fill, kind_name, plural, printable
 
 if TYPE_CHECKING:
     from mlbench.evaluation.options import Options
@@ -43,34 +33,6 @@ if TYPE_CHECKING:
 Evaluate = Callable[..., Report]
 """What evaluates a model as ``mlbench.evaluate`` does."""
 SCHEMA = "mlbench/check/1"
-PASS, REGRESSED, INCONCLUSIVE = "pass", "regressed", "inconclusive"
-MOST_RATIO = 1e4
-"""An interval that would have to be this much narrower never decides."""
-MOST_FALLEN = 8
-LONGEST_IDENTITY = 40
-MARKS = {PASS: "✅", REGRESSED: "❌", INCONCLUSIVE: "❔"}
-GRAVITY = (PASS, INCONCLUSIVE, REGRESSED)
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """The verdict on one macro mean; ``difference``, ``low``, ``high`` are new minus baseline.
-
-    ``margin`` is in the measure's own unit. ``beyond`` says that even the better end of the
-    interval is worse by more than the margin. ``more_questions`` is how many further ones would
-    decide an inconclusive case if the difference stayed, None where no number would.
-    """
-
-    quantity: Quantity
-    baseline: float
-    value: float
-    difference: float
-    low: float
-    high: float
-    margin: float
-    verdict: str
-    beyond: bool
-    more_questions: int | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -242,62 +204,6 @@ def random_distance(ranks: Ranks) -> float:
     return math.fsum(means) / len(means)
 
 
-def judge(
-    difference: Difference,
-    values: tuple[float, float],
-    margin: float,
-    questions: int,
-    *,
-    same: bool = False,
-) -> Judgement:
-    """Judge one difference to the baseline; ``values`` are the baseline's and the model's.
-
-    Fewer than six questions can show nothing: they are inconclusive, unless the two tables are
-    the ``same`` and hold more than one question.
-    """
-    d = difference
-    gain, low, high = (
-        (-d.difference, -d.high, -d.low)
-        if d.quantity.lower_is_better
-        else (d.difference, d.low, d.high)
-    )
-    enough = questions >= FEWEST or (same and questions > 1)
-    verdict = _verdict(low, high, margin) if enough else INCONCLUSIVE
-    more = None
-    if verdict == INCONCLUSIVE:
-        needed = questions_needed(gain, low, high, margin, questions) if enough else FEWEST
-        more = None if needed is None else max(1, needed - questions)
-    return Judgement(
-        d.quantity, *values, d.difference, d.low, d.high, margin, verdict,
-        beyond=enough and high < -margin, more_questions=more,
-    )  # fmt: skip
-
-
-def _verdict(low: float, high: float, margin: float) -> str:
-    if low >= -margin:
-        return PASS
-    return REGRESSED if high < 0 else INCONCLUSIVE
-
-
-def questions_needed(
-    gain: float, low: float, high: float, margin: float, questions: int
-) -> int | None:
-    """Return how many questions in all would decide, if the gain and their spread stayed.
-
-    The interval narrows with the square root of their number. None where the interval would
-    never leave the point that it would have to.
-    """
-    ratios = []
-    if gain > -margin:
-        ratios.append((gain - low) / (gain + margin))
-    if gain < 0:
-        ratio = (high - gain) / -gain
-        if ratio == 0 or gain - (gain - low) / ratio < -margin:
-            ratios.append(ratio)
-    ratio = min(ratios, default=math.inf)
-    return math.ceil(questions * ratio**2) if ratio < MOST_RATIO else None
-
-
 def run_gate(
     config: GateConfig, options: Options | None = None, evaluate: Evaluate | None = None
 ) -> Check:
@@ -347,158 +253,3 @@ def check_json(result: Check) -> str:
     for name in ("judgements", "fallen"):
         table[name] = [flat_row(row) for row in table[name]]
     return json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-
-
-def title(judgement: Judgement) -> str:
-    """Return what a judgement is about: monolingual mAP, rank distance."""
-    name = measure_title(judgement.quantity.measure)
-    if judgement.quantity.measure == RANK_DISTANCE:
-        return name
-    return f"{kind_name(judgement.quantity.kind)} {name}"
-
-
-def reason(judgement: Judgement, questions: int) -> str:
-    """Return why a judgement is what it is, one sentence without its subject."""
-    j = judgement
-    measure = j.quantity.measure
-    margin, low, high, by = (
-        shown(v, measure, sign=sign)
-        for v, sign in (
-            (j.margin, False),
-            (j.low, True),
-            (j.high, True),
-            (abs(j.difference), False),
-        )
-    )
-    between = f"95% interval of the difference: {low} to {high}"
-    if j.verdict == REGRESSED:
-        beyond = "all of it beyond" if j.beyond else "not all of it beyond"
-        return f"worse by {by}; {between}, {beyond} the margin of {margin}"
-    if j.verdict == PASS:
-        if not j.difference and j.low == j.high == 0:
-            return "no difference"
-        lower, upper = (-j.high, -j.low) if j.quantity.lower_is_better else (j.low, j.high)
-        how = "better" if lower > 0 else "worse, within the margin" if upper < 0 else "not worse"
-        return f"{how}; {between}, margin {margin}"
-    if questions < FEWEST:
-        few = plural(questions, "question")
-        return f"{few} cannot show a difference; at least {FEWEST} are needed"
-    return f"not decided; {between}, margin {margin}; {_more(j)}"
-
-
-def _more(judgement: Judgement) -> str:
-    if judgement.more_questions is None:
-        return "more questions would not decide if the difference stayed the same"
-    return (
-        f"about {judgement.more_questions:,} more questions would decide if the difference stayed "
-        "the same"
-    )
-
-
-def check_table(result: Check, whole: bool = False) -> Table:
-    """Return one row a judgement; ``whole`` keeps long names on one line."""
-    rows = []
-    for j in result.judgements:
-        measure, size = j.quantity.measure, max(abs(j.baseline), abs(j.value))
-        rows.append(
-            (
-                title(j) if whole else title(j).replace(" ", "\n", 1),
-                shown(j.baseline, measure, size=size),
-                shown(j.value, measure, size=size),
-                shown(j.difference, measure, sign=True, size=size),
-                " ".join(shown(end, measure, sign=True, size=size) for end in (j.low, j.high)),
-                f"{MARKS[j.verdict]} {j.verdict}" if whole else j.verdict,
-            )
-        )
-    headers = ("", "baseline", "now", "difference", "95% interval", "verdict")
-    return Table(headers, tuple(rows))
-
-
-def _head(result: Check) -> str:
-    sample = ", a sample" if result.task.sampled else ""
-    return (
-        f"{result.model.name} against {result.baseline.name} on {result.task.name} "
-        f"(version {result.task.version}, {plural(result.questions, 'question')}{sample})"
-    )
-
-
-def verdict_line(result: Check) -> str:
-    """Return the verdict of the whole check with the reasons for it, on one line."""
-    own = [j for j in result.judgements if j.verdict == result.verdict]
-    reasons = "; ".join(f"{title(j)}: {reason(j, result.questions)}" for j in own)
-    return f"{result.verdict.upper()}. {reasons}."
-
-
-def _fallen_line(result: Check) -> str:
-    if not result.fallen:
-        return ""
-    parts = [
-        f"{d.quantity.query_language} {kind_name(d.quantity.kind)} "
-        f"{measure_title(d.quantity.measure)} {shown(d.difference, d.quantity.measure, sign=True)}"
-        for d in sorted(result.fallen, key=lambda d: d.difference / (d.least or 1))
-    ]
-    more = len(parts) - MOST_FALLEN
-    rest = f" and {more} more" if more > 0 else ""
-    return f"These query languages are worse: {', '.join(parts[:MOST_FALLEN])}{rest}."
-
-
-def terminal_check(result: Check) -> str:
-    """Return what `mlbench check` prints."""
-    own = [j for j in result.judgements if j.verdict == result.verdict]
-    lines = [f"{title(j)}: {reason(j, result.questions)}." for j in own]
-    blocks = [_head(result), check_table(result).text(), _fallen_line(result), *lines]
-    filled = [b if "\n" in b else fill(b) for b in blocks if b]
-    return "\n\n".join([*filled, result.verdict.upper()])
-
-
-def _identities(result: Check) -> str:
-    """Return the identities of baseline and model, cut such that they stay different."""
-    first, second = (" ".join(each.identity.split()) for each in (result.baseline, result.model))
-    old, new = map(escape_markdown, both_shortened(first, second, LONGEST_IDENTITY))
-    return f"Identity {old}, as the baseline's" if old == new else f"Identity {old} to {new}"
-
-
-def markdown_check(result: Check) -> str:
-    """Return the check for a pull-request comment or a job's summary."""
-    own = [j for j in result.judgements if j.verdict == result.verdict]
-    parts = [
-        f"### {MARKS[result.verdict]} mlbench: {result.verdict}",
-        escape_markdown(_head(result)),
-        check_table(result, whole=True).markdown(),
-        "\n".join(
-            f"- {escape_markdown(f'{title(j)}: {reason(j, result.questions)}')}" for j in own
-        ),
-        escape_markdown(_fallen_line(result)),
-        f"<sub>{_identities(result)}; margin {result.margin:g}. Pass means that the interval's "
-        "worse end is within the margin, regressed that it is not and that the better end is "
-        "below 0.</sub>",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def junit_check(result: Check, strict: bool = False) -> bytes:
-    """Return the check as JUnit XML: regressed is a failure, inconclusive skipped, or with
-    ``strict`` an error."""
-    from xml.etree import ElementTree
-
-    kinds = {REGRESSED: "failure", INCONCLUSIVE: "error" if strict else "skipped"}
-    tags = [kinds.get(j.verdict, "") for j in result.judgements]
-    counts = {"tests": len(tags), "failures": tags.count("failure")}
-    counts |= {"errors": tags.count("error"), "skipped": tags.count("skipped")}
-    attributes = {name: str(count) for name, count in counts.items()}
-    suite = ElementTree.Element("testsuite", {"name": "mlbench check", **attributes})
-    for judgement, tag in zip(result.judgements, tags, strict=True):
-        case = ElementTree.SubElement(
-            suite,
-            "testcase",
-            classname=printable(f"mlbench.{result.task.name}"),
-            name=title(judgement),
-        )
-        if tag:
-            why = printable(reason(judgement, result.questions))
-            ElementTree.SubElement(case, tag, message=f"{judgement.verdict}: {why}")
-    root = ElementTree.Element("testsuites")
-    root.append(suite)
-    ElementTree.indent(root)
-    raw: bytes = ElementTree.tostring(root, "utf-8", xml_declaration=True)
-    return raw + b"\n"

@@ -99,7 +99,7 @@ def test_dry_run_says_what_would_be_encoded_and_writes_nothing(task, tmp_path):
         (["run", "--task", "sample"], 2, "--model"),
         (["run", "--model", "bm52", "--task", "sample"], 2, "did you mean 'bm25'"),
         (["run", "--model", "bm25", "--task", "xqad-r"], 2, "did you mean 'xquad-r'"),
-        (["run", "--model", "bm25", "--task", "sample", "--measure", "nDGC@10"], 2, "'nDCG'"),
+        (["run", "--model", "bm25", "--task", "sample", "--measure", "nDGC@10"], 2, "'nDCG@10'"),
         (["run", "--model", "bm25", "--task", "sample", "--memory", "much"], 2, "not a size"),
         (["run", "--model", "bm25", "--task", "sample", "--threads", "0"], 2, "whole number"),
         (["run", "--model", "bm25", "--task", "sample", "--data-dir", "nowhere"], 2, "nowhere"),

@@ -11,22 +11,16 @@ from hypothesis import strategies as st
 
 from mlbench.common.errors import UsageError
 from mlbench.comparing.baseline import baseline_bytes
-from mlbench.comparing.differences import NOT_SHOWN, Difference
-from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
-from mlbench.comparing.regression import (
-    INCONCLUSIVE,
-    PASS,
-    REGRESSED,
-    check,
-    check_json,
-    judge,
+from mlbench.comparing.check_texts import (
     junit_check,
     markdown_check,
-    questions_needed,
-    random_distance,
     terminal_check,
     verdict_line,
 )
+from mlbench.comparing.differences import NOT_SHOWN, Difference
+from mlbench.comparing.judgements import INCONCLUSIVE, PASS, REGRESSED, judge, questions_needed
+from mlbench.comparing.quantities import RANK_DISTANCE, Quantity
+from mlbench.comparing.regression import check, check_json, random_distance
 from tests.comparing.test_comparison import model
 
 AP, DISTANCE = Quantity("monolingual", "AP"), Quantity("multilingual", RANK_DISTANCE)
