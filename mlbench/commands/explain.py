@@ -30,7 +30,7 @@ from mlbench.reports.explain import (
 )
 from mlbench.reports.report import Report, read_report
 from mlbench.reports.rivals import Rival, Rivals
-from mlbench.reports.texts import find_texts, is_streamed, read_data, task_of, wrapped
+from mlbench.reports.texts import cleaned, find_texts, is_streamed, read_data, task_of, wrapped
 from mlbench.reports.words import WIDTH, fill, number, plural
 from mlbench.runs.rivals import rivals_in_runs, run_files
 
@@ -43,6 +43,13 @@ UNNAMED = (
     "This command does, with the vectors that are in the cache, and encodes the others:"
 )
 STREAMED = "The passages that rank above are not named, because the task is streamed."
+OF_A_PROGRAM = ("object", "vectors")
+"""Kinds of model that no command can load."""
+NAMELESS = (
+    "The report counts the passages that are not relevant and rank above, and does not name them. "
+    "Its model was an object of a program: to see them, evaluate it with the options folder and "
+    "save_run=100."
+)
 NO_MODEL = "After `mlbench run --save-run 100`, no model is needed."
 
 
@@ -192,6 +199,8 @@ def _shown(report: Report, found: Sequence[Explanation], most: int, args: Namesp
         return Shown(texts, rivals_in_runs(args.report, found, most))
     if is_streamed(report.task, args.task):
         return Shown(texts, notes=(STREAMED,))
+    if report.model.adapter in OF_A_PROGRAM:
+        return Shown(texts, notes=(NAMELESS,))
     return Shown(texts, command=_command(report, args))
 
 
@@ -272,7 +281,8 @@ def _relevant(each: Explanation, rivals: Rivals | None, shown: Shown) -> Iterato
     for passage in each.passages:
         name = passage.language, passage.passage_id
         score = _score(rivals.scores.get(name)) if rivals is not None else ""
-        yield f"  rank {passage.rank:,}: {passage.language} {passage.passage_id}{score}"
+        named = cleaned(f"{passage.language} {passage.passage_id}{score}")
+        yield f"  rank {passage.rank:,}: {named}"
         yield from _indented(shown.texts.passages.get(name))
 
 
@@ -285,7 +295,8 @@ def _of_language(
     reach = "; the run files reach no further" if language in rivals.short else ""
     yield fill(f"In {language}, not relevant and above or tied: {first}{reach}")
     for rival in of:
-        yield f"  {rival.language} {rival.passage_id}{_score(rival.score)}: {_beats(rival, each)}"
+        named = cleaned(f"{rival.language} {rival.passage_id}{_score(rival.score)}")
+        yield f"  {named}: {_beats(rival, each)}"
         yield from _indented(shown.texts.passages.get((language, rival.passage_id)))
 
 
@@ -300,7 +311,7 @@ def _in_short(place: int, each: Explanation, shown: Shown) -> Iterator[str]:
     """Yield the lines on one query of a list: its best passage, and what is first above it."""
     best = each.passages[0]
     above, tied = sum(best.above.values()), sum(best.tied.values())
-    yield f"{place + 1}. {each.query_id}: AP {number(each.average_precision)}"
+    yield f"{place + 1}. {cleaned(each.query_id)}: AP {number(each.average_precision)}"
     yield from _indented(_text(each, shown))
     rivals = shown.rivals[place] if shown.rivals is not None else None
     name = best.language, best.passage_id
@@ -310,7 +321,8 @@ def _in_short(place: int, each: Explanation, shown: Shown) -> Iterator[str]:
     yield from _indented(shown.texts.passages.get(name))
     for of in rivals.of.values() if rivals is not None else ():
         for rival in of:
-            yield f"  {_beats(rival, each)}: {rival.passage_id}{_score(rival.score)}"
+            named = cleaned(f"{rival.passage_id}{_score(rival.score)}")
+            yield f"  {_beats(rival, each)}: {named}"
             yield from _indented(shown.texts.passages.get((rival.language, rival.passage_id)))
 
 
@@ -330,7 +342,8 @@ def _indented(text: str | None) -> list[str]:
 def _why(shown: Shown) -> list[str]:
     """Return what is missing, and why; the command stays on one line, for copying."""
     missing = [f"Texts are not shown: {shown.texts.why}."] if shown.texts.why else []
-    named = [f"{fill(UNNAMED)}\n  {shown.command}\n{NO_MODEL}"] if shown.command else []
+    command = cleaned(shown.command)
+    named = [f"{fill(UNNAMED)}\n  {command}\n{NO_MODEL}"] if command else []
     return [*map(fill, (*missing, *shown.notes)), *named]
 
 

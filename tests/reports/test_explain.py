@@ -316,3 +316,12 @@ def test_a_task_of_a_file_has_texts_when_it_is_named(tmp_path, capsys):
     _, out, _ = run(capsys, folder, *pair, "--task", file)
     assert "en line 1" in out
     assert "Texts are not shown" not in out
+
+
+def test_a_model_of_a_program_is_not_named_in_a_command(tmp_path, capsys):
+    report, ranks = example(3)
+    report = replace(report, model=replace(report.model, adapter="object"))
+    write_report(tmp_path, report, ranks, {})
+    _, out, _ = run(capsys, tmp_path, "--query", "q1", "--query-language", "de")
+    assert "--model" not in out
+    assert "save_run=100" in " ".join(out.split())
