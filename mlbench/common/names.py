@@ -26,20 +26,22 @@ def cut_in_the_middle(text: str, most: int) -> str:
 def shortened_apart(names: Iterable[str], most: int) -> dict[str, str]:
     """Return each name as it is shown in ``most`` characters (8 or more): no two are alike.
 
-    Those that fit stay as they are. Of the others what all begin with is cut, then the middle;
-    where that makes two of them equal, what precedes their first difference.
+    Those that fit stay as they are. Of the others what all of an organisation or folder begin
+    with is cut, then the middle; where that makes two equal, what precedes their difference.
 
     >>> list(shortened_apart(["org/longer-name-e5-small", "org/longer-name-e5-large"], 12).values())
     ['…e5-small', '…e5-large']
     """
     known = list(dict.fromkeys(names))
     short = {name: name for name in known if len(name) <= most}
-    long = [name for name in known if len(name) > most]
-    prefix = _common(long) if len(long) > 1 else ""
-    start = max((word.end() for word in WORD_END.finditer(prefix)), default=0)
-    if start < LEAST_PREFIX:
-        start = 0
-    _cut(long, start, most, short)
+    folders: dict[str, list[str]] = {}
+    for name in known:
+        if len(name) > most:
+            folders.setdefault(name.rpartition("/")[0], []).append(name)
+    for long in folders.values():
+        prefix = _common(long) if len(long) > 1 else ""
+        start = max((word.end() for word in WORD_END.finditer(prefix)), default=0)
+        _cut(long, start if start >= LEAST_PREFIX else 0, most, short)
     return {name: short[name] for name in known}
 
 

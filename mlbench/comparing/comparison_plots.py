@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST = 28
+MOST_LINES = 3
 LEAST_SPAN = 0.01
 """Differences below this stay pale."""
 
@@ -73,7 +74,7 @@ def _difference(comparison: Comparison, model: str) -> Figure | None:
             shown[at[query], at[passage]] = d.verdict != NOT_SHOWN
     if not np.isfinite(values).any():
         return None
-    span = max(LEAST_SPAN, math.ceil(100 * float(np.nanmax(np.abs(values)))) / 100)
+    span = max(LEAST_SPAN, math.ceil(50 * float(np.nanmax(np.abs(values)))) / 50)
     short = len(languages) > ROOMY
     figure = draw_matrix(
         MatrixPlot(
@@ -107,7 +108,9 @@ def _names(figure: Figure, comparison: Comparison) -> None:
     """Write what the labels stand for below a figure."""
     lines = textwrap.wrap("; ".join(_name(comparison, m.label) for m in comparison.models), 115)
     height = figure.get_size_inches()[1]
-    text = "\n".join(lines[:3])
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES - 1], "and more, which comparison.md names"]
+    text = "\n".join(lines)
     figure.text(0.12 / WIDTH, 0.1 / height, text, size=8.5, color=FAINT, va="bottom")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mlbench.common.names import shortened_apart
 from mlbench.comparing.differences import (
     NOT_SHOWN,
     Difference,
@@ -22,7 +23,7 @@ from mlbench.comparing.differences import (
 from mlbench.comparing.quantities import Quantity
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.tables import Table, narrow
-from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, plural
+from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, plural, printable
 
 if TYPE_CHECKING:
     from mlbench.comparing.comparison import Comparison
@@ -34,7 +35,7 @@ ALL_PAIRS = 5
 IN_A_ROW = 5
 """Models that stand side by side in a table."""
 LETTERS = "Models with a common letter in a column cannot be told apart."
-LONGEST_NAME = 9
+LONGEST_NAME, LONGEST_MODEL = 9, 28
 MOST_TIED = 5
 """Scores that a note on ties names."""
 
@@ -256,8 +257,9 @@ def _differences_table(
 def _scores_block(comparison: Comparison) -> Block:
     """Return every model's macro means of the main measure and rank distance, best first."""
     columns = main_quantities(comparison)
-    values, names = _values(comparison), {m.label: m.name for m in comparison.models}
-    letters = _letters(comparison)
+    values, letters = _values(comparison), _letters(comparison)
+    short = shortened_apart((printable(m.name) for m in comparison.models), LONGEST_MODEL)
+    names = {m.label: short[printable(m.name)] for m in comparison.models}
     order = [s.model for s in comparison.standings if s.quantity == columns[0]]
     rows = tuple(
         (f"{label} {names[label]}", *(_lettered(values[label, q], letters) for q in columns))

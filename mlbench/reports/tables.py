@@ -388,8 +388,8 @@ def extremes_table(report: Report) -> Table:
             name,
             pool,
             of,
-            f"{number(extremes.best)} {extremes.best_language}",
-            f"{number(extremes.worst)} {extremes.worst_language}",
+            f"{number(extremes.best)} {extremes.best_language if extremes.gap else 'all'}",
+            f"{number(extremes.worst)} {extremes.worst_language if extremes.gap else 'all'}",
             number(extremes.gap),
         )
         for name, pool, of, extremes in _extremes(report)

@@ -386,7 +386,7 @@ def extremes_line(report: Report) -> str:
     kind = kinds[-1] if kinds else Kind.MULTILINGUAL.value
     found = bias.by_query_language.get(kind, {}).get(main)
     parts = []
-    if found is not None:
+    if found is not None and found.gap:
         parts.append(
             f"queries in {found.worst_language} score worst ({mean_name(main)} "
             f"{found.worst:.4f}) and queries in {found.best_language} best ({found.best:.4f})"

@@ -46,6 +46,18 @@ def test_what_fits_is_not_cut_and_a_common_beginning_is():
     assert all(text.startswith("…") for text in cut(names, 12))
 
 
+def test_what_the_names_of_one_organisation_begin_with_is_cut_whatever_others_are_called():
+    ours = [
+        f"sentence-transformers/paraphrase-multilingual-{n}" for n in ("MiniLM-L12", "mpnet-v2")
+    ]
+    short = cut([*ours, "intfloat/multilingual-e5-small"], 24)
+    assert short == [
+        "…multilingual-MiniLM-L12",
+        "…multilingual-mpnet-v2",
+        "intfloat/mul…al-e5-small",
+    ]
+
+
 def test_a_name_alone_is_cut_in_the_middle():
     assert cut_in_the_middle("intfloat/multilingual-e5-small", 13) == "intflo…-small"
     assert cut(["intfloat/multilingual-e5-small"], 13) == ["intflo…-small"]
