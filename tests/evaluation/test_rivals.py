@@ -45,7 +45,11 @@ def options(tmp_path_factory):
     return mlbench.Options(progress=False, cache=None, folder=folder, save_run=1000)
 
 
-@pytest.fixture(scope="module", params=[Rounded(), "bm25", "char-ngram"], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[Rounded(), "bm25", "char-ngram"],
+    ids=["rounded", "bm25", "char-ngram"],
+)
 def evaluated(request, options, tmp_path_factory):
     """A model that is loaded, its report, and the folder of its run files."""
     from dataclasses import replace
