@@ -6,18 +6,24 @@ import argparse
 import gzip
 from argparse import Namespace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from mlbench.commands.options import positive, shared
 from mlbench.commands.output import print_json
 from mlbench.common.errors import DataError, Fault, UsageError, first_faults
 from mlbench.common.files import write_atomically
+from mlbench.common.progress import Step
+from mlbench.evaluation.processes import in_processes
 from mlbench.runs.fusing import Fusion, fuse_runs, fused_lines
 from mlbench.runs.reading import PASSAGE, QUERY, filled, matching_files, placeholders, read_run
+from mlbench.runs.writing import GZIP_LEVEL
 
 METHODS = ("rrf", "isr", "log_isr", "logn_isr", "rbc", "bordafuse", "w_bordafuse", "condorcet",
            "w_condorcet", "sum", "wsum", "mixed", "max", "min", "med", "anz", "mnz", "gmnz",
            "wmnz")  # fmt: skip
 """Methods of ranx that need no judgements."""
+MOST_WORKERS = 8
+"""Files that are fused at once, as each holds its runs in memory."""
 NORMS = ("min-max", "max", "sum", "rank", "zmuv", "borda", "none")
 
 
@@ -72,7 +78,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser, "--output", type=str, default=None, required=True, metavar="FILE",
         help="the TREC run to write, with the placeholders of RUN; packed if its name ends in .gz",
     )  # fmt: skip
-    shared(parser, "--json")
+    shared(parser, "--threads", help="files that are fused at once (default: one a processor)")
+    shared(parser, "--json", "--quiet")
 
 
 def fuse(args: Namespace) -> int:
@@ -89,22 +96,53 @@ def fuse(args: Namespace) -> int:
             raise UsageError(Fault(given, f"{pattern} has other placeholders", expected))
     found = [matching_files(pattern) for pattern in args.runs]
     _refuse_other_names(args.runs, found)
-    written = []
+    jobs = []
     for key in sorted(found[0]):
-        ranked = fuse_runs([read_run(files[key]) for files in found], fusion, args.depth)
         path = Path(filled(args.output, dict(zip((QUERY, PASSAGE), key, strict=True))))
-        if any(path.resolve() == files[key].resolve() for files in found):
+        runs = tuple(files[key] for files in found)
+        if any(path.resolve() == run.resolve() for run in runs):
             raise UsageError(Fault("--output", f"{path} is one of the runs", "another file"))
-        content = "".join(fused_lines(ranked, tag)).encode()
-        packed = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
-        write_atomically(path, packed)
-        count = sum(map(len, ranked.values()))
-        written.append({"file": str(path), "queries": len(ranked), "passages": count})
-        if not args.json:
-            print(f"{path}: {len(ranked):,} queries, {count:,} lines, {tag} of {len(found)} runs")
+        jobs.append(Job(runs, path, fusion, args.depth, tag))
+    written: dict[int, dict[str, Any]] = {}
+    workers = min(args.threads, MOST_WORKERS)
+    with Step("fusing", sum(job.size for job in jobs), "", quiet=args.quiet) as step:
+        for number, done in in_processes(fuse_files, jobs, workers):
+            written[number] = done
+            step.advance(jobs[number].size)
+            step.say(f"{len(written)} of {len(jobs)} files")
+    ordered = [written[number] for number in range(len(jobs))]
     if args.json:
-        print_json(written)
+        print_json(ordered)
+        return 0
+    for row in ordered:
+        counts = f"{row['queries']:,} queries, {row['passages']:,} lines"
+        print(f"{row['file']}: {counts}, {tag} of {len(found)} runs")
     return 0
+
+
+class Job(NamedTuple):
+    """The runs of one language or pair of languages, and the file that they are fused into."""
+
+    runs: tuple[Path, ...]
+    output: Path
+    fusion: Fusion
+    depth: int
+    tag: str
+
+    @property
+    def size(self) -> int:
+        """The bytes to be read."""
+        return sum(run.stat().st_size for run in self.runs)
+
+
+def fuse_files(job: Job) -> dict[str, Any]:
+    """Fuse some runs, write the file, and return what it holds."""
+    ranked = fuse_runs([read_run(run) for run in job.runs], job.fusion, job.depth)
+    content = "".join(fused_lines(ranked, job.tag)).encode()
+    packed = gzip.compress(content, GZIP_LEVEL, mtime=0) if job.output.suffix == ".gz" else content
+    write_atomically(job.output, packed)
+    count = sum(map(len, ranked.values()))
+    return {"file": str(job.output), "queries": len(ranked), "passages": count}
 
 
 def _refuse_other_names(patterns: list[str], found: list[dict[tuple[str, str], Path]]) -> None:
