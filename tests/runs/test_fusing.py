@@ -122,7 +122,7 @@ def test_reciprocal_rank_fusion_is_the_sum_over_runs_of_one_over_k_plus_rank(run
                  if passage in run[query]]  # fmt: skip
         return round(sum(1 / (10 + rank) for rank in ranks), 12)
 
-    assert done["rrf"] == [0, "fused.trec: 2 queries, 8 lines, rrf of 2 runs\n", ""]
+    assert done["rrf"][:2] == [0, "fused.trec: 2 queries, 8 lines, rrf of 2 runs\n"]
     assert ranking(runs / "fused.trec") == by_hand(score)
 
 
