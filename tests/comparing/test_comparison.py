@@ -288,6 +288,18 @@ def test_run_files_of_other_queries_under_one_digest_are_refused():
         compare([one, replace(other, values=values)])
 
 
+def test_the_first_measure_leads():
+    comparison = compare([model(3.0), model(1.5), model(0.9)], ["rank distance", "hit@1", "map"])
+    assert comparison.measures == (RANK_DISTANCE, "Success@1", "AP")
+    assert comparison.headline == "Success@1"
+    text = terminal_comparison(comparison)
+    assert text.index("Success@1") < text.index("mAP")
+    assert "read it beside Success@1" in text
+    assert {d.quantity.measure for d in comparison.differences if d.quantity.level == 2} == {
+        "Success@1"
+    }
+
+
 def test_measures_that_cannot_differ_are_not_repeated_in_tables():
     collection = collection_of(languages(3), 60)
     saved = []
