@@ -47,6 +47,8 @@ KEY = b"mlbench-baseline"
 WRITE = "write one with `mlbench baseline REPORT`"
 ZEROS = b"0" * 64
 ENTRY_FILE = "entry.json"
+MOST_NAMED = 5
+"""Folders that an error names."""
 NO_TABLE = "made by `mlbench score` from run files, which are truncated: it has no table of ranks"
 DIGEST = re.compile(rb'"sha256": "([0-9a-f]{64})"')
 COMPARED = (
@@ -106,6 +108,7 @@ def read_saved(path: Path) -> Saved:
     if (path / ENTRY_FILE).is_file():
         return _read_entry(path)
     if path.is_dir():
+        _refuse_empty(path)
         report, _ = parse_report(path / REPORT_FILE)
         if report.retrieved is not None:
             return saved_report(_with_values(report, path), str(path))
@@ -115,6 +118,18 @@ def read_saved(path: Path) -> Saved:
         found = "one file of a report or of an entry"
         raise DataError(Fault(str(path), found, f"its folder, {path.parent}"))
     return read_baseline(path)
+
+
+def _refuse_empty(folder: Path) -> None:
+    """Raise DataError for a folder that holds no report, naming some folders in it that do."""
+    if (folder / REPORT_FILE).exists():
+        return
+    inside = [
+        each.parent.name for name in (REPORT_FILE, ENTRY_FILE) for each in folder.glob(f"*/{name}")
+    ]
+    mend = f"name a folder in it: {', '.join(sorted(inside)[:MOST_NAMED])}" if inside else ""
+    found = f"neither {REPORT_FILE} nor {ENTRY_FILE} is in it"
+    raise DataError(Fault(str(folder), found, "the folder of a report or of an entry", mend))
 
 
 def _with_values(report: Report, folder: Path) -> Report:

@@ -86,8 +86,8 @@ def test_a_saved_run_has_the_scores_of_the_model(folder, capsys):
             )
     printed = capsys.readouterr().out
     assert "at most 5 passages" in printed
-    assert "mAP*" in printed
-    assert "\n* " in printed
+    assert "mAP@5" in printed
+    assert "*" not in printed
     assert max(map(len, printed.splitlines())) <= 80
 
 
@@ -106,6 +106,13 @@ def test_a_scored_run_is_compared_and_checked_like_any_report(folder, capsys):
     (SCORED / "per-query.parquet").unlink()
     assert main(["compare", whole, str(SCORED)]) == 3
     assert "score the run files again" in capsys.readouterr().err
+
+
+def test_a_star_marks_what_reaches_deeper_than_the_runs(folder, capsys):
+    score("--run", RUNS)
+    printed = capsys.readouterr().out
+    assert "mAP*" in printed
+    assert "\n* " in printed
 
 
 def test_the_report_says_that_and_where_it_is_truncated(folder, capsys):

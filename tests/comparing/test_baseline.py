@@ -154,6 +154,8 @@ def test_an_entry_of_a_leaderboard_is_read_with_its_table_and_altered_scores_are
     path.write_text("{}")
     with pytest.raises(DataError, match="not an entry"):
         read_saved(folder)
+    with pytest.raises(DataError, match=f"name a folder in it: {folder.name}"):
+        read_saved(folder.parent)
 
 
 @pytest.mark.parametrize(
