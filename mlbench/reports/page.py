@@ -40,6 +40,7 @@ from mlbench.reports.tables import (
     outranking_table,
     paper_table,
     settings_table,
+    star_of,
 )
 from mlbench.reports.texts import find_texts
 from mlbench.reports.words import (
@@ -60,7 +61,6 @@ from mlbench.reports.words import (
     rank_distance_line,
     reading,
     settings_of,
-    star_line,
     target_line,
     tie_lines,
     truncation_reading,
@@ -258,15 +258,22 @@ def _query(each: Explanation, texts: Texts) -> Query:
 def _main_sections(report: Report) -> list[Section]:
     """Return the main table, and the macro scores where there are any."""
     searched = [said for kind, said in SEARCHED.items() if settings_of(report, kind)]
+    paper = paper_table(report)
+    star = star_of(paper, report)
     main = Section(
         "Scores by query language",
-        paper_table(report),
-        " ".join([*searched, "Macro: the mean over settings.", star_line(report)]).rstrip(),
+        paper,
+        " ".join([*searched, "Macro: the mean over settings.", star]).rstrip(),
     )
     macro = Section(
         "Macro scores",
         macro_table(report),
-        "Each score is the mean over the settings of a kind, with its 95% interval.",
+        " ".join(
+            [
+                "Each score is the mean over the settings of a kind, with its 95% interval.",
+                "" if star else star_of(macro_table(report), report),
+            ]
+        ).rstrip(),
     )
     return [main, macro] if report.scores.macro else [main]
 

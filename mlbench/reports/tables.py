@@ -15,6 +15,7 @@ from mlbench.reports.report import Report
 from mlbench.reports.words import (
     KIND_NAMES,
     MISSING,
+    STAR,
     WIDTH,
     bias_lines,
     excluded_lines,
@@ -323,10 +324,16 @@ def terminal_text(report: Report, *, verbose: bool = False) -> str:
         fill(title),
         fill(" ".join([*truncation_reading(report), *reading(report)])),
         paper_table(report).text(),
-        *(_details(report) if verbose else [fill(star_line(report))]),
+        *(_details(report) if verbose else [fill(star_of(paper_table(report), report))]),
         *map(fill, warnings),
     ]
     return "\n\n".join(block for block in blocks if block)
+
+
+def star_of(table: Table, report: Report) -> str:
+    """Return what the star in a table's names says, "" where it has none."""
+    names = (*table.headers, *(row[0] for row in table.rows))
+    return star_line(report) if any(STAR in name for name in names) else ""
 
 
 def _details(report: Report) -> list[str]:
