@@ -14,11 +14,13 @@ from typing import Any
 from tabulate import tabulate
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
+from mlbench.common.files import slug
 from mlbench.common.names import both_shortened
 from mlbench.data.task import Task
 from mlbench.models.registry import LoadedModel
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo, parse_report
 from mlbench.reports.tables import terminal_text
+from mlbench.reports.words import fill
 
 ROOM_FOR_A_REPORT = 64 * 2**20
 WIDTH = 80
@@ -54,7 +56,10 @@ def print_report(report: Report, folder: Path, args: Namespace) -> None:
     """Print what a report says and where it is, unless JSON was asked for."""
     if not args.json:
         print(terminal_text(report, verbose=args.verbose))
-        print(f"\nreport: {folder / 'report.html'}\n")
+        print(f"\nreport: {folder / 'report.html'}")
+        if (name := slug(report.model.name)) != report.model.name:
+            print(fill(f"({name} stands for {report.model.name}: a safe folder name of its own)"))
+        print()
 
 
 def summary(report: Report) -> dict[str, Any]:

@@ -50,9 +50,9 @@ class MlbenchCheck:
             pytest.fail(f"mlbench: {error}", pytrace=False)
         text = terminal_check(result)
         if exit_code(result, config.strict):
-            pytest.fail(text, pytrace=False)
+            pytest.fail(f"{result.verdict.upper()}: {text}", pytrace=False)
         if result.verdict != "pass":
-            pytest.skip(text.partition("\n")[0] + ": inconclusive")
+            pytest.skip(f"{result.verdict}: {text.partition(chr(10))[0]}")
         return result
 
 

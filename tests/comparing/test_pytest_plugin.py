@@ -49,7 +49,7 @@ def test_an_unchanged_model_passes_and_a_worse_one_fails_with_the_reasons(reposi
     code, text = pytest_in(repository, BARE)
     assert code == 1
     assert "1 failed" in text
-    assert "REGRESSED" in text
+    assert "REGRESSED: numbers against" in text
     assert "monolingual" in text
     assert "Traceback" not in text
 

@@ -187,7 +187,7 @@ def _checks(checks: Sequence[Check]) -> str:
         )
         for check in checks
     ]
-    header = ("check", "compared", "against it", "refused from", "")
+    header = ("check", "compared", "differing, or\nodds against it", "odds that\nrefuse it", "")
     align = ("left", "right", "right", "right", "left")
     table: str = tabulate(rows, header, "simple", colalign=align, disable_numparse=True)
     examples = [
