@@ -184,7 +184,7 @@ def test_a_defect_of_our_own_is_never_exit_1(monkeypatch, capsys):
         ("raise ValueError('no such layer')", "ValueError: no such layer"),
         ("v[0, 0] = np.nan", "NaN or infinity for passage '1' (en)"),
         ("v = v.tolist()", "list"),
-        ("v = v[1:]", "8 texts"),
+        ("v = v[1:]", "one row for each text"),
         ("v = v if role == 'passage' else np.hstack([v, v])", "dimensions"),
         ("sys.exit(3)", "sys.exit(3)"),
     ],
