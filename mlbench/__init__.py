@@ -6,8 +6,6 @@
 ['crosslingual', 'monolingual', 'multilingual']
 """
 
-from __future__ import annotations
-
 import importlib
 
 TYPE_CHECKING = False  # the module typing is not imported before __main__ has looked at sys.path

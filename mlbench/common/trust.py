@@ -48,9 +48,15 @@ class Demand:
         """The file without links, which is the one that is trusted."""
         return str(self.file.resolve())
 
+    @property
+    def named_as(self) -> str:
+        """The file, which may be a link, in its folder without links: what it names is beside."""
+        return str(self.file.parent.resolve() / self.file.name)
+
     def digest(self) -> str:
         """SHA-256 (hex) over the file and the code that it names. Raises EnvironmentFault."""
-        total = hashlib.sha256(f"{self.field}\n".encode())
+        linked = "" if self.named_as == self.place else f"{self.named_as}\n"
+        total = hashlib.sha256(f"{self.field}\n{linked}".encode())
         for path in (self.file, *sorted(self.code)):
             with reading(path):
                 total.update(f"{sha256_of(path)}  {path.resolve()}\n".encode())
@@ -75,11 +81,13 @@ def refuse_untrusted(demands: Iterable[Demand]) -> None:
 def is_trusted(demand: Demand) -> bool:
     """Say whether the environment, or `mlbench trust`, covers what a file asks for.
 
+    A stranger's link to a trusted file is not: what the file names would be looked for beside it.
     Raises UsageError for paths in MLBENCH_TRUST that are not absolute, EnvironmentFault where the
     list of trusted files is broken, or others may write to it.
     """
-    place = Path(demand.place)
-    if any(place.is_relative_to(folder.resolve()) for folder in _named()):
+    folders = [folder.resolve() for folder in _named()]
+    both = (Path(demand.place), Path(demand.named_as))
+    if all(any(path.is_relative_to(folder) for folder in folders) for path in both):
         return True
     known = read_trusted().get(demand.place, {}).get(demand.field)
     return known is not None and known == demand.digest()

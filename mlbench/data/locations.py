@@ -137,7 +137,7 @@ def check_locations(task: Task) -> list[Fault]:
     faults += _check_shards(task)
     files = list(wanted_files(task))
     names = {file.name for file in files}
-    of_others = _of_any_language(task)
+    of_others = _of_any_language(task, {file.role for file in files if file.sha256 is None})
     for name in sorted(source.sha256.keys() - names):
         if of_others.fullmatch(name):
             continue  # of a language that the task does not have, or no more
@@ -154,16 +154,20 @@ def check_locations(task: Task) -> list[Fault]:
     return faults
 
 
-def _of_any_language(task: Task) -> re.Pattern[str]:
-    """Return what the names of files by language look like, whatever the language."""
+def _of_any_language(task: Task, incomplete: set[str]) -> re.Pattern[str]:
+    """Return what the names of files by language look like, whatever the language.
+
+    Where a file of a role has no digest, names of that role may be slips of the pen: these are not
+    among them.
+    """
     filled = {"{language}": "[A-Za-z0-9_-]+"}
     parts = [
         "".join(
             filled.get(part, r"\d+") if part.startswith("{") else re.escape(part)
             for part in re.split(r"(\{[^}]*\})", pattern)
         )
-        for pattern in task.source.files.values()
-        if "{language}" in pattern
+        for role, pattern in task.source.files.items()
+        if "{language}" in pattern and role not in incomplete
     ]
     return re.compile("|".join(parts) or "(?!)")
 

@@ -70,8 +70,24 @@ def test_a_link_is_the_file_that_it_leads_to(demand, monkeypatch, tmp_path):
     linked = replace(demand, file=inside / "link.toml")
     monkeypatch.setenv("MLBENCH_TRUST", str(inside))
     assert not is_trusted(linked)
-    monkeypatch.setenv("MLBENCH_TRUST", str(demand.file.parent))
+    monkeypatch.setenv("MLBENCH_TRUST", f"{inside}{os.pathsep}{demand.file.parent}")
     assert is_trusted(linked)
+
+
+@pytest.mark.parametrize("word", ["environment", "list"])
+def test_a_strangers_link_to_a_trusted_file_is_not_trusted(demand, monkeypatch, tmp_path, word):
+    """What the file names, such as ``path = "checkpoint"``, would be the stranger's."""
+    if word == "environment":
+        monkeypatch.setenv("MLBENCH_TRUST", str(demand.file.parent))
+    else:
+        trust([demand])
+    assert is_trusted(demand)
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    (strange / "model.toml").symlink_to(demand.file)
+    (strange / "folder").symlink_to(demand.file.parent)
+    assert not is_trusted(replace(demand, file=strange / "model.toml"))
+    assert is_trusted(replace(demand, file=strange / "folder" / "model.toml"))
 
 
 def test_trust_holds_until_the_file_or_its_code_changes(demand):

@@ -30,6 +30,9 @@ FORMS = (
     "TREC's four columns"
 )
 
+MARKS = {"commas": ",", "semicolons": ";", "quotation marks": '"'}
+"""What tables split by tabs, as BEIR has them, are not written with."""
+
 
 @dataclass(frozen=True)
 class _Format:
@@ -89,7 +92,7 @@ def _read_file(path: Path, language: str, faults: Faults) -> Iterator[Row]:
     if OBJECT.match(first.text):
         yield from _records(parse_rows(chain([first], lines), faults), path, language, faults)
         return
-    if first.text.split(BEIR.separator) == list(BEIR.columns):
+    if [name.strip() for name in first.text.split(BEIR.separator)] == list(BEIR.columns):
         format_ = BEIR
     elif len(first.text.split()) == len(TREC.columns):
         format_, lines = TREC, chain([first], lines)
@@ -106,6 +109,10 @@ def _formless(first: str) -> str:
     """Say what a file is whose first line is in none of the forms."""
     if first.lstrip().startswith(("[", "{")):
         return "JSON, but not an object on each line"
+    names = [name.strip(' \t"') for name in re.split(r"[\t,;]", first)]
+    if names == list(BEIR.columns):
+        marks = [name for name, mark in MARKS.items() if mark in first]
+        return f"this header, but with {' and '.join(marks)}"
     width = len(first.split())
     return f"no header, and a first line of {width} column{'s' * (width > 1)}"
 

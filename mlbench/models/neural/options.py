@@ -11,6 +11,7 @@ id), and any field of NeuralOptions:
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -173,10 +174,13 @@ def demands_of(path: Path, file: ModelFile) -> list[Demand]:
 
 
 def _files(folder: Path | None, endings: tuple[str, ...]) -> Iterator[Path]:
-    """Yield the files of a folder, at any depth, with one of some endings."""
-    for path in folder.rglob("*") if folder else ():
-        if path.suffix in endings and path.is_file():
-            yield path
+    """Yield the files of a folder, at any depth and behind links, with one of some endings."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True) if folder else ():
+        seen.add(Path(place).resolve())
+        folders[:] = [name for name in folders if (Path(place) / name).resolve() not in seen]
+        paths = (Path(place) / name for name in names)
+        yield from (path for path in paths if path.suffix in endings and path.is_file())
 
 
 def override(values: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, Any]:

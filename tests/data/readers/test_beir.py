@@ -354,10 +354,32 @@ def test_a_faulty_record_is_the_only_fault(tmp_path: Path) -> None:
     assert "a judgement names" not in message
 
 
-@pytest.mark.parametrize("content", ["1\t2\t1\n", "1,2,1\n", "query-id,corpus-id,score\n"])
+@pytest.mark.parametrize("content", ["1\t2\t1\n", "1,2,1\n"])
 def test_three_columns_need_the_header(tmp_path: Path, content: str) -> None:
     message = faults_of(tmp_path, {"de/qrels.tsv": content})
     assert "de/qrels.tsv:1: no header" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "marks"),
+    [
+        ("query-id,corpus-id,score\n1,1,1\n", "commas"),
+        ('"query-id";"corpus-id";"score"\n"1";"1";"1"\n', "semicolons and quotation marks"),
+        ('"query-id"\t"corpus-id"\t"score"\n"1"\t"1"\t"1"\n', "quotation marks"),
+    ],
+)
+def test_a_table_that_is_not_split_by_tabs_is_told(
+    tmp_path: Path, content: str, marks: str
+) -> None:
+    message = faults_of(tmp_path, {"de/qrels.tsv": content})
+    assert f"de/qrels.tsv:1: this header, but with {marks}\n" in message
+
+
+def test_blanks_beside_names_of_the_header_say_nothing(tmp_path: Path) -> None:
+    content = FILES["de/qrels.tsv"].replace("score", "score ", 1)
+    assert content != FILES["de/qrels.tsv"]
+    with_blanks = small(tmp_path / "blanks", {"de/qrels.tsv": content})
+    assert load(with_blanks).digest == load(small(tmp_path / "none")).digest
 
 
 @pytest.mark.parametrize("indent", [None, 1])

@@ -13,6 +13,7 @@ from mlbench.common.errors import UsageError
 from mlbench.models.neural.options import (
     OPTIONS,
     NeuralOptions,
+    demands_of,
     override,
     parse_options,
     read_model_file,
@@ -125,6 +126,24 @@ def test_a_wrong_model_file(text: str, message: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         load_adapter(str(path))
+
+
+def test_the_code_of_a_model_file_is_found_at_any_depth_and_behind_links(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "checkpoint", tmp_path / "elsewhere"
+    (folder / "deep" / "er").mkdir(parents=True)
+    elsewhere.mkdir()
+    (folder / "deep" / "er" / "a.py").touch()
+    (folder / "notes.txt").touch()
+    (elsewhere / "b.py").touch()
+    (folder / "linked").symlink_to(elsewhere)
+    (elsewhere / "round").symlink_to(folder)
+    file = tmp_path / "model.toml"
+    file.write_text('path = "checkpoint"\ntrust_remote_code = true\n')
+    (demand,) = demands_of(file, read_model_file(file))
+    assert sorted(str(path.relative_to(folder)) for path in demand.code) == [
+        "deep/er/a.py",
+        "linked/b.py",
+    ]
 
 
 def test_the_command_line_is_blamed_for_its_own_faults(tmp_path: Path) -> None:
