@@ -42,7 +42,8 @@ _VOCABULARY = re.compile(
     r"((tokenizer|added_tokens|tekken|byte_maps|word_shape|word_pronunciation)"
     r"|(entity_)?vocab.*|.*\.index)\.json"
 )
-_CLASS = re.compile(rf"sentence_transformers\.([a-z_0-9]+\.)+({'|'.join(MODULES)})")
+_CLASS = re.compile(rf"sentence_transformers\.([a-z_0-9]+\.)+({'|'.join(MODULES)})(\.\2)?")
+"""A class by its package, or by the module of its own that older versions had for each."""
 _ACTIVATION = re.compile(r"torch\.nn\.(modules\.(activation|linear)\.)?[A-Z]\w*")
 TRANSFORMER = re.compile(r"sentence_\w[\w-]*_config\.json")
 _OWN_ATTENTION = ("", "eager", "sdpa", "flex_attention", "batched_mm", "grouped_mm")

@@ -36,11 +36,13 @@ from mlbench.models.neural.files import (
 from mlbench.models.neural.kinds import (
     IMAGES,
     MODEL_TYPES,
+    RERANKER,
     adapter,
     kind_of_class,
     model2vec_modules,
     other_weights,
     pickled_weights,
+    says_reranker,
 )
 from mlbench.models.neural.options import NeuralOptions
 
@@ -65,6 +67,8 @@ _SETTINGS: tuple[tuple[str, type, str], ...] = (
     ("default_prompt_name", str, "the name of a prompt; null for none"),
     ("truncate_dim", int, "a number of dimensions; null for all"),
 )
+_FIRST = (None, "Transformer", "StaticEmbedding", "Router", "Asym")
+"""Modules that texts can be given to; a class of other code may be one."""
 _TABLES = {"embedding.weight", "embeddings"}
 """The names that a StaticEmbedding's table may have, its own and model2vec's."""
 _SINGLE = {False: "model.safetensors", True: "pytorch_model.bin"}
@@ -158,7 +162,9 @@ class _Inspection:
             mend = other.mend if other else ""
             self._fault(MODEL_FILE, found, "a dense encoder (SentenceTransformer)", mend)
             return
-        modules = self._json(MODULES_FILE)
+        modules, unread = read_json(self.root / MODULES_FILE)
+        if unread:
+            return  # said already: it is one of the folder's files
         if not isinstance(modules, list) or not modules:
             self._fault(MODULES_FILE, "no list of modules", "a list of modules, not empty")
             return
@@ -169,11 +175,18 @@ class _Inspection:
         if not self.faults and not self._gives_vectors():
             found = "no pooling: nothing makes one vector of a text's token vectors"
             self._fault(MODULES_FILE, found, "a module Pooling after the Transformer", _POOLING)
+        elif not self.faults and (first := module_name(modules[0]["type"])) not in _FIRST:
+            found = f"its first module is {first}, which reads no texts"
+            self._fault(MODULES_FILE, found, "the modules in their order, what reads texts first")
 
     def _bare(self, names: list[str]) -> None:
         """Check a folder without modules.json."""
-        modules = model2vec_modules(self._object(CONFIG_FILE)) if CONFIG_FILE in names else None
-        if modules:
+        config = self._object(CONFIG_FILE) if CONFIG_FILE in names else {}
+        modules = model2vec_modules(config)
+        if says_reranker(config):
+            found = f"sentence_transformers in it says: {RERANKER.what}"
+            self._fault(CONFIG_FILE, found, "a dense encoder", RERANKER.mend)
+        elif modules:
             found = "a model2vec folder without modules.json"
             mend = f"write this into a file modules.json: {modules}"
             self._fault("", found, "a folder that says what it is made of", mend)

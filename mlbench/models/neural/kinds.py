@@ -128,11 +128,12 @@ def other_weights(names: Iterable[str], *, backends: bool = True) -> tuple[str, 
 
 
 def pickled_weights(names: Iterable[str]) -> list[str]:
-    """Return which files of a folder are pickles that may hold a model's weights."""
+    """Return which files of a folder are pickles that may hold a model's weights, the library's
+    own name for them first."""
     there = set(names)
     return [
         name
-        for name in sorted(there)
+        for name in sorted(there, key=lambda name: (not name.startswith("pytorch_model"), name))
         if PICKLES.fullmatch(name)
         and not _OF_TRAINING.fullmatch(name)
         and f"{name.rpartition('.')[0]}.xml" not in there  # OpenVINO's
@@ -147,6 +148,15 @@ def adapter(config: Mapping[str, Any]) -> tuple[str, str]:
         f"a PEFT adapter, which loads another model{of}",
         "merge it into its base model (merge_and_unload) and save that",
     )
+
+
+def says_reranker(config: Mapping[str, Any]) -> bool:
+    """Say whether a config.json is one that the library's CrossEncoder wrote, and that no encoder
+    was made from since."""
+    said, classes = config.get("sentence_transformers"), config.get("architectures")
+    now = isinstance(said, dict) and "activation_fn" in said
+    encoder = isinstance(classes, list) and all(str(each).endswith("Model") for each in classes)
+    return (now or "sbert_ce_default_activation_function" in config) and not encoder
 
 
 def model2vec_modules(config: Mapping[str, Any]) -> str | None:

@@ -33,7 +33,7 @@ from mlbench.models.neural.routes import (
     set_pooling,
 )
 from mlbench.models.neural.vocabulary import check_vocabulary
-from mlbench.models.neural.weights import check_weights, watched
+from mlbench.models.neural.weights import check_reads_texts, check_weights, probed, watched
 from mlbench.models.protocol import SIMILARITY_NAMES
 
 EXTRA = install_extra("sentence-transformers")
@@ -181,6 +181,7 @@ def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) 
             similarity_fn_name=similarity,
         )
     model.eval()
+    check_reads_texts(checkpoint.folder, model)
     notes = [_FOREIGN] if trusted else []
     notes += check_weights(checkpoint, model, loading)
     notes += check_vocabulary(checkpoint.folder, model)
@@ -198,8 +199,9 @@ def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list
     prompts = choose_prompts(model, checkpoint, options)
     notes += prompt_notes(model, checkpoint, options, prompts)
     asked = {role: Asked(prompts[role], routes[role].arguments) for role in ROLES}
-    found = {role: find_form(model, asked[role]) for role in ROLES}
-    forms = pad_well(model, routes, found, truncate_dim)
+    with probed(checkpoint.folder, options.trust_remote_code):
+        found = {role: find_form(model, asked[role]) for role in ROLES}
+        forms = pad_well(model, routes, found, truncate_dim)
     notes += padding_notes(forms)
     facts = Facts(
         prompts=prompts,

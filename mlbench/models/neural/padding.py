@@ -25,7 +25,7 @@ from mlbench.models.neural.forms import (
     TextForm,
 )
 from mlbench.models.neural.forward import Floats, Forward, is_out_of_memory
-from mlbench.models.neural.routes import PLURALS, Route, both
+from mlbench.models.neural.routes import PLURALS, Route
 
 ROUNDING = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 """Relative differences of vectors, by the number format, that rounding may account for."""
@@ -62,19 +62,20 @@ def pad_well(
 def padding_notes(forms: Mapping[str, Form]) -> list[str]:
     """Say how padding is kept from changing vectors."""
     return [
-        f"{note} ({both({each: PLURALS[each] for each in roles})})"
+        f"{note} ({' and '.join(PLURALS[each] for each in roles)})"
         for padding, note in _NOTES.items()
         if (roles := [role for role, form in forms.items() if form.padding == padding])
     ]
 
 
 def _padded(model: Any, route: Route, form: Form, truncate_dim: int | None) -> Form:
-    """Return a form with the padding that suits the model."""
-    if isinstance(form, BagForm):
-        return form
+    """Return a form with the padding that suits the model. Raises what a model raises that takes
+    no text at all."""
     rows = [*dict.fromkeys(form.rows(model, PROBES))]
     taken = [place for place, row in enumerate(rows) if _takes(model, form, row)]
     if not taken:
+        _vectors(model, form, [[max(rows, key=len)]], truncate_dim)
+    if not taken or isinstance(form, BagForm):
         return form
     alone = _vectors(model, form, [[rows[place]] for place in taken], truncate_dim)
     apart = difference(alone, _vectors(model, form, [rows], truncate_dim)[taken])

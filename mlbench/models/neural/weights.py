@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlbench.common.errors import EnvironmentFault, Fault, ModelError
+from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, ModelError
 from mlbench.models.cache import warn
 from mlbench.models.neural.files import read_json, tensor_names
 from mlbench.models.neural.folder import CONFIG_FILE, Checkpoint
@@ -26,6 +26,11 @@ from mlbench.models.neural.vocabulary import SAVE_TOKENIZER
 _ROW = re.compile(r"^(\S.*?)\s*\|\s*(MISSING|MISMATCH|UNEXPECTED|CONVERSION)\b", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LOGGERS = ("transformers", "sentence_transformers")
+_HALF_ON_CPU = re.compile(r"This model was loaded in torch\.(\w+) on CPU\b.*")
+_HALF_NOTE = (
+    r"its weights are \1, with which a CPU can be much slower than with float32: "
+    "--dtype float32 would convert them"
+)
 _NAMED = 8
 """Tensors that a message names."""
 _LONGEST = 500
@@ -41,7 +46,7 @@ _LATE_CLASSES = re.compile(r"(HF_)?ColBERT\w*|\w+ForRetrieval")
 _HEADS = (
     (
         re.compile(r"\w+ForSequenceClassification"),
-        re.compile(r"classif|score|head|out_proj"),
+        re.compile(r"classif|score|head|out_proj|logits_proj|summary"),
         SCORER,
     ),
     (
@@ -76,7 +81,8 @@ class Loading:
             if status in kinds and name not in kinds[status]:
                 kinds[status].append(name)
         if not rows and "deprecated" not in text:
-            self.warnings.append(" ".join(text.split())[:_LONGEST])
+            text = _HALF_ON_CPU.sub(_HALF_NOTE, " ".join(text.split()))
+            self.warnings.append(text[:_LONGEST])
 
 
 @contextlib.contextmanager
@@ -109,14 +115,43 @@ def watched(folder: Path, view: Path, trusted: bool) -> Iterator[Loading]:
             _tell(folder, loading, error)
             if trusted or isinstance(error, MemoryError):
                 raise
-            said = f"{type(error).__name__}: {str(error).replace(str(view), str(folder))}"
-            found = f"the library cannot load it: {said[:_LONGEST]}"
-            mend = "correct its files so that SentenceTransformer(FOLDER) loads it"
-            raise ModelError(
-                Fault(f"model {folder}", found, mend=f"{mend}; --debug shows the whole traceback")
-            ) from error
+            said = str(error).replace(str(view), str(folder))
+            raise ModelError(_cannot(folder, "load it", " loads it", error, said)) from error
     for text in dict.fromkeys(loading.warnings):
         warn(f"model {folder}, said by its library: {text.replace(str(view), str(folder))}")
+
+
+@contextlib.contextmanager
+def probed(folder: Path, trusted: bool) -> Iterator[None]:
+    """Raise ModelError for what the library raises where first texts are given to its model; the
+    errors of the model's own ``trusted`` code pass."""
+    try:
+        yield
+    except (MlbenchError, MemoryError):
+        raise
+    except Exception as error:
+        if trusted:
+            raise
+        fault = _cannot(folder, "encode a text with it", ".encode(TEXT) works", error, str(error))
+        raise ModelError(fault) from error
+
+
+def _cannot(folder: Path, what: str, then: str, error: Exception, said: str) -> Fault:
+    """Say that the library cannot do something with a folder's model, and what it says of it."""
+    found = f"the library cannot {what}: {type(error).__name__}: {said}"[:_LONGEST]
+    mend = f"correct its files so that SentenceTransformer(FOLDER){then}"
+    return Fault(f"model {folder}", found, mend=f"{mend}; --debug shows the whole traceback")
+
+
+def check_reads_texts(folder: Path, model: Any) -> None:
+    """Raise ModelError for a model that the library gives no texts to: of images, or DPR's."""
+    if model.supports("text"):
+        return
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    kind = getattr(config, "model_type", type(model[0]).__name__)
+    found = f"a model of type {kind!r}, which sentence-transformers gives no texts to"
+    mend = "load it in code of your own: path/to/file.py:factory"
+    raise ModelError(Fault(f"model {folder}", found, "an encoder of texts", mend))
 
 
 @contextlib.contextmanager

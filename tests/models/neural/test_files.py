@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.models.neural.files import LONGEST_HEADER, is_lfs_pointer, safetensors_fault
+from mlbench.models.neural.files import (
+    LONGEST_HEADER,
+    MODULES,
+    is_lfs_pointer,
+    module_name,
+    safetensors_fault,
+)
 
 
 def raw(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
@@ -27,6 +33,22 @@ def tensor(begin: int, end: int, shape: list[Any], dtype: str = "F32") -> dict[s
 def fault(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     return safetensors_fault(path)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_under_each_name_that_a_version_gave_it(name: str) -> None:
+    util = pytest.importorskip("sentence_transformers.util")
+    models = pytest.importorskip("sentence_transformers.models")
+    now = getattr(models, name)
+    for kind in (
+        f"sentence_transformers.models.{name}",
+        f"sentence_transformers.models.{name}.{name}",
+        f"{now.__module__}.{now.__name__}",
+    ):
+        assert util.import_from_string(kind) is now
+        assert module_name(kind) == now.__name__ or module_name(kind) == name
+    assert module_name(f"sentence_transformers.models.{name}.Other") is None
+    assert module_name(f"elsewhere.models.{name}") is None
 
 
 SOUND = {"__metadata__": {"format": "pt"}, "a": tensor(0, 8, [2]), "b": tensor(8, 10, [1], "F16")}

@@ -150,6 +150,9 @@ def test_pickled_weights(full: Path) -> None:
     (full / "pytorch_model.bin").rename(full / "weights.pt")
     assert "weights.pt: pickled weights" in refused(full)
     assert "no weights in it" in refused(full, allow_pickle=True)
+    for name in ("colbert_linear.pt", "pytorch_model.bin"):
+        put(full, {name: b""})
+    assert "pytorch_model.bin: pickled weights" in refused(full)
 
 
 @pytest.mark.parametrize("allow_pickle", [False, True])
@@ -337,10 +340,16 @@ def test_broken_configurations(full: Path, content: Any, message: str) -> None:
     assert message in refused(full)
 
 
-@pytest.mark.parametrize("modules", [[], {}, None, 3, "x"])
+@pytest.mark.parametrize("modules", [[], {}, None, 3, '"x"'])
 def test_broken_modules(full: Path, modules: Any) -> None:
     put(full, {"modules.json": modules})
     assert "no list of modules" in refused(full)
+
+
+def test_modules_that_cannot_be_read_are_one_fault(full: Path) -> None:
+    put(full, {"modules.json": "x"})
+    assert "not valid JSON" in refused(full)
+    assert "no list of modules" not in refused(full)
 
 
 def test_missing_parts_are_named_together(full: Path) -> None:
@@ -397,6 +406,18 @@ def test_other_kinds_of_models(full: Path) -> None:
     put(full, {"adapter_config.json": {"base_model_name_or_path": "org/base"}})
     found = "a PEFT adapter, which loads another model for org/base"
     assert found in refused(full, trust_remote_code=True)
+
+
+def test_a_bare_folder_that_a_cross_encoder_was_saved_to(bare: Path) -> None:
+    edit(bare / "config.json", sentence_transformers={"version": "5.1.0"})
+    look(bare)
+    own = {"sentence_transformers": {"activation_fn": "torch.nn.Sigmoid"}}
+    before = {"sbert_ce_default_activation_function": "torch.nn.Identity"}
+    for said in (own, before):
+        put(bare, {"config.json": said | {"architectures": ["LlamaForCausalLM"]}})
+        assert "a cross-encoder (reranker)" in refused(bare)
+        put(bare, {"config.json": said | {"architectures": ["LlamaModel"]}})
+        look(bare)
 
 
 def test_another_kind_is_one_fault(full: Path) -> None:
@@ -475,6 +496,13 @@ def test_modules_without_pooling(full: Path) -> None:
     modules[3] |= {"name": "4", "path": "", "type": "own.Pool"}
     put(full, {"modules.json": [modules[0], modules[3]]})
     look(full, trust_remote_code=True)
+
+
+def test_modules_in_another_order(full: Path) -> None:
+    modules = json.loads((full / "modules.json").read_text())
+    put(full, {"modules.json": [*reversed(modules)]})
+    name = modules[-1]["type"].rpartition(".")[2]
+    assert f"its first module is {name}, which reads no texts" in refused(full)
 
 
 def test_modules_need_names_of_their_own(full: Path) -> None:

@@ -65,6 +65,7 @@ def test_vectors_are_those_of_each_text_alone(
     assert (company > 0.01) == bool(padding)
     said = [note for note in ours.describe()["notes"] if "padding" in note]
     assert len(said) == bool(padding)
+    assert all(note.endswith("(queries and passages)") for note in said)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "lasttoken"])

@@ -256,6 +256,31 @@ def test_weights_of_a_module(dense: Path, how: Change | None, found: str) -> Non
     assert "the model's code" not in message
 
 
+def test_modules_that_do_not_fit_together(dense: Path, copy: Copy) -> None:
+    folder = copy(dense)
+    edit(folder / "2_Dense" / "config.json", in_features=16)
+    change(folder / "2_Dense", lambda tensors: tensors | {"linear.weight": torch.ones(8, 16)})
+    message = refused(folder)
+    assert f"model {folder}: the library cannot encode a text with it: RuntimeError: " in message
+    modules = json.loads((dense / "modules.json").read_text())
+    (dense / "modules.json").write_text(json.dumps([modules[0], modules[2], modules[1]]))
+    message += refused(dense)
+    assert message.count("the library cannot encode a text with it") == 2
+    assert "the model's code" not in message
+
+
+def test_a_model_that_the_library_gives_no_texts_to(bare_folder: Path, tmp_path: Path) -> None:
+    said = transformers.AutoConfig.from_pretrained(bare_folder).to_dict()
+    config = transformers.DPRConfig.from_dict(said | {"model_type": "dpr"})
+    folder = tmp_path / "dpr"
+    transformers.DPRContextEncoder(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((bare_folder / name).read_bytes())
+    message = refused(folder)
+    assert "a model of type 'dpr', which sentence-transformers gives no texts to" in message
+    assert "lack" not in message
+
+
 @pytest.fixture
 def static(bare_folder: Path, tmp_path: Path) -> Path:
     """A folder of one StaticEmbedding."""
@@ -345,3 +370,18 @@ def test_other_warnings_of_the_library_are_told_as_our_own(
     (line,) = err.splitlines()
     assert line.startswith(f"mlbench: warning: model {folder}, said by its library: ")
     assert "99.0" in line
+
+
+def test_half_precision_on_a_cpu_is_told_with_our_own_option(
+    full_folder: Path, copy: Copy, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy(full_folder)
+    change(folder, lambda tensors: {name: each.half() for name, each in tensors.items()})
+    edit(folder / "config.json", dtype="float16")
+    load_adapter(str(folder), {"device": "cpu"})
+    _, err = capfd.readouterr()
+    assert "its weights are float16" in err
+    assert "--dtype float32" in err
+    assert "model_kwargs" not in err
+    load_adapter(str(folder), {"device": "cpu", "dtype": "float32"})
+    assert capfd.readouterr().err == ""
