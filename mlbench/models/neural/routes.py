@@ -7,6 +7,7 @@ is true of one role says nothing of the other; in any other model both ways are 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,6 +18,11 @@ UNCUT = 2**30
 """A maximum length that cuts nothing."""
 NAMES = {"query": ("query", "question"), "passage": ("document", "passage", "corpus", "doc")}
 """What routes of a role are called, the library's own name first."""
+_POSITIONS = re.compile(
+    r"^(?!.*(vision|visual|image)).*"
+    r"(?<!\w)(position_embeddings?|embed_positions|positions_embed|wpe)$"
+)
+"""Tables of the positions of tokens in transformers' networks; some have an ``offset``."""
 PLURALS = {"query": "queries", "passage": "passages"}
 Value = TypeVar("Value")
 
@@ -57,11 +63,10 @@ class Route:
         """For how many tokens a module has learned positions; None if none counts them."""
         import torch
 
-        for module in (part for each in self.modules for part in each.modules()):
-            table = getattr(module, "position_embeddings", None)
-            if isinstance(table, torch.nn.Embedding):
+        for name, table in (named for each in self.modules for named in each.named_modules()):
+            if isinstance(table, torch.nn.Embedding) and _POSITIONS.search(name):
                 offset = 0 if table.padding_idx is None else table.padding_idx + 1
-                return int(table.num_embeddings) - offset
+                return int(table.num_embeddings) - int(getattr(table, "offset", offset))
         return None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mlbench.models.neural.forms import Asked, find_form
 from mlbench.models.neural.routes import Route, both, find_route
 from mlbench.models.objects import load_model
 from mlbench.models.registry import load_adapter
+from tests.models.neural import padded
 from tests.models.neural.conftest import MAX_LENGTH, POSITIONS, Copy, edit
 
 torch = pytest.importorskip("torch")
@@ -274,3 +276,15 @@ def test_uncut_is_undone(route: Route) -> None:
 def test_what_holds_in_both_roles_is_said_once() -> None:
     assert both({"query": 3, "passage": 3}) == "3"
     assert json.loads(both({"query": [1], "passage": [1]})) == [1]
+
+
+@pytest.mark.parametrize("make", [padded.gpt2, padded.opt])
+def test_positions_of_networks_that_call_them_otherwise(
+    bare_folder: Path, tmp_path: Path, make: Callable[[Path, Path], Path]
+) -> None:
+    folder = make(bare_folder, tmp_path / "model")
+    edit(folder / "tokenizer_config.json", model_max_length=512)
+    with pytest.raises(UsageError, match=f"the model has {padded.POSITIONS} positions"):
+        load_adapter(str(folder), {"max_length": padded.POSITIONS + 1})
+    ours = load_adapter(str(folder), {"max_length": padded.POSITIONS}).adapter
+    assert np.isfinite(ours.encode_queries(["b " * 300], "")).all()
