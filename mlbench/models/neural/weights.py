@@ -286,11 +286,12 @@ def _other_kind(folder: Path, unread: list[str]) -> Kind | None:
 def _layers(model: Any, unread: Iterable[str]) -> list[str]:
     """Return which tensors are named as those of the model's own layers, but for the number."""
     own = {_LAYER.sub("*", name) for name in model.state_dict()}
+    prefixes = {getattr(module, "base_model_prefix", "") for module in model.modules()}
     found = []
     for name in unread:
         shape = _LAYER.sub("*", name)
-        ways = [shape, shape.partition(".")[2]]
-        if any("*" in way and any(each.endswith("." + way) for each in own) for way in ways):
+        ways = {shape, *(shape.removeprefix(f"{prefix}.") for prefix in prefixes)}
+        if "*" in shape and any(each.endswith("." + way) for way in ways for each in own):
             found.append(name)
     return found
 

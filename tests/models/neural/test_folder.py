@@ -464,6 +464,7 @@ def test_an_adapter_alone(tmp_path: Path) -> None:
         ("openvino/openvino_model.xml", "only OpenVINO weights"),
         ("tf_model.h5", "only TensorFlow weights (tf_model.h5)"),
         ("consolidated.safetensors", "only weights of another name"),
+        ("adapter_model.safetensors", "only the weights of a PEFT adapter"),
     ],
 )
 def test_weights_that_are_not_safetensors(

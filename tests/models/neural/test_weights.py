@@ -131,6 +131,26 @@ def test_layers_that_nothing_reads(full_folder: Path, copy: Copy) -> None:
     assert "and 8 more" in message
 
 
+@pytest.mark.parametrize(("to", "refuses"), [("bert.encoder", True), ("other.encoder", False)])
+def test_layers_under_a_prefix_of_the_model_s_own(
+    full_folder: Path, copy: Copy, to: str, refuses: bool
+) -> None:
+    def more(tensors: dict[str, Any]) -> dict[str, Any]:
+        layer = {
+            name.replace("encoder.layer.1", f"{to}.layer.2"): value.clone()
+            for name, value in tensors.items()
+            if name.startswith("encoder.layer.1.")
+        }
+        prefix = "bert." if refuses else ""
+        return {prefix + name: value for name, value in tensors.items()} | layer
+
+    folder = change(copy(full_folder), more)
+    if refuses:
+        assert "layers that nothing reads: " in refused(folder)
+    else:
+        assert f"{UNREAD}{to}.layer.2." in notes(folder)
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
