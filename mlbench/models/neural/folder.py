@@ -198,12 +198,14 @@ class _Inspection:
         """Return what config_sentence_transformers.json says; of the wrong type are faults."""
         said = self._object(MODEL_FILE)
         prompts = said.get("prompts", {})
-        if not isinstance(prompts, dict) or not all(
-            text is None or isinstance(text, str) for text in prompts.values()
-        ):
+        if not isinstance(prompts, dict):
             found = f"prompts = {json.dumps(prompts)[:200]}"
             self._fault(MODEL_FILE, found, 'an object, name -> text; {} for none: "prompts": {}')
             prompts = {}
+        for name, text in prompts.items():
+            if text is not None and not isinstance(text, str):
+                found = f"prompt {name!r} = {json.dumps(text)[:200]}"
+                self._fault(MODEL_FILE, found, "a text; null for none")
         for key, kind, expected in _SETTINGS:
             value = said.get(key)
             if value is not None and type(value) is not kind:

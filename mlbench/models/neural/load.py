@@ -196,7 +196,7 @@ def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list
     truncate_dim = _truncate(model, ways, options.truncate_dim, where)
     pooling = _pool(ways, checkpoint.layout, options.pooling, notes)
     set_length(ways, options.max_length, notes)
-    prompts = choose_prompts(model, checkpoint, options)
+    prompts = choose_prompts(model, options)
     notes += prompt_notes(model, checkpoint, options, prompts)
     asked = {role: Asked(prompts[role], routes[role].arguments) for role in ROLES}
     with probed(checkpoint.folder, options.trust_remote_code):

@@ -6,13 +6,12 @@ names, the report says so: what the model was trained with may be missing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from mlbench.common.errors import Fault, ModelError, UsageError, did_you_mean
+from mlbench.common.errors import Fault, UsageError, did_you_mean
 from mlbench.models.neural.files import read_json
 from mlbench.models.neural.folder import MODEL_FILE, Checkpoint
 from mlbench.models.neural.options import NeuralOptions
@@ -49,16 +48,15 @@ def what_is_asked(model: Any, role: str) -> dict[str, Any]:
     return recorder.asked
 
 
-def choose_prompts(model: Any, checkpoint: Checkpoint, options: NeuralOptions) -> dict[str, str]:
+def choose_prompts(model: Any, options: NeuralOptions) -> dict[str, str]:
     """Return the prompt of each role.
 
-    Raises UsageError for the name of a prompt that the model does not have, ModelError for a
-    prompt that is no text.
+    Raises UsageError for the name of a prompt that the model does not have.
     """
-    return {role: _prompt(model, role, checkpoint, options) for role in ROLES}
+    return {role: _prompt(model, role, options) for role in ROLES}
 
 
-def _prompt(model: Any, role: str, checkpoint: Checkpoint, options: NeuralOptions) -> str:
+def _prompt(model: Any, role: str, options: NeuralOptions) -> str:
     given: str | None = getattr(options, f"{role}_prompt")
     if given is not None:
         return given
@@ -68,11 +66,7 @@ def _prompt(model: Any, role: str, checkpoint: Checkpoint, options: NeuralOption
         found = "the model has no prompt of that name"
         raise UsageError(Fault(where, found, mend=did_you_mean(name, model.prompts)))
     name = name or _chosen(model, role)
-    prompt = (model.prompts.get(name) or "") if name else ""
-    if not isinstance(prompt, str):
-        where = f"{checkpoint.folder / MODEL_FILE}, prompt {name!r}"
-        mend = f"correct the file, or give --{role}-prompt TEXT"
-        raise ModelError(Fault(where, json.dumps(prompt)[:100], "a text", mend))
+    prompt: str = (model.prompts.get(name) or "") if name else ""
     return prompt
 
 

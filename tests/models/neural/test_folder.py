@@ -525,7 +525,7 @@ def test_a_module_s_configuration_is_missing(full: Path) -> None:
     [
         ({"prompts": None}, "prompts = null"),
         ({"prompts": ["q: "]}, 'prompts = ["q: "]'),
-        ({"prompts": {"query": 3}}, 'prompts = {"query": 3}'),
+        ({"prompts": {"a": "A: ", "query": 3}}, "prompt 'query' = 3"),
         ({"similarity_fn_name": ["cosine"]}, 'similarity_fn_name = ["cosine"]'),
         ({"truncate_dim": "64"}, 'truncate_dim = "64"'),
         ({"default_prompt_name": {}}, "default_prompt_name = {}"),
