@@ -47,14 +47,16 @@ def _shares(membership: Path, groups: Path) -> Iterator[float]:
     except OSError:  # there are no control groups on this system
         return
     for line in lines:
-        _, controllers, name = line.split(":", 2)
+        _, controllers, name = [*line.split(":", 2), "", ""][:3]
         if controllers and "cpu" not in controllers.split(","):
             continue
         path = PurePosixPath(name.lstrip("/"))
         names = [] if ".." in path.parts else [path, *path.parents]
-        mounts = [groups / "cpu", groups / controllers] if controllers else [groups]
+        mounts = [groups]
+        if controllers:  # cpu, or with others in any order
+            mounts = [each for each in groups.glob("*cpu*") if "cpu" in each.name.split(",")]
         for folder in {mount / name for mount in mounts for name in [*names, PurePosixPath()]}:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
                 if controllers:  # version 1
                     quota = (folder / "cpu.cfs_quota_us").read_text()
                     period = (folder / "cpu.cfs_period_us").read_text()

@@ -52,6 +52,13 @@ QUOTA, PERIOD = "cpu.cfs_quota_us", "cpu.cfs_period_us"
         (V1, {f"cpu/{QUOTA}": "-1\n", f"cpu/{PERIOD}": "100000\n"}, 64),
         (f"{V1}0::/\n", {f"cpu/{QUOTA}": "600000", f"cpu/{PERIOD}": "100000"}, 6),
         ("", {"cpu.max": "200000 100000"}, 64),
+        ("nonsense\n0::/\n", {"cpu.max": "200000 100000"}, 2),
+        ("0::/\n", {"cpu.max": "200000 0\n"}, 64),
+        (
+            "3:cpuacct,cpu:/x\n",
+            {f"cpu,cpuacct/x/{QUOTA}": "300000", f"cpu,cpuacct/x/{PERIOD}": "100000"},
+            3,
+        ),
     ],
 )  # fmt: skip
 def test_the_quota_of_control_groups(tmp_path, many, membership, files, expected):
