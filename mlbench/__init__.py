@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from mlbench.comparing.compare import compare
     from mlbench.comparing.regression import check
     from mlbench.data.catalog import list_tasks
+    from mlbench.data.suite import list_suites
     from mlbench.evaluation.evaluate import evaluate, load_collection
+    from mlbench.evaluation.evaluate_suite import evaluate_suite
     from mlbench.evaluation.options import Options, Streaming
     from mlbench.evaluation.tasks import load_task
     from mlbench.evaluation.vectors import evaluate_vectors
@@ -33,9 +35,11 @@ _PLACES = {
     "check": "comparing.regression",
     "compare": "comparing.compare",
     "evaluate": "evaluation.evaluate",
+    "evaluate_suite": "evaluation.evaluate_suite",
     "evaluate_vectors": "evaluation.vectors",
     "load_collection": "evaluation.evaluate",
     "list_models": "models.registry",
+    "list_suites": "data.suite",
     "list_tasks": "data.catalog",
     "load_model": "models.objects",
     "load_task": "evaluation.tasks",
@@ -52,8 +56,10 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "evaluate_suite",
     "evaluate_vectors",
     "list_models",
+    "list_suites",
     "list_tasks",
     "load_collection",
     "load_model",

@@ -46,8 +46,11 @@ def imported(path: Path) -> set[str]:
     return found & FILES.keys() - {"mlbench"}
 
 
-SHOWN_BY = {"mlbench.reports.report": {"mlbench.reports.page", "mlbench.reports.tables"}}
-"""A report shows itself: its methods import what shows it when they are called."""
+SHOWN_BY = {
+    "mlbench.reports.report": {"mlbench.reports.page", "mlbench.reports.tables"},
+    "mlbench.reports.suite_report": {"mlbench.reports.suite_page"},
+}
+"""A report, of a task or a suite, shows itself: its methods import what shows it when called."""
 
 GRAPH = {name: imported(path) - {name} - SHOWN_BY.get(name, set()) for name, path in FILES.items()}
 

@@ -60,6 +60,7 @@ class Command:
 GROUPS = {
     "leaderboard": "check, build and maintain the leaderboard",
     "tasks": "list, show, validate and fetch tasks",
+    "suites": "list suites of tasks, and show one",
     "models": "list models, and test whether a model keeps the contract",
     "cache": "show, verify and clear the embedding cache",
 }
@@ -74,6 +75,7 @@ COMMANDS = (
         mlbench run --model random:7 --task xquad-r --measure AP --measure R@5 --json
         mlbench run --model checkpoints/my-encoder --query-prompt 'Query: '
         mlbench run --model bm25 --dry-run
+        mlbench run --model checkpoints/my-encoder --suite paper
         """, foreign=True,
     ),
     Command(
@@ -90,6 +92,7 @@ COMMANDS = (
         mlbench report results
         mlbench report results/bm25/xquad-r --languages ar,de,en
         mlbench report results/bm25/xquad-r --per-query bm25.csv
+        mlbench report results/bm25 --suite paper
         """,
     ),
     Command(
@@ -233,6 +236,19 @@ COMMANDS = (
         "download the data of tasks into the cache, or show where it is", """
         mlbench tasks fetch xquad-r
         mlbench tasks fetch xquad-r mlqa-r
+        mlbench tasks fetch --suite xquad
+        """,
+    ),
+    Command(
+        "suites list", "suites:show_suites", "list_arguments",
+        "list the built-in suites",
+        "mlbench suites list",
+    ),
+    Command(
+        "suites show", "suites:show", "show_arguments",
+        "show a suite: its tasks and their figures", """
+        mlbench suites show paper
+        mlbench suites show path/to/my-suite.toml
         """,
     ),
     Command(

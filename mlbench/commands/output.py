@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import textwrap
 from argparse import Namespace
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from mlbench.common.names import both_shortened
 from mlbench.data.task import Task
 from mlbench.models.registry import LoadedModel
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo, parse_report
+from mlbench.reports.suite_report import SuiteReport
 from mlbench.reports.tables import terminal_text
 from mlbench.reports.words import fill
 
@@ -60,6 +62,18 @@ def print_report(report: Report, folder: Path, args: Namespace) -> None:
         if (name := slug(report.model.name)) != report.model.name:
             print(fill(f"({name} stands for {report.model.name}: a safe folder name of its own)"))
         print()
+
+
+def show_suite(
+    made: SuiteReport, folder: Path, args: Namespace, reports: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Print what a suite says and where its page is, or with ``--json`` also its reports."""
+    if args.json:
+        more = {"reports": [*reports]} if reports else {}
+        print_json({"folder": str(folder)} | made.values() | more)
+        return
+    print(f"{made}\n\nsuite: {folder / 'suite.html'}\n")
+    sys.stdout.flush()
 
 
 def summary(report: Report) -> dict[str, Any]:

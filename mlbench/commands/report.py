@@ -8,12 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlbench.commands.options import shared
-from mlbench.commands.output import ROOM_FOR_A_REPORT, print_json, print_report, summary
+from mlbench.commands.output import (
+    ROOM_FOR_A_REPORT,
+    print_json,
+    print_report,
+    show_suite,
+    summary,
+)
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable
 from mlbench.reports.per_query import check_table_name, save_table
 from mlbench.reports.report import REPORT_FILE, Report, parse_report, read_report, rescored
 from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
+from mlbench.reports.suite_report import reports_on, suite_folder, suite_report
 from mlbench.reports.texts import find_texts
 from mlbench.reports.words import fill, plural
 
@@ -27,9 +34,14 @@ def arguments(parser: ArgumentParser) -> None:
         help="a report's folder, or a folder with several reports",
     )
     shared(parser, "--languages")
+    parser.add_argument(
+        "--suite", metavar="SUITE",
+        help="a suite's name or file: read one model's reports on its tasks together",
+    )  # fmt: skip
     shared(
         parser, "--output", default=None,
-        help="with --languages: where to write the report (default: FOLDER/languages-<codes>)",
+        help="with --languages: where to write the report (default: FOLDER/languages-<codes>); "
+        "with --suite: where to write its page (default: FOLDER/suites/<suite>)",
     )  # fmt: skip
     parser.add_argument(
         "--per-query", type=Path, metavar="FILE",
@@ -49,6 +61,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def report(args: Namespace) -> int:
     """Score saved tables again, check that report.json says the same, and render."""
+    if args.suite is not None:
+        return _report_suite(args)
     if args.per_query is not None:
         check_table_name(args.per_query, "--per-query")
     folders = [args.folder] if (args.folder / REPORT_FILE).exists() else []
@@ -62,7 +76,9 @@ def report(args: Namespace) -> int:
     if args.languages is not None:
         return _report_languages(folders, args)
     if args.output is not None:
-        raise UsageError(Fault("--output", "given without --languages", "both, or neither"))
+        raise UsageError(
+            Fault("--output", "given without --languages or --suite", "both, or neither")
+        )
     made = {}
     for folder in folders:
         saved = read_report(folder)
@@ -71,6 +87,27 @@ def report(args: Namespace) -> int:
         print_report(fresh, folder, args)
         made[folder] = fresh
     return _end(made, args)
+
+
+def _report_suite(args: Namespace) -> int:
+    """Read the reports on a suite's tasks together, and write the suite's page."""
+    from mlbench.evaluation.suites import load_suite
+
+    others = {"--languages": args.languages, "--per-query": args.per_query}
+    if given := [name for name, value in others.items() if value is not None]:
+        raise UsageError(Fault("--suite", f"given with {' and '.join(given)}", "one of them"))
+    suite = load_suite(args.suite)
+    reports = reports_on(suite, args.folder)
+    if not reports:
+        names = ", ".join(each.task.name for each in suite.tasks)
+        found, mend = "no report on a task of the suite", f"mlbench run --suite {args.suite}"
+        expected = f"a folder with one model's reports on {names}"
+        raise DataError(Fault(str(args.folder), found, expected, f"make them with `{mend}`"))
+    made = suite_report(suite, reports)
+    folder = args.output if args.output is not None else suite_folder(args.folder, suite)
+    made.save(folder)
+    show_suite(made, folder, args)
+    return 0
 
 
 def _with_texts(report: Report, args: Namespace) -> Report:

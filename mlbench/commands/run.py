@@ -7,8 +7,8 @@ import re
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from mlbench.commands.output import (
     print_report,
     refuse_other_configuration,
     refuse_other_data,
+    show_suite,
     summary,
 )
 from mlbench.common.errors import Fault, UsageError
@@ -27,10 +28,13 @@ from mlbench.common.files import check_writable, slug, without_empty_folders
 from mlbench.common.progress import Step
 
 if TYPE_CHECKING:
+    from mlbench.common.errors import MlbenchError
+    from mlbench.data.suite import Suite
     from mlbench.data.task import Task
     from mlbench.evaluation.options import Options
     from mlbench.evaluation.partial import Partial
     from mlbench.models.registry import LoadedModel
+    from mlbench.reports.report import Report
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +44,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser, "--task", action="append",
         help="a task's name or file, or ir_datasets:ID; may be repeated "
         "(default: xquad-r and mlqa-r)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--suite", metavar="SUITE",
+        help="a suite's name or file instead of tasks: evaluate all its tasks, and write a page "
+        "over them to FOLDER/<model>/suites/<suite>",
     )  # fmt: skip
     shared(parser, "--data-dir", "--offline")
     shared(parser, "--output", help="write reports to FOLDER/<model>/<task> (default: %(default)s)")
@@ -119,17 +128,15 @@ def _streaming_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Evaluate a model on tasks and write their reports."""
-    from mlbench.data.catalog import DEFAULT_SUITE
     from mlbench.evaluation.describing import chosen_measures
-    from mlbench.evaluation.evaluate import find_data, reloaded
+    from mlbench.evaluation.evaluate import find_data
     from mlbench.models.inputs import about_keeping
     from mlbench.models.objects import load_model
     from mlbench.models.registry import OF_USERS
 
-    tasks = _find_tasks(args.task or DEFAULT_SUITE)
-    measures = {
-        task.name: tuple(m.name for m in chosen_measures(task, args.measure)) for task in tasks
-    }
+    suite, wanted = _chosen(args)
+    tasks = [task for task, _ in wanted]
+    measures = {task.name: names for task, names in wanted}
     output = args.output.absolute()  # whatever folder the model's code may change to
     options = evaluation_options(args)
     with Step("loading the model", 1, "model", quiet=args.quiet, brief=True):
@@ -140,16 +147,25 @@ def run(args: Namespace) -> int:
         print(f"{model.name}: {about_keeping(model)}", file=sys.stderr)
     places = {task.name: _place(Path(slug(model.name)), task, options) for task in tasks}
     folders = {name: output / place for name, place in places.items()}
-    results: list[dict[str, Any]] = []
     with without_empty_folders(folders.values()):
         for task in tasks:
             check_writable(folders[task.name], ROOM_FOR_A_REPORT)
-            refuse_other_configuration(folders[task.name], task, model, measures[task.name], args)
-        find_data(tasks, options)
-        for number, task in enumerate(tasks):
-            model = reloaded(model, options) if number else model
-            shown = args.output / places[task.name]
-            results.append(_run_task(task, model, (folders[task.name], shown), options, args))
+            names = tuple(m.name for m in chosen_measures(task, measures[task.name]))
+            refuse_other_configuration(folders[task.name], task, model, names, args)
+        if suite is None:
+            find_data(tasks, options)
+        runs = {
+            task.name: _Run(
+                task,
+                replace(options, measures=measures[task.name]),
+                folders[task.name],
+                args.output / places[task.name],
+            )
+            for task in tasks
+        }
+        if suite is not None:
+            return _run_suite(suite, model, runs, args)
+        results = [_run_task(each, model, args)[0] for model, each in _loaded(model, runs)]
     if args.json:
         print_json(results)
     return 0
@@ -201,6 +217,71 @@ def evaluation_options(args: Namespace) -> Options:
     )
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A task to be evaluated, how, and its report's folder, also as the user named it."""
+
+    task: Task
+    options: Options
+    folder: Path
+    shown: Path
+
+
+def _chosen(args: Namespace) -> tuple[Suite | None, list[tuple[Task, tuple[str, ...]]]]:
+    """Return the suite that was asked for, if one was, and the tasks, each with its measures."""
+    from mlbench.data.catalog import DEFAULT_TASKS
+    from mlbench.evaluation.evaluate_suite import suite_measures
+    from mlbench.evaluation.suites import load_suite
+
+    if args.suite is None:
+        return None, [(t, tuple(args.measure)) for t in _find_tasks(args.task or DEFAULT_TASKS)]
+    others = {"--task": args.task, "--shard": args.shard}
+    if given := [name for name, value in others.items() if value]:
+        mend = "leave --suite out, and name its tasks with --task"
+        raise UsageError(Fault("--suite", f"given with {' and '.join(given)}", "one of them", mend))
+    suite = load_suite(args.suite)
+    return suite, [(each.task, suite_measures(each, args.measure)) for each in suite.tasks]
+
+
+def _loaded(model: LoadedModel, runs: dict[str, _Run]) -> Iterator[tuple[LoadedModel, _Run]]:
+    """Yield each run with the model, loaded anew where it keeps something of a collection."""
+    from mlbench.evaluation.evaluate import reloaded
+
+    for number, each in enumerate(runs.values()):
+        model = reloaded(model, each.options) if number else model
+        yield model, each
+
+
+def _run_suite(suite: Suite, model: LoadedModel, runs: dict[str, _Run], args: Namespace) -> int:
+    """Evaluate the tasks of a suite and show them together; a task that cannot be is missing.
+
+    Returns the exit code of the first one that is.
+    """
+    from mlbench.evaluation.evaluate_suite import ABSENT, why_absent
+    from mlbench.reports.suite_report import suite_folder, suite_report
+
+    results: list[dict[str, Any]] = []
+    reports: list[Report] = []
+    absent: dict[str, MlbenchError] = {}
+    for loaded, each in _loaded(model, runs):
+        try:
+            said, report = _run_task(each, loaded, args)
+        except ABSENT as error:
+            absent[each.task.name] = error
+            continue
+        results.append(said)
+        reports += [report] if report else []
+    if not reports:
+        raise next(iter(absent.values()))
+    made = suite_report(suite, reports, {name: why_absent(e) for name, e in absent.items()})
+    folder = suite_folder(Path(slug(model.name)), suite)
+    made.save(args.output.absolute() / folder)
+    show_suite(made, args.output / folder, args, results)
+    for each_error in absent.values():
+        print(f"mlbench: error: {each_error}", file=sys.stderr)
+    return next(iter(absent.values())).exit_code if absent else 0
+
+
 def _find_tasks(names: Iterable[str]) -> list[Task]:
     """Find the tasks of a run; two of one name would write one report."""
     from mlbench.evaluation.tasks import load_task
@@ -215,27 +296,27 @@ def _find_tasks(names: Iterable[str]) -> list[Task]:
 
 
 def _run_task(
-    task: Task, model: LoadedModel, where: tuple[Path, Path], options: Options, args: Namespace
-) -> dict[str, Any]:
+    each: _Run, model: LoadedModel, args: Namespace
+) -> tuple[dict[str, Any], Report | None]:
     """Evaluate one task, or count a part of it; write and print what comes of it.
 
-    ``where`` is the report's folder, and how the user named it. Returns what ``--json`` prints.
+    Returns what ``--json`` prints, and the report unless a part was counted.
     """
     from mlbench.evaluation.evaluate import count_part, discard_state, evaluate, streams
 
-    folder, shown = where
+    task, folder = each.task, each.folder
     options = replace(
-        options, folder=folder, approve=lambda info: refuse_other_data(folder, info, args)
+        each.options, folder=folder, approve=lambda info: refuse_other_data(folder, info, args)
     )
     if args.shard:
-        return _print_part(task, *count_part(task, model, options), args)
+        return _print_part(task, *count_part(task, model, options), args), None
     report = evaluate(model, task, options)
     report.save(folder, options.cache)
     if streams(task, options):
         discard_state(task, model, options)
-    print_report(report, shown, args)
+    print_report(report, each.shown, args)
     sys.stdout.flush()
-    return {"folder": str(shown)} | summary(report)
+    return {"folder": str(each.shown)} | summary(report), report
 
 
 def _print_part(task: Task, partial: Partial, file: Path, args: Namespace) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import WIDTH, plain_table, print_json
+from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
 from mlbench.data.absent import absent_warnings
 from mlbench.data.catalog import list_tasks
@@ -20,6 +21,7 @@ from mlbench.data.locator import Locator, MissingData
 from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sources import in_shards
 from mlbench.data.task import Kind, Setting, Task
+from mlbench.evaluation.suites import load_suite
 from mlbench.evaluation.tasks import load_task
 from mlbench.reports.words import fill, name_of_all
 
@@ -139,14 +141,20 @@ def _checked_shards(
 
 def fetch_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `tasks fetch`."""
-    parser.add_argument("tasks", nargs="+", metavar="TASK", help="a task's name or file")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="a task's name or file")
+    parser.add_argument("--suite", metavar="SUITE", help="the tasks of a suite: its name or file")
     shared(parser, "--data-dir", "--offline")
 
 
 def fetch(args: Namespace) -> int:
     """Download the data of tasks into the cache, or say where it was found."""
     locator = Locator(args.data_dir, args.offline)
-    for task in [load_task(name) for name in args.tasks]:
+    tasks = [load_task(name) for name in args.tasks]
+    if args.suite is not None:
+        tasks += [each.task for each in load_suite(args.suite).tasks if each.task not in tasks]
+    if not tasks:
+        raise UsageError(Fault("tasks fetch", "no task", "a task's name or file, or --suite"))
+    for task in tasks:
         found = locator.fetch(task, quiet=False)
         print(f"{task.name}: {task.licence}")
         if len(found) > MOST_FILES:

@@ -11,7 +11,7 @@ from mlbench.data.sources import check_source
 from mlbench.data.task import NAME, Task
 from mlbench.data.task_file import Check, parse_task
 
-DEFAULT_SUITE = ("xquad-r", "mlqa-r")
+DEFAULT_TASKS = ("xquad-r", "mlqa-r")
 """The tasks that are run when none is named."""
 
 

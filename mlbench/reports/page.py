@@ -138,9 +138,9 @@ def report_pages(
     """
     plots = cached_plots(report, ranks, cache)
     view = _view(report, ranks, plots)
-    markdown = _environment(lambda v: v if isinstance(v, Safe) else escape_markdown(str(v)))
+    markdown = page_environment(lambda v: v if isinstance(v, Safe) else escape_markdown(str(v)))
     markdown.globals.update(table=lambda table: Safe(table.markdown()), code=_code)
-    page = _environment()
+    page = page_environment()
     return {
         **{f"plots/{name}": content for name, content in plots.items()},
         "report.md": markdown.get_template("report.md.jinja").render(view).encode(),
@@ -150,13 +150,13 @@ def report_pages(
 
 def notebook_html(report: Report) -> str:
     """Return what a notebook shows of a report: its reading and its main table, as HTML."""
-    page = _environment()
+    page = page_environment()
     said = [*truncation_reading(report), *reading(report)]
     view = {"report": report, "reading": said, "paper": paper_table(report)}
     return page.get_template("notebook.html.jinja").render(view)
 
 
-def _environment(finalize: Any = None) -> Environment:
+def page_environment(finalize: Any = None) -> Environment:
     """Return a template environment: HTML, escaped, or ``finalize`` on each value instead."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

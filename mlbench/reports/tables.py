@@ -51,12 +51,14 @@ MONO, CROSS, MULTI = (kind.value for kind in Kind)
 class Table:
     """Text cells; the first of a row names it. A newline in a header breaks it where room is dear.
 
-    ``footer`` is the macro row, or empty.
+    ``footer`` is the macro row, or empty. The first ``words`` columns hold words, the others
+    numbers.
     """
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     footer: tuple[str, ...] = ()
+    words: int = 1
 
     def text(self) -> str:
         """Return the table for a terminal: numbers to the right, rules as in a printed one."""
@@ -104,7 +106,8 @@ class Table:
         return ["\n".join(short[line] for line in name.split("\n")) for name in names]
 
     def _alignment(self) -> tuple[str, ...]:
-        return ("left", *("right" for _ in self.headers[1:]))
+        count = len(self.headers)
+        return ("left",) * self.words + ("right",) * (count - self.words)
 
 
 def escape_markdown(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
-from mlbench.data.catalog import DEFAULT_SUITE, find_task, list_tasks, tasks_folder
+from mlbench.data.catalog import DEFAULT_TASKS, find_task, list_tasks, tasks_folder
 from mlbench.data.collection import Collection
 from mlbench.data.locations import wanted_files
 from mlbench.data.locator import Locator
@@ -32,7 +32,7 @@ def load(path: Path) -> Collection:
 def test_names() -> None:
     lareqa = ["mlqa-r", "mlqa-r-context", "sample", "xquad-r", "xquad-r-context"]
     assert list_tasks() == ["miracl", "miracl-hard-negatives", *lareqa]
-    assert set(DEFAULT_SUITE) <= set(list_tasks())
+    assert set(DEFAULT_TASKS) <= set(list_tasks())
 
 
 @pytest.mark.parametrize("name", ["mlqa-r", "mlqa-r-context", "sample", "xquad-r-context"])
@@ -63,7 +63,7 @@ def test_miracl(name: str) -> None:
 
 
 def test_context_tasks_differ_in_text_alone() -> None:
-    for name in DEFAULT_SUITE:
+    for name in DEFAULT_TASKS:
         plain, context = find_task(name), find_task(f"{name}-context")
         assert (text_choice(plain), text_choice(context)) == ("sentence", "sentence-context")
         assert plain.source == context.source

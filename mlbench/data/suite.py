@@ -1,0 +1,151 @@
+"""A suite: a named list of tasks with a headline figure each, and the file (TOML) that says it.
+
+``tasks/suites/`` holds those that come with mlbench. Here a suite names its tasks;
+``evaluation.suites.load_suite`` finds them and checks that they have the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean
+from mlbench.common.files import shipped_folder
+from mlbench.common.forms import (
+    WORD,
+    Takes,
+    Wrong,
+    fields_of,
+    fill_form,
+    if_only,
+    one_of,
+    read_toml,
+)
+from mlbench.data.task import NAME, Kind, Task
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A macro score: a measure over the settings of a kind. Written ``multilingual:AP``."""
+
+    kind: Kind
+    measure: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.measure}"
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """A task of a suite; ``figures`` hold the ``headline`` and those shown beside it."""
+
+    task: Task
+    headline: Figure
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tasks whose figures are read together; ``mean`` says that their headlines have a mean."""
+
+    name: str
+    title: str
+    citation: str
+    tasks: tuple[SuiteTask, ...]
+    path: Path
+    mean: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def _figure(value: Any) -> str:
+    """Return ``kind:measure`` as it is. What the measure is, is looked at later."""
+    kind, colon, measure = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if not colon or not measure.strip():
+        raise ValueError
+    try:
+        one_of(*map(str, Kind))(kind)
+    except Wrong as wrong:
+        expected = f"a kind of setting before the colon, {wrong.expected}"
+        raise Wrong(f"{value!r}", expected, wrong.mend) from None
+    return str(value)
+
+
+_NAMED = if_only(
+    lambda v: isinstance(v, str) and NAME.fullmatch(v),
+    "lower-case letters, digits, '.', '_' and '-'",
+)
+_FIGURE = Takes("a kind of setting and a measure, such as 'multilingual:AP'", _figure)
+
+
+@dataclass(frozen=True)
+class SuiteTaskForm:
+    """The table ``[tasks.NAME]`` of a suite file, figures as they are written."""
+
+    headline: Annotated[str, _FIGURE]
+    figures: tuple[Annotated[str, _FIGURE], ...] = ()
+
+
+@dataclass(frozen=True)
+class SuiteForm:
+    """A suite file."""
+
+    name: Annotated[str, _NAMED]
+    title: Annotated[str, WORD]
+    tasks: dict[str, SuiteTaskForm]
+    citation: str = ""
+    mean: bool = False
+    notes: tuple[Annotated[str, WORD], ...] = field(default=())
+
+
+def suites_folder() -> Path:
+    """Return the folder of the built-in suites."""
+    return shipped_folder("tasks") / "suites"
+
+
+def list_suites() -> list[str]:
+    """Return the names of the built-in suites, sorted."""
+    return sorted(path.stem for path in suites_folder().glob("*.toml"))
+
+
+def suite_path(name_or_path: str | Path) -> Path:
+    """Return the file of the built-in suite of that name, or the path that is given.
+
+    What ends in ``.toml`` or holds a separator is a path. Raises UsageError where there is none.
+    """
+    path, names = Path(name_or_path), list_suites()
+    if path.suffix != ".toml" and len(path.parts) == 1:
+        if path.name not in names:
+            found, near = "no built-in suite has this name", did_you_mean(path.name, names)
+            expected = f"one of {', '.join(names)}, or the path of a suite file (ending in .toml)"
+            raise UsageError(Fault(f"suite {path.name!r}", found, expected, near))
+        return suites_folder() / f"{path.name}.toml"
+    if not path.is_file():
+        near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.toml")))
+        if path.stem in names:
+            near = f"for the built-in suite write {path.stem!r}"
+        raise UsageError(Fault(f"suite {str(path)!r}", "no such file", "a suite file (TOML)", near))
+    return path
+
+
+def parse_suite(path: Path) -> SuiteForm:
+    """Read a suite file. Raises DataError with all faults of its form at once."""
+    table = read_toml(path, "a suite file (TOML)", DataError)
+    return fill_form(SuiteForm, table, fields_of(path), DataError, _across(path, table))
+
+
+def _across(path: Path, table: dict[str, Any]) -> Iterator[Fault]:
+    place, name = fields_of(path), table.get("name")
+    if isinstance(name, str) and NAME.fullmatch(name) and name != path.stem:
+        mend = f"call the file {name}.toml, or the suite {path.stem!r}"
+        yield Fault(place("name"), repr(name), repr(path.stem), mend)
+    tasks = table.get("tasks")
+    if tasks == {}:
+        yield Fault(place("tasks"), "no task", "at least one table such as [tasks.xquad-r]")
+    for task, of in tasks.items() if isinstance(tasks, dict) else ():
+        figures = of.get("figures", []) if isinstance(of, dict) else []
+        texts = [f for f in figures if isinstance(f, str)] if isinstance(figures, list) else []
+        for figure in dict.fromkeys(f for f in texts if texts.count(f) > 1):
+            where = place(f"tasks.{task}.figures")
+            yield Fault(where, f"{figure!r} given more than once", "distinct figures")
