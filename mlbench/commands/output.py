@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
+from tabulate import MIN_PADDING, tabulate
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.files import slug
@@ -32,8 +32,9 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return an aligned table; the last column wraps so that a line has 80 characters or so."""
     cells = [[f"{c:,}" if isinstance(c, int) else str(c) for c in row] for row in rows]
     fixed = [
-        max((len(line) for row in [header, *cells] for line in row[column].splitlines()), default=0)
+        max(len(header[column]) + MIN_PADDING, *(len(line) for line in lines))
         for column in range(len(header) - 1)
+        for lines in [[line for row in cells for line in row[column].splitlines()] or [""]]
     ]
     room = max(24, shutil.get_terminal_size((WIDTH, 0)).columns - sum(fixed) - 2 * len(fixed))
     for row in cells:

@@ -29,7 +29,7 @@ def show_suites(args: Namespace) -> int:
         return 0
     rows = [[s.name, len(s.tasks), s.title] for s in suites]
     print(plain_table(["suite", "tasks", "title"], rows))
-    print("\n`mlbench suites show SUITE` lists the tasks; a suite can also be a file of your own.")
+    print("\n`mlbench suites show SUITE` lists its tasks; a suite can be your own file, too.")
     return 0
 
 
