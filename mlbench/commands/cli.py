@@ -216,7 +216,7 @@ COMMANDS = (
     ),
     Command(
         "tasks list", "tasks:show_tasks", "list_arguments",
-        "list the built-in tasks",
+        "list the built-in tasks by group, and whether their data is on this machine",
         "mlbench tasks list",
     ),
     Command(

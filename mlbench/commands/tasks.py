@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import WIDTH, plain_table, print_json
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
+from mlbench.common.sizes import short_size
 from mlbench.data.absent import absent_warnings
 from mlbench.data.catalog import list_tasks
 from mlbench.data.collection import Collection, Questions
@@ -20,7 +21,7 @@ from mlbench.data.locations import DataFile
 from mlbench.data.locator import Locator, MissingData
 from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sources import in_shards
-from mlbench.data.task import Kind, Setting, Task
+from mlbench.data.task import Group, Kind, Setting, Task
 from mlbench.evaluation.suites import load_suite
 from mlbench.evaluation.tasks import load_task
 from mlbench.reports.words import fill, name_of_all
@@ -31,21 +32,83 @@ MOST_FILES = 50
 
 def list_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `tasks list`."""
-    shared(parser, "--json")
+    shared(parser, "--data-dir", "--json")
 
 
 def show_tasks(args: Namespace) -> int:
-    """List the built-in tasks."""
+    """List the built-in tasks by group, and say whether their data is on this machine."""
     tasks = [load_task(name) for name in list_tasks()]
+    locator = Locator(args.data_dir, offline=True)
+    here = {task.name: _at_hand(locator.look(task)) for task in tasks}
     if args.json:
-        keys = ("name", "version", "title", "languages", "licence")
-        rows = [{key: getattr(task, key) for key in keys} for task in tasks]
+        keys = ("name", "version", "title", "group", "languages", "licence")
+        rows = [
+            {key: getattr(task, key) for key in keys}
+            | {"settings": len(task.settings())}
+            | asdict(here[task.name])
+            for task in tasks
+        ]
         print_json(rows)
         return 0
-    rows_ = [[t.name, len(t.languages), len(t.settings()), t.title] for t in tasks]
-    print(plain_table(["task", "languages", "settings", "title"], rows_))
-    print("\n`mlbench tasks show TASK` lists the settings; a task can also be a file of your own.")
+    for group, heading in HEADINGS.items():
+        of_group = [task for task in tasks if task.group == group]
+        if of_group:
+            print(f"{heading}\n\n{_list(of_group, here)}\n")
+    said = (
+        "Sizes are of the files on this machine. `mlbench tasks fetch TASK` gets the others, "
+        "`mlbench tasks show TASK` lists the settings and says the licence in full. A task can "
+        "also be a file of your own."
+    )
+    if not all(at_hand.files for at_hand in here.values()):
+        said += " Data marked ? is kept by the package ir_datasets."
+    print(fill(said))
     return 0
+
+
+HEADINGS = {
+    Group.QUESTIONS: "Questions: the sentence or passage that answers them",
+    Group.PARAGRAPHS: "Paragraphs: the paragraph that answers a question",
+    Group.BITEXT: "Bitext: the translation of a sentence",
+    Group.LARGE: "Large: collections that are read shard by shard",
+    None: "Others",
+}
+"""What the groups of tasks are, in the order in which they are listed."""
+
+
+@dataclass(frozen=True)
+class AtHand:
+    """How many of a task's files are on this machine, of how many, and their bytes."""
+
+    files: int
+    files_here: int
+    bytes_here: int
+
+    @property
+    def shown(self) -> str:
+        """Whether the data is at hand, in a word."""
+        if not self.files:
+            return "?"
+        return {0: "no", self.files: "yes"}.get(self.files_here, "part")
+
+
+def _at_hand(found: Sequence[DataFile | None]) -> AtHand:
+    here = [file for file in found if file is not None]
+    return AtHand(len(found), len(here), sum(file.size or 0 for file in here))
+
+
+def _list(tasks: Sequence[Task], here: Mapping[str, AtHand]) -> str:
+    """Return two lines a task: its name and figures, its title."""
+    lines = [f"{'task':<24}{'languages':>9}{'settings':>10}{'size':>10}  {'data':<6}licence"]
+    for task in tasks:
+        at_hand = here[task.name]
+        size = short_size(at_hand.bytes_here) if at_hand.files_here else "-"
+        licence = textwrap.shorten(task.licence.partition(" (")[0], 19, placeholder="...")
+        lines.append(
+            f"{task.name:<23} {len(task.languages):>9}{len(task.settings()):>10,}{size:>10}"
+            f"  {at_hand.shown:<6}{licence}"
+        )
+        lines.append(textwrap.fill(task.title, WIDTH, initial_indent="  ", subsequent_indent="  "))
+    return "\n".join(lines)
 
 
 def show_arguments(parser: ArgumentParser) -> None:

@@ -22,3 +22,18 @@ def parse_size(text: str) -> int:
     if len(match[1]) > MOST_DIGITS:
         raise ValueError(f"{text[:20]!r}... is more than any machine has")
     return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+def short_size(size: int) -> str:
+    """Return bytes as people read them, to three digits.
+
+    >>> [short_size(n) for n in (0, 1023, 1536, 20 * 2**20, 1023 * 2**10 + 1000)]
+    ['0 B', '1023 B', '1.50 KiB', '20.0 MiB', '1.00 MiB']
+    """
+    value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= (1024 if units[0] == "B" else 1023.5) and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    if units[0] == "B":
+        return f"{size} B"
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f} {units[0]}"

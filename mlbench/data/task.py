@@ -69,6 +69,15 @@ class Kind(StrEnum):
     MULTILINGUAL = "multilingual"
 
 
+class Group(StrEnum):
+    """What a task is listed under."""
+
+    QUESTIONS = "questions"
+    PARAGRAPHS = "paragraphs"
+    BITEXT = "bitext"
+    LARGE = "large"
+
+
 @dataclass(frozen=True)
 class Setting:
     """Queries of one language searched in the pool of the passages of some languages."""
@@ -111,7 +120,8 @@ class Task:
     """What is evaluated, as a task file says it.
 
     ``language_sets`` names subsets of the languages that scores are averaged over elsewhere;
-    ``notes`` are what a reader of any score of this task must know.
+    ``notes`` are what a reader of any score of this task must know. ``group`` is what lists show it
+    under, None for other tasks.
     """
 
     name: str
@@ -127,6 +137,7 @@ class Task:
     path: Path
     language_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    group: Group | None = None
 
     def settings(self) -> tuple[Setting, ...]:
         """Return every setting of the task; see ``all_settings``."""

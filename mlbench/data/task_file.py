@@ -25,7 +25,7 @@ from mlbench.common.forms import (
     one_of,
     read_toml,
 )
-from mlbench.data.task import NAME, SHA256, Kind, Source, Task, code_of, language_code
+from mlbench.data.task import NAME, SHA256, Group, Kind, Source, Task, code_of, language_code
 
 
 def _matching(pattern: re.Pattern[str], expected: str) -> Takes:
@@ -147,6 +147,7 @@ class _TaskForm:
     text: str = ""
     language_sets: dict[str, Any] = field(default_factory=dict)
     notes: tuple[Text, ...] = ()
+    group: Group | None = None
 
 
 def parse_task(path: Path, check: Check = lambda task: ()) -> Task:
@@ -198,6 +199,7 @@ def _filled(path: Path, table: dict[str, Any]) -> Task:
             if {*map(_meant, codes)} <= {*form.languages}
         },
         notes=tuple(" ".join(note.split()) for note in form.notes),
+        group=form.group,
     )
 
 

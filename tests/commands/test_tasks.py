@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mlbench.data.catalog import list_tasks, tasks_folder
 from tests.data.readers.building import json_lines, write
 from tests.support.command_line import Done
 from tests.support.command_line import mlbench as run
@@ -111,3 +112,38 @@ def test_a_language_called_all_is_not_the_multilingual_pool(tmp_path: Path) -> N
     assert lines_[-3:] == ["all de all languages", "all 1 0 1", "de 0 1 1"]
     assert "all 1 1" in lines_
     assert "all languages 2 2" in lines_
+
+
+def test_list_groups_tasks_and_says_what_is_at_hand(data_dir: Path, tmp_path: Path) -> None:
+    listed = {}
+    for folder in (data_dir, tmp_path):
+        done = mlbench("tasks", "list", "--data-dir", folder)
+        assert done.returncode == 0, done.stderr
+        assert max(map(len, done.stdout.splitlines())) <= 80
+        listed[folder] = [line.split() for line in done.stdout.splitlines()]
+    files = (data_dir / "lareqa" / "xquad-r").glob("*.json")
+    size = sum(path.stat().st_size for path in files) / 2**20
+    here = next(row for row in listed[data_dir] if row[:1] == ["xquad-r"])
+    assert here == ["xquad-r", "11", "132", f"{size:.1f}", "MiB", "yes", "CC-BY-SA-4.0"]
+    gone = next(row for row in listed[tmp_path] if row[:1] == ["xquad-r"])
+    assert gone == ["xquad-r", "11", "132", "-", "no", "CC-BY-SA-4.0"]
+    sample = next(row for row in listed[tmp_path] if row[:1] == ["sample"])
+    assert sample[5] == "yes"
+    part = next(row for row in listed[data_dir] if row[:1] == ["miracl"])
+    assert "part" in part
+    words = [" ".join(row) for row in listed[data_dir]]
+    heads = [n for n, line in enumerate(words) if line.startswith(("Questions:", "Large:"))]
+    assert len(heads) == 2
+    assert heads[0] < listed[data_dir].index(here) < heads[1] < listed[data_dir].index(part)
+
+
+def test_list_as_json(tmp_path: Path) -> None:
+    done = mlbench("tasks", "list", "--json", "--data-dir", tmp_path)
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert [*rows] == list_tasks()
+    sample = rows["sample"]
+    files = [p for p in (tasks_folder() / "sample").rglob("*.*") if p.suffix != ".md"]
+    assert sample["files"] == sample["files_here"] == len(files) == 23
+    assert sample["bytes_here"] == sum(path.stat().st_size for path in files)
+    assert (rows["miracl"]["group"], rows["miracl"]["files_here"]) == ("large", 0)
+    assert all(row["group"] for row in rows.values())

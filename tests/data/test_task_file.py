@@ -209,3 +209,13 @@ def test_a_copy_of_a_task_file_may_have_fewer_languages(tmp_path: Path) -> None:
     path.write_text(cut.replace("/zh.json", "/z h.json"), encoding="utf-8")
     with pytest.raises(DataError, match="z h"):
         load_task(path)
+
+
+def test_a_group_is_one_of_those_that_are_listed(tmp_path: Path) -> None:
+    whole = (ROOT / "tasks" / "sample.toml").read_text(encoding="utf-8")
+    path = tmp_path / "sample.toml"
+    path.write_text(whole.replace('group = "questions"', 'group = "bitexts"'), encoding="utf-8")
+    with pytest.raises(DataError, match="did you mean 'bitext'"):
+        load_task(path)
+    path.write_text(whole.replace('group = "questions"', ""), encoding="utf-8")
+    assert load_task(path).group is None
