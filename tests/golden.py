@@ -67,6 +67,11 @@ report                 report results
 report-json            report results/bm25/mlqa-r --json
 report-languages       report results/char-ngram/xquad-r --languages ar,de,en --output sub
 report-none            report nowhere
+report-suite           report results/bm25 --suite paper --output suite
+report-suite-mixed     report results --suite xquad --json
+suites-list            suites list
+suites-show            suites show paper
+bad-suite              run --model bm25 --suite papr
 explain                explain results/bm25/xquad-r
 explain-query          explain results/bm25/xquad-r --query 56beb4343aeaaa14008c925b --query-language de
 explain-json           explain results/char-ngram/sample --top 3 --json

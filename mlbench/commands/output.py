@@ -66,14 +66,16 @@ def print_report(report: Report, folder: Path, args: Namespace) -> None:
 
 
 def show_suite(
-    made: SuiteReport, folder: Path, args: Namespace, reports: Sequence[dict[str, Any]] = ()
+    made: SuiteReport, folder: Path | None, args: Namespace, reports: Sequence[dict[str, Any]] = ()
 ) -> None:
-    """Print what a suite says and where its page is, or with ``--json`` also its reports."""
+    """Print what a suite says and where its page is, if it has one; with ``--json`` also its
+    reports."""
     if args.json:
         more = {"reports": [*reports]} if reports else {}
-        print_json({"folder": str(folder)} | made.values() | more)
+        print_json({"folder": folder and str(folder)} | made.values() | more)
         return
-    print(f"{made}\n\nsuite: {folder / 'suite.html'}\n")
+    where = f"suite: {folder / 'suite.html'}" if folder else "No page is written."
+    print(f"{made}\n\n{where}\n")
     sys.stdout.flush()
 
 

@@ -274,9 +274,12 @@ def _run_suite(suite: Suite, model: LoadedModel, runs: dict[str, _Run], args: Na
     if not reports:
         raise next(iter(absent.values()))
     made = suite_report(suite, reports, {name: why_absent(e) for name, e in absent.items()})
-    folder = suite_folder(Path(slug(model.name)), suite)
-    made.save(args.output.absolute() / folder)
-    show_suite(made, args.output / folder, args, results)
+    place = None
+    if made.reports:  # samples alone make no page, and replace none
+        folder = suite_folder(Path(slug(model.name)), suite)
+        made.save(args.output.absolute() / folder)
+        place = args.output / folder
+    show_suite(made, place, args, results)
     for each_error in absent.values():
         print(f"mlbench: error: {each_error}", file=sys.stderr)
     return next(iter(absent.values())).exit_code if absent else 0

@@ -116,6 +116,8 @@ def test_reports_of_two_models_and_of_a_sample(folder: Path) -> None:
     assert sample.returncode == 0, sample.stderr
     assert "a sample of 5 questions" in " ".join(sample.stdout.split())
     assert "no headline" in sample.stdout
+    assert "No page is written." in sample.stdout
+    assert not (folder / "results" / "char-ngram" / "suites").exists()
     cut = mlbench(*RUN, "random", "--languages", "de", cwd=folder)
     assert "1 of its 2 languages" in " ".join(cut.stdout.split())
 
