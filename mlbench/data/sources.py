@@ -38,8 +38,9 @@ READERS: Mapping[str, Reader] = {
             name="lareqa",
             module="mlbench.data.readers.lareqa",
             roles=("documents",),
-            texts=("sentence", "sentence-context"),
+            texts=("sentence", "sentence-context", "sentence-context-joined", "paragraph"),
             per_language=("documents",),
+            options={"records": ("all", "distinct")},
         ),
         Reader(
             name="beir",

@@ -1,7 +1,8 @@
 """LAReQA: SQuAD's JSON with sentence boundaries, one file a language.
 
 Every sentence of every paragraph is a candidate; the relevant ones of a question are the
-sentences that hold the answers of all its parallel versions, which share its id.
+sentences that hold the answers of all its parallel versions, which share its id. Candidates may be
+the paragraphs themselves instead.
 
 Source: Roy et al., LAReQA: Language-Agnostic Answer Retrieval from a Multilingual Pool,
 https://arxiv.org/abs/2004.05484, section 3, and the data's own README.
@@ -9,8 +10,8 @@ https://arxiv.org/abs/2004.05484, section 3, and the data's own README.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from mlbench.data.task import Task
 
 @dataclass(frozen=True, slots=True)
 class _Paragraph:
-    """A checked paragraph; ``key`` is "{article}.{paragraph}", both counted from 0."""
+    """A checked paragraph; ``key`` is "{article}.{paragraph}", both counted from 0.
+
+    Where passages are whole paragraphs, it has one "sentence": the paragraph.
+    """
 
     key: str
     where: str
@@ -31,6 +35,11 @@ class _Paragraph:
     sentences: list[str]
     breaks: list[tuple[int, ...]]
     questions: list[Any]
+    whole: bool
+
+    def passage_id(self, sentence: int) -> str:
+        """Return the id of the passage that is the sentence of that number, or the paragraph."""
+        return self.key if self.whole else f"{self.key}.{sentence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +51,47 @@ class _Version:
     where: str
 
 
+def _joined(paragraph: _Paragraph, sentence: int) -> str:
+    """Return a candidate's text as XTREME-R makes it (``evaluate_retrieval.py``)."""
+    start, end = paragraph.breaks[sentence]
+    return (paragraph.context[start:end] + paragraph.context).replace("\n", "")
+
+
+PARAGRAPH = "paragraph"
+_TEXTS: Mapping[str, Callable[[_Paragraph, int], str]] = {
+    "sentence": lambda paragraph, sentence: paragraph.sentences[sentence],
+    "sentence-context": lambda paragraph, sentence: (
+        f"{paragraph.sentences[sentence]}\n{paragraph.context}"
+    ),
+    "sentence-context-joined": _joined,
+    PARAGRAPH: lambda paragraph, sentence: paragraph.context,
+}
+"""The text of a passage, by the task's ``text``: of the sentence of a number."""
+
+
 def read(task: Task, locate: Locate) -> Records:
     """Read the task's ``documents``.
 
     Passages are the entries of ``sentences`` as they stand (with ``text = "sentence-context"``:
-    sentence, line feed, paragraph), with id "{article}.{paragraph}.{sentence}" counted from 0 and
-    the paragraph as group. The relevant sentence of a question is the first whose span in
-    ``sentence_breaks`` holds the start of the question's first answer
-    (start <= answer_start < end).
+    sentence, line feed, paragraph; with "sentence-context-joined": the paragraph's characters
+    within the sentence's break, then the paragraph, all line feeds removed), with id
+    "{article}.{paragraph}.{sentence}" counted from 0 and the paragraph as group. The relevant
+    sentence of a question is the first whose span in ``sentence_breaks`` holds the start of the
+    question's first answer (start <= answer_start < end).
+
+    With ``text = "paragraph"``, passages are the paragraphs, with id "{article}.{paragraph}"; the
+    relevant one of a question is its own, and a file needs no sentences. The option
+    ``records = "distinct"`` makes one of equal texts (see ``_distinct``).
 
     Raises DataError for a SQuAD file without sentences, an answer in no sentence, bad JSON or a
     wrong structure.
     """
-    with_context = text_choice(task) == "sentence-context"
+    choice = text_choice(task)
     faults, records = Faults(), Records()
     versions: dict[str, list[_Version]] = {}
     for language, path in locate("documents").items():
-        for paragraph in _paragraphs(path, read_json(path, faults), faults):
-            records.passages += _passages(paragraph, language, with_context)
+        for paragraph in _paragraphs(path, read_json(path, faults), choice == PARAGRAPH, faults):
+            records.passages += _passages(paragraph, language, _TEXTS[choice])
             for query, passage_id in _questions(paragraph, language, faults):
                 records.queries.append(query)
                 version = _Version(language, passage_id, query.where)
@@ -71,17 +103,61 @@ def read(task: Task, locate: Locate) -> Records:
         for query in parallel
         for passage in parallel
     ]
-    return records
+    return _distinct(records) if task.source.options.get("records") == "distinct" else records
 
 
-def _passages(paragraph: _Paragraph, language: str, with_context: bool) -> Iterator[TextRecord]:
-    tail = f"\n{paragraph.context}" if with_context else ""
-    for index, sentence in enumerate(paragraph.sentences):
+def _distinct(records: Records) -> Records:
+    """Strip texts of white space at both ends, and make one record of those that a language has
+    several times.
+
+    A passage has the id of its first occurrence. A question has the id, and the place, of its last,
+    and the relevant passages of all. An id given twice stays twice, as it is a fault.
+
+    Source: XQuADRetrieval of MTEB, https://github.com/embeddings-benchmark/mteb, whose passages are
+    the distinct paragraphs and whose queries are the distinct questions.
+    """
+    queries, query_id = _merged(reversed(records.queries))
+    passages, passage_id = _merged(records.passages)
+    judgements = {
+        row._replace(
+            query_id=query_id[row.query_language, row.query_id],
+            passage_id=passage_id[row.passage_language, row.passage_id],
+            where="",
+        ): row.where
+        for row in records.judgements
+    }
+    return Records(
+        queries[::-1], passages, [row._replace(where=w) for row, w in judgements.items()]
+    )
+
+
+def _merged(
+    records: Iterable[TextRecord],
+) -> tuple[list[TextRecord], dict[tuple[str, str], str]]:
+    """Return the first record of each text, stripped, and the id that stands for each language and
+    id."""
+    kept: list[TextRecord] = []
+    first: dict[tuple[str, str], str] = {}
+    stands_for: dict[tuple[str, str], str] = {}
+    for record in records:
+        text = record.text.strip()
+        id_ = first.setdefault((record.language, text), record.id)
+        if id_ == record.id:
+            kept.append(replace(record, text=text))
+        stands_for[record.language, record.id] = id_
+    return kept, stands_for
+
+
+def _passages(
+    paragraph: _Paragraph, language: str, text: Callable[[_Paragraph, int], str]
+) -> Iterator[TextRecord]:
+    for index in range(len(paragraph.sentences)):
+        part = "context" if paragraph.whole else f"sentences[{index}]"
         yield TextRecord(
-            id=f"{paragraph.key}.{index}",
+            id=paragraph.passage_id(index),
             language=language,
-            text=sentence + tail,
-            where=f"{paragraph.where}.sentences[{index}]",
+            text=text(paragraph, index),
+            where=f"{paragraph.where}.{part}",
             group=paragraph.key,
         )
 
@@ -106,15 +182,22 @@ def _questions(
         spans = enumerate(paragraph.breaks)
         sentence = next((i for i, (begin, end) in spans if begin <= start < end), None)
         if sentence is None:
-            found = (
-                f"the answer of question {id_!r}, at character {start}, is in none of the sentences"
-            )
-            faults.add(where, found, "a span of `sentence_breaks` that holds it")
+            outside, expected = _OUTSIDE[paragraph.whole]
+            found = f"the answer of question {id_!r}, at character {start}, is {outside}"
+            faults.add(where, found, expected)
             continue
-        yield TextRecord(id_, language, text, where, paragraph.key), f"{paragraph.key}.{sentence}"
+        query = TextRecord(id_, language, text, where, paragraph.key)
+        yield query, paragraph.passage_id(sentence)
 
 
-def _paragraphs(path: Path, document: Any, faults: Faults) -> Iterator[_Paragraph]:
+_OUTSIDE = {
+    False: ("in none of the sentences", "a span of `sentence_breaks` that holds it"),
+    True: ("not in the paragraph", "a place in `context`"),
+}
+"""What is said of an answer that no passage holds, by whether passages are whole paragraphs."""
+
+
+def _paragraphs(path: Path, document: Any, whole: bool, faults: Faults) -> Iterator[_Paragraph]:
     if document is None:
         return
     articles = _get(document, "data", _list, str(path), faults) or []
@@ -122,9 +205,22 @@ def _paragraphs(path: Path, document: Any, faults: Faults) -> Iterator[_Paragrap
         where = f"{path}, data[{a}]"
         for p, paragraph in enumerate(_get(article, "paragraphs", _list, where, faults) or []):
             key, title = f"{a}.{p}", f" ({article['title']})" if "title" in article else ""
-            checked = _paragraph(paragraph, key, f"{where}.paragraphs[{p}]", title, faults)
+            place = f"{where}.paragraphs[{p}]"
+            checked = (
+                _whole_paragraph(paragraph, key, place, faults)
+                if whole
+                else _paragraph(paragraph, key, place, title, faults)
+            )
             if checked is not None:
                 yield checked
+
+
+def _whole_paragraph(paragraph: Any, key: str, where: str, faults: Faults) -> _Paragraph | None:
+    context = _get(paragraph, "context", _string, where, faults)
+    questions = _get(paragraph, "qas", _list, where, faults)
+    if context is None or questions is None:
+        return None
+    return _Paragraph(key, where, context, [context], [(0, len(context))], questions, whole=True)
 
 
 def _paragraph(
@@ -135,7 +231,8 @@ def _paragraph(
             where + title,
             "no `sentences` and `sentence_breaks`",
             "a LAReQA file, which is SQuAD's JSON with the sentences of each paragraph",
-            "plain SQuAD does not say where sentences end; add both fields, or use reader 'beir'",
+            "plain SQuAD does not say where sentences end; add both fields, search whole "
+            'paragraphs (text = "paragraph"), or use reader \'beir\'',
         )
         return None
     context = _get(paragraph, "context", _string, where, faults)
@@ -157,7 +254,7 @@ def _paragraph(
         faults.add(f"{where}.sentence_breaks{title}", f"{bad!r}", "pairs [start, end]")
     if bad_sentences or bad_breaks:
         return None
-    return _Paragraph(key, where, context, sentences, spans, questions)
+    return _Paragraph(key, where, context, sentences, spans, questions, whole=False)
 
 
 def _span(value: Any) -> tuple[Any, ...]:
