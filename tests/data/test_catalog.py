@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,9 @@ def load(path: Path) -> Collection:
 
 
 def test_names() -> None:
-    lareqa = ["mlqa-r", "mlqa-r-context", "sample", "xquad-r", "xquad-r-context"]
-    assert list_tasks() == ["miracl", "miracl-hard-negatives", *lareqa]
+    lareqa = ["mlqa-r", "mlqa-r-context", "sample", "xquad-paragraph", "xquad-r", "xquad-r-context"]
+    miracl = ["miracl", "miracl-hard-negatives"]
+    assert list_tasks() == [*miracl, "mlqa-paragraph", *lareqa, "xtreme-r-lareqa"]
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 
 
@@ -70,6 +72,26 @@ def test_context_tasks_differ_in_text_alone() -> None:
         assert plain.languages == context.languages
 
 
+@pytest.mark.parametrize(
+    ("name", "like", "text", "first", "options"),
+    [
+        ("xtreme-r-lareqa", "xquad-r", "sentence-context-joined", "AP@20", {}),
+        ("xquad-paragraph", "xquad-r", "paragraph", "nDCG@10", {"records": "distinct"}),
+        ("mlqa-paragraph", "mlqa-r", "paragraph", "nDCG@10", {}),
+    ],
+)
+def test_published_protocols_on_the_files_of_lareqa(
+    name: str, like: str, text: str, first: str, options: dict[str, str]
+) -> None:
+    task, plain = find_task(name), find_task(like)
+    assert (text_choice(task), task.measures[0], task.source.options) == (text, first, options)
+    assert replace(task.source, options={}) == plain.source
+    assert (task.languages, task.settings()) == (plain.languages, plain.settings())
+    assert task.licence == plain.licence
+    assert plain.citation in task.citation
+    assert task.notes
+
+
 def test_licences_and_citations() -> None:
     assert find_task("xquad-r").licence == "CC-BY-SA-4.0"
     assert "non-commercial" in find_task("mlqa-r").licence
@@ -96,7 +118,7 @@ def test_sample_comes_with_its_data() -> None:
 def test_a_miss_names_what_is_near() -> None:
     with pytest.raises(UsageError, match=r"did you mean .*'xquad-r'"):
         find_task("xqad-r")
-    with pytest.raises(UsageError, match="known: miracl, miracl-hard-negatives, mlqa-r"):
+    with pytest.raises(UsageError, match="known: .*miracl, miracl-hard-negatives, mlqa-"):
         find_task("zzzzzzz")
 
 

@@ -232,7 +232,7 @@ def _paragraph(
             "no `sentences` and `sentence_breaks`",
             "a LAReQA file, which is SQuAD's JSON with the sentences of each paragraph",
             "plain SQuAD does not say where sentences end; add both fields, search whole "
-            'paragraphs (text = "paragraph"), or use reader \'beir\'',
+            "paragraphs (text = \"paragraph\"), or use reader 'beir'",
         )
         return None
     context = _get(paragraph, "context", _string, where, faults)
