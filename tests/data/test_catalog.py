@@ -118,7 +118,7 @@ def test_sample_comes_with_its_data() -> None:
 def test_a_miss_names_what_is_near() -> None:
     with pytest.raises(UsageError, match=r"did you mean .*'xquad-r'"):
         find_task("xqad-r")
-    with pytest.raises(UsageError, match="known: .*miracl, miracl-hard-negatives, mlqa-"):
+    with pytest.raises(UsageError, match=r"known: .*miracl, miracl-hard-negatives, mlqa-"):
         find_task("zzzzzzz")
 
 
