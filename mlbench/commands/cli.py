@@ -361,6 +361,23 @@ def _terminate(number: int, frame: Any) -> NoReturn:
     raise Terminated
 
 
+class _Once(argparse.Action):
+    """Keep the value of an option, and refuse a second one, which argparse would take silently."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest, self.default)
+        if option_string and before is not self.default:
+            message = f"given twice ({before} and {values}), but a command takes one value"
+            raise argparse.ArgumentError(self, message)
+        setattr(namespace, self.dest, values)
+
+
 def _parser(given: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """Return the parser of all commands; of ``given`` words only the one they name is loaded."""
     parser = argparse.ArgumentParser(
@@ -395,6 +412,8 @@ def _add(place: Any, name: str, command: Command, load: bool) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    for store in (None, "store"):
+        parser.register("action", store, _Once)
     if load:
         action, add_arguments = command.load()
         add_arguments(parser)

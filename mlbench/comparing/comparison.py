@@ -73,8 +73,9 @@ def headline(measures: Sequence[str]) -> str:
     return next(iter([*others, *measures]), "")
 
 
-def notes(comparison: Comparison) -> list[str]:
-    """Return how to read the tables, and what the run with whole paragraphs changes."""
+def notes(comparison: Comparison, whole: bool = True) -> list[str]:
+    """Return how to read the tables, ``whole`` ones or those of a terminal, and what the run with
+    whole paragraphs changes."""
     method = comparison.method
     several, languages = len(comparison.models) > 2, len(comparison.task.languages) > 1
     correction = "max-T over the same draws" if method.correction == "max-t" else "Holm"
@@ -85,10 +86,16 @@ def notes(comparison: Comparison) -> list[str]:
         "The intervals come from a cluster bootstrap and p from a paired randomisation test, with "
         f"{method.draws:,} draws each, over {plural(method.questions, 'question')}"
         f"{' with all their languages' if languages else ''}.{corrected}",
-        f"Better or worse means that p is at most {ALPHA:.2f} and the interval excludes 0. Not "
-        "shown means that no difference is shown, not that there is none. Least is the smallest "
-        f"difference that this data can reliably show ({100 * method.power:.0f}% power).",
     ]
+    if whole or not several:
+        lines.append(
+            f"Better or worse means that p is at most {ALPHA:.2f} and the interval excludes 0. Not "
+            "shown means that no difference is shown, not that there is none. Least is the "
+            f"smallest difference that this data can reliably show ({100 * method.power:.0f}% "
+            "power)."
+        )
+    else:
+        lines.append("That no difference is shown does not mean that there is none.")
     if RANK_DISTANCE in comparison.measures:
         lines.append(
             "Of rank distance, lower is better; read it beside "
@@ -134,7 +141,7 @@ def terminal_comparison(comparison: Comparison) -> str:
     blocks = ["\n".join(map(printable, title_lines(comparison)))]
     for block in blocks_of(comparison, whole=False):
         blocks.append("\n".join([block.table.text(), *map(fill, block.notes)]))
-    blocks += [fill(line) for line in notes(comparison)]
+    blocks += [fill(line) for line in notes(comparison, whole=False)]
     return "\n\n".join(blocks)
 
 

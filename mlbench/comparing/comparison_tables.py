@@ -178,7 +178,7 @@ def _ties_notes(
         ends = (shown(end, measure, size=size) for end in (v.value, v.optimistic))
         said.append(f"{v.model} {_said(v.quantity)} {' to '.join(ends)}")
     if len(moved) > MOST_TIED:
-        said.append(f"and {len(moved) - MOST_TIED} more (see comparison.json)")
+        said.append(f"and {len(moved) - MOST_TIED} more, which --format json has")
     turns = any(d.ties_decide for d in differences) if verdicts else False
     return (
         f"{TIES_MARK} Ties move this score, from all counted against the model to all for it: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.task import Kind, Setting, all_settings
 from mlbench.measures.bias import rank_distance
-from mlbench.measures.rank_measures import RANK_DISTANCE, is_rank_distance, parse_measure
+from mlbench.measures.rank_measures import OFFERED, RANK_DISTANCE, is_rank_distance, parse_measure
 from mlbench.measures.significance import Clusters, Sample
 from mlbench.ranking.ranks import Ranks, SharedPool, shared_pools
 from mlbench.reports.per_query import PerQuery
@@ -55,7 +55,9 @@ def chosen_names(names: str | Iterable[str]) -> tuple[str, ...]:
             chosen[RANK_DISTANCE if known else parse_measure(name).name] = None
         except UsageError as error:
             faults += [
-                Fault(f.where, f.found, f"{f.expected}, {RANK_DISTANCE}", f.mend)
+                replace(f, expected=f"{f.expected}, {RANK_DISTANCE}")
+                if f.expected == OFFERED
+                else f
                 for f in error.faults
             ]
     if faults:

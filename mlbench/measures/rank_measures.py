@@ -200,6 +200,10 @@ SPELLED = re.compile(
 )
 """A measure as people write it: nDCG@10, ndcg_at_10, ndcg_cut_10, P_5, AP(rel=2)@100."""
 RANK_DISTANCE = "rank-distance"
+OFFERED = ", ".join(
+    name + ("@k" if d.cutoff_required else "[@k]" if d.cutoff_allowed else "")
+    for name, d in MEASURES.items()
+)
 """What rank distance is called where it stands beside measures."""
 IN_EVERY_REPORT = ("rankdistance", "outranking", "peer", "max", "complete")
 
@@ -217,25 +221,22 @@ def parse_measure(text: str) -> Measure:
     import ir_measures
 
     where = f"measure {text!r}"
-    known = ", ".join(
-        name + ("@k" if d.cutoff_required else "[@k]" if d.cutoff_allowed else "")
-        for name, d in MEASURES.items()
-    )
     try:
         parsed = ir_measures.parse_measure(_respelled(text))
     except (NameError, ValueError):
-        raise UsageError(Fault(where, "not a measure", known, _nearest(text))) from None
+        raise UsageError(Fault(where, "not a measure", OFFERED, _nearest(text))) from None
     definition = MEASURES.get(str(parsed.NAME))
     if definition is None:
-        raise UsageError(Fault(where, "not offered: the table of ranks cannot give it", known))
+        raise UsageError(Fault(where, "not offered: the table of ranks cannot give it", OFFERED))
     params = dict(parsed.params)
     cutoff, rel = params.pop("cutoff", None), params.pop("rel", 1)
     if params:
         raise UsageError(Fault(where, f"parameter {next(iter(params))!r}", "a cutoff and rel only"))
     if cutoff is None and definition.cutoff_required:
-        expected = f"{parsed.NAME}@k, such as {parsed.NAME}@1, {parsed.NAME}@10"
-        expected += " or, at the number of relevant passages, Rprec" * (parsed.NAME in ("R", "P"))
-        raise UsageError(Fault(where, "no cutoff", expected))
+        name = parsed.NAME
+        expected = f"{name}@k, such as {name}@1 or {name}@10"
+        mend = "at the number of relevant passages, the measure is Rprec" * (name in ("R", "P"))
+        raise UsageError(Fault(where, "no cutoff", expected, mend))
     for name, value in (("cutoff", cutoff), ("rel", rel)):
         if value is not None and (type(value) is not int or value < 1):
             raise UsageError(Fault(where, f"{name} {value!r}", "a whole number from 1"))

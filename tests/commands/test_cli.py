@@ -108,6 +108,8 @@ def test_dry_run_says_what_would_be_encoded_and_writes_nothing(task, tmp_path):
         (["run", "--model", "bm25", "--task", "sample", "--output", "/proc/x"], 5, "/proc/x"),
         (["run", "--model", "bm25", "--task", "sample", "--memory", "1K"], 5, "raise --memory"),
         (["run", "--model", "gone.py:make", "--task", "sample"], 2, "gone.py"),
+        (["run", "--model", "bm25", "--model", "random", "--task", "sample"], 2, "bm25 and random"),
+        (["report", "nowhere", "--languages", "ar", "--languages", "en"], 2, "given twice"),
         (["report", "nowhere"], 3, "no report.json"),
         (["run", "--model", "bm25", "--task", "sample", "--memory", "9" * 400], 2, "any machine"),
         (["tasks", "show", "smaple"], 2, "did you mean 'sample'"),

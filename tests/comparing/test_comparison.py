@@ -180,6 +180,10 @@ def test_the_run_with_whole_paragraphs_has_wider_intervals_where_they_are_alike(
 
 def test_measures_are_checked_and_chosen():
     assert chosen_names(["MRR@10", RANK_DISTANCE, "RR@10"]) == ("RR@10", RANK_DISTANCE)
+    for name, offered in (("foo", True), ("bpref", True), ("hits", False), ("R@0", False)):
+        with pytest.raises(UsageError) as caught:
+            chosen_names(name)
+        assert (RANK_DISTANCE in caught.value.faults[0].expected) == offered
     with pytest.raises(UsageError, match="rank-distance"):
         chosen_names(["nDGC@10", "AP", "bpref"])
     assert default_measures([model(1.5), model(0.9)]) == ("AP", "R@1", RANK_DISTANCE)
@@ -332,6 +336,8 @@ def test_four_models_are_one_page_with_every_pair():
         assert sum(line.startswith(pair) for line in lines) == 1
     page = markdown_comparison(compare(saved, MEASURES))
     assert page.count("| D - C ") == 4
+    assert "least" in page
+    assert "least" not in text.casefold()
 
 
 def test_many_models_show_the_pairs_with_the_first_and_with_the_next_best():
