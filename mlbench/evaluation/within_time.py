@@ -55,7 +55,8 @@ def within_time(
             if cost <= room:
                 break
     if options.progress:
-        print(f"{name}: {_told(draw)}; encoding it takes {duration(cost / rate)}", file=sys.stderr)
+        takes = f"encoding it takes {duration(cost / rate)}, less what is in the cache"
+        print(f"{name}: {_told(draw)}; {takes}", file=sys.stderr)
     return replace(options, sample_questions=draw.questions, sample_passages=draw.passages)
 
 
