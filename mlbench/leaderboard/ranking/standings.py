@@ -17,6 +17,7 @@ from mlbench.comparing.rank_intervals import (
 )
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.ranking.columns import (
+    SHORT,
     Column,
     Measured,
     Tables,
@@ -189,7 +190,7 @@ def all_standings(board: Board, tables: Tables) -> list[Standings]:
 
 
 def overall_standings(tasks: Sequence[Standings], tables: Tables) -> Standings | None:
-    """Return the standings over several tasks, None for one task or where they share no column.
+    """Return the standings over several tasks, None for one or where they share no main measure.
 
     A model's score is the unweighted mean of its macro scores on the tasks; a rank distance is
     first taken as its way from the least possible (0) to that of a random order (1). Questions
@@ -198,7 +199,7 @@ def overall_standings(tasks: Sequence[Standings], tables: Tables) -> Standings |
     """
     every = {column: _weights(tasks, column) for column in tasks[0].columns} if tasks else {}
     shared = {column: found for column, found in every.items() if found}
-    if len(tasks) < 2 or not shared:
+    if len(tasks) < 2 or not any(column.key in SHORT.values() for column in shared):
         return None
     models: dict[str, dict[str, Row]] = {}
     for task in tasks:

@@ -15,6 +15,7 @@ from mlbench.leaderboard.entries.entry import Contamination, Level
 from mlbench.leaderboard.page.drawer import differing_facts
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings, cost_of
+from mlbench.leaderboard.ranking.standings import overall_standings
 from mlbench.reports.report import Encoded
 from tests.leaderboard.synthetic import (
     HOSTILE,
@@ -190,6 +191,15 @@ def test_another_identity_on_a_task_is_not_the_same_model() -> None:
     assert found[0].rows[0].unranked == "not the same model on every task, by its identity"
     assert found[0].ranked == 0
     assert found[0].rows[0].cells["mono"].value is not None
+
+
+def test_tasks_that_share_no_main_measure_have_no_overall() -> None:
+    _, apart, parallel = standings()
+    columns = tuple(
+        replace(column, measure="nDCG@10") if column.measure == "AP" else column
+        for column in parallel.columns
+    )
+    assert overall_standings([apart, replace(parallel, columns=columns)], {}) is None
 
 
 def test_one_task_has_no_overall() -> None:
