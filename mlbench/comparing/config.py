@@ -127,6 +127,7 @@ def _read(folder: Path, file: Path | None) -> tuple[GateConfig, list[Demand]]:
         table = _own_table(path) if file or path.is_file() else None
         if table is not None:
             form = fill_form(GateConfig, table, fields_of(path), UsageError)
+            _refuse_unknown_measures(path, form.measures)
             config = _beside(path.parent, form)
             return config, [*_demands(path, config.model), *_writes(path, config.output)]
     if file is not None:
@@ -134,6 +135,17 @@ def _read(folder: Path, file: Path | None) -> tuple[GateConfig, list[Demand]]:
             Fault(str(file), "no [tool.mlbench] in it", "the configuration of `mlbench check`")
         )
     return GateConfig(), []
+
+
+def _refuse_unknown_measures(path: Path, names: tuple[str, ...]) -> None:
+    from mlbench.comparing.quantities import chosen_names
+
+    try:
+        chosen_names(names)
+    except UsageError as error:
+        where = f"{path}, field {_field(path, 'measures')}"
+        faults = (replace(f, where=where, found=f"{f.where}: {f.found}") for f in error.faults)
+        raise UsageError(*faults) from None
 
 
 def _demands(path: Path, model: str | None) -> list[Demand]:

@@ -119,3 +119,21 @@ def test_the_environment_and_trust_are_the_word_until_the_code_changes(stranger,
     (stranger / "evil.py").write_text(CODE + "\n")
     with pytest.raises(UsageError):
         chosen_config(stranger)
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "head"),
+    [
+        ("mlbench.toml", "measures", ""),
+        ("pyproject.toml", "tool.mlbench.measures", "[tool.mlbench]\n"),
+    ],
+)
+def test_measures_that_are_none_are_told_with_their_file_and_field(tmp_path, file, field, head):
+    (tmp_path / file).write_text(f'{head}measures = ["mAP", "ndgc@10", "hits"]\n')
+    with pytest.raises(UsageError) as refused:
+        chosen_config(tmp_path)
+    first, second = refused.value.faults
+    assert first.where == second.where == f"{tmp_path / file}, field {field}"
+    assert "ndgc@10" in first.found
+    assert "nDCG@10" in first.mend
+    assert "hits" in second.found
