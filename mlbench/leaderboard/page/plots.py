@@ -70,8 +70,8 @@ STRIP = 74
 def cost_plot(points: Sequence[Point], x_name: str, y_name: str, unit: str = "") -> str:
     """Return quality by cost as SVG, cost on a log scale; "" where no cost is known.
 
-    A dot with its interval is a ranked model, a diamond one without a place. The line joins the
-    ranked models that no cheaper one beats.
+    A dot with its interval is a ranked model, a diamond one without a place; where names have no
+    room, the ranked ones are named. The line joins the ranked models that no cheaper one beats.
     """
     known = [point.x for point in points if point.x]
     if not known:
@@ -82,7 +82,7 @@ def cost_plot(points: Sequence[Point], x_name: str, y_name: str, unit: str = "")
     taken = [frame.box(point) for point in marks]
     for point in marks:
         parts.append(_mark(frame, point, whisker=len(marks) <= MOST_WHISKERS))
-    for point in marks:
+    for point in sorted(marks, key=lambda point: not point.ranked):
         parts.append(_label(frame, point, taken))
     return svg((WIDTH, HEIGHT), f"{y_name} by {x_name}", parts, "plot")
 

@@ -74,6 +74,13 @@ def test_labels_do_not_overlap() -> None:
             assert apart
 
 
+def test_where_names_have_no_room_the_ranked_models_are_named() -> None:
+    crowd = [point(f"reported {n}", None, 0.5 + n / 1000, ranked=False) for n in range(9)]
+    drawing = cost_plot([*crowd, point("ranked", None, 0.4995), point("other", 1e7, 0.1)], "x", "y")
+    assert ">ranked</text>" in drawing
+    assert drawing.count('class="name"') < 11
+
+
 def test_labels_stay_clear_of_the_axis_and_of_the_models_whose_cost_is_known() -> None:
     unknown = [point(f"a published model {i}", None, 0.2 * i, ranked=False) for i in range(5)]
     root = ET.fromstring(cost_plot([*unknown, point("small", 1e7, 0.5)], "parameters", "mAP"))
