@@ -14,7 +14,7 @@ from benchmarks import mteb_search
 from benchmarks.data import Part, Problem, parts, xquad_r_shape
 from benchmarks.scoring import MEASURES, ScoresByName, row, scores_of, table_of, tiled_product
 from benchmarks.timing import side_by_side
-from mlbench.data.task import Kind, Setting, all_settings
+from mlbench.data.task import Kind, Setting
 from mlbench.measures.rank_measures import parse_measures
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ def against_others(
 
 def _against_sorting(problem: Problem, threads: int, turns: int) -> Iterator[dict[str, object]]:
     """All questions: what is sorted is then larger than any cache, here as there."""
-    settings = all_settings(problem.collection.languages, Kind)
+    settings = problem.collection.roles.settings(Kind)
     by_sorting: dict[str, ScoresByName] = {}
     bare = "bare tiled product, less than which no scoring can take"
 
@@ -69,7 +69,7 @@ def _against_packages(problem: Problem, threads: int, turns: int) -> Iterator[di
 
     mlbench, which does all settings at once, is timed again and again between the others' settings.
     """
-    settings = all_settings(problem.collection.languages, Kind)
+    settings = problem.collection.roles.settings(Kind)
     ours = scores_of(table_of(problem, threads))
     seconds = dict.fromkeys(PEERS, 0.0)
     own: list[float] = []

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from benchmarks.data import Problem, xquad_r, xquad_r_shape
 from benchmarks.timing import side_by_side
 from mlbench.common.threads import one_blas_thread
-from mlbench.data.task import Kind, Setting, all_settings
+from mlbench.data.task import Kind, Setting
 from mlbench.measures.rank_measures import Measure, parse_measures
 from mlbench.measures.scores import compute_scores, score_settings
 from mlbench.ranking.counting import rank_collection
@@ -55,7 +55,7 @@ def table_of(problem: Problem, threads: int) -> Ranks:
 
 def scores_of(ranks: Ranks, measures: Sequence[Measure] = MEASURES) -> ScoresByName:
     """Every measure of every setting, ties counted both ways."""
-    settings = all_settings(ranks.languages, Kind)
+    settings = ranks.roles.settings(Kind)
     return {
         (setting, name): value
         for setting, (_, row) in zip(
@@ -79,7 +79,7 @@ def against_product(
 def _over_product(
     source: str, problem: Problem, threads: int, turns: int
 ) -> Iterator[dict[str, object]]:
-    settings = all_settings(problem.collection.languages, Kind)
+    settings = problem.collection.roles.settings(Kind)
     found = side_by_side(
         {
             "product": lambda: tiled_product(problem.queries, problem.passages, threads),

@@ -47,10 +47,10 @@ def test_what_was_measured_is_shown_where_a_later_group_fails(tmp_path, capsys):
 def test_what_does_not_compute_the_same_is_not_timed():
     from benchmarks import others, scoring
     from benchmarks.data import xquad_r_shape
-    from mlbench.data.task import Kind, all_settings
+    from mlbench.data.task import Kind
 
     problem = xquad_r_shape(scale=0.02)
-    settings = all_settings(problem.collection.languages, Kind)
+    settings = problem.collection.roles.settings(Kind)
     ours = scoring.scores_of(scoring.table_of(problem, 1))
     for kind in others.SORTS.values():
         theirs = others.scores_by_sorting(problem, settings, kind)
@@ -66,11 +66,11 @@ def test_mteb_finds_the_same_in_the_same_vectors():
     pytest.importorskip("mteb", reason="MTEB, an optional peer of the benchmarks, is not installed")
     from benchmarks import mteb_search, scoring
     from benchmarks.data import xquad_r_shape
-    from mlbench.data.task import Kind, all_settings
+    from mlbench.data.task import Kind
     from mlbench.measures.rank_measures import parse_measures
 
     problem = xquad_r_shape(scale=0.02)
-    settings = all_settings(problem.collection.languages, Kind)[::20]
+    settings = problem.collection.roles.settings(Kind)[::20]
     ours = scoring.scores_of(scoring.table_of(problem, 1), parse_measures([mteb_search.MEASURE]))
     for setting, value, seconds in mteb_search.searches(problem, settings):
         assert value == pytest.approx(ours[setting, mteb_search.MEASURE], abs=1e-9)

@@ -163,7 +163,11 @@ def _report_languages(folders: list[Path], args: Namespace) -> int:
     saved = {folder: read_report(folder) for folder in folders}
     cuts = {
         folder: choose_languages(
-            args.languages, report.task.languages, "--languages", report.task.language_sets
+            args.languages,
+            report.task.languages,
+            "--languages",
+            report.task.language_sets,
+            roles=report.task.roles,
         )
         for folder, report in saved.items()
         if folder == args.folder or report.task.subset_of is None

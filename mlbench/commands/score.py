@@ -69,7 +69,7 @@ def score(args: Namespace) -> int:
     languages = task.languages
     if args.languages is not None:
         languages = choose_languages(
-            args.languages, task.languages, "--languages", task.language_sets
+            args.languages, task.languages, "--languages", task.language_sets, roles=task.roles
         )
     given = find_runs(args.run, args.pool, task.languages)
     with Step(f"{task.name}: reading", len(given) + 1, "file", quiet=args.quiet) as reading:
@@ -82,7 +82,7 @@ def score(args: Namespace) -> int:
         inside = read.rankings.chosen
         info = cut_task(info, languages, len(targets.pairs_in(inside, inside)))
     with Step(f"{task.name}: measuring", 1, "report", quiet=args.quiet) as measuring:
-        scored = score_read(read, languages, task.kinds, measures)
+        scored = score_read(read, task.roles.only(languages), task.kinds, measures)
     about = About(
         name=args.name or _name(read, args.run[0]),
         runs=tuple(args.run),

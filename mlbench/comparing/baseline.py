@@ -21,7 +21,7 @@ import numpy as np
 
 from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError, first_faults
 from mlbench.common.files import sha256_of
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import score_settings
 from mlbench.measures.significance import mean
@@ -198,7 +198,7 @@ def _read_entry(folder: Path) -> Saved:
     if (found := sha256_of(table)) != entry.ranks_sha256:
         expected = f"{entry.ranks_sha256}, as {ENTRY_FILE} says"
         raise IntegrityError(Fault(str(table), f"SHA-256 {found}", expected))
-    settings = all_settings(ranks.languages, [Kind(kind) for kind in key.kinds])
+    settings = ranks.roles.settings([Kind(kind) for kind in key.kinds])
     means: dict[str, dict[str, list[float]]] = {}
     for _, row in score_settings(ranks, settings, measures):
         for name, value in row.measures.items():

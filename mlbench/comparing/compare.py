@@ -38,7 +38,7 @@ from mlbench.comparing.quantities import (
     ValueTable,
     chosen_names,
 )
-from mlbench.data.task import Kind, Setting, all_settings
+from mlbench.data.task import Kind, Setting
 from mlbench.measures.randomisation import (
     FEWEST,
     ROUNDING,
@@ -103,7 +103,7 @@ def default_measures(saved: Sequence[Saved]) -> tuple[str, ...]:
     where all have it: on a multilingual pool, not from run files."""
     shared = [m for m in saved[0].measures if all(m in other.measures for other in saved[1:])]
     task = saved[0].task
-    mixed = len(task.languages) > 1 and Kind.MULTILINGUAL.value in task.kinds
+    mixed = task.roles.mixed and Kind.MULTILINGUAL.value in task.kinds
     spread = mixed and all(each.ranks is not None for each in saved)
     return (*shared, *([RANK_DISTANCE] if spread else []))
 
@@ -123,7 +123,7 @@ class _Common:
     def of(cls, saved: Sequence[Saved]) -> _Common:
         """Return it. Raises UsageError where no setting is in all of them."""
         task = saved[0].task
-        every = all_settings(task.languages, [Kind(kind) for kind in task.kinds])
+        every = task.roles.settings([Kind(kind) for kind in task.kinds])
         settings = every
         for values in (each.values for each in saved if each.values is not None):
             there = {part.setting for part in values.settings if part.query_ids}

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.data.task import Kind, Setting, all_settings
+from mlbench.data.task import Kind, Setting
 from mlbench.measures.bias import rank_distance
 from mlbench.measures.rank_measures import OFFERED, RANK_DISTANCE, is_rank_distance, parse_measure
 from mlbench.measures.significance import Clusters, Sample
@@ -77,7 +77,7 @@ class SettingTable:
     ) -> None:
         self.ranks = ranks
         self.clusters = clusters
-        every = all_settings(ranks.languages, [Kind(kind) for kind in kinds])
+        every = ranks.roles.settings([Kind(kind) for kind in kinds])
         self.settings = every if settings is None else settings
 
     @property
@@ -103,14 +103,14 @@ class SettingTable:
     def _samples(self, measure: str, optimistic: bool) -> list[tuple[Setting, Sample]]:
         of = self.clusters.of
         if measure == RANK_DISTANCE:
-            languages = self.ranks.languages if len(self.ranks.languages) > 1 else ()
+            roles = self.ranks.roles
             spread = {
                 language: rank_distance(self.ranks, language, optimistic=optimistic)
-                for language in languages
+                for language in (roles.queries if roles.mixed else ())
             }
             return [
                 (
-                    Setting(Kind.MULTILINGUAL, language, languages),
+                    Setting(Kind.MULTILINGUAL, language, roles.passages),
                     Sample(of[each.query], each.distance.astype(np.float64)),
                 )
                 for language, each in spread.items()

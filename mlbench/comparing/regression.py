@@ -97,8 +97,8 @@ def _checked(
     """See ``check``; ``evaluate`` is what evaluates a model, where it is not ``mlbench``'s own."""
     measures, margin = chosen_names(gate[0]), gate[1]
     old = saved_result(baseline)
-    if RANK_DISTANCE in measures and len(old.task.languages) < 2:
-        found = f"{RANK_DISTANCE} on a task of one language"
+    if RANK_DISTANCE in measures and not old.task.roles.mixed:
+        found = f"{RANK_DISTANCE} on a task without passages of several languages together"
         raise UsageError(Fault("--measure", found, "a measure that the task has a value for"))
     try:
         margin = parse_margin(margin)
@@ -199,7 +199,7 @@ def _same_counts(a: Ranks, b: Ranks) -> bool:
 
 def random_distance(ranks: Ranks) -> float:
     """Return the rank distance of a random order: the mean over languages of their expectation."""
-    each = [rank_distance(ranks, language) for language in ranks.languages]
+    each = [rank_distance(ranks, language) for language in ranks.roles.queries]
     means = [float(e.expected.mean()) for e in each if len(e.query)]
     return math.fsum(means) / len(means)
 

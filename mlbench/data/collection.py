@@ -19,7 +19,7 @@ import numpy.typing as npt
 from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.data.absent import MEND, Absent, Lost
 from mlbench.data.digests import collection_digest, cut_digest, sum_of_judged, sum_of_records
-from mlbench.data.task import Setting
+from mlbench.data.task import Roles, Setting
 
 K = TypeVar("K")
 
@@ -132,6 +132,11 @@ class Questions(ABC):
     def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
         """Query index, passage language and relevance of each judgement, of one length."""
 
+    @property
+    @abstractmethod
+    def roles(self) -> Roles:
+        """Which languages the queries and the passages have."""
+
     @cached_property
     def relevant_by_language(self) -> npt.NDArray[np.int64]:
         """Number of relevant passages of each query in each language, (queries, languages)."""
@@ -195,6 +200,13 @@ class Collection(Questions):
         return super().judged if self.cut is None else super().judged | self.cut.judged
 
     @property
+    def roles(self) -> Roles:
+        """See ``Questions``."""
+        counts = (self.queries.counts.tolist(), self.passages.counts.tolist())
+        queries, passages = (dict(zip(self.languages, each, strict=True)) for each in counts)
+        return Roles.counted(self.languages, queries, passages)
+
+    @property
     def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
         """See ``Questions``."""
         qrels = self.qrels
@@ -232,17 +244,22 @@ class Collection(Questions):
 
 
 def build_collection(
-    languages: Sequence[str], records: Records, *, lenient: bool = False
+    languages: Sequence[str], records: Records, roles: Roles | None = None, *, lenient: bool = False
 ) -> Collection:
     """Check ``records`` and lay them out by language.
+
+    ``roles`` say which languages queries and passages have, where it is not all.
 
     If ``lenient``, judgements that name passages which were not read are left out (see ``absent``)
     as long as something relevant is left. Raises DataError with every fault found (the first 20 of
     many).
     """
     faults: list[Fault] = []
-    queries, query_index = build_entries("query", languages, records.queries, faults)
-    passages, passage_index = build_entries("passage", languages, records.passages, faults)
+    roles = roles or Roles(tuple(languages), tuple(languages))
+    spoken = Spoken("query", languages, roles.queries)
+    queries, query_index = build_entries(spoken, records.queries, faults)
+    spoken = Spoken("passage", languages, roles.passages)
+    passages, passage_index = build_entries(spoken, records.passages, faults)
     judgements: Sequence[Judgement] = records.judgements
     lost: list[Lost] = []
     if lenient:
@@ -299,23 +316,32 @@ def raise_faults(faults: Sequence[Fault]) -> None:
         raise DataError(*first_faults([*dict.fromkeys(faults)]))
 
 
+class Spoken(NamedTuple):
+    """The languages of a task, and those ``own`` to the texts of a role, "query" or "passage"."""
+
+    role: str
+    languages: Sequence[str]
+    own: Sequence[str]
+
+
 def build_entries(
-    role: str, languages: Sequence[str], records: Iterable[TextRecord], faults: list[Fault]
+    spoken: Spoken, records: Iterable[TextRecord], faults: list[Fault]
 ) -> tuple[Entries, dict[tuple[str, str], int]]:
     """Lay the records of a role out by language and check them; what is wrong joins ``faults``.
 
     Also returns (language, id) -> index. Faulty records are there, too, so that what names them is
     no further fault.
     """
-    by_language: dict[str, list[TextRecord]] = {language: [] for language in languages}
-    known = frozenset(languages)
+    role, own = spoken.role, spoken.own
+    by_language: dict[str, list[TextRecord]] = {language: [] for language in spoken.languages}
+    known = frozenset(own)
     seen: dict[tuple[str, str], str] = {}
     for record in records:
         first = seen.get((record.language, record.id))
         seen.setdefault((record.language, record.id), record.where)
         if record.language not in known:
             found = f"{role} {record.id!r} has language {record.language!r}"
-            faults.append(Fault(record.where, found, "one of " + ", ".join(languages)))
+            faults.append(Fault(record.where, found, "one of " + ", ".join(own)))
         elif first is not None:
             found = f"{role} {record.id!r} ({record.language}) given again; first at {first}"
             faults.append(Fault(record.where, found, f"each {role} id once in a language"))
@@ -324,8 +350,8 @@ def build_entries(
         if first is None:
             by_language.setdefault(record.language, []).append(record)
     for language, group in by_language.items():
-        if not group:
-            expected = f"at least one {role} in every language of the task"
+        if not group and language in known:
+            expected = f"at least one {role} in every language {_of_whom(spoken)}"
             faults.append(Fault(f"language {language!r}", f"no {role} at all", expected))
     ordered = [record for group in by_language.values() for record in group]
     sizes = [len(group) for group in by_language.values()]
@@ -336,6 +362,13 @@ def build_entries(
         starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
     )
     return entries, {(r.language, r.id): i for i, r in enumerate(ordered)}
+
+
+def _of_whom(spoken: Spoken) -> str:
+    """Say which languages must have texts of a role."""
+    if len(spoken.own) == len(spoken.languages):
+        return "of the task"
+    return f"of the task's {spoken.role} languages"
 
 
 def wrong_text(role: str, id_: str, text: str) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ order of shards, and of passages in a shard, is fixed; everything that is comput
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from mlbench.data.collection import (
     Judgement,
     Questions,
     Records,
+    Spoken,
     TextRecord,
     add_pair,
     build_entries,
@@ -29,6 +31,7 @@ from mlbench.data.collection import (
     names_of,
     raise_faults,
 )
+from mlbench.data.task import Roles
 
 BATCH = 4096
 """Passages in a batch of ``ShardSource.passages``; the last one of a shard has fewer."""
@@ -117,6 +120,13 @@ class StreamedCollection(Questions):
     unjudged: frozenset[tuple[str, str]] = frozenset()
 
     @property
+    def roles(self) -> Roles:
+        """See ``Questions``."""
+        counts = self.queries.counts.tolist()
+        queries = dict(zip(self.languages, counts, strict=True))
+        return Roles.counted(self.languages, queries, Counter(s.language for s in self.shards))
+
+    @property
     def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
         """See ``Questions``."""
         judged = self.judgements
@@ -138,14 +148,21 @@ class StreamedRecords:
         return Records(self.queries, passages, self.judgements, self.unjudged)
 
 
-def build_streamed(languages: Sequence[str], records: StreamedRecords) -> StreamedCollection:
+def build_streamed(
+    languages: Sequence[str], records: StreamedRecords, roles: Roles | None = None
+) -> StreamedCollection:
     """Check what can be checked without a passage, and lay it out by language.
+
+    ``roles`` say which languages queries and passages have, where it is not all.
 
     Raises DataError with every fault found (the first 20 of many).
     """
     faults: list[Fault] = []
-    queries, index = build_entries("query", languages, records.queries, faults)
-    for language in languages:
+    roles = roles or Roles(tuple(languages), tuple(languages))
+    queries, index = build_entries(
+        Spoken("query", languages, roles.queries), records.queries, faults
+    )
+    for language in roles.passages:
         if not any(shard.language == language for shard in records.shards):
             expected = "at least one shard in every language of the task"
             faults.append(Fault(f"language {language!r}", "no shard of passages", expected))

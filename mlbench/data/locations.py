@@ -87,7 +87,7 @@ def wanted_files(task: Task) -> Iterator[DataFile]:
     """Yield every file that a task names, by role, then language, then shard."""
     source = task.source
     for role, pattern in source.files.items():
-        for language in task.languages if "{language}" in pattern else ("",):
+        for language in _languages(task, role) if "{language}" in pattern else ("",):
             count = source.shards.get(language, 0) if SHARD.search(pattern) else None
             written = spellings(language, source.spelled.get(language, ""))
             for shard in (None,) if count is None else range(count):
@@ -107,6 +107,13 @@ def wanted_files(task: Task) -> Iterator[DataFile]:
                     url=url,
                     others=tuple(others),
                 )
+
+
+def _languages(task: Task, role: str) -> tuple[str, ...]:
+    """Return the languages of the files of a role."""
+    if role in ("queries", "topics"):
+        return task.roles.queries
+    return task.roles.passages if role in ("corpus", "qrels") else task.languages
 
 
 def _resolved(pattern: str, language: str, shard: int | None, count: int | None) -> str:
@@ -208,16 +215,17 @@ def check_by_language(task: Task, field: str, expected: str) -> list[Fault]:
     Others may be, too, in a copy of a task file that has some of its languages.
     """
     given = getattr(task.source, field)
-    unknown = sorted(given.keys() - set(task.languages))
+    languages = task.roles.passages
+    unknown = sorted(given.keys() - set(languages))
     faults = [
         source_fault(task, f"{field}.{language}", "missing", expected, _near(language, unknown))
-        for language in task.languages
+        for language in languages
         if language not in given
     ]
     for language in unknown:
         if SPELLING.fullmatch(language):
             continue
-        hint = did_you_mean(language, task.languages)
+        hint = did_you_mean(language, languages)
         where = f"{field}.{language}"
         faults.append(source_fault(task, where, "not a language of the task", mend=hint))
     return faults

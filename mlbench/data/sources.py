@@ -18,7 +18,8 @@ class Reader:
     hold ``{language}``. ``options`` maps each key of ``[source.options]`` to its allowed values,
     none for any string. ``texts`` are the values of ``text``, the default first. Roles in
     ``streamed`` may come in shards and be read piece by piece. ``by_id`` says that
-    ``[source.ids]`` must name the data of each language.
+    ``[source.ids]`` must name the data of each language, ``same_languages`` that queries and
+    passages cannot have different ones.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Reader:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     streamed: tuple[str, ...] = ()
     by_id: bool = False
+    same_languages: bool = False
 
 
 READERS: Mapping[str, Reader] = {
@@ -57,6 +59,7 @@ READERS: Mapping[str, Reader] = {
             texts=("title-text", "text"),
             per_language=("corpus", "topics", "qrels"),
             streamed=("corpus",),
+            same_languages=True,
         ),
         Reader(
             name="ir_datasets",
@@ -96,6 +99,7 @@ def check_source(task: Task) -> list[Fault]:
         fault = source_fault(task, "reader", found, ", ".join(READERS), hint)
         return [fault, *check_locations(task)]
     return [
+        *_check_languages(task, reader),
         *_check_roles(task, reader),
         *_check_ids(task, reader),
         *_check_options(task, reader),
@@ -108,6 +112,14 @@ def in_shards(task: Task) -> bool:
     """Whether a task's passages come in shards, so that it had better be streamed."""
     reader = READERS[task.source.reader]
     return reader.by_id or any(SHARD.search(path) for path in task.source.files.values())
+
+
+def _check_languages(task: Task, reader: Reader) -> list[Fault]:
+    if not reader.same_languages or task.roles.queries == task.roles.passages:
+        return []
+    found = f"queries and passages of different languages, which reader {reader.name!r} has not"
+    where = f"{task.path}, field query-languages"
+    return [Fault(where, found, "neither query-languages nor passage-languages")]
 
 
 def _check_roles(task: Task, reader: Reader) -> list[Fault]:

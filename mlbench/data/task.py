@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -88,6 +88,87 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Roles:
+    """Which languages a task's queries have and which its passages, each in the task's order.
+
+    ``pairs`` are the pairs of languages that are evaluated, each with queries and passages of its
+    own that no other pair's are searched among; none where all passages are one collection.
+    """
+
+    queries: tuple[str, ...]
+    passages: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def counted(
+        cls,
+        languages: tuple[str, ...],
+        queries: Mapping[str, int],
+        passages: Mapping[str, int],
+        pairs: tuple[tuple[str, str], ...] = (),
+    ) -> Roles:
+        """Return the roles of languages by how many queries and passages each of them has.
+
+        Numbers that are not known, in an empty mapping, count for all languages.
+        """
+        of_queries, of_passages = (
+            tuple(code for code in languages if counts.get(code)) if counts else languages
+            for counts in (queries, passages)
+        )
+        return cls(of_queries, of_passages, pairs)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """All languages: those of queries, then those of passages alone."""
+        return tuple(dict.fromkeys((*self.queries, *self.passages)))
+
+    def only(self, languages: Collection[str]) -> Roles:
+        """Return the roles of some of the languages; a pair needs both of its."""
+        return Roles(
+            tuple(code for code in self.queries if code in languages),
+            tuple(code for code in self.passages if code in languages),
+            tuple(pair for pair in self.pairs if set(pair) <= set(languages)),
+        )
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the passages of several languages can be searched together."""
+        return len(self.passages) > 1 and not self.pairs
+
+    def settings(self, kinds: Iterable[Kind]) -> tuple[Setting, ...]:
+        """Return the settings of the kinds: by kind, then query language, then pool language.
+
+        Where queries and passages have the same L languages, there are L monolingual, L(L-1)
+        cross-lingual and L multilingual settings. A monolingual setting needs a language of both,
+        and a multilingual pool two languages of passages. Pairs have cross-lingual settings alone,
+        one of each direction.
+        """
+
+        def pools(kind: Kind, query_language: str) -> list[tuple[str, ...]]:
+            if kind is Kind.MONOLINGUAL:
+                own = (query_language,)
+                return [own] if query_language in self.passages and not self.pairs else []
+            if kind is Kind.CROSSLINGUAL:
+                return [(language,) for language in self._others(query_language)]
+            return [self.passages] if self.mixed else []
+
+        return tuple(
+            Setting(kind, query_language, pool)
+            for kind in kinds
+            for query_language in self.queries
+            for pool in pools(kind, query_language)
+        )
+
+    def _others(self, query_language: str) -> list[str]:
+        """Return the languages of passages that queries of a language are searched in alone."""
+        others = [language for language in self.passages if language != query_language]
+        if not self.pairs:
+            return others
+        known = {frozenset(pair) for pair in self.pairs}
+        return [other for other in others if frozenset((query_language, other)) in known]
+
+
+@dataclass(frozen=True)
 class Source:
     """Where a task's data lies and how it is read.
 
@@ -119,9 +200,10 @@ class Source:
 class Task:
     """What is evaluated, as a task file says it.
 
-    ``language_sets`` names subsets of the languages that scores are averaged over elsewhere;
-    ``notes`` are what a reader of any score of this task must know. ``group`` is what lists show it
-    under, None for other tasks.
+    ``query_languages`` and ``passage_languages`` are those of ``languages`` that queries and
+    passages have, empty where they have all; ``pairs`` are as in ``Roles``. ``language_sets`` names
+    subsets of the languages that scores are averaged over elsewhere; ``notes`` are what a reader of
+    any score of this task must know. ``group`` is what lists show it under, None for other tasks.
     """
 
     name: str
@@ -138,10 +220,22 @@ class Task:
     language_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     group: Group | None = None
+    query_languages: tuple[str, ...] = ()
+    passage_languages: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def roles(self) -> Roles:
+        """Which languages the queries and the passages have."""
+        return Roles(
+            self.query_languages or self.languages,
+            self.passage_languages or self.languages,
+            self.pairs,
+        )
 
     def settings(self) -> tuple[Setting, ...]:
-        """Return every setting of the task; see ``all_settings``."""
-        return all_settings(self.languages, self.kinds)
+        """Return every setting of the task; see ``Roles.settings``."""
+        return self.roles.settings(self.kinds)
 
 
 def with_codes(task: Task) -> Task:
@@ -161,26 +255,15 @@ def with_codes(task: Task) -> Task:
         ids={code_of(s): id_ for s, id_ in task.source.ids.items()},
     )
     sets = {name: tuple(map(code_of, each)) for name, each in task.language_sets.items()}
-    return replace(task, languages=codes, source=source, language_sets=sets)
-
-
-def all_settings(languages: tuple[str, ...], kinds: Iterable[Kind]) -> tuple[Setting, ...]:
-    """Return the settings of the kinds: by kind, then query language, then pool language.
-
-    L languages have L monolingual, L(L-1) cross-lingual and L multilingual settings; a
-    multilingual pool needs at least two languages.
-    """
-
-    def pools(kind: Kind, query_language: str) -> list[tuple[str, ...]]:
-        if kind is Kind.MONOLINGUAL:
-            return [(query_language,)]
-        if kind is Kind.CROSSLINGUAL:
-            return [(language,) for language in languages if language != query_language]
-        return [languages] if len(languages) > 1 else []
-
-    return tuple(
-        Setting(kind, query_language, pool)
-        for kind in kinds
-        for query_language in languages
-        for pool in pools(kind, query_language)
+    queries, passages = (
+        tuple(map(code_of, each)) for each in (task.query_languages, task.passage_languages)
+    )
+    return replace(
+        task,
+        languages=codes,
+        source=source,
+        language_sets=sets,
+        query_languages=queries,
+        passage_languages=passages,
+        pairs=tuple((code_of(one), code_of(other)) for one, other in task.pairs),
     )

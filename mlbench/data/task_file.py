@@ -25,7 +25,17 @@ from mlbench.common.forms import (
     one_of,
     read_toml,
 )
-from mlbench.data.task import NAME, SHA256, Group, Kind, Source, Task, code_of, language_code
+from mlbench.data.task import (
+    NAME,
+    SHA256,
+    Group,
+    Kind,
+    Roles,
+    Source,
+    Task,
+    code_of,
+    language_code,
+)
 
 
 def _matching(pattern: re.Pattern[str], expected: str) -> Takes:
@@ -148,6 +158,8 @@ class _TaskForm:
     language_sets: dict[str, Any] = field(default_factory=dict)
     notes: tuple[Text, ...] = ()
     group: Group | None = None
+    query_languages: Annotated[Texts, _distinct(_CODE)] = ()
+    passage_languages: Annotated[Texts, _distinct(_CODE)] = ()
 
 
 def parse_task(path: Path, check: Check = lambda task: ()) -> Task:
@@ -200,6 +212,8 @@ def _filled(path: Path, table: dict[str, Any]) -> Task:
         },
         notes=tuple(" ".join(note.split()) for note in form.notes),
         group=form.group,
+        query_languages=form.query_languages,
+        passage_languages=form.passage_languages,
     )
 
 
@@ -258,14 +272,41 @@ def _left_out(table: dict[str, Any]) -> set[str]:
     return {_meant(code) for each in tables if isinstance(each, dict) for code in each}
 
 
+def _roles(table: dict[str, Any], languages: list[Any]) -> tuple[Roles, list[tuple[str, str, str]]]:
+    """Return the roles that a file gives its languages, and what is wrong with them: the field,
+    what was found, what was expected."""
+    wrong: list[tuple[str, str, str]] = []
+    of: list[list[Any]] = []
+    for role in ("query", "passage"):
+        name = f"{role}-languages"
+        given = table.get(name, table.get(name.replace("-", "_")))
+        chosen = [*map(_meant, given)] if isinstance(given, list) else languages
+        if given is not None and chosen != [code for code in languages if code in chosen]:
+            expected = "some of the task's languages, in its order: "
+            expected += ", ".join(map(str, languages))
+            wrong.append((name, ", ".join(map(str, chosen)), expected))
+        of.append(chosen)
+    lacking = [code for code in languages if code not in of[0] and code not in of[1]]
+    if lacking and not wrong:
+        found = f"{', '.join(map(str, lacking))} in neither query-languages nor passage-languages"
+        wrong.append(("languages", found, "languages of queries or of passages"))
+    return Roles(tuple(of[0]), tuple(of[1])), wrong
+
+
 def _across(path: Path, table: dict[str, Any]) -> Iterator[Fault]:
     """Yield what is wrong between fields, as far as they are what they should be."""
     place = fields_of(path)
     languages, kinds = (table.get(key, [*Kind]) for key in ("languages", "settings"))
     languages = [*map(_meant, languages)] if isinstance(languages, list) else []
-    if len(languages) == 1 and isinstance(kinds, list) and Kind.MONOLINGUAL not in kinds:
-        found = "no setting, because the task has one language"
-        yield Fault(place("settings"), found, "the monolingual setting, or more languages")
+    roles, wrong = _roles(table, languages)
+    for name, found, expected in wrong:
+        yield Fault(place(name), found, expected)
+    if isinstance(kinds, list) and languages and not wrong:
+        known = [kind for kind in Kind if kind in kinds]
+        if known and not roles.settings(known):
+            one = "the task has one language" if len(languages) == 1 else "no languages fit them"
+            expected = "a kind of setting that the languages have, or more languages"
+            yield Fault(place("settings"), f"no setting, because {one}", expected)
     sets = table.get("language-sets", table.get("language_sets"))
     for name, codes in sets.items() if isinstance(sets, dict) else ():
         where = place(f"language-sets.{name}")

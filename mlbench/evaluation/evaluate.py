@@ -22,7 +22,7 @@ from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sampling import Draw, cut_to_languages, sample_warnings
 from mlbench.data.sources import in_shards
-from mlbench.data.task import Task, all_settings
+from mlbench.data.task import Task
 from mlbench.evaluation.describing import (
     chosen_measures,
     describe_model,
@@ -180,7 +180,8 @@ def chosen_languages(task: Task, options: Options) -> tuple[str, ...]:
     given = options.languages
     text = given if isinstance(given, str) else ",".join(given)
     where = "--languages"
-    return choose_languages(text, task.languages, where, task.language_sets, all_of_them=True)
+    known, sets = task.languages, task.language_sets
+    return choose_languages(text, known, where, sets, roles=task.roles, all_of_them=True)
 
 
 def find_data(tasks: Iterable[Task], options: Options) -> None:
@@ -236,7 +237,7 @@ def evaluate_held(
     Raises ModelError where the model fails, EnvironmentFault where memory does not suffice.
     """
     measures = chosen_measures(task, options.measures)
-    settings = all_settings(collection.languages, task.kinds)
+    settings = collection.roles.settings(task.kinds)
     quiet = not options.progress
     saving_as = _saving(model, options) if options.save_run else None
     if saving_as:

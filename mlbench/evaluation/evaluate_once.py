@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlbench.data.collection import Collection
-from mlbench.data.task import Task, all_settings
+from mlbench.data.task import Task
 from mlbench.evaluation.describing import chosen_measures
 from mlbench.evaluation.evaluate import evaluate, open_collection
 from mlbench.evaluation.options import Options, chosen_options
@@ -102,5 +102,5 @@ def _measured(report: Report, task: Task, options: Options) -> Report:
     names = tuple(measure.name for measure in measures)
     if names == report.measures:
         return report
-    settings = all_settings(report.task.languages, task.kinds)
+    settings = report.task.roles.settings(task.kinds)
     return replace(report, measures=names, scores=compute_scores(report.table, settings, measures))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind
 from mlbench.evaluation.partial import Done, Partial, differing, empty_counts
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
@@ -88,7 +88,7 @@ def finish(
     """
     draft = partial.draft
     parsed = parse_measures(measures or draft.measures)
-    settings = all_settings(draft.task.languages, [Kind(kind) for kind in draft.task.kinds])
+    settings = draft.task.roles.settings([Kind(kind) for kind in draft.task.kinds])
     with Step(f"{draft.task.name}: measuring", 1, "report", quiet=quiet) as step:
         scores = compute_scores(partial.ranks, settings, parsed)
     run = _run(partial)

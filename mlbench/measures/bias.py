@@ -288,9 +288,9 @@ BiasValues = dict[str, dict[str, PerQuery]]
 
 
 def mixed_pools(ranks: Ranks) -> dict[str, MixedPool]:
-    """Return the mixed pool of each query language; none where a task has one language only."""
-    languages = ranks.languages if len(ranks.languages) > 1 else ()
-    return {language: MixedPool.of(ranks, language) for language in languages}
+    """Return the mixed pool of each query language; none where no passages are mixed."""
+    asked = ranks.roles.queries if ranks.roles.mixed else ()
+    return {language: MixedPool.of(ranks, language) for language in asked}
 
 
 def bias_values(ranks: Ranks, pools: Pools) -> BiasValues:

@@ -54,9 +54,12 @@ def language_counts(
     """Return the scores expected of k of the languages, k = 1, 2, ..., all of them.
 
     Within a subset a score is the mean over a language's queries, then over languages, as
-    everywhere; then the mean over the subsets of a size. Sizes with more than ``most`` subsets
+    everywhere; then the mean over the subsets of a size. Nothing where queries and passages do not
+    have the same languages. Sizes with more than ``most`` subsets
     are sampled, without replacement, by ``seed``.
     """
+    if ranks.roles.queries != ranks.roles.passages:
+        return ()
     size = len(ranks.languages)
     sizes = range(1, size + 1)
     pools = [language_subsets(size, k, most, seed) for k in sizes]

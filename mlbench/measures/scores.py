@@ -135,8 +135,13 @@ class Assembly:
     """What the parts of ``bias_scores`` share."""
 
     def __init__(
-        self, pools: Pools, values: BiasValues, intervals: Mapping[tuple[str, str], Interval]
+        self,
+        ranks: Ranks,
+        pools: Pools,
+        values: BiasValues,
+        intervals: Mapping[tuple[str, str], Interval],
     ) -> None:
+        self.ranks = ranks
         self.pools = pools
         self.values = values
         self.intervals = intervals
@@ -198,7 +203,7 @@ class Assembly:
             self.score(OWN_TARGET),
             self.score(OTHER_TARGET),
             {
-                code: _named(self.pools, [present_mean(column) for column in pool.changes.T])
+                code: _by_passages(self.ranks, [*map(present_mean, pool.changes.T)])
                 for code, pool in self.pools.items()
             },
             *self.counts(OWN_TARGET),
@@ -217,7 +222,7 @@ def bias_scores(
     ``intervals`` maps (measure, query language) to an interval, with "" for the macro score;
     ``per_language`` kind -> measure -> query language -> score.
     """
-    parts = Assembly(pools, values, intervals)
+    parts = Assembly(ranks, pools, values, intervals)
     by_language = {code: parts.distance(code) for code in pools}
     present = [entry for entry in by_language.values() if entry.value is not None]
     matrix = outranking_matrix(ranks)
@@ -227,8 +232,9 @@ def bias_scores(
         random=mean([entry.random for entry in present]) if present else None,
         by_language=by_language,
         outranking={
-            code: _named(pools, [None if np.isnan(x) else float(x) for x in matrix[i]])
-            for i, code in enumerate(pools)
+            code: _by_passages(ranks, [None if np.isnan(x) else float(x) for x in row])
+            for code, row in zip(ranks.languages, matrix, strict=True)
+            if code in pools
         },
         same_language=present_mean(np.diag(matrix)) if pools else None,
         measures=parts.measures(),
@@ -239,9 +245,9 @@ def bias_scores(
                 for name, scores in of_kind.items()
             }
             for kind, of_kind in per_language.items()
-            if len(ranks.languages) > 1
+            if len(ranks.roles.queries) > 1
         },
-        recall=_recall(pools),
+        recall=_recall(ranks, pools),
         language_counts=language_counts(ranks) if pools else (),
     )
 
@@ -252,21 +258,23 @@ def extremes(values: Mapping[str, float]) -> Extremes:
     return Extremes(values[best], best, values[worst], worst, values[best] - values[worst])
 
 
-def _recall(pools: Pools) -> dict[str, PassageRecall]:
+def _recall(ranks: Ranks, pools: Pools) -> dict[str, PassageRecall]:
     """Return recall by passage language at each cutoff below the pool's size."""
     size = max((pool.ranking.pool_size for pool in pools.values()), default=0)
     recall = {}
     for cutoff in (k for k in CUTOFFS if k < size):
         each = np.array([recall_by_language(pool, cutoff) for pool in pools.values()])
-        by_language = _named(pools, [present_mean(column) for column in each.T])
+        by_language = _by_passages(ranks, [*map(present_mean, each.T)])
         present = {code: value for code, value in by_language.items() if value is not None}
         if present:
             recall[f"R@{cutoff}"] = PassageRecall(by_language, extremes(present))
     return recall
 
 
-def _named(pools: Pools, values: Sequence[float | None]) -> dict[str, float | None]:
-    return dict(zip(pools, values, strict=True))
+def _by_passages(ranks: Ranks, values: Sequence[float | None]) -> dict[str, float | None]:
+    """Return the values of the languages of the table, by those of them that passages have."""
+    of = zip(ranks.languages, values, strict=True)
+    return {code: value for code, value in of if code in ranks.roles.passages}
 
 
 Key = tuple[str, str, str]

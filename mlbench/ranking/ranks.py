@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.data.task import Roles
+
 if TYPE_CHECKING:
     from mlbench.data.task import Setting
 
@@ -150,6 +152,15 @@ class Ranks:
     def __repr__(self) -> str:
         sizes = f"{len(self.passage_ids):,} rows of {len(self.query_ids):,} queries"
         return f"<Ranks: {sizes} in {len(self.languages)} languages>"
+
+    @cached_property
+    def roles(self) -> Roles:
+        """Which languages the judged queries and the passages have."""
+        queries, passages = (
+            dict(zip(self.languages, counts.tolist(), strict=True))
+            for counts in (self.judged, self.pool_sizes)
+        )
+        return Roles.counted(self.languages, queries, passages)
 
     @cached_property
     def query(self) -> Ints:

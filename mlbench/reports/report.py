@@ -20,7 +20,7 @@ from mlbench.common.errors import (
     first_faults,
 )
 from mlbench.common.files import sha256_of, write_atomically
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind, Roles
 from mlbench.data.texts import Texts
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import Scores, SettingScores, compute_scores
@@ -79,6 +79,11 @@ class TaskInfo:
         if self.sample_passages is not None:
             drawn.append(f"{self.sample_passages:,} unjudged passages of each language")
         return f"a sample of {' and '.join(drawn)}" if drawn else ""
+
+    @property
+    def roles(self) -> Roles:
+        """Which languages the queries and the passages have."""
+        return Roles.counted(self.languages, self.queries, self.passages)
 
     @property
     def key(self) -> TaskKey:
@@ -250,7 +255,7 @@ class Report:
         ``measures`` are the report's and rank distance unless given. Raises DataError where the
         report has no table of ranks, UsageError where there is no such setting or measure.
         """
-        every = all_settings(self.task.languages, [Kind(name) for name in self.task.kinds])
+        every = self.task.roles.settings([Kind(name) for name in self.task.kinds])
         settings = choose_settings(every, kind, query_language, passage_language)
         if self.values is not None:
             return self.values.chosen(settings, measures)
@@ -453,7 +458,7 @@ def rescored(report: Report, ranks: Ranks, folder: Path) -> Report:
     Raises IntegrityError, with the first scores that differ, where report.json says otherwise
     by more than 1e-9 of the score.
     """
-    settings = all_settings(report.task.languages, [Kind(kind) for kind in report.task.kinds])
+    settings = report.task.roles.settings([Kind(kind) for kind in report.task.kinds])
     scores = compute_scores(ranks, settings, parse_measures(report.measures))
     differing = list(differences(finite(asdict(report.scores)), finite(asdict(scores)), ""))
     if differing:

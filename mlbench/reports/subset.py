@@ -12,7 +12,7 @@ from mlbench.common.files import slug
 from mlbench.common.names import both_shortened
 from mlbench.data.digests import cut_digest
 from mlbench.data.sampling import cut_warning
-from mlbench.data.task import Kind, all_settings, language_among
+from mlbench.data.task import Kind, Roles, language_among
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.reports.report import REPORT_FILE, Report, TaskInfo, parse_report
@@ -24,12 +24,14 @@ def choose_languages(
     where: str,
     sets: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     *,
+    roles: Roles | None = None,
     all_of_them: bool = False,
 ) -> tuple[str, ...]:
     """Return the languages that ``text`` names, such as "ar,de,en", in the order of ``known``.
 
     It may also name one of ``sets``. Raises UsageError with every one that is unknown or named
-    twice, and unless ``all_of_them`` may be named, where they are.
+    twice, unless ``all_of_them`` may be named, where they are, and where no setting of ``roles`` is
+    left.
     """
     parts = [part.strip() for part in text.split(",")]
     named = sets.get(text.strip()) or [language_among(part, known) for part in parts]
@@ -48,9 +50,20 @@ def choose_languages(
         faults.append(
             Fault(where, "names all of its languages", "some of them", "leave --languages out")
         )
+    if not faults and roles is not None and not roles.only(named).settings(Kind):
+        found = f"no setting has {', '.join(named)} alone"
+        faults.append(Fault(where, found, _needed(roles)))
     if faults:
         raise UsageError(*faults)
     return tuple(language for language in known if language in named)
+
+
+def _needed(roles: Roles) -> str:
+    """Say which languages a task cut to some of them must keep."""
+    if roles.pairs:
+        return f"both languages of a pair, such as {', '.join(roles.pairs[0])}"
+    each = (("queries", roles.queries), ("passages", roles.passages))
+    return " and ".join(f"a language of {role} ({', '.join(codes)})" for role, codes in each)
 
 
 def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Report:
@@ -60,7 +73,7 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
     and the languages, so the two can never be taken for each other.
     """
     cut = report.table.subset(languages)
-    settings = all_settings(languages, [Kind(kind) for kind in report.task.kinds])
+    settings = cut.roles.settings([Kind(kind) for kind in report.task.kinds])
     whole = len(report.task.languages)
     task = cut_task(report.task, cut.languages, len(cut.passage_ids))
     note = cut_warning(languages, whole, task.averaged)

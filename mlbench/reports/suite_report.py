@@ -18,7 +18,6 @@ from mlbench.common.errors import DataError, Fault
 from mlbench.common.files import slug, write_atomically
 from mlbench.common.names import both_shortened
 from mlbench.data.suite import Figure, Suite, SuiteTask
-from mlbench.data.task import all_settings
 from mlbench.measures.rank_measures import RANK_DISTANCE, parse_measure
 from mlbench.measures.scores import Statistics, score_settings
 from mlbench.measures.significance import (
@@ -245,7 +244,7 @@ def _samples(
     """Return the values of the settings that a figure is a mean over."""
     ranks, measure = report.table, parse_measure(figure.measure)
     cluster = np.searchsorted(questions, np.array(ranks.query_ids)).astype(np.int64)
-    settings = all_settings(report.task.languages, [figure.kind])
+    settings = report.task.roles.settings([figure.kind])
     return [
         Sample(cluster[scored.query], scored.values[measure.name])
         for scored, row in score_settings(ranks, settings, [measure])

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mlbench import __version__
 from mlbench.common.errors import DataError, Fault, UsageError, first_faults
 from mlbench.common.files import sha256_of
-from mlbench.data.task import Kind, Setting, all_settings
+from mlbench.data.task import Kind, Roles, Setting
 from mlbench.measures.rank_measures import Measure
 from mlbench.measures.scores import (
     BiasScores,
@@ -343,13 +343,13 @@ def read_runs(
 
 
 def score_read(
-    read: Read, languages: tuple[str, ...], kinds: Sequence[Kind], measures: Sequence[Measure]
+    read: Read, roles: Roles, kinds: Sequence[Kind], measures: Sequence[Measure]
 ) -> Scored:
     """Score what was read in all settings of the languages that the files are about.
 
     Raises UsageError where that is none.
     """
-    scored = score_runs(read.rankings, all_settings(languages, kinds), measures)
+    scored = score_runs(read.rankings, roles.settings(kinds), measures)
     if not any(row.queries for row in scored.scores.settings):
         raise UsageError(
             Fault(

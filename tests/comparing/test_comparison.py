@@ -26,7 +26,7 @@ from mlbench.comparing.comparison_tables import pairs_that_matter
 from mlbench.comparing.differences import BETTER, NOT_SHOWN, WORSE, Difference, Value
 from mlbench.comparing.places import group_letters, label
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind
 from mlbench.reports.retrieved import Depth, Retrieved
 from tests.support.reports import (
     collection_of,
@@ -240,7 +240,7 @@ def test_ties_are_told_beside_the_scores_and_differences_that_they_move():
 
 def as_runs(saved: Saved, depth: int | None = None, pool: str = "") -> Saved:
     """The same result as run files would give it: the values of each query, nothing else."""
-    settings = all_settings(saved.task.languages, list(Kind))
+    settings = saved.task.roles.settings(list(Kind))
     report = replace(example(3)[0], task=saved.task, ranks=saved.table, measures=saved.measures)
     values = report.per_query(measures=saved.measures, kind=pool or None)
     assert len(values.settings) == (3 if pool else len(settings))

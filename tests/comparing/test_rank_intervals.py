@@ -17,7 +17,7 @@ from mlbench.comparing.rank_intervals import (
     rank_intervals,
     told_apart,
 )
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind
 from mlbench.leaderboard.ranking.columns import Column, columns_of, measure
 from mlbench.leaderboard.ranking.standings import part_of
 from mlbench.measures.rank_measures import parse_measures
@@ -85,7 +85,7 @@ def test_draws_are_those_of_the_report() -> None:
     part = part_of(taken, column.key, np.arange(questions))
     low, high = percentiles(drawn_means([part], questions))
     for number, each in enumerate(saved):
-        (settings, parsed) = all_settings(each.ranks.languages, Kind), parse_measures(["AP"])
+        (settings, parsed) = each.ranks.roles.settings(Kind), parse_measures(["AP"])
         score = compute_scores(each.ranks, settings, parsed).macro[column.kind]["AP"]
         np.testing.assert_allclose([low[number], high[number]], [score.low, score.high], atol=1e-12)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlbench.common.files import slug
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind
 from mlbench.leaderboard.entries.entry import Entry, read_document, to_json
 from mlbench.leaderboard.entries.tables import bias_summary
 from mlbench.measures.rank_measures import parse_measures
@@ -153,7 +153,7 @@ def test_a_consistent_forgery_passes_as_recomputed_only(board: Path) -> None:
     )  # fmt: skip
     put_table(folder, ranks_to_bytes(perfect, key))
     entry = read_document(folder / "entry.json", Entry)
-    settings = all_settings(ranks.languages, list(Kind))
+    settings = ranks.roles.settings(list(Kind))
     scores = compute_scores(perfect, settings, parse_measures(entry.measures))
     forged = replace(entry, macro=scores.macro, bias=bias_summary(scores.bias))
     (folder / "entry.json").write_bytes(to_json(forged))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mlbench.common.errors import UsageError
 from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
-from mlbench.data.task import Kind, Setting, all_settings
+from mlbench.data.task import Kind, Roles, Setting
 from mlbench.measures.rank_measures import (
     MEASURES,
     is_rank_distance,
@@ -86,7 +86,7 @@ def test_every_measure_equals_the_slow_oracle_with_ties(seed, ties, optimistic):
     queries, passages = np.split(vectors.astype(np.float32), [len(collection.queries)])
     scores = np.array(all_scores(queries, passages))
     ranks, _ = rank_collection(collection, queries, passages)
-    for setting in all_settings(LANGUAGES, Kind):
+    for setting in Roles(LANGUAGES, LANGUAGES).settings(Kind):
         ranked = grades_in_pool(collection, setting, scores, optimistic=optimistic)
         ranking = ranks.ranking(
             setting.query_language, setting.passage_languages, optimistic=optimistic
@@ -188,7 +188,7 @@ def by_ranx(asked: list[tuple[dict, dict]]) -> list[dict[str, float]]:
 @pytest.mark.parametrize("package", ["pytrec_eval", "ir_measures", "ranx"])
 def test_measures_equal_outside_implementations_in_every_setting(package):
     collection, scores, ranks = real_sized()
-    asked = list(all_settings(LANGUAGES, Kind))
+    asked = list(Roles(LANGUAGES, LANGUAGES).settings(Kind))
     given = [run_and_qrels(collection, scores, setting) for setting in asked]
     found = by_ranx(given) if package == "ranx" else [outside_values(package, *of) for of in given]
     for setting, outside in zip(asked, found, strict=True):
@@ -207,7 +207,7 @@ def test_measures_lie_between_0_and_1_and_ties_only_cost(seed, ties):
     queries = generator.integers(-1, high, (len(collection.queries), 4)).astype(np.float32)
     passages = generator.integers(-1, high, (len(collection.passages), 4)).astype(np.float32)
     ranks, _ = rank_collection(collection, queries, passages)
-    for setting in all_settings(LANGUAGES, Kind):
+    for setting in Roles(LANGUAGES, LANGUAGES).settings(Kind):
         pool = setting.passage_languages
         pessimistic = ranks.ranking(setting.query_language, pool)
         optimistic = ranks.ranking(setting.query_language, pool, optimistic=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind, Roles
 from mlbench.measures.bias import (
     MixedPool,
     complete,
@@ -45,7 +45,7 @@ def test_relevant_passages_of_different_grades_that_tie_open_an_interval():
     ranks, _ = rank_collection(collection, np.array([[1, 0]], np.float32), vectors)
     assert not ranks.tied.any()
     ((_, row),) = score_settings(
-        ranks, all_settings(("en",), [Kind.MONOLINGUAL]), parse_measures(["nDCG", "AP"])
+        ranks, Roles(("en",), ("en",)).settings([Kind.MONOLINGUAL]), parse_measures(["nDCG", "AP"])
     )
     ideal = 3 + 1 / np.log2(3)
     assert np.isclose(row.measures["nDCG"], (1 + 3 / np.log2(3)) / ideal, atol=1e-15)
@@ -55,7 +55,7 @@ def test_relevant_passages_of_different_grades_that_tie_open_an_interval():
 
 def test_a_setting_without_measures_has_its_queries_all_the_same():
     ranks = random_table(np.random.default_rng(3), 3, 7)
-    settings = all_settings(ranks.languages, Kind)
+    settings = ranks.roles.settings(Kind)
     rows = [row for _, row in score_settings(ranks, settings, [])]
     assert [row.queries for row in rows] == [
         len(ranks.ranking(s.query_language, s.passage_languages).query) for s in settings

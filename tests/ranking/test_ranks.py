@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.data.collection import Records, build_collection
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.kernels import sum_runs
@@ -180,7 +180,7 @@ MEASURES = parse_measures(["AP", "AP(rel=2)", "RR@5", "nDCG", "nDCG@10", "R@10",
 def test_a_measure_over_a_shared_pool_is_that_of_each_setting(seed, languages, queries, optimistic):
     generator = np.random.default_rng(seed)
     ranks = random_table(generator, languages, queries)
-    every = all_settings(ranks.languages, Kind)
+    every = ranks.roles.settings(Kind)
     chosen = [every[i] for i in generator.permutation(len(every))[: generator.integers(1, 99)]]
     seen = set()
     for pool in shared_pools(ranks, chosen, optimistic=optimistic):

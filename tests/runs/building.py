@@ -9,7 +9,7 @@ import numpy as np
 
 from mlbench.data.collection import Collection
 from mlbench.data.input_files import Faults
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.runs.matching import Matching, Rankings, Targets
 from mlbench.runs.reading import find_runs, read_run
@@ -51,7 +51,7 @@ def scored(
 ) -> Scored:
     rankings, matching = rankings_of(collection, paths, pools)
     matching.faults.check()
-    settings = all_settings(collection.languages, list(Kind))
+    settings = collection.roles.settings(list(Kind))
     return score_runs(rankings, settings, parse_measures(measures))
 
 

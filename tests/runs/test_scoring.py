@@ -11,7 +11,7 @@ import pytrec_eval
 
 from mlbench.data.collection import build_collection
 from mlbench.data.corpus import Judged, StreamedCollection
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind, Roles
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.counting import rank_collection
@@ -120,7 +120,7 @@ def model():
     collection = parallel_collection(3, 8, 12)
     vectors = vectors_for(collection)
     ranks, _ = rank_collection(collection, *vectors)
-    settings = all_settings(collection.languages, list(Kind))
+    settings = collection.roles.settings(list(Kind))
     names = (*MEASURES, "R@100")
     return collection, vectors, compute_scores(ranks, settings, parse_measures(names)), names
 
@@ -193,7 +193,7 @@ def test_a_task_cut_to_some_languages_is_scored_as_that_smaller_task(model, tmp_
     for each in find_runs([str(path) for path in paths], ["multilingual"], collection.languages):
         rankings.add(matching.place(read_run(each.path), each), each, matching.faults)
     matching.faults.check()
-    settings = all_settings(("ar", "el"), list(Kind))
+    settings = Roles(("ar", "el"), ("ar", "el")).settings(list(Kind))
     found = score_runs(rankings, settings, parse_measures(names))
     ranks, _ = rank_collection(collection, queries, passages)
     expected = compute_scores(ranks.subset(("ar", "el")), settings, parse_measures(names))
@@ -204,7 +204,7 @@ def test_a_task_cut_to_some_languages_is_scored_as_that_smaller_task(model, tmp_
 
 def test_judged_queries_that_have_no_relevant_passage_in_the_pool_are_excluded(tmp_path):
     rankings, _ = rankings_of(COLLECTION, [_write(tmp_path)], ["monolingual"])
-    settings = all_settings(COLLECTION.languages, [Kind.MONOLINGUAL])
+    settings = COLLECTION.roles.settings([Kind.MONOLINGUAL])
     for row in score_runs(rankings, settings, parse_measures(["RR"])).scores.settings:
         (setting,) = (s for s in settings if s.query_language == row.query_language)
         assert (row.queries, row.excluded) == COLLECTION.query_counts(setting)
@@ -246,7 +246,7 @@ def test_miracl_dev_runs_score_as_trec_eval_with_the_official_flags(data_dir, tm
     for each in find_runs([str(tmp_path / "{query_language}")], ["monolingual"], codes):
         rankings.add(matching.place(read_run(each.path), each), each, matching.faults)
     matching.faults.check()
-    settings = all_settings(codes, [Kind.MONOLINGUAL])
+    settings = Roles(codes, codes).settings([Kind.MONOLINGUAL])
     found = score_runs(rankings, settings, parse_measures(["nDCG@10", "R@100"]))
     assert [row.queries for row in found.scores.settings] == [411, 482, 119]
     for row in found.scores.settings:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from mlbench.common.errors import DataError, ModelError
 from mlbench.data.collection import TextRecord, build_collection
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.counting import rank_collection
@@ -55,7 +55,7 @@ MODELS = {
 
 
 def save(folder, collection, vectors, depth=DEPTH, **limits):
-    settings = all_settings(collection.languages, list(Kind))
+    settings = collection.roles.settings(list(Kind))
     saving = Saving(folder, depth, "tag")
     save_runs(saving, settings, collection, vectors, Limits(**limits))
     return settings

@@ -69,7 +69,7 @@ def read_collection(task: Task, locate: Locate, *, strict: bool = False) -> Data
     """
     from mlbench.data.collection import build_collection
 
-    return build_collection(task.languages, read(task, locate), lenient=not strict)
+    return build_collection(task.languages, read(task, locate), task.roles, lenient=not strict)
 
 
 def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> StreamedCollection:
@@ -88,7 +88,7 @@ def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> St
         found = f"cannot be streamed: reader {task.source.reader!r} reads all passages at once"
         raise UsageError(Fault(f"task {task.name!r}", found, f"a task of reader {able}"))
     files = finder.of(task, READERS[task.source.reader].streamed, absent=absent)
-    return build_streamed(task.languages, module.stream(task, files))
+    return build_streamed(task.languages, module.stream(task, files), task.roles)
 
 
 def _module(task: Task) -> ModuleType:

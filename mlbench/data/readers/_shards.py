@@ -91,7 +91,8 @@ def table_shards(task: Task, files: Files, id_keys: tuple[str, ...]) -> list[Sha
     Passages have their title, if the task's text is "title-text".
     """
     with_title = text_choice(task) == "title-text"
-    single = task.languages[0] if len(task.languages) == 1 else ""
+    own = task.roles.passages
+    single = own[0] if len(own) == 1 else ""
     return [
         TableShard.of(file, file.language or single, id_keys, with_title)
         for file in files.corpus("corpus")

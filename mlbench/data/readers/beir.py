@@ -10,7 +10,7 @@ Retrieval Models, https://arxiv.org/abs/2104.08663, and the project's wiki.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Judgement, Records, TextRecord
@@ -39,10 +39,10 @@ def read(task: Task, locate: Locate) -> Records:
     if isinstance(locate, Files) and SHARD.search(task.source.files["corpus"]):
         return stream(task, locate).read_all()
     faults = Faults()
-    passages = _records(task, locate("corpus"), text_choice(task) == "title-text", faults)
+    passages = _records(task, "corpus", locate, faults)
     queries, rows = _questions(task, locate, faults)
     parallel = task.source.options.get("relevance") == "parallel"
-    join = _join_parallel if parallel else _join
+    join = _join_parallel if parallel else partial(_join, apart=_apart(task))
     rows = [row._replace(language=row.language or _single(task)) for row in rows]
     judgements = list(join(rows, _languages(queries), _languages(passages), faults))
     kept, left_out = _judged(queries, judgements, faults)
@@ -69,20 +69,29 @@ def stream(task: Task, files: Files) -> StreamedRecords:
         )
     faults = Faults()
     queries, rows = _questions(task, files, faults)
-    judgements = [row.judgement(row.language or single, row.language or single) for row in rows]
+    rows = [row._replace(language=row.language or single) for row in rows]
+    passages = {row.passage_id: [row.language] for row in rows}
+    judgements = list(_join(rows, _languages(queries), passages, faults, apart=_apart(task)))
     kept, left_out = _judged(queries, judgements, faults)
     faults.check()
     return StreamedRecords(kept, judgements, table_shards(task, files, ID_KEYS), left_out)
 
 
+def _apart(task: Task) -> bool:
+    """Whether queries have other languages than passages, so that qrels by language are by that of
+    the passages alone."""
+    return task.roles.queries != task.roles.passages
+
+
 def _single(task: Task) -> str:
-    """Return the language of a task that has one, else ""."""
-    return task.languages[0] if len(task.languages) == 1 else ""
+    """Return the language of passages of a task that has one, else ""."""
+    own = task.roles.passages
+    return own[0] if len(own) == 1 else ""
 
 
 def _questions(task: Task, locate: Locate, faults: Faults) -> tuple[list[TextRecord], list[Row]]:
     """Return all queries, and the judgements as they stand; raises if there was a fault."""
-    queries = _records(task, locate("queries"), False, faults)
+    queries = _records(task, "queries", locate, faults)
     rows = list(read_qrels(locate("qrels"), faults))
     faults.check()
     return queries, rows
@@ -101,25 +110,25 @@ def _judged(
     return kept, left_out
 
 
-def _records(
-    task: Task, paths: Mapping[str, Path], with_title: bool, faults: Faults
-) -> list[TextRecord]:
+def _records(task: Task, role: str, locate: Locate, faults: Faults) -> list[TextRecord]:
     """Read the files of a role; the language "" says that each record names its own."""
-    texts = Texts(faults, ID_KEYS, with_title)
+    corpus = role == "corpus"
+    own = task.roles.passages if corpus else task.roles.queries
+    texts = Texts(faults, ID_KEYS, corpus and text_choice(task) == "title-text")
     records = []
-    for its_language, path in paths.items():
+    for its_language, path in locate(role).items():
         for row in read_rows(DataFile(its_language, path.name, path), faults):
             passage = texts.passage(row)
-            language = its_language or _language(task, row, texts)
+            language = its_language or _language(task, own, row, texts)
             if passage is not None and language is not None:
                 records.append(TextRecord(passage.id, language, passage.text, row.where))
     return records
 
 
-def _language(task: Task, row: TextRow, texts: Texts) -> str | None:
+def _language(task: Task, own: Sequence[str], row: TextRow, texts: Texts) -> str | None:
     field = task.source.options.get("language-field", "language")
-    if len(task.languages) == 1 and row.fields.get(field) is None:
-        return task.languages[0]
+    if len(own) == 1 and row.fields.get(field) is None:
+        return own[0]
     mend = "put {language} into the file's path, or name the field in `language-field`"
     language = texts.string(row, field, mend if row.fields.get(field) is None else "")
     return None if language is None else language_among(language, task.languages)
@@ -140,13 +149,17 @@ def _join(
     queries: Mapping[str, Sequence[str]],
     passages: Mapping[str, Sequence[str]],
     faults: Faults,
+    *,
+    apart: bool,
 ) -> Iterator[Judgement]:
-    """Relate a query and a passage of the file's language or, where it has none, by id alone.
+    """Relate a query and a passage of the file's language or, where it has none, by id alone; a
+    query by id alone, too, where queries and passages are ``apart`` in their languages.
 
     The language of an id that no record has is "".
     """
     for row in rows:
-        query = row.language or _sole_language(row, "query", row.query_id, queries, faults)
+        spoken = "" if apart else row.language
+        query = spoken or _sole_language(row, "query", row.query_id, queries, faults)
         passage = row.language or _sole_language(row, "passage", row.passage_id, passages, faults)
         if query is not None and passage is not None:
             yield row.judgement(query, passage)

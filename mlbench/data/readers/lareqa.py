@@ -86,7 +86,7 @@ def read(task: Task, locate: Locate) -> Records:
     Raises DataError for a SQuAD file without sentences, an answer in no sentence, bad JSON or a
     wrong structure.
     """
-    choice = text_choice(task)
+    choice, roles = text_choice(task), task.roles
     faults, records = Faults(), Records()
     versions: dict[str, list[_Version]] = {}
     for language, path in locate("documents").items():
@@ -102,7 +102,10 @@ def read(task: Task, locate: Locate) -> Records:
         for id_, parallel in versions.items()
         for query in parallel
         for passage in parallel
+        if query.language in roles.queries and passage.language in roles.passages
     ]
+    records.queries = [query for query in records.queries if query.language in roles.queries]
+    records.passages = [each for each in records.passages if each.language in roles.passages]
     return _distinct(records) if task.source.options.get("records") == "distinct" else records
 
 

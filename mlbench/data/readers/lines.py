@@ -1,12 +1,13 @@
 """Parallel plain text: one file a language; line n of each translates line n of the others.
 
-Every line is a query and a passage; its translations and the line itself are its relevant
-passages.
+Every line is a query and a passage, as far as the task has queries and passages of its language;
+its translations and the line itself are its relevant passages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from mlbench.data.collection import Judgement, Records, TextRecord
@@ -26,14 +27,14 @@ def read(task: Task, locate: Locate) -> Records:
     faults.check()
     _check_lengths(paths, texts, faults)
     faults.check()
-    records = [record for language in texts for record in texts[language]]
+    asked, pool = ([texts[code] for code in of] for of in (task.roles.queries, task.roles.passages))
     judgements = [
         Judgement(query.id, query.language, passage.id, passage.language, 1, query.where)
-        for parallel in zip(*texts.values(), strict=True)
-        for query in parallel
-        for passage in parallel
+        for queries, passages in zip(zip(*asked, strict=True), zip(*pool, strict=True), strict=True)
+        for query in queries
+        for passage in passages
     ]
-    return Records(queries=records, passages=records, judgements=judgements)
+    return Records([*chain(*asked)], [*chain(*pool)], judgements)
 
 
 def _read_language(language: str, path: Path, faults: Faults) -> list[TextRecord]:

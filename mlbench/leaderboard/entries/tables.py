@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError
 from mlbench.common.names import both_shortened
-from mlbench.data.task import Kind, all_settings
+from mlbench.data.task import Kind
 from mlbench.leaderboard.entries.entry import (
     RANKS_FILE,
     BiasSummary,
@@ -269,7 +269,7 @@ def score_faults(entry: Entry, ranks: Ranks, kinds: Sequence[str]) -> Iterator[F
     ``kinds`` are those of the task. Scores agree where they differ by at most 1e-9, or 1e-9 of
     their size where they are above 1.
     """
-    settings = all_settings(ranks.languages, [Kind(kind) for kind in kinds])
+    settings = ranks.roles.settings([Kind(kind) for kind in kinds])
     scores = compute_scores(ranks, settings, parse_measures(entry.measures))
     true = replace(entry, macro=scores.macro, bias=bias_summary(scores.bias))
     said, found = table_of(entry), table_of(true)

@@ -138,7 +138,7 @@ def _distance_bounds(ranks: Ranks, columns: Sequence[Column]) -> tuple[float | N
     """Return the least rank distance and that of a random order, macro over query languages."""
     if not any(column.measure == RANK_DISTANCE for column in columns):
         return None, None
-    found = [rank_distance(ranks, language) for language in ranks.languages]
+    found = [rank_distance(ranks, language) for language in ranks.roles.queries]
     told = [each for each in found if len(each.query)]
     if not told:
         return None, None
