@@ -214,7 +214,7 @@ def scan(
             write_atomically(path, seal(SCHEMA, asdict(learned)), "--work or MLBENCH_CACHE")
         progress(cost(todo[number]))
     result = Scan(collection.languages, tuple(found[shard.name] for shard in collection.shards))
-    raise_faults([*_without_passages(result), *_given_twice(collection.shards, result)])
+    raise_faults([*_without_passages(collection, result), *_given_twice(collection.shards, result)])
     return result
 
 
@@ -322,8 +322,8 @@ def _given_twice(shards: Sequence[ShardSource], scanned: Scan) -> Iterator[Fault
                 yield _twice(shard, id_, place, first.where(at))
 
 
-def _without_passages(scanned: Scan) -> Iterator[Fault]:
+def _without_passages(collection: StreamedCollection, scanned: Scan) -> Iterator[Fault]:
     for language, count in zip(scanned.languages, scanned.passages.tolist(), strict=True):
-        if not count:
+        if not count and language in collection.roles.passages:
             expected = "at least one passage in every language of the task"
             yield Fault(f"language {language!r}", "no passage at all", expected)

@@ -1,0 +1,195 @@
+"""Tasks whose queries and passages have different languages, from their files to every score."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mlbench
+from mlbench.common.errors import DataError, UsageError
+from mlbench.data.locator import Locator
+from mlbench.data.readers import read_collection, stream_collection
+from mlbench.data.task import Kind
+from mlbench.evaluation.tasks import load_task
+from mlbench.models.char_ngram import encode
+from tests.oracles.measures import average_precision
+
+QUERIES = {"de": 6, "en": 8}
+PASSAGES = {"en": 9, "fr": 7, "sw": 5}
+TASK = """
+name = "roles"
+version = "1"
+title = "Queries and passages of different languages"
+languages = ["de", "en", "fr", "sw"]
+query-languages = ["de", "en"]
+passage-languages = ["en", "fr", "sw"]
+licence = "CC0-1.0"
+citation = "nobody"
+measures = ["AP", "nDCG@10"]
+[source]
+reader = "beir"
+[source.files]
+corpus = "{language}.corpus.jsonl"
+queries = "queries.jsonl"
+qrels = "{language}.qrels.tsv"
+"""
+
+
+def words(generator: np.random.Generator) -> str:
+    return " ".join("".join(generator.choice([*"abcde"], 3)) for _ in range(6))
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Path:
+    """Each query is judged in two of the languages of passages, some of its passages are graded."""
+    generator = np.random.default_rng(7)
+    (tmp_path / "queries.jsonl").write_text(
+        "".join(
+            json.dumps({"_id": f"{code}{i}", "language": code, "text": words(generator)}) + "\n"
+            for code, count in QUERIES.items()
+            for i in range(count)
+        )
+    )
+    for number, (code, count) in enumerate(PASSAGES.items()):
+        corpus = [{"_id": f"p{i}", "text": words(generator)} for i in range(count)]
+        path = tmp_path / f"{code}.corpus.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in corpus))
+        rows = ["query-id\tcorpus-id\tscore"]
+        for asked, many in QUERIES.items():
+            for i in range(many):
+                if i % 3 != number:
+                    chosen = generator.choice(count, 2, replace=False).tolist()
+                    rows += [f"{asked}{i}\tp{p}\t{g}" for p, g in zip(chosen, (1, 2), strict=True)]
+        (tmp_path / f"{code}.qrels.tsv").write_text("\n".join(rows) + "\n")
+    path = tmp_path / "roles.toml"
+    path.write_text(TASK)
+    return path
+
+
+def slow_scores(path: Path) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Mean AP of each setting, from all scores of the model at once, ties against it."""
+    task = load_task(path)
+    data = read_collection(task, Locator().of(task))
+    queries, passages = (
+        each / np.linalg.norm(each, axis=1, keepdims=True)
+        for each in (encode([*of.texts]).astype(float) for of in (data.queries, data.passages))
+    )
+    scores = queries @ passages.T
+    grade = np.zeros(scores.shape, int)
+    grade[data.qrels.query, data.qrels.passage] = data.qrels.relevance
+    means = {}
+    for setting in task.settings():
+        pool = np.isin(
+            data.passages.language, [data.languages.index(p) for p in setting.passage_languages]
+        )
+        found = []
+        of_language = data.queries.slice(data.languages.index(setting.query_language))
+        for q in range(of_language.start, of_language.stop):
+            grades = grade[q][pool]
+            if (grades > 0).any():
+                order = np.lexsort((grades, -np.round(scores[q][pool], 9)))
+                found.append(average_precision(grades[order].tolist()))
+        means[setting.query_language, setting.passage_languages] = float(np.mean(found))
+    return means
+
+
+def test_settings_are_the_pairs_that_there_are(task):
+    settings = load_task(task).settings()
+    assert [(s.kind, s.query_language, *s.passage_languages) for s in settings] == [
+        ("monolingual", "en", "en"),
+        ("crosslingual", "de", "en"),
+        ("crosslingual", "de", "fr"),
+        ("crosslingual", "de", "sw"),
+        ("crosslingual", "en", "fr"),
+        ("crosslingual", "en", "sw"),
+        ("multilingual", "de", "en", "fr", "sw"),
+        ("multilingual", "en", "en", "fr", "sw"),
+    ]
+
+
+def test_every_setting_against_a_slow_program(task):
+    report = mlbench.evaluate("char-ngram", task, progress=False, cache=None)
+    expected = slow_scores(task)
+    found = {
+        (row.query_language, row.passage_languages): row.measures["AP"]
+        for row in report.scores.settings
+    }
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert found[key] == pytest.approx(value, abs=1e-12), key
+    rows = [row for row in report.scores.settings if row.kind == "crosslingual"]
+    macro = report.scores.macro["crosslingual"]["AP"].value
+    assert macro == pytest.approx(np.mean([row.measures["AP"] for row in rows]), abs=1e-15)
+
+
+def test_streamed_as_held(task):
+    held = mlbench.evaluate("char-ngram", task, progress=False, cache=None)
+    streamed = mlbench.evaluate(
+        "char-ngram", task, progress=False, cache=None, streaming=mlbench.Streaming(always=True)
+    )
+    assert streamed.task == held.task
+    assert streamed.scores == held.scores
+    assert np.array_equal(streamed.table.above, held.table.above)
+    found = load_task(task)
+    whole = read_collection(found, Locator().of(found))
+    assert stream_collection(found, Locator()).roles == whole.roles == found.roles
+
+
+def test_bias_is_told_of_the_languages_that_have_it(task):
+    bias = mlbench.evaluate("char-ngram", task, progress=False, cache=None).scores.bias
+    assert list(bias.by_language) == ["de", "en"]
+    assert [*bias.outranking["de"]] == [*bias.outranking["en"]] == ["en", "fr", "sw"]
+    assert bias.same_language == bias.outranking["en"]["en"]
+    assert bias.language_counts == ()
+    assert bias.target_removed.by_language["de"].keys() == {"en", "fr", "sw"}
+
+
+def test_a_report_cut_to_languages_is_a_run_on_them(task):
+    options = {"progress": False, "cache": None}
+    cut = mlbench.evaluate("char-ngram", task, languages="en,fr", **options)
+    assert [*cut.task.roles.queries, *cut.task.roles.passages] == ["en", "en", "fr"]
+    whole = mlbench.evaluate("char-ngram", task, **options)
+    values = {(s.query_language, s.passage_languages): s.measures for s in whole.scores.settings}
+    for row in cut.scores.settings:
+        if row.kind != Kind.MULTILINGUAL:
+            assert row.measures == values[row.query_language, row.passage_languages]
+    with pytest.raises(UsageError, match="no setting has fr, sw alone\n  expected: a language of q"):
+        mlbench.evaluate("char-ngram", task, languages="fr,sw", **options)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"en", "fr", "sw"]\nlic', '"en", "fr"]\nlic', "sw in neither query-languages nor pass"),
+        ('["de", "en"]', '["de", "no"]', "query-languages: de, no\n  expected: some of the task"),
+        ('["de", "en"]', '["en", "de"]', "query-languages: en, de\n  expected: some of the task"),
+    ],
+)
+def test_roles_that_cannot_be(task, old, new, message):
+    assert old in TASK
+    task.write_text(TASK.replace(old, new))
+    with pytest.raises(DataError, match=message):
+        load_task(task)
+
+
+def test_a_kind_of_setting_that_the_languages_do_not_have(task):
+    text = TASK.replace('query-languages = ["de", "en"]', 'query-languages = ["de"]')
+    task.write_text(text.replace("measures", 'settings = ["monolingual"]\nmeasures'))
+    with pytest.raises(DataError, match="field settings: no setting, because no languages fit"):
+        load_task(task)
+
+
+def test_a_query_of_a_language_that_only_passages_have(task):
+    path = task.parent / "queries.jsonl"
+    path.write_text(path.read_text().replace('"language": "de"', '"language": "fr"', 1))
+    with pytest.raises(DataError, match="query 'de0' has language 'fr'\n  expected: one of de, en"):
+        mlbench.evaluate("char-ngram", task, progress=False)
+
+
+def test_passages_in_a_language_that_has_none(task):
+    (task.parent / "sw.corpus.jsonl").write_text("")
+    with pytest.raises(DataError, match="at least one passage in every language"):
+        mlbench.evaluate("char-ngram", task, progress=False)
