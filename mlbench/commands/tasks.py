@@ -197,7 +197,7 @@ def _checked_shards(
     if strict and collection.absent is not None:
         collection.absent.refuse()
     sizes = f"{len(collection.queries):,} queries, {passages:,} passages"
-    lacking = len(wanted) - sum(map(len, present.values()))
+    lacking = len(set(collection.absent.passages)) if collection.absent else 0
     missing = f", of which {lacking:,} are missing" if lacking else ""
     return f"{sizes}, {len(wanted):,} judged passages{missing}", collection
 

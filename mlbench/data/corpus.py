@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -110,6 +110,7 @@ class StreamedCollection(Questions):
 
     ``languages`` fixes the order of everything that is by language; ``shards`` are ordered by
     it, then by number. A judged passage may turn out to be in no shard (see ``without_absent``).
+    If ``parallel``, records of one id are translations, which need not exist in every language.
     """
 
     languages: tuple[str, ...]
@@ -118,6 +119,7 @@ class StreamedCollection(Questions):
     shards: tuple[ShardSource, ...]
     absent: Absent | None = None
     unjudged: frozenset[tuple[str, str]] = frozenset()
+    parallel: bool = False
 
     @property
     def roles(self) -> Roles:
@@ -135,17 +137,38 @@ class StreamedCollection(Questions):
 
 @dataclass
 class StreamedRecords:
-    """What a reader that can stream returns; see ``Records``."""
+    """What a reader that can stream returns; see ``Records``.
+
+    If ``parallel``, judgements name a passage in every language that it may exist in.
+    """
 
     queries: list[TextRecord] = field(default_factory=list)
     judgements: list[Judgement] = field(default_factory=list)
     shards: list[ShardSource] = field(default_factory=list)
     unjudged: list[TextRecord] = field(default_factory=list)
+    parallel: bool = False
 
     def read_all(self) -> Records:
         """Read every shard; for collections that fit in memory."""
         passages = [record for shard in self.shards for record in shard.records()]
-        return Records(self.queries, passages, self.judgements, self.unjudged)
+        judgements = self.judgements
+        if self.parallel:
+            present = {(passage.language, passage.id) for passage in passages}
+            judgements = _of_versions(judgements, present)
+        return Records(self.queries, passages, judgements, self.unjudged)
+
+
+def _of_versions(
+    judgements: Sequence[Judgement], present: Collection[tuple[str, str]]
+) -> list[Judgement]:
+    """Return the judgements of passages in the languages where they are ``present``.
+
+    The language of a passage that is in none is "".
+    """
+    ids = {id_ for _, id_ in present}
+    gone = (row._replace(passage_language="") for row in judgements if row.passage_id not in ids)
+    here = (row for row in judgements if (row.passage_language, row.passage_id) in present)
+    return [*here, *dict.fromkeys(gone)]
 
 
 def build_streamed(
@@ -171,7 +194,14 @@ def build_streamed(
     number = {language: i for i, language in enumerate(languages)}
     shards = sorted(records.shards, key=lambda shard: number[shard.language])
     left_out = names_of(records.unjudged)
-    return StreamedCollection(tuple(languages), queries, judged, tuple(shards), unjudged=left_out)
+    return StreamedCollection(
+        tuple(languages),
+        queries,
+        judged,
+        tuple(shards),
+        unjudged=left_out,
+        parallel=records.parallel,
+    )
 
 
 def _judged(
@@ -208,7 +238,8 @@ def without_absent(
 ) -> StreamedCollection:
     """Leave out the judgements that name passages which no shard holds, and keep count of them.
 
-    ``present`` maps each language to ids that were found, all judged ones among them. Raises
+    ``present`` maps each language to ids that were found, all judged ones among them. What is
+    there in another language of a parallel collection is left out without a count. Raises
     DataError, as ``Absent.refuse``, if no relevant passage is left.
     """
     judged, languages = collection.judgements, collection.languages
@@ -217,12 +248,13 @@ def without_absent(
     here = np.array([id_ in present[code] for code, id_ in zip(codes, ids, strict=True)], bool)
     if here.all():
         return collection
-    absent = Absent.of(
-        [
-            Lost(query[i], codes[i], ids[i], int(judged.relevance[i]))
-            for i in np.flatnonzero(~here).tolist()
-        ]
-    )
+    parallel = collection.parallel
+    lost = [
+        Lost(query[i], "" if parallel else codes[i], ids[i], int(judged.relevance[i]))
+        for i in np.flatnonzero(~here).tolist()
+        if not (parallel and any(ids[i] in found for found in present.values()))
+    ]
+    absent = Absent.of([*dict.fromkeys(lost)])
     if absent is not None and not (judged.relevance[here] > 0).any():
         absent.refuse()
     kept = Judged(

@@ -66,7 +66,7 @@ READERS: Mapping[str, Reader] = {
             module="mlbench.data.readers.irds",
             roles=(),
             texts=("default", "title-text", "text"),
-            options={"query-field": ()},
+            options={"relevance": ("same-language", "parallel"), "query-field": ()},
             by_id=True,
         ),
         Reader(

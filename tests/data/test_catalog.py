@@ -33,7 +33,8 @@ def load(path: Path) -> Collection:
 def test_names() -> None:
     lareqa = ["mlqa-r", "mlqa-r-context", "sample", "xquad-paragraph", "xquad-r", "xquad-r-context"]
     miracl = ["miracl", "miracl-hard-negatives"]
-    assert list_tasks() == [*miracl, "mlqa-paragraph", *lareqa, "xtreme-r-lareqa"]
+    large = [*miracl, "mmarco", "mr-tydi"]
+    assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, "xtreme-r-lareqa"])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 
 
@@ -298,5 +299,11 @@ def test_the_readmes_lareqa_example(examples: Path) -> None:
 
 def test_the_readme_lists_every_task() -> None:
     readme = (tasks_folder() / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == [
+        *dict.fromkeys(row.split("`")[1] for row in rows)
+    ]
     for name in list_tasks():
-        assert f"| `{name}` |" in readme
+        row = next(row for row in rows if row.startswith(f"| `{name}` |"))
+        said = row.rstrip("| ").split(" | ")[-1]
+        assert said in ("yes", "not yet", "questions and judgements"), row

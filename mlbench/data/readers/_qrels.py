@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from mlbench.common.errors import did_you_mean
-from mlbench.data.collection import Judgement
+from mlbench.data.collection import Judgement, TextRecord
 from mlbench.data.input_files import (
     INTEGER,
     Faults,
@@ -62,6 +62,41 @@ class Row(NamedTuple):
     def judgement(self, query: str, passage: str) -> Judgement:
         """Return the judgement of a query and a passage of these languages."""
         return Judgement(self.query_id, query, self.passage_id, passage, self.relevance, self.where)
+
+
+def languages_of(records: Iterable[TextRecord]) -> dict[str, list[str]]:
+    """Return id -> the languages it exists in, in the order of the records."""
+    languages: dict[str, dict[str, None]] = {}
+    for record in records:
+        languages.setdefault(record.id, {})[record.language] = None
+    return {id_: [*found] for id_, found in languages.items()}
+
+
+def across_languages(
+    rows: Iterable[Row],
+    queries: Mapping[str, Sequence[str]],
+    passages: Mapping[str, Sequence[str]],
+) -> Iterator[Judgement]:
+    """Relate every language version of a query with every language version of a passage.
+
+    ``queries`` and ``passages`` map an id to the languages it exists in; that of an id which no
+    record has is "". What the files of several languages say alike is said once.
+    """
+    distinct: dict[tuple[str, str, int], Row] = {}
+    for row in rows:
+        distinct.setdefault((row.query_id, row.passage_id, row.relevance), row)
+    for row in distinct.values():
+        for query_language in queries.get(row.query_id, ("",)):
+            for passage_language in passages.get(row.passage_id, ("",)):
+                yield row.judgement(query_language, passage_language)
+
+
+def across_unread(
+    rows: Sequence[Row], queries: Iterable[TextRecord], languages: Sequence[str]
+) -> list[Judgement]:
+    """Relate as ``across_languages`` does, where passages may exist in any of the languages."""
+    passages = dict.fromkeys((row.passage_id for row in rows), languages)
+    return list(across_languages(rows, languages_of(queries), passages))
 
 
 def read_qrels(paths: Mapping[str, Path], faults: Faults) -> Iterator[Row]:

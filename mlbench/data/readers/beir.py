@@ -10,7 +10,6 @@ Retrieval Models, https://arxiv.org/abs/2104.08663, and the project's wiki.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Judgement, Records, TextRecord
@@ -18,7 +17,13 @@ from mlbench.data.corpus import StreamedRecords
 from mlbench.data.input_files import Faults
 from mlbench.data.locations import SHARD, DataFile
 from mlbench.data.readers import Files, Locate
-from mlbench.data.readers._qrels import Row, read_qrels
+from mlbench.data.readers._qrels import (
+    Row,
+    across_languages,
+    across_unread,
+    languages_of,
+    read_qrels,
+)
 from mlbench.data.readers._rows import Row as TextRow
 from mlbench.data.readers._rows import Texts, read_rows
 from mlbench.data.readers._shards import table_shards
@@ -42,9 +47,12 @@ def read(task: Task, locate: Locate) -> Records:
     passages = _records(task, "corpus", locate, faults)
     queries, rows = _questions(task, locate, faults)
     parallel = task.source.options.get("relevance") == "parallel"
-    join = _join_parallel if parallel else partial(_join, apart=_apart(task))
     rows = [row._replace(language=row.language or _single(task)) for row in rows]
-    judgements = list(join(rows, _languages(queries), _languages(passages), faults))
+    known = languages_of(queries), languages_of(passages)
+    if parallel:
+        judgements = list(across_languages(rows, *known))
+    else:
+        judgements = list(_join(rows, *known, faults, apart=_apart(task)))
     kept, left_out = _judged(queries, judgements, faults)
     faults.check()
     return Records(kept, passages, judgements, left_out)
@@ -53,28 +61,33 @@ def read(task: Task, locate: Locate) -> Records:
 def stream(task: Task, files: Files) -> StreamedRecords:
     """Read the task's ``queries`` and ``qrels``; each file of its ``corpus`` is a shard.
 
-    Raises as ``read`` does, and UsageError where a file does not tell the languages: then a
-    judgement can only be resolved by one who knows all passages.
+    Raises as ``read`` does, and UsageError where a judgement can only be resolved by one who knows
+    all passages: where the corpus has one file of all languages, or the qrels have and records of
+    one id are no translations.
     """
-    single = _single(task)
-    patterns = [task.source.files[role] for role in ("corpus", "qrels")]
-    apart = single or all("{language}" in pattern for pattern in patterns)
-    if not apart or task.source.options.get("relevance") == "parallel":
+    single, parallel = _single(task), task.source.options.get("relevance") == "parallel"
+    patterns = [task.source.files[role] for role in ("corpus", "qrels")[: 2 - parallel]]
+    if not (single or all("{language}" in pattern for pattern in patterns)):
         raise UsageError(
             Fault(
                 f"task {task.name!r}",
                 "cannot be streamed: its judgements name passages of several languages",
-                "a corpus and qrels of each language, and relevance 'same-language'",
+                "a corpus of each language, and qrels of each or relevance 'parallel'",
             )
         )
     faults = Faults()
     queries, rows = _questions(task, files, faults)
     rows = [row._replace(language=row.language or single) for row in rows]
-    passages = {row.passage_id: [row.language] for row in rows}
-    judgements = list(_join(rows, _languages(queries), passages, faults, apart=_apart(task)))
+    if parallel:
+        judgements = across_unread(rows, queries, task.roles.passages)
+    else:
+        passages = {row.passage_id: [row.language] for row in rows}
+        known = languages_of(queries), passages
+        judgements = list(_join(rows, *known, faults, apart=_apart(task)))
     kept, left_out = _judged(queries, judgements, faults)
     faults.check()
-    return StreamedRecords(kept, judgements, table_shards(task, files, ID_KEYS), left_out)
+    shards = table_shards(task, files, ID_KEYS)
+    return StreamedRecords(kept, judgements, shards, left_out, parallel)
 
 
 def _apart(task: Task) -> bool:
@@ -134,16 +147,6 @@ def _language(task: Task, own: Sequence[str], row: TextRow, texts: Texts) -> str
     return None if language is None else language_among(language, task.languages)
 
 
-def _languages(records: Iterable[TextRecord]) -> dict[str, list[str]]:
-    """Return id -> the languages it exists in, in the order of the records."""
-    languages: dict[str, list[str]] = {}
-    for record in records:
-        found = languages.setdefault(record.id, [])
-        if record.language not in found:
-            found.append(record.language)
-    return languages
-
-
 def _join(
     rows: Iterable[Row],
     queries: Mapping[str, Sequence[str]],
@@ -179,19 +182,3 @@ def _sole_language(
         "are translations, set relevance = 'parallel'",
     )
     return None
-
-
-def _join_parallel(
-    rows: Iterable[Row],
-    queries: Mapping[str, Sequence[str]],
-    passages: Mapping[str, Sequence[str]],
-    faults: Faults,
-) -> Iterator[Judgement]:
-    """Relate every language version of a query with every language version of a passage.
-
-    The language of an id that no record has is "".
-    """
-    for row in rows:
-        for query_language in queries.get(row.query_id, ("",)):
-            for passage_language in passages.get(row.passage_id, ("",)):
-                yield row.judgement(query_language, passage_language)

@@ -22,10 +22,11 @@ from mlbench.common.errors import (
     install_extra,
 )
 from mlbench.common.files import slug
-from mlbench.data.collection import Judgement, TextRecord
+from mlbench.data.collection import TextRecord
 from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
 from mlbench.data.input_files import Faults
 from mlbench.data.readers import Files
+from mlbench.data.readers._qrels import Row, across_unread
 from mlbench.data.sources import text_choice
 from mlbench.data.task import Kind, Source, Task
 
@@ -69,15 +70,18 @@ def make_task(spec: str) -> Task:
 def stream(task: Task, files: Files) -> StreamedRecords:
     """Read the queries and judgements of the task's ids; documents come in shards of 500,000.
 
-    A judgement holds within its id's language. Queries without a judgement are left out.
+    A judgement holds within its id's language or, with ``relevance = "parallel"``, between all
+    languages that have its query and its passage. Queries without a judgement are left out.
 
     Raises UsageError for an unknown id, DataError for one without documents, queries or
     judgements, or with queries of another language, EnvironmentFault where ``ir_datasets`` is not
     installed or cannot get the data.
     """
     faults = Faults()
-    records = StreamedRecords()
-    for language, id_ in task.source.ids.items():
+    parallel = task.source.options.get("relevance") == "parallel"
+    records, rows = StreamedRecords(parallel=parallel), list[Row]()
+    for language in task.languages:
+        id_ = task.source.ids[language]
         where = f"{task.path}, field source.ids.{language}"
         dataset = _load(id_, where)
         lacking = [w for w in ("docs", "queries", "qrels") if not dataset.has(w)]
@@ -86,7 +90,7 @@ def stream(task: Task, files: Files) -> StreamedRecords:
             continue
         spoken = dataset.queries_lang()
         field = task.source.options.get("query-field", "")
-        if spoken not in (None, language) and not field:
+        if spoken not in (None, language, dataset.docs_lang()) and not field:
             found = f"the queries of {id_} are in {spoken!r}"
             fields = ", ".join(dataset.queries_cls()._fields)
             faults.add(
@@ -94,10 +98,14 @@ def stream(task: Task, files: Files) -> StreamedRecords:
             )
             continue
         with _getting(id_):
-            records.judgements += _judgements(dataset, id_, language)
+            rows += _judgements(dataset, id_, language)
             records.queries += _queries(dataset, id_, language, field, faults)
         records.shards += _shards(dataset, id_, language, text_choice(task))
     faults.check()
+    if parallel:
+        records.judgements = across_unread(rows, records.queries, task.roles.passages)
+    else:
+        records.judgements = [row.judgement(row.language, row.language) for row in rows]
     judged = {(row.query_id, row.query_language) for row in records.judgements}
     records.unjudged = [q for q in records.queries if (q.id, q.language) not in judged]
     records.queries = [q for q in records.queries if (q.id, q.language) in judged]
@@ -135,11 +143,9 @@ def _getting(id_: str) -> Iterator[None]:
         raise EnvironmentFault(Fault(id_, found, "its data", mend)) from None
 
 
-def _judgements(dataset: Any, id_: str, language: str) -> list[Judgement]:
+def _judgements(dataset: Any, id_: str, language: str) -> list[Row]:
     return [
-        Judgement(
-            row.query_id, language, row.doc_id, language, row.relevance, f"{id_}, judgement {i}"
-        )
+        Row(row.query_id, row.doc_id, row.relevance, language, f"{id_}, judgement {i}")
         for i, row in enumerate(dataset.qrels_iter(), 1)
     ]
 

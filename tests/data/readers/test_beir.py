@@ -773,12 +773,66 @@ def test_a_corpus_in_shards(tmp_path: Path) -> None:
     assert {id_ for _, id_, _ in passages(task)} == {"1", "2"}
 
 
+IDS = st.sets(st.sampled_from("abc"), min_size=1)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    held=st.fixed_dictionaries({"de": IDS, "en": IDS, "sw": IDS}),
+    asked=st.fixed_dictionaries({"de": IDS, "en": IDS, "sw": IDS}),
+    judged=st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from("abcd")), st.just(1)),
+    shards=st.booleans(),
+)
+def test_parallel_judgements_are_streamed_as_they_are_held(
+    tmp_path_factory: pytest.TempPathFactory,
+    held: dict[str, set[str]],
+    asked: dict[str, set[str]],
+    judged: dict[tuple[str, str], int],
+    shards: bool,
+) -> None:
+    """Against the definition: every version of the query and every version of the passage."""
+    folder = tmp_path_factory.mktemp("parallel")
+    everybody = {id_ for ids in asked.values() for id_ in ids}
+    judged |= {(id_, "d"): 1 for id_ in everybody} | {(id_, min(held["de"])): 1 for id_ in "abc"}
+    judged = {pair: grade for pair, grade in judged.items() if pair[0] in everybody}
+    name = "{language}/corpus-{shard}.jsonl" if shards else "{language}/corpus-0.jsonl"
+    for code, passages in held.items():
+        for role, ids in (("corpus-0", passages), ("queries", asked[code])):
+            lines = json_lines(*({"_id": id_, "text": f"{code} {id_}"} for id_ in sorted(ids)))
+            write(folder, {f"{code}/{role}.jsonl": lines})
+    rows = (f"{query}\t{passage}\t{grade}\n" for (query, passage), grade in judged.items())
+    write(folder, {"qrels.tsv": HEADER + "".join(rows)})
+    task = beir(
+        folder,
+        {**PER_LANGUAGE, "corpus": name, "qrels": "qrels.tsv"},
+        languages=("de", "en", "sw"),
+        options={"relevance": "parallel"},
+        shards={"de": 1, "en": 1, "sw": 1} if shards else {},
+    )
+    expected = {
+        (query_language, query, language, passage, grade)
+        for (query, passage), grade in judged.items()
+        for query_language in asked
+        for language, ids in held.items()
+        if query in asked[query_language] and passage in ids
+    }
+    data = load(task)
+    assert qrels_set(data) == expected
+    collection = without_absent(stream_collection(task, Locator()), held)
+    assert collection.relevant_by_language.tolist() == data.relevant_by_language.tolist()
+    assert absent_warnings(collection) == absent_warnings(data)
+    assert data.absent is not None  # nobody has the passage d
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        {"options": {"relevance": "parallel"}},
         {"files": {**PER_LANGUAGE, "qrels": "de/qrels.tsv"}},
         {"files": {**PER_LANGUAGE, "corpus": "de/corpus.jsonl"}},
+        {
+            "files": {**PER_LANGUAGE, "corpus": "de/corpus.jsonl"},
+            "options": {"relevance": "parallel"},
+        },
     ],
 )
 def test_what_cannot_be_streamed_is_told(tmp_path: Path, changes: dict[str, Any]) -> None:

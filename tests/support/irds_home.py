@@ -1,0 +1,159 @@
+"""Small data sets in the layouts that ir_datasets downloads, for the built-in tasks by its ids.
+
+Its own code then reads them; nothing is downloaded. ir_datasets looks for its folder when it is
+imported, so ``answers`` runs code in a process of its own.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+QUESTIONS, DOCUMENTS = 12, 30
+
+NOWHERE = "http://127.0.0.1:9"
+"""A proxy that does not answer."""
+
+MR_TYDI = {
+    "ar": "arabic",
+    "bn": "bengali",
+    "en": "english",
+    "fi": "finnish",
+    "id": "indonesian",
+    "ja": "japanese",
+    "ko": "korean",
+    "ru": "russian",
+    "sw": "swahili",
+    "te": "telugu",
+    "th": "thai",
+}
+MMARCO = {
+    "ar": "arabic",
+    "de": "german",
+    "es": "spanish",
+    "fr": "french",
+    "hi": "hindi",
+    "id": "indonesian",
+    "it": "italian",
+    "ja": "japanese",
+    "nl": "dutch",
+    "pt": "portuguese",
+    "ru": "russian",
+    "vi": "vietnamese",
+    "zh": "chinese",
+}
+
+
+def write(path: Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def lines_of(language: str, role: str, count: int) -> list[str]:
+    """Return lines of an id and a text, split by a tab; texts differ by language."""
+    return [f"{10 * i}\t{language} {role} {i} of {'abcdefgh'[i % 8] * 3}" for i in range(count)]
+
+
+def qrels() -> list[str]:
+    """Return a judgement for each question but the last."""
+    return [f"{10 * i} 0 {20 * i} 1" for i in range(QUESTIONS - 1)]
+
+
+def write_mr_tydi(home: Path) -> None:
+    for code, name in MR_TYDI.items():
+        folder = home / "mr-tydi" / f"{code}.data" / f"mrtydi-v1.0-{name}"
+        found = (line.split("\t") for line in lines_of(code, "passage", DOCUMENTS))
+        write(
+            folder / "collection" / "docs.jsonl.gz",
+            [json.dumps({"id": id_, "contents": text}) for id_, text in found],
+        )
+        write(folder / "topic.test.tsv", lines_of(code, "question", QUESTIONS))
+        write(folder / "qrels.test.txt", qrels())
+
+
+def write_mmarco(home: Path) -> None:
+    """Of Vietnamese, the passage 20 and the question 30 are not there."""
+    folder = home / "mmarco" / "v2"
+    for code, name in MMARCO.items():
+        passages, asked = (lines_of(code, r, n) for r, n in (("p", DOCUMENTS), ("q", QUESTIONS)))
+        if code == "vi":
+            del passages[2], asked[3]
+        write(folder / f"{name}_collection.tsv", passages)
+        write(folder / f"{name}.queries.dev.tsv", asked)
+    write(home / "mmarco" / "qrels.dev.small.tsv", qrels())
+    folder = home / "msmarco-passage"
+    folder.mkdir()
+    (folder / "irds_version.txt").write_text("v2")
+    write(folder / "collection.tsv", lines_of("en", "p", DOCUMENTS))
+    write(folder / "dev" / "small" / "queries.tsv", lines_of("en", "q", QUESTIONS))
+    write(folder / "dev" / "small" / "qrels", qrels())
+
+
+PREAMBLE = """
+import json
+from dataclasses import replace
+
+import pytest
+from ir_datasets.util import metadata
+from mlbench import evaluate, load_task
+from mlbench.data.locator import Locator
+from mlbench.data.readers import read_collection
+from mlbench.evaluation.evaluate import evaluate_held
+from mlbench.evaluation.options import Options
+from mlbench.models.registry import load_adapter
+
+metadata.default_metadata_provider._metadata = {}  # it has the counts of the real collections
+
+def data_of(name):
+    task = load_task(name)
+    return task, read_collection(task, Locator(offline=True).of(task))
+
+def facts_of(name):
+    task, data = data_of(name)
+    def records(entries):
+        parts = [part for part in map(entries.slice, range(len(data.languages)))]
+        return {
+            code: [(entries.ids[i], entries.texts[i]) for i in range(part.start, part.stop)]
+            for code, part in zip(data.languages, parts) if part.stop > part.start
+        }
+    return {
+        "queries": records(data.queries),
+        "passages": records(data.passages),
+        "relevance": data.qrels.relevance.tolist(),
+        "settings": [
+            [s.kind, s.query_language, s.passage_languages, *data.query_counts(s)]
+            for s in task.settings()
+        ],
+        "absent": data.absent is not None,
+    }
+
+def differences_of_streamed_and_held(name, languages):
+    task = replace(load_task(name), languages=tuple(languages.split()))
+    data = read_collection(task, Locator(offline=True).of(task))
+    options = Options(progress=False, cache=None, threads=1, device="cpu")
+    held = evaluate_held(task, data, load_adapter("char-ngram"), options)
+    streamed = evaluate("char-ngram", task, options)
+    facts = [(r.task.digest, r.scores, r.warnings) for r in (held, streamed)]
+    pairs = zip(("digest", "scores", "warnings"), *facts)
+    return [fact for fact, one, other in pairs if one != other]
+"""
+
+
+def answer(home: Path, code: str) -> Any:
+    """Return the value of an expression, by way of JSON, with the names above at hand."""
+    environment = {**os.environ, "IR_DATASETS_HOME": str(home), "HTTPS_PROXY": NOWHERE}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{PREAMBLE}\nprint(json.dumps({code}))"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
