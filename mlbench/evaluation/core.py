@@ -23,13 +23,12 @@ from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Truncation
 from mlbench.models.saved_vectors import SavedFile
 from mlbench.ranking.counting import DEFAULT_LIMITS, Counter, Counts, relevant_pairs, sorted_table
-from mlbench.ranking.products import Counts32, Floats, Ints, Limits, Pairs
+from mlbench.ranking.products import Counts32, Ints, Limits, Pairs
 from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.vectors import Vectors, arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from scipy.sparse import csr_matrix
 
     from mlbench.models.registry import LoadedModel
     from mlbench.ranking.ranks import Ranks
@@ -131,10 +130,10 @@ class ShardCounts:
 
 
 class CoreVectors(NamedTuple):
-    """The vectors of the core's queries and relevant passages, a row an entry, float32 or CSR."""
+    """The vectors of the core's queries and relevant passages, a row an entry."""
 
-    queries: Floats | csr_matrix
-    relevant: Floats | csr_matrix
+    queries: Vectors
+    relevant: Vectors
 
     @property
     def digest(self) -> str:
@@ -144,13 +143,6 @@ class CoreVectors(NamedTuple):
             total.update(f"{array.dtype} {array.shape}\n".encode())
             total.update(raw_bytes(array))
         return total.hexdigest()
-
-
-def arrays(vectors: Floats | csr_matrix) -> list[np.ndarray[Any, Any]]:
-    """Return what vectors are made of: one array, or the three of a CSR matrix."""
-    if isinstance(vectors, np.ndarray):
-        return [vectors]
-    return [vectors.indptr, vectors.indices, vectors.data]
 
 
 class Expected(NamedTuple):
@@ -171,8 +163,8 @@ class Prepared:
     """
 
     languages: tuple[str, ...]
-    queries: Floats | csr_matrix
-    relevant: Floats | csr_matrix
+    queries: Vectors
+    relevant: Vectors
     pairs: Pairs
     rows: Mapping[str, Mapping[str, int]]
     known: Mapping[str, Mapping[bytes, int]]

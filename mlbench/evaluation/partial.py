@@ -22,16 +22,16 @@ from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.files import alone, write_atomically
 from mlbench.common.names import both_shortened
 from mlbench.common.sealed import seal, unseal
-from mlbench.evaluation.core import ShardCounts, arrays
 from mlbench.evaluation.scan import BLOCK
 from mlbench.models.encoding import Count, Embedded, Encoding, encode_shown
 from mlbench.models.inputs import Inputs
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes
+from mlbench.ranking.vectors import arrays, of_arrays
 from mlbench.reports.report import ModelInfo, RunInfo, TaskInfo
 
 if TYPE_CHECKING:
-    from mlbench.evaluation.core import Core
+    from mlbench.evaluation.core import Core, ShardCounts
     from mlbench.evaluation.options import Options
     from mlbench.models.registry import LoadedModel
     from mlbench.reports.report import TaskInfo
@@ -338,17 +338,8 @@ class State:
             return None
         check_identity(path, head["identity"], self.identity)
         sides = {
-            role: _vectors([parts[name] for name in parts if name.startswith(role)], shape)
+            role: of_arrays([parts[name] for name in parts if name.startswith(role)], shape)
             for role, shape in head["shapes"].items()
         }
         counts = {role: Count(*count) for role, count in head["counts"].items()}
         return Embedded(sides["query"], sides["passage"], tuple(head["warnings"]), counts)
-
-
-def _vectors(parts: list[Any], shape: list[int]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    from scipy import sparse
-
-    indptr, indices, data = parts
-    return sparse.csr_matrix((data, indices, indptr), shape=tuple(shape))

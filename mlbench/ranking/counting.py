@@ -2,7 +2,7 @@
 
 A dense block is multiplied in float32 and counted on at once, while it is in cache; whatever
 lies within the proven error bound of a float32 product is decided again by the exact score
-(``kernels.dot``). Sparse rows are scored exactly column by column. Both give the same integers
+(``kernels.score``). Sparse rows are scored exactly column by column. Both give the same integers
 whatever the block shape, the number of threads and the machine.
 """
 
@@ -13,18 +13,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.threads import one_blas_thread
 from mlbench.data.collection import Collection, Entries
+from mlbench.ranking.maxsim import MaxSim
 from mlbench.ranking.products import (
     Bands,
+    Bounded,
     Counts32,
     Dense,
-    Floats,
     Ints,
     Limits,
     Pairs,
@@ -33,11 +33,10 @@ from mlbench.ranking.products import (
     Tile,
 )
 from mlbench.ranking.ranks import Ranks, first_of_runs
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+from mlbench.ranking.vectors import TokenVectors, Vectors
 
 Progress = Callable[[int], None]
+Scorer = Bounded | Sparse
 DEFAULT_LIMITS = Limits()
 PAIRS_AT_ONCE = 2**13
 
@@ -56,15 +55,15 @@ class Counts:
 class Counter:
     """Counts passages against the thresholds of fixed queries, block by block.
 
-    ``queries`` (nq, d) and ``relevant`` (m, d) are float32 arrays or CSR matrices with sorted
-    columns; ``pairs.passage`` names rows of ``relevant``. Blocks may come in any order and any
+    ``queries`` (nq, d) and ``relevant`` (m, d) are of one kind of Vectors;
+    ``pairs.passage`` names rows of ``relevant``. Blocks may come in any order and any
     size: their counts add up to those of all passages at once.
     """
 
     def __init__(
         self,
-        queries: Floats | csr_matrix,
-        relevant: Floats | csr_matrix,
+        queries: Vectors,
+        relevant: Vectors,
         pairs: Pairs,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -75,7 +74,7 @@ class Counter:
             queries = queries[pairs.query[begin]]
         self.limits = limits
         self.recomputed = 0
-        self._scorer = _scorer(queries, relevant, np.zeros(1, np.int64), limits)
+        self._scorer = scorer_of(queries, relevant, np.zeros(1, np.int64), limits)
         self._starts = np.append(begin, len(pairs.query)).astype(np.int64)
         self._threshold = _exact_scores(self._scorer, self._starts, pairs.passage, limits.threads)
         self._bands: dict[tuple[int, int], Bands] = {}
@@ -84,7 +83,7 @@ class Counter:
 
     def count(
         self,
-        passages: Floats | csr_matrix,
+        passages: Vectors,
         passage_starts: Ints,
         own: Ints,
         table: tuple[Counts32, Counts32],
@@ -108,8 +107,8 @@ class Counter:
 
 
 def count_outranking(
-    queries: Floats | csr_matrix,
-    passages: Floats | csr_matrix,
+    queries: Vectors,
+    passages: Vectors,
     pairs: Pairs,
     passage_starts: Ints,
     limits: Limits = DEFAULT_LIMITS,
@@ -126,22 +125,27 @@ def count_outranking(
     return Counts(counter.place, above, tied, counter.recomputed)
 
 
-def _scorer(
-    queries: Floats | csr_matrix, passages: Floats | csr_matrix, starts: Ints, limits: Limits
-) -> Dense | Sparse:
-    if not isinstance(queries, np.ndarray):
+def scorer_of(
+    queries: Vectors, passages: Vectors, starts: Ints, limits: Limits = DEFAULT_LIMITS
+) -> Scorer:
+    """Return what scores these vectors, of one kind on both sides; ``starts`` cuts the passages by
+    language."""
+    tokens = isinstance(queries, TokenVectors)
+    if not tokens and not isinstance(queries, np.ndarray):
         return Sparse(queries, passages, starts)
+    here: type[Dense] | type[MaxSim] = MaxSim if tokens else Dense
     if limits.device == "cpu":
-        return Dense(queries, passages, starts)
-    from mlbench.ranking.products_torch import TorchDense, gpu_at_hand
+        return here(queries, passages, starts)
+    from mlbench.ranking.products_torch import TorchDense, TorchMaxSim, gpu_at_hand
 
+    there = TorchMaxSim if tokens else TorchDense
     if limits.device != "auto":
-        return TorchDense(queries, passages, starts, limits.device)
-    return (TorchDense if gpu_at_hand() else Dense)(queries, passages, starts)
+        return there(queries, passages, starts, limits.device)
+    return (there if gpu_at_hand() else here)(queries, passages, starts)
 
 
 def _exact_scores(
-    scorer: Dense | Sparse, starts: Ints, passage: Ints, threads: int
+    scorer: Scorer, starts: Ints, passage: Ints, threads: int
 ) -> npt.NDArray[np.float64]:
     """Return the exact score of each query with its passages ``passage[starts[i]:starts[i + 1]]``.
 
@@ -165,7 +169,7 @@ def _exact_scores(
 
 
 def _count_tiles(
-    scorer: Dense | Sparse,
+    scorer: Scorer,
     rows: Rows,
     table: tuple[Counts32, Counts32],
     limits: Limits,
@@ -212,8 +216,8 @@ def relevant_pairs(
 
 def rank_collection(
     collection: Collection,
-    queries: Floats | csr_matrix,
-    passages: Floats | csr_matrix,
+    queries: Vectors,
+    passages: Vectors,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = lambda done: None,
 ) -> tuple[Ranks, int]:

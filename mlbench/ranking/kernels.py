@@ -133,6 +133,49 @@ def expect(vector: Any) -> None:
 
 
 @jit
+def maxsim(queries: Any, i: Any, passages: Any, j: Any, lanes: Any) -> Any:
+    """Return the score of two texts of several vectors each: ``dot`` of every token of query i with
+    its best one of passage j, added in the order of the query's tokens.
+
+    ``queries`` and ``passages`` are pairs of what ``TokenVectors`` holds, vectors and starts.
+    """
+    (asked, asked_starts), (vectors, starts) = queries, passages
+    total = 0.0
+    for a in range(asked_starts[i], asked_starts[i + 1]):
+        best = -np.inf
+        for b in range(starts[j], starts[j + 1]):
+            best = max(best, dot(asked[a], vectors[b], lanes))
+        total += best
+    return total
+
+
+def score(queries: Any, i: Any, passages: Any, j: Any, lanes: Any) -> Any:
+    """Return the exact score of query i and passage j: ``maxsim`` of pairs, ``dot`` of rows."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(score, strict=False)
+def _way_to_score(queries: Any, i: Any, passages: Any, j: Any, lanes: Any) -> Any:
+    if isinstance(queries, numba.types.BaseTuple):
+        return lambda queries, i, passages, j, lanes: maxsim(  # noqa: PLW0108
+            queries, i, passages, j, lanes
+        )
+    return lambda queries, i, passages, j, lanes: dot(queries[i], passages[j], lanes)
+
+
+def expect_passage(passages: Any, j: Any) -> None:
+    """Have the vectors of passage j on their way from memory; of pairs the first."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(expect_passage, strict=False)
+def _way_to_expect(passages: Any, j: Any) -> Any:
+    if isinstance(passages, numba.types.BaseTuple):
+        return lambda passages, j: expect(passages[0][passages[1][j]])
+    return lambda passages, j: expect(passages[j])
+
+
+@jit
 def sparse_dot(a_columns: Any, a_values: Any, b_columns: Any, b_values: Any) -> float:
     """Return the score of two sparse float32 rows: shared columns added in ascending order."""
     total = 0.0
@@ -151,13 +194,13 @@ def sparse_dot(a_columns: Any, a_values: Any, b_columns: Any, b_values: Any) -> 
 
 @jit
 def pair_scores(queries: Any, passages: Any, query: Any, passage: Any) -> Any:
-    """Return the score of ``queries[query[k]]`` and ``passages[passage[k]]``, every k, float64."""
+    """Return the ``score`` of query ``query[k]`` and passage ``passage[k]``, every k, float64."""
     out = np.empty(query.shape[0])
     lanes = np.empty(LANES)
     for k in range(query.shape[0]):
         if k + AHEAD < query.shape[0]:
-            expect(passages[passage[k + AHEAD]])
-        out[k] = dot(queries[query[k]], passages[passage[k]], lanes)
+            expect_passage(passages, passage[k + AHEAD])
+        out[k] = score(queries, query[k], passages, passage[k], lanes)
     return out
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -75,14 +76,14 @@ class Tile:
         return int(height * (self.passages.stop - self.passages.start))
 
 
-def cut_tiles(queries: int, height: int, passages: Iterable[slice], starts: Ints) -> list[Tile]:
-    """Return the tiles of some passages, each with ``height`` queries at most."""
+def cut_tiles(queries: Sequence[slice], passages: Iterable[slice], starts: Ints) -> list[Tile]:
+    """Return the tiles of some passages, one for each of the parts of queries."""
     tiles = []
     for part in passages:
         first = int(np.searchsorted(starts, part.start, "right")) - 1
         last = int(np.searchsorted(starts, part.stop, "left"))
         edges = np.clip(starts[first : last + 1], part.start, part.stop) - part.start
-        tiles += [Tile(rows, part, slice(first, last), edges) for rows in slices(queries, height)]
+        tiles += [Tile(rows, part, slice(first, last), edges) for rows in queries]
     return tiles
 
 
@@ -130,20 +131,123 @@ class Limits:
     device: str = "cpu"
 
 
-class Dense:
-    """Scores of float32 arrays: a fast product decides what its error bound allows."""
+class Bounded(ABC):
+    """Scores of which a fast float32 product decides what its error bound allows.
 
-    def __init__(self, queries: Floats, passages: Floats, passage_starts: Ints) -> None:
+    ``queries`` and ``passages`` have a ``shape`` (n, d) and are cut by slices. ``norms`` (queries,)
+    times the largest norm among passages bounds the magnitude of a query's scores; ``fast`` are the
+    queries' vectors over 2 to the ``exponent``.
+    """
+
+    queries: Any
+    passages: Any
+    norms: npt.NDArray[np.float64]
+
+    def __init__(self, vectors: Floats, passage_starts: Ints) -> None:
         from mlbench.ranking import kernels
 
-        self.queries = np.ascontiguousarray(queries, np.float32)
-        self.passages = np.ascontiguousarray(passages, np.float32)
+        self.norms = kernels.norms(vectors)
+        self.exponent = exponent_of(float(self.norms.max(initial=0.0)))
+        self.fast = scaled(vectors, self.exponent)
         self.starts = passage_starts
-        self.norms = kernels.norms(self.queries)
-        self.exponent = _exponent(float(self.norms.max(initial=0.0)))
-        self.fast = scaled(self.queries, self.exponent)
         self.largest: dict[int, float] = {}
         self.local = threading.local()
+
+    @abstractmethod
+    def over(self, passages: Any, passage_starts: Ints) -> Self:
+        """Return the same queries over other passages."""
+
+    @abstractmethod
+    def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
+        """Cut the work so that all threads' blocks stay within the memory allowed.
+
+        Raises EnvironmentFault where even the smallest do not.
+        """
+
+    @abstractmethod
+    def sides(self, queries: slice, passages: slice) -> tuple[Any, Any]:
+        """Return some queries and passages as ``kernels.score`` takes them."""
+
+    @abstractmethod
+    def longest(self, passages: slice) -> float:
+        """Return an upper bound of the norms of some passages' vectors."""
+
+    @abstractmethod
+    def errors(self, queries: slice, bound: float) -> tuple[float, float]:
+        """Return how far a fast score may be off: so many times the bound of a query's scores,
+        and so much more, where the norms of scaled passages are at most ``bound``."""
+
+    @abstractmethod
+    def product(self, queries: slice, passages: slice, exponent: int) -> Floats:
+        """Return the fast scores of some queries and passages, these scaled by ``exponent``: a
+        block of this thread's, good until the next."""
+
+    def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
+        """Return the exact score of each query with the passage beside it."""
+        from mlbench.ranking import kernels
+
+        everything = self.sides(slice(0, self.queries.shape[0]), slice(0, self.passages.shape[0]))
+        scores: npt.NDArray[np.float64] = kernels.pair_scores(*everything, query, passage)
+        return scores
+
+    def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
+        """Add a tile's counts to ``above`` and ``tied`` (the tile's rows, its languages), int32;
+        return how many scores were recomputed."""
+        from mlbench.ranking import tile_kernels
+
+        bands = self.bands(tile, rows)
+        recomputed = tile_kernels.count_tile(
+            self.product(tile.queries, tile.passages, bands.exponent), bands.edges, bands.grid,
+            rows.within(tile.queries), rows.passage[rows.of(tile.queries)], tile.passages.start,
+            tile.edges, *self.sides(tile.queries, tile.passages), above, tied,
+        )  # fmt: skip
+        return int(recomputed)
+
+    def bands(self, tile: Tile, rows: Rows) -> Bands:
+        """Return the error bands of a tile's thresholds, those of an earlier tile if they serve."""
+        from mlbench.ranking import tile_kernels
+
+        largest = self.largest.get(tile.passages.start)
+        if largest is None:
+            largest = _rounded_up(self.longest(tile.passages))
+            self.largest[tile.passages.start] = largest
+        key = (tile.queries.start, tile.queries.stop)
+        bands = rows.bands.get(key)
+        if bands is not None and bands.largest == largest:
+            return bands
+        own, exponent = rows.of(tile.queries), exponent_of(largest)
+        bound = float(np.ldexp(largest, -exponent))
+        edges = np.empty(own.stop - own.start, tile_kernels.EDGE)
+        grid = np.empty(tile.queries.stop - tile.queries.start, tile_kernels.GRID)
+        tile_kernels.set_edges(
+            rows.threshold[own], rows.within(tile.queries),
+            np.ldexp(self.norms[tile.queries], -self.exponent) * bound,
+            *self.errors(tile.queries, bound),
+            float(np.ldexp(1.0, -self.exponent - exponent)), edges, grid,
+        )  # fmt: skip
+        bands = rows.bands[key] = Bands(largest, exponent, edges, grid)
+        return bands
+
+    def block(self, size: int) -> Floats:
+        """Return this thread's scratch block, made once and grown when a tile needs more."""
+        block: Floats | None = getattr(self.local, "block", None)
+        if block is None or block.size < size:
+            block = self.local.block = np.empty(size, np.float32)
+        return block[:size]
+
+    def count_bytes(self, rows: Rows, parts: Sequence[slice]) -> int:
+        """Most bytes of the counts, above and tied, of some parts of the queries."""
+        most = max((own.stop - own.start for own in map(rows.of, parts)), default=0)
+        return int(most * (len(self.starts) - 1) * 8)
+
+
+class Dense(Bounded):
+    """Scores of float32 arrays, a row a text."""
+
+    def __init__(self, queries: Floats, passages: Floats, passage_starts: Ints) -> None:
+        self.queries = np.ascontiguousarray(queries, np.float32)
+        self.passages = np.ascontiguousarray(passages, np.float32)
+        super().__init__(self.queries, passage_starts)
 
     def over(self, passages: Floats, passage_starts: Ints) -> Self:
         """Return the same queries over other passages."""
@@ -151,15 +255,6 @@ class Dense:
         other.passages = np.ascontiguousarray(passages, np.float32)
         other.starts, other.largest = passage_starts, {}
         return other
-
-    def exact(self, query: Ints, passage: Ints) -> npt.NDArray[np.float64]:
-        """Return the exact score of each query with the passage beside it."""
-        from mlbench.ranking import kernels
-
-        scores: npt.NDArray[np.float64] = kernels.pair_scores(
-            self.queries, self.passages, query, passage
-        )
-        return scores
 
     def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
         """Cut the work so that all threads' blocks stay within the memory allowed.
@@ -172,63 +267,32 @@ class Dense:
                 raise EnvironmentFault(memory_fault(need, limits.memory))
             height, width = max(height // 2, SMALLEST_TILE), max(width // 2, SMALLEST_TILE)
         parts = slices_by_language(self.starts, width)
-        return cut_tiles(self.queries.shape[0], height, parts, self.starts)
+        return cut_tiles(slices(self.queries.shape[0], height), parts, self.starts)
 
     def _tile_bytes(self, rows: Rows, height: int, width: int) -> int:
-        """Most bytes of a tile's scores and its counts, above and tied."""
-        most = max(np.diff(rows.starts[np.arange(0, len(rows.starts) + height, height).clip(
-            max=len(rows.starts) - 1
-        )]))  # fmt: skip
-        return int(height * width * 4 + most * (len(self.starts) - 1) * 8)
+        """Most bytes of a tile's scores and its counts."""
+        parts = slices(self.queries.shape[0], height)
+        return height * width * 4 + self.count_bytes(rows, parts)
 
-    def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
-        """Add a tile's counts to ``above`` and ``tied`` (the tile's rows, its languages), int32;
-        return how many scores were recomputed."""
-        from mlbench.ranking import tile_kernels
+    def sides(self, queries: slice, passages: slice) -> tuple[Floats, Floats]:
+        """Return some queries and passages as ``kernels.score`` takes them."""
+        return self.queries[queries], self.passages[passages]
 
-        queries, passages = self.queries[tile.queries], self.passages[tile.passages]
-        bands = self._bands(tile, rows)
-        scores = self._block(tile.size).reshape(len(queries), len(passages))
-        np.matmul(self.fast[tile.queries], scaled(passages, bands.exponent).T, out=scores)
-        recomputed = tile_kernels.count_tile(
-            scores, bands.edges, bands.grid, rows.within(tile.queries),
-            rows.passage[rows.of(tile.queries)], tile.passages.start,
-            tile.edges, queries, passages, above, tied,
-        )  # fmt: skip
-        return int(recomputed)
+    def longest(self, passages: slice) -> float:
+        """Return an upper bound of the norms of some passages."""
+        return largest_norm(self.passages[passages])
 
-    def _bands(self, tile: Tile, rows: Rows) -> Bands:
-        """Return the error bands of a tile's thresholds, those of an earlier tile if they serve."""
-        from mlbench.ranking import tile_kernels
+    def errors(self, queries: slice, bound: float) -> tuple[float, float]:
+        """Return ``error_bound`` and ``underflow_bound``."""
+        dimension = self.queries.shape[1]
+        return error_bound(dimension), underflow_bound(dimension, bound)
 
-        largest = self.largest.get(tile.passages.start)
-        if largest is None:
-            largest = _rounded_up(_largest_norm(self.passages[tile.passages]))
-            self.largest[tile.passages.start] = largest
-        key = (tile.queries.start, tile.queries.stop)
-        bands = rows.bands.get(key)
-        if bands is not None and bands.largest == largest:
-            return bands
-        own = rows.of(tile.queries)
-        dimension, exponent = self.queries.shape[1], _exponent(largest)
-        bound = float(np.ldexp(largest, -exponent))
-        edges = np.empty(own.stop - own.start, tile_kernels.EDGE)
-        grid = np.empty(tile.queries.stop - tile.queries.start, tile_kernels.GRID)
-        tile_kernels.set_edges(
-            rows.threshold[own], rows.within(tile.queries),
-            np.ldexp(self.norms[tile.queries], -self.exponent) * bound,
-            error_bound(dimension), underflow_bound(dimension, bound),
-            float(np.ldexp(1.0, -self.exponent - exponent)), edges, grid,
-        )  # fmt: skip
-        bands = rows.bands[key] = Bands(largest, exponent, edges, grid)
-        return bands
-
-    def _block(self, size: int) -> Floats:
-        """Return this thread's scratch block, made once and grown when a tile needs more."""
-        block: Floats | None = getattr(self.local, "block", None)
-        if block is None or block.size < size:
-            block = self.local.block = np.empty(size, np.float32)
-        return block[:size]
+    def product(self, queries: slice, passages: slice, exponent: int) -> Floats:
+        """Return the float32 product of some queries and passages."""
+        fast, others = self.fast[queries], self.passages[passages]
+        scores = self.block(len(fast) * len(others)).reshape(len(fast), len(others))
+        np.matmul(fast, scaled(others, exponent).T, out=scores)
+        return scores
 
 
 class Sparse:
@@ -270,7 +334,7 @@ class Sparse:
             for first, last in pairwise(self.starts)
             for part in slices(int(last - first), int(width))
         ]
-        return cut_tiles(self.queries.shape[0], SPARSE_QUERY_TILE, parts, self.starts)
+        return cut_tiles(slices(self.queries.shape[0], SPARSE_QUERY_TILE), parts, self.starts)
 
     def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
         """Add a tile's counts to ``above`` and ``tied`` (the tile's rows, one language), int32;
@@ -313,7 +377,7 @@ def underflow_bound(dimension: int, largest: float) -> float:
     return dimension * 2.0**-125 * (1 + largest)
 
 
-def _largest_norm(vectors: Floats) -> float:
+def largest_norm(vectors: Floats) -> float:
     """Return an upper bound of the rows' norms, within a part in a thousand of the largest.
 
     From float32 sums of squares where these neither overflow nor vanish, else from float64.
@@ -333,7 +397,7 @@ def _rounded_up(norm: float) -> float:
     return float(np.ldexp((np.ceil(mantissa * 64 - 2.0**-10) + 2.0**-10) / 64, exponent))
 
 
-def _exponent(largest: float) -> int:
+def exponent_of(largest: float) -> int:
     """Return 0, or the power of two that brings an extreme norm near 1 (no float32 overflow)."""
     return int(np.frexp(largest)[1]) if largest and not 2.0**-40 < largest < 2.0**40 else 0
 

@@ -1,4 +1,4 @@
-"""The dense product on a GPU, through torch: the same integers as on the processor.
+"""The dense products on a GPU, through torch: the same integers as on the processor.
 
 The product is true float32 (no TF32), so the error bound of ``products`` holds; what lies within
 it is decided by the exact score on the processor.
@@ -7,12 +7,15 @@ it is decided by the exact score on the processor.
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, UsageError
+from mlbench.ranking.maxsim import MaxSim, slices_by_tokens
 from mlbench.ranking.products import (
+    Bounded,
     Counts32,
     Dense,
     Floats,
@@ -22,9 +25,11 @@ from mlbench.ranking.products import (
     Tile,
     cut_tiles,
     scaled,
+    slices,
 )
 
 GPU_QUERY_TILE, GPU_PASSAGE_TILE = 4096, 8192
+GPU_QUERY_TOKENS, GPU_PASSAGE_TOKENS = 8192, 32768
 
 
 def gpu_at_hand() -> bool:
@@ -54,25 +59,25 @@ def check_device(name: str) -> None:
         raise EnvironmentFault(Fault(where, found, "a device of this machine")) from None
 
 
-class TorchDense(Dense):
-    """Scores of float32 arrays on a torch device; ``cpu`` serves the tests."""
+class OnTorch(Bounded):
+    """Fast scores from a torch device; ``cpu`` serves the tests."""
 
-    def __init__(
-        self, queries: Floats, passages: Floats, passage_starts: Ints, device: str = "cuda"
-    ) -> None:
+    def __init__(self, queries: Any, passages: Any, starts: Ints, device: str = "cuda") -> None:
         import torch
 
-        super().__init__(queries, passages, passage_starts)
+        super().__init__(queries, passages, starts)  # type: ignore[call-arg]
         torch.backends.cuda.matmul.allow_tf32 = False
         self.device = torch.device(device)
 
-    def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
-        """Cut the work into the device's tiles; the host holds counts of one tile at a time."""
-        parts = [
-            slice(start, min(start + GPU_PASSAGE_TILE, self.passages.shape[0]))
-            for start in range(0, self.passages.shape[0], GPU_PASSAGE_TILE)
-        ]
-        return cut_tiles(len(self.queries), GPU_QUERY_TILE, parts, self.starts)
+    @abstractmethod
+    def on_device(self, queries: slice, passages: slice, exponent: int) -> Any:
+        """Return what ``product`` does as a tensor of the device."""
+
+    def sent(self, array: Floats | Ints) -> Any:
+        """Return an array as a tensor of the device."""
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
         """Add a tile's counts to its rows' part of the table; return how many were recomputed."""
@@ -80,11 +85,9 @@ class TorchDense(Dense):
 
         own = rows.of(tile.queries)
         starts = rows.within(tile.queries)
-        bands = self._bands(tile, rows)
+        bands = self.bands(tile, rows)
         low, high = bands.edges["low"].copy(), bands.edges["high"].copy()
-        fast = torch.from_numpy(np.ascontiguousarray(self.fast[tile.queries])).to(self.device)
-        block = scaled(self.passages[tile.passages], bands.exponent)
-        scores = fast @ torch.from_numpy(np.ascontiguousarray(block)).to(self.device).T
+        scores = self.on_device(tile.queries, tile.passages, bands.exponent)
         owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         column = rows.passage[own] - tile.passages.start
         inside = (column >= 0) & (column < scores.shape[1])
@@ -120,3 +123,47 @@ class TorchDense(Dense):
         np.add.at(above, cells, (exact > threshold[row]).astype(np.int32))
         np.add.at(tied, cells, (exact == threshold[row]).astype(np.int32))
         return len(near)
+
+
+class TorchDense(OnTorch, Dense):
+    """Scores of float32 arrays, a row a text, on a torch device."""
+
+    def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
+        """Cut the work into the device's tiles; the host holds counts of one tile at a time."""
+        parts = slices(self.passages.shape[0], GPU_PASSAGE_TILE)
+        return cut_tiles(slices(len(self.queries), GPU_QUERY_TILE), parts, self.starts)
+
+    def on_device(self, queries: slice, passages: slice, exponent: int) -> Any:
+        """Return the float32 product as a tensor of the device."""
+        return (
+            self.sent(self.fast[queries]) @ self.sent(scaled(self.passages[passages], exponent)).T
+        )
+
+
+class TorchMaxSim(OnTorch, MaxSim):
+    """Scores of texts of several vectors each, on a torch device."""
+
+    def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
+        """Cut the work into the device's tiles; the host holds counts of one tile at a time."""
+        parts = slices(self.passages.shape[0], GPU_PASSAGE_TILE)
+        queries = slices_by_tokens(self.queries.starts, GPU_QUERY_TOKENS)
+        return cut_tiles(queries, parts, self.starts)
+
+    def on_device(self, queries: slice, passages: slice, exponent: int) -> Any:
+        """Return the sums of maxima as a tensor of the device: in float64, in any order."""
+        import torch
+
+        asked, counts = self.sent(self.fast[self.queries.tokens(queries)]), self.queries.counts
+        owner = np.repeat(np.arange(queries.stop - queries.start), counts[queries])
+        sums = []
+        for part in slices_by_tokens(self.passages.starts, GPU_PASSAGE_TOKENS, passages):
+            others = self.sent(scaled(self.passages[part].vectors, exponent))
+            best = torch.segment_reduce(
+                others @ asked.T, "max", lengths=self.sent(self.passages.counts[part]), axis=0
+            )
+            total = torch.zeros(
+                (queries.stop - queries.start, len(best)), dtype=torch.float64, device=self.device
+            )
+            total.index_add_(0, self.sent(owner), best.T.double())
+            sums.append(total.float())
+        return torch.cat(sums, 1)

@@ -1,10 +1,11 @@
-"""The compiled inner loop of dense scoring: counting a tile of fast scores, exactly.
+"""The compiled inner loops of dense scoring: counting a tile of fast scores, exactly, and making
+those of texts of several vectors from products of their tokens.
 
 A query's fast scores are put into bins, the same 16-bit grid for its scores and for the edges of
 its thresholds' error bands, so that a vector instruction compares twice as many. The grid is
 monotone: a score in a bin below that of a band's lower edge is below the edge, one in a bin above
 that of the upper edge is above it. So the bins decide nearly all, the fast scores some of the
-rest, and ``kernels.dot`` what lies within the band.
+rest, and ``kernels.score`` what lies within the band.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from mlbench.ranking.kernels import AHEAD, LANES, dot, expect, jit
+from mlbench.ranking.kernels import AHEAD, LANES, expect, expect_passage, jit, score
 
 EDGE = np.dtype(
     [("score", "f8"), ("low", "f4"), ("high", "f4"), ("bottom", "u2"), ("reach", "u2")], align=True
@@ -80,8 +81,9 @@ def count_tile(
     and is altered. Query i owns the thresholds ``rows[i]:rows[i + 1]`` of ``edges``, the scores
     of its relevant passages, which ``relevant`` names; those in the tile, whose first passage is
     ``begin``, are left out. ``segments`` (k + 1,) cuts the tile's passages, at most 2**15, by
-    language. ``above`` and ``tied`` (thresholds, k) int32 are added to. Returns how many scores
-    were recomputed.
+    language. ``queries`` and ``passages`` are the tile's, as ``kernels.score`` takes them.
+    ``above`` and ``tied`` (thresholds, k) int32 are added to. Returns how many scores were
+    recomputed.
 
     With each threshold a share of the next scores (as many as these, padded) is asked for, so that
     they are there when the last threshold is done: all at once they would wait for each other.
@@ -198,12 +200,49 @@ def _decide(doubts: Any, edges: Any, queries: Any, passages: Any, above: Any, ti
     for k in range(doubts.shape[0]):
         doubt = doubts[k]
         if k + AHEAD < doubts.shape[0]:
-            expect(passages[doubts[k + AHEAD].passage])
+            expect_passage(passages, doubts[k + AHEAD].passage)
         last = doubts[max(k - 1, 0)]
         if k == 0 or doubt.passage != last.passage or doubt.query != last.query:
-            exact = dot(queries[doubt.query], passages[doubt.passage], lanes)
+            exact = score(queries, doubt.query, passages, doubt.passage, lanes)
             recomputed += 1
-        score = edges[doubt.row].score
-        above[doubt.row, doubt.language] += np.int32(exact > score)
-        tied[doubt.row, doubt.language] += np.int32(exact == score)
+        threshold = edges[doubt.row].score
+        above[doubt.row, doubt.language] += np.int32(exact > threshold)
+        tied[doubt.row, doubt.language] += np.int32(exact == threshold)
     return recomputed
+
+
+@jit
+def add_maxima(
+    block: Any, begin: Any, starts: Any, query_starts: Any, best: Any, passage: Any, scores: Any
+) -> Any:
+    """Take in products of some passage tokens with all query tokens of a tile, and set the fast
+    scores of those passages that end among them. Returns the passage that the next token is of.
+
+    ``block`` (k, query tokens) float32 are the rows from ``begin`` on of the tile's passage tokens,
+    which ``starts`` (passages + 1,) cuts into passages; the first is of ``passage``.
+    ``query_starts`` (queries + 1,) cuts the columns by query. ``best`` (query tokens,) float32 is
+    the maximum over the tokens of ``passage`` so far, -inf for none. A query's maxima are added in
+    float64, and the sum rounded into ``scores`` (queries, passages) float32.
+    """
+    row = 0
+    while row < block.shape[0]:
+        end = min(starts[passage + 1] - begin, block.shape[0])
+        while row + 4 <= end:
+            a, b, c, d = block[row], block[row + 1], block[row + 2], block[row + 3]
+            for k in range(best.shape[0]):
+                best[k] = max(best[k], a[k], b[k], c[k], d[k])
+            row += 4
+        while row < end:
+            a = block[row]
+            for k in range(best.shape[0]):
+                best[k] = max(best[k], a[k])
+            row += 1
+        if begin + row == starts[passage + 1]:
+            for i in range(query_starts.shape[0] - 1):
+                total = 0.0
+                for k in range(query_starts[i], query_starts[i + 1]):
+                    total += np.float64(best[k])
+                scores[i, passage] = total
+            best[:] = -np.inf
+            passage += 1
+    return passage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy.typing as npt
 
 from mlbench.data.collection import Collection
 from mlbench.ranking.counting import relevant_pairs
+
+Vectors = npt.NDArray[np.float32] | Sequence[npt.NDArray[np.float32]]
 
 
 def exact_score(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
@@ -30,14 +33,23 @@ def true_score(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> Fracti
     )
 
 
-def all_scores(
-    queries: npt.NDArray[np.float32], passages: npt.NDArray[np.float32]
-) -> list[list[float]]:
-    return [[exact_score(q, p) for p in passages] for q in queries]
+def maxsim(query: npt.NDArray[np.float32], passage: npt.NDArray[np.float32]) -> float:
+    """The definition: the exact score of each query token with its best passage token, added in
+    the order of the query's tokens."""
+    total = 0.0
+    for token in query:
+        total += max(exact_score(token, other) for other in passage)
+    return total
+
+
+def all_scores(queries: Vectors, passages: Vectors) -> list[list[float]]:
+    """Every score: of rows, or of texts of several vectors each."""
+    score = exact_score if isinstance(queries, np.ndarray) else maxsim
+    return [[score(q, p) for p in passages] for q in queries]
 
 
 def table(
-    collection: Collection, queries: npt.NDArray[np.float32], passages: npt.NDArray[np.float32]
+    collection: Collection, queries: Vectors, passages: Vectors
 ) -> tuple[list[int], list[list[int]], list[list[int]]]:
     """Place, above and tied of every relevant pair, in the order of ``relevant_pairs``."""
     pairs, _ = relevant_pairs(collection)

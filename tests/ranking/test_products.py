@@ -38,7 +38,7 @@ def test_tiles_say_which_languages_they_hold(sizes, width, height):
     starts = np.append(0, np.cumsum(sizes))
     language = np.repeat(np.arange(len(sizes)), sizes)
     seen = np.zeros((33, int(starts[-1])), int)
-    for tile in cut_tiles(33, height, slices_by_language(starts, width), starts):
+    for tile in cut_tiles(slices(33, height), slices_by_language(starts, width), starts):
         seen[tile.queries, tile.passages] += 1
         held = np.repeat(np.arange(tile.languages.start, tile.languages.stop), np.diff(tile.edges))
         assert held.tolist() == language[tile.passages].tolist()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
+from mlbench.ranking.vectors import TokenVectors
 
 CODES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 
@@ -72,8 +73,27 @@ def _unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def table_digest() -> str:
+def token_vectors_for(
+    collection: Collection, seed: int = 0, dimension: int = 32, tokens: int = 12
+) -> tuple[TokenVectors, TokenVectors]:
+    """Return unit vectors of the tokens of queries and passages: the text's own and noise."""
+    generator = np.random.default_rng(seed)
+    sides = []
+    for rows in vectors_for(collection, seed, dimension):
+        counts = generator.integers(1, tokens + 1, len(rows))
+        spread = np.repeat(rows, counts, 0)
+        noise = generator.standard_normal(spread.shape) / np.sqrt(dimension)
+        ends = np.append(0, np.cumsum(counts)).astype(np.int64)
+        sides.append(TokenVectors(_unit(spread + noise), ends))
+    return sides[0], sides[1]
+
+
+def table_digest(*, tokens: bool = False) -> str:
     """Return the SHA-256 (hex) of the file of a table that takes thousands of scores."""
-    collection = parallel_collection(4, 200, 300)
-    ranks, _ = rank_collection(collection, *vectors_for(collection, dimension=97))
+    if tokens:
+        collection = parallel_collection(3, 60, 90)
+        ranks, _ = rank_collection(collection, *token_vectors_for(collection, dimension=97))
+    else:
+        collection = parallel_collection(4, 200, 300)
+        ranks, _ = rank_collection(collection, *vectors_for(collection, dimension=97))
     return hashlib.sha256(ranks_to_bytes(ranks, TaskKey("t", "1", "d", ()))).hexdigest()

@@ -1,0 +1,110 @@
+"""What vectors are: a row a text, dense or sparse, or several a text, one for each token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Vectors = Any
+"""A row a text: float32 (n, d), a float32 CSR matrix with sorted columns, or TokenVectors."""
+
+
+@dataclass(frozen=True, eq=False)
+class TokenVectors:
+    """The vectors of n texts: text i has ``vectors[starts[i]:starts[i + 1]]``, at least one.
+
+    ``vectors`` (tokens, d) float32, ``starts`` (n + 1,) int64. Like an array of n rows it has a
+    ``shape``, and ``[rows]`` gives some of the texts: those of a slice without a copy.
+
+    >>> two = TokenVectors.of([np.ones((2, 3)), np.zeros((1, 3))])
+    >>> two.shape, two.counts.tolist(), two[[1]].vectors.tolist()
+    ((2, 3), [2, 1], [[0.0, 0.0, 0.0]])
+    """
+
+    vectors: Floats
+    starts: Ints
+
+    @classmethod
+    def of(cls, texts: Sequence[npt.NDArray[Any]]) -> TokenVectors:
+        """Join the arrays (tokens, d) of some texts, which may be no text at all."""
+        starts = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(each) for each in texts], out=starts[1:])
+        vectors = np.concatenate(texts) if len(texts) else np.empty((0, 0))
+        return cls(np.ascontiguousarray(vectors, np.float32), starts)
+
+    @classmethod
+    def joined(cls, parts: Sequence[TokenVectors]) -> TokenVectors:
+        """Join several into one, in their order."""
+        counts = np.concatenate([part.counts for part in parts])
+        vectors = np.concatenate([part.vectors for part in parts])
+        return cls(vectors, np.append(0, np.cumsum(counts)).astype(np.int64))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of texts, and of dimensions."""
+        return len(self.starts) - 1, self.vectors.shape[1]
+
+    @property
+    def counts(self) -> Ints:
+        """(n,) the number of tokens of each text."""
+        counts: Ints = np.diff(self.starts)
+        return counts
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def tokens(self, texts: slice) -> slice:
+        """Return which rows of ``vectors`` are those of contiguous texts."""
+        first, last, _ = texts.indices(len(self))
+        return slice(int(self.starts[first]), int(self.starts[max(first, last)]))
+
+    def within(self, texts: slice) -> Ints:
+        """Return where each of contiguous texts begins and ends among their tokens."""
+        part = self.starts[texts.start : texts.stop + 1]
+        starts: Ints = part - part[0]
+        return starts
+
+    def __getitem__(self, rows: slice | Ints | Sequence[int]) -> TokenVectors:
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            first, last, _ = rows.indices(len(self))
+            part = self.starts[first : max(first, last) + 1]
+            return TokenVectors(self.vectors[self.tokens(rows)], part - part[0])
+        chosen = np.arange(len(self))[rows]
+        counts = self.counts[chosen]
+        starts = np.append(0, np.cumsum(counts)).astype(np.int64)
+        places = np.arange(starts[-1]) + np.repeat(self.starts[chosen] - starts[:-1], counts)
+        return TokenVectors(self.vectors[places], starts)
+
+    def sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the sum over each text's tokens of ``values`` (tokens, ...), in their order."""
+        sums = np.zeros((len(self), *values.shape[1:]))
+        np.add.at(sums, np.repeat(np.arange(len(self)), self.counts), values)
+        return sums
+
+
+def arrays(vectors: Vectors) -> list[npt.NDArray[Any]]:
+    """Return what vectors are made of: one array, the two of TokenVectors, the three of a CSR
+    matrix."""
+    if isinstance(vectors, np.ndarray):
+        return [vectors]
+    if isinstance(vectors, TokenVectors):
+        return [vectors.vectors, vectors.starts]
+    return [vectors.indptr, vectors.indices, vectors.data]
+
+
+def of_arrays(parts: Sequence[npt.NDArray[Any]], shape: Sequence[int]) -> Vectors:
+    """Return the vectors of a ``shape`` that are made of what ``arrays`` gave."""
+    if len(parts) == 1:
+        return parts[0]
+    if len(parts) == 2:
+        return TokenVectors(*parts)
+    from scipy import sparse
+
+    indptr, indices, data = parts
+    return sparse.csr_matrix((data, indices, indptr), shape=tuple(shape))
