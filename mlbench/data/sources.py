@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mlbench.common.errors import Fault, did_you_mean
 from mlbench.data.locations import SHARD, check_by_language, check_locations, source_fault
-from mlbench.data.task import Task
+from mlbench.data.task import Kind, Task
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class Reader:
     streamed: tuple[str, ...] = ()
     by_id: bool = False
     same_languages: bool = False
+
+
+QUERY_LANGUAGE = "{query-language}"
+"""What stands for the language of queries in an id."""
 
 
 READERS: Mapping[str, Reader] = {
@@ -66,7 +70,11 @@ READERS: Mapping[str, Reader] = {
             module="mlbench.data.readers.irds",
             roles=(),
             texts=("default", "title-text", "text"),
-            options={"relevance": ("same-language", "parallel"), "query-field": ()},
+            options={
+                "relevance": ("same-language", "parallel"),
+                "query-field": (),
+                "queries": (),
+            },
             by_id=True,
         ),
         Reader(
@@ -108,6 +116,24 @@ def check_source(task: Task) -> list[Fault]:
     ]
 
 
+def ids_of(task: Task, language: str) -> list[tuple[str, str]]:
+    """Return the ids of the data of a passage language, each with the language of its queries.
+
+    ``{query-language}`` in an id stands for every query language, but for the passages' own only
+    where that has settings. Queries without it are in the passages' language, or in the task's
+    only query language; none are returned where neither is so.
+    """
+    id_, asked = task.source.ids[language], task.roles.queries
+    if QUERY_LANGUAGE in id_:
+        own = Kind.MONOLINGUAL in task.kinds
+        others = [code for code in asked if own or code != language]
+        spelled = task.source.spelled
+        return [(id_.replace(QUERY_LANGUAGE, spelled.get(c, c)), c) for c in others]
+    if language in asked:
+        return [(id_, language)]
+    return [(id_, asked[0])] if len(asked) == 1 else []
+
+
 def in_shards(task: Task) -> bool:
     """Whether a task's passages come in shards, so that it had better be streamed."""
     reader = READERS[task.source.reader]
@@ -147,7 +173,16 @@ def _check_roles(task: Task, reader: Reader) -> list[Fault]:
 
 def _check_ids(task: Task, reader: Reader) -> list[Fault]:
     if reader.by_id:
-        return check_by_language(task, "ids", "the id of the data set of this language")
+        faults = check_by_language(task, "ids", "the id of the data set of this language")
+        several = ", ".join(task.roles.queries)
+        for language in task.roles.passages:
+            if language in task.source.ids and not ids_of(task, language):
+                found = (
+                    f"{task.source.ids[language]!r} does not say in which language its queries are"
+                )
+                expected = f"an id with {QUERY_LANGUAGE}, which stands for each of {several}"
+                faults.append(source_fault(task, f"ids.{language}", found, expected))
+        return faults
     found = f"reader {reader.name!r} finds its data by files"
     return [source_fault(task, "ids", found, "no ids")] if task.source.ids else []
 

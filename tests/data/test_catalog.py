@@ -33,7 +33,8 @@ def load(path: Path) -> Collection:
 def test_names() -> None:
     lareqa = ["mlqa-r", "mlqa-r-context", "sample", "xquad-paragraph", "xquad-r", "xquad-r-context"]
     miracl = ["miracl", "miracl-hard-negatives"]
-    large = [*miracl, "mmarco", "mr-tydi"]
+    large = [*miracl, "clirmatrix-en-sw", "clirmatrix-multi8", "mmarco", "mr-tydi"]
+    large += ["neuclir-2022", "neuclir-2023"]
     assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, "xtreme-r-lareqa"])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 

@@ -7,10 +7,12 @@ imported, so ``answers`` runs code in a process of its own.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,94 @@ def write_mmarco(home: Path) -> None:
     write(folder / "collection.tsv", lines_of("en", "p", DOCUMENTS))
     write(folder / "dev" / "small" / "queries.tsv", lines_of("en", "q", QUESTIONS))
     write(folder / "dev" / "small" / "qrels", qrels())
+
+
+NEUCLIR = {"fa": "fas", "ru": "rus", "zh": "zho"}
+
+
+def write_neuclir(home: Path) -> None:
+    """Topics of 2022 are "0" to "11", each judged in two languages; those of 2023 "200" and on."""
+    folder, codes = home / "neuclir", [*NEUCLIR.values()]
+    for code, long in NEUCLIR.items():
+        documents = (
+            {"id": f"{long}-{i}", "title": f"{code} title {i}", "text": f"text {i}"}
+            | {"url": "", "time": "", "cc_file": ""}
+            for i in range(DOCUMENTS)
+        )
+        write(folder / "1" / long / "docs.jsonl.gz", [json.dumps(each) for each in documents])
+    write(folder / "trec-2022" / "topics.jsonl", [_topic(str(i)) for i in range(QUESTIONS)])
+    write(folder / "trec-2023" / "topics.jsonl", [_topic(f"2{i:02}") for i in range(QUESTIONS)])
+    judged = [
+        f"{i} {long} {long}-{2 * i + more} {grade}"
+        for place, long in enumerate(codes)
+        for i in range(QUESTIONS)
+        if i % 3 != place
+        for more, grade in ((0, 3), (1, i % 2))
+    ]
+    write(folder / "trec-2022" / "qrels", judged)
+    packed = folder / "trec-2023" / "qrels.tar.gz"
+    with tarfile.open(packed, "w:gz") as tar:
+        for long in codes:
+            lines = (f"2{i:02} 0 {long}-{i} {i % 4}\n" for i in range(QUESTIONS))
+            content = "".join(lines).encode()
+            info = tarfile.TarInfo(f"qrels.final.gains.{long}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+def _topic(id_: str) -> str:
+    def said(language: str, source: str) -> dict[str, str]:
+        parts = ("title", "description", "narrative")
+        texts = {f"topic_{part}": f"{language} {part} {id_}" for part in parts}
+        return {"lang": language, "source": source, **texts}
+
+    of_people = [said(long, "human translation") for long in NEUCLIR.values()]
+    of_machines = [said(long, "google translation") for long in NEUCLIR.values()]
+    topics = [said("eng", "original"), *of_people, *of_machines]
+    return json.dumps({"topic_id": id_, "topics": topics, "languages_with_qrels": []})
+
+
+CLIRMATRIX = ("ar", "de", "en", "es", "fr", "ja", "ru", "zh")
+
+
+def write_clirmatrix(home: Path) -> None:
+    """Each query has two articles in each other language, with the grades 6 and 0 to 6."""
+    import lz4.frame
+
+    folder = home / "clirmatrix"
+
+    def listed(path: str, lines: list[str]) -> dict[str, str]:
+        write(folder / path, lines)
+        return {"url": "https://example.org", "expected_md5": "0" * 32, "cache_path": path}
+
+    def judged(asked: str, language: str) -> list[str]:
+        return [
+            json.dumps(
+                {
+                    "src_id": str(10 * i),
+                    "src_query": f"{asked} query {i}",
+                    "tgt_results": [[str(20 * i), 6], [str(20 * i + 10), i % 7]],
+                }
+            )
+            for i in range(QUESTIONS)
+        ]
+
+    pairs = [(asked, code) for asked in CLIRMATRIX for code in CLIRMATRIX if asked != code]
+    downloads = {
+        "clirmatrix_docs": {
+            f"docs/{code}": listed(f"{code}.tsv.gz", lines_of(code, "article", DOCUMENTS))
+            for code in (*CLIRMATRIX, "sw")
+        },
+        "clirmatrix_multi8": {
+            f"queries/{asked}_{code}/test1": listed(f"{asked}_{code}.gz", judged(asked, code))
+            for asked, code in pairs
+        },
+        "clirmatrix_bi139_base": {
+            "queries/en_sw/test1": listed("en_sw.gz", judged("en", "sw")),
+        },
+    }
+    write(folder / "clirmatrix_downloads.json.gz", [json.dumps(downloads)])
+    (folder / "clirmatrix-metadata.json.lz4").write_bytes(lz4.frame.compress(b"{}"))
 
 
 PREAMBLE = """

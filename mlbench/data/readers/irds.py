@@ -27,7 +27,7 @@ from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
 from mlbench.data.input_files import Faults
 from mlbench.data.readers import Files
 from mlbench.data.readers._qrels import Row, across_unread
-from mlbench.data.sources import text_choice
+from mlbench.data.sources import ids_of, text_choice
 from mlbench.data.task import Kind, Source, Task
 
 PREFIX = "ir_datasets:"
@@ -70,8 +70,9 @@ def make_task(spec: str) -> Task:
 def stream(task: Task, files: Files) -> StreamedRecords:
     """Read the queries and judgements of the task's ids; documents come in shards of 500,000.
 
-    A judgement holds within its id's language or, with ``relevance = "parallel"``, between all
-    languages that have its query and its passage. Queries without a judgement are left out.
+    A judgement holds between the languages of its id's queries and documents (``sources.ids_of``)
+    or, with ``relevance = "parallel"``, between all languages that have its query and its passage.
+    A query that several ids ask is one. Queries without a judgement are left out.
 
     Raises UsageError for an unknown id, DataError for one without documents, queries or
     judgements, or with queries of another language, EnvironmentFault where ``ir_datasets`` is not
@@ -80,36 +81,85 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     faults = Faults()
     parallel = task.source.options.get("relevance") == "parallel"
     records, rows = StreamedRecords(parallel=parallel), list[Row]()
-    for language in task.languages:
-        id_ = task.source.ids[language]
-        where = f"{task.path}, field source.ids.{language}"
-        dataset = _load(id_, where)
-        lacking = [w for w in ("docs", "queries", "qrels") if not dataset.has(w)]
-        if lacking:
-            faults.add(where, f"{id_} has no {', '.join(lacking)}", "documents, queries and qrels")
-            continue
-        spoken = dataset.queries_lang()
-        field = task.source.options.get("query-field", "")
-        if spoken not in (None, language, dataset.docs_lang()) and not field:
-            found = f"the queries of {id_} are in {spoken!r}"
-            fields = ", ".join(dataset.queries_cls()._fields)
-            faults.add(
-                where, found, f"queries in {language!r}", f"`query-field` is one of {fields}"
-            )
-            continue
-        with _getting(id_):
-            rows += _judgements(dataset, id_, language)
-            records.queries += _queries(dataset, id_, language, field, faults)
-        records.shards += _shards(dataset, id_, language, text_choice(task))
+    queries: dict[tuple[str, str], TextRecord] = {}
+    for language in task.roles.passages:
+        for number, (id_, asked) in enumerate(ids_of(task, language)):
+            part = _Part(task, id_, language, asked)
+            dataset, asking = part.open(faults)
+            if dataset is None:
+                continue
+            with _getting(id_):
+                found = _judgements(dataset, id_, language)
+                for query in part.queries(asking, faults):
+                    _add(queries, query, faults)
+                if not number:
+                    records.shards += _shards(dataset, id_, language, text_choice(task))
+            if parallel:
+                rows += found
+            else:
+                records.judgements += [row.judgement(asked, language) for row in found]
     faults.check()
     if parallel:
-        records.judgements = across_unread(rows, records.queries, task.roles.passages)
-    else:
-        records.judgements = [row.judgement(row.language, row.language) for row in rows]
-    judged = {(row.query_id, row.query_language) for row in records.judgements}
-    records.unjudged = [q for q in records.queries if (q.id, q.language) not in judged]
-    records.queries = [q for q in records.queries if (q.id, q.language) in judged]
+        records.judgements = across_unread(rows, queries.values(), task.roles.passages)
+    judged = {(row.query_language, row.query_id) for row in records.judgements}
+    records.queries = [query for name, query in queries.items() if name in judged]
+    records.unjudged = [query for name, query in queries.items() if name not in judged]
     return records
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An id of a task: documents of ``language``, and queries in ``asked``."""
+
+    task: Task
+    id: str
+    language: str
+    asked: str
+
+    def open(self, faults: Faults) -> tuple[Any, Any]:
+        """Return the data set and the one that has its queries, or None after noting a fault."""
+        options = self.task.source.options
+        where = f"{self.task.path}, field source.ids.{self.language}"
+        dataset, asking = _load(self.id, where), None
+        if other := options.get("queries"):
+            asking = _load(other, f"{self.task.path}, field source.options.queries")
+        lacking = [w for w in ("docs", "queries", "qrels") if not dataset.has(w)]
+        if lacking:
+            found = f"{self.id} has no {', '.join(lacking)}"
+            faults.add(where, found, "documents, queries and qrels")
+            return None, None
+        asking = asking or dataset
+        own = (dataset.docs_lang(),) if self.asked == self.language else ()
+        spoken = asking.queries_lang()
+        if spoken not in (None, self.asked, *own) and "query-field" not in options:
+            found = f"the queries of {other or self.id} are in {spoken!r}"
+            fields = ", ".join(asking.queries_cls()._fields)
+            faults.add(
+                where, found, f"queries in {self.asked!r}", f"`query-field` is one of {fields}"
+            )
+            return None, None
+        return dataset, asking
+
+    def queries(self, asking: Any, faults: Faults) -> Iterator[TextRecord]:
+        """Yield the queries, as the task's ``query-field`` has them."""
+        options = self.task.source.options
+        field, id_ = options.get("query-field", ""), options.get("queries", self.id)
+        for number, query in enumerate(asking.queries_iter(), 1):
+            where = f"{id_}, query {number}"
+            text = getattr(query, field, None) if field else _default_text(query)
+            if isinstance(text, str):
+                yield TextRecord(query.query_id, self.asked, text, where)
+            else:
+                known = ", ".join(query._fields)
+                faults.add(where, f"no text in the field {field or 'text'!r}", f"one of {known}")
+
+
+def _add(queries: dict[tuple[str, str], TextRecord], query: TextRecord, faults: Faults) -> None:
+    """Keep the first of a query that several ids ask; note another with another text."""
+    first = queries.setdefault((query.language, query.id), query)
+    if first.text != query.text:
+        found = f"query {query.id!r} has another text than at {first.where}"
+        faults.add(query.where, found, "one text for each id of a query")
 
 
 def _load(id_: str, where: str) -> Any:
@@ -120,7 +170,8 @@ def _load(id_: str, where: str) -> Any:
         fault = Fault(where, "the package ir_datasets is not installed", mend=mend)
         raise EnvironmentFault(fault) from None
     try:
-        return ir_datasets.load(id_)
+        with _getting(id_):
+            return ir_datasets.load(id_)
     except KeyError:
         near = did_you_mean(id_, ir_datasets.registry)
         near = near if near.startswith("did") else "see https://ir-datasets.com"
@@ -148,19 +199,6 @@ def _judgements(dataset: Any, id_: str, language: str) -> list[Row]:
         Row(row.query_id, row.doc_id, row.relevance, language, f"{id_}, judgement {i}")
         for i, row in enumerate(dataset.qrels_iter(), 1)
     ]
-
-
-def _queries(
-    dataset: Any, id_: str, language: str, field: str, faults: Faults
-) -> Iterator[TextRecord]:
-    for number, query in enumerate(dataset.queries_iter(), 1):
-        where = f"{id_}, query {number}"
-        text = getattr(query, field, None) if field else _default_text(query)
-        if isinstance(text, str):
-            yield TextRecord(query.query_id, language, text, where)
-        else:
-            known = ", ".join(query._fields)
-            faults.add(where, f"no text in the field {field or 'text'!r}", f"one of {known}")
 
 
 def _shards(dataset: Any, id_: str, language: str, text: str) -> Iterator[DocumentShard]:

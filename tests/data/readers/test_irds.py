@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,7 +15,7 @@ from mlbench.common.errors import DataError, EnvironmentFault, UsageError
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
 from mlbench.data.readers import irds, read_collection, stream_collection
-from mlbench.data.sources import check_source, in_shards
+from mlbench.data.sources import check_source, ids_of, in_shards
 from mlbench.data.task import Kind, Task
 from tests.data.readers.building import make_task, qrels_set
 
@@ -241,6 +242,36 @@ def test_without_the_package_it_is_told_how_to_get_it() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 5
     assert "pip install '.[ir-datasets]'" in done.stderr
+
+
+def test_an_id_must_say_in_which_language_its_queries_are() -> None:
+    ids = {"de": "x/de", "fa": "x/fa", "zh": "x/zh/{query-language}"}
+    task = make_task(irds.Path("/x"), "ir_datasets", {}, ("de", "en", "fa", "zh"), ids=ids)
+    task = replace(task, query_languages=("de", "en"), passage_languages=("de", "fa", "zh"))
+    assert [(fault.where, fault.found, fault.expected) for fault in check_source(task)] == [
+        (
+            "/x/small.toml, field source.ids.fa",
+            "'x/fa' does not say in which language its queries are",
+            "an id with {query-language}, which stands for each of de, en",
+        )
+    ]
+    assert ids_of(task, "de") == [("x/de", "de")]
+    assert ids_of(task, "zh") == [("x/zh/de", "de"), ("x/zh/en", "en")]
+    one = replace(task, query_languages=("en",))
+    assert ids_of(one, "fa") == [("x/fa", "en")]
+    square = replace(task, query_languages=(), passage_languages=(), kinds=(Kind.CROSSLINGUAL,))
+    assert [code for _, code in ids_of(square, "zh")] == ["de", "en", "fa"]
+
+
+def test_queries_of_another_data_set() -> None:
+    other = register("de", queries="en")
+    options = {"queries": other, "query-field": "ht_title"}
+    data = load(task_of(options=options, de=register("de", queries=None)))
+    assert data.queries.texts == ("was?",)
+    with pytest.raises(UsageError, match=r"field source.options.queries: ir_datasets has no 'x'"):
+        load(task_of(options={"queries": "x"}, de=register()))
+    with pytest.raises(DataError, match=f"the queries of {other} are in 'en'"):
+        load(task_of(options={"queries": other}, de=register()))
 
 
 def test_ids_belong_to_this_reader_alone() -> None:

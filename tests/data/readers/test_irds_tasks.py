@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlbench.data.catalog import find_task
+from mlbench.data.sources import ids_of
 from mlbench.data.task import Group, Kind
 from tests.support.irds_home import (
+    CLIRMATRIX,
     DOCUMENTS,
     MMARCO,
     MR_TYDI,
+    NEUCLIR,
     QUESTIONS,
     answer,
+    write_clirmatrix,
     write_mmarco,
     write_mr_tydi,
+    write_neuclir,
 )
 
 ir_datasets = pytest.importorskip("ir_datasets")
 
-TASKS = ("mr-tydi", "mmarco")
+pytest.importorskip("lz4.frame")
+
+YEARS = ("neuclir-2022", "neuclir-2023")
+PAIRS = ("clirmatrix-multi8", "clirmatrix-en-sw")
+TASKS = ("mr-tydi", "mmarco", *YEARS, *PAIRS)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +39,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("ir_datasets")
     write_mr_tydi(home)
     write_mmarco(home)
+    write_neuclir(home)
+    write_clirmatrix(home)
     return home
 
 
@@ -39,8 +51,17 @@ def facts(home: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_id_is_one_of_ir_datasets(name: str) -> None:
-    for id_ in find_task(name).source.ids.values():
-        assert id_ in ir_datasets.registry
+    task = find_task(name)
+    assert task.group is Group.LARGE
+    assert task.notes
+    ids = [id_ for language in task.roles.passages for id_, _ in ids_of(task, language)]
+    assert len(set(ids)) == len(ids) == (56 if name == "clirmatrix-multi8" else len(ids))
+    for id_ in (*ids, *filter(None, [task.source.options.get("queries")])):
+        if id_.startswith("clirmatrix"):  # is downloaded when it is looked up
+            patterns = ir_datasets.registry._patterns
+            assert any(pattern.match(id_) for pattern, _ in patterns)
+        else:
+            assert id_ in ir_datasets.registry
 
 
 def counts_in(id_: str) -> tuple[int, int, int]:
@@ -63,12 +84,34 @@ def test_the_counts_that_the_tasks_state() -> None:
 
 def test_what_the_tasks_measure() -> None:
     tydi, mmarco = find_task("mr-tydi"), find_task("mmarco")
-    assert {tydi.group, mmarco.group} == {Group.LARGE}
     assert tydi.measures[:2] == ("RR@100", "R@100")
     assert tydi.kinds == (Kind.MONOLINGUAL,)
     assert mmarco.measures[:2] == ("RR@10", "R@1000")
     kinds = [setting.kind for setting in mmarco.settings()]
     assert [kinds.count(kind) for kind in Kind] == [14, 182, 14]
+
+
+@pytest.mark.parametrize(
+    ("year", "counts", "grades"),
+    [
+        ("neuclir-2022", {"fa": (46, 34174), "ru": (45, 33006), "zh": (49, 36575)}, {0, 1, 3}),
+        ("neuclir-2023", {"fa": (76, 26662), "ru": (76, 25634), "zh": (76, 27638)}, {0, 1, 2, 3}),
+    ],
+)
+def test_what_neuclir_measures(
+    year: str, counts: dict[str, tuple[int, int]], grades: set[int]
+) -> None:
+    task = find_task(year)
+    assert task.measures[0] == "nDCG@20"
+    assert (task.roles.queries, task.roles.passages) == (("en",), ("fa", "ru", "zh"))
+    kinds = [setting.kind for setting in task.settings()]
+    assert kinds == [*[Kind.CROSSLINGUAL] * 3, Kind.MULTILINGUAL]
+    found = {language: counts_in(id_) for language, id_ in task.source.ids.items()}
+    assert {language: each[1:] for language, each in found.items()} == counts
+    assert sum(documents for documents, _, _ in found.values()) == 10_038_768
+    for id_ in task.source.ids.values():
+        said = ir_datasets.load(id_).qrels_metadata()["fields"]["relevance"]["counts_by_value"]
+        assert {int(grade) for grade in said} == grades
 
 
 def record(language: str, role: str, number: int) -> list[str]:
@@ -115,6 +158,74 @@ def test_mmarco(facts: dict[str, Any]) -> None:
         without_answer = pool == ["vi"]
         assert queries == QUESTIONS - 1 - (asked == "vi") - without_answer
         assert excluded == without_answer
+
+
+def numbered(text: str, numbers: range) -> list[list[str]]:
+    return [[str(n), text.format(n)] for n in numbers]
+
+
+@pytest.mark.parametrize(("year", "first"), [("neuclir-2022", 0), ("neuclir-2023", 200)])
+def test_neuclir(facts: dict[str, Any], year: str, first: int) -> None:
+    """English topics, each once, though three data sets have them; 2022 judges in two languages."""
+    found = facts[year]
+    assert [*found["queries"]] == ["en"]
+    expected = numbered("eng title {}", range(first, first + QUESTIONS))
+    assert sorted(found["queries"]["en"]) == sorted(expected)
+    assert [*found["passages"]] == [*NEUCLIR]
+    for code, long in NEUCLIR.items():
+        assert found["passages"][code] == [
+            [f"{long}-{i}", f"{code} title {i} text {i}"] for i in range(DOCUMENTS)
+        ]
+    if first:
+        relevant = sum(i % 4 > 0 for i in range(QUESTIONS))
+        counts = [(relevant, QUESTIONS - relevant)] * 4
+        assert sorted(set(found["relevance"])) == [0, 1, 2, 3]
+    else:
+        counts = [(8, 4)] * 3 + [(12, 0)]
+        assert sorted(set(found["relevance"])) == [0, 1, 3]
+    assert [(queries, excluded) for *_, queries, excluded in found["settings"]] == counts
+    pools = [pool for _, _, pool, _, _ in found["settings"]]
+    assert pools == [["fa"], ["ru"], ["zh"], ["fa", "ru", "zh"]]
+
+
+def test_clirmatrix_multi8(facts: dict[str, Any]) -> None:
+    found = facts["clirmatrix-multi8"]
+    assert [*found["queries"]] == [*found["passages"]] == [*CLIRMATRIX]
+    for code in CLIRMATRIX:
+        queries = [[str(10 * i), f"{code} query {i}"] for i in range(QUESTIONS)]
+        assert found["queries"][code] == queries
+        assert found["passages"][code][9] == record(code, "article", 9)
+        assert len(found["passages"][code]) == DOCUMENTS
+    pairs = [(asked, pool) for _, asked, (pool,), *_ in found["settings"]]
+    assert pairs == [(a, b) for a in CLIRMATRIX for b in CLIRMATRIX if a != b]
+    assert {(queries, excluded) for *_, queries, excluded in found["settings"]} == {(QUESTIONS, 0)}
+    assert len(found["relevance"]) == 56 * 2 * QUESTIONS
+    assert sorted(set(found["relevance"])) == [*range(7)]
+
+
+def test_a_pair_of_clirmatrix(facts: dict[str, Any]) -> None:
+    found = facts["clirmatrix-en-sw"]
+    assert found["queries"] == {"en": [[str(10 * i), f"en query {i}"] for i in range(QUESTIONS)]}
+    assert [*found["passages"]] == ["sw"]
+    assert found["settings"] == [["crosslingual", "en", ["sw"], QUESTIONS, 0]]
+
+
+def test_streamed_and_held_runs_of_other_languages_agree(home: Path) -> None:
+    runs = 'differences_of_streamed_and_held("neuclir-2022", "en fa ru zh")'
+    assert answer(home, runs) == []
+
+
+def test_one_query_has_one_text(tmp_path: Path) -> None:
+    write_clirmatrix(tmp_path)
+    path = tmp_path / "clirmatrix" / "en_de.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().replace("en query 3", "another")
+    path.write_bytes(gzip.compress(lines.encode()))
+    said = answer(tmp_path, 'str(pytest.raises(Exception, data_of, "clirmatrix-multi8").value)')
+    assert said == (
+        "clirmatrix/de/multi8/en/test1, query 4: query '30' has another text than at "
+        "clirmatrix/ar/multi8/en/test1, query 4\n"
+        "  expected: one text for each id of a query"
+    )
 
 
 def test_a_streamed_parallel_run_is_that_of_a_held_one(home: Path) -> None:
