@@ -69,7 +69,7 @@ HEADINGS = {
     Group.QUESTIONS: "Questions: the sentence or passage that answers them",
     Group.PARAGRAPHS: "Paragraphs: the paragraph that answers a question",
     Group.BITEXT: "Bitext: the translation of a sentence",
-    Group.LARGE: "Large: collections that are read shard by shard",
+    Group.LARGE: "Large: collections that can be read shard by shard",
     None: "Others",
 }
 """What the groups of tasks are, in the order in which they are listed."""

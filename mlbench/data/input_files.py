@@ -72,11 +72,12 @@ class Faults:
 
 
 class Line(NamedTuple):
-    """A line without its end, and its number from 1."""
+    """A line without its end, its number from 1, and at which byte of its file it starts."""
 
     file: str
     number: int
     text: str
+    start: int = 0
 
     @property
     def where(self) -> str:
@@ -96,7 +97,7 @@ def read_lines(path: Path, faults: Faults) -> Iterator[Line]:
         line = raw.removesuffix(b"\r")
         mark = len(BOM) if number == 1 and line.startswith(BOM) else 0
         try:
-            yield Line(name, number, line[mark:].decode("utf-8"))
+            yield Line(name, number, line[mark:].decode("utf-8"), offset + mark)
         except UnicodeDecodeError as error:
             at = offset + mark + error.start
             found = f"byte {at} of the file (0x{line[mark + error.start]:02x}) is not UTF-8"

@@ -194,6 +194,8 @@ class Locator:
         folders = [self.data_dir, task.path.parent] if self.data_dir else [task.path.parent]
         expected = f"them in {' or '.join(map(str, folders))}"
         mend = "put them there, or name the folder that holds them with --data-dir or MLBENCH_DATA"
+        if task.source.obtain:
+            mend = f"{task.source.obtain}; then {mend}"
         if any(file.url is not None for file in files):
             expected += f", or downloaded into {self.cache}"
             built_in = task.path == shipped_folder("tasks") / f"{task.name}.toml"

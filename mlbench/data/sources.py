@@ -17,9 +17,9 @@ class Reader:
     ``roles`` must be given in ``[source.files]``; the patterns of those in ``per_language`` must
     hold ``{language}``. ``options`` maps each key of ``[source.options]`` to its allowed values,
     none for any string. ``texts`` are the values of ``text``, the default first. Roles in
-    ``streamed`` may come in shards and be read piece by piece. ``by_id`` says that
-    ``[source.ids]`` must name the data of each language, ``same_languages`` that queries and
-    passages cannot have different ones.
+    ``streamed`` may come in shards and be read piece by piece. ``by_lines`` says that passages are
+    lines of one file, which can be left there, ``by_id`` that ``[source.ids]`` must name the data
+    of each language, ``same_languages`` that queries and passages cannot have different ones.
     """
 
     name: str
@@ -29,8 +29,14 @@ class Reader:
     per_language: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     streamed: tuple[str, ...] = ()
+    by_lines: bool = False
     by_id: bool = False
     same_languages: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether passages can be left where they are, and be read shard by shard."""
+        return bool(self.streamed) or self.by_lines or self.by_id
 
 
 QUERY_LANGUAGE = "{query-language}"
@@ -83,6 +89,13 @@ READERS: Mapping[str, Reader] = {
             roles=("text",),
             texts=("line",),
             per_language=("text",),
+        ),
+        Reader(
+            name="mewsli-x",
+            module="mlbench.data.readers.mewsli_x",
+            roles=("candidates", "mentions"),
+            texts=("description",),
+            by_lines=True,
         ),
     )
 }

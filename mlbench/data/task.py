@@ -178,7 +178,8 @@ class Source:
     which ``{language}`` stands for, where that is another than its code. ``places`` are further
     patterns where a role's files may lie. ``urls`` maps a role, or "" for all others, to an
     address. ``sha256`` maps a resolved path to its digest. ``ids`` maps a language to the name its
-    data has elsewhere. ``options`` are the reader's own.
+    data has elsewhere. ``options`` are the reader's own. ``obtain`` says in words how a user gets
+    files that have no address.
     """
 
     reader: str
@@ -190,6 +191,7 @@ class Source:
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
     spelled: Mapping[str, str] = field(default_factory=dict)
+    obtain: str = ""
 
     def url(self, role: str) -> str | None:
         """Return the address of the files of a role, None where it has none."""

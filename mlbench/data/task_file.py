@@ -139,6 +139,7 @@ class _SourceForm:
     options: dict[str, Annotated[str, _FILLED]] = field(default_factory=dict)
     shards: Annotated[dict[str, Annotated[int, _COUNT]], _BY_CODE] = field(default_factory=dict)
     ids: Annotated[dict[str, Text], _BY_CODE] = field(default_factory=dict)
+    obtain: Text = ""
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ def _filled(path: Path, table: dict[str, Any]) -> Task:
             places={role: paths[1:] for role, paths in source.files.items() if paths[1:]},
             ids=source.ids,
             spelled={_meant(s): s for s in table["languages"] if s != _meant(s)},
+            obtain=" ".join(source.obtain.split()),
         ),
         path=path,
         language_sets={

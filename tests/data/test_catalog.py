@@ -35,6 +35,7 @@ def test_names() -> None:
     miracl = ["miracl", "miracl-hard-negatives"]
     large = [*miracl, "clirmatrix-en-sw", "clirmatrix-multi8", "mmarco", "mr-tydi"]
     large += ["neuclir-2022", "neuclir-2023"]
+    large += ["xtreme-r-mewsli-x", "xtreme-r-mewsli-x-dev"]
     assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, "xtreme-r-lareqa"])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 
@@ -296,6 +297,13 @@ def test_the_readmes_lareqa_example(examples: Path) -> None:
     data = load(examples / "rivers.toml")
     languages = ("en", "fr")
     assert qrels_set(data) == {(q, "r1", p, "0.0.1", 1) for q in languages for p in languages}
+
+
+def test_the_readmes_mewsli_x_example(examples: Path) -> None:
+    data = load(examples / "news.toml")
+    assert data.queries.texts == ("Rufiji: The { Rufiji } is rising.", "Rhin: Le { Rhin } monte.")
+    assert data.passages.texts[0] == "The Rhine rises in the Alps. It is long."
+    assert qrels_set(data) == {("en", "m1", "sw", "Q3542", 1), ("fr", "m2", "en", "Q584", 1)}
 
 
 def test_the_readme_lists_every_task() -> None:

@@ -27,7 +27,7 @@ def test_every_row_leads_to_a_reader(name: str) -> None:
     assert row.name == name
     module = importlib.import_module(row.module)
     assert callable(getattr(module, "read", None) or module.stream)
-    assert hasattr(module, "stream") == bool(row.streamed or row.by_id)
+    assert hasattr(module, "stream") == row.streams
     assert set(row.streamed) <= set(row.roles)
     assert row.texts
     assert set(row.per_language) <= set(row.roles)

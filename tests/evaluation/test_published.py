@@ -11,7 +11,15 @@ import pytest
 
 import mlbench
 from mlbench.data.catalog import find_task
-from tests.oracles.published import XtremePool, xtreme_average_precision
+from mlbench.models.char_ngram import encode
+from tests.oracles.published import (
+    XtremePool,
+    mewslix_mrr,
+    mewslix_passage,
+    mewslix_query,
+    xtreme_average_precision,
+)
+from tests.support.mewsli import QUERIES, made, write_small
 
 Vector = npt.NDArray[np.float32]
 STRIDE = 10
@@ -77,3 +85,48 @@ def test_xtreme_r_s_average_precision(data_dir: Path) -> None:
     assert next(iter(report.measures)) == "AP@20"
     assert report.macro["multilingual"]["AP@20"] == pytest.approx(mean, abs=1e-12)
     assert 0.2 < mean < 0.8
+
+
+def test_xtreme_r_s_reciprocal_rank_of_mewsli_x(tmp_path: Path) -> None:
+    """On made files with many equal texts; scores that tie rank the mention's entity last."""
+    candidates, articles = made(5)
+    lost = articles[0]["mentions"][0]
+    lost["entity_id"] = "Q404"
+    report = mlbench.evaluate(
+        "char-ngram", write_small(tmp_path, candidates, articles), cache=None, progress=False
+    )
+    vectors = encode([mewslix_passage(entity) for entity in candidates]).astype(np.float64)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    per_language, tied = {}, 0
+    for language in QUERIES:
+        gold, predictions = {}, {}
+        for row in articles:
+            context = row["context"]
+            for mention in row["mentions"] if context["language"] == language else ():
+                spans = context["sentence_spans"]
+                query = mewslix_query(context["text"], spans, mention["mention_span"])
+                if mention is lost:
+                    continue
+                scores = np.round(vectors @ encode([query])[0], 9)
+                entities = [
+                    (-score, entity["entity_id"] == mention["entity_id"], entity["entity_id"])
+                    for score, entity in zip(scores.tolist(), candidates, strict=True)
+                ]
+                own = next(score for score, is_gold, _ in entities if is_gold)
+                tied += sum(score == own for score, _, _ in entities) > 1
+                gold[mention["example_id"]] = mention["entity_id"]
+                predictions[mention["example_id"]] = [id_ for _, _, id_ in sorted(entities)]
+        per_language[language] = mewslix_mrr(gold, predictions, 20)
+    assert tied > 15
+    found = {
+        row.query_language: row.measures["RR@20"]
+        for row in report.scores.settings
+        if row.kind == "multilingual"
+    }
+    assert found == pytest.approx(per_language, abs=1e-12)
+    macro = sum(per_language.values()) / len(per_language)
+    assert report.macro["multilingual"]["RR@20"] == pytest.approx(macro, abs=1e-12)
+    assert 0 < macro < 1
+    assert any(
+        "1 judgement names a passage that is not in the corpus" in w for w in report.warnings
+    )

@@ -84,7 +84,7 @@ def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> St
 
     module = _module(task)
     if not hasattr(module, "stream"):
-        able = ", ".join(n for n, r in READERS.items() if r.streamed or r.by_id)
+        able = ", ".join(name for name, reader in READERS.items() if reader.streams)
         found = f"cannot be streamed: reader {task.source.reader!r} reads all passages at once"
         raise UsageError(Fault(f"task {task.name!r}", found, f"a task of reader {able}"))
     files = finder.of(task, READERS[task.source.reader].streamed, absent=absent)

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.data.collection import Judgement, Records, TextRecord
-from mlbench.data.input_files import INTEGER, Faults, describe, integer_of, read_json
+from mlbench.data.input_files import Faults, describe, integer_of, read_json
 from mlbench.data.readers import Locate
+from mlbench.data.readers._fields import get, id_of, list_of, string_of
 from mlbench.data.sources import text_choice
 from mlbench.data.task import Task
 
@@ -171,15 +172,15 @@ def _questions(
     """Yield each question and the id of the passage that answers it."""
     for index, question in enumerate(paragraph.questions):
         where = f"{paragraph.where}.qas[{index}]"
-        id_ = _get(question, "id", _id, where, faults)
-        text = _get(question, "question", _string, where, faults)
-        answers = _get(question, "answers", _list, where, faults)
+        id_ = get(question, "id", id_of, where, faults)
+        text = get(question, "question", string_of, where, faults)
+        answers = get(question, "answers", list_of, where, faults)
         if id_ is None or text is None or answers is None:
             continue
         if not answers:
             faults.add(where, f"question {id_!r} has no answer", "at least one answer")
             continue
-        start = _get(answers[0], "answer_start", integer_of, f"{where}.answers[0]", faults)
+        start = get(answers[0], "answer_start", integer_of, f"{where}.answers[0]", faults)
         if start is None:
             continue
         spans = enumerate(paragraph.breaks)
@@ -203,10 +204,10 @@ _OUTSIDE = {
 def _paragraphs(path: Path, document: Any, whole: bool, faults: Faults) -> Iterator[_Paragraph]:
     if document is None:
         return
-    articles = _get(document, "data", _list, str(path), faults) or []
+    articles = get(document, "data", list_of, str(path), faults) or []
     for a, article in enumerate(articles):
         where = f"{path}, data[{a}]"
-        for p, paragraph in enumerate(_get(article, "paragraphs", _list, where, faults) or []):
+        for p, paragraph in enumerate(get(article, "paragraphs", list_of, where, faults) or []):
             key, title = f"{a}.{p}", f" ({article['title']})" if "title" in article else ""
             place = f"{where}.paragraphs[{p}]"
             checked = (
@@ -219,8 +220,8 @@ def _paragraphs(path: Path, document: Any, whole: bool, faults: Faults) -> Itera
 
 
 def _whole_paragraph(paragraph: Any, key: str, where: str, faults: Faults) -> _Paragraph | None:
-    context = _get(paragraph, "context", _string, where, faults)
-    questions = _get(paragraph, "qas", _list, where, faults)
+    context = get(paragraph, "context", string_of, where, faults)
+    questions = get(paragraph, "qas", list_of, where, faults)
     if context is None or questions is None:
         return None
     return _Paragraph(key, where, context, [context], [(0, len(context))], questions, whole=True)
@@ -238,10 +239,10 @@ def _paragraph(
             "paragraphs (text = \"paragraph\"), or use reader 'beir'",
         )
         return None
-    context = _get(paragraph, "context", _string, where, faults)
-    sentences = _get(paragraph, "sentences", _list, where, faults)
-    breaks = _get(paragraph, "sentence_breaks", _list, where, faults)
-    questions = _get(paragraph, "qas", _list, where, faults)
+    context = get(paragraph, "context", string_of, where, faults)
+    sentences = get(paragraph, "sentences", list_of, where, faults)
+    breaks = get(paragraph, "sentence_breaks", list_of, where, faults)
+    questions = get(paragraph, "qas", list_of, where, faults)
     if context is None or sentences is None or breaks is None or questions is None:
         return None
     if len(sentences) != len(breaks):
@@ -264,35 +265,3 @@ def _span(value: Any) -> tuple[Any, ...]:
     """Return the two positions of a sentence break; None stands for what is none."""
     pair = isinstance(value, list) and len(value) == 2
     return tuple(map(integer_of, value)) if pair else (None,)
-
-
-def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _id(value: Any) -> str | None:
-    return str(value) if type(value) is int else _string(value)
-
-
-def _list(value: Any) -> list[Any] | None:
-    return value if isinstance(value, list) else None
-
-
-_EXPECTED: Mapping[Callable[[Any], Any], str] = {
-    _string: "a string",
-    _id: "a string",
-    _list: "a list",
-    integer_of: INTEGER,
-}
-
-
-def _get(table: Any, key: str, read: Callable[[Any], Any], where: str, faults: Faults) -> Any:
-    """Return what ``read`` makes of ``table[key]``, or None after noting that it makes nothing."""
-    if not isinstance(table, Mapping):
-        faults.add(where, describe(table), f"an object with {key!r}")
-        return None
-    value = read(table.get(key))
-    if value is None:
-        found = f"{key!r} is {describe(table[key])}" if key in table else f"{key!r} missing"
-        faults.add(where, found, _EXPECTED[read])
-    return value
