@@ -92,9 +92,13 @@ def test_xtreme_r_s_reciprocal_rank_of_mewsli_x(tmp_path: Path) -> None:
     candidates, articles = made(5)
     lost = articles[0]["mentions"][0]
     lost["entity_id"] = "Q404"
-    report = mlbench.evaluate(
-        "char-ngram", write_small(tmp_path, candidates, articles), cache=None, progress=False
-    )
+    path, options = write_small(tmp_path, candidates, articles), {"cache": None, "progress": False}
+    report = mlbench.evaluate("char-ngram", path, **options)
+    by_shards = mlbench.Streaming(always=True, work=tmp_path / "work")
+    streamed = mlbench.evaluate("char-ngram", path, streaming=by_shards, **options)
+    assert (streamed.scores, streamed.task) == (report.scores, report.task)
+    assert np.array_equal(streamed.table.above, report.table.above)
+    assert streamed.warnings == report.warnings
     vectors = encode([mewslix_passage(entity) for entity in candidates]).astype(np.float64)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     per_language, tied = {}, 0
