@@ -107,6 +107,15 @@ BUILT_IN = (
         kind="sentence-transformers",
     ),
     BuiltIn(
+        "onnx",
+        "mlbench.models.neural.adapter",
+        "from_onnx",
+        "an ONNX export of a neural encoder, in a folder or on the hub, run by onnxruntime",
+        value="FOLDER",
+        required=True,
+        options=True,
+    ),
+    BuiltIn(
         "toml",
         "mlbench.models.neural.adapter",
         "from_file",

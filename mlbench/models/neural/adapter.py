@@ -25,13 +25,14 @@ from mlbench.models.neural.forward import (
 from mlbench.models.neural.load import (
     Facts,
     Loaded,
-    check_installed,
+    check_libraries,
     digest,
     facts_digest,
     load_model,
     similarity_of,
     versions,
 )
+from mlbench.models.neural.onnx import Onnx, check_onnx
 from mlbench.models.neural.options import (
     TRUST,
     NeuralOptions,
@@ -256,17 +257,21 @@ def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def from_folder(
     value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None
-) -> Neural:
+) -> Neural | Onnx:
     """Return the model of a checkpoint folder. ``given`` are options of the command line."""
     return _open(Path(value), parse_options(given), cache)
 
 
-def from_hub(value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None) -> Neural:
+def from_hub(
+    value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None
+) -> Neural | Onnx:
     """Return a model of the hub, "ORG/NAME", downloaded if it is not in the hub's cache."""
     return _fetch(value, parse_options(given), cache)
 
 
-def from_file(value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None) -> Neural:
+def from_file(
+    value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None
+) -> Neural | Onnx:
     """Return the model that a model file describes; ``given`` options go before its own.
 
     Raises UsageError, too, where the file asks for code to be run and ``given`` does not.
@@ -284,14 +289,34 @@ def from_file(value: str, given: Mapping[str, Any], cache: EmbeddingCache | None
     return _open(file.folder, options, cache)
 
 
-def _fetch(repository: str, options: NeuralOptions, cache: EmbeddingCache | None) -> Neural:
-    check_installed(options.backend)
+def from_onnx(
+    value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None
+) -> Neural | Onnx:
+    """Return the model of an ONNX export: of a folder, else of the hub."""
+    given = {**given, "backend": "onnx"}
+    return (from_folder if Path(value).is_dir() else from_hub)(value, given, cache)
+
+
+def _fetch(repository: str, options: NeuralOptions, cache: EmbeddingCache | None) -> Neural | Onnx:
+    check_installed(options)
     from mlbench.models.neural.hub import fetch
 
     return _build(fetch(repository, options), options, repository, cache)
 
 
-def _open(folder: Path, options: NeuralOptions, cache: EmbeddingCache | None) -> Neural:
+def check_installed(options: NeuralOptions) -> None:
+    """Raise EnvironmentFault where a library that is needed is not installed, UsageError for
+    options that have no meaning for the backend."""
+    if options.backend == "onnx":
+        check_onnx(options)
+        return
+    if options.onnx_file:
+        found = f"given with --backend {options.backend}"
+        raise UsageError(Fault(f"option --onnx-file {options.onnx_file}", found, "--backend onnx"))
+    check_libraries(options.backend)
+
+
+def _open(folder: Path, options: NeuralOptions, cache: EmbeddingCache | None) -> Neural | Onnx:
     if not folder.is_dir():
         raise UsageError(Fault(f"model {folder}", "no such folder", "a checkpoint's folder"))
     if options.revision is not None:
@@ -301,9 +326,13 @@ def _open(folder: Path, options: NeuralOptions, cache: EmbeddingCache | None) ->
     return _build(folder, options, folder_name(folder), cache)
 
 
-def _build(folder: Path, options: NeuralOptions, name: str, cache: EmbeddingCache | None) -> Neural:
+def _build(
+    folder: Path, options: NeuralOptions, name: str, cache: EmbeddingCache | None
+) -> Neural | Onnx:
     checkpoint = inspect_folder(folder, options)
-    check_installed(options.backend)
+    check_installed(options)
+    if options.backend == "onnx":
+        return Onnx(checkpoint, options.name or name, options)
     return Neural(checkpoint, options.name or name, options, cache)
 
 

@@ -33,6 +33,7 @@ from mlbench.models.neural.files import (
     safetensors_fault,
     tensor_names,
 )
+from mlbench.models.neural.graphs import Unreadable, choose_file, weight_files, which_file
 from mlbench.models.neural.kinds import (
     IMAGES,
     MODEL_TYPES,
@@ -48,6 +49,7 @@ from mlbench.models.neural.options import NeuralOptions
 
 MODULES_FILE = "modules.json"
 CONFIG_FILE = "config.json"
+TOKENIZER_FILE = "tokenizer.json"
 MODEL_FILE = "config_sentence_transformers.json"
 ADAPTER_FILE = "adapter_config.json"
 LEFT_OUT = re.compile(r"(trainer_state|training_args|.*_results|eval.*)\.json", re.IGNORECASE)
@@ -77,7 +79,7 @@ _POOLING = (
     '"sentence_transformers.models.Pooling"} to it, and 1_Pooling/config.json; or take '
     "modules.json out of the folder, and choose with --pooling"
 )
-_EXPORTED = {"onnx": re.compile(r".*\.onnx(_data)?"), "openvino": re.compile(r".*\.(xml|bin)")}
+_EXPORTED = {"onnx": re.compile(r".*\.onnx"), "openvino": re.compile(r".*\.(xml|bin)")}
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class Checkpoint:
 
     ``layout`` is "sentence-transformers" or "transformers", ``sha256`` is over the files'
     names and contents, ``settings`` is what config_sentence_transformers.json says, ``modules``
-    are the name in MODULES of each module (None for a class that is not there) and its folder.
+    are the name in MODULES of each module (None for a class that is not there) and its folder,
+    ``graph`` is the ONNX file that is to be run, "" for none.
     """
 
     folder: Path
@@ -95,6 +98,7 @@ class Checkpoint:
     sha256: str
     settings: dict[str, Any]
     modules: tuple[tuple[str | None, str], ...] = ()
+    graph: str = ""
 
     @contextlib.contextmanager
     def view(self) -> Iterator[Path]:
@@ -131,6 +135,7 @@ def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
         sha256,
         inspection.settings,
         tuple(inspection.modules),
+        inspection.graph,
     )
 
 
@@ -144,6 +149,7 @@ class _Inspection:
         self.files: list[str] = []
         self.settings: dict[str, Any] = {}
         self.modules: list[tuple[str | None, str]] = []
+        self.graph = ""
         bare = not (root / MODULES_FILE).is_file()
         self.layout = "transformers" if bare else "sentence-transformers"
 
@@ -262,6 +268,7 @@ class _Inspection:
         folder = PurePosixPath(path).as_posix().removeprefix(".")
         if not (self.root / folder).is_dir():
             if name in ("Normalize", "Dropout"):
+                self.modules.append((name, folder))
                 return
             self._fault(where, f"names the folder {path!r}, which is not there", "the module")
             return
@@ -339,7 +346,7 @@ class _Inspection:
             if begins_with_mark(path):
                 self._fault(name, BYTE_ORDER_MARK, "JSON in UTF-8 without it")
         elif name.endswith(".json"):
-            trust = self.options.trust_remote_code
+            trust = self.options.trust_remote_code or self.options.backend == "onnx"  # reads none
             for found in config_faults(self._json(name), path.name, trust):
                 self._fault(name, found, "no code but the libraries' own", CODE_MEND)
 
@@ -348,9 +355,12 @@ class _Inspection:
         if ADAPTER_FILE in names:
             return
         exported = self._exported(folder) if kind == "Transformer" else []
-        for name in exported:
+        onnx = self.options.backend == "onnx" and kind == "Transformer"
+        if onnx:
+            self._run_by_onnx(folder, exported)
+        for name in exported if not onnx else ():
             self._take(name)
-        whole = self._weights(folder, names, pickled=False) or exported
+        whole = onnx or self._weights(folder, names, pickled=False) or exported
         if not whole and self._pickled(folder, kind, names) and CONFIG_FILE not in names:
             return
         single = _join(folder, _SINGLE[False])
@@ -365,8 +375,8 @@ class _Inspection:
 
     def _tokenises(self, folder: str, kind: str, names: list[str]) -> bool:
         """Say whether the folder has a tokenizer, or names one that needs no vocabulary."""
-        if kind == "StaticEmbedding":
-            return "tokenizer.json" in names
+        if kind == "StaticEmbedding" or self.options.backend == "onnx":
+            return TOKENIZER_FILE in names
         if any(map(TOKENIZERS.fullmatch, names)):
             return True
         said = [
@@ -389,6 +399,31 @@ class _Inspection:
         folders = [folder, below] if (self.root / below).is_dir() else [folder]
         found = [_join(place, name) for place in folders for name in self._names(place)]
         return [name for name in found if wanted.fullmatch(PurePosixPath(name).name)]
+
+    def _run_by_onnx(self, folder: str, exported: list[str]) -> None:
+        """Take in the ONNX file that is to be run, and the files of its weights."""
+        graph = choose_file(exported, self.options.onnx_file)
+        if graph is None:
+            self._fault(folder or ".", *which_file(exported, self.options.onnx_file))
+            return
+        self._take(graph)
+        if self.faults:
+            return
+        try:
+            beside = weight_files(self.root / graph)
+        except Unreadable as error:
+            self._fault(graph, str(error), "an ONNX file that onnxruntime runs by itself")
+            return
+        self.graph = graph
+        for name in sorted(beside):
+            file = PurePosixPath(graph).parent / name
+            if _leads_out(name) or not self._within(self.root / file):
+                self._fault(graph, f"its weights are in {name!r}", "a file in this folder")
+            elif not (self.root / file).is_file():
+                found = f"its weights are in {name!r}, which is not there"
+                self._fault(graph, found, "all files of the export", "download that file too")
+            else:
+                self._take(file.as_posix())
 
     def _weights(self, folder: str, names: list[str], *, pickled: bool) -> bool:
         """Take in a module's weights, one file or the shards of an index, if they are there."""

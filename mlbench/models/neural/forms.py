@@ -57,12 +57,12 @@ class Asked:
     def features(self, model: Any, texts: Sequence[str]) -> Features:
         """Return the library's own tensors for a batch."""
         given: Features = model.preprocess(
-            [_sound(text) for text in texts], prompt=self.prompt or None, **self.arguments
+            [sound(text) for text in texts], prompt=self.prompt or None, **self.arguments
         )
         return given
 
 
-def _sound(text: str) -> str:
+def sound(text: str) -> str:
     """Replace half surrogate pairs, which no tokenizer takes."""
     return (
         text
@@ -194,7 +194,7 @@ class TextForm(Form):
 
     def rows(self, model: Any, texts: Sequence[str]) -> list[bytes]:
         """Return each text."""
-        return [_sound(text).encode() for text in texts]
+        return [sound(text).encode() for text in texts]
 
     def features(self, model: Any, rows: Sequence[bytes]) -> Features:
         """Return the library's own tensors."""

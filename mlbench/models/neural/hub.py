@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
 from mlbench.models.neural.folder import ADAPTER_FILE, LEFT_OUT, PLAIN
+from mlbench.models.neural.graphs import choose_file, which_file
 from mlbench.models.neural.kinds import adapter, other_weights, pickled_weights
 from mlbench.models.neural.options import NeuralOptions
 
@@ -25,10 +26,15 @@ def wanted_files(names: list[str], options: NeuralOptions) -> list[str]:
     """Return which of a repository's files a model may need; pickles only where nothing else is
     there and they may be opened."""
     found = []
+    graph, replaced = _graph(names, options), None
+    if graph is not None:
+        below = PurePosixPath(graph).parent
+        replaced = below.parent if below.name == "onnx" else below
     safe = {str(PurePosixPath(name).parent) for name in names if name.endswith(".safetensors")}
     for name in names:
         path = PurePosixPath(name)
-        exported = options.backend in ("onnx", "openvino") and path.parent.name == options.backend
+        exported = options.backend == "openvino" and path.parent.name == "openvino"
+        exported = exported or (graph is not None and name.startswith(graph))  # its data too
         pickled = (
             options.allow_pickle
             and str(path.parent) not in safe
@@ -36,9 +42,15 @@ def wanted_files(names: list[str], options: NeuralOptions) -> list[str]:
         )
         plain = PLAIN.fullmatch(path.name) and not LEFT_OUT.fullmatch(path.name)
         code = options.trust_remote_code and path.suffix == ".py"
-        if plain or _WEIGHTS.fullmatch(path.name) or exported or pickled or code:
+        weights = _WEIGHTS.fullmatch(path.name) and path.parent != replaced
+        if plain or weights or exported or pickled or code:
             found.append(name)
     return found
+
+
+def _graph(names: list[str], options: NeuralOptions) -> str | None:
+    """Return the ONNX file that is to be run, if one is and it is clear which."""
+    return choose_file(names, options.onnx_file) if options.backend == "onnx" else None
 
 
 def fetch(repository: str, options: NeuralOptions) -> Path:
@@ -104,6 +116,9 @@ def _downloaded(repository: str, options: NeuralOptions) -> Path:
     if ADAPTER_FILE in names:
         found, mend = adapter({})
         raise ModelError(Fault(f"model {repository} on the hub", found, "a whole model", mend))
+    if options.backend == "onnx" and _graph(names, options) is None:
+        where = f"model {repository} on the hub"
+        raise ModelError(Fault(where, *which_file(names, options.onnx_file)))
     if not any(name.endswith((".safetensors", ".bin", ".onnx", ".xml")) for name in wanted):
         raise ModelError(_no_weights(repository, names))
     return Path(snapshot_download(repository, revision=info.sha, allow_patterns=wanted))

@@ -124,11 +124,9 @@ def similarity_of(checkpoint: Checkpoint, options: NeuralOptions) -> str:
     return SIMILARITY_NAMES[own]
 
 
-def check_installed(backend: str) -> None:
+def check_libraries(backend: str) -> None:
     """Raise EnvironmentFault where a library that is needed is not installed."""
     needed = {"sentence_transformers": EXTRA, "torch": EXTRA}
-    if backend == "onnx":
-        needed["onnxruntime"] = "pip install 'sentence-transformers[onnx]'"
     if backend == "openvino":
         needed["openvino"] = "pip install 'sentence-transformers[openvino]'"
     faults = [

@@ -89,6 +89,9 @@ class NeuralOptions:
     backend: Backend = setting(
         f"the library that runs the model: {_list(BACKENDS)}", "NAME", BACKENDS[0]
     )
+    onnx_file: Word | None = setting(
+        "which ONNX file of the model, such as onnx/model_quantized.onnx", "NAME"
+    )
     device: Devices = setting(
         "the device, or several that share the work, such as cuda:0,cuda:1", "DEVICES", default=()
     )

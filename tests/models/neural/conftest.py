@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mlbench.models.registry import LoadedModel, load_adapter
+from tests.models.neural.exported import export
 
 LETTERS = (
     "abcdefghijklmnopqrstuvwxyz0123456789.,:;?!'-ßéабвгдежзийклмнопрстуфхцчшщыьэюяกขคงจ中文问答的"
@@ -93,3 +94,10 @@ def edit(path: Path, **changes: Any) -> None:
     """Change fields of a JSON file."""
     table = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(table | changes))
+
+
+@pytest.fixture(scope="session")
+def exported_folder(full_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model as ``full_folder``, exported to ONNX."""
+    pytest.importorskip("onnx")
+    return export(full_folder, tmp_path_factory.mktemp("models") / "tiny-onnx")

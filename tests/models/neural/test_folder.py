@@ -12,6 +12,7 @@ from mlbench.common.errors import ModelError
 from mlbench.models.neural.folder import Checkpoint, inspect_folder
 from mlbench.models.neural.options import NeuralOptions
 from tests.models.neural.conftest import Copy, edit
+from tests.models.neural.exported import onnx_bytes
 
 ST = "sentence_transformers.models."
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"
@@ -554,13 +555,48 @@ def test_byte_order_marks_are_named(full: Path, name: str, mark: bytes) -> None:
 
 
 def test_exported_models(full: Path) -> None:
-    put(full, {"onnx/model.onnx": b"x", "openvino/openvino_model.bin": b"y"})
+    put(full, {"onnx/model.onnx": onnx_bytes(), "openvino/openvino_model.bin": b"y"})
     put(full, {"openvino/openvino_model.xml": "<net/>"})
+    onnx = look(full, backend="onnx")
+    assert onnx.graph == "onnx/model.onnx"
+    assert "model.safetensors" not in onnx.files
     (full / "model.safetensors").unlink()
-    assert "onnx/model.onnx" in look(full, backend="onnx").files
+    assert look(full, backend="onnx") == onnx
     files = look(full, backend="openvino").files
     assert {"openvino/openvino_model.bin", "openvino/openvino_model.xml"} <= set(files)
     assert "ONNX weights (onnx/model.onnx) and OpenVINO weights" in refused(full)
+
+
+def test_onnx_files_and_their_weights(full: Path, tmp_path: Path) -> None:
+    def named(name: str) -> None:
+        put(full, {"onnx/model.onnx": onnx_bytes(data=name)})
+
+    named("weights")
+    put(full, {"onnx/weights": b"w"})
+    assert "onnx/weights" in look(full, backend="onnx").files
+    for name in ("../model.safetensors", "/etc/passwd", "..\\x"):
+        named(name)
+        assert "expected: a file in this folder" in refused(full, backend="onnx")
+    (tmp_path / "outside").write_bytes(b"w")
+    (full / "onnx" / "link").symlink_to(tmp_path / "outside")
+    named("link")
+    assert "a link that points outside the folder" in refused(full, backend="onnx")
+    (full / "onnx" / "link").unlink()
+    named("none")
+    assert "'none', which is not there" in refused(full, backend="onnx")
+    put(full, {"onnx/model.onnx": onnx_bytes("BertTokenizer", "ai.onnx.contrib")})
+    assert "operators of foreign libraries" in refused(full, backend="onnx")
+    put(full, {"onnx/model.onnx": POINTER})
+    assert "a Git LFS pointer" in refused(full, backend="onnx")
+    put(full, {"onnx/model.onnx": b"<html>"})
+    assert "no ONNX model" in refused(full, backend="onnx")
+
+
+def test_onnx_needs_a_tokenizer_of_the_tokenizers_library(full: Path) -> None:
+    put(full, {"onnx/model.onnx": onnx_bytes(), "vocab.txt": "a"})
+    (full / "tokenizer.json").unlink()
+    assert "no tokenizer in it" in refused(full, backend="onnx")
+    assert look(full).graph == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")

@@ -59,7 +59,16 @@ def test_what_is_downloaded() -> None:
     trusted = NeuralOptions(trust_remote_code=True)
     assert set(wanted_files(NAMES, trusted)) == plain | {"modeling_x.py"}
     onnx = NeuralOptions(backend="onnx")
-    assert set(wanted_files(NAMES, onnx)) == plain | {"onnx/model.onnx"}
+    files = (plain | {"onnx/model.onnx"}) - {"model.safetensors"}
+    assert set(wanted_files(NAMES, onnx)) == files
+    more = ["onnx/model.onnx_data", "onnx/model_q4.onnx", "onnx/model_q4.onnx_data"]
+    more += ["2_Dense/model.safetensors"]
+    dense = {"2_Dense/model.safetensors"}
+    found = set(wanted_files(NAMES + more, onnx))
+    assert found == files | dense | {"onnx/model.onnx_data"}
+    packed = NeuralOptions(backend="onnx", onnx_file="model_q4.onnx")
+    found = set(wanted_files(NAMES + more, packed))
+    assert found == (files - {"onnx/model.onnx"}) | dense | {more[1], more[2]}
 
 
 @pytest.fixture
@@ -114,6 +123,25 @@ def test_refusals_are_clear_and_tell_no_token(
         load_adapter("hub:org/name", {"revision": "v9"})
     assert TOKEN not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["config.json", "model.safetensors"], r"no ONNX file(.|\n)*--backend torch"),
+        (["onnx/a.onnx", "onnx/b.onnx"], r"several ONNX files in it\n.*onnx/a.onnx, onnx/b.onnx"),
+    ],
+)
+def test_it_is_clear_which_onnx_file_is_downloaded(
+    online: pytest.MonkeyPatch, names: list[str], message: str
+) -> None:
+    info = SimpleNamespace(sha=COMMIT, siblings=[SimpleNamespace(rfilename=n) for n in names])
+    online.setattr(hub.HfApi, "model_info", lambda *args, **kwargs: info)
+    online.setattr(hub, "snapshot_download", _raising(AssertionError("downloaded")))
+    for name in importlib.import_module("mlbench.models.neural.onnx").LIBRARIES:
+        pytest.importorskip(name)
+    with pytest.raises(ModelError, match=message):
+        load_adapter("onnx:org/name")
 
 
 def test_pickles_alone_are_not_downloaded(online: pytest.MonkeyPatch) -> None:
