@@ -16,10 +16,11 @@ class Reader:
 
     ``roles`` must be given in ``[source.files]``; the patterns of those in ``per_language`` must
     hold ``{language}``. ``options`` maps each key of ``[source.options]`` to its allowed values,
-    none for any string. ``texts`` are the values of ``text``, the default first. Roles in
-    ``streamed`` may come in shards and be read piece by piece. ``by_lines`` says that passages are
-    lines of one file, which can be left there, ``by_id`` that ``[source.ids]`` must name the data
-    of each language, ``same_languages`` that queries and passages cannot have different ones.
+    none for any string; those in ``required`` must be given. ``texts`` are the values of ``text``,
+    the default first. Roles in ``streamed`` may come in shards and be read piece by piece.
+    ``by_lines`` says that passages are lines of one file, which can be left there, ``by_id`` that
+    ``[source.ids]`` must name the data of each language, ``same_languages`` that queries and
+    passages cannot have different ones.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Reader:
     texts: tuple[str, ...]
     per_language: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
     streamed: tuple[str, ...] = ()
     by_lines: bool = False
     by_id: bool = False
@@ -82,6 +84,24 @@ READERS: Mapping[str, Reader] = {
                 "queries": (),
             },
             by_id=True,
+        ),
+        Reader(
+            name="rows",
+            module="mlbench.data.readers.rows",
+            roles=("rows",),
+            texts=("passage",),
+            options={
+                "query": (),
+                "passage": (),
+                "query-id": (),
+                "passage-id": (),
+                "query-language": (),
+                "passage-language": (),
+                "relevance": ("same-language", "parallel"),
+                "repeated": ("refuse", "first"),
+                "incomplete": ("refuse", "skip"),
+            },
+            required=("query", "passage"),
         ),
         Reader(
             name="lines",
@@ -201,7 +221,13 @@ def _check_ids(task: Task, reader: Reader) -> list[Fault]:
 
 
 def _check_options(task: Task, reader: Reader) -> list[Fault]:
-    faults = []
+    faults = [
+        source_fault(
+            task, f"options.{name}", "missing", f"the name of a field of {reader.roles[0]}"
+        )
+        for name in reader.required
+        if name not in task.source.options
+    ]
     for name, value in sorted(task.source.options.items()):
         if name not in reader.options:
             found = f"reader {reader.name!r} has no option {name!r}"

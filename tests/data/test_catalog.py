@@ -21,6 +21,7 @@ from tests.conftest import REPOSITORY
 
 from .readers.building import json_lines, qrels_set, write
 
+LATIN = ("en", "fr")
 XQUAD = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 MLQA = ("ar", "de", "en", "es", "hi", "vi", "zh")
 
@@ -36,6 +37,8 @@ def test_names() -> None:
     large = [*miracl, "clirmatrix-en-sw", "clirmatrix-multi8", "mmarco", "mr-tydi"]
     large += ["neuclir-2022", "neuclir-2023"]
     large += ["xtreme-r-mewsli-x", "xtreme-r-mewsli-x-dev"]
+    belebele = ["belebele", "belebele-from-english", "belebele-to-english"]
+    large += [*belebele, "multi-eup"]
     assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, "xtreme-r-lareqa"])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 
@@ -285,6 +288,16 @@ def test_the_readmes_beir_example(examples: Path) -> None:
     assert data.passages.texts[0] == "Haus am See\nHunde sind willkommen."
     languages = ("de", "en")
     assert qrels_set(data) == {(q, "q1", p, "h1", 1) for q in languages for p in languages}
+
+
+def test_the_readmes_rows_example(examples: Path) -> None:
+    data = load(examples / "helpdesk.toml")
+    assert data.passages.counts.tolist() == [2, 2]
+    assert data.passages.texts[1] == "Clean the fan,\nwith a soft brush."
+    assert qrels_set(data) == {
+        *((q, n, p, i, 1) for n, i in (("1", "power"), ("3", "fan")) for q in LATIN for p in LATIN),
+        *(("en", "2", p, "power", 1) for p in LATIN),
+    }
 
 
 def test_the_readmes_lines_example(examples: Path) -> None:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from mlbench.common.errors import EnvironmentFault, Fault, did_you_mean
 from mlbench.common.files import reading
 from mlbench.data.corpus import Passage
-from mlbench.data.input_files import Faults, Line, describe, parse_object, read_lines
+from mlbench.data.input_files import (
+    LONGEST_LINE,
+    Faults,
+    Line,
+    describe,
+    opened,
+    parse_object,
+    read_lines,
+)
 from mlbench.data.locations import DataFile
 
 HUB_BATCH = 1024
 PARQUET = b"PAR1"
 """What a Parquet file begins with."""
+MEND_CSV = (
+    "get the whole file; text with commas, quotation marks or line breaks stands in quotation "
+    "marks, and a quotation mark in it is doubled"
+)
 
 
 class Row(NamedTuple):
@@ -36,13 +51,17 @@ class Row(NamedTuple):
 
 
 def read_rows(file: DataFile, faults: Faults) -> Iterator[Row]:
-    """Yield the rows of a ``.parquet`` file, or of JSON lines; empty lines are skipped.
+    """Yield the rows of a ``.parquet`` or ``.csv`` file, or of JSON lines; empty lines are skipped.
 
-    What is on the hub is streamed with ``datasets``. Notes what is malformed; raises
-    EnvironmentFault where the file cannot be read, or the hub does not answer for long.
+    A ``.csv`` file may be packed, too (``.csv.gz``). What is on the hub is streamed with
+    ``datasets``. Notes what is malformed; raises EnvironmentFault where the file cannot be read, or
+    the hub does not answer for long.
     """
     if PurePosixPath(file.path or file.name).suffix.lower() == ".parquet":
         yield from _parquet(file.path, faults) if file.path else _hub_parquet(file, faults)
+        return
+    if file.path and re.search(r"\.csv(\.gz)?$", file.path.name, re.IGNORECASE):
+        yield from _csv(file.path, faults)
         return
     lines = read_lines(file.path, faults) if file.path else _hub_lines(file, faults)
     yield from parse_rows(lines, faults)
@@ -102,6 +121,51 @@ class Texts:
             mend = "write ids as strings or as integers: digits may be lost in other numbers"
         self.faults.add(row.where, found, f"{key!r} as a string", mend)
         return None
+
+
+def _csv(path: Path, faults: Faults) -> Iterator[Row]:
+    """Yield the rows of a table split by commas, whose first row names its fields.
+
+    A field in quotation marks may hold commas and line breaks; RFC 4180. A row's number is that
+    of its first line.
+    """
+    csv.field_size_limit(LONGEST_LINE)
+    with opened(path, faults) as raw:
+        lines = io.TextIOWrapper(cast(BinaryIO, raw), encoding="utf-8-sig", newline="")
+        rows = csv.reader(lines, strict=True)
+        start = 1
+        try:
+            header = next(rows, [])
+            if not header or len(set(header)) < len(header):
+                found = "a name given twice" if header else "no row at all"
+                faults.add(f"{path}:1", found, "a first row that names each field once")
+                return
+            while True:
+                start = rows.line_num + 1
+                row = next(rows, None)
+                if row is None:
+                    return
+                if row and len(row) != len(header):
+                    faults.add(f"{path}:{start}", *_of_width(len(row), len(header)))
+                elif row:
+                    yield Row(str(path), ":", start, dict(zip(header, row, strict=True)))
+        except csv.Error as error:
+            cut = "unexpected end" in str(error)
+            found = (
+                "the file ends within a quotation that begins in this row" if cut else str(error)
+            )
+            faults.add(f"{path}:{start}", f"broken CSV: {found}", "a whole row", MEND_CSV)
+        except UnicodeDecodeError as error:
+            faults.add(
+                f"{path}:{start}", f"{error.reason} in this row or soon after", "text in UTF-8"
+            )
+
+
+def _of_width(count: int, columns: int) -> tuple[str, str, str]:
+    """Say what is wrong with a row of so many fields, in a table of so many columns."""
+    meaning = "so the row is cut" if count < columns else "too many"
+    found = f"{count} field{'s' * (count > 1)}, {meaning}"
+    return found, f"{columns}, as the first row has", MEND_CSV
 
 
 def _parquet(path: Path, faults: Faults) -> Iterator[Row]:

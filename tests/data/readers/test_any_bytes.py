@@ -41,11 +41,14 @@ FILES = {
         {"corpus": "c.jsonl", "queries": "q.jsonl", "qrels": "r.tsv"},
         {"c.jsonl": RECORD, "q.jsonl": RECORD, "r.tsv": QRELS},
     ),
+    "rows": ({"rows": "r.csv"}, {"r.csv": b'q,"p"\r\na,"b\nc"\r\nd,e\r\n'}),
+    "rows packed": ({"rows": "r.csv.gz"}, {"r.csv.gz": gzip.compress(b"q,p\na,b\n")}),
     "beir packed": (
         {"corpus": "c.jsonl.gz", "queries": "q.parquet", "qrels": "r.tsv"},
         {"c.jsonl.gz": gzip.compress(RECORD), "q.parquet": PARQUET, "r.tsv": QRELS},
     ),
 }
+OPTIONS = {"rows": {"query": "q", "passage": "p"}}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values),
@@ -73,7 +76,9 @@ def test_any_bytes(tmp_path: Path, name: str, data: st.DataObject) -> None:
     roles, files = FILES[name]
     target = data.draw(st.sampled_from(sorted(files)))
     write(tmp_path, {**files, target: data.draw(damaged(files[target]))})
-    task = make_task(tmp_path, name.partition(" ")[0], roles, languages=("en",))
+    reader = name.partition(" ")[0]
+    options = OPTIONS.get(reader, {})
+    task = make_task(tmp_path, reader, roles, languages=("en",), options=options)
     try:
         collection = load(task)
     except DataError:
