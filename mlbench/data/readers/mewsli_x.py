@@ -45,6 +45,15 @@ class _Mention(NamedTuple):
     entity: str
 
 
+class _Article(NamedTuple):
+    """An article and the spans of its sentences."""
+
+    id: str
+    language: str
+    text: str
+    sentences: list[Span]
+
+
 def read(task: Task, locate: Locate) -> Records:
     """Read the task's ``mentions`` and ``candidates``.
 
@@ -145,7 +154,13 @@ def _mentions(task: Task, paths: Mapping[str, Path], faults: Faults) -> list[_Me
             if context.get("text") == "":
                 without_text += 1
                 continue
-            mentions += _of_article(context, listed, task.roles.queries, line.where, faults)
+            article = _article(context, task.roles.queries, line.where, faults)
+            if article is not None:
+                found = [
+                    _mention(each, article, f"{line.where}, mentions[{number}]", faults)
+                    for number, each in enumerate(listed)
+                ]
+                mentions += [mention for mention in found if mention is not None]
         if without_text:
             faults.add(
                 str(path),
@@ -166,45 +181,47 @@ def _rows(path: Path, faults: Faults) -> Iterator[tuple[Line, dict[str, Any]]]:
                 yield line, row
 
 
-def _of_article(
-    context: Mapping[str, Any],
-    listed: Sequence[Any],
-    languages: Sequence[str],
-    where: str,
-    faults: Faults,
-) -> Iterator[_Mention]:
-    """Yield the mentions of an article."""
+def _article(
+    context: Mapping[str, Any], languages: Sequence[str], where: str, faults: Faults
+) -> _Article | None:
+    """Return an article, or None after noting what is wrong with it."""
     spelling = get(context, "language", string_of, where, faults)
-    article = get(context, "document_id", string_of, where, faults)
+    id_ = get(context, "document_id", string_of, where, faults)
     text = get(context, "text", string_of, where, faults)
     sentences = _sentences(context, text, where, faults)
-    if spelling is None or article is None or text is None or sentences is None:
-        return
-    for number, mention in enumerate(listed):
-        place = f"{where}, mentions[{number}]"
-        if object_of(mention) is None:
-            faults.add(place, describe(mention), "an object")
-            continue
-        id_ = get(mention, "example_id", string_of, place, faults)
-        entity = get(mention, "entity_id", string_of, place, faults)
-        named = get(mention, "mention_span", object_of, place, faults)
-        name = None if named is None else get(named, "text", string_of, place, faults)
-        span = _span(named, text, f"{place}.mention_span", faults)
-        if id_ is None or entity is None or name is None or span is None:
-            continue
-        start, end = span
-        if name != text[start:end]:
-            found = f"mention {id_!r} is {name!r}, but there the text has {text[start:end]!r}"
-            faults.add(place, found, f"the characters {start} to {end} of the article's text")
-            continue
-        holding = next((s for s in sentences if s[0] <= start and end <= s[1]), None)
-        if holding is None:
-            found = f"mention {id_!r}, at characters {start} to {end}, is in none of the sentences"
-            faults.add(place, found, "one of `sentence_spans` that holds it")
-            continue
-        language = language_among(spelling, languages)
-        query = TextRecord(id_, language, _marked(text, span, holding), place, article)
-        yield _Mention(query, entity)
+    if spelling is None or id_ is None or text is None or sentences is None:
+        return None
+    return _Article(id_, language_among(spelling, languages), text, sentences)
+
+
+def _mention(mention: Any, article: _Article, where: str, faults: Faults) -> _Mention | None:
+    """Return a mention in an article, or None after noting what is wrong with it."""
+    if object_of(mention) is None:
+        faults.add(where, describe(mention), "an object")
+        return None
+    id_ = get(mention, "example_id", string_of, where, faults)
+    entity = get(mention, "entity_id", string_of, where, faults)
+    named = get(mention, "mention_span", object_of, where, faults)
+    if named is None:
+        return None
+    name, span = get(named, "text", string_of, where, faults), _span(named, article.text)
+    if span is None:
+        _note_span(named, article.text, f"{where}.mention_span", faults)
+    if id_ is None or entity is None or name is None or span is None:
+        return None
+    start, end = span
+    there = article.text[start:end]
+    if name != there:
+        found = f"mention {id_!r} is {name!r}, but there the text has {there!r}"
+        faults.add(where, found, f"the characters {start} to {end} of the article's text")
+        return None
+    holding = next((s for s in article.sentences if s[0] <= start and end <= s[1]), None)
+    if holding is None:
+        found = f"mention {id_!r}, at characters {start} to {end}, is in none of the sentences"
+        faults.add(where, found, "one of `sentence_spans` that holds it")
+        return None
+    text = _marked(article.text, span, holding)
+    return _Mention(TextRecord(id_, article.language, text, where, article.id), entity)
 
 
 def _marked(text: str, mention: Span, sentence: Span) -> str:
@@ -254,24 +271,31 @@ def _sentences(table: Any, text: str | None, where: str, faults: Faults) -> list
     listed = get(table, "sentence_spans", list_of, where, faults)
     if listed is None or text is None:
         return None
-    spans = [_span(s, text, f"{where}, sentence_spans[{i}]", faults) for i, s in enumerate(listed)]
+    spans = [_span(value, text) for value in listed]
+    for number, (value, span) in enumerate(zip(listed, spans, strict=True)):
+        if span is None:
+            _note_span(value, text, f"{where}, sentence_spans[{number}]", faults)
     sound = [span for span in spans if span is not None]
     return sound if len(sound) == len(spans) else None
 
 
-def _span(value: Any, text: str | None, where: str, faults: Faults) -> Span | None:
-    """Return a part of a text that is not empty, or None after noting what is wrong with it."""
-    if value is None or text is None:
-        return None
-    start, end = (value.get(k) if isinstance(value, Mapping) else None for k in ("start", "end"))
-    if type(start) is not int or type(end) is not int:
-        found = repr(value)
-    elif 0 <= start < end <= len(text):
+def _ends(value: Any) -> tuple[Any, Any]:
+    return (value.get("start"), value.get("end")) if isinstance(value, Mapping) else (None, None)
+
+
+def _span(value: Any, text: str) -> Span | None:
+    """Return a part of a text that is not empty, or None where a value says none."""
+    start, end = _ends(value)
+    if type(start) is int and type(end) is int and 0 <= start < end <= len(text):
         return start, end
-    else:
-        found = f"characters {start} to {end} of a text of {len(text)}"
-    faults.add(where, found, "`start` and `end`, with 0 <= start < end <= the text's length")
     return None
+
+
+def _note_span(value: Any, text: str, where: str, faults: Faults) -> None:
+    """Note that a value says no part of a text."""
+    start, end = _ends(value)
+    found = f"start {start!r} and end {end!r} in a text of {len(text)} characters"
+    faults.add(where, found, "whole numbers, 0 <= start < end <= the text's length")
 
 
 class _Lines:
