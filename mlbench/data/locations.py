@@ -15,6 +15,9 @@ from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.task import SPELLING, Task, spellings
 
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+LANGUAGES = ("{language}", "{passage-language}", "{id}")
+"""What makes a path one of a file of each language: the language, that of the passages where the
+role is another one's, and the name that ``[source.ids]`` gives the data of the language."""
 SHARD = re.compile(r"\{(shards?)(?::0([1-9]))?\}")
 """A shard's number, from 0, or how many there are, with leading zeros to a width if one is given:
 ``{shard}``, ``{shard:05}``, ``{shards:05}``."""
@@ -87,12 +90,13 @@ def wanted_files(task: Task) -> Iterator[DataFile]:
     """Yield every file that a task names, by role, then language, then shard."""
     source = task.source
     for role, pattern in source.files.items():
-        for language in _languages(task, role) if "{language}" in pattern else ("",):
+        for language in _languages(task, role, pattern):
             count = source.shards.get(language, 0) if SHARD.search(pattern) else None
             written = spellings(language, source.spelled.get(language, ""))
             for shard in (None,) if count is None else range(count):
+                id_ = source.ids.get(language, "")
                 name, *others = dict.fromkeys(
-                    _resolved(place, spelling, shard, count)
+                    _resolved(place.replace("{id}", id_), spelling, shard, count)
                     for place in (pattern, *source.places.get(role, ()))
                     for spelling in written
                 )
@@ -109,23 +113,30 @@ def wanted_files(task: Task) -> Iterator[DataFile]:
                 )
 
 
-def _languages(task: Task, role: str) -> tuple[str, ...]:
-    """Return the languages of the files of a role."""
-    if role in ("queries", "topics"):
-        return task.roles.queries
-    return task.roles.passages if role in ("corpus", "qrels") else task.languages
+def _languages(task: Task, role: str, pattern: str) -> tuple[str, ...]:
+    """Return the languages that have a file of a role, "" where one file is of all."""
+    if not by_language(pattern):
+        return ("",)
+    if "{passage-language}" in pattern or role in ("corpus", "qrels"):
+        return task.roles.passages
+    return task.roles.queries if role in ("queries", "topics") else task.languages
+
+
+def by_language(pattern: str) -> bool:
+    """Whether a path is one of a file of each language."""
+    return any(placeholder in pattern for placeholder in LANGUAGES)
 
 
 def _resolved(pattern: str, language: str, shard: int | None, count: int | None) -> str:
     numbers = {"shard": shard, "shards": count}
-    text = pattern.replace("{language}", language)
+    text = pattern.replace("{language}", language).replace("{passage-language}", language)
     return SHARD.sub(lambda found: f"{numbers[found[1]] or 0:0{found[2] or 1}}", text)
 
 
 def check_locations(task: Task) -> list[Fault]:
     """Return what is wrong with a task's paths, addresses and digests; opens no file.
 
-    A placeholder is ``{language}`` or one of shards, in an address also ``{path}``. What is
+    A placeholder is one of ``LANGUAGES`` or of shards, in an address also ``{path}``. What is
     downloaded must have an address of its own and a relative path without "..", and over
     http(s) also a pinned SHA-256.
     """
@@ -133,7 +144,7 @@ def check_locations(task: Task) -> list[Fault]:
     faults = []
     for role, pattern in source.files.items():
         for place in (pattern, *source.places.get(role, ())):
-            faults += _check_placeholders(task, f"files.{role}", place, ["{language}"])
+            faults += _check_placeholders(task, f"files.{role}", place, [*LANGUAGES])
     for role, url in source.urls.items():
         faults += _check_placeholders(task, "url", url, ["{language}", "{path}"])
         if role and role not in source.files:
@@ -167,14 +178,14 @@ def _of_any_language(task: Task, incomplete: set[str]) -> re.Pattern[str]:
     Where a file of a role has no digest, names of that role may be slips of the pen: these are not
     among them.
     """
-    filled = {"{language}": "[A-Za-z0-9_-]+"}
+    filled = dict.fromkeys(LANGUAGES, "[A-Za-z0-9_-]+")
     parts = [
         "".join(
             filled.get(part, r"\d+") if part.startswith("{") else re.escape(part)
             for part in re.split(r"(\{[^}]*\})", pattern)
         )
         for role, pattern in task.source.files.items()
-        if "{language}" in pattern and role not in incomplete
+        if by_language(pattern) and role not in incomplete
     ]
     return re.compile("|".join(parts) or "(?!)")
 
@@ -193,7 +204,7 @@ def _check_shards(task: Task) -> list[Fault]:
     sharded = {role: pattern for role, pattern in source.files.items() if SHARD.search(pattern)}
     faults = []
     for role, pattern in sharded.items():
-        if "{language}" not in pattern:
+        if not by_language(pattern):
             found = f"{pattern!r} holds no {{language}}"
             faults.append(source_fault(task, f"files.{role}", found, "shards of each language"))
         if not re.search(r"\{shard(:|\})", pattern):

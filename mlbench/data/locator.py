@@ -194,8 +194,6 @@ class Locator:
         folders = [self.data_dir, task.path.parent] if self.data_dir else [task.path.parent]
         expected = f"them in {' or '.join(map(str, folders))}"
         mend = "put them there, or name the folder that holds them with --data-dir or MLBENCH_DATA"
-        if task.source.obtain:
-            mend = f"{task.source.obtain}; then {mend}"
         if any(file.url is not None for file in files):
             expected += f", or downloaded into {self.cache}"
             built_in = task.path == shipped_folder("tasks") / f"{task.name}.toml"
@@ -203,6 +201,8 @@ class Locator:
                 f"run `mlbench tasks fetch {task.name if built_in else task.path}` with a network, "
                 "or name the folder that holds them with --data-dir or MLBENCH_DATA"
             )
+        if task.source.obtain and any(file.url is None for file in files):
+            mend = f"{task.source.obtain}; then {mend}"
         names = "".join(f"\n    {file.name}" for file in files[:MOST_NAMES])
         if len(files) > MOST_NAMES:
             names += f"\n    and {len(files) - MOST_NAMES:,} more"

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mlbench.common.errors import Fault, did_you_mean
-from mlbench.data.locations import SHARD, check_by_language, check_locations, source_fault
+from mlbench.data.locations import (
+    SHARD,
+    by_language,
+    check_by_language,
+    check_locations,
+    source_fault,
+)
 from mlbench.data.task import Kind, Task
 
 
@@ -19,8 +25,8 @@ class Reader:
     none for any string; those in ``required`` must be given. ``texts`` are the values of ``text``,
     the default first. Roles in ``streamed`` may come in shards and be read piece by piece.
     ``by_lines`` says that passages are lines of one file, which can be left there, ``by_id`` that
-    ``[source.ids]`` must name the data of each language, ``same_languages`` that queries and
-    passages cannot have different ones.
+    ``[source.ids]`` must name the data of each language, ``asked_in_one`` that judgements of
+    passages of a language are of queries in one language (``asked_in``).
     """
 
     name: str
@@ -33,7 +39,7 @@ class Reader:
     streamed: tuple[str, ...] = ()
     by_lines: bool = False
     by_id: bool = False
-    same_languages: bool = False
+    asked_in_one: bool = False
 
     @property
     def streams(self) -> bool:
@@ -70,8 +76,9 @@ READERS: Mapping[str, Reader] = {
             roles=("corpus", "topics", "qrels"),
             texts=("title-text", "text"),
             per_language=("corpus", "topics", "qrels"),
+            options={"fields": ("docid text", "id contents")},
             streamed=("corpus",),
-            same_languages=True,
+            asked_in_one=True,
         ),
         Reader(
             name="ir_datasets",
@@ -156,15 +163,22 @@ def ids_of(task: Task, language: str) -> list[tuple[str, str]]:
     where that has settings. Queries without it are in the passages' language, or in the task's
     only query language; none are returned where neither is so.
     """
-    id_, asked = task.source.ids[language], task.roles.queries
+    id_, asked = task.source.ids[language], asked_in(task, language)
     if QUERY_LANGUAGE in id_:
         own = Kind.MONOLINGUAL in task.kinds
-        others = [code for code in asked if own or code != language]
+        others = [code for code in task.roles.queries if own or code != language]
         spelled = task.source.spelled
         return [(id_.replace(QUERY_LANGUAGE, spelled.get(c, c)), c) for c in others]
+    return [(id_, asked)] if asked else []
+
+
+def asked_in(task: Task, language: str) -> str:
+    """Return the language of the queries that go with passages of a language: the same, or the
+    task's only query language; "" where neither is so."""
+    asked = task.roles.queries
     if language in asked:
-        return [(id_, language)]
-    return [(id_, asked[0])] if len(asked) == 1 else []
+        return language
+    return asked[0] if len(asked) == 1 else ""
 
 
 def in_shards(task: Task) -> bool:
@@ -174,11 +188,14 @@ def in_shards(task: Task) -> bool:
 
 
 def _check_languages(task: Task, reader: Reader) -> list[Fault]:
-    if not reader.same_languages or task.roles.queries == task.roles.passages:
+    """Find passages whose queries are in no certain language, where judgements do not say it."""
+    unclear = [code for code in task.roles.passages if not asked_in(task, code)]
+    if not (reader.asked_in_one and unclear):
         return []
-    found = f"queries and passages of different languages, which reader {reader.name!r} has not"
-    where = f"{task.path}, field query-languages"
-    return [Fault(where, found, "neither query-languages nor passage-languages")]
+    several, over = ", ".join(task.roles.queries), ", ".join(unclear)
+    found = f"{several}, so it is not clear in which the queries over passages in {over} are"
+    expected = "one query language, or those of all passages"
+    return [Fault(f"{task.path}, field query-languages", found, expected)]
 
 
 def _check_roles(task: Task, reader: Reader) -> list[Fault]:
@@ -192,7 +209,7 @@ def _check_roles(task: Task, reader: Reader) -> list[Fault]:
             expected = f"the path of the file, which reader {name} needs"
             faults.append(source_fault(task, f"files.{role}", "missing", expected))
     for role in reader.per_language:
-        if "{language}" not in files.get(role, "{language}"):
+        if not by_language(files.get(role, "{language}")):
             found = f"{files[role]!r} holds no {{language}}"
             expected = "one file for each language, such as 'folder/{language}.ext'"
             faults.append(source_fault(task, f"files.{role}", found, expected))
@@ -216,7 +233,9 @@ def _check_ids(task: Task, reader: Reader) -> list[Fault]:
                 expected = f"an id with {QUERY_LANGUAGE}, which stands for each of {several}"
                 faults.append(source_fault(task, f"ids.{language}", found, expected))
         return faults
-    found = f"reader {reader.name!r} finds its data by files"
+    if any("{id}" in pattern for pattern in task.source.files.values()):
+        return check_by_language(task, "ids", "what {id} stands for in the paths of this language")
+    found = f"reader {reader.name!r} finds its data by files, and no path holds {{id}}"
     return [source_fault(task, "ids", found, "no ids")] if task.source.ids else []
 
 

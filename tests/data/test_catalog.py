@@ -38,7 +38,7 @@ def test_names() -> None:
     large += ["neuclir-2022", "neuclir-2023"]
     large += ["xtreme-r-mewsli-x", "xtreme-r-mewsli-x-dev"]
     belebele = ["belebele", "belebele-from-english", "belebele-to-english"]
-    large += [*belebele, "multi-eup"]
+    large += [*belebele, "multi-eup", "mkqa", "africlirmatrix"]
     assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, "xtreme-r-lareqa"])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 
@@ -124,7 +124,7 @@ def test_sample_comes_with_its_data() -> None:
 def test_a_miss_names_what_is_near() -> None:
     with pytest.raises(UsageError, match=r"did you mean .*'xquad-r'"):
         find_task("xqad-r")
-    with pytest.raises(UsageError, match=r"known: .*miracl, miracl-hard-negatives, mlqa-"):
+    with pytest.raises(UsageError, match=r"known: .*miracl, miracl-hard-negatives, mkqa, mlqa-"):
         find_task("zzzzzzz")
 
 

@@ -64,6 +64,16 @@ class Row(NamedTuple):
         return Judgement(self.query_id, query, self.passage_id, passage, self.relevance, self.where)
 
 
+def add_query(
+    queries: dict[tuple[str, str], TextRecord], query: TextRecord, faults: Faults
+) -> None:
+    """Keep the first of a query that several files ask; note another with another text."""
+    first = queries.setdefault((query.language, query.id), query)
+    if first.text != query.text:
+        found = f"query {query.id!r} has another text than at {first.where}"
+        faults.add(query.where, found, "one text for each id of a query")
+
+
 def languages_of(records: Iterable[TextRecord]) -> dict[str, list[str]]:
     """Return id -> the languages it exists in, in the order of the records."""
     languages: dict[str, dict[str, None]] = {}

@@ -80,20 +80,21 @@ def parse_rows(lines: Iterable[Line], faults: Faults) -> Iterator[Row]:
 class Texts:
     """Makes texts of rows and notes what is wrong with them.
 
-    An id is the value of the first of ``id_keys`` that a row has. ``with_title`` puts a title
-    that is not empty, and a line feed, before the text.
+    An id is the value of the first of ``id_keys`` that a row has, a text that of ``text_key``.
+    ``with_title`` puts a title that is not empty, and a line feed, before the text.
     """
 
     faults: Faults
     id_keys: tuple[str, ...]
     with_title: bool = False
+    text_key: str = "text"
 
     def passage(self, row: Row) -> Passage | None:
         """Return the id and the text, or None after noting what is wrong with either."""
         key = self.id_keys[0]
         if key not in row.fields:
             key = next((other for other in self.id_keys if other in row.fields), key)
-        id_, text = self.string(row, key), self.string(row, "text")
+        id_, text = self.string(row, key), self.string(row, self.text_key)
         if self.with_title and row.fields.get("title") is not None:
             title = self.string(row, "title")
             text = f"{title}\n{text}" if title and text else title or text

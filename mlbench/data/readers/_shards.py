@@ -23,13 +23,19 @@ class TableShard(ShardSource):
     file: DataFile
     id_keys: tuple[str, ...]
     with_title: bool
+    text_key: str = "text"
 
     @classmethod
     def of(
-        cls, file: DataFile, language: str, id_keys: tuple[str, ...], with_title: bool
+        cls,
+        file: DataFile,
+        language: str,
+        id_keys: tuple[str, ...],
+        with_title: bool,
+        text_key: str = "text",
     ) -> TableShard:
         """Return the shard that a file of one language is."""
-        return cls(language, file.name, file.size, file, id_keys, with_title)
+        return cls(language, file.name, file.size, file, id_keys, with_title, text_key)
 
     def passages(self) -> Iterator[list[Passage]]:
         """See ``ShardSource``; also refuses passages without text."""
@@ -50,7 +56,7 @@ class TableShard(ShardSource):
         faults.check()
 
     def _sound(self, faults: Faults) -> Iterator[tuple[Row, Passage]]:
-        texts = Texts(faults, self.id_keys, self.with_title)
+        texts = Texts(faults, self.id_keys, self.with_title, self.text_key)
         for row in read_rows(self.file, faults):
             passage = texts.passage(row)
             if passage is not None and _is_sound(passage, row, faults):
@@ -63,7 +69,7 @@ class TableShard(ShardSource):
     @property
     def choice(self) -> str:
         """See ``ShardSource``."""
-        return " ".join([*self.id_keys, *["title"] * self.with_title, "text"])
+        return " ".join([*self.id_keys, *["title"] * self.with_title, self.text_key])
 
     def where(self, index: int) -> str:
         """See ``ShardSource``; reads the file again."""
@@ -85,7 +91,9 @@ def _is_sound(passage: Passage, row: Row, faults: Faults) -> bool:
     return True
 
 
-def table_shards(task: Task, files: Files, id_keys: tuple[str, ...]) -> list[ShardSource]:
+def table_shards(
+    task: Task, files: Files, id_keys: tuple[str, ...], text_key: str = "text"
+) -> list[ShardSource]:
     """Return the shards that the files of a task's ``corpus`` are, each of one language.
 
     Passages have their title, if the task's text is "title-text".
@@ -94,6 +102,6 @@ def table_shards(task: Task, files: Files, id_keys: tuple[str, ...]) -> list[Sha
     own = task.roles.passages
     single = own[0] if len(own) == 1 else ""
     return [
-        TableShard.of(file, file.language or single, id_keys, with_title)
+        TableShard.of(file, file.language or single, id_keys, with_title, text_key)
         for file in files.corpus("corpus")
     ]

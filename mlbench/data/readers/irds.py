@@ -26,7 +26,7 @@ from mlbench.data.collection import TextRecord
 from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
 from mlbench.data.input_files import Faults
 from mlbench.data.readers import Files
-from mlbench.data.readers._qrels import Row, across_unread
+from mlbench.data.readers._qrels import Row, across_unread, add_query
 from mlbench.data.sources import ids_of, text_choice
 from mlbench.data.task import Kind, Source, Task
 
@@ -91,7 +91,7 @@ def stream(task: Task, files: Files) -> StreamedRecords:
             with _getting(id_):
                 found = _judgements(dataset, id_, language)
                 for query in part.queries(asking, faults):
-                    _add(queries, query, faults)
+                    add_query(queries, query, faults)
                 if not number:
                     records.shards += _shards(dataset, id_, language, text_choice(task))
             if parallel:
@@ -152,14 +152,6 @@ class _Part:
             else:
                 known = ", ".join(query._fields)
                 faults.add(where, f"no text in the field {field or 'text'!r}", f"one of {known}")
-
-
-def _add(queries: dict[tuple[str, str], TextRecord], query: TextRecord, faults: Faults) -> None:
-    """Keep the first of a query that several ids ask; note another with another text."""
-    first = queries.setdefault((query.language, query.id), query)
-    if first.text != query.text:
-        found = f"query {query.id!r} has another text than at {first.where}"
-        faults.add(query.where, found, "one text for each id of a query")
 
 
 def _load(id_: str, where: str) -> Any:

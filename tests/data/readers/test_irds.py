@@ -274,10 +274,11 @@ def test_queries_of_another_data_set() -> None:
         load(task_of(options={"queries": other}, de=register()))
 
 
-def test_ids_belong_to_this_reader_alone() -> None:
+def test_ids_belong_to_this_reader_and_to_paths_that_hold_them() -> None:
     files = {"corpus": "c", "queries": "q", "qrels": "r"}
     faults = check_source(make_task(irds.Path("/x"), "beir", files, ids={"de": "x"}))
-    assert [fault.found for fault in faults] == ["reader 'beir' finds its data by files"]
+    found = "reader 'beir' finds its data by files, and no path holds {id}"
+    assert [fault.found for fault in faults] == [found]
     faults = check_source(make_task(irds.Path("/x"), "ir_datasets", {}, ids={"de": "x", "e": "y"}))
     assert [(fault.where, fault.found) for fault in faults] == [
         ("/x/small.toml, field source.ids.en", "missing"),
