@@ -103,6 +103,10 @@ class Sealed:
         """Return the error that says what is wrong with the file."""
         return IntegrityError(Fault(str(self.path), found, expected, self._mend))
 
+    def has(self, name: str) -> bool:
+        """Say whether the file has a part of that name."""
+        return name in self._rows
+
     def form(self, name: str) -> tuple[str, tuple[int, ...]]:
         """Return dtype ("" for bytes) and shape of a part that is not read yet; KeyError."""
         row = self._rows[name]

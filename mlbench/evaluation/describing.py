@@ -22,12 +22,14 @@ from mlbench.models.boundary import calling
 from mlbench.models.encoding import Embedded, Plan
 from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Described
+from mlbench.ranking.vectors import TokenVectors, Vectors, arrays
 from mlbench.reports.report import (
     Encoded,
     ModelInfo,
     RouteInfo,
     RunInfo,
     TaskInfo,
+    TextSize,
     Truncated,
 )
 from mlbench.reports.subset import marked_as_cut
@@ -185,7 +187,22 @@ def describe_model(
         device=facts.get("device"),
         notes=tuple(facts.get("notes", ())),
         routes=facts.get("routes", {}),
+        sizes={"query": text_size(embedded.queries), "passage": text_size(embedded.passages)},
     )
+
+
+def text_size(vectors: Vectors) -> TextSize:
+    """Return what the vectors of a text take, the mean over all of them."""
+    size, parts = max(vectors.shape[0], 1), arrays(vectors)
+    if isinstance(vectors, TokenVectors):
+        tokens, coordinates, taken = len(vectors.vectors), vectors.vectors.size, parts[0].nbytes
+    elif isinstance(vectors, np.ndarray):
+        tokens, coordinates, taken = size, vectors.size, vectors.nbytes
+    else:
+        _, columns, values = parts
+        coordinates = int(np.count_nonzero(values))
+        tokens, taken = size, coordinates * (columns.itemsize + values.itemsize)
+    return TextSize(*(round(number / size, 2) for number in (tokens, coordinates, taken)))
 
 
 def truncated(

@@ -29,18 +29,16 @@ from mlbench.common.streams import stdout_to_stderr
 from mlbench.data.corpus import ShardSource
 from mlbench.evaluation.core import Expected, Prepared, ShardCounts
 from mlbench.evaluation.saving_vectors import VectorWriter
-from mlbench.evaluation.scan import BLOCK, Block, blocks_of
+from mlbench.evaluation.scan import BLOCK, TOKEN_BLOCK, Block, blocks_of
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
 from mlbench.models.encoding import Distinct, Ints, Rows, longest_first, ready_to_score
 from mlbench.models.inputs import Inputs
 from mlbench.models.neural.forward import ahead
 from mlbench.models.protocol import Bound, FormEncoding, Truncation
+from mlbench.ranking.vectors import TokenVectors
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
     from mlbench.models.registry import LoadedModel
-    from mlbench.ranking.products import Floats
 
 
 AT_ONCE = 256
@@ -142,7 +140,7 @@ class BlockEncoder:
             value, method=where, rows=len(places), text_id=text_id, layout=self._layout
         )
 
-    def vectors(self, encoded: Encoded) -> Floats | csr_matrix:
+    def vectors(self, encoded: Encoded) -> Vectors:
         """Return the vectors of a block's passages, ready for scoring; it is not empty."""
         plan, start = encoded.plan, 0
         rows, read_before = Rows(len(plan.block.ids)), plan.known >= 0
@@ -186,7 +184,8 @@ def count_shards(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_switching_often())
         tally = stack.enter_context(contextlib.closing(_Tally(prepared, encoder)))
-        read = (block for shard in shards for block in blocks_of(shard, BLOCK))
+        size = TOKEN_BLOCK if isinstance(prepared.queries, TokenVectors) else BLOCK
+        read = (block for shard in shards for block in blocks_of(shard, size))
         blocks = stack.enter_context(contextlib.closing(ahead(read)))
         planned: Iterator[Planned] = map(encoder.plan, blocks)
         if encoder.concurrent:

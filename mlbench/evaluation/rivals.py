@@ -21,7 +21,7 @@ from mlbench.evaluation.evaluate import encode_held
 from mlbench.evaluation.options import Options
 from mlbench.models.encoding import Embedded
 from mlbench.models.registry import LoadedModel
-from mlbench.ranking.products import Dense, Sparse
+from mlbench.ranking.counting import scorer_of
 from mlbench.ranking.ranks import Ints
 from mlbench.reports.explain import Explanation
 from mlbench.reports.report import ModelInfo
@@ -103,11 +103,7 @@ def _part(
 def _scores(embedded: Embedded, query: int, starts: Ints) -> npt.NDArray[np.float64]:
     """Return the exact score of a query with every passage."""
     passages = np.arange(embedded.passages.shape[0])
-    scorer: Dense | Sparse
-    if isinstance(embedded.queries, np.ndarray) and isinstance(embedded.passages, np.ndarray):
-        scorer = Dense(embedded.queries, embedded.passages, starts)
-    else:
-        scorer = Sparse(embedded.queries, embedded.passages, starts)
+    scorer = scorer_of(embedded.queries, embedded.passages, starts)
     return scorer.exact(np.full(len(passages), query), passages)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
 from mlbench.common.files import alone, sha256_of, write_atomically
 from mlbench.evaluation.scan import Block
+from mlbench.models.boundary import Layout
 from mlbench.models.saved_vectors import INDEX, SCHEMA, SavedFile, read_index
 
 if TYPE_CHECKING:
@@ -189,11 +190,11 @@ def _indexed(folder: Path) -> tuple[str, list[SavedFile]]:
 def save_queries(saved: SavedFiles, core: Collection, vectors: Any) -> None:
     """Keep the vectors of a collection's queries, float32 (queries, dimension).
 
-    Raises ModelError for sparse vectors.
+    Raises ModelError for vectors that are sparse, or several a text.
     """
     if not isinstance(vectors, np.ndarray):
-        found = "the model's vectors are sparse"
-        raise ModelError(Fault(KEEP, found, "dense vectors"))
+        found = f"the model gives {Layout.of(vectors, '')}"
+        raise ModelError(Fault(KEEP, found, "one dense vector for each text"))
     writer = VectorWriter(saved.folder)
     for number, language in enumerate(core.languages):
         part = core.queries.slice(number)

@@ -31,6 +31,8 @@ from mlbench.evaluation.processes import in_processes
 
 BLOCK = 8192
 """Passages in a block; the last one of a shard has fewer."""
+TOKEN_BLOCK = 1024
+"""The same where a passage has one vector for each token."""
 
 
 class Block(NamedTuple):

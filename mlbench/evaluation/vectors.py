@@ -14,12 +14,11 @@ from mlbench.data.task import Task, language_among
 from mlbench.evaluation.evaluate import evaluate_held, load_collection
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
-from mlbench.models.boundary import difference
+from mlbench.models.boundary import difference, is_of_tokens
 from mlbench.models.registry import describe_adapter
+from mlbench.ranking.vectors import TokenVectors
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
     from mlbench.reports.report import Report
 
 SAME = 1e-5
@@ -39,7 +38,8 @@ def evaluate_vectors(
     """Evaluate vectors that were made elsewhere: see ``evaluate``.
 
     ``queries`` and ``passages`` are arrays of shape (n, d), dense or ``scipy.sparse``, with a row a
-    text in the order of ``load_collection(task)``: one array for all languages, or a mapping of
+    text, or lists of arrays (tokens, d), one a text (late interaction), in the order of
+    ``load_collection(task)``: one array for all languages, or a mapping of
     each language to its own. ``similarity`` is "cosine" or "dot".
 
     Raises DataError where there are other rows than texts, or where equal texts have different
@@ -98,7 +98,7 @@ class Given:
 
 def _by_language(
     role: str, entries: Entries, given: object, languages: tuple[str, ...]
-) -> dict[str, np.ndarray[Any, Any] | csr_matrix]:
+) -> dict[str, Any]:
     """Cut what was given by language. Raises DataError where it has other rows than texts."""
     counts = dict(zip(languages, entries.counts.tolist(), strict=True))
     if not isinstance(given, Mapping):
@@ -136,6 +136,8 @@ def _array(role: str, given: object) -> Any:
 
     if sparse.issparse(given):
         return given.tocsr()  # type: ignore[attr-defined]
+    if is_of_tokens(given):
+        return _of_tokens(role, given)
     where, expected = f"{role} vectors", "an array of shape (n, d)"
     try:
         array = np.asarray(given)
@@ -144,3 +146,15 @@ def _array(role: str, given: object) -> Any:
     if array.ndim != 2:
         raise DataError(Fault(where, f"shape {array.shape}", expected))
     return array
+
+
+def _of_tokens(role: str, given: Any) -> TokenVectors:
+    """Join the arrays (tokens, d) of texts. Raises DataError where they are not of one form."""
+    texts = [np.asarray(each) for each in given]
+    shapes = sorted({each.shape[1:] for each in texts})
+    if len(shapes) > 1:
+        found = f"arrays of {shapes[0]} and {shapes[1]} after their first axis, in one list"
+        expected = "arrays of shape (tokens, d), of one d for all texts"
+        raise DataError(Fault(f"{role} vectors", found, expected))
+    starts = np.append(0, np.cumsum([*map(len, texts)])).astype(np.int64)
+    return TokenVectors(np.concatenate(texts), starts)

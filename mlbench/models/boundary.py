@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, ModelError
 from mlbench.common.streams import stdout_to_stderr
+from mlbench.ranking.vectors import TokenVectors
 
 _OWN = str(Path(__file__).parents[1]) + os.sep
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
@@ -108,11 +109,20 @@ def _is_library(filename: str) -> bool:
 _MACHINERY = {Path(contextlib.__file__), Path(_STANDARD_LIBRARY, "importlib", "__init__.py")}
 
 Vectors = Any
-"""A C-contiguous float32 array of shape (n, d), or a float32 ``scipy.sparse.csr_matrix`` of that
-shape with sorted, distinct column indices in each row."""
+"""A C-contiguous float32 array of shape (n, d), a float32 ``scipy.sparse.csr_matrix`` of that
+shape with sorted, distinct column indices in each row, or ``TokenVectors``."""
 
 _FLOAT_BYTES = (2, 4, 8)
-_EXPECTED = "a float16, float32 or float64 array of shape (texts, dimensions), or scipy.sparse"
+_EXPECTED = (
+    "a float16, float32 or float64 array of shape (texts, dimensions), scipy.sparse, or a list of "
+    "such arrays of shape (tokens, dimensions), one a text"
+)
+_DESCRIBED = {
+    "dense": "dense vectors of {} dimensions",
+    "sparse": "sparse vectors of {} dimensions",
+    "tokens": "a vector for each token, of {} dimensions",
+}
+"""What vectors of a kind are called in messages."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +130,23 @@ class Layout:
     """What all vectors of a model share, and ``where`` it was first seen."""
 
     dimension: int
-    sparse: bool
+    kind: str
     where: str
 
     @classmethod
     def of(cls, vectors: Vectors, where: str) -> Layout:
         """Return the layout of checked ``vectors``."""
-        return cls(vectors.shape[1], not isinstance(vectors, np.ndarray), where)
+        return cls(vectors.shape[1], kind_of(vectors), where)
+
+    def __str__(self) -> str:
+        return _DESCRIBED[self.kind].format(self.dimension)
+
+
+def kind_of(vectors: Vectors) -> str:
+    """Return "dense", "sparse" or "tokens"."""
+    if isinstance(vectors, TokenVectors):
+        return "tokens"
+    return "dense" if isinstance(vectors, np.ndarray) else "sparse"
 
 
 def check_vectors(
@@ -137,27 +157,30 @@ def check_vectors(
     text_id: Callable[[int], str],
     layout: Layout | None = None,
 ) -> Vectors:
-    """Return a copy of ``value`` as Vectors: float32, dense (rows, d) or sparse CSR.
+    """Return a copy of ``value`` as Vectors: float32, dense (rows, d), sparse CSR, or of tokens.
 
     ``method`` stands in messages for the call (such as "model x.py:make, encode_queries"),
     ``text_id(i)`` names the text of row i (such as "passage 'a.1.2' (th)"), ``layout`` is that
     of earlier calls. Raises ModelError if ``value`` is not a two-dimensional floating-point
-    array or sparse matrix (integers are refused, as they are token ids more often than
-    vectors), if it has another number of rows or another layout, or holds NaN, infinity or
-    what float32 cannot hold.
+    array or sparse matrix, or a list of such arrays (integers are refused, as they are token ids
+    more often than vectors), if it has another number of rows or another layout, if a text has no
+    token, or if it holds NaN, infinity or what float32 cannot hold.
     """
-    source = _floats(value, method)
+    if is_of_tokens(value):
+        source = _joined(value, method, rows, text_id)
+    else:
+        source = _floats(value, method)
     if source.shape[0] != rows or source.shape[1] == 0:
         _refuse(method, f"returned shape {source.shape} for {rows} texts", "one row for each text")
-    if not isinstance(source, np.ndarray):
+    if kind_of(source) == "sparse":
         source = _sound_csr(source, method)
     with np.errstate(over="ignore", invalid="ignore"):
         result = _float32(source)
     found = Layout.of(result, method)
-    if layout and (found.dimension, found.sparse) != (layout.dimension, layout.sparse):
+    if layout and (found.dimension, found.kind) != (layout.dimension, layout.kind):
         _refuse(
             method,
-            f"returned {_describe(found)}; {layout.where} returned {_describe(layout)}",
+            f"returned {found}; {layout.where} returned {layout}",
             "the same for both roles, all languages and all calls",
         )
     _check_finite(source, result, method, text_id)
@@ -167,14 +190,23 @@ def check_vectors(
 def difference(first: Vectors, second: Vectors) -> float:
     """Return the greatest relative difference of a row, ``|a - b| / |a|`` (Euclidean norms).
 
-    0 for bit-identical rows; infinity where only ``first`` has a zero row. Both have one shape.
+    0 for bit-identical rows; infinity where only ``first`` has a zero row, or where two texts have
+    another number of tokens. Both have one shape.
     """
-    gap, size = _norms(first - second), _norms(first)
+    if isinstance(first, TokenVectors):
+        if not np.array_equal(first.starts, second.starts):
+            return float("inf")
+        apart = TokenVectors(first.vectors - second.vectors, first.starts)
+    else:
+        apart = first - second
+    gap, size = _norms(apart), _norms(first)
     ratio = np.divide(gap, size, out=np.where(gap > 0, np.inf, 0.0), where=size > 0)
     return float(ratio.max(initial=0.0))
 
 
 def _norms(vectors: Vectors) -> npt.NDArray[np.float64]:
+    if isinstance(vectors, TokenVectors):
+        return np.sqrt(vectors.sums(np.square(vectors.vectors, dtype=np.float64).sum(axis=1)))
     wide = vectors.astype(np.float64)
     squares = np.square(wide) if isinstance(wide, np.ndarray) else wide.power(2)
     norms: npt.NDArray[np.float64] = np.sqrt(np.asarray(squares.sum(axis=1)).ravel())
@@ -199,8 +231,42 @@ def _floats(value: Any, method: str) -> Any:
         mend = "give every text a vector of one length" if ragged else "convert: .astype('float32')"
         _refuse(method, f"returned an array of {value.dtype}", mend=mend)
     if value.ndim != 2:
-        _refuse(method, f"returned an array of shape {value.shape}")
+        mend = "for a vector for each token, return a list: list(array)" if value.ndim == 3 else ""
+        _refuse(method, f"returned an array of shape {value.shape}", mend=mend)
     return value
+
+
+def is_of_tokens(value: Any) -> bool:
+    """Say whether a value has several vectors a text."""
+    if isinstance(value, TokenVectors):
+        return True
+    return isinstance(value, list | tuple) and any(getattr(each, "ndim", 0) == 2 for each in value)
+
+
+def _joined(value: Any, method: str, rows: int, text_id: Callable[[int], str]) -> TokenVectors:
+    """Return the token vectors of a list of arrays (tokens, d), one a text."""
+    if len(value) != rows:
+        found = f"returned the token vectors of {len(value)} texts for {rows} texts"
+        _refuse(method, found, "an array of shape (tokens, dimensions) for each text")
+    if isinstance(value, TokenVectors):
+        starts, vectors = value.starts, _floats(value.vectors, method)
+        if starts[0] or starts[-1] != len(vectors):
+            found = f"returned {len(vectors)} token vectors, and says that they are {starts[-1]}"
+            _refuse(method, found, "as many token vectors as it says")
+    else:
+        for row, each in enumerate(value):
+            of_text = _floats(each, f"{method}, {text_id(row)}")
+            if of_text.shape[1] != value[0].shape[1]:
+                found = f"{text_id(row)} has {of_text.shape[1]} dimensions, {text_id(0)} has "
+                found += f"{value[0].shape[1]}"
+                _refuse(method, found, "as many for every token of every text")
+        starts = np.append(0, np.cumsum([len(each) for each in value])).astype(np.int64)
+        vectors = np.concatenate(value)
+    without = np.flatnonzero(np.diff(starts) < 1)
+    if len(without):
+        found = f"returned no token vector for {text_id(int(without[0]))}"
+        _refuse(method, found, "at least one for each text")
+    return TokenVectors(vectors, starts)
 
 
 def _is_sparse(value: Any) -> bool:
@@ -210,6 +276,8 @@ def _is_sparse(value: Any) -> bool:
 
 
 def _float32(source: Any) -> Vectors:
+    if isinstance(source, TokenVectors):
+        return TokenVectors(_float32(source.vectors), np.array(source.starts))
     if isinstance(source, np.ndarray):
         return np.array(source, dtype=np.float32, order="C")
     return source.astype(np.float32, copy=False)
@@ -241,10 +309,6 @@ def _sound_csr(source: Any, method: str) -> Any:
     return result
 
 
-def _describe(layout: Layout) -> str:
-    return f"{'sparse' if layout.sparse else 'dense'} vectors of {layout.dimension} dimensions"
-
-
 def _check_finite(source: Any, result: Vectors, method: str, text_id: Callable[[int], str]) -> None:
     if isinstance(result, np.ndarray):
         finite = np.isfinite(result)
@@ -252,6 +316,13 @@ def _check_finite(source: Any, result: Vectors, method: str, text_id: Callable[[
             return
         bad = np.flatnonzero(~finite.all(axis=1))
         values = source[bad[0]]
+    elif isinstance(result, TokenVectors):
+        finite = np.isfinite(result.vectors)
+        if finite.all():
+            return
+        tokens = np.flatnonzero(~finite.all(axis=1))
+        bad = np.unique(np.searchsorted(result.starts, tokens, "right") - 1)
+        values = source.vectors[tokens[0]]
     else:
         finite = np.isfinite(result.data)
         if finite.all():

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, Usage
 from mlbench.common.files import ABANDONED_SECONDS, cache_folder, write_atomically
 from mlbench.common.sealed import Sealed, digest_of, open_sealed, seal
 from mlbench.common.sizes import parse_size
+from mlbench.ranking.vectors import TokenVectors
 
 SCHEMA = "mlbench/embeddings/2"
 ANSWER_SCHEMA = "mlbench/answer/1"
@@ -39,6 +40,8 @@ LIMIT_VARIABLE = "MLBENCH_CACHE_SIZE"
 JOINED_TEXTS = 2048
 
 VECTORS, ANSWER = ".vectors", ".answer"
+TOKENS = "tokens"
+"""The part of a file that says how many vectors each text has, where these are several."""
 _NAMES = tuple(f"[0-9a-f]*{suffix}" for suffix in (VECTORS, ANSWER, ".note"))
 """Files of the cache; an answer was called a note before."""
 _UNFINISHED = tuple(f".{name}.*.tmp" for name in _NAMES)
@@ -106,10 +109,11 @@ def question_digest(question: str, *parts: Iterable[str]) -> str:
 
 
 class Hit(NamedTuple):
-    """Vectors found: row i of float32 ``vectors`` (n, d) is that of text ``places[i]``."""
+    """Vectors found: row i of ``vectors``, float32 (n, d) or of tokens, is that of text
+    ``places[i]``."""
 
     places: npt.NDArray[np.int64]
-    vectors: Floats
+    vectors: Floats | TokenVectors
 
 
 class Entry(NamedTuple):
@@ -128,7 +132,7 @@ class _Part(NamedTuple):
 
     path: Path
     keys: list[bytes]
-    vectors: Floats
+    vectors: Floats | TokenVectors
 
 
 class _File(NamedTuple):
@@ -211,9 +215,9 @@ class EmbeddingCache:
             }
             if not rows:
                 return None
-            vectors = sealed.read("vectors")[list(rows.values())]
+            vectors = _vectors(sealed)[list(rows.values())]
             places = [wanted.pop(key) for key in rows]
-            return Hit(np.array(places, np.int64), vectors.astype(np.float32, copy=False))
+            return Hit(np.array(places, np.int64), vectors)
 
         return self._open(path, SCHEMA, read)
 
@@ -251,8 +255,11 @@ class EmbeddingCache:
             except OSError as error:
                 self.warn(f"embedding cache: {path} cannot be marked as used: {error}")
 
-    def store(self, source: Source, keys: list[bytes], vectors: Floats, model: str = "") -> int:
-        """Keep row i of ``vectors``, float32 (len(keys), dimension), for key i, as one file.
+    def store(
+        self, source: Source, keys: list[bytes], vectors: Floats | TokenVectors, model: str = ""
+    ) -> int:
+        """Keep row i of ``vectors``, float32 (len(keys), dimension) or of tokens, for key i, as one
+        file.
 
         Small files of a run are joined when they hold JOINED_TEXTS. ``model`` is the name that
         ``mlbench cache info`` shows. Where storing fails, as on a full disk, says so once and
@@ -268,12 +275,19 @@ class EmbeddingCache:
             small.clear()
         return len(keys)
 
-    def _store(self, source: Source, keys: list[bytes], vectors: Floats, model: str) -> Path | None:
+    def _store(
+        self, source: Source, keys: list[bytes], vectors: Floats | TokenVectors, model: str
+    ) -> Path | None:
         if not self._storing:
             return None
         table = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
         head = {"model": model, "source": asdict(source)}
-        content = seal(SCHEMA, head, keys=table, vectors=vectors.astype("<f4", copy=False))
+        counts: dict[str, Any] = {}
+        if isinstance(vectors, TokenVectors):
+            counts[TOKENS], vectors = vectors.counts.astype("<i4"), vectors.vectors
+        content = seal(
+            SCHEMA, head, keys=table, vectors=vectors.astype("<f4", copy=False), **counts
+        )
         path = self.folder / source.digest / f"{digest_of(content)}{VECTORS}"
         return path if self._put(path, content) else None
 
@@ -282,7 +296,9 @@ class EmbeddingCache:
         if len(parts) == 1:
             return
         keys = [key for part in parts for key in part.keys]
-        vectors = np.concatenate([part.vectors for part in parts])
+        held: list[Any] = [part.vectors for part in parts]
+        tokens = isinstance(held[0], TokenVectors)
+        vectors = TokenVectors.joined(held) if tokens else np.concatenate(held)
         if self._store(source, keys, vectors, model) is None:
             return
         for part in parts:
@@ -411,12 +427,26 @@ def _check_vectors(sealed: Sealed) -> Head:
     try:
         source = Source(**sealed.head["source"])
         keys, vectors = sealed.form("keys"), sealed.form("vectors")
-        rows, dimension = vectors[1]
-        if keys != ("|u1", (rows, KEY_BYTES)) or vectors[0] != "<f4" or min(rows, dimension) < 1:
+        held, dimension = vectors[1]
+        rows = int(keys[1][0])
+        tokens = sealed.form(TOKENS) if sealed.has(TOKENS) else ("<i4", (held,))
+        sound = keys == ("|u1", (rows, KEY_BYTES)) and vectors[0] == "<f4"
+        if not sound or tokens != ("<i4", (rows,)) or min(rows, dimension) < 1:
             raise ValueError
         return Head(str(sealed.head["model"]), source, rows, dimension)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise sealed.fault("not vectors as mlbench writes them") from None
+
+
+def _vectors(sealed: Sealed) -> Floats | TokenVectors:
+    """Return the vectors of a file, a row a text or of tokens. Raises IntegrityError."""
+    vectors: Floats = sealed.read("vectors").astype(np.float32, copy=False)
+    if not sealed.has(TOKENS):
+        return vectors
+    starts = np.append(0, np.cumsum(sealed.read(TOKENS), dtype=np.int64))
+    if starts[-1] != len(vectors):
+        raise sealed.fault("not vectors as mlbench writes them")
+    return TokenVectors(vectors, starts)
 
 
 def _answer(sealed: Sealed, about: str) -> bytes:

@@ -15,10 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError
-from mlbench.models.boundary import Layout, Vectors, calling, check_vectors, difference
+from mlbench.models.boundary import (
+    Layout,
+    Vectors,
+    calling,
+    check_vectors,
+    difference,
+    kind_of,
+)
 from mlbench.models.company import rounding
 from mlbench.models.protocol import Bound, Fitted
 from mlbench.models.registry import LoadedModel
+from mlbench.ranking.vectors import TokenVectors
 
 METHODS = {"query": "encode_queries", "passage": "encode_passages"}
 
@@ -165,8 +173,10 @@ def _returns_vectors(trial: _Trial) -> str:
             with calling(trial.model.spec, "fit"):
                 adapter.fit([*texts, *more], language)
     vectors = next(iter(trial.together.values()))
-    form = "dense" if isinstance(vectors, np.ndarray) else "sparse"
     after = ", after fit" if fitted else ""
+    form = kind_of(vectors)
+    if isinstance(vectors, TokenVectors):
+        form = "one vector a token (late interaction)"
     return f"{form}, {vectors.shape[1]} dimensions in both roles and {len(TEXTS)} languages{after}"
 
 
@@ -185,6 +195,8 @@ def _order_free(trial: _Trial) -> str:
 def _batch_free(trial: _Trial) -> str:
     def one_by_one(role: str, texts: list[str], language: str) -> Vectors:
         rows = [trial.encode(role, [text], language) for text in texts]
+        if isinstance(rows[0], TokenVectors):
+            return TokenVectors.joined(rows)
         if isinstance(rows[0], np.ndarray):
             return np.concatenate(rows)
         from scipy import sparse

@@ -25,7 +25,7 @@ from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_v
 from mlbench.models.cache import Source
 from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Bound, Fitted
-from mlbench.ranking.products import Floats
+from mlbench.ranking.vectors import Floats, TokenVectors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -46,7 +46,7 @@ class Rows:
     def __init__(self, size: int) -> None:
         self.size = size
         self.dense: Floats | None = None
-        self.sparse: list[csr_matrix] = []
+        self.parts: list[csr_matrix | TokenVectors] = []
         self.places: list[Ints] = []
 
     def put(self, places: Ints, vectors: Vectors) -> None:
@@ -56,32 +56,37 @@ class Rows:
                 self.dense = np.empty((self.size, vectors.shape[1]), np.float32)
             self.dense[places] = vectors
         else:
-            self.sparse.append(vectors)
+            self.parts.append(vectors)
             self.places.append(places)
 
-    def spread(self, same: Ints) -> Floats | csr_matrix:
+    def spread(self, same: Ints) -> Vectors:
         """Return all rows; row i is the one that was put at ``same[i]``."""
         if self.dense is not None:
             others = np.flatnonzero(same != np.arange(self.size))
             self.dense[others] = self.dense[same[others]]
             return self.dense
-        from scipy import sparse
-
         row = np.empty(self.size, np.int64)
         places = np.concatenate(self.places)
         row[places] = np.arange(len(places))
-        return sparse.vstack(self.sparse, format="csr", dtype=np.float32)[row[same]]
+        if isinstance(self.parts[0], TokenVectors):
+            return TokenVectors.gathered(self.parts, row[same])
+        from scipy import sparse
+
+        return sparse.vstack(self.parts, format="csr", dtype=np.float32)[row[same]]
 
 
 @uncollected()
-def normalise(vectors: Floats | csr_matrix) -> Floats | csr_matrix:
-    """Divide each row by its Euclidean norm, in float64, and round to float32; zero rows stay.
+def normalise(vectors: Vectors) -> Vectors:
+    """Divide each row, or each token's vector, by its Euclidean norm, in float64, and round to
+    float32; zero rows stay.
 
     The norm is added in the fixed order of ``kernels.dot`` (sparse: of the columns), so that the
     result is the same on every machine. The first call imports numba, which makes many objects.
     """
     from mlbench.ranking import kernels
 
+    if isinstance(vectors, TokenVectors):
+        return replace(vectors, vectors=normalise(vectors.vectors))
     if isinstance(vectors, np.ndarray):
         norms = kernels.norms(vectors)[:, None]
         divided = np.divide(vectors, norms, where=norms > 0, out=vectors.astype(np.float64))
@@ -96,8 +101,9 @@ def normalise(vectors: Floats | csr_matrix) -> Floats | csr_matrix:
     return result
 
 
-def mean_cosine(vectors: Floats | csr_matrix, rows: Ints) -> float:
-    """Return the mean cosine of two different ones of ``rows``; 0 for fewer than two.
+def mean_cosine(vectors: Vectors, rows: Ints) -> float:
+    """Return the mean cosine of two different ones of ``rows``; 0 for fewer than two. What stands
+    for a text of several vectors is their sum.
 
     Two zero rows count as alike (1), a zero row and another as unlike (0). From the length of
     the sum of the n unit vectors, |sum|^2 = n + the cosines of all ordered pairs, with one more
@@ -108,7 +114,10 @@ def mean_cosine(vectors: Floats | csr_matrix, rows: Ints) -> float:
         return 0.0
     total = np.zeros(vectors.shape[1])
     for start in range(0, size, COMPARED_AT_ONCE):
-        part = normalise(vectors[rows[start : start + COMPARED_AT_ONCE]])
+        part = vectors[rows[start : start + COMPARED_AT_ONCE]]
+        if isinstance(part, TokenVectors):
+            part = part.sums(part.vectors.astype(np.float64)).astype(np.float32)
+        part = normalise(part)
         total += np.asarray(part.sum(0, dtype=np.float64)).ravel()
         zeros += int((np.asarray(abs(part).sum(1)) == 0).sum())
     return float((total @ total + zeros**2 - size) / (size * (size - 1)))
@@ -201,13 +210,13 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True)
 class Embedded:
-    """The vectors of a collection, one row an entry, ready for scoring: float32 (n, d) or CSR.
+    """The vectors of a collection, one row an entry, ready for scoring.
 
     ``counts`` says by role ("query", "passage") where the vectors are from.
     """
 
-    queries: Floats | csr_matrix
-    passages: Floats | csr_matrix
+    queries: Vectors
+    passages: Vectors
     warnings: tuple[str, ...]
     counts: dict[str, Count]
 
@@ -394,7 +403,7 @@ class Encoding:
         """Encode, store and keep some texts of a job; return how many are in the cache now."""
         vectors = self._given(job, batch)
         stored = 0
-        if self.cache and isinstance(vectors, np.ndarray):
+        if self.cache and isinstance(vectors, np.ndarray | TokenVectors):
             keys = [job.keys[place] for place in batch]
             stored = self.cache.store(job.source, keys, vectors, self.model.name)
         self._keep(job, batch, vectors)
@@ -431,7 +440,7 @@ class Encoding:
         ready = ready_to_score(self.model, vectors)
         self._rows[job.group.role].put(job.group.first[places], ready)
 
-    def _entries(self, role: str) -> Floats | csr_matrix:
+    def _entries(self, role: str) -> Vectors:
         groups = [job.group for job in self._jobs if job.group.role == role]
         return self._rows[role].spread(np.concatenate([g.first[g.entry] for g in groups]))
 

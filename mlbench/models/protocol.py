@@ -11,7 +11,10 @@
 A factory without required arguments returns such an object. ``texts`` is a list of n strings and
 ``language`` a language code. The result is a floating-point numpy array of shape (n, d) or a
 ``scipy.sparse`` matrix of that shape. Row i is the vector of text i, and d is the same for both
-roles and all languages. An encoder does not know on which task or setting it is evaluated. It
+roles and all languages. A model of late interaction returns a list of n arrays instead, of shape
+(tokens, d) each, with one row for each token of text i, and is scored by MaxSim: each token of the
+query takes the highest of its dot products (or cosines) with tokens of the passage, and these are
+added. An encoder does not know on which task or setting it is evaluated. It
 receives each distinct text of a role and language once, in batches of any size and order, and must
 give a text the same vector whichever texts are in the batch. To see whether it does, three texts of
 each role are encoded alone and together before all others. Without ``identity``, the source code
@@ -68,10 +71,10 @@ class Adapter(Protocol):
     """What a model must offer; see the module's text for the optional attributes."""
 
     def encode_queries(self, texts: list[str], language: str) -> Any:
-        """Return one vector a query, an array of shape (len(texts), d)."""
+        """Return one vector a query, (len(texts), d), or a list of one array (tokens, d) each."""
 
     def encode_passages(self, texts: list[str], language: str) -> Any:
-        """Return one vector a passage, an array of shape (len(texts), d)."""
+        """Return one vector a passage, (len(texts), d), or a list of one array (tokens, d) each."""
 
 
 @runtime_checkable

@@ -98,15 +98,27 @@ class MaxSim(Bounded):
 
     def product(self, queries: slice, passages: slice, exponent: int) -> Floats:
         """Return the sums of maxima of some queries and passages, float32."""
+        height, width = queries.stop - queries.start, passages.stop - passages.start
+        parts = slices_by_tokens(self.queries.starts, QUERY_TOKENS, queries)
+        tokens = max((_size(self.queries.tokens(part)) for part in parts), default=0)
+        block = self.block(height * width + (STRIP + 1) * tokens)
+        scores, scratch = np.split(block, [height * width])
+        scores = scores.reshape(height, width)
+        for part in parts:
+            rows = slice(part.start - queries.start, part.stop - queries.start)
+            self._fill(scores[rows], scratch, part, passages, exponent)
+        return scores
+
+    def _fill(
+        self, scores: Floats, scratch: Floats, queries: slice, passages: slice, exponent: int
+    ) -> None:
+        """Set the scores of some queries, strip by strip."""
         from mlbench.ranking import tile_kernels
 
         fast = self.fast[self.queries.tokens(queries)].T
         starts, asked_starts = self.passages.within(passages), self.queries.within(queries)
-        others = self.passages.vectors[self.passages.tokens(passages)]
-        height, width, tokens = len(asked_starts) - 1, len(starts) - 1, fast.shape[1]
-        cuts = np.cumsum([height * width, STRIP * tokens, tokens])
-        scores, strip, best = np.split(self.block(int(cuts[-1])), cuts[:-1])
-        scores = scores.reshape(height, width)
+        others, tokens = self.passages.vectors[self.passages.tokens(passages)], fast.shape[1]
+        best, strip = scratch[:tokens], scratch[tokens:]
         best[:] = -np.inf
         passage = 0
         for begin in range(0, len(others), STRIP):
@@ -116,7 +128,6 @@ class MaxSim(Bounded):
             passage = tile_kernels.add_maxima(
                 block, begin, starts, asked_starts, best, passage, scores
             )
-        return scores
 
 
 def sum_error_bound(dimension: int, tokens: int) -> float:

@@ -150,7 +150,7 @@ class Bounded(ABC):
         self.exponent = exponent_of(float(self.norms.max(initial=0.0)))
         self.fast = scaled(vectors, self.exponent)
         self.starts = passage_starts
-        self.largest: dict[int, float] = {}
+        self.largest: dict[tuple[int, int], float] = {}
         self.local = threading.local()
 
     @abstractmethod
@@ -207,10 +207,7 @@ class Bounded(ABC):
         """Return the error bands of a tile's thresholds, those of an earlier tile if they serve."""
         from mlbench.ranking import tile_kernels
 
-        largest = self.largest.get(tile.passages.start)
-        if largest is None:
-            largest = _rounded_up(self.longest(tile.passages))
-            self.largest[tile.passages.start] = largest
+        largest = self.largest_of(tile.passages)
         key = (tile.queries.start, tile.queries.stop)
         bands = rows.bands.get(key)
         if bands is not None and bands.largest == largest:
@@ -227,6 +224,13 @@ class Bounded(ABC):
         )  # fmt: skip
         bands = rows.bands[key] = Bands(largest, exponent, edges, grid)
         return bands
+
+    def largest_of(self, passages: slice) -> float:
+        """Return ``longest``, found once and rounded up."""
+        key = (passages.start, passages.stop)
+        if key not in self.largest:
+            self.largest[key] = _rounded_up(self.longest(passages))
+        return self.largest[key]
 
     def block(self, size: int) -> Floats:
         """Return this thread's scratch block, made once and grown when a tile needs more."""

@@ -41,9 +41,28 @@ class TokenVectors:
     @classmethod
     def joined(cls, parts: Sequence[TokenVectors]) -> TokenVectors:
         """Join several into one, in their order."""
-        counts = np.concatenate([part.counts for part in parts])
-        vectors = np.concatenate([part.vectors for part in parts])
-        return cls(vectors, np.append(0, np.cumsum(counts)).astype(np.int64))
+        size = sum(map(len, parts))
+        return cls.gathered([*parts], np.arange(size))
+
+    @classmethod
+    def gathered(cls, parts: list[TokenVectors], rows: Ints) -> TokenVectors:
+        """Return the texts ``rows`` of several parts, counted from the first part on.
+
+        ``parts`` is emptied, so that memory is given back as it is taken.
+        """
+        order = np.argsort(rows, kind="stable")
+        first = np.append(0, np.cumsum([*map(len, parts)]))
+        cuts = np.searchsorted(rows[order], first)
+        counts = np.concatenate([part.counts for part in parts])[rows]
+        starts = np.append(0, np.cumsum(counts)).astype(np.int64)
+        vectors = np.empty((int(starts[-1]), parts[0].shape[1]), np.float32)
+        for number in reversed(range(len(parts))):
+            part = parts.pop()
+            here = order[cuts[number] : cuts[number + 1]]
+            chosen = rows[here] - first[number]
+            target = _ranges(starts[here], counts[here])
+            vectors[target] = part.vectors[_ranges(part.starts[chosen], counts[here])]
+        return cls(vectors, starts)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -78,14 +97,20 @@ class TokenVectors:
         chosen = np.arange(len(self))[rows]
         counts = self.counts[chosen]
         starts = np.append(0, np.cumsum(counts)).astype(np.int64)
-        places = np.arange(starts[-1]) + np.repeat(self.starts[chosen] - starts[:-1], counts)
-        return TokenVectors(self.vectors[places], starts)
+        return TokenVectors(self.vectors[_ranges(self.starts[chosen], counts)], starts)
 
     def sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the sum over each text's tokens of ``values`` (tokens, ...), in their order."""
         sums = np.zeros((len(self), *values.shape[1:]))
         np.add.at(sums, np.repeat(np.arange(len(self)), self.counts), values)
         return sums
+
+
+def _ranges(firsts: Ints, counts: Ints) -> Ints:
+    """Return ``counts[i]`` numbers from ``firsts[i]`` on, for each i."""
+    ends = np.cumsum(counts)
+    ranges: Ints = np.arange(ends[-1] if len(ends) else 0)
+    return ranges + np.repeat(firsts - ends + counts, counts)
 
 
 def arrays(vectors: Vectors) -> list[npt.NDArray[Any]]:

@@ -424,6 +424,11 @@ FACTS: dict[str, Callable[[Any], str]] = {
         f"{role}: {_pairs({n: v for n, v in of.items() if v is not None}, '{} {}')}"
         for role, of in roles.items()
     ),
+    "sizes": lambda roles: "; ".join(
+        f"{role}: {of['vectors']:,.4g} vectors of {of['coordinates'] / of['vectors']:,.4g} "
+        f"coordinates, {of['bytes']:,.0f} bytes a text"
+        for role, of in roles.items()
+    ),
 }
 """Fields of a report that are shown in a form of their own."""
 

@@ -107,13 +107,24 @@ class RouteInfo:
 
 
 @dataclass(frozen=True)
+class TextSize:
+    """What a model gives for a text of a role, the mean over texts: ``vectors`` (one, or one for
+    each token), ``coordinates`` of them all (of sparse ones those that are not 0), and the
+    ``bytes`` that they take in float32 (sparse: with the number of each)."""
+
+    vectors: float
+    coordinates: float
+    bytes: float
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """Which model was evaluated; what a kind of model does not have is None, and what is not known
     of a model that only a publication tells of is "".
 
     ``first_input`` is the literal first text of each role after its prompt; ``notes`` say what
     was assumed of the model. ``routes`` are by role, empty where all texts go through the same
-    modules.
+    modules. ``sizes`` are by role, too, empty where they are not known.
     """
 
     name: str
@@ -131,6 +142,7 @@ class ModelInfo:
     device: str | None = None
     notes: tuple[str, ...] = ()
     routes: dict[str, RouteInfo] = field(default_factory=dict)
+    sizes: dict[str, TextSize] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

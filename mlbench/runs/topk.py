@@ -1,6 +1,6 @@
 """The best passages of each query by exact score, found in blocks: never a matrix of all scores.
 
-A float32 product, whose distance from the exact score is bounded, tells which passages cannot be
+A fast product, whose distance from the exact score is bounded, tells which passages cannot be
 among the best; the others are scored exactly. Sparse rows are scored exactly in any case. So the
 lists are the same whatever the blocks, the number of threads and the machine.
 """
@@ -13,15 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.ranking.products import Floats, Ints, Limits, error_bound
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+from mlbench.ranking.counting import Scorer, scorer_of
+from mlbench.ranking.products import Bounded, Ints, Limits
+from mlbench.ranking.vectors import Vectors
 
 Progress = Callable[[int], None]
 Doubles = npt.NDArray[np.float64]
@@ -35,7 +34,7 @@ BYTES_A_PAIR = 48
 FIRST_LOOK = 1024
 """Passages, at least, by which the first tile's float32 scores are cut off."""
 LARGEST_NORM = 2.0**60
-"""Beyond it a float32 product may overflow, and every score is computed exactly."""
+"""Beyond it a fast product may overflow, and every score is computed exactly."""
 LAST = np.iinfo(np.int64).max
 
 
@@ -43,15 +42,15 @@ LAST = np.iinfo(np.int64).max
 class Searched:
     """Vectors and the order of equal scores.
 
-    ``queries`` (nq, d) and ``passages`` (np, d) are float32 arrays or CSR matrices with sorted
-    columns. ``starts`` (languages + 1,) cuts the passages by language. ``place`` (np,) is a
+    ``queries`` (nq, d) and ``passages`` (np, d) are Vectors of one kind. ``starts``
+    (languages + 1,) cuts the passages by language. ``place`` (np,) is a
     permutation: of passages that score alike, the one of lower place goes first. The pairs
     (``query``, ``passage``), sorted by query, are relevant with ``relevance``, at least 1: a
     relevant passage goes after all of its score that are not, or that are less so.
     """
 
-    queries: Floats | csr_matrix
-    passages: Floats | csr_matrix
+    queries: Vectors
+    passages: Vectors
     starts: Ints
     place: Ints
     query: Ints
@@ -69,11 +68,9 @@ class Searched:
         return np.argsort(self.place)
 
     @cached_property
-    def norms(self) -> tuple[Doubles, Doubles]:
-        """The norms of dense queries and passages."""
-        from mlbench.ranking import kernels
-
-        return kernels.norms(self.queries), kernels.norms(self.passages)
+    def scorer(self) -> Scorer:
+        """What scores them."""
+        return scorer_of(self.queries, self.passages, self.starts)
 
     def keys(self, queries: slice, tile: slice) -> Ints:
         """Return what orders equal scores, ascending and distinct, for queries x passages: the
@@ -187,15 +184,14 @@ def _top(searched: Searched, queries: slice, pools: Sequence[int], depth: int) -
 
 def _search(searched: Searched, queries: slice, pool: int, depth: int) -> Best:
     """Return the best passages of a pool, tile by tile."""
-    dense = isinstance(searched.queries, np.ndarray)
     edges = searched.starts[[pool, pool + 1] if pool < searched.languages else [0, -1]].tolist()
     rows = queries.stop - queries.start
     best = Best(np.empty((rows, 0)), np.empty((rows, 0), np.int64))
     step = _tile_size(depth)
     for start in range(edges[0], edges[1], step):
         tile = slice(start, min(start + step, edges[1]))
-        if dense:
-            more = _dense(searched, queries, tile, best, depth)
+        if isinstance(searched.scorer, Bounded):
+            more = _bounded(searched, searched.scorer, queries, tile, best, depth)
         else:
             more = _sparse(searched, queries, tile)
         best = best_of([best, more], depth)
@@ -237,15 +233,13 @@ def _nth_largest(values: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
     return np.partition(values, at, axis=1)[:, at : at + 1]
 
 
-def _dense(searched: Searched, queries: slice, tile: slice, best: Best, depth: int) -> Best:
+def _bounded(
+    searched: Searched, scorer: Bounded, queries: slice, tile: slice, best: Best, depth: int
+) -> Best:
     """Return all passages of a tile that may be among the best ``depth``, scored exactly."""
-    from mlbench.ranking import kernels
-
-    asked, passages = searched.queries[queries], searched.passages[tile]
-    norms = searched.norms[0][queries], searched.norms[1][tile]
     with np.errstate(over="ignore", invalid="ignore"):
-        fast = asked @ passages.T
-        bound = _bound(*norms, asked.shape[1])
+        fast = scorer.product(queries, tile, 0)
+        bound = _bound(scorer, queries, tile)
         first = fast[:, : max(FIRST_LOOK, 4 * depth)]
         floor = np.full((len(fast), 1), -np.inf)
         if best.scores.shape[1] == depth:
@@ -255,7 +249,7 @@ def _dense(searched: Searched, queries: slice, tile: slice, best: Best, depth: i
         floor = np.where(np.isfinite(bound), floor, -np.inf).astype(np.float32)
         out = fast < np.nextafter(floor, np.float32(-np.inf))
     row, column = np.divmod(np.flatnonzero(~out), fast.shape[1])
-    exact = kernels.pair_scores(asked, passages, row, column)
+    exact = scorer.exact(queries.start + row, tile.start + column)
     count = np.bincount(row, minlength=len(fast))
     at = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
     scores = np.full((len(fast), int(count.max(initial=0))), -np.inf)
@@ -264,12 +258,12 @@ def _dense(searched: Searched, queries: slice, tile: slice, best: Best, depth: i
     return Best(scores, keys)
 
 
-def _bound(queries: Doubles, passages: Doubles, dimension: int) -> Doubles:
-    """Return (queries, 1) how far a float32 product may be from the exact score."""
-    largest = float(passages.max(initial=0.0))
-    bound = error_bound(dimension) * queries * largest + dimension * 2.0**-125
-    safe = np.maximum(queries, largest) <= LARGEST_NORM
-    return np.where(safe, bound, np.inf)[:, None]
+def _bound(scorer: Bounded, queries: slice, tile: slice) -> Doubles:
+    """Return (queries, 1) how far a fast score may be from the exact one."""
+    norms, largest = scorer.norms[queries], scorer.largest_of(tile)
+    share, more = scorer.errors(queries, largest)
+    safe = (np.maximum(norms, largest) <= LARGEST_NORM) & (scorer.exponent == 0)
+    return np.where(safe, share * norms * largest + more, np.inf)[:, None]
 
 
 def _sparse(searched: Searched, queries: slice, tile: slice) -> Best:

@@ -12,7 +12,6 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +20,10 @@ from mlbench.common.errors import DataError, Fault, ModelError, first_faults
 from mlbench.common.files import write_atomically
 from mlbench.data.collection import Collection
 from mlbench.data.task import Kind, Setting
-from mlbench.ranking.products import Floats, Limits
+from mlbench.ranking.products import Limits
+from mlbench.ranking.vectors import Vectors
 from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, Ints, filled
 from mlbench.runs.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 FOLDER = Path(EXAMPLE).parts[0]
 SUFFIX = ".trec.gz"
@@ -55,7 +52,7 @@ def save_runs(
     saving: Saving,
     settings: Sequence[Setting],
     collection: Collection,
-    vectors: tuple[Floats | csr_matrix, Floats | csr_matrix],
+    vectors: tuple[Vectors, Vectors],
     limits: Limits,
     progress: Progress = lambda done: None,
 ) -> None:
@@ -132,9 +129,7 @@ def _unfit(name: str) -> str:
     return ""
 
 
-def _searched(
-    collection: Collection, queries: Floats | csr_matrix, passages: Floats | csr_matrix
-) -> Searched:
+def _searched(collection: Collection, queries: Vectors, passages: Vectors) -> Searched:
     """Return what is searched, with equal scores by language and id, descending."""
     codes = [collection.languages[i] for i in collection.passages.language.tolist()]
     names = list(zip(codes, collection.passages.ids, strict=True))

@@ -105,5 +105,12 @@ class Sparse(Plain):
         return rows.tocsr()
 
 
+class Tokens(Plain):
+    """A vector for each word."""
+
+    def encode(self, texts):
+        return [np.stack([vector(word) for word in text.split()]) for text in texts]
+
+
 def renamed(model: LoadedModel, **given: str) -> LoadedModel:
     return replace(model, **given)

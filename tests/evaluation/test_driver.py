@@ -41,7 +41,7 @@ from tests.evaluation.building import (
     streamed,
     task_of,
 )
-from tests.evaluation.models import Folding, Forms, Free, Plain, Rounding, Sparse, loaded
+from tests.evaluation.models import Folding, Forms, Free, Plain, Rounding, Sparse, Tokens, loaded
 from tests.support.reports import pair
 
 
@@ -88,17 +88,19 @@ def test_the_table_is_that_of_a_run_in_memory(tmp_path, spec, seed):
     assert report.measures == expected.measures
 
 
-@pytest.mark.parametrize("kind", [Plain, Free, Folding, Forms, Sparse])
+@pytest.mark.parametrize("kind", [Plain, Free, Folding, Forms, Sparse, Tokens])
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
 @pytest.mark.parametrize("block", [7, 8192])
 def test_so_it_is_for_every_kind_of_model(tmp_path, monkeypatch, kind, similarity, block):
     monkeypatch.setattr(pipeline, "BLOCK", block)
+    monkeypatch.setattr(pipeline, "TOKEN_BLOCK", block)
     found = records(7)
     ranks = pair(finish(run(tmp_path, found, loaded(kind(), similarity)), quiet=True))
     expected = pair(evaluate_held(task_of(), at_once(found), loaded(kind(), similarity), QUIET))
     assert table_bytes(*ranks) == table_bytes(*expected)
     assert ranks[1].tied.sum() > 100
-    assert ranks[0].model == expected[0].model
+    assert replace(ranks[0].model, sizes={}) == replace(expected[0].model, sizes={})
+    assert ranks[0].model.sizes["query"] == expected[0].model.sizes["query"]
     truncated = expected[0].run.truncated
     assert (ranks[0].run.truncated is None) == (truncated is None)
     if truncated:
@@ -200,6 +202,16 @@ def stopping(model, after):
         raise Stop
 
     return engine
+
+
+def test_token_vectors_of_the_core_are_kept_and_taken_up_again(tmp_path):
+    found, model = records(5), loaded(Tokens())
+    expected = in_memory(found, model)
+    with pytest.raises(Stop):
+        run(tmp_path, found, model, engine=stopping(model, 2))
+    again = Tokens()
+    again.encode_queries = None  # its queries are not encoded again
+    assert result(run(tmp_path, found, loaded(again))) == expected
 
 
 @pytest.mark.parametrize("after", [0, 1, 4, 8])

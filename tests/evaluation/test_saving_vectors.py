@@ -183,7 +183,7 @@ def test_sparse_vectors_and_values_too_large_are_refused(tmp_path):
         def encode(self, texts):
             return super().encode(texts) * 1e6
 
-    with pytest.raises(ModelError, match="vectors are sparse"):
+    with pytest.raises(ModelError, match="sparse vectors of 50 dim"):
         run(tmp_path / "a", records(3), loaded(Sparse()), keep=tmp_path / "kept")
     with pytest.raises(ModelError, match="float16 cannot hold"):
         run(tmp_path / "b", records(3), loaded(Large(), "dot"), keep=tmp_path / "kept")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import mlbench
-from mlbench.common.errors import DataError, UsageError
+from mlbench.common.errors import DataError, ModelError, UsageError
 from tests.support.letters import Letters
 
 QUIET = mlbench.Options(progress=False, cache=None)
@@ -42,6 +42,23 @@ def test_half_precision_and_lists_are_vectors(sides):
     halves = (side.astype(np.float16) for side in sides)
     assert lists.scores == expected.scores
     assert mlbench.evaluate_vectors(*halves, "sample", QUIET).scores == expected.scores
+
+
+def test_lists_of_token_vectors_are_scored_by_maxsim(sides):
+    expected = mlbench.evaluate_vectors(*sides, "sample", QUIET)
+    one_each = ([row[None] for row in side] for side in sides)
+    assert mlbench.evaluate_vectors(*one_each, "sample", QUIET).scores == expected.scores
+    twice = ([np.stack([row, row]).astype(np.float16) for row in side] for side in sides)
+    report = mlbench.evaluate_vectors(*twice, "sample", QUIET)
+    assert report.scores == expected.scores
+    assert report.model.sizes["passage"].vectors == 2
+    queries, passages = ([row[None] for row in side] for side in sides)
+    passages[3] = np.zeros((2, 5))
+    with pytest.raises(DataError, match=r"passage vectors: arrays of .* in one list"):
+        mlbench.evaluate_vectors(queries, passages, "sample", QUIET)
+    passages[3] = np.zeros((0, sides[0].shape[1]))
+    with pytest.raises(ModelError, match="no token vector for passage"):
+        mlbench.evaluate_vectors(queries, passages, "sample", QUIET)
 
 
 def test_languages_of_vectors_may_be_spelled_otherwise(sides):

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from mlbench.common.errors import DataError, EnvironmentFault, Fault, ModelError
 from mlbench.models.boundary import Layout, attribute, calling, check_vectors, difference
+from mlbench.ranking.vectors import TokenVectors
 
 
 def _user_function(folder: Path, body: str) -> Callable[[], Any]:
@@ -176,6 +177,16 @@ class _Tensor:
         ((row for row in ()), "returned generator"),
         (np.zeros(2), r"shape \(2,\)"),
         (np.zeros((1, 2, 3)), r"shape \(1, 2, 3\)"),
+        (np.zeros((2, 2, 3)), r"list\(array\)"),
+        ([np.zeros((2, 3))], "token vectors of 1 texts for 2 texts"),
+        ([np.zeros((2, 3)), np.zeros((0, 3))], r"no token vector for query 'q1' \(th\)"),
+        ([np.zeros((2, 3)), np.zeros((2, 4))], r"'q1' \(th\) has 4 dimensions, query 'q0'"),
+        ([np.zeros((2, 3)), np.zeros(3)], r"'q1' \(th\): returned an array of shape \(3,\)"),
+        ([np.zeros((2, 3)), None], r"'q1' \(th\): returned NoneType"),
+        ([np.zeros((2, 3)), np.zeros((2, 3), int)], "int64"),
+        ([np.zeros((2, 0)), np.zeros((1, 0))], r"shape \(2, 0\)"),
+        (TokenVectors(np.zeros((4, 3), np.float32), np.array([0, 2, 3])), "says that they are 3"),
+        (TokenVectors(np.zeros((3, 3), np.float32), np.array([0, 4, 3])), "no token vector"),
         (np.zeros((3, 4)), r"shape \(3, 4\) for 2 texts"),
         (np.zeros((2, 0)), r"shape \(2, 0\)"),
         (np.zeros((2, 4), np.int64), "int64"),
@@ -191,6 +202,42 @@ def test_what_is_not_vectors_is_refused(value: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message) as caught:
         _check(value)
     assert "encode_queries (th)" in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", ">f8"])
+def test_token_vectors_are_copied_to_float32(dtype: str) -> None:
+    value = [np.array([[1.0, 2.5], [3.0, -4.0]], dtype=dtype), np.array([[0.5, 0.0]], dtype=dtype)]
+    result = _check(value)
+    value[0][:] = 9
+    assert result.vectors.tolist() == [[1.0, 2.5], [3.0, -4.0], [0.5, 0.0]]
+    assert result.starts.tolist() == [0, 2, 3]
+    assert result.vectors.dtype == np.float32
+    assert Layout.of(result, "x") == Layout(2, "tokens", "x")
+
+
+def test_a_token_vector_that_is_no_number_is_told_by_its_text() -> None:
+    value = [np.ones((2, 3)), np.ones((2, 3))]
+    value[1][1, 2] = np.nan
+    with pytest.raises(ModelError, match=r"NaN or infinity for query 'q1' \(th\)"):
+        _check(value)
+    value[1][1, 2] = 1e300
+    with pytest.raises(ModelError, match=r"too large for float32 for query 'q1' \(th\)"):
+        _check(value)
+
+
+def test_token_vectors_after_dense_ones_are_refused() -> None:
+    layout = Layout.of(np.zeros((1, 3), np.float32), "encode_passages")
+    message = "a vector for each token, of 3 dimensions; encode_passages returned dense"
+    with pytest.raises(ModelError, match=message):
+        _check([np.zeros((2, 3))] * 2, layout=layout)
+
+
+def test_the_difference_of_token_vectors_is_that_of_a_texts_vectors_together() -> None:
+    first = TokenVectors.of([np.array([[3.0, 0.0], [0.0, 4.0]]), np.array([[1.0, 0.0]])])
+    second = TokenVectors.of([np.array([[3.0, 0.0], [0.0, 4.5]]), np.array([[1.0, 0.0]])])
+    assert difference(first, first) == 0
+    assert difference(first, second) == pytest.approx(0.1)
+    assert difference(first, TokenVectors(first.vectors, np.array([0, 1, 3]))) == np.inf
 
 
 def test_malformed_sparse_is_refused() -> None:

@@ -25,6 +25,7 @@ from mlbench.models.cache import (
     question_digest,
     size_limit,
 )
+from mlbench.ranking.vectors import TokenVectors
 
 SOURCE = Source("declared: a model", "passage", "passage: ", "en", "{}", "text")
 TEXTS = [b"alpha", b"beta", b"gamma"]
@@ -63,6 +64,41 @@ def test_what_is_stored_is_found_a_zero_vector_too(cache):
     assert found(EmbeddingCache(cache.folder), texts=[b"new", b"gamma", b"beta"]) == {
         text: expected[text] for text in (b"gamma", b"beta")
     }
+
+
+def of_tokens(count: int) -> TokenVectors:
+    return TokenVectors.of([np.full((i % 3 + 1, 2), i, np.float32) for i in range(count)])
+
+
+def test_token_vectors_are_found_as_they_were_and_joined(cache, warned, monkeypatch):
+    monkeypatch.setattr(module, "JOINED_TEXTS", 3)
+    texts = of_tokens(3)
+    assert cache.store(SOURCE, KEYS[:2], texts[:2]) == 2
+    cache.store(SOURCE, KEYS[2:], texts[2:])
+    assert len(files(cache)) == 1
+    other = EmbeddingCache(cache.folder, warn=warned.append)
+    (hit,) = other.find(SOURCE, KEYS[::-1])
+    assert len(hit.places) == 3
+    for place, row in zip(hit.places, range(3), strict=True):
+        expected = texts[[2 - place]]
+        assert hit.vectors[[row]].vectors.tolist() == expected.vectors.tolist()
+    (entry,) = other.entries(check=True)
+    assert (entry.head.rows, entry.head.dimension, entry.fault) == (3, 2, "")
+    assert warned == []
+
+
+def test_token_vectors_of_other_counts_than_said_are_removed(cache, warned):
+    head = {"model": "", "source": asdict(SOURCE)}
+    keys = np.frombuffer(b"".join(KEYS), np.uint8).reshape(-1, KEY_BYTES)
+    vectors = np.zeros((5, 2), "<f4")
+    for tokens in (np.array([2, 2, 2], "<i4"), np.array([2, 3], "<i4"), np.array([2, 2, 1.0])):
+        content = seal(SCHEMA, head, keys=keys, vectors=vectors, tokens=tokens)
+        path = cache.folder / SOURCE.digest / f"{digest_of(content)}.vectors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        assert list(cache.find(SOURCE, KEYS)) == []
+        assert not path.exists()
+    assert len(warned) == 3
 
 
 def test_what_two_files_hold_is_found_once(cache):

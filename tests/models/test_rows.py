@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mlbench.models.encoding import Rows, mean_cosine, normalise
+from mlbench.ranking.vectors import TokenVectors
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
@@ -41,6 +42,33 @@ def test_zero_rows_are_alike_and_unlike_all_others(form):
     assert mean_cosine(form(zeros), np.arange(4)) == 1
     zeros[0] = 1
     assert mean_cosine(form(zeros), np.arange(4)) == pytest.approx(6 / 12)
+
+
+def test_token_vectors_are_normalised_each_and_stand_for_their_text_by_their_sum():
+    vectors = np.random.default_rng(2).standard_normal((5, 4)).astype(np.float32)
+    texts = TokenVectors(vectors, np.array([0, 2, 5]))
+    found = normalise(texts)
+    assert found.vectors.tobytes() == normalise(vectors).tobytes()
+    assert found.starts is texts.starts
+    sums = np.array([vectors[:2].sum(0), vectors[2:].sum(0)], np.float32)
+    assert mean_cosine(texts, np.arange(2)) == pytest.approx(mean_cosine(sums, np.arange(2)))
+
+
+@given(st.data())
+def test_token_vectors_filled_in_any_order_are_the_same(data):
+    same = np.array(data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=12)))
+    first = {int(v): int(np.flatnonzero(same == v)[0]) for v in same}
+    same = np.array([first[int(v)] for v in same])
+    counts = np.random.default_rng(1).integers(1, 4, len(same))
+    texts = TokenVectors.of([np.full((n, 2), i, np.float32) for i, n in enumerate(counts)])
+    order = np.array(data.draw(st.permutations(sorted(first.values()))))
+    cut = data.draw(st.integers(0, len(order) - 1))
+    rows = Rows(len(same))
+    for part in filter(len, (order[:cut], order[cut:])):
+        rows.put(part, texts[part])
+    found, expected = rows.spread(same), texts[same]
+    assert found.vectors.tolist() == expected.vectors.tolist()
+    assert found.starts.tolist() == expected.starts.tolist()
 
 
 @given(st.data())

@@ -12,9 +12,11 @@ from scipy import sparse
 
 from mlbench.ranking import kernels
 from mlbench.ranking.products import Limits
+from mlbench.ranking.vectors import TokenVectors
 from mlbench.runs import topk
 from mlbench.runs.topk import Searched, query_rows, top_passages
 from mlbench.runs.writing import falling
+from tests.oracles.scores import all_scores
 
 FORMS = {
     "normal": lambda g, n, d: g.standard_normal((n, d)),
@@ -26,7 +28,16 @@ FORMS = {
 }
 
 
-def made(form, generator, packed):
+def of_tokens(rows):
+    """Texts of one to three vectors each, the first of them that row."""
+    more = [rows[(i + 1) % len(rows) :][: i % 3] for i in range(len(rows))]
+    return TokenVectors.of([np.vstack([row, *few]) for row, few in zip(rows, more, strict=True)])
+
+
+KINDS = {"dense": np.asarray, "sparse": sparse.csr_matrix, "tokens": of_tokens}
+
+
+def made(form, generator, kind="dense"):
     queries, dimension = int(generator.integers(1, 9)), int(generator.integers(1, 40))
     sizes = generator.integers(1, 40, generator.integers(1, 4))
     passages = int(sizes.sum())
@@ -35,7 +46,7 @@ def made(form, generator, packed):
         np.sort(generator.choice(passages, min(2, passages), replace=False)) for _ in range(queries)
     ]
     return Searched(
-        *(map(sparse.csr_matrix, vectors) if packed else vectors),
+        *map(KINDS[kind], vectors),
         starts=np.append(0, np.cumsum(sizes)),
         place=generator.permutation(passages),
         query=np.repeat(np.arange(queries), len(relevant[0])),
@@ -48,6 +59,9 @@ def exact_scores(searched):
     queries, passages = searched.queries, searched.passages
     pairs = [(i, j) for i in range(queries.shape[0]) for j in range(passages.shape[0])]
     query, passage = np.array(pairs, np.int64).T.copy()
+    if isinstance(queries, TokenVectors):
+        sides = ([texts[[i]].vectors for i in range(len(texts))] for texts in (queries, passages))
+        return np.array(all_scores(*sides))
     if isinstance(queries, np.ndarray):
         scores = kernels.pair_scores(queries, passages, query, passage)
     else:
@@ -73,11 +87,11 @@ def slow_top(searched, scores, query, pool, depth):
 
 @settings(max_examples=60)
 @given(
-    st.sampled_from(sorted(FORMS)), st.booleans(), st.integers(0, 10**6), st.integers(1, 50),
-    st.integers(1, 3),
+    st.sampled_from(sorted(FORMS)), st.sampled_from(sorted(KINDS)), st.integers(0, 10**6),
+    st.integers(1, 50), st.integers(1, 3),
 )  # fmt: skip
-def test_the_best_passages_are_those_of_a_full_sort(form, packed, seed, depth, threads):
-    searched = made(form, np.random.default_rng(seed), packed)
+def test_the_best_passages_are_those_of_a_full_sort(form, kind, seed, depth, threads):
+    searched = made(form, np.random.default_rng(seed), kind)
     scores = exact_scores(searched)
     size = searched.queries.shape[0]
     pools = list(range(searched.languages + 1))
@@ -94,8 +108,8 @@ def test_the_best_passages_are_those_of_a_full_sort(form, packed, seed, depth, t
 
 
 def test_tiles_and_blocks_change_nothing(monkeypatch):
-    for packed in (False, True):
-        searched = made("many ties", np.random.default_rng(3), packed)
+    for kind in KINDS:
+        searched = made("many ties", np.random.default_rng(3), kind)
         found = []
         for tile, rows in ((2048, 99), (1, 1), (7, 4)):
             monkeypatch.setattr(topk, "PASSAGE_TILE", tile)
@@ -109,13 +123,13 @@ def test_tiles_and_blocks_change_nothing(monkeypatch):
 
 
 def test_only_the_pools_asked_for_come_back():
-    searched = made("normal", np.random.default_rng(9), False)
+    searched = made("normal", np.random.default_rng(9))
     (top,) = top_passages(searched, [(slice(0, 1), [0])], 3, Limits())
     assert set(top.pools) == {0}
 
 
 def test_progress_counts_every_pair_and_a_failure_ends_the_work():
-    searched = made("normal", np.random.default_rng(1), False)
+    searched = made("normal", np.random.default_rng(1))
     size = searched.queries.shape[0]
     told = []
     list(top_passages(searched, [(slice(0, size), [0])], 3, Limits(), told.append))
@@ -126,7 +140,7 @@ def test_progress_counts_every_pair_and_a_failure_ends_the_work():
 
 
 def test_a_block_has_the_fewer_queries_the_longer_the_lists_and_the_less_memory():
-    searched = made("normal", np.random.default_rng(1), False)
+    searched = made("normal", np.random.default_rng(1))
     rows = [query_rows(searched, depth, Limits(2, 2**28)) for depth in (10, 1000, 10**5, 10**7)]
     assert rows == sorted(rows, reverse=True)
     assert rows[0] == topk.QUERY_ROWS

@@ -224,8 +224,10 @@ def table_of(document: Document) -> dict[str, Any]:
     if isinstance(document, Entry) and document.run is not None:
         for key in RUN_LEFT_OUT:
             del table["run"][key]
-    if isinstance(document, Entry) and not document.model.routes:
-        del table["model"]["routes"]  # entries from before there were any have no such key
+    if isinstance(document, Entry):
+        for key in ("routes", "sizes"):  # entries from before there were any have no such key
+            if not getattr(document.model, key):
+                del table["model"][key]
     return table
 
 

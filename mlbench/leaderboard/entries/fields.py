@@ -6,7 +6,7 @@ import datetime
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from mlbench.common.errors import UsageError
@@ -111,6 +111,13 @@ def _model(model: ModelInfo, place: Place) -> Iterator[Found]:
         yield from _sizes(route, where, ("parameters", "max_length"))
         for key in ("pooling", "dtype"):
             yield from _short(route, where, key, 1)
+    for role, size in model.sizes.items():
+        where = f"model.sizes.{role}"
+        if role not in ROLES:
+            yield where, shown(role), " or ".join(ROLES)
+        for key, value in asdict(size).items():
+            if not 0 <= value < 2**53:
+                yield f"{where}.{key}", f"{value}", "a mean, at least 0"
 
 
 def _sizes(model: ModelInfo | RouteInfo, where: str, keys: tuple[str, ...]) -> Iterator[Found]:

@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.ranking.products import Dense, Sparse
+from mlbench.ranking.counting import scorer_of
+from mlbench.ranking.vectors import TokenVectors
+from mlbench.ranking.vectors import Vectors as AnyVectors
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+    pass
 
 
 Floats = npt.NDArray[np.float64]
@@ -143,15 +145,15 @@ class Claims:
 
 @dataclass(frozen=True)
 class Vectors:
-    """What was encoded again: float32 (n, d) or CSR, ready for scoring.
+    """What was encoded again, ready for scoring.
 
     ``passages`` are contiguous by language, cut by ``starts``, at least one of each;
     ``relevant`` (rows,) is the passage of each of the claims' rows, ``drawn`` the drawn passages
     in the order drawn, language after language, cut by ``edges`` (languages + 1,).
     """
 
-    queries: npt.NDArray[np.float32] | csr_matrix
-    passages: npt.NDArray[np.float32] | csr_matrix
+    queries: AnyVectors
+    passages: AnyVectors
     starts: Ints
     relevant: Ints
     drawn: Ints
@@ -186,9 +188,8 @@ class QuerySeen(NamedTuple):
 
 def see(claims: Claims, vectors: Vectors, tolerance: Tolerance) -> Iterator[QuerySeen]:
     """Score the passages for each query and yield what is certain of them, query by query."""
-    dense = isinstance(vectors.queries, np.ndarray)
-    scorer = (Dense if dense else Sparse)(vectors.queries, vectors.passages, vectors.starts)
-    lengths = [_norms(side) for side in (vectors.queries, vectors.passages)]
+    scorer = scorer_of(vectors.queries, vectors.passages, vectors.starts)
+    lengths = _norms(vectors.queries, np.add), _norms(vectors.passages, np.maximum)
     size = vectors.passages.shape[0]
     for query in range(claims.queries):
         rows = claims.rows(query)
@@ -221,11 +222,14 @@ def _disorder(place: Ints, score: Floats, reach: Floats) -> Bools:
     return np.asarray(wrong.any(0) | wrong.any(1))
 
 
-def _norms(vectors: npt.NDArray[np.float32] | csr_matrix) -> Floats:
+def _norms(vectors: AnyVectors, over_tokens: np.ufunc) -> Floats:
+    """Return what times the other side's bounds a score: norms, of tokens added or the largest."""
+    if isinstance(vectors, TokenVectors):
+        norms = _norms(vectors.vectors, over_tokens)
+        return np.asarray(over_tokens.reduceat(norms, vectors.starts[:-1]))
     exact = vectors.astype(np.float64)
     squares = exact**2 if isinstance(exact, np.ndarray) else exact.multiply(exact)
-    norms: Floats = np.sqrt(np.asarray(squares.sum(1)).ravel())
-    return norms
+    return np.asarray(np.sqrt(np.asarray(squares.sum(1)).ravel()))
 
 
 FALSE_ALARM = 1e-4

@@ -20,6 +20,7 @@ from mlbench.leaderboard.verifying.agreement import (
     Claims,
     Tolerance,
     Vectors,
+    _norms,
     _stakes,
     evidence,
     log_wealth,
@@ -28,6 +29,7 @@ from mlbench.leaderboard.verifying.agreement import (
 )
 from mlbench.leaderboard.verifying.samples import claims_of
 from mlbench.ranking.counting import rank_collection
+from mlbench.ranking.vectors import TokenVectors
 from tests.leaderboard.sampled import lowered, problem, sampled
 from tests.support.reports import collection_of, languages, vectors
 
@@ -226,10 +228,20 @@ SCORES = np.array([
 ])  # fmt: skip
 
 
+def one_token_each(rows):
+    return TokenVectors.of(rows[:, None])
+
+
+def test_scores_of_several_tokens_are_bounded_by_their_norms():
+    texts = TokenVectors.of([np.diag([3.0, 4.0]), np.eye(2)[:1] * 7])
+    assert _norms(texts, np.add).tolist() == [7, 7]
+    assert _norms(texts, np.maximum).tolist() == [4, 7]
+
+
 @pytest.mark.parametrize(
     "tolerance", [Tolerance(0.0), Tolerance(1e-3), Tolerance(1e-3, ties=False)]
 )
-@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix, one_token_each])
 def test_counts_are_those_of_a_slow_loop(tolerance, make):
     given, said = scored_as(SCORES), claims()
     norms = np.linalg.norm(given.passages, axis=1)
