@@ -75,6 +75,7 @@ COMMANDS = (
         mlbench run --model random:7 --task xquad-r --measure AP --measure R@5 --json
         mlbench run --model checkpoints/my-encoder --query-prompt 'Query: '
         mlbench run --model bm25 --dry-run
+        mlbench run --model openai:text-embedding-3-small --task xquad-r --dry-run
         mlbench run --model checkpoints/my-encoder --suite paper
         """, foreign=True,
     ),

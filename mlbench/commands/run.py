@@ -139,10 +139,10 @@ def run(args: Namespace) -> int:
     measures = {task.name: names for task, names in wanted}
     output = args.output.absolute()  # whatever folder the model's code may change to
     options = evaluation_options(args)
-    with Step("loading the model", 1, "model", quiet=args.quiet, brief=True):
-        model = load_model(args.model, options.model_options, options.cache)
     if args.dry_run:
         return _dry_run(tasks, options, args)
+    with Step("loading the model", 1, "model", quiet=args.quiet, brief=True):
+        model = load_model(args.model, options.model_options, options.cache)
     if options.cache and model.kind in OF_USERS and not args.quiet:
         print(f"{model.name}: {about_keeping(model)}", file=sys.stderr)
     places = {task.name: _place(Path(slug(model.name)), task, options) for task in tasks}
@@ -336,8 +336,11 @@ def _print_part(task: Task, partial: Partial, file: Path, args: Namespace) -> di
 
 def _dry_run(tasks: list[Task], options: Options, args: Namespace) -> int:
     from mlbench.evaluation.evaluate import planned_texts
+    from mlbench.models.registry import open_adapter
 
-    rows = [row for task in tasks for row in planned_texts(task, options)]
+    with Step("loading the model", 1, "model", quiet=args.quiet, brief=True):
+        adapter = open_adapter(args.model, options.model_options, options.cache).adapter
+    rows = [row for task in tasks for row in planned_texts(task, options, adapter)]
     if args.json:
         print_json({"model": args.model, "encode": rows})
         return 0
@@ -348,4 +351,15 @@ def _dry_run(tasks: list[Task], options: Options, args: Namespace) -> int:
     unknown = any(row["distinct"] is None for row in rows)
     more = " and the passages of all shards" if unknown else ""
     print(f"\n{args.model} would encode {total:,} texts{more}, each once, for {settings}")
+    if "most_tokens" in rows[0]:
+        least, most = (sum(row[f"{which}_tokens"] or 0 for row in rows) for which in _TOKENS)
+        print(
+            f"The server would be sent {least:,} to {most:,} tokens{more}. This is an estimate, "
+            "made from the characters: a vocabulary for many languages has about the first number, "
+            "one made for English first about the second. What is in the embedding cache is not "
+            "sent."
+        )
     return 0
+
+
+_TOKENS = ("least", "most")

@@ -11,10 +11,15 @@ from mlbench.common.errors import Fault, UsageError
 from mlbench.common.forms import read_toml
 from mlbench.common.trust import Demand, foreign_settings, read_trusted, trust, withdraw
 from mlbench.comparing.config import demands_of as demands_of_configuration
+from mlbench.models.endpoint.options import SECRET, read_endpoint_file
+from mlbench.models.endpoint.options import demands_of as demands_of_endpoint
 from mlbench.models.neural.options import TRUST, read_model_file
 from mlbench.models.neural.options import demands_of as demands_of_model
 
-EXPECTED = "a model file, or a configuration of `mlbench check`, that asks for code to be run"
+EXPECTED = (
+    "a model file, or a configuration of `mlbench check`, that asks for code to be run or for a "
+    "secret to be sent"
+)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -70,6 +75,9 @@ def _demands_of(file: Path) -> list[Demand]:
     if settings := foreign_settings(file):
         return settings
     table = read_toml(file, EXPECTED, UsageError)
-    if {key.replace("-", "_") for key in table} & {*TRUST, "path"}:
+    names = {key.replace("-", "_") for key in table}
+    if SECRET in names:
+        return demands_of_endpoint(file, read_endpoint_file(file))
+    if names & {*TRUST, "path"}:
         return demands_of_model(file, read_model_file(file))
     return demands_of_configuration(file)

@@ -42,6 +42,7 @@ from mlbench.evaluation.partial import (
 from mlbench.evaluation.pipeline import Progress, count_shards
 from mlbench.evaluation.saving_vectors import SavedFiles, open_saved, save_queries
 from mlbench.evaluation.scan import Scan, cost, scan
+from mlbench.models.encoding import confirm
 from mlbench.models.protocol import Fitted
 from mlbench.reports.report import TaskInfo
 
@@ -134,6 +135,7 @@ def stream(
         step.say(f"{len(done)} of {len(mine)} shards before")
         try:
             for counts in engine(prepared, todo, step.advance):
+                confirm(model)
                 _take(ready.partial, counts, saved, how.file)
                 step.say(f"{len(done)} of {len(mine)} shards, last {counts.name}")
         except BaseException as error:

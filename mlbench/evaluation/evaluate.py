@@ -38,6 +38,7 @@ from mlbench.measures.scores import compute_scores
 from mlbench.models.encoding import Embedded, Encoding, encode_shown
 from mlbench.models.inputs import learns
 from mlbench.models.objects import load_model
+from mlbench.models.protocol import Metered
 from mlbench.models.registry import LoadedModel
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
@@ -351,29 +352,44 @@ def reloaded(model: LoadedModel, options: Options) -> LoadedModel:
     )
 
 
-def planned_texts(task: Task, options: Options) -> list[Mapping[str, Any]]:
+def planned_texts(task: Task, options: Options, adapter: object = None) -> list[Mapping[str, Any]]:
     """Return what an evaluation would encode: a row a role and language, with the number of texts,
     of distinct ones and of their characters; None for passages that are streamed, hence not read.
 
-    Raises as ``evaluate`` does.
+    Where ``adapter`` can estimate the tokens that a server would be sent, each row also has the
+    ``least_tokens`` and ``most_tokens`` of the distinct texts. Raises as ``evaluate`` does.
     """
     from mlbench.models.encoding import Plan
 
     collection = open_collection(task, options)
     if isinstance(collection, Collection):
         plan = Plan.of(collection)
-        found = [
-            (group, len(group.entry), len(group.texts), sum(map(len, group.texts)))
+        return [
+            _planned(task, group.role, group.language, len(group.entry), group.texts, adapter)
             for group in (*plan.queries, *plan.passages)
         ]
-        rows = [(group.role, group.language, *sizes) for group, *sizes in found]
-    else:
-        queries = collection.queries
-        rows = []
-        for number, language in enumerate(collection.languages):
-            texts = queries.texts[queries.slice(number)]
-            distinct = set(texts)
-            rows.append(("query", language, len(texts), len(distinct), sum(map(len, distinct))))
-        rows += [("passage", language, None, None, None) for language in collection.languages]
-    names = ("role", "language", "texts", "distinct", "characters")
-    return [{"task": task.name} | dict(zip(names, row, strict=True)) for row in rows]
+    rows = []
+    for number, language in enumerate(collection.languages):
+        texts = collection.queries.texts[collection.queries.slice(number)]
+        distinct = list(dict.fromkeys(texts))
+        rows.append(_planned(task, "query", language, len(texts), distinct, adapter))
+    languages = collection.languages
+    return rows + [_planned(task, "passage", each, None, None, adapter) for each in languages]
+
+
+def _planned(
+    task: Task,
+    role: str,
+    language: str,
+    texts: int | None,
+    distinct: list[str] | None,
+    adapter: object,
+) -> Mapping[str, Any]:
+    row = {"task": task.name, "role": role, "language": language, "texts": texts}
+    row["distinct"] = None if distinct is None else len(distinct)
+    row["characters"] = None if distinct is None else sum(map(len, distinct))
+    if isinstance(adapter, Metered):
+        sent = None if distinct is None else adapter.tokens(role, distinct)
+        row["least_tokens"] = sent and sent.least
+        row["most_tokens"] = sent and sent.most
+    return row

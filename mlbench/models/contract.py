@@ -82,8 +82,9 @@ class _Trial:
 
     @property
     def long_text(self) -> str:
-        """A text that takes the model some seconds at most."""
-        size = min(LONGEST, max(SHORTEST, self.rate * LONG_SECONDS))
+        """A text that takes the model some seconds at most; the one it was fitted on if it was."""
+        rate = float("inf") if isinstance(self.model.adapter, Fitted) else self.rate
+        size = min(LONGEST, max(SHORTEST, rate * LONG_SECONDS))
         return SENTENCE * int(size / len(SENTENCE))
 
     def raw(self, role: str, texts: list[str], language: str) -> Any:

@@ -24,7 +24,7 @@ from mlbench.models import company
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
 from mlbench.models.cache import Source
 from mlbench.models.inputs import Inputs
-from mlbench.models.protocol import Bound, Fitted
+from mlbench.models.protocol import Bound, Changeable, Fitted
 from mlbench.ranking.vectors import Floats, TokenVectors
 
 if TYPE_CHECKING:
@@ -177,6 +177,13 @@ def longest_first(forms: Sequence[bytes], places: Iterable[int]) -> Ints:
     return np.array(sorted(places, key=lambda i: (-len(forms[i]), forms[i])), np.int64)
 
 
+def confirm(model: LoadedModel) -> None:
+    """Let a model that may have changed meanwhile say so. Raises what it raises."""
+    if isinstance(model.adapter, Changeable):
+        with calling(model.spec, "confirm"):
+            model.adapter.confirm()
+
+
 def ready_to_score(model: LoadedModel, vectors: Vectors) -> Vectors:
     """Return vectors as they are scored: of length 1 where the similarity is the cosine."""
     return normalise(vectors) if model.similarity == "cosine" else vectors
@@ -299,6 +306,8 @@ class Encoding:
                     "command goes on from there"
                 )
             raise
+        if self.cost:
+            confirm(self.model)
         self._inputs.remember()
         parts = {role: self._entries(role) for role in self._rows}
         warnings = tuple(

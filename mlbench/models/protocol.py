@@ -43,6 +43,8 @@ A slow model may also have any of these:
         def batch_sizes(self, role, forms): ...  # -> list of ints, how many it encodes at once
         def truncation(self, role, texts): ...   # -> (texts cut, tokens lost, tokens), or None
         def describe(self): ...                  # -> dict of facts for the report, as JSON
+        def confirm(self): ...                   # raises if the model has changed meanwhile
+        def tokens(self, role, texts): ...       # -> (least, most) that a server would be sent
 
 ``canonical`` returns what the model reads of each text, such as the token ids of a neural model.
 Texts with equal bytes are encoded as one text. More bytes mean more work, and the longest texts are
@@ -50,6 +52,8 @@ encoded first. ``encode_forms`` is for collections larger than memory: it encode
 while ``canonical`` and ``truncation`` run in another thread, so that the encoder does not wait.
 ``batch_sizes`` is for a model that cuts batches itself: it is given all forms, longest first, and
 says how many stand in each of its batches, one number a batch. mlbench then gives it whole ones.
+``confirm`` is for a model that can change without our doing, such as one on a server; it is called
+once texts were encoded. ``tokens`` is an estimate for ``mlbench run --dry-run``.
 ``mlbench models check SPEC`` tests whether a model keeps this contract.
 """
 
@@ -115,6 +119,29 @@ class Batching(Canonical, Protocol):
 
     def batch_sizes(self, role: str, forms: Sequence[bytes]) -> Sequence[int]:
         """Return how many of the forms, longest first, are in each batch, one after the other."""
+
+
+@runtime_checkable
+class Changeable(Protocol):
+    """An adapter whose model may become another while it is used."""
+
+    def confirm(self) -> None:
+        """Raise, best an IntegrityError, where the model is not the one that it was at first."""
+
+
+class Tokens(NamedTuple):
+    """About how many tokens some texts have, by the server's vocabulary."""
+
+    least: int
+    most: int
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An adapter whose use is paid for by the token."""
+
+    def tokens(self, role: str, texts: list[str]) -> Tokens:
+        """Estimate how many tokens the texts of a role are, without using the model."""
 
 
 @runtime_checkable

@@ -12,12 +12,13 @@ import importlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlbench.common.errors import Fault, ModelError, UsageError, did_you_mean
+from mlbench.common.forms import read_toml
 from mlbench.models import plugin
 from mlbench.models.boundary import calling
 from mlbench.models.protocol import SIMILARITIES
@@ -35,7 +36,8 @@ class BuiltIn:
     globs ``markers`` is of this kind, and so is one with none of any kind that holds one of
     ``parts``, of which the factory says what is missing. With ``options`` the factory takes two
     more arguments, a mapping of names to values (see ``mlbench.models.neural.options``) and the
-    embedding cache or None. Reports call it ``kind``, or ``name`` where that is "".
+    embedding cache or None; ``file`` is the factory for a model file whose ``model`` begins with
+    ``name:``, which takes the file's path. Reports call it ``kind``, or ``name`` where that is "".
     """
 
     name: str
@@ -47,6 +49,7 @@ class BuiltIn:
     markers: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     options: bool = False
+    file: str = ""
     kind: str = ""
 
     @property
@@ -116,10 +119,20 @@ BUILT_IN = (
         options=True,
     ),
     BuiltIn(
+        "openai",
+        "mlbench.models.endpoint.adapter",
+        "from_name",
+        "a model of an OpenAI-compatible server (OPENAI_BASE_URL and OPENAI_API_KEY)",
+        value="MODEL",
+        required=True,
+        options=True,
+        file="from_file",
+    ),
+    BuiltIn(
         "toml",
         "mlbench.models.neural.adapter",
         "from_file",
-        "a neural encoder with the options in a TOML file",
+        "a neural encoder, or a model of a server, with the options in a TOML file",
         value="FILE",
         required=True,
         options=True,
@@ -150,6 +163,17 @@ _OWN_CODE = (
 
 OF_USERS = ("file", "python", "plug-in")
 """Kinds of models whose code does not come with mlbench."""
+
+
+class Opened(NamedTuple):
+    """A model that has not been asked anything; ``name`` and ``derived`` (its identity) stand for
+    what it will not say."""
+
+    spec: str
+    kind: str
+    adapter: Any
+    name: str
+    derived: str
 
 
 @dataclass(frozen=True)
@@ -195,6 +219,15 @@ def load_adapter(
     loaded only when it must encode. Raises UsageError if there is no such
     model, file or folder (with near names), or for options that it does not take, and
     ModelError, with the place in the user's code, if it cannot be loaded or is no model.
+    """
+    return describe_adapter(*open_adapter(spec, options, cache))
+
+
+def open_adapter(
+    spec: str, options: Mapping[str, Any] | None = None, cache: EmbeddingCache | None = None
+) -> Opened:
+    """Return the model that ``spec`` names before it is asked what it is: a server that it may need
+    is not asked anything. Raises as ``load_adapter`` does.
     """
     given = {
         name: value
@@ -274,18 +307,28 @@ def _load_built_in(
     value: str | None,
     options: Mapping[str, Any],
     cache: EmbeddingCache | None,
-) -> LoadedModel:
+) -> Opened:
     _refuse_clash(row.name, _plugins().get(row.name, []))
     if (value and not row.value) or (not value and row.required) or value == "":
         found = f"{value!r} given" if value else "no value given"
         raise UsageError(Fault(f"model {spec}", found, row.syntax))
     if not row.options:
         _refuse_options(spec, options)
+    if row.name == "toml":
+        row = _row_of_file(Path(value or ""))
     with calling(spec, "load"):
         factory = getattr(importlib.import_module(row.module), row.factory)
         taken = ([value or ""] if row.value else []) + ([options, cache] if row.options else [])
         adapter = factory(*taken)
-    return describe_adapter(spec, row.kind or row.name, adapter, row.name, row.name)
+    return Opened(spec, row.kind or row.name, adapter, row.name, row.name)
+
+
+def _row_of_file(path: Path) -> BuiltIn:
+    """Return the kind of the model that a model file names, to be made from the file."""
+    named = read_toml(path, "a model file", UsageError).get("model")
+    kind, colon, _ = named.partition(":") if isinstance(named, str) else ("", "", "")
+    row = _BY_NAME.get(kind) if colon else None
+    return replace(row, factory=row.file) if row and row.file else _BY_NAME["toml"]
 
 
 def _refuse_options(spec: str, options: Mapping[str, Any]) -> None:
@@ -296,7 +339,7 @@ def _refuse_options(spec: str, options: Mapping[str, Any]) -> None:
         raise UsageError(Fault(f"model {spec}", found, "a neural model, which takes them"))
 
 
-def _load_module(spec: str, value: str) -> LoadedModel:
+def _load_module(spec: str, value: str) -> Opened:
     module, colon, factory = value.partition(":")
     if not (module and colon and factory):
         raise UsageError(
@@ -306,8 +349,8 @@ def _load_module(spec: str, value: str) -> LoadedModel:
     return _finish(spec, "python", source, f"{module}-{factory}")
 
 
-def _finish(spec: str, kind: str, factory: plugin.Factory, name: str) -> LoadedModel:
-    return describe_adapter(spec, kind, plugin.build(spec, factory), name, factory.identity)
+def _finish(spec: str, kind: str, factory: plugin.Factory, name: str) -> Opened:
+    return Opened(spec, kind, plugin.build(spec, factory), name, factory.identity)
 
 
 def describe_adapter(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,14 @@ def test_built_in_models_keep_the_contract_to_the_bit(spec: str) -> None:
     assert results.keys() == {name for name, _ in CHECKS}
     for name in ("repeatable", "order-free", "batch-free"):
         assert results[name].detail == "bit-identical"
+
+
+def test_a_slow_model_is_asked_for_the_long_text_that_it_was_fitted_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = itertools.count(0, 3600)
+    monkeypatch.setattr(contract.time, "perf_counter", lambda: float(next(clock)))
+    assert [result for result in check_adapter(load_adapter("bm25")) if not result.passed] == []
 
 
 def test_sparse_models_and_rounding_pass() -> None:

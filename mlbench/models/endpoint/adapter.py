@@ -1,0 +1,262 @@
+"""A model behind an endpoint that speaks as OpenAI's embeddings do (vLLM, TEI, Ollama, ...)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, ModelError
+from mlbench.common.trust import refuse_untrusted
+from mlbench.models.endpoint.options import (
+    ALIASES,
+    KIND,
+    EndpointOptions,
+    address_of,
+    demands_of,
+    parse_options,
+    read_endpoint_file,
+)
+from mlbench.models.endpoint.probes import PROBES, Floats, Probing
+from mlbench.models.endpoint.server import Rejected, Server
+from mlbench.models.protocol import Tokens
+
+if TYPE_CHECKING:
+    from mlbench.models.cache import EmbeddingCache
+
+ROLES = ("query", "passage")
+VERSION = f"{KIND}/1"
+REQUEST_BYTES = 100_000
+"""A request holds no more of texts, but for a single one: a token is a byte at least, and servers
+take from 120,000 tokens a request."""
+PATH = "embeddings"
+_WIDE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
+
+Wide = npt.NDArray[np.float64]
+
+
+def estimate_tokens(texts: Sequence[str]) -> Tokens:
+    """Estimate the tokens of texts by their characters.
+
+    ``least`` is for a vocabulary made for many languages (that of XLM-R), ``most`` for one made for
+    English first (``cl100k_base``, OpenAI's). Of the texts of XQuAD-R in each language, the real
+    numbers lie within a quarter of these, but for Russian, which has half of ``most``.
+
+    >>> estimate_tokens(["Which river flows through the old town?"])
+    Tokens(least=10, most=10)
+    """
+    letters = sum(map(len, texts))
+    ascii_letters = sum(len(text.encode("ascii", "ignore")) for text in texts)
+    wide = sum(len(_WIDE.findall(text)) for text in texts)
+    one, other = 0.25 * letters + 0.4 * wide, 0.25 * ascii_letters + 1.1 * (letters - ascii_letters)
+    return Tokens(round(min(one, other)), round(max(one, other)))
+
+
+class Endpoint:
+    """A model of a server: float64 (n, d) vectors, as they are in its answers.
+
+    Nothing is sent before something asks for the identity or for vectors.
+    """
+
+    language_free = True
+    cacheable = True
+
+    def __init__(
+        self,
+        model: str,
+        options: EndpointOptions,
+        cache: EmbeddingCache | None = None,
+        *,
+        of_file: bool = False,
+    ) -> None:
+        self.name = options.name or model
+        self.similarity = options.similarity
+        self.prompts = {role: getattr(options, f"{role}_prompt") or "" for role in ROLES}
+        self._model, self._given, self._cache = model, options, cache
+        self._of_file = of_file
+        self._where = f"model {KIND}:{model}"
+        self._most_texts = options.batch_size
+        self._dimension: int | None = None
+
+    @property
+    def identity(self) -> str:
+        """The server is asked for the vectors of fixed texts where this is first needed."""
+        return f"{VERSION}, sha256 {self._probing.identity}"
+
+    @cached_property
+    def _server(self) -> Server:
+        if self._given.offline:
+            found = "is behind an endpoint, and the network may not be used"
+            raise EnvironmentFault(Fault(self._where, found, mend="leave --offline out"))
+        address = address_of(self._given, of_file=self._of_file)
+        return Server(address, self._where, self._given.concurrency, self._given.timeout)
+
+    @cached_property
+    def _probing(self) -> Probing:
+        settings = {role: [self.prompts[role], self._fields(role)] for role in ROLES}
+        said = json.dumps([self._server.url, settings], sort_keys=True)
+        return Probing(said, self._probes, self._cache, self._given.dtype)
+
+    def _probes(self, alone: bool) -> Floats:
+        """Return the vectors of the probes as queries and as passages."""
+        requests = [[text] for text in PROBES] if alone else [[*PROBES]]
+        parts = [self._embed(role, texts) for role in ROLES for texts in requests]
+        with np.errstate(over="ignore"):
+            vectors: Floats = np.concatenate(parts).astype(np.float32)
+        if not np.isfinite(vectors).all():
+            self._refuse("NaN, infinity or a value too large for float32 in a vector")
+        return vectors
+
+    def _fields(self, role: str) -> dict[str, Any]:
+        return self._given.of_role(role, self._model)
+
+    def encode_queries(self, texts: list[str], language: str) -> Wide:
+        """Return the vectors of queries; the language is not looked at."""
+        return self._encode("query", texts)
+
+    def encode_passages(self, texts: list[str], language: str) -> Wide:
+        """Return the vectors of passages; the language is not looked at."""
+        return self._encode("passage", texts)
+
+    def confirm(self) -> None:
+        """Raise IntegrityError where the model is no longer the one that it was at first."""
+        apart = self._probing.apart()
+        if apart:
+            raise IntegrityError(
+                Fault(
+                    f"{self._where} at {self._server.url}",
+                    f"has changed since the run began: the vectors of fixed texts differ by "
+                    f"{apart:.2g} of their length",
+                    "the same model from the beginning of a run to its end",
+                    "run it again: it is another model now, and no vector of this run is used",
+                )
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return facts for the report."""
+        return {
+            "prompts": self.prompts,
+            "dtype": self._given.dtype or "not known",
+            "notes": self._notes(),
+        }
+
+    def _notes(self) -> list[str]:
+        asked = {role: self._fields(role) for role in ROLES}
+        same = asked["query"] == asked["passage"]
+        shown = {"texts": asked["query"]} if same else {"queries": asked["query"]}
+        shown |= {} if same else {"passages": asked["passage"]}
+        fields = " and ".join(
+            f"{json.dumps(what, ensure_ascii=False, sort_keys=True)} for {texts}"
+            for texts, what in shown.items()
+        )
+        notes = [f"encoded by the server at {self._server.url}, which was sent {fields}"]
+        if self._probing.noisy:
+            notes.append(
+                "the server gives the same text slightly different vectors each time, so the "
+                "scores of another run may differ a little"
+            )
+        return notes
+
+    def tokens(self, role: str, texts: list[str]) -> Tokens:
+        """Estimate the tokens that the server would be sent; it is not asked."""
+        return estimate_tokens([self.prompts[role] + text for text in texts])
+
+    def _encode(self, role: str, texts: list[str]) -> Wide:
+        if not texts:
+            raise ModelError(Fault(self._where, "asked to encode no text", "one text or more"))
+        batches = list(self._batches(texts))
+        return np.concatenate(self._server.ask_all(partial(self._embed, role), batches))
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
+        """Yield what one request holds."""
+        start, size = 0, 0
+        for place, text in enumerate(texts):
+            bytes_ = len(text.encode())
+            if start < place and (
+                place - start >= self._most_texts or size + bytes_ > REQUEST_BYTES
+            ):
+                yield texts[start:place]
+                start, size = place, 0
+            size += bytes_
+        yield texts[start:]
+
+    def _embed(self, role: str, texts: Sequence[str]) -> Wide:
+        """Return the vectors of texts from one request, or from halves of it where the server does
+        not take so much at once."""
+        given = [self.prompts[role] + text for text in texts]
+        try:
+            answer = self._server.ask(PATH, {**self._fields(role), "input": given})
+        except Rejected as refused:
+            if len(texts) == 1:
+                found = f"{refused.faults[0].found}\n  for the {role} {texts[0][:60]!r}"
+                raise Rejected(Fault(self._where, found, "texts that the server takes")) from None
+            half = (len(texts) + 1) // 2
+            first = self._embed(role, texts[:half])
+            self._most_texts = min(self._most_texts, half)
+            return np.concatenate([first, self._embed(role, texts[half:])])
+        return self._vectors(answer, len(texts))
+
+    def _vectors(self, answer: Mapping[str, Any], count: int) -> Wide:
+        """Return the vectors of an answer in the order of the texts."""
+        items = answer.get("data")
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            self._refuse('no list of objects under "data"')
+        places = [item.get("index") for item in items]
+        if len(items) != count or set(places) != set(range(count)):
+            shown = f"{len(items)} vectors, of index {str(places)[:80]}"
+            self._refuse(shown, f"{count} vectors, each with the index of its text")
+        rows = [self._row(item.get("embedding")) for item in items]
+        return np.stack(rows)[np.argsort(places)]
+
+    def _row(self, value: Any) -> Wide:
+        row = np.array(value if isinstance(value, list) else "")
+        if row.ndim != 1 or row.dtype.kind not in "if":
+            expected = "a list of numbers (encoding_format float)"
+            self._refuse(f"a vector that is {_shown(value)}", expected)
+        expected_size = self._dimension or self._given.dimensions or max(len(row), 1)
+        if len(row) != expected_size:
+            why = "as its first ones" if self._dimension else "as dimensions asks"
+            self._refuse(f"a vector of {len(row)} dimensions", f"{expected_size} of them, {why}")
+        self._dimension = len(row)
+        return row.astype(np.float64)
+
+    def _refuse(self, found: str, expected: str = "") -> NoReturn:
+        raise ModelError(
+            Fault(f"{self._where} at {self._server.url}", f"returned {found}", expected)
+        )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        odd = next((v for v in value if type(v) not in (int, float)), None)
+        return f"a list with {str(odd)[:40]!r}"
+    return "a string, perhaps in base64" if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def from_name(
+    value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None
+) -> Endpoint:
+    """Return the model that the server of OPENAI_BASE_URL has under a name."""
+    return Endpoint(value, parse_options(given), cache)
+
+
+def from_file(
+    value: str, given: Mapping[str, Any], cache: EmbeddingCache | None = None
+) -> Endpoint:
+    """Return the model that a model file describes; ``given`` options go before its own.
+
+    Raises UsageError, too, where the file asks for a secret to be sent that it does not hold.
+    """
+    path = Path(value)
+    file = read_endpoint_file(path)
+    parse_options(given)
+    refuse_untrusted(demands_of(path, file))
+    given = {ALIASES.get(name, name): each for name, each in given.items()}
+    options = parse_options({**file.values, **given}, str(path))
+    return Endpoint(file.model, options, cache, of_file="base_url" not in given)
