@@ -43,7 +43,8 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
             for line in row[-1].splitlines()
             for wrapped in textwrap.wrap(line, room, break_long_words=False) or [""]
         )
-    numbers = ["right" if rows and isinstance(c, int) else "left" for c in (rows or [[]])[0]]
+    columns = zip(*rows, strict=True)
+    numbers = ["right" if any(isinstance(c, int) for c in column) else "left" for column in columns]
     table: str = tabulate(
         cells, header, tablefmt="simple", colalign=numbers or None, disable_numparse=True
     )

@@ -71,7 +71,7 @@ def score(args: Namespace) -> int:
         languages = choose_languages(
             args.languages, task.languages, "--languages", task.language_sets, roles=task.roles
         )
-    given = find_runs(args.run, args.pool, task.languages)
+    given = find_runs(args.run, args.pool, task.roles)
     with Step(f"{task.name}: reading", len(given) + 1, "file", quiet=args.quiet) as reading:
         info, targets, warnings = _targets(task, args)
         reading.advance(1)

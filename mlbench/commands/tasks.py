@@ -24,7 +24,7 @@ from mlbench.data.sources import in_shards
 from mlbench.data.task import Group, Kind, Setting, Task
 from mlbench.evaluation.suites import load_suite
 from mlbench.evaluation.tasks import load_task
-from mlbench.reports.words import fill, name_of_all
+from mlbench.reports.words import MISSING, fill, name_of_all
 
 MOST_FILES = 50
 """Files that are listed one by one; of more, their folders are."""
@@ -278,7 +278,13 @@ def _sizes(collection: Collection | StreamedCollection) -> str:
         of = [[s for s in collection.shards if s.language == c] for c in collection.languages]
         columns["shards"] = [len(shards) for shards in of]
         columns["bytes found"] = [sum(shard.size or 0 for shard in shards) for shards in of]
-    rows = list(zip(collection.languages, *columns.values(), strict=True))
+    roles = collection.roles
+    cells = [
+        [n if code in (roles.queries if name == "queries" else roles.passages) else MISSING
+         for code, n in zip(collection.languages, column, strict=True)]
+        for name, column in columns.items()
+    ]  # fmt: skip
+    rows = list(zip(collection.languages, *cells, strict=True))
     totals = (name_of_all(collection.languages), *(sum(column) for column in columns.values()))
     return plain_table(["language", *columns], [*rows, totals])
 
@@ -296,12 +302,13 @@ def _settings(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
         f"{len(counts)} settings ({kinds}) with {judged:,} queries in all. In {excluded:,} cases, "
         "a query is excluded from a setting because the pool has no passage relevant to it. "
     )
+    mixed = any(setting.kind is Kind.MULTILINGUAL for setting in counts)
+    together = f"; {name_of_all(task.languages)} is the multilingual pool" if mixed else ""
     if Kind.CROSSLINGUAL not in task.kinds:
         text += "Number of queries in each setting:"
         return f"{textwrap.fill(text, WIDTH)}\n\n{_by_kind(task, counts)}"
     text += (
-        "Number of queries in each setting (rows are query languages and columns pools; "
-        f"{name_of_all(task.languages)} is the multilingual pool):"
+        f"Number of queries in each setting (rows are query languages and columns pools{together}):"
     )
     return f"{textwrap.fill(text, WIDTH)}\n\n{_matrix(task, counts)}"
 
@@ -310,22 +317,23 @@ def _by_kind(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
     """One row a query language, one column a kind."""
     number = {(s.query_language, s.kind): queries for s, (queries, _) in counts.items()}
     rows = [
-        [language, *(number.get((language, kind), 0) for kind in task.kinds)]
-        for language in task.languages
+        [language, *(number.get((language, kind), MISSING) for kind in task.kinds)]
+        for language in task.roles.queries
     ]
     return plain_table(["language", *(kind.value for kind in task.kinds)], rows)
 
 
 def _matrix(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
     """One row a query language, one column a pool; the diagonal is monolingual."""
-    together = name_of_all(task.languages)
+    roles, together = task.roles, name_of_all(task.languages)
     number: dict[tuple[str, str], str] = {}
     for setting, (queries, _) in counts.items():
         pool = setting.passage_languages
         name = together if setting.kind is Kind.MULTILINGUAL else pool[0]
         number[setting.query_language, name] = str(queries)
-    columns = [*task.languages, together]
-    rows = [[q, *(number.get((q, column), "-") for column in columns)] for q in task.languages]
+    mixed = any(setting.kind is Kind.MULTILINGUAL for setting in counts)
+    columns = [*roles.passages, *([together] if mixed else [])]
+    rows = [[q, *(number.get((q, column), MISSING) for column in columns)] for q in roles.queries]
     widths = [max(len(row[i]) for row in [["", *columns], *rows]) for i in range(len(columns) + 1)]
     return "\n".join(
         " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

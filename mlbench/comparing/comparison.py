@@ -77,7 +77,7 @@ def notes(comparison: Comparison, whole: bool = True) -> list[str]:
     """Return how to read the tables, ``whole`` ones or those of a terminal, and what the run with
     whole paragraphs changes."""
     method = comparison.method
-    several, languages = len(comparison.models) > 2, len(comparison.task.languages) > 1
+    several, languages = len(comparison.models) > 2, len(comparison.task.roles.queries) > 1
     correction = "max-T over the same draws" if method.correction == "max-t" else "Holm"
     families = ["over all pairs of models"] * several
     families += ["in tables by language over the languages of a kind"] * languages

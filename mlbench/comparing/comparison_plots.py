@@ -63,22 +63,25 @@ def comparison_plots(comparison: Comparison) -> dict[str, tuple[bytes, str]]:
 
 def _difference(comparison: Comparison, model: str) -> Figure | None:
     """Differences of one model to the first, query language by passage language."""
-    languages, first = comparison.task.languages, comparison.models[0].label
-    at = {code: i for i, code in enumerate(languages)}
-    values = np.full((len(at), len(at)), np.nan)
+    roles, first = comparison.task.roles, comparison.models[0].label
+    rows, columns = (
+        {code: i for i, code in enumerate(of)} for of in (roles.queries, roles.passages)
+    )
+    values = np.full((len(rows), len(columns)), np.nan)
     shown = np.zeros(values.shape, bool)
     for d in comparison.differences:
         query, passage = d.quantity.query_language, d.quantity.passage_language
         if (d.model, d.against) == (model, first) and query and passage:
-            values[at[query], at[passage]] = d.difference
-            shown[at[query], at[passage]] = d.verdict != NOT_SHOWN
+            place = rows[query], columns[passage]
+            values[place], shown[place] = d.difference, d.verdict != NOT_SHOWN
     if not np.isfinite(values).any():
         return None
     span = max(LEAST_SPAN, math.ceil(50 * float(np.nanmax(np.abs(values)))) / 50)
-    short = len(languages) > ROOMY
+    short = len(columns) > ROOMY
     figure = draw_matrix(
         MatrixPlot(
-            languages,
+            roles.queries,
+            roles.passages,
             values,
             title=f"{measure_title(comparison.headline)}: {_name(comparison, model)} minus "
             f"{_name(comparison, first)}",
@@ -93,8 +96,8 @@ def _difference(comparison: Comparison, model: str) -> Figure | None:
             ),
         )
     )
-    rows, columns = np.nonzero(np.isfinite(values) & ~shown)
-    figure.axes[0].scatter(columns + 0.86, rows + 0.16, s=7, color=INK, linewidth=0)
+    down, across = np.nonzero(np.isfinite(values) & ~shown)
+    figure.axes[0].scatter(across + 0.86, down + 0.16, s=7, color=INK, linewidth=0)
     return figure
 
 

@@ -216,7 +216,7 @@ def _language_block(comparison: Comparison, model: str) -> Block:
     of = {d.quantity: d for d in pair}
     rows = [
         (code, [of.get(replace(quantity, query_language=code)) for quantity in columns])
-        for code in comparison.task.languages
+        for code in comparison.task.roles.queries
     ]
     title = f"{model} against {first}, by query language"
     table, notes = _differences_table(f"{model} - {first}\nqueries in", columns, rows)

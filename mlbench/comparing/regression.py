@@ -184,7 +184,9 @@ def _judged(new: Saved, baseline: Saved, measures: Sequence[str], margin: float)
         questions=comparison.method.questions,
         margin=margin,
         judgements=judgements,
-        fallen=tuple(d for d in comparison.differences if _fallen(d)),
+        fallen=tuple(d for d in comparison.differences if _fallen(d))
+        if len(new.task.roles.queries) > 1
+        else (),
     )
 
 

@@ -122,6 +122,11 @@ class Roles:
         """All languages: those of queries, then those of passages alone."""
         return tuple(dict.fromkeys((*self.queries, *self.passages)))
 
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The languages that queries and passages both have."""
+        return tuple(code for code in self.queries if code in self.passages)
+
     def only(self, languages: Collection[str]) -> Roles:
         """Return the roles of some of the languages; a pair needs both of its."""
         return Roles(
@@ -158,6 +163,11 @@ class Roles:
             for query_language in self.queries
             for pool in pools(kind, query_language)
         )
+
+    def kinds(self, asked: Iterable[str]) -> tuple[Kind, ...]:
+        """Return those of the kinds that there are settings of, in the order of all kinds."""
+        wanted = {*asked}
+        return tuple(kind for kind in Kind if kind.value in wanted and self.settings([kind]))
 
     def _others(self, query_language: str) -> list[str]:
         """Return the languages of passages that queries of a language are searched in alone."""

@@ -196,8 +196,8 @@ def save_queries(saved: SavedFiles, core: Collection, vectors: Any) -> None:
         found = f"the model gives {Layout.of(vectors, '')}"
         raise ModelError(Fault(KEEP, found, "one dense vector for each text"))
     writer = VectorWriter(saved.folder)
-    for number, language in enumerate(core.languages):
-        part = core.queries.slice(number)
+    for language in core.roles.queries:
+        part = core.queries.slice(core.languages.index(language))
         writer.write(core.queries.ids[part], vectors[part])
         saved.add(writer.close_as("queries", language))
     saved.write()

@@ -100,8 +100,7 @@ MIXED_POOL = (
     Definition(
         "Outranking",
         "Of the non-relevant passages that rank above a relevant one, the share that is in a "
-        "language, divided by that language's share of the pool's non-relevant passages. The "
-        "diagonal shows the query's own language.",
+        "language, divided by that language's share of the pool's non-relevant passages.",
     ),
 )
 RUN_FILES = (

@@ -37,6 +37,8 @@ MOST_ANNOTATED = 24
 ROOMY = 12
 """With more languages a matrix has room for three characters a cell."""
 GAP = 0.25
+LEAST_BAR = 1.0
+"""Inches that a colour bar is high at the least."""
 STYLE = {
     "svg.hashsalt": "mlbench",
     "svg.fonttype": "path",
@@ -77,20 +79,27 @@ class Scale:
 
 @dataclass(frozen=True)
 class MatrixPlot:
-    """Values by query language (rows) and passage language (columns), NaN where missing.
+    """Values by query language (``rows``) and passage language (``columns``), NaN where missing.
 
-    ``values`` (n, n). The means off the diagonal stand below it, those of rows also at its right
-    if ``both_means``; ``means`` names them.
+    ``values`` (rows, columns). The cells of one language are outlined; the means of columns without
+    them stand below, those of rows also at the right if ``both_means``; ``means`` names them, and
+    ``across`` the columns. What is alone has no mean.
     """
 
-    languages: Sequence[str]
+    rows: Sequence[str]
+    columns: Sequence[str]
     values: Values
     title: str
     subtitle: str
     scale: Scale
     means: str = "mean"
     both_means: bool = True
-    columns: str = "passages in"
+    across: str = "passages in"
+
+    @property
+    def same(self) -> npt.NDArray[np.bool_]:
+        """(rows, columns) which cells are of one language."""
+        return np.array([[row == column for column in self.columns] for row in self.rows])
 
 
 @contextmanager
@@ -183,41 +192,70 @@ def to_png(figure: Figure, dpi: int) -> bytes:
     return buffer.getvalue()
 
 
+@dataclass(frozen=True)
+class _Side:
+    """A side of a matrix: its names, and the name of the means beyond them, "" for none."""
+
+    names: Sequence[str]
+    mean: str
+
+    @classmethod
+    def of(cls, languages: Sequence[str], means: bool, name: str) -> _Side:
+        names = [*shortened_apart(languages, 12).values()]
+        return cls(names, name if means and len(names) > 1 else "")
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
+
+    @property
+    def length(self) -> float:
+        """In cells."""
+        return self.count + (1 + GAP if self.mean else 0)
+
+    @property
+    def ticks(self) -> tuple[list[float], list[str]]:
+        places, beyond = [i + 0.5 for i in range(self.count)], self.count + GAP + 0.5
+        if not self.mean:
+            return places, [*self.names]
+        return [*places, beyond], [*self.names, self.mean]
+
+
 def draw_matrix(plot: MatrixPlot) -> Figure:
     """Draw a matrix, its diagonal outlined, the means set off by a gap, and a colour bar."""
-    names = [*shortened_apart(plot.languages, 12).values()]
-    count, longest = len(names), max(map(len, names))
-    others = np.where(np.eye(count, dtype=bool), np.nan, plot.values)
-    across = count + (1 + GAP if plot.both_means else 0)
-    down = count + 1 + GAP
-    left = 0.5 + 0.085 * max(longest, len(plot.means))
-    cell = min(0.54, (WIDTH - left - 0.75) / across)
+    down, across = (
+        _Side.of(plot.rows, True, plot.means),
+        _Side.of(plot.columns, plot.both_means, plot.means),
+    )
+    longest = max(map(len, across.names))
+    others = np.where(plot.same, np.nan, plot.values)
+    left = 0.5 + 0.085 * max(map(len, [*down.names, plot.means]))
+    cell = min(0.54, (WIDTH - left - 0.75) / across.length)
     upright = longest > 4 or cell < 0.27
     top = 1.2 + (0.085 * longest - 0.15 if upright else 0)
-    body = Box(left, top, across * cell, down * cell)
+    body = Box(left, top, across.length * cell, down.length * cell)
+    bar = max(down.count * cell, LEAST_BAR)
     width = max(6.4, body.left + body.width + 0.75)
-    figure = canvas(width, body.top + body.height + 0.2, plot.title, plot.subtitle)
+    height = body.top + max(body.height, bar) + 0.2
+    figure = canvas(width, height, plot.title, plot.subtitle)
     axes = add_axes(figure, body)
-    axes.set(xlim=(0, across), ylim=(down, 0))
+    axes.set(xlim=(0, across.length), ylim=(down.length, 0))
     _draw_block(axes, plot.scale, plot.values, 0, 0, cell)
-    _draw_block(axes, plot.scale, _means(others, 0)[np.newaxis], 0, count + GAP, cell)
-    places = np.arange(count) + 0.5
-    extra = count + GAP + 0.5
-    if plot.both_means:
-        _draw_block(axes, plot.scale, _means(others, 1)[:, np.newaxis], count + GAP, 0, cell)
-    _outline_diagonal(axes, count)
+    if down.mean:
+        _draw_block(axes, plot.scale, _means(others, 0)[np.newaxis], 0, down.count + GAP, cell)
+    if across.mean:
+        beside = _means(others, 1)[:, np.newaxis]
+        _draw_block(axes, plot.scale, beside, across.count + GAP, 0, cell)
+    _outline(axes, plot.same)
     size = max(6.0, min(10.0, 72 * cell / 2.4))
-    ends = [*places, extra], [*names, plot.means]
-    axes.set_xticks(*(ends if plot.both_means else (places, names)), size=size)
-    axes.set_yticks(*ends, size=size)
+    axes.set_xticks(*across.ticks, size=size)
+    axes.set_yticks(*down.ticks, size=size)
     axes.tick_params(axis="x", rotation=90 if upright else 0)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
-    axes.set_xlabel(plot.columns, labelpad=6)
+    axes.set_xlabel(plot.across, labelpad=6)
     axes.set_ylabel("queries in", labelpad=6)
-    _draw_colour_bar(
-        figure, Box(body.left + body.width + 0.18, body.top, 0.13, count * cell), plot.scale
-    )
+    _draw_colour_bar(figure, Box(body.left + body.width + 0.18, body.top, 0.13, bar), plot.scale)
     return figure
 
 
@@ -261,11 +299,11 @@ def _colours(name: str) -> Colormap:
     return matplotlib.colormaps[name].with_extremes(bad=EMPTY)
 
 
-def _outline_diagonal(axes: Axes, count: int) -> None:
+def _outline(axes: Axes, cells: npt.NDArray[np.bool_]) -> None:
     from matplotlib.patches import Rectangle
 
-    for i in range(count):
-        inner = (i + 0.03, i + 0.03)
+    for row, column in np.argwhere(cells).tolist():
+        inner = (column + 0.03, row + 0.03)
         axes.add_patch(Rectangle(inner, 0.94, 0.94, fill=False, edgecolor=OWN, linewidth=1.6))
 
 

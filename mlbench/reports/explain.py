@@ -81,7 +81,7 @@ def explain_query(
     passage in the pool.
     """
     language, passage_language = chosen_languages(ranks, language, passage_language)
-    pool = ranks.languages if passage_language is None else (passage_language,)
+    pool = ranks.roles.passages if passage_language is None else (passage_language,)
     asked = [i for i, id_ in enumerate(ranks.query_ids) if id_ == query_id]
     if not asked:
         raise UsageError(
@@ -109,19 +109,21 @@ def chosen_languages(
 ) -> tuple[str | None, str | None]:
     """Return a query language and a passage language as the report writes them.
 
-    Raises UsageError, with near names, for a language that the report does not have.
+    Raises UsageError, with near names, for a language of which the report has no such texts.
     """
-    given = {"--query-language": language, "--passage-language": passage_language}
-    found = {name: code and language_among(code, ranks.languages) for name, code in given.items()}
-    known = ", ".join(ranks.languages)
-    faults = [
-        Fault(name, f"{code!r} is not in the report", known, did_you_mean(code, ranks.languages))
-        for name, code in found.items()
-        if code is not None and code not in ranks.languages
-    ]
+    found, faults = [], []
+    for role, code, known in (
+        ("query", language, ranks.roles.queries),
+        ("passage", passage_language, ranks.roles.passages),
+    ):
+        found.append(code and language_among(code, known))
+        if found[-1] is not None and found[-1] not in known:
+            what = f"the report has no {role} in {found[-1]!r}"
+            hint = did_you_mean(found[-1], known)
+            faults.append(Fault(f"--{role}-language", what, ", ".join(known), hint))
     if faults:
         raise UsageError(*faults)
-    return found["--query-language"], found["--passage-language"]
+    return found[0], found[1]
 
 
 def _near(query_id: str, ranks: Ranks) -> str:
@@ -132,7 +134,7 @@ def _near(query_id: str, ranks: Ranks) -> str:
 def explain_row(ranks: Ranks, query: int, pool: Sequence[str] | None = None) -> Explanation:
     """Return the explanation of the query at index ``query`` of the table, in the pool of some
     languages or of all; without passages where none in the pool is relevant."""
-    languages = ranks.languages if pool is None else tuple(pool)
+    languages = ranks.roles.passages if pool is None else tuple(pool)
     columns = ranks.columns(languages)
     rows = np.arange(ranks.starts[query], ranks.starts[query + 1])
     rows = rows[np.isin(ranks.passage_language[rows], columns)]
@@ -167,9 +169,9 @@ def most_biased(ranks: Ranks, count: int, language: str | None = None) -> list[E
     Among equals, languages and questions take turns. Queries with one relevant passage have none.
     A weak model scatters them all: read the list beside mAP.
     """
-    if len(ranks.languages) < 2:
+    if not ranks.roles.mixed:
         return []
-    asked = ranks.languages if language is None else (language,)
+    asked = ranks.roles.queries if language is None else (language,)
     found = [distances(MixedPool.of(ranks, code)) for code in asked]
     query = np.concatenate([each.query for each in found])
     spread = np.concatenate([each.distance for each in found])
@@ -231,10 +233,12 @@ def outranking_languages(
     ranks: Ranks, matrix: dict[str, dict[str, float | None]]
 ) -> list[Outranking]:
     """Return who outranks, the language that does so most first; ``matrix`` is the report's."""
-    counts = (ranks.above.sum(0, dtype=np.int64) + ranks.tied.sum(0, dtype=np.int64)).tolist()
+    passages = ranks.roles.passages
+    sums = ranks.above.sum(0, dtype=np.int64) + ranks.tied.sum(0, dtype=np.int64)
+    counts = sums[ranks.columns(passages)].tolist()
     total = sum(counts) or 1
     found = []
-    for language, count in zip(ranks.languages, counts, strict=True):
+    for language, count in zip(passages, counts, strict=True):
         rows = [(query, row.get(language)) for query, row in matrix.items() if query != language]
         others = [value for _, value in rows if value is not None]
         found.append(
@@ -314,16 +318,18 @@ def passages_table(each: Explanation) -> Table:
 
 
 def languages_table(languages: Sequence[Outranking]) -> Table:
-    """Return who outranks relevant passages, the language that does so most often first."""
-    headers = ("passages in", "share of all\noutranking", "for queries in\nthe language",
-               "for queries in\nothers")  # fmt: skip
-    rows = tuple(
-        (
-            each.language,
-            f"{100 * each.share:.1f}%" if each.passages else MISSING,
-            number(each.own, 2),
-            number(each.others, 2),
-        )
-        for each in languages
-    )
-    return Table(headers, rows)
+    """Return who outranks relevant passages, the language that does so most often first.
+
+    For queries in the same language only where some passages have such queries.
+    """
+    columns: dict[str, list[str]] = {
+        "passages in": [each.language for each in languages],
+        "share of all\noutranking": [
+            f"{100 * each.share:.1f}%" if each.passages else MISSING for each in languages
+        ],
+        "for queries in\nthe language": [number(each.own, 2) for each in languages],
+        "for queries in\nothers": [number(each.others, 2) for each in languages],
+    }
+    if all(each.own is None for each in languages):
+        del columns["for queries in\nthe language"]
+    return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)))

@@ -191,7 +191,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "tiles": _tiles(report),
         "main": _main_sections(report),
         "plots": [
-            Plot(f"plots/{name}", _data_uri(svg), *plot_texts(name, kinds))
+            Plot(f"plots/{name}", _data_uri(svg), *plot_texts(name, report))
             for name, svg in plots.items()
         ],
         "bias": _bias_sections(report),
@@ -207,7 +207,10 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         ],
         "tie_lines": tie_lines(report),
         "model_facts": _facts(asdict(report.model)),
-        "task_facts": _facts(asdict(report.task), skip=("queries", "passages", "languages")),
+        "task_facts": _facts(
+            asdict(report.task) | {"kinds": tuple(kinds)},
+            skip=("queries", "passages", "languages", "passage_languages"),
+        ),
         "counts": _counts_table(report),
         "run_facts": _facts(asdict(report.run), skip=("command",)),
         "definitions": definitions(report),
@@ -282,7 +285,6 @@ def _bias_sections(report: Report) -> list[Section]:
     """Return what there is of language bias; of run files, which lack most of it, nothing."""
     if report.retrieved is not None:
         return []
-    mixed = bool(report.scores.bias.by_language)
     sections = (
         Section(
             "Rank distance",
@@ -296,8 +298,7 @@ def _bias_sections(report: Report) -> list[Section]:
             outranking_table(report),
             "Rows are query languages, columns passage languages. 2 means that passages in a "
             "language outrank relevant ones twice as often as their share of the pool; 1 is "
-            "unbiased. The last column is the query's own language, the last row the mean over "
-            "queries in other languages.",
+            f"unbiased. {_means_of_outranking(report)}".rstrip(),
             outranking_line(report) or "No passage ranks above a relevant one.",
         ),
         Section(
@@ -310,9 +311,7 @@ def _bias_sections(report: Report) -> list[Section]:
         Section(
             "Best and worst language",
             extremes_table(report),
-            "The means are by the language of the queries"
-            + " or, for recall in the multilingual pool, by the language of the passages" * mixed
-            + ".",
+            _extremes_of(report),
             extremes_line(report),
         ),
         Section(
@@ -327,13 +326,32 @@ def _bias_sections(report: Report) -> list[Section]:
     return [section for section in sections if section.table.rows]
 
 
+def _means_of_outranking(report: Report) -> str:
+    """Say what the means of the outranking matrix are, "" where it has none."""
+    roles = report.task.roles
+    own = "the last column is the query's own language" if roles.shared else ""
+    others = " over queries in other languages" if roles.shared else ""
+    mean = f"the last row is the mean{others}" if len(roles.queries) > 1 else ""
+    said = ", and ".join(filter(None, (own, mean)))
+    return said and f"{said[0].upper()}{said[1:]}."
+
+
+def _extremes_of(report: Report) -> str:
+    """Say whose means the best and worst are."""
+    bias, recall = report.scores.bias, "recall in the multilingual pool, by passage language"
+    if not bias.by_query_language:
+        return f"The means are those of {recall}."
+    return f"The means are by query language{f', or, for {recall}' if bias.recall else ''}."
+
+
 def _across(report: Report) -> Section:
     name, mono = mean_name(headline(report)), bool(settings_of(report, Kind.MONOLINGUAL.value))
     return Section(
         "Across languages",
         crosslingual_table(report),
         f"The table shows {name}. Rows are query languages, columns passage languages. "
-        + "The diagonal is monolingual, and the mean in the last column leaves it out." * mono,
+        + "Where both are the same, the cell is monolingual, and the mean in the last column "
+        "leaves it out." * mono,
     )
 
 
@@ -434,8 +452,11 @@ FACTS: dict[str, Callable[[Any], str]] = {
 
 
 def _counts_table(report: Report) -> Table:
-    task = report.task
-    counts = (task.queries, task.passages)
+    task, of = report.task, report.task.roles
+    counts = [
+        {code: number for code, number in numbers.items() if code in own}
+        for numbers, own in ((task.queries, of.queries), (task.passages, of.passages))
+    ]
     return Table(
         ("language", "queries", "passages"),
         tuple((code, *(_counted(n.get(code)) for n in counts)) for code in task.languages),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from mlbench.data.task import Kind
+from mlbench.reports.report import Report
+from mlbench.reports.words import settings_of
 
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
+OWN, SEVERAL = "own", "several"
+"""That some passages are in the language of a query, and that there are several of these."""
 
 
-def plot_texts(file: str, kinds: list[str]) -> tuple[str, str]:
-    """Return what a plot shows and how it is read, in a report of some kinds of setting."""
+def plot_texts(file: str, report: Report) -> tuple[str, str]:
+    """Return what a plot shows and how it is read, as far as it holds for a report."""
+    roles = report.task.roles
+    there = {kind.value for kind in Kind if settings_of(report, kind.value)}
+    there |= ({OWN} if roles.shared else set()) | ({SEVERAL} if len(roles.queries) > 1 else set())
     alt, how = PLOT_TEXTS[file]
-    more = [said for needed, said in MORE_TEXTS.get(file, ()) if {*needed} <= {*kinds}]
+    more = [said for needed, said in MORE_TEXTS.get(file, ()) if {*needed} <= there]
     return alt, " ".join([how, *more])
 
 
@@ -25,20 +32,16 @@ PLOT_TEXTS = {
     ),
     "heatmap.svg": (
         "Heat map: the score of each pair of query language and passage language.",
-        "A pale row is a language whose queries the model understands badly, and a pale column "
-        "one whose passages it understands badly.",
+        "A pale column is a language whose passages the model understands badly.",
     ),
     "outranking.svg": (
         "Heat map: how often passages of each language outrank relevant ones, by query language.",
         "Orange (above 1) means that passages in this language push relevant ones down more often "
-        "than their number explains. An orange diagonal is a preference for the query's own "
-        "language. An orange column is a language that is favoured for all queries.",
+        "than their number explains.",
     ),
     "targets.svg": (
         "Heat map: change in multilingual mAP when the target in one language is removed.",
-        "An orange diagonal means that the model mainly finds the target in the query's own "
-        "language, and finds little without it. If a model has no bias, all cells of a row have "
-        "the same colour.",
+        "If a model has no bias, all cells of a row have the same colour.",
     ),
     "distance.svg": (
         "Dots with intervals: rank distance by query language, with the least possible value and "
@@ -55,8 +58,7 @@ PLOT_TEXTS = {
     "ranks.svg": (
         "Quantiles of the ranks of relevant passages in the multilingual pool, by passage "
         "language.",
-        "The further blue is to the right of orange, the lower relevant passages rank if the "
-        "query is in another language.",
+        "Languages that are further right are found worse.",
     ),
 }
 
@@ -83,11 +85,30 @@ MORE_TEXTS = {
         ),
     ),
     "heatmap.svg": (
+        ((SEVERAL,), "A pale row is one whose queries it understands badly."),
         (
             (MONO,),
-            "If only the outlined diagonal is dark, the model works within languages but not "
+            "If only the outlined cells are dark, the model works within languages but not "
             "across them.",
         ),
     ),
+    "outranking.svg": (
+        ((OWN,), "Orange in an outlined cell is a preference for the query's own language."),
+        ((SEVERAL,), "An orange column is a language that is favoured for all queries."),
+    ),
+    "targets.svg": (
+        (
+            (OWN,),
+            "Orange in an outlined cell means that the model mainly finds the target in the "
+            "query's own language, and finds little without it.",
+        ),
+    ),
+    "ranks.svg": (
+        (
+            (OWN,),
+            "The further blue is to the right of orange, the lower relevant passages rank if the "
+            "query is in another language.",
+        ),
+    ),
 }
-"""What can be said of a plot only where a report has some kinds of setting."""
+"""What can be said of a plot only where a report has some kinds of setting, or the above."""

@@ -153,20 +153,21 @@ def _heatmap(report: Report, _: Ranks | None) -> Figure | None:
     """Headline measure by query and passage language, with the means without the diagonal."""
     if not any(setting.queries for setting in settings_of(report, Kind.CROSSLINGUAL.value)):
         return None
-    languages, name = report.task.languages, mean_name(headline(report))
+    roles, name = report.task.roles, mean_name(headline(report))
     scores = score_matrix(report, headline(report))
-    values = np.array([[scores[q, p] for p in languages] for q in languages], np.float64)
+    values = np.array([[scores[q, p] for p in roles.passages] for q in roles.queries], np.float64)
     top = tenth_above(float(np.nanmax(values)))
-    short = len(languages) > ROOMY
+    short = len(roles.passages) > ROOMY
     digits = 3 if top <= 0.1 else 2
     return draw_matrix(
         MatrixPlot(
-            languages,
+            roles.queries,
+            roles.passages,
             values,
             title=f"{name} by query language and passage language",
             subtitle="Outlined cells are monolingual; the means are cross-lingual, without them."
             if settings_of(report, Kind.MONOLINGUAL.value)
-            else "The means are those of a row and of a column.",
+            else "The means are over the cells of a row or of a column.",
             scale=Scale(
                 "YlGnBu",
                 0,
@@ -186,7 +187,7 @@ def _languages(report: Report, _: Ranks | None) -> Figure | None:
         for kind in KIND_NAMES
         if report.scores.per_language.get(kind, {}).get(main)
     }
-    languages = report.task.languages
+    languages = report.task.roles.queries
     if len(languages) < 2 or not scores:
         return None
     step = len(scores) + 1.0
@@ -227,14 +228,15 @@ def _outranking(report: Report, _: Ranks | None) -> Figure | None:
         return None
     logs = np.abs(_log2(values))
     span = int(np.clip(np.ceil(np.nanmax(logs)), 1, MOST_FACTOR))
-    digits = 1 if len(matrix) > ROOMY else 2
+    passages = report.task.roles.passages
+    digits = 1 if len(passages) > ROOMY else 2
     return draw_matrix(
         MatrixPlot(
             tuple(matrix),
+            passages,
             values,
             title="Which languages outrank relevant passages",
-            subtitle="Times their share of the pool; 1 is unbiased. "
-            "The last row is the mean off the diagonal.",
+            subtitle=f"Times their share of the pool; 1 is unbiased. {_last_row(report)}".rstrip(),
             scale=Scale(
                 "PuOr_r",
                 -span,
@@ -247,6 +249,14 @@ def _outranking(report: Report, _: Ranks | None) -> Figure | None:
             both_means=False,
         )
     )
+
+
+def _last_row(report: Report) -> str:
+    """Say what the row of means is, "" where a matrix has none."""
+    roles = report.task.roles
+    if len(roles.queries) < 2:
+        return ""
+    return f"The last row is the mean{' without outlined cells' if roles.shared else ''}."
 
 
 def _log2(values: Values) -> Values:
@@ -262,15 +272,16 @@ def _targets(report: Report, _: Ranks | None) -> Figure | None:
     if not np.isfinite(values).any():
         return None
     span = _nice(max(1.0, float(np.nanmax(np.abs(values)))))
-    digits = 0 if len(values) > ROOMY else 1
+    passages = report.task.roles.passages
+    digits = 0 if len(passages) > ROOMY else 1
     zero = 0.5 * 10.0**-digits
     return draw_matrix(
         MatrixPlot(
             tuple(removed.by_language),
+            passages,
             values,
             title="What a query loses without its target in one language",
-            subtitle="Change in multilingual mAP, in hundredths. "
-            "The last row is the mean off the diagonal.",
+            subtitle=f"Change in multilingual mAP, in hundredths. {_last_row(report)}".rstrip(),
             scale=Scale(
                 "PuOr",
                 -span,
@@ -280,7 +291,7 @@ def _targets(report: Report, _: Ranks | None) -> Figure | None:
             ),
             means="others",
             both_means=False,
-            columns="target removed in",
+            across="target removed in",
         )
     )
 
@@ -301,7 +312,7 @@ def _distance(report: Report, _: Ranks | None) -> Figure | None:
     if not entries:
         return None
     count = len(entries)
-    height = 0.3 * count + 0.1
+    height = max(0.7, 0.3 * count + 0.1)
     figure, axes = rows_of_axes(
         "Rank distance by query language",
         "Dots are means over queries, with 95% intervals. Further left is less scattered.",
@@ -414,23 +425,26 @@ def _ranks(report: Report, ranks: Ranks | None) -> Figure | None:
     """
     if ranks is None or not report.scores.bias.by_language:
         return None
-    rankings = [ranks.ranking(language, ranks.languages) for language in ranks.languages]
+    asked_in, passages = ranks.roles.queries, ranks.roles.passages
+    rankings = [ranks.ranking(language, ranks.languages) for language in asked_in]
     rank = np.concatenate([ranking.rank for ranking in rankings])
     language = ranks.passage_language[np.concatenate([ranking.row for ranking in rankings])]
-    asked = np.repeat(np.arange(len(rankings)), [len(ranking.rank) for ranking in rankings])
-    count = len(ranks.languages)
+    sizes = [len(ranking.rank) for ranking in rankings]
+    asked = np.repeat(ranks.columns(asked_in), sizes)
+    count = len(passages)
     height = 0.34 * count + 0.1
     figure, axes = rows_of_axes(
         "Where relevant passages rank in the multilingual pool",
         "Dots are medians, thick lines the middle half, thin lines the middle 90%. Left is better.",
-        ranks.languages, (1.0, 0.4, 0.75, 0.55), height,
+        passages, (1.0, 0.4, 0.75, 0.55), height,
     )  # fmt: skip
     groups = (
         ("queries in the same language", language == asked, OWN, -0.17),
         ("queries in other languages", language != asked, OTHER, 0.17),
     )
+    columns = ranks.columns(passages).tolist()
     for label, chosen, colour, shift in groups:
-        parts = [(i + shift, rank[chosen & (language == i)]) for i in range(count)]
+        parts = [(i + shift, rank[chosen & (language == c)]) for i, c in enumerate(columns)]
         _draw_quantiles(axes, [part for part in parts if len(part[1])], colour, label)
     pool = int(ranks.pool_sizes.sum())
     axes.set_xscale("log")
@@ -438,7 +452,7 @@ def _ranks(report: Report, ranks: Ranks | None) -> Figure | None:
     ticks = [10**power for power in range(len(str(pool)))]
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_yticks(range(count), ranks.languages)
+    axes.set_yticks(range(count), passages)
     axes.set_ylabel("passages in", labelpad=6)
     most = max(int(ranking.relevant.max()) for ranking in rankings if len(ranking.query))
     random = (pool + 1) / 2

@@ -48,6 +48,7 @@ class TaskInfo:
     ``sample`` is the number of questions drawn for a quick gate, and ``sample_passages`` that of
     passages of each language beside the judged ones, None for the whole task; ``subset_of`` is the
     digest of the whole task where this one is cut to some of its languages.
+    ``passage_languages`` are those of passages where these were not counted.
     ``language_sets`` names languages that scores are averaged over elsewhere, ``notes`` is what a
     reader of any score of the task must know.
     """
@@ -69,6 +70,7 @@ class TaskInfo:
     language_sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sample_passages: int | None = None
+    passage_languages: tuple[str, ...] = ()
 
     @property
     def sampled(self) -> str:
@@ -83,7 +85,8 @@ class TaskInfo:
     @property
     def roles(self) -> Roles:
         """Which languages the queries and the passages have."""
-        return Roles.counted(self.languages, self.queries, self.passages)
+        counted = Roles.counted(self.languages, self.queries, self.passages)
+        return replace(counted, passages=self.passage_languages or counted.passages)
 
     @property
     def key(self) -> TaskKey:

@@ -96,6 +96,7 @@ def cut_task(task: TaskInfo, languages: tuple[str, ...], relevant_pairs: int) ->
         languages=languages,
         queries={language: task.queries[language] for language in languages},
         passages={code: task.passages[code] for code in languages if code in task.passages},
+        passage_languages=tuple(code for code in task.passage_languages if code in languages),
         relevant_pairs=relevant_pairs,
     )
     return marked_as_cut(cut, whole)

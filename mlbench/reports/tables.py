@@ -150,7 +150,7 @@ def paper_table(report: Report) -> Table:
     """
     columns = _paper_columns(report)
     bias = report.scores.bias
-    languages = report.task.languages
+    languages = report.task.roles.queries
     short = {MONO: "mono", CROSS: "cross", MULTI: "multi"}
     rows = [
         [number(_row_score(report, language, kind, measure)) for kind, measure in columns]
@@ -219,22 +219,20 @@ def crosslingual_table(report: Report) -> Table:
 
     The diagonal holds the monolingual settings; the last column is the mean without it.
     """
-    measure = headline(report)
-    values = score_matrix(report, measure)
-    languages = report.task.languages
+    values, roles = score_matrix(report, headline(report)), report.task.roles
     rows = []
-    for query in languages:
-        cross = mean(values[query, passage] for passage in languages if passage != query)
-        cells = [number(values[query, passage], 3) for passage in languages]
+    for query in roles.queries:
+        cross = mean(values[query, passage] for passage in roles.passages if passage != query)
+        cells = [number(values[query, passage], 3) for passage in roles.passages]
         rows.append((query, *cells, number(cross, 3)))
-    return Table(("query", *languages, "mean"), tuple(rows))
+    return Table(("query", *roles.passages, "mean"), tuple(rows))
 
 
 def score_matrix(report: Report, measure: str) -> dict[tuple[str, str], float | None]:
     """Return (query language, passage language) -> score of that setting, None where missing."""
-    languages = report.task.languages
+    roles = report.task.roles
     values: dict[tuple[str, str], float | None] = {
-        (q, p): None for q in languages for p in languages
+        (q, p): None for q in roles.queries for p in roles.passages
     }
     for kind in (MONO, CROSS):
         for setting in settings_of(report, kind):
@@ -250,9 +248,9 @@ def excluded_table(report: Report) -> Table:
         (s.query_language, s.passage_languages[0]): f"{s.queries}+{s.excluded}"
         for s in settings_of(report, CROSS)
     }
-    languages = report.task.languages
-    rows = ((query, *(cells.get((query, p), MISSING) for p in languages)) for query in languages)
-    return Table(("query", *languages), tuple(rows))
+    asked, pool = report.task.roles.queries, report.task.roles.passages
+    rows = ((query, *(cells.get((query, p), MISSING) for p in pool)) for query in asked)
+    return Table(("query", *pool), tuple(rows))
 
 
 def distance_table(report: Report) -> Table:
@@ -298,19 +296,22 @@ def _percent(share: float | None) -> str:
 def outranking_table(report: Report) -> Table:
     """Return who outranks, query language by passage language; 1 is unbiased.
 
-    The last column is the query's own language; the footer the mean over the other languages'
-    queries, and in the last column the mean of the diagonal.
+    The last column is the query's own language, if the passages have any query's; the footer, if
+    there are several query languages, the mean over the queries in other languages, and in the last
+    column that of the own.
     """
-    matrix = report.scores.bias.outranking
-    others = outranking_by_others(report)
-    languages = tuple(matrix)
-    rows = tuple(
-        (query, *(number(row.get(p), 2) for p in languages), number(row.get(query), 2))
-        for query, row in matrix.items()
-    )
-    footer = tuple(number(others.get(language), 2) for language in languages)
-    own = number(own_language_preference(report), 2)
-    return Table(("query", *languages, "own"), rows, ("mean", *footer, own))
+    matrix, others = report.scores.bias.outranking, outranking_by_others(report)
+    languages = report.task.roles.passages
+    rows = [[query, *(number(row.get(p), 2) for p in languages)] for query, row in matrix.items()]
+    headers = ["query", *languages]
+    footer = ["mean", *(number(others.get(language), 2) for language in languages)]
+    if report.task.roles.shared:
+        headers.append("own")
+        for row in rows:
+            row.append(number(matrix[row[0]].get(row[0]), 2))
+        footer.append(number(own_language_preference(report), 2))
+    means = tuple(footer) if len(rows) > 1 else ()
+    return Table(tuple(headers), tuple(map(tuple, rows)), means)
 
 
 def terminal_text(report: Report, *, verbose: bool = False) -> str:

@@ -113,7 +113,7 @@ def outranking_by_others(report: Report) -> dict[str, float]:
     matrix = report.scores.bias.outranking
     means = {
         passage: mean(row.get(passage) for query, row in matrix.items() if query != passage)
-        for passage in matrix
+        for passage in report.task.roles.passages
     }
     return {passage: value for passage, value in means.items() if value is not None}
 
@@ -121,7 +121,8 @@ def outranking_by_others(report: Report) -> dict[str, float]:
 def chance(report: Report) -> float:
     """Return the headline score of one relevant passage in a random order of a language's N, such
     as H(N) / N for AP; N is the mean number of passages a language."""
-    size = sum(report.task.passages.values()) // max(1, len(report.task.passages))
+    counts = [count for count in report.task.passages.values() if count]
+    size = sum(counts) // max(1, len(counts))
     measure = parse_measure(headline(report))
     if size == 0:
         return 0.0
@@ -202,10 +203,15 @@ def _quality(report: Report, scores: dict[str, Score | None]) -> list[str]:
         if kept >= LOSES_MUCH
         else "it loses most of its quality"
     )
-    compared = [
-        s for kind in (Kind.MONOLINGUAL, Kind.CROSSLINGUAL) for s in settings_of(report, kind)
-    ]
-    other = ", though not over the same questions" if any(s.excluded for s in compared) else ""
+    compared = {
+        kind: settings_of(report, kind.value) for kind in (Kind.MONOLINGUAL, Kind.CROSSLINGUAL)
+    }
+    asked = [{s.query_language for s in settings} for settings in compared.values()]
+    other = ""
+    if asked[0] != asked[1]:
+        other = ", though not over queries in the same languages"
+    elif any(s.excluded for settings in compared.values() for s in settings):
+        other = ", though not over the same questions"
     sentences[1] = (
         f"Across languages {verdict}: {name} {cross.value:.4f}, "
         f"{100 * kept:.0f}% of the score within languages{other}."
@@ -223,10 +229,9 @@ def _first_answers(report: Report, kind: str) -> str:
 
 
 def _mixed(report: Report, multi: Score | None) -> list[str]:
-    own = own_language_preference(report)
+    own, name = own_language_preference(report), mean_name(headline(report))
     if own is None:
-        return []
-    name = mean_name(headline(report))
+        return [] if multi is None else [_mixed_without_own(report, f"{name} {multi.value:.4f}")]
     score = f" ({name} {multi.value:.4f})" if multi else ""
     verdict = (
         "it favours the language of the query"
@@ -239,6 +244,19 @@ def _mixed(report: Report, multi: Score | None) -> list[str]:
         f"In the multilingual pool{score}, passages in the query's own language outrank relevant "
         f"ones {own:.2f} times as often as their share of the pool: {verdict}."
     ]
+
+
+def _mixed_without_own(report: Report, score: str) -> str:
+    """Return what the multilingual pool shows where none of it outranks in the query's language."""
+    others = outranking_by_others(report)
+    most = max(others, key=others.__getitem__, default="")
+    line = f"In the multilingual pool it reaches {score}"
+    if not others or others[most] < FAVOURS:
+        return f"{line}."
+    return (
+        f"{line} and favours passages in {most}, which outrank relevant ones "
+        f"{others[most]:.2f} times as often as their share of the pool."
+    )
 
 
 def rank_distance_line(report: Report) -> str:
@@ -271,21 +289,30 @@ def rank_distance_line(report: Report) -> str:
 def outranking_line(report: Report) -> str:
     """Return the outranking of the own language and the extremes of the others; "" without any."""
     own, others = own_language_preference(report), outranking_by_others(report)
-    if own is None:
-        return ""
-    count = sum(row.get(code) is not None for code, row in report.scores.bias.outranking.items())
-    line = (
-        "Passages in the query's own language outrank relevant ones "
-        f"{own:.2f} times as often as their share of the pool, on average over "
-        f"{plural(count, 'query language')} (1 is unbiased)."
-    )
-    if not others or max(others.values()) - min(others.values()) < TELLING:
-        return line
+    said = []
+    if own is not None:
+        rows = report.scores.bias.outranking.items()
+        count = sum(row.get(code) is not None for code, row in rows)
+        said.append(
+            "Passages in the query's own language outrank relevant ones "
+            f"{own:.2f} times as often as their share of the pool, on average over "
+            f"{plural(count, 'query language')} (1 is unbiased)."
+        )
+    if not others:
+        return " ".join(said)
     most, least = max(others, key=others.__getitem__), min(others, key=others.__getitem__)
-    return line + (
-        f" For queries in other languages, passages in {most} do so most "
-        f"({others[most]:.2f} times) and passages in {least} least ({others[least]:.2f} times)."
-    )
+    if own is None:
+        said.append(
+            f"Passages in {most} outrank relevant ones {others[most]:.2f} times as often as their "
+            f"share of the pool, more than those of any other language, and passages in {least} "
+            f"least ({others[least]:.2f} times; 1 is unbiased)."
+        )
+    elif others[most] - others[least] >= TELLING:
+        said.append(
+            f"For queries in other languages, passages in {most} do so most "
+            f"({others[most]:.2f} times) and passages in {least} least ({others[least]:.2f} times)."
+        )
+    return " ".join(said)
 
 
 def excluded_lines(report: Report) -> list[str]:

@@ -40,6 +40,7 @@ def describe_judgements(task: Task, streamed: StreamedCollection) -> TaskInfo:
         citation=task.citation,
         queries=dict(zip(languages, queries.counts.tolist(), strict=True)),
         passages={},
+        passage_languages=task.roles.passages,
         relevant_pairs=int((judged.relevance > 0).sum()),
         language_sets=dict(task.language_sets),
         notes=task.notes,

@@ -297,12 +297,10 @@ class Matching:
             if rest in texts.tables[marked]:
                 meanings.add(_Meaning(texts.tables[marked][rest], marked))
         if len(meanings) > 1 and self._matters(texts, meanings):
-            found = f"{texts.role} {name.id!r} can be one of several: " + ", ".join(
-                codes[meaning.language]
-                for meaning in sorted(meanings, key=lambda each: each.language)
-            )
+            known = [codes[language] for language in sorted(each.language for each in meanings)]
+            found = f"{texts.role} {name.id!r} can be one of several: {', '.join(known)}"
             mend = (
-                f"name its language: write {codes[0]}:{name.id}, add two columns of languages, or "
+                f"name its language: write {known[0]}:{name.id}, add two columns of languages, or "
                 "put it into the file's name"
             )
             self.faults.add(where, found, f"one {texts.role}", mend)

@@ -35,7 +35,7 @@ from mlbench.data.input_files import (
     read_lines,
     unpacked_lz4,
 )
-from mlbench.data.task import Kind, language_among, spellings
+from mlbench.data.task import Kind, Roles, Setting, language_among, spellings
 from mlbench.runs.json_lines import EXPECTED as JSON_LINES
 from mlbench.runs.json_lines import FIELDS, are_json_lines, entries_of, field_of
 
@@ -56,21 +56,27 @@ class Given:
     pool: str
 
 
-def find_runs(paths: Sequence[str], pools: Sequence[str], languages: Sequence[str]) -> list[Given]:
+def pool_number(setting: Setting, languages: Sequence[str]) -> int:
+    """Return the number of a setting's pool: that of its language, or after these that of all."""
+    mixed = setting.kind is Kind.MULTILINGUAL
+    return len(languages) if mixed else languages.index(setting.passage_languages[0])
+
+
+def find_runs(paths: Sequence[str], pools: Sequence[str], roles: Roles) -> list[Given]:
     """Return the files that paths with or without placeholders name, for a task's languages.
 
     ``pools`` holds one rule for all paths without ``{passage_language}``, one for each path, or
     none. Raises UsageError for a placeholder that there is not, a pool that is missing or unknown,
     a file named twice; DataError where no file has such a name.
     """
-    pools = [language_among(pool, languages) for pool in pools]
-    _check_pools(paths, pools, languages)
-    if len(languages) == 1 and not pools:
-        pools = [Kind.MONOLINGUAL.value]
+    pools = [language_among(pool, roles.passages) for pool in pools]
+    _check_pools(paths, pools, roles.passages)
+    if len(roles.passages) == 1 and not pools:
+        pools = [*roles.passages]
     found: list[Given] = []
     for number, pattern in enumerate(paths):
         rule = "" if not pools else pools[number if len(pools) > 1 else 0]
-        files = list(_expanded(pattern, _pool_rule(pattern, rule), languages))
+        files = list(_expanded(pattern, _pool_rule(pattern, rule), roles))
         if not files:
             expected = "a run file of some language" if placeholders(pattern) else "a run file"
             raise DataError(Fault(pattern, "no such file", expected))
@@ -112,10 +118,10 @@ def _pool_rule(path: str, rule: str) -> str:
     )
 
 
-def _expanded(path: str, rule: str, languages: Sequence[str]) -> Iterator[Given]:
+def _expanded(path: str, rule: str, roles: Roles) -> Iterator[Given]:
     names = placeholders(path)
-    for query in languages if QUERY in names else [""]:
-        for pool in (*languages, ALL_LANGUAGES) if PASSAGE in names else [rule]:
+    for query in roles.queries if QUERY in names else [""]:
+        for pool in (*roles.passages, ALL_LANGUAGES) if PASSAGE in names else [rule]:
             files = (
                 Path(filled(path, {QUERY: asked, PASSAGE: searched}))
                 for asked in spellings(query)

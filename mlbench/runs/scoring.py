@@ -37,7 +37,7 @@ from mlbench.reports.report import ModelInfo, Report, RunInfo, TaskInfo
 from mlbench.reports.retrieved import Depth, Retrieved
 from mlbench.reports.words import kind_name, plural
 from mlbench.runs.matching import Hits, Matching, Rankings, Targets, Unjudged, Unknown
-from mlbench.runs.reading import Given, Ints, read_run
+from mlbench.runs.reading import Given, Ints, pool_number, read_run
 
 Values = npt.NDArray[np.float64]
 
@@ -102,7 +102,7 @@ def score_runs(
             for name, scores in of_kind.items()
         }
         for kind, of_kind in per_language.items()
-        if len(rankings.targets.languages) > 1
+        if len({setting.query_language for setting in settings}) > 1
     }
     bias = BiasScores(
         None, None, None, {}, {}, None, {},
@@ -135,10 +135,7 @@ def _is_claimed(rankings: Rankings, setting: Setting) -> bool:
 def _cell(rankings: Rankings, setting: Setting) -> tuple[int, int]:
     """Return a setting's query language and pool as numbers."""
     languages = rankings.targets.languages
-    query = languages.index(setting.query_language)
-    if setting.kind is Kind.MULTILINGUAL:
-        return query, len(languages)
-    return query, languages.index(setting.passage_languages[0])
+    return languages.index(setting.query_language), pool_number(setting, languages)
 
 
 def _asked(rankings: Rankings, setting: Setting) -> _Asked:

@@ -22,7 +22,7 @@ from mlbench.data.collection import Collection
 from mlbench.data.task import Kind, Setting
 from mlbench.ranking.products import Limits
 from mlbench.ranking.vectors import Vectors
-from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, Ints, filled
+from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, Ints, filled, pool_number
 from mlbench.runs.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
 
 FOLDER = Path(EXAMPLE).parts[0]
@@ -68,7 +68,7 @@ def save_runs(
     rows = query_rows(searched, saving.depth, limits)
     for language, code in enumerate(collection.languages):
         pools = [s for s in settings if s.query_language == code]
-        numbers = {_pool_number(setting, collection.languages): setting for setting in pools}
+        numbers = {pool_number(setting, collection.languages): setting for setting in pools}
         if not numbers:
             continue
         asked = collection.queries.slice(language)
@@ -87,12 +87,6 @@ def save_runs(
             content = "".join(_qrels_lines(collection, asked, setting))
             name = path.name.removesuffix(SUFFIX) + ".qrels"
             write_atomically(path.with_name(name), content.encode())
-
-
-def _pool_number(setting: Setting, languages: Sequence[str]) -> int:
-    if setting.kind is Kind.MULTILINGUAL:
-        return len(languages)
-    return languages.index(setting.passage_languages[0])
 
 
 def run_path(setting: Setting) -> Path:

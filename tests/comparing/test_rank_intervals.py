@@ -51,7 +51,7 @@ def places(saved: Sequence[Saved], column: Column) -> RankIntervals:
 @pytest.mark.parametrize("apart", [False, True])
 def test_they_are_those_of_compare(apart: bool) -> None:
     saved = saved_models(4, apart)
-    columns = columns_of(saved[0].task.kinds, MEASURES, 4)
+    columns = columns_of(saved[0].task.kinds, MEASURES, saved[0].task.roles)
     assert [c.key for c in columns] == ["mono", "cross", "multi", "recall", "distance"]
     names = list(dict.fromkeys(column.measure for column in columns))
     comparison = compare(saved, names)
@@ -72,14 +72,18 @@ def test_they_are_those_of_compare(apart: bool) -> None:
 
 def test_the_same_model_twice_shares_its_place() -> None:
     saved = saved_models(3, apart=False)
-    found = places(saved, columns_of(saved[0].task.kinds, MEASURES, 3)[0])
+    found = places(saved, columns_of(saved[0].task.kinds, MEASURES, saved[0].task.roles)[0])
     assert (found.best[0], found.worst[0]) == (found.best[1], found.worst[1])
     assert found.near_first[:2].all()
 
 
 def test_draws_are_those_of_the_report() -> None:
     saved = saved_models(3, apart=True)
-    (column,) = [c for c in columns_of(saved[0].task.kinds, MEASURES, 3) if c.key == "cross"]
+    (column,) = [
+        c
+        for c in columns_of(saved[0].task.kinds, MEASURES, saved[0].task.roles)
+        if c.key == "cross"
+    ]
     taken = [measure(each.ranks, [column]) for each in saved]
     questions = len(taken[0].questions)
     part = part_of(taken, column.key, np.arange(questions))
@@ -92,7 +96,7 @@ def test_draws_are_those_of_the_report() -> None:
 
 def test_parts_of_several_tasks_are_added_on_the_same_draws() -> None:
     saved = saved_models(3, apart=False)
-    column = columns_of(saved[0].task.kinds, MEASURES, 3)[0]
+    column = columns_of(saved[0].task.kinds, MEASURES, saved[0].task.roles)[0]
     taken = [measure(each.ranks, [column]) for each in saved]
     questions = len(taken[0].questions)
     whole = part_of(taken, column.key, np.arange(questions))

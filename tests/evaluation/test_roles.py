@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,57 +15,12 @@ from mlbench.data.task import Kind
 from mlbench.evaluation.tasks import load_task
 from mlbench.models.char_ngram import encode
 from tests.oracles.measures import average_precision
-
-QUERIES = {"de": 6, "en": 8}
-PASSAGES = {"en": 9, "fr": 7, "sw": 5}
-TASK = """
-name = "roles"
-version = "1"
-title = "Queries and passages of different languages"
-languages = ["de", "en", "fr", "sw"]
-query-languages = ["de", "en"]
-passage-languages = ["en", "fr", "sw"]
-licence = "CC0-1.0"
-citation = "nobody"
-measures = ["AP", "nDCG@10"]
-[source]
-reader = "beir"
-[source.files]
-corpus = "{language}.corpus.jsonl"
-queries = "queries.jsonl"
-qrels = "{language}.qrels.tsv"
-"""
-
-
-def words(generator: np.random.Generator) -> str:
-    return " ".join("".join(generator.choice([*"abcde"], 3)) for _ in range(6))
+from tests.support.roles_task import TASK, write_task
 
 
 @pytest.fixture
 def task(tmp_path: Path) -> Path:
-    """Each query is judged in two of the languages of passages, some of its passages are graded."""
-    generator = np.random.default_rng(7)
-    (tmp_path / "queries.jsonl").write_text(
-        "".join(
-            json.dumps({"_id": f"{code}{i}", "language": code, "text": words(generator)}) + "\n"
-            for code, count in QUERIES.items()
-            for i in range(count)
-        )
-    )
-    for number, (code, count) in enumerate(PASSAGES.items()):
-        corpus = [{"_id": f"p{i}", "text": words(generator)} for i in range(count)]
-        path = tmp_path / f"{code}.corpus.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in corpus))
-        rows = ["query-id\tcorpus-id\tscore"]
-        for asked, many in QUERIES.items():
-            for i in range(many):
-                if i % 3 != number:
-                    chosen = generator.choice(count, 2, replace=False).tolist()
-                    rows += [f"{asked}{i}\tp{p}\t{g}" for p, g in zip(chosen, (1, 2), strict=True)]
-        (tmp_path / f"{code}.qrels.tsv").write_text("\n".join(rows) + "\n")
-    path = tmp_path / "roles.toml"
-    path.write_text(TASK)
-    return path
+    return write_task(tmp_path)
 
 
 def slow_scores(path: Path) -> dict[tuple[str, tuple[str, ...]], float]:

@@ -148,7 +148,7 @@ def test_an_unknown_query_or_language_is_named():
         explain_query(ranks, "q1x")
     with pytest.raises(UsageError, match="an id such as 'q0'"):
         explain_query(ranks, "something else")
-    with pytest.raises(UsageError, match="'xx' is not in the report"):
+    with pytest.raises(UsageError, match="the report has no query in 'xx'"):
         explain_query(ranks, "q1", "xx")
 
 

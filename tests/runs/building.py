@@ -9,7 +9,7 @@ import numpy as np
 
 from mlbench.data.collection import Collection
 from mlbench.data.input_files import Faults
-from mlbench.data.task import Kind
+from mlbench.data.task import Kind, Roles
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.runs.matching import Matching, Rankings, Targets
 from mlbench.runs.reading import find_runs, read_run
@@ -38,7 +38,9 @@ def rankings_of(
     targets = Targets.of(collection)
     rankings = Rankings(targets, np.ones(len(targets.languages), bool))
     matching = Matching(targets, **options)
-    for each in find_runs([str(path) for path in paths], pools, targets.languages):
+    for each in find_runs(
+        [str(path) for path in paths], pools, Roles(targets.languages, targets.languages)
+    ):
         rankings.add(matching.place(read_run(each.path), each), each, matching.faults)
     return rankings, matching
 

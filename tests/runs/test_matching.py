@@ -7,11 +7,13 @@ import pytest
 
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
 from mlbench.data.corpus import Judged, StreamedCollection
+from mlbench.data.task import Roles
 from mlbench.runs.matching import Matching, Targets
 from mlbench.runs.reading import find_runs, read_run
 from tests.runs.building import lines, messages
 
 CODES = ("de", "en", "tr")
+ROLES = Roles(CODES, CODES)
 IDS = {"de": ("p1", "p2", "only-de"), "en": ("p1", "p2", "de:p9"), "tr": ("p1", "p2")}
 MANY = "can be one of several: de, en, tr"
 
@@ -35,7 +37,7 @@ def placed(collection, path, pool, text, **options):
     path.write_text(text, encoding="utf-8")
     targets = collection if isinstance(collection, Targets) else Targets.of(collection)
     matching = Matching(targets, **options)
-    (each,) = find_runs([str(path)], [] if pool is None else [pool], CODES)
+    (each,) = find_runs([str(path)], [] if pool is None else [pool], ROLES)
     found = matching.place(read_run(path), each)
     names = (*CODES, "")
     pools = (*CODES, "all")
@@ -71,7 +73,7 @@ def test_one_meaning_is_taken(collection, pool, line, expected, tmp_path):
 def test_the_name_of_a_file_says_the_languages(collection, tmp_path):
     path = tmp_path / "en-tr.trec"
     path.write_text(lines("q1 Q0 p2 1 1 t", "q1 Q0 p1 2 0 t"))
-    (each,) = find_runs([str(tmp_path / "{query_language}-{passage_language}.trec")], [], CODES)
+    (each,) = find_runs([str(tmp_path / "{query_language}-{passage_language}.trec")], [], ROLES)
     matching = Matching(Targets.of(collection))
     found = matching.place(read_run(path), each)
     matching.faults.check()
@@ -111,7 +113,7 @@ def test_an_id_that_is_also_a_prefix_and_an_id_is_ambiguous(tmp_path):
     collection = build_collection(("de", "en"), records)
     path = tmp_path / "run"
     path.write_text(lines("de:q Q0 en:x 1 1 t"))
-    (each,) = find_runs([str(path)], ["multilingual"], ("de", "en"))
+    (each,) = find_runs([str(path)], ["multilingual"], Roles(("de", "en"), ("de", "en")))
     matching = Matching(Targets.of(collection))
     matching.place(read_run(path), each)
     (fault,) = messages(matching.faults)
@@ -209,7 +211,7 @@ def test_a_file_may_spell_a_language_otherwise(tmp_path):
     for text in ("deu_Latn:q1 Q0 deu_Latn:p1 1 1 t\n", "q1 Q0 p1 1 1 t deu_Latn deu_Latn\n"):
         path.write_text(text)
         matching = Matching(Targets.of(build_collection(codes, records)))
-        (given,) = find_runs([str(path)], ["multilingual"], codes)
+        (given,) = find_runs([str(path)], ["multilingual"], Roles(codes, codes))
         found = matching.place(read_run(path), given)
         assert not matching.faults
         assert found.language.tolist() == [0]
@@ -250,7 +252,7 @@ def test_queries_of_the_task_without_a_judgement_are_left_out_and_counted(
     path = tmp_path / "run"
     path.write_text(lines(line, "en:q1 Q0 p1 1 1 t", line.replace("p1", "p2")))
     matching = Matching(Targets.of(partly), allow_unknown=allow_unknown)
-    (each,) = find_runs([str(path)], ["monolingual"], CODES)
+    (each,) = find_runs([str(path)], ["monolingual"], ROLES)
     assert len(matching.place(read_run(path), each).query) == 1
     assert messages(matching.faults) == []
     assert matching.unknown.queries == matching.unknown.passages == 0

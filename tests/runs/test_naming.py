@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from mlbench.common.errors import DataError, UsageError
+from mlbench.data.task import Roles
 from mlbench.runs.reading import Given, find_runs, matching_files
 
 LANGUAGES = ("de", "en", "zh", "zh-Hans")
+ROLES = Roles(LANGUAGES, LANGUAGES)
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_pattern_stands_for_the_files_that_there_are(folder):
-    found = find_runs(["{query_language}-{passage_language}.trec"], [], LANGUAGES)
+    found = find_runs(["{query_language}-{passage_language}.trec"], [], ROLES)
     assert found == [
         Given(Path("de-de.trec"), "de", "de"),
         Given(Path("de-en.trec"), "de", "en"),
@@ -33,19 +35,19 @@ def test_a_pattern_stands_for_the_files_that_there_are(folder):
 
 def test_files_and_pools_may_spell_a_language_otherwise(folder):
     Path("zh_Hans-zh_Hans.trec").touch()
-    found = find_runs(["{query_language}-{passage_language}.trec"], [], LANGUAGES)
+    found = find_runs(["{query_language}-{passage_language}.trec"], [], ROLES)
     assert Given(Path("zh_Hans-zh_Hans.trec"), "zh-Hans", "zh-Hans") in found
-    found = find_runs(["all.trec"], ["ZH_hans"], LANGUAGES)
+    found = find_runs(["all.trec"], ["ZH_hans"], ROLES)
     assert found == [Given(Path("all.trec"), "", "zh-Hans")]
 
 
 def test_a_placeholder_can_be_a_folder_and_the_pool_an_option(folder):
-    found = find_runs(["{query_language}/run.json"], ["multilingual"], LANGUAGES)
+    found = find_runs(["{query_language}/run.json"], ["multilingual"], ROLES)
     assert found == [Given(Path("de/run.json"), "de", "multilingual")]
 
 
 def test_pools_go_with_the_runs_in_their_order(folder):
-    found = find_runs(["all.trec", "de/run.json"], ["monolingual", "zh"], LANGUAGES)
+    found = find_runs(["all.trec", "de/run.json"], ["monolingual", "zh"], ROLES)
     assert found == [
         Given(Path("all.trec"), "", "monolingual"),
         Given(Path("de/run.json"), "", "zh"),
@@ -53,12 +55,14 @@ def test_pools_go_with_the_runs_in_their_order(folder):
 
 
 def test_one_pool_is_for_all_files_whose_name_does_not_say_it(folder):
-    found = find_runs(["all.trec", "de-{passage_language}.trec"], ["crosslingual"], LANGUAGES)
+    found = find_runs(["all.trec", "de-{passage_language}.trec"], ["crosslingual"], ROLES)
     assert [each.pool for each in found] == ["crosslingual", "de", "en"]
 
 
 def test_a_task_of_one_language_needs_no_pool(folder):
-    assert find_runs(["all.trec"], [], ("de",)) == [Given(Path("all.trec"), "", "monolingual")]
+    assert find_runs(["all.trec"], [], Roles(("de",), ("de",))) == [
+        Given(Path("all.trec"), "", "de")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ def test_a_task_of_one_language_needs_no_pool(folder):
 )
 def test_what_is_not_said_or_not_there_is_an_error(folder, runs, pools, error, found):
     with pytest.raises(error) as raised:
-        find_runs(runs, pools, LANGUAGES)
+        find_runs(runs, pools, ROLES)
     assert found in str(raised.value)
 
 

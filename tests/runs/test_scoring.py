@@ -190,7 +190,11 @@ def test_a_task_cut_to_some_languages_is_scored_as_that_smaller_task(model, tmp_
     paths = full_run(tmp_path, collection, queries @ passages.T, 36)
     targets = Targets.of(collection)
     rankings, matching = Rankings(targets, np.array([True, False, True])), Matching(targets)
-    for each in find_runs([str(path) for path in paths], ["multilingual"], collection.languages):
+    for each in find_runs(
+        [str(path) for path in paths],
+        ["multilingual"],
+        Roles(collection.languages, collection.languages),
+    ):
         rankings.add(matching.place(read_run(each.path), each), each, matching.faults)
     matching.faults.check()
     settings = Roles(("ar", "el"), ("ar", "el")).settings(list(Kind))
@@ -243,7 +247,9 @@ def test_miracl_dev_runs_score_as_trec_eval_with_the_official_flags(data_dir, tm
         }
     targets = Targets.of_judgements(collection)
     rankings, matching = Rankings(targets, np.ones(3, bool)), Matching(targets)
-    for each in find_runs([str(tmp_path / "{query_language}")], ["monolingual"], codes):
+    for each in find_runs(
+        [str(tmp_path / "{query_language}")], ["monolingual"], Roles(codes, codes)
+    ):
         rankings.add(matching.place(read_run(each.path), each), each, matching.faults)
     matching.faults.check()
     settings = Roles(codes, codes).settings([Kind.MONOLINGUAL])

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.common.forms import fill_form
+from mlbench.data.task import Roles
 from mlbench.leaderboard.entries.strict import (
     MAX_JSON,
     parse_json,
@@ -164,6 +165,11 @@ class LeaderboardTask:
     rows_sha256: str
     licence: str
     citation: str
+
+    @property
+    def roles(self) -> Roles:
+        """Which languages the queries and the passages have."""
+        return Roles.counted(self.languages, self.queries, self.passages)
 
 
 @dataclass(frozen=True)

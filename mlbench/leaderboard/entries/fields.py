@@ -202,8 +202,9 @@ def _evidence(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
             yield f"model.{key}", shown(getattr(entry.model, key)), "what the report says"
     if missing := set(task.headline) - set(entry.measures):
         yield "measures", f"without {', '.join(sorted(missing))}", "the headline measures"
-    if set(entry.macro) != set(task.kinds):
-        yield "macro", shown(", ".join(entry.macro) or "none"), ", ".join(task.kinds)
+    kinds = task.roles.kinds(task.kinds)
+    if set(entry.macro) != set(kinds):
+        yield "macro", shown(", ".join(entry.macro) or "none"), ", ".join(kinds)
     if not SHA256.fullmatch(entry.declared.report_sha256 or ""):
         yield "declared.report_sha256", shown(entry.declared.report_sha256), "64 hex digits"
     if entry.run is not None:

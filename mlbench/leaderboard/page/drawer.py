@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from mlbench.data.task import Roles
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import Entry
 from mlbench.leaderboard.entries.strict import link_fault
@@ -62,8 +61,8 @@ class Drawer:
 def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
     """Return the drawer of a model on a task; figures by language only if there is room."""
     entry = row.entries[standings.name]
-    drawn = by_language and bool(row.figures)
-    pairs, mixed = matrix(row.figures)
+    drawn, several = by_language and bool(row.figures), len(standings.roles.queries) > 1
+    pairs, mixed = matrix(row.figures, standings.roles)
     groups = (
         ("Entry", tuple(_entry_facts(entry))),
         ("Model", tuple(_model_facts(entry.entry))),
@@ -74,8 +73,8 @@ def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
     changed = differing_facts(before.entry.entry, entry.entry) if before else ()
     return Drawer(
         scores=_scores(row, standings),
-        heat=heat_map(standings.languages, pairs, mixed) if drawn and pairs is not None else "",
-        languages=_by_language(row, standings) if drawn else None,
+        heat=heat_map(standings.roles, pairs, mixed) if drawn and pairs is not None else "",
+        languages=_by_language(row, standings) if drawn and several else None,
         groups=tuple(group for group in groups if group[1]),
         command=entry.entry.run.command if entry.entry.run else "",
         previous=f"{before.entry.entry.declared.date}, {before.entry.place}" if before else "",
@@ -101,8 +100,8 @@ def overall_drawer(row: Row, standings: Standings, tasks: Mapping[str, Standings
     return Drawer(Table(("task", *headers), tuple(rows)))
 
 
-def matrix(figures: Mapping[str, Values]) -> tuple[Values | None, Values | None]:
-    """Return scores by query and passage language, monolingual on the diagonal, and mixed.
+def matrix(figures: Mapping[str, Values], roles: Roles) -> tuple[Values | None, Values | None]:
+    """Return scores by query and passage language, monolingual where both are one, and mixed.
 
     None where the task has no such settings.
     """
@@ -111,7 +110,8 @@ def matrix(figures: Mapping[str, Values]) -> tuple[Values | None, Values | None]
         return None, mixed
     pairs = cross.copy()
     if mono is not None:
-        np.fill_diagonal(pairs, mono)
+        rows = [roles.queries.index(code) for code in roles.shared]
+        pairs[rows, [roles.passages.index(code) for code in roles.shared]] = mono[rows]
     return pairs, mixed
 
 
@@ -167,7 +167,7 @@ def _by_language(row: Row, standings: Standings) -> Table:
         [score_text(value, column, standings) for value in language_means(row.figures[column.key])]
         for column in standings.columns
     ]
-    rows = zip(standings.languages, *columns, strict=True)
+    rows = zip(standings.roles.queries, *columns, strict=True)
     headers = tuple(column_head(column, standings) for column in standings.columns)
     return Table(("query", *headers), tuple(rows))
 

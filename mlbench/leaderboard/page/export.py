@@ -96,7 +96,7 @@ def board_data(standings: Sequence[Standings]) -> list[dict[str, Any]]:
     return [
         {"name": each.name, "main": each.main.key, "columns": _columns(each)}
         | {"rows": [_scores(row) for row in each.rows]}
-        | {"languages": list(each.languages), "weights": each.weights}
+        | {"weights": each.weights, **_languages(each)}
         for each in standings
     ]
 
@@ -107,7 +107,7 @@ def _standings(each: Standings) -> dict[str, Any]:
         "tasks": list(each.tasks),
         "title": each.task.title if each.task else None,
         "version": each.task.version if each.task else None,
-        "languages": list(each.task.languages) if each.task else None,
+        **_languages(each),
         "questions": each.questions,
         "main": each.main.key,
         "columns": _columns(each),
@@ -116,6 +116,16 @@ def _standings(each: Standings) -> dict[str, Any]:
             {"entry": str(entry.place), "reason": entry.withdrawn.reason if entry.withdrawn else ""}
             for entry in each.withdrawn
         ],
+    }
+
+
+def _languages(each: Standings) -> dict[str, list[str]]:
+    """Return the languages of a task in all and by role, none over all tasks."""
+    roles = each.roles
+    return {
+        "languages": list(each.task.languages if each.task else ()),
+        "query_languages": list(roles.queries),
+        "passage_languages": list(roles.passages),
     }
 
 
@@ -130,7 +140,11 @@ def _row(row: Row, standings: Standings) -> dict[str, Any]:
         | {
             "by_language": {
                 column.key: dict(
-                    zip(standings.languages, language_means(row.figures[column.key]), strict=True)
+                    zip(
+                        standings.roles.queries,
+                        language_means(row.figures[column.key]),
+                        strict=True,
+                    )
                 )
                 for column in standings.columns
                 if column.key in row.figures

@@ -10,6 +10,7 @@ from html import escape
 import numpy as np
 
 from mlbench.common.names import shortened_apart
+from mlbench.data.task import Roles
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.measures.significance import Values
 from mlbench.reports.drawing import MOST_ANNOTATED, ROOMY, tenth_above, ticks
@@ -211,6 +212,7 @@ class _Cells:
 
     names: Sequence[str]
     columns: Sequence[str]
+    mixed: bool
 
     @property
     def longest(self) -> int:
@@ -218,7 +220,7 @@ class _Cells:
 
     @property
     def cell(self) -> tuple[int, int]:
-        count = len(self.names)
+        count = len(self.columns) - self.mixed
         return (32, 22) if count <= ROOMY else (25, 18) if count <= MOST_ANNOTATED else (13, 13)
 
     @property
@@ -234,7 +236,8 @@ class _Cells:
         return 24 + (CELL_LETTER * max(map(len, self.columns)) if self.upright else 16)
 
     def x(self, column: int) -> int:
-        return self.left + column * self.cell[0] + (GAP if column >= len(self.names) else 0)
+        apart = self.mixed and column >= len(self.columns) - 1
+        return self.left + column * self.cell[0] + (GAP if apart else 0)
 
     def y(self, row: int) -> int:
         return self.top + row * self.cell[1]
@@ -244,18 +247,23 @@ class _Cells:
         return f"M{self.x(column)} {self.y(row)}h{wide - 1}v{high - 1}h-{wide - 1}z"
 
 
-def heat_map(languages: Sequence[str], pairs: Values, mixed: Values | None = None) -> str:
+def heat_map(roles: Roles, pairs: Values, mixed: Values | None = None) -> str:
     """Return scores by query language (rows) and passage language as SVG, from 0 to 1.
 
-    ``pairs`` (n, n) has the monolingual settings on its diagonal, which is outlined; ``mixed``
-    (n,), set apart at the right, is the mixed pool. NaN is missing.
+    ``pairs`` (queries, passages) has the monolingual settings where both are one language, which is
+    outlined; ``mixed`` (queries,), set apart at the right, is the mixed pool. NaN is missing.
     """
-    names = [*shortened_apart(languages, 9).values()]
-    frame = _Cells(names, names if mixed is None else [*names, "mixed"])
+    short = shortened_apart(roles.languages, 9)
+    names, columns = ([short[code] for code in codes] for codes in (roles.queries, roles.passages))
+    frame = _Cells(names, columns if mixed is None else [*columns, "mixed"], mixed is not None)
     values = pairs if mixed is None else np.column_stack([pairs, mixed])
-    own = "".join(frame.rectangle(i, i) for i in range(len(names)))
-    parts = [*_colours(frame, values), f'<path class="own" d="{own}"/>', *_names(frame)]
-    if len(names) <= MOST_ANNOTATED:
+    own = "".join(
+        frame.rectangle(roles.queries.index(code), roles.passages.index(code))
+        for code in roles.shared
+    )
+    outline = [f'<path class="own" d="{own}"/>'] if own else []
+    parts = [*_colours(frame, values), *outline, *_names(frame)]
+    if len(columns) <= MOST_ANNOTATED:
         parts.append(f'<g class="cells">{"".join(_numbers(frame, values))}</g>')
     width = frame.x(values.shape[1]) + 4
     height = frame.y(len(names)) + 4

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlbench import __version__
+from mlbench.data.task import Roles
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.page.drawer import Drawer, overall_drawer, task_drawer
 from mlbench.leaderboard.page.export import (
@@ -67,7 +68,12 @@ def page(standings: Sequence[Standings]) -> str:
     style = _source(environment, "report/report.css") + _source(environment, "leaderboard.css")
     script = _source(environment, "leaderboard.js")
     tasks = {each.name: each for each in standings if each.task}
-    cells = sum(len(row.figures.get("cross", ())) ** 2 for each in standings for row in each.rows)
+    cells = sum(
+        row.figures["cross"].size
+        for each in standings
+        for row in each.rows
+        if "cross" in row.figures
+    )
     by_language = cells <= MOST_CELLS
 
     def drawer(row: Row, of: Standings) -> Drawer:
@@ -137,8 +143,9 @@ def _empty_map(standings: Standings) -> str:
     keys = {column.key for column in standings.columns}
     if "cross" not in keys:
         return ""
-    none = np.full((len(standings.languages),) * 2, math.nan)
-    return heat_map(standings.languages, none, none[0] if "multi" in keys else None)
+    roles = standings.roles
+    none = np.full((len(roles.queries), len(roles.passages)), math.nan)
+    return heat_map(roles, none, none[:, 0] if "multi" in keys else None)
 
 
 def facts(standings: Standings) -> str:
@@ -151,11 +158,21 @@ def facts(standings: Standings) -> str:
             "distance is a percentage: 0% is the least possible, 100% that of a random order."
         )
     return (
-        f"Version {task.version}; {plural(len(task.languages), 'language')} "
-        f"({', '.join(task.languages)}); {sum(task.queries.values()):,} queries of "
-        f"{plural(standings.questions, 'question')}, {sum(task.passages.values()):,} passages; "
+        f"Version {task.version}; {_languages(task.roles)}; {sum(task.queries.values()):,} queries "
+        f"of {plural(standings.questions, 'question')}, {sum(task.passages.values()):,} passages; "
         f"licence {task.licence}."
     )
+
+
+def _languages(roles: Roles) -> str:
+    """Say how many languages there are, and which, by role where they differ."""
+    asked, searched = (
+        f"{plural(len(codes), f'{role}language')} ({', '.join(codes)})"
+        for role, codes in (("query ", roles.queries), ("passage ", roles.passages))
+    )
+    if roles.queries == roles.passages:
+        return asked.replace("query ", "")
+    return f"{asked}; {searched}"
 
 
 def plots(standings: Standings) -> list[tuple[str, str]]:

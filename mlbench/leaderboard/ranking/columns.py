@@ -10,7 +10,7 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.comparing.quantities import Quantity, SettingTable
-from mlbench.data.task import Kind
+from mlbench.data.task import Kind, Roles
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
@@ -46,14 +46,14 @@ class Column:
         return self.measure == RANK_DISTANCE
 
 
-def columns_of(kinds: Sequence[str], measures: Sequence[str], languages: int) -> tuple[Column, ...]:
+def columns_of(kinds: Sequence[str], measures: Sequence[str], roles: Roles) -> tuple[Column, ...]:
     """Return a task's columns: its main measure by kind of setting, recall, rank distance.
 
     The main measure is the first of the task's ``measures``. Recall is R@10, or the first recall
-    among them, in the mixed pool if there is one. A task of one language is monolingual only, and
-    has no rank distance.
+    among them, in the mixed pool if there is one. Kinds of which the languages make no setting
+    have no column; without a mixed pool there is no rank distance.
     """
-    kinds = [kind for kind in kinds if kind == MONO or languages > 1]
+    kinds = [kind.value for kind in roles.kinds(kinds)]
     main = next(iter(measures), "AP")
     columns = [Column(SHORT[kind], kind, main) for kind in SHORT if kind in kinds]
     recalls = [m for m in measures if m.startswith("R@") and m != main]
@@ -82,8 +82,8 @@ def stated(entry: Entry, column: Column) -> Score | None:
 class Measured:
     """What a table says in each column, by the column's key.
 
-    ``figures`` has the mean of each query language, float64 (L,), of a cross-lingual column that
-    of each pair of query and passage language (L, L); NaN where there is no query. ``means`` is
+    ``figures`` has the mean of each query language, float64 (Q,), of a cross-lingual column that
+    of each pair of query and passage language (Q, P); NaN where there is no query. ``means`` is
     the macro mean ready to be drawn, ``shares`` (questions,) what each question adds to it.
     ``floor`` and ``random`` are the least rank distance and that of a random order.
     """
@@ -126,7 +126,7 @@ def measure(ranks: Ranks, columns: Sequence[Column]) -> Measured:
     figures, means, shares = {}, {}, {}
     for column in columns:
         samples = taken[column.measure]
-        figures[column.key] = _figures(samples, column, ranks.languages)
+        figures[column.key] = _figures(samples, column, ranks.roles)
         whole = samples.get(Quantity(column.kind, column.measure), [])
         means[column.key] = MacroMeans.of([whole], clusters.count)
         shares[column.key] = contributions([whole], clusters.count)[:, 0]
@@ -145,16 +145,14 @@ def _distance_bounds(ranks: Ranks, columns: Sequence[Column]) -> tuple[float | N
     return mean([mean(each.floor) for each in told]), mean([mean(each.expected) for each in told])
 
 
-def _figures(
-    samples: Mapping[Quantity, Sequence[Sample]], column: Column, languages: Sequence[str]
-) -> Values:
+def _figures(samples: Mapping[Quantity, Sequence[Sample]], column: Column, roles: Roles) -> Values:
     def of(query: str, passage: str | None = None) -> float:
         found = samples.get(Quantity(column.kind, column.measure, query, passage))
         return mean(found[0].values) if found else math.nan
 
     if column.kind == CROSS:
-        return np.array([[of(q, p) for p in languages] for q in languages])
-    return np.array([of(query) for query in languages])
+        return np.array([[of(q, p) for p in roles.passages] for q in roles.queries])
+    return np.array([of(query) for query in roles.queries])
 
 
 Tables = Mapping[Place, Measured]
@@ -163,7 +161,7 @@ Tables = Mapping[Place, Measured]
 
 def task_columns(task: LeaderboardTask) -> tuple[Column, ...]:
     """Return the columns of a task of the leaderboard."""
-    return columns_of(task.kinds, task.headline, len(task.languages))
+    return columns_of(task.kinds, task.headline, task.roles)
 
 
 def with_tables(task: BoardTask) -> tuple[BoardEntry, ...]:

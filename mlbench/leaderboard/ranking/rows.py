@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from mlbench.data.task import Roles
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import (
     Contamination,
@@ -133,9 +134,9 @@ class Standings:
         return self.task.title if self.task else "the mean over all tasks"
 
     @property
-    def languages(self) -> tuple[str, ...]:
-        """The languages of the task, none over all tasks."""
-        return self.task.languages if self.task else ()
+    def roles(self) -> Roles:
+        """The languages of the task's queries and passages, none over all tasks."""
+        return self.task.roles if self.task else Roles((), ())
 
     @property
     def ranked(self) -> int:

@@ -147,7 +147,7 @@ class Claims:
 class Vectors:
     """What was encoded again, ready for scoring.
 
-    ``passages`` are contiguous by language, cut by ``starts``, at least one of each;
+    ``passages`` are contiguous by language, cut by ``starts``;
     ``relevant`` (rows,) is the passage of each of the claims' rows, ``drawn`` the drawn passages
     in the order drawn, language after language, cut by ``edges`` (languages + 1,).
     """
@@ -206,11 +206,22 @@ def see(claims: Claims, vectors: Vectors, tolerance: Tolerance) -> Iterator[Quer
         parts = np.broadcast_to(others, above.shape), above, level, below
         yield QuerySeen(
             _disorder(claims.place[rows], score[own], reach[own]),
-            Seen(*(np.add.reduceat(part, vectors.starts[:-1], 1, np.int64) for part in parts)),
+            Seen(*(_by_language(part, vectors.starts) for part in parts)),
             np.stack([level, below])[..., vectors.drawn],
             np.stack([higher | equal, lower])[..., vectors.drawn],
             (others & ~level & ~below)[..., vectors.drawn],
         )
+
+
+def _by_language(found: Bools, starts: Ints) -> Ints:
+    """Count what is marked of the passages of each language: (rows, passages) -> (rows, languages).
+
+    A language without passages has none.
+    """
+    counts = np.zeros((len(found), len(starts) - 1), np.int64)
+    there = np.flatnonzero(np.diff(starts))
+    counts[:, there] = np.add.reduceat(found, starts[there], 1, np.int64)
+    return counts
 
 
 def _disorder(place: Ints, score: Floats, reach: Floats) -> Bools:

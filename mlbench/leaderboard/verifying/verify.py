@@ -319,7 +319,11 @@ def _recomputed(
         seed=seed if part else None,
         queries=len(part.sample.queries) if part else len(ranks.query_ids),
         all_queries=len(ranks.query_ids),
-        passages=dict(zip(collection.languages, passages.tolist(), strict=True)),
+        passages={
+            code: count
+            for code, count in zip(collection.languages, passages.tolist(), strict=True)
+            if code in collection.roles.passages
+        },
         distinct={role: sum(count) for role, count in embedded.counts.items()},
         texts=len(collection.queries) + len(collection.passages),
         altered=altered,

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from mlbench.data.task import Roles
 from mlbench.leaderboard.page.plots import (
     LETTER,
     Point,
@@ -120,8 +121,9 @@ def test_heat_map_has_a_cell_a_pair(count: int) -> None:
     values = np.linspace(0, 1, count * count).reshape(count, count)
     values[0, -1] = math.nan
     mixed = np.full(count, 0.25)
-    drawn = heat_map(names, values, mixed)
-    assert drawn == heat_map(names, values, mixed)
+    roles = Roles(tuple(names), tuple(names))
+    drawn = heat_map(roles, values, mixed)
+    assert drawn == heat_map(roles, values, mixed)
     root = ET.fromstring(drawn)
     cells = {p.get("class"): p.get("d").count("M") for p in root.iter("path")}
     assert cells.pop("own") == count
@@ -142,13 +144,27 @@ def test_heat_map_has_a_cell_a_pair(count: int) -> None:
             assert float(y) < high
 
 
+def test_heat_map_of_other_queries_than_passages() -> None:
+    roles = Roles(("de", "en"), ("en", "fr", "sw"))
+    root = ET.fromstring(heat_map(roles, np.full((2, 3), 0.5), np.full(2, 0.25)))
+    cells = {p.get("class"): p.get("d").count("M") for p in root.iter("path")}
+    assert cells == {"own": 1, "h8": 6, "h4": 2}
+    names = [t.text for t in root.iter("text") if not (t.text or "").startswith(".")]
+    assert names == ["passages in", "en", "fr", "sw", "mixed", "de", "en"]
+    own = next(p.get("d") for p in root.iter("path") if p.get("class") == "own")
+    assert own in next(p.get("d") for p in root.iter("path") if p.get("class") == "h8")
+    apart = ET.fromstring(heat_map(Roles(("de",), ("en", "fr")), np.full((1, 2), 0.5)))
+    assert "own" not in {p.get("class") for p in apart.iter("path")}
+
+
 def test_levels_of_colour() -> None:
     values = (-1.0, 0.0, 0.031, 0.032, 0.5, 1.0, 2.0)
     assert [level_of(value) for value in values] == [0, 0, 0, 1, 8, 16, 16]
 
 
 def test_heat_map_without_a_mixed_pool_and_with_long_names() -> None:
-    root = ET.fromstring(heat_map(["zh-Hans-CN-x", "de"], np.full((2, 2), 0.5)))
+    names = ("zh-Hans-CN-x", "de")
+    root = ET.fromstring(heat_map(Roles(names, names), np.full((2, 2), 0.5)))
     texts = [text.text for text in root.iter("text")]
     assert "mixed" not in texts
     assert "zh-H…CN-x" in texts

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from mlbench.data.task import Kind, Setting
+from mlbench.data.task import Kind, Roles, Setting
 from mlbench.leaderboard.ranking.columns import (
     Column,
     columns_of,
@@ -79,16 +79,22 @@ def test_missing_figures_are_left_out_and_none_is_none() -> None:
 
 def test_columns_follow_from_the_task() -> None:
     def keys(kinds: list[str], measures: list[str], languages: int) -> list[str]:
-        return [f"{c.key} {c.kind} {c.measure}" for c in columns_of(kinds, measures, languages)]
+        codes = ("ar", "de", "en")[:languages]
+        found = columns_of(kinds, measures, Roles(codes, codes))
+        return [f"{c.key} {c.kind} {c.measure}" for c in found]
 
-    assert keys(["monolingual"], ["AP", "R@5"], 1) == [
+    assert keys([*Kind], ["AP", "R@5"], 1) == [
         "mono monolingual AP", "recall monolingual R@5",
     ]  # fmt: skip
+    alone = columns_of([*Kind], ["AP"], Roles(("ar", "de"), ("en",)))
+    assert [c.key for c in alone] == ["cross"]
+    apart = columns_of([*Kind], ["AP"], Roles(("ar",), ("de", "en")))
+    assert [c.key for c in apart] == ["cross", "multi", "distance"]
     assert keys(["monolingual", "crosslingual", "multilingual"], ["R@100", "R@10"], 3)[3:] == [
         "recall multilingual R@10", "distance multilingual rank-distance",
     ]  # fmt: skip
     assert keys(["crosslingual"], ["AP"], 3) == ["cross crosslingual AP"]
-    several = columns_of(["monolingual", "multilingual"], [], 2)
+    several = columns_of(["monolingual", "multilingual"], [], Roles(("ar", "de"), ("ar", "de")))
     assert main_column(several) == Column("multi", "multilingual", "AP")
     assert main_column(several[:1]).key == "mono"
     assert [c.lower_is_better for c in several] == [False, False, True]

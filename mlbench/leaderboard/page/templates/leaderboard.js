@@ -60,12 +60,13 @@
   function taskScore(task, row, column, languages) {
     const values = figuresOf(task.name, row.slug, column.key);
     if (!values) return null;
-    const chosen = languages.map(code => task.languages.indexOf(code)).filter(i => i >= 0);
+    const [asked, searched] = [task.query_languages, task.passage_languages].map(codes =>
+      languages.map(code => codes.indexOf(code)).filter(i => i >= 0));
     let sum = 0, count = 0;
     const add = value => { if (value !== null) { sum += value; count++; } };
-    for (const i of chosen) {
+    for (const i of asked) {
       if (column.kind !== "crosslingual") add(figureAt(values, i));
-      else for (const j of chosen) add(figureAt(values, i * task.languages.length + j));
+      else for (const j of searched) add(figureAt(values, i * task.passage_languages.length + j));
     }
     return count ? sum / count : null;
   }
@@ -229,14 +230,15 @@
   function heatMap(row) {
     const table = tables.find(each => each.rows.includes(row));
     const [mono, cross, mixed] = ["mono", "cross", "multi"].map(key => figuresOf(table.name, row.slug, key));
-    const count = table.languages.length, wide = count + (mixed ? 1 : 0);
+    const [queries, passages] = [table.query_languages, table.passage_languages];
+    const count = passages.length, wide = count + (mixed ? 1 : 0);
     const figure = table.section.querySelector(".heat-frame").content.firstElementChild.cloneNode(true);
     const empty = figure.querySelector(".none");
     const paths = {};
     empty.getAttribute("d").match(/M[^M]+/g).forEach((cell, at) => {
       const i = Math.floor(at / wide), j = at % wide;
       const value = j === count ? figureAt(mixed, i)
-        : i === j && mono ? figureAt(mono, i) : figureAt(cross, i * count + j);
+        : queries[i] === passages[j] && mono ? figureAt(mono, i) : figureAt(cross, i * count + j);
       const name = value === null ? "none" : `h${Math.floor(16 * value + 0.5)}`;
       paths[name] = (paths[name] ?? "") + cell;
     });
