@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -215,9 +216,9 @@ class Endpoint:
         return np.stack(rows)[np.argsort(places)]
 
     def _row(self, value: Any) -> Wide:
-        row = np.array(value if isinstance(value, list) else "")
+        row = _numbers(value)
         if row.ndim != 1 or row.dtype.kind not in "if":
-            expected = "a list of numbers (encoding_format float)"
+            expected = "a list of numbers, or float32 in base64"
             self._refuse(f"a vector that is {_shown(value)}", expected)
         expected_size = self._dimension or self._given.dimensions or max(len(row), 1)
         if len(row) != expected_size:
@@ -232,11 +233,22 @@ class Endpoint:
         )
 
 
+def _numbers(value: Any) -> npt.NDArray[Any]:
+    """Return the numbers of a list, or of little-endian float32 in base64; an array of another type
+    or shape where it is something else."""
+    try:
+        if isinstance(value, str):
+            return np.frombuffer(base64.b64decode(value, validate=True), "<f4")
+        return np.array(value)
+    except ValueError:  # no base64, or lists of different lengths
+        return np.array(None)
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         odd = next((v for v in value if type(v) not in (int, float)), None)
         return f"a list with {str(odd)[:40]!r}"
-    return "a string, perhaps in base64" if isinstance(value, str) else f"a {type(value).__name__}"
+    return f"{value[:40]!r}" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def from_name(

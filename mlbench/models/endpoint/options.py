@@ -45,6 +45,10 @@ SECRET = "api_key_variable"
 """The field of a model file that asks for a secret to be sent."""
 OWN_FIELDS = ("model", "input", "encoding_format", "dimensions")
 """What mlbench writes into a request itself."""
+NO_FORMAT = "none"
+FORMATS = ("float", "base64", NO_FORMAT)
+"""How vectors are asked for: as lists of numbers, as float32 in base64, or without a word, for
+servers that know none of these."""
 _URL = "http:// or https://, a host and a path, such as http://127.0.0.1:8080/v1"
 _PORTS = {"http": 80, "https": 443}
 
@@ -117,6 +121,7 @@ class EndpointOptions:
     body: Fields | None = None
     query_body: Fields | None = None
     passage_body: Fields | None = None
+    encoding_format: Annotated[str, one_of(*FORMATS)] = FORMATS[0]
     dimensions: Count | None = None
     similarity: Annotated[str, one_of(*SIMILARITIES)] = SIMILARITIES[0]
     dtype: Annotated[str, one_of(*DTYPES)] | None = None
@@ -128,7 +133,8 @@ class EndpointOptions:
     def of_role(self, role: str, model: str) -> dict[str, Any]:
         """Return what a request for texts of a role holds beside these."""
         fields: dict[str, Any] = {"model": getattr(self, f"{role}_model") or model}
-        fields["encoding_format"] = "float"
+        if self.encoding_format != NO_FORMAT:
+            fields["encoding_format"] = self.encoding_format
         if self.dimensions is not None:
             fields["dimensions"] = self.dimensions
         return fields | (self.body or {}) | (getattr(self, f"{role}_body") or {})

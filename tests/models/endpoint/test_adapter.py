@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import re
 import traceback
@@ -115,7 +116,13 @@ def changed(**fields: Any) -> Any:
         (changed(index=10), "each with the index of its text"),
         (changed(embedding=[0.5] * 7), "a vector of 7 dimensions\n.*8 of them"),
         (changed(embedding=[]), "a vector of 0 dimensions"),
-        (changed(embedding="AAAAPw=="), "a string, perhaps in base64"),
+        (changed(embedding="AAAAPw=="), "a vector of 1 dimensions"),
+        (changed(embedding="AAAAP"), "a vector that is 'AAAAP'"),
+        (changed(embedding="AAAA"), "a vector that is 'AAAA'"),
+        (changed(embedding={"0": 0.5}), "a vector that is a dict"),
+        (changed(embedding=0.5), "a vector that is a float"),
+        (changed(embedding=[[0.5], [0.5, 1.0]]), r"a list with '\[0.5\]'"),
+        (changed(embedding=[10**30] * 8), "a vector that is a list with"),
         (changed(embedding=None), "a NoneType"),
         (changed(embedding=[None] * 8), "a list with 'None'"),
         (changed(embedding=["0.5"] * 8), "a list with '0.5'"),
@@ -132,6 +139,23 @@ def test_an_answer_that_is_wrong_is_refused(site: EmbeddingSite, change: Any, me
     with pytest.raises(ModelError, match=message) as caught:
         model.encode_queries(TEXTS, "")
     assert f"model openai:m at {site.address}" in str(caught.value)
+
+
+def test_vectors_in_base64_are_the_same(site: EmbeddingSite) -> None:
+    expected = endpoint(site).encode_queries(TEXTS, "")
+
+    def replies(asked: Asked) -> Reply:
+        items = site.items(asked)
+        for item in items:
+            raw = np.array(item["embedding"], "<f4").tobytes()
+            item["embedding"] = base64.b64encode(raw).decode()
+        return as_json({"data": items})
+
+    site.replies = replies
+    for name in ("base64", "none"):
+        found = endpoint(site, encoding_format=name).encode_queries(TEXTS, "")
+        assert np.array_equal(found, expected)
+    assert [asked.body.get("encoding_format") for asked in site.asked] == ["float", "base64", None]
 
 
 def test_dimensions_are_asked_for_and_checked(site: EmbeddingSite) -> None:
