@@ -20,7 +20,7 @@ from mlbench.data.corpus import StreamedCollection, without_absent
 from mlbench.data.locations import DataFile
 from mlbench.data.locator import Locator, MissingData
 from mlbench.data.readers import read_collection, stream_collection
-from mlbench.data.sources import in_shards
+from mlbench.data.sources import READERS, in_shards
 from mlbench.data.task import Group, Kind, Setting, Task
 from mlbench.evaluation.suites import load_suite
 from mlbench.evaluation.tasks import load_task
@@ -220,7 +220,9 @@ def fetch(args: Namespace) -> int:
     for task in tasks:
         found = locator.fetch(task, quiet=False)
         print(f"{task.name}: {task.licence}")
-        if len(found) > MOST_FILES:
+        if READERS[task.source.reader].by_id:
+            _fetch_ids(task, args.offline)
+        elif len(found) > MOST_FILES:
             folders: dict[str, list[DataFile]] = {}
             for file in found:
                 folders.setdefault(str(Path(file.where).parent), []).append(file)
@@ -233,6 +235,17 @@ def fetch(args: Namespace) -> int:
             rows = [[f.where, f.size, f.origin] for f in found]
             print(plain_table(["file", "bytes", "from"], rows))
     return 0
+
+
+def _fetch_ids(task: Task, offline: bool) -> None:
+    """Let ir_datasets download the data of a task, and say where it is."""
+    from mlbench.data.readers.irds import fetch as fetch_ids
+
+    if offline:
+        expected = "a run without --offline"
+        found = "its data is kept by the package ir_datasets, which knows nothing of --offline"
+        raise UsageError(Fault(f"task {task.name!r}", found, expected))
+    print(f"its data is in {fetch_ids(task)}, where the package ir_datasets keeps it")
 
 
 def _page(

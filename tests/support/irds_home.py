@@ -237,13 +237,27 @@ def differences_of_streamed_and_held(name, languages):
 
 def answer(home: Path, code: str) -> Any:
     """Return the value of an expression, by way of JSON, with the names above at hand."""
-    environment = {**os.environ, "IR_DATASETS_HOME": str(home), "HTTPS_PROXY": NOWHERE}
-    done = subprocess.run(
-        [sys.executable, "-c", f"{PREAMBLE}\nprint(json.dumps({code}))"],
+    done = _python(home, "-c", f"{PREAMBLE}\nprint(json.dumps({code}))")
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of mlbench."""
+    return _python(home, "-m", "mlbench", *arguments)
+
+
+def _python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "IR_DATASETS_HOME": str(home),
+        "IR_DATASETS_DL_TRIES": "1",
+        "HTTPS_PROXY": NOWHERE,
+    }
+    environment |= {"HTTP_PROXY": NOWHERE}
+    return subprocess.run(
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        env=os.environ | environment,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])

@@ -107,6 +107,24 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     return records
 
 
+def fetch(task: Task) -> Path:
+    """Have ``ir_datasets`` download what it lacks of a task; return the folder where it keeps it.
+
+    Raises as ``stream`` does.
+    """
+    where = f"{task.path}, table source"
+    for language in task.roles.passages:
+        for id_, _ in ids_of(task, language):
+            dataset = _load(id_, where)
+            asking = _load(task.source.options.get("queries", id_), where)
+            with _getting(id_):
+                for part in (dataset.docs_iter, asking.queries_iter, dataset.qrels_iter):
+                    next(iter(part()), None)
+    import ir_datasets
+
+    return Path(ir_datasets.util.home_path())
+
+
 @dataclass(frozen=True)
 class _Part:
     """An id of a task: documents of ``language``, and queries in ``asked``."""

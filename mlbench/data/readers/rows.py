@@ -99,6 +99,7 @@ class _Table:
         self.passages = _Texts("passage", roles.passages, first_counts)
         self.judged: list[tuple[Judged, str]] = []
         self._missed: set[tuple[str, str]] = set()
+        self._fields: dict[tuple[str, str], str] = {}
 
     def add(self, row: Row, language: str) -> None:
         """Take the passage and the question of a row of a file of that language, "" if of all."""
@@ -136,10 +137,14 @@ class _Table:
 
     def _field(self, row: Row, pattern: str, code: str) -> str:
         """Return the field of a language, whatever letters of its code are capitals."""
+        known = self._fields.get((row.file, code))
+        if known is not None and known in row.fields:
+            return known
         written = spellings(code, self._task.source.spelled.get(code, ""))
         names = [pattern.replace(LANGUAGE, spelling) for spelling in written]
         fields = {name.casefold(): name for name in row.fields}
-        return next((fields[n.casefold()] for n in names if n.casefold() in fields), names[0])
+        found = next((fields[n.casefold()] for n in names if n.casefold() in fields), names[0])
+        return self._fields.setdefault((row.file, code), found)
 
     def _language(self, row: Row, option: str) -> str | None:
         """Return the language that a field of the row names, None if the task does not have it."""

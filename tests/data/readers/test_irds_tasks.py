@@ -19,6 +19,7 @@ from tests.support.irds_home import (
     NEUCLIR,
     QUESTIONS,
     answer,
+    command,
     write_clirmatrix,
     write_mmarco,
     write_mr_tydi,
@@ -226,6 +227,18 @@ def test_one_query_has_one_text(tmp_path: Path) -> None:
         "clirmatrix/ar/multi8/en/test1, query 4\n"
         "  expected: one text for each id of a query"
     )
+
+
+def test_fetch_lets_ir_datasets_get_what_it_lacks(home: Path, tmp_path: Path) -> None:
+    fetched = command(home, "tasks", "fetch", "neuclir-2023", "mr-tydi")
+    assert fetched.returncode == 0, fetched.stderr
+    assert fetched.stdout.count(f"its data is in {home}, where the package ir_datasets keeps") == 2
+    lacking = command(tmp_path, "tasks", "fetch", "mr-tydi")
+    assert lacking.returncode == 5
+    assert "mr-tydi/ar/test: ir_datasets cannot get it" in lacking.stderr
+    offline = command(home, "tasks", "fetch", "mr-tydi", "--offline")
+    assert offline.returncode == 2
+    assert "a run without --offline" in offline.stderr
 
 
 def test_a_streamed_parallel_run_is_that_of_a_held_one(home: Path) -> None:
