@@ -12,7 +12,8 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.trust import refuse_untrusted
-from mlbench.models.neural.folder import Checkpoint, inspect_folder
+from mlbench.models.neural.checkpoint import Checkpoint
+from mlbench.models.neural.folder import inspect_folder
 from mlbench.models.neural.forms import BLOCK, Form, TextForm
 from mlbench.models.neural.forward import (
     Floats,
@@ -32,6 +33,7 @@ from mlbench.models.neural.load import (
     similarity_of,
     versions,
 )
+from mlbench.models.neural.merging import with_base
 from mlbench.models.neural.onnx import Onnx, check_onnx
 from mlbench.models.neural.options import (
     TRUST,
@@ -329,7 +331,7 @@ def _open(folder: Path, options: NeuralOptions, cache: EmbeddingCache | None) ->
 def _build(
     folder: Path, options: NeuralOptions, name: str, cache: EmbeddingCache | None
 ) -> Neural | Onnx:
-    checkpoint = inspect_folder(folder, options)
+    checkpoint = with_base(inspect_folder(folder, options), options)
     check_installed(options)
     if options.backend == "onnx":
         return Onnx(checkpoint, options.name or name, options)

@@ -117,6 +117,7 @@ _RULES = (
     ),
     _Rule(re.compile("use_kernels|kernel_config"), _empty, "takes kernels from the hub"),
     _Rule(re.compile("quantization_config"), _empty, "can take kernels from the hub"),
+    _Rule(re.compile("megatron_config"), _empty, "imports a module that the file names"),
     _Rule(re.compile("weights_only|use_safetensors"), lambda v: v is not False, "opens pickles"),
     _Rule(re.compile("gguf_file|tokenizer_name_or_path"), _empty, "loads another file or model"),
 )

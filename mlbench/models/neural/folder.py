@@ -7,18 +7,14 @@ others. Pickles, Python files, and whatever else lies in the folder are not in t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from mlbench.common.errors import Fault, ModelError, first_faults
 from mlbench.common.files import sha256_of_all
+from mlbench.models.neural.checkpoint import ADAPTER_FILE, Adapter, Checkpoint
 from mlbench.models.neural.files import (
     BYTE_ORDER_MARK,
     CODE_MEND,
@@ -51,7 +47,6 @@ MODULES_FILE = "modules.json"
 CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer.json"
 MODEL_FILE = "config_sentence_transformers.json"
-ADAPTER_FILE = "adapter_config.json"
 LEFT_OUT = re.compile(r"(trainer_state|training_args|.*_results|eval.*)\.json", re.IGNORECASE)
 PLAIN = re.compile(
     r".*\.(json|jinja|model|spm|tiktoken|vocab|codes|tokenizer)"
@@ -74,45 +69,18 @@ _FIRST = (None, "Transformer", "StaticEmbedding", "Router", "Asym")
 _TABLES = {"embedding.weight", "embeddings"}
 """The names that a StaticEmbedding's table may have, its own and model2vec's."""
 _SINGLE = {False: "model.safetensors", True: "pytorch_model.bin"}
+_ADAPTED = {False: "adapter_model.safetensors", True: "adapter_model.bin"}
+_PICKLED = (
+    "pickled weights, which can run code when they are opened",
+    "safetensors",
+    "convert them to safetensors, or give --allow-pickle if you trust their source",
+)
 _POOLING = (
     'add {"idx": 1, "name": "1", "path": "1_Pooling", "type": '
     '"sentence_transformers.models.Pooling"} to it, and 1_Pooling/config.json; or take '
     "modules.json out of the folder, and choose with --pooling"
 )
 _EXPORTED = {"onnx": re.compile(r".*\.onnx"), "openvino": re.compile(r".*\.(xml|bin)")}
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A folder that was checked. ``files`` are all that a library may open, relative to it.
-
-    ``layout`` is "sentence-transformers" or "transformers", ``sha256`` is over the files'
-    names and contents, ``settings`` is what config_sentence_transformers.json says, ``modules``
-    are the name in MODULES of each module (None for a class that is not there) and its folder,
-    ``graph`` is the ONNX file that is to be run, "" for none.
-    """
-
-    folder: Path
-    layout: str
-    files: tuple[str, ...]
-    sha256: str
-    settings: dict[str, Any]
-    modules: tuple[tuple[str | None, str], ...] = ()
-    graph: str = ""
-
-    @contextlib.contextmanager
-    def view(self) -> Iterator[Path]:
-        """Give a new folder that holds the files and nothing else."""
-        with tempfile.TemporaryDirectory(prefix="mlbench-", ignore_cleanup_errors=True) as name:
-            for file in self.files:
-                target = Path(name, file)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                source = (self.folder / file).resolve()
-                try:
-                    target.symlink_to(source)
-                except OSError:  # a system or a user without links
-                    shutil.copyfile(source, target)
-            yield Path(name)
 
 
 def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
@@ -136,6 +104,7 @@ def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
         inspection.settings,
         tuple(inspection.modules),
         inspection.graph,
+        inspection.adapter,
     )
 
 
@@ -150,6 +119,7 @@ class _Inspection:
         self.settings: dict[str, Any] = {}
         self.modules: list[tuple[str | None, str]] = []
         self.graph = ""
+        self.adapter: Adapter | None = None
         bare = not (root / MODULES_FILE).is_file()
         self.layout = "transformers" if bare else "sentence-transformers"
 
@@ -187,6 +157,8 @@ class _Inspection:
 
     def _bare(self, names: list[str]) -> None:
         """Check a folder without modules.json."""
+        if ADAPTER_FILE in names:
+            return
         config = self._object(CONFIG_FILE) if CONFIG_FILE in names else {}
         modules = model2vec_modules(config)
         if says_reranker(config):
@@ -302,9 +274,27 @@ class _Inspection:
             if (PLAIN.fullmatch(name) and not LEFT_OUT.fullmatch(name)) or code:
                 self._take(_join(folder, name))
         if ADAPTER_FILE in names:
-            found, mend = adapter(self._object(_join(folder, ADAPTER_FILE)))
-            self._fault(_join(folder, ADAPTER_FILE), found, "a whole model", mend)
+            self._adapter(folder, names)
         return names
+
+    def _adapter(self, folder: str, names: list[str]) -> None:
+        """Take in an adapter in place of a module's weights."""
+        said = self._object(_join(folder, ADAPTER_FILE))
+        pickled = self.options.allow_pickle and _ADAPTED[False] not in names
+        weights = _ADAPTED[pickled]
+        if self.options.backend != "torch":
+            found, mend = adapter(said)
+            self._fault(_join(folder, ADAPTER_FILE), found, "--backend torch", mend)
+        elif weights not in names and _ADAPTED[True] in names:
+            self._fault(_join(folder, _ADAPTED[True]), *_PICKLED)
+        elif weights not in names:
+            found = "a PEFT adapter without its weights"
+            self._fault(folder or ".", found, weights, "save or download that file too")
+        elif self.adapter is not None:
+            self._fault(_join(folder, ADAPTER_FILE), "a second adapter", "one adapter")
+        else:
+            self._take(_join(folder, weights))
+            self.adapter = Adapter(self.root / folder, (ADAPTER_FILE, weights), folder, said)
 
     def _names(self, folder: str) -> list[str]:
         """Return the names of the files in a folder; links that lead out of it are faults."""
@@ -351,7 +341,7 @@ class _Inspection:
                 self._fault(name, found, "no code but the libraries' own", CODE_MEND)
 
     def _weighty(self, folder: str, kind: str, names: list[str]) -> None:
-        """Check the files of a module that has weights; an adapter is a fault already."""
+        """Check the files of a module that has weights, unless it is an adapter."""
         if ADAPTER_FILE in names:
             return
         exported = self._exported(folder) if kind == "Transformer" else []
@@ -452,12 +442,7 @@ class _Inspection:
             return False
         pickles = pickled_weights(names)
         if pickles and not self.options.allow_pickle:
-            self._fault(
-                _join(folder, pickles[0]),
-                "pickled weights, which can run code when they are opened",
-                _SINGLE[False],
-                "convert them to safetensors, or give --allow-pickle if you trust their source",
-            )
+            self._fault(_join(folder, pickles[0]), *_PICKLED)
         elif kind:
             below = [
                 f"{place}/{name}"

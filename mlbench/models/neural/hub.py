@@ -11,13 +11,13 @@ import re
 from pathlib import Path, PurePosixPath
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
-from mlbench.models.neural.folder import ADAPTER_FILE, LEFT_OUT, PLAIN
+from mlbench.models.neural.folder import LEFT_OUT, PLAIN
 from mlbench.models.neural.graphs import choose_file, which_file
-from mlbench.models.neural.kinds import adapter, other_weights, pickled_weights
+from mlbench.models.neural.kinds import other_weights, pickled_weights
 from mlbench.models.neural.options import NeuralOptions
 
-_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
-_PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
+_WEIGHTS = re.compile(r"(model(-\d+-of-\d+)?|adapter_model)\.safetensors")
+_PICKLED = re.compile(r"(pytorch_model(-\d+-of-\d+)?|adapter_model)\.bin")
 _EXPECTED = "safetensors weights"
 _LOGIN = "ask for access on its page, and log in with `hf auth login` or set HF_TOKEN"
 
@@ -113,9 +113,6 @@ def _downloaded(repository: str, options: NeuralOptions) -> Path:
     info = HfApi().model_info(repository, revision=options.revision)
     names = [entry.rfilename for entry in info.siblings or ()]
     wanted = wanted_files(names, options)
-    if ADAPTER_FILE in names:
-        found, mend = adapter({})
-        raise ModelError(Fault(f"model {repository} on the hub", found, "a whole model", mend))
     if options.backend == "onnx" and _graph(names, options) is None:
         where = f"model {repository} on the hub"
         raise ModelError(Fault(where, *which_file(names, options.onnx_file)))

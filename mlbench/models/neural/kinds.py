@@ -122,8 +122,8 @@ def other_weights(names: Iterable[str], *, backends: bool = True) -> tuple[str, 
         index = "model.safetensors.index.json"
         return f"shards ({safe[0]}, ...) without {index}", f"download or save {index} too"
     if "adapter_model.safetensors" in safe:
-        what, mend = adapter({})
-        return f"only the weights of {what}", mend
+        what, _ = adapter({})
+        return f"only the weights of {what}", "save adapter_config.json beside them, too"
     if safe:
         mend = "name it model.safetensors, if it holds the model"
         return f"only weights of another name ({safe[0]})", mend

@@ -19,8 +19,9 @@ from mlbench.common.errors import (
     install_extra,
 )
 from mlbench.models.cache import packed, question_digest
-from mlbench.models.neural.folder import Checkpoint
+from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.forms import Asked, Form, find_form
+from mlbench.models.neural.merging import merge
 from mlbench.models.neural.options import NeuralOptions
 from mlbench.models.neural.padding import pad_well, padding_notes
 from mlbench.models.neural.prompts import ROLES, choose_prompts, prompt_notes, what_is_asked
@@ -182,6 +183,7 @@ def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) 
     check_reads_texts(checkpoint.folder, model)
     notes = [_FOREIGN] if trusted else []
     notes += check_weights(checkpoint, model, loading)
+    notes += merge(checkpoint, model)
     notes += check_vocabulary(checkpoint.folder, model)
     return _ask(model, checkpoint, options, notes)
 
@@ -246,7 +248,7 @@ def _pool(routes: Sequence[Route], layout: str, wanted: str | None, notes: list[
 
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers")
-_OF_THE_RUN = ("name", "revision", "offline", "batch_tokens")
+_OF_THE_RUN = ("name", "revision", "base_model", "offline", "batch_tokens")
 """Options that change nothing of a loaded model."""
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import Fault, ModelError
+from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.files import read_json
-from mlbench.models.neural.folder import CONFIG_FILE, Checkpoint
+from mlbench.models.neural.folder import CONFIG_FILE
 from mlbench.models.neural.options import POOLINGS
 
 Array = npt.NDArray[Any]

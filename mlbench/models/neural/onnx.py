@@ -18,7 +18,7 @@ import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError, install_extra
 from mlbench.models.boundary import difference
-from mlbench.models.neural.folder import Checkpoint
+from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.forms import PROBES, cut
 from mlbench.models.neural.forward import BUDGETS, GPU_BUDGET, Floats
 from mlbench.models.neural.graphs import read_graph

@@ -73,6 +73,9 @@ class NeuralOptions:
 
     name: Word | None = setting("the model's name in reports", "NAME")
     revision: Word | None = setting("the branch, tag or commit of a model on the hub", "REV")
+    base_model: Word | None = setting(
+        "the base model of an adapter, where it lies elsewhere than the adapter says", "FOLDER"
+    )
     query_prompt: str | None = setting("the text put before every query", "TEXT")
     passage_prompt: str | None = setting("the text put before every passage", "TEXT")
     query_prompt_name: Word | None = setting("the model's own prompt for queries", "NAME")

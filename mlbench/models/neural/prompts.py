@@ -12,8 +12,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
+from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.files import read_json
-from mlbench.models.neural.folder import MODEL_FILE, Checkpoint
+from mlbench.models.neural.folder import MODEL_FILE
 from mlbench.models.neural.options import NeuralOptions
 from mlbench.models.neural.routes import PLURALS
 
@@ -144,7 +145,7 @@ def _elsewhere(role: str, checkpoint: Checkpoint) -> list[str]:
         path = PurePosixPath(file)
         if path.name != MODEL_FILE or file == MODEL_FILE or not _LIKE[role].search(str(path)):
             continue
-        said = read_json(checkpoint.folder / file)[0]
+        said = read_json(checkpoint.path(file))[0]
         own = said.get("prompts") if isinstance(said, dict) else None
         texts = {n: t for n, t in own.items() if t} if isinstance(own, dict) else {}
         if texts:

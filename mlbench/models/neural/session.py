@@ -9,7 +9,7 @@ import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError
 from mlbench.common.threads import usable_processors
-from mlbench.models.neural.folder import Checkpoint
+from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.numeric import MASK, Features
 from mlbench.models.neural.options import NeuralOptions
 from mlbench.models.neural.tokenizing import Tokens

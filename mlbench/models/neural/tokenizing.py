@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from mlbench.common.errors import Fault, ModelError, UsageError
+from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.files import TRANSFORMER, read_json
-from mlbench.models.neural.folder import CONFIG_FILE, TOKENIZER_FILE, Checkpoint
+from mlbench.models.neural.folder import CONFIG_FILE, TOKENIZER_FILE
 from mlbench.models.neural.forms import PROBES, sound
 from mlbench.models.neural.routes import UNCUT
 

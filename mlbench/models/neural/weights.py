@@ -13,13 +13,14 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, ModelError
 from mlbench.models.cache import warn
+from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.files import read_json, tensor_names
-from mlbench.models.neural.folder import CONFIG_FILE, Checkpoint
+from mlbench.models.neural.folder import CONFIG_FILE
 from mlbench.models.neural.kinds import CLASSIFIER, LATE, SCORER, Kind
 from mlbench.models.neural.vocabulary import SAVE_TOKENIZER
 
@@ -181,7 +182,7 @@ def check_weights(checkpoint: Checkpoint, model: Any, loading: Loading) -> list[
         mend = "merge it into the model (merge_and_unload) and save that"
         raise ModelError(Fault(where, found, "the weights of a model", mend))
     if checkpoint.layout == "transformers" and unread:
-        kind = _other_kind(checkpoint.folder, unread)
+        kind = _other_kind(checkpoint.path(CONFIG_FILE).parent, unread)
         if kind is not None:
             found = f"{kind.what}; an encoder has no place for its {_some(unread)}"
             raise ModelError(Fault(where, found, "a dense encoder", kind.mend))
@@ -203,14 +204,14 @@ def check_weights(checkpoint: Checkpoint, model: Any, loading: Loading) -> list[
 def _left_out(checkpoint: Checkpoint, model: Any, unread: list[str]) -> Iterator[str]:
     """Yield what the libraries leave out without a word: decoders, and what no StaticEmbedding
     reads."""
-    files = [checkpoint.folder / file for file in checkpoint.files]
+    files = [PurePosixPath(file) for file in checkpoint.files]
     told = [*model.state_dict(), *(f".{name}" for name in unread)]
     for kind, place in checkpoint.modules:
         names = [
             name
             for file in files
-            if file.suffix == ".safetensors" and file.parent == checkpoint.folder / place
-            for name in tensor_names(file)
+            if file.suffix == ".safetensors" and file.parent == PurePosixPath(place)
+            for name in tensor_names(checkpoint.path(str(file)))
         ]
         if kind == "StaticEmbedding":
             yield from sorted({*names} - _STATIC)

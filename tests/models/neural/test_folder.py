@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mlbench.common.errors import ModelError
-from mlbench.models.neural.folder import Checkpoint, inspect_folder
+from mlbench.models.neural.checkpoint import Checkpoint
+from mlbench.models.neural.folder import inspect_folder
 from mlbench.models.neural.options import NeuralOptions
 from tests.models.neural.conftest import Copy, edit
 from tests.models.neural.exported import onnx_bytes
@@ -405,8 +406,7 @@ def test_other_kinds_of_models(full: Path) -> None:
     assert "a model of type 'CrossEncoder'" in refused(full)
     edit(full / "config_sentence_transformers.json", model_type="SentenceTransformer")
     put(full, {"adapter_config.json": {"base_model_name_or_path": "org/base"}})
-    found = "a PEFT adapter, which loads another model for org/base"
-    assert found in refused(full, trust_remote_code=True)
+    assert "a PEFT adapter without its weights" in refused(full, trust_remote_code=True)
 
 
 def test_a_bare_folder_that_a_cross_encoder_was_saved_to(bare: Path) -> None:
@@ -449,11 +449,14 @@ def test_an_adapter_alone(tmp_path: Path) -> None:
         "adapter_model.safetensors": WEIGHTS,
         "tokenizer.json": {},
     }
-    message = refused(put(tmp_path / "adapter", files))
-    assert "a PEFT adapter, which loads another model for org/base" in message
-    assert "merge_and_unload" in message
+    found = look(put(tmp_path / "adapter", files))
+    assert found.adapter is not None
+    assert found.adapter.files == ("adapter_config.json", "adapter_model.safetensors")
+    assert {*found.adapter.files} < {*found.files}
+    (tmp_path / "adapter" / "adapter_model.safetensors").unlink()
+    message = refused(tmp_path / "adapter")
+    assert "a PEFT adapter without its weights" in message
     assert "config.json: no such file" not in message
-    assert "no weights" not in message
 
 
 @pytest.mark.parametrize(

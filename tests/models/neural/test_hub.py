@@ -59,6 +59,9 @@ def test_what_is_downloaded() -> None:
     trusted = NeuralOptions(trust_remote_code=True)
     assert set(wanted_files(NAMES, trusted)) == plain | {"modeling_x.py"}
     onnx = NeuralOptions(backend="onnx")
+    adapter = ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"]
+    assert wanted_files(adapter, NeuralOptions(allow_pickle=True)) == adapter[:2]
+    assert wanted_files(adapter[::2], NeuralOptions(allow_pickle=True)) == adapter[::2]
     files = (plain | {"onnx/model.onnx"}) - {"model.safetensors"}
     assert set(wanted_files(NAMES, onnx)) == files
     more = ["onnx/model.onnx_data", "onnx/model_q4.onnx", "onnx/model_q4.onnx_data"]
@@ -156,7 +159,6 @@ def test_pickles_alone_are_not_downloaded(online: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["adapter_config.json", "adapter_model.safetensors"], r"a PEFT adapter(.|\n)*merge_and_"),
         (["config.json", "onnx/model.onnx"], r"only ONNX weights(.|\n)*--backend onnx"),
         (["model-q8_0.gguf"], r"only GGUF weights \(model-q8_0.gguf\)"),
         (["config.json", "tf_model.h5"], "only TensorFlow weights"),

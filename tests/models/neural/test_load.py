@@ -150,7 +150,7 @@ def test_every_option_but_those_of_the_run_is_part_of_the_subject(full_folder: P
     }
     assert changed.keys() == asdict(NeuralOptions()).keys()
     same = {name for name, subject in changed.items() if subject == own}
-    assert same == {"name", "revision", "offline", "batch_tokens"}
+    assert same == {"name", "revision", "base_model", "offline", "batch_tokens"}
     assert len({own, *changed.values()}) == 1 + len(changed) - len(same)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import EnvironmentFault, ModelError
-from mlbench.models.neural.folder import Checkpoint
+from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.numeric import MASK
 from mlbench.models.neural.options import NeuralOptions
 from mlbench.models.neural.session import Session, choose_device
