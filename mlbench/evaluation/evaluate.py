@@ -100,7 +100,7 @@ def count_part(task: Task, model: LoadedModel, options: Options) -> tuple[Partia
     """Count the part of a task's shards that ``options.streaming`` names: what is counted, and the
     file that keeps it for ``mlbench merge``. Raises as ``evaluate`` does."""
     streams(task, options)
-    collection = stream_collection(task, _locator(options))
+    collection = _leave(task, options)
     partial = _count(task, collection, model, options)
     return partial, _pass(task, model, options).file
 
@@ -157,8 +157,14 @@ def open_collection(task: Task, options: Options) -> Collection | StreamedCollec
     A part is drawn, or cut to some languages, if one is asked for. Raises as ``evaluate`` does.
     """
     if streams(task, options):
-        return stream_collection(task, _locator(options))
+        return _leave(task, options)
     return _hold(task, options)
+
+
+def _leave(task: Task, options: Options) -> StreamedCollection:
+    """Read all of a task but its passages, which are left where they are."""
+    with Step(f"{task.name}: reading", 1, "task", quiet=not options.progress, brief=True):
+        return stream_collection(task, _locator(options))
 
 
 def _hold(task: Task, options: Options) -> Collection:
