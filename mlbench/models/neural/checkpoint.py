@@ -38,7 +38,9 @@ class Checkpoint:
     names and contents, ``settings`` is what config_sentence_transformers.json says, ``modules``
     are the name in MODULES of each module (None for a class that is not there) and its folder,
     ``graph`` is the ONNX file that is to be run, "" for none. An ``adapter`` is to be merged into
-    the model; files that lie elsewhere, as those of its base, are in ``origins``.
+    the model; files that lie elsewhere, as those of its base, are in ``origins``. ``made`` are
+    the texts of files that the folder does not have and a library needs, which follow from those
+    that it has.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Checkpoint:
     graph: str = ""
     adapter: Adapter | None = None
     origins: Mapping[str, Path] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, file: str) -> Path:
         """Return where one of the files lies."""
@@ -57,11 +60,13 @@ class Checkpoint:
 
     def view(self) -> contextlib.AbstractContextManager[Path]:
         """Give a new folder that holds the files and nothing else."""
-        return _view((file, self.path(file)) for file in self.files)
+        return _view(((file, self.path(file)) for file in self.files), self.made)
 
 
 @contextlib.contextmanager
-def _view(files: Iterable[tuple[str, Path]]) -> Iterator[Path]:
+def _view(
+    files: Iterable[tuple[str, Path]], made: Mapping[str, str] | None = None
+) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mlbench-", ignore_cleanup_errors=True) as name:
         for file, source in files:
             target = Path(name, file)
@@ -70,4 +75,6 @@ def _view(files: Iterable[tuple[str, Path]]) -> Iterator[Path]:
                 target.symlink_to(source.resolve())
             except OSError:  # a system or a user without links
                 shutil.copyfile(source.resolve(), target)
+        for file, text in (made or {}).items():
+            Path(name, file).write_text(text, encoding="utf-8")
         yield Path(name)

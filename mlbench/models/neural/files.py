@@ -208,11 +208,11 @@ def safetensors_fault(path: Path) -> str:
     return ""
 
 
-def tensor_names(path: Path) -> list[str]:
-    """Return the names of the tensors in a safetensors file that was found to be sound."""
+def tensors(path: Path) -> dict[str, str]:
+    """Return the names and dtypes of the tensors in a safetensors file that was found sound."""
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return [name for name in header if name != "__metadata__"]
+    return {name: entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
 
 
 def _plausible(start: bytes, size: int) -> bool:

@@ -27,7 +27,7 @@ from mlbench.models.neural.files import (
     module_name,
     read_json,
     safetensors_fault,
-    tensor_names,
+    tensors,
 )
 from mlbench.models.neural.graphs import Unreadable, choose_file, weight_files, which_file
 from mlbench.models.neural.kinds import (
@@ -105,6 +105,7 @@ def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
         tuple(inspection.modules),
         inspection.graph,
         inspection.adapter,
+        made=inspection.made,
     )
 
 
@@ -120,6 +121,7 @@ class _Inspection:
         self.modules: list[tuple[str | None, str]] = []
         self.graph = ""
         self.adapter: Adapter | None = None
+        self.made: dict[str, str] = {}
         bare = not (root / MODULES_FILE).is_file()
         self.layout = "transformers" if bare else "sentence-transformers"
 
@@ -139,8 +141,11 @@ class _Inspection:
             self._fault(MODEL_FILE, found, "a dense encoder (SentenceTransformer)", mend)
             return
         modules, unread = read_json(self.root / MODULES_FILE)
-        if unread:
-            return  # said already: it is one of the folder's files
+        if not unread:  # which was said already: it is one of the folder's files
+            self._listed(modules)
+
+    def _listed(self, modules: Any) -> None:
+        """Check what modules.json says, and each module."""
         if not isinstance(modules, list) or not modules:
             self._fault(MODULES_FILE, "no list of modules", "a list of modules, not empty")
             return
@@ -165,9 +170,8 @@ class _Inspection:
             found = f"sentence_transformers in it says: {RERANKER.what}"
             self._fault(CONFIG_FILE, found, "a dense encoder", RERANKER.mend)
         elif modules:
-            found = "a model2vec folder without modules.json"
-            mend = f"write this into a file modules.json: {modules}"
-            self._fault("", found, "a folder that says what it is made of", mend)
+            self.layout, self.made = "sentence-transformers", {MODULES_FILE: modules}
+            self._listed(json.loads(modules))
         else:
             self.modules.append(("Transformer", ""))
             self._weighty("", "Transformer", names)
@@ -354,14 +358,27 @@ class _Inspection:
         if not whole and self._pickled(folder, kind, names) and CONFIG_FILE not in names:
             return
         single = _join(folder, _SINGLE[False])
-        static = kind == "StaticEmbedding" and single in self.files and not self.faults
-        if static and not _TABLES & {*tensor_names(self.root / single)}:
-            self._fault(single, "no table of embeddings", f"one of {', '.join(sorted(_TABLES))}")
+        if kind == "StaticEmbedding" and single in self.files and not self.faults:
+            self._table(single)
         if kind == "Transformer" and CONFIG_FILE not in names:
             self._fault(_join(folder, CONFIG_FILE), "no such file", "the model's configuration")
         if kind in ("Transformer", "StaticEmbedding") and not self._tokenises(folder, kind, names):
             mend = "save the tokenizer into the folder: tokenizer.save_pretrained(folder)"
             self._fault(folder or ".", "no tokenizer in it", "tokenizer.json", mend)
+
+    def _table(self, single: str) -> None:
+        """Check the table of a StaticEmbedding."""
+        tables = {
+            name: kind for name, kind in tensors(self.root / single).items() if name in _TABLES
+        }
+        if not tables:
+            self._fault(single, "no table of embeddings", f"one of {', '.join(sorted(_TABLES))}")
+        elif whole := [kind for kind in tables.values() if kind.startswith(("I", "U"))]:
+            found = (
+                f"embeddings in whole numbers ({whole[0]}), which sentence-transformers cannot use"
+            )
+            mend = "save it again: StaticModel.from_pretrained(FOLDER, quantize_to='float32')"
+            self._fault(single, found, "floating-point numbers", mend)
 
     def _tokenises(self, folder: str, kind: str, names: list[str]) -> bool:
         """Say whether the folder has a tokenizer, or names one that needs no vocabulary."""

@@ -20,7 +20,10 @@ from mlbench.common.errors import (
 )
 from mlbench.models.cache import packed, question_digest
 from mlbench.models.neural.checkpoint import Checkpoint
+from mlbench.models.neural.files import read_json
+from mlbench.models.neural.folder import CONFIG_FILE
 from mlbench.models.neural.forms import Asked, Form, find_form
+from mlbench.models.neural.kinds import model2vec_modules
 from mlbench.models.neural.merging import merge
 from mlbench.models.neural.options import NeuralOptions
 from mlbench.models.neural.padding import pad_well, padding_notes
@@ -41,6 +44,12 @@ EXTRA = install_extra("sentence-transformers")
 _FOREIGN = (
     "--trust-remote-code was given: code that the model takes from elsewhere than its folder is no "
     "part of its identity"
+)
+
+
+_MODEL2VEC = (
+    "a model2vec folder, run as sentence-transformers runs it: unknown tokens count and no text is "
+    "cut, unlike in the encode of model2vec itself"
 )
 
 
@@ -101,6 +110,13 @@ class Loaded:
     forms: dict[str, Form]
     routes: dict[str, Route]
     facts: Facts
+
+
+def is_model2vec(checkpoint: Checkpoint) -> bool:
+    """Say whether model2vec saved a checkpoint."""
+    config = checkpoint.path(CONFIG_FILE)
+    said = read_json(config)[0] if CONFIG_FILE in checkpoint.files else None
+    return isinstance(said, dict) and model2vec_modules(said) is not None
 
 
 def similarity_of(checkpoint: Checkpoint, options: NeuralOptions) -> str:
@@ -184,6 +200,8 @@ def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) 
     notes = [_FOREIGN] if trusted else []
     notes += check_weights(checkpoint, model, loading)
     notes += merge(checkpoint, model)
+    if is_model2vec(checkpoint):
+        notes.append(_MODEL2VEC)
     notes += check_vocabulary(checkpoint.folder, model)
     return _ask(model, checkpoint, options, notes)
 

@@ -19,7 +19,7 @@ from typing import Any
 from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, ModelError
 from mlbench.models.cache import warn
 from mlbench.models.neural.checkpoint import Checkpoint
-from mlbench.models.neural.files import read_json, tensor_names
+from mlbench.models.neural.files import read_json, tensors
 from mlbench.models.neural.folder import CONFIG_FILE
 from mlbench.models.neural.kinds import CLASSIFIER, LATE, SCORER, Kind
 from mlbench.models.neural.vocabulary import SAVE_TOKENIZER
@@ -211,7 +211,7 @@ def _left_out(checkpoint: Checkpoint, model: Any, unread: list[str]) -> Iterator
             name
             for file in files
             if file.suffix == ".safetensors" and file.parent == PurePosixPath(place)
-            for name in tensor_names(checkpoint.path(str(file)))
+            for name in tensors(checkpoint.path(str(file)))
         ]
         if kind == "StaticEmbedding":
             yield from sorted({*names} - _STATIC)
@@ -274,8 +274,8 @@ def _other_kind(folder: Path, unread: list[str]) -> Kind | None:
         return LATE
     if all(name.startswith("linear.") for name in unread):
         return LATE
-    for pattern, tensors, kind in _HEADS:
-        if any(map(pattern.fullmatch, classes)) and any(map(tensors.search, unread)):
+    for pattern, heads, kind in _HEADS:
+        if any(map(pattern.fullmatch, classes)) and any(map(heads.search, unread)):
             return kind
     if any(name.startswith("qa_outputs.") for name in unread):
         return CLASSIFIER

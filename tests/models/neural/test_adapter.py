@@ -295,6 +295,38 @@ def test_the_pace_changes_no_bit(full_folder: Path, monkeypatch: pytest.MonkeyPa
     assert len(set(found)) == 1
 
 
+@pytest.mark.parametrize("quantised", [False, True])
+def test_a_folder_of_model2vec(bare_folder: Path, tmp_path: Path, quantised: bool) -> None:
+    model2vec = pytest.importorskip("model2vec")
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(bare_folder / "tokenizer.json"))
+    size, draw = tokenizer.get_vocab_size(), np.random.default_rng(0)
+    rows = 20 if quantised else size
+    more = {
+        "token_mapping": draw.integers(0, rows, size),
+        "weights": draw.random(size).astype(np.float32),
+    }
+    table = draw.standard_normal((rows, 8)).astype(np.float32)
+    config = {"model_type": "model2vec", "architectures": ["StaticModel"]}
+    theirs = model2vec.StaticModel(
+        table, tokenizer, config=config, normalize=True, **(more if quantised else {})
+    )
+    theirs.save_pretrained(tmp_path / "static")
+    saved = load_adapter(str(tmp_path / "static"))
+    for name in ("modules.json", "README.md"):
+        (tmp_path / "static" / name).unlink()
+    ours = load_adapter(str(tmp_path / "static"))
+    texts = [text for text in _texts(50) if "x" in text]
+    found = ours.adapter.encode_queries(texts, "")
+    np.testing.assert_allclose(found, theirs.encode(texts), atol=GAP, rtol=0)
+    assert np.array_equal(found, saved.adapter.encode_passages(texts, ""))
+    assert all(result.passed for result in check_adapter(ours))
+    facts = ours.adapter.describe()
+    assert facts["parameters"] == size * 8
+    assert "a model2vec folder" in facts["notes"][-1]
+
+
 def test_a_static_embedding(bare_folder: Path, tmp_path: Path) -> None:
     from sentence_transformers.models import StaticEmbedding
     from tokenizers import Tokenizer

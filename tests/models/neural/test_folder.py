@@ -484,11 +484,17 @@ def test_weights_that_are_not_safetensors(
 
 def test_a_folder_of_model2vec(bare: Path) -> None:
     put(bare, {"config.json": {"model_type": "model2vec", "normalize": True}})
-    message = refused(bare)
-    assert "a model2vec folder without modules.json" in message
-    written = message.partition("file modules.json: ")[2]
-    put(bare, {"modules.json": written, "model.safetensors": TABLE})
-    assert look(bare).layout == "sentence-transformers"
+    assert "no table of embeddings" in refused(bare)
+    put(bare, {"model.safetensors": TABLE})
+    found = look(bare)
+    assert found.layout == "sentence-transformers"
+    assert found.modules == (("StaticEmbedding", ""), ("Normalize", "1_Normalize"))
+    with found.view() as view:
+        assert len(json.loads((view / "modules.json").read_text())) == 2
+    assert not (bare / "modules.json").exists()
+    header = HEADER.replace(b'"F32"', b'"I8" ')
+    put(bare, {"model.safetensors": len(header).to_bytes(8, "little") + header})
+    assert "embeddings in whole numbers (I8)" in refused(bare)
 
 
 def test_modules_without_pooling(full: Path) -> None:
