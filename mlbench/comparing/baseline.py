@@ -211,6 +211,7 @@ def _read_entry(folder: Path) -> Saved:
         name=key.name, version=key.version, title="", digest=key.digest,
         languages=ranks.languages, kinds=key.kinds, text="", licence="", citation="",
         queries=queries, passages=passages, relevant_pairs=len(ranks.passage_ids),
+        pairs=ranks.pairs,
     )  # fmt: skip
     return Saved(str(folder), task, entry.model, entry.measures, ranks)
 

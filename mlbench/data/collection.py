@@ -19,7 +19,7 @@ import numpy.typing as npt
 from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.data.absent import MEND, Absent, Lost
 from mlbench.data.digests import collection_digest, cut_digest, sum_of_judged, sum_of_records
-from mlbench.data.task import Roles, Setting
+from mlbench.data.task import PairSizes, Roles, Setting
 
 K = TypeVar("K")
 
@@ -29,7 +29,8 @@ class TextRecord:
     """A query or a passage as a reader found it.
 
     ``id`` is unique within the role and language. ``where`` is "file:line" or the like, for
-    messages. ``group`` names the paragraph or article the text comes from ("" where unknown).
+    messages. ``group`` names the paragraph or article the text comes from ("" where unknown), and
+    ``pair`` the pair of languages that it belongs to, where the task has pairs.
     """
 
     id: str
@@ -37,6 +38,7 @@ class TextRecord:
     text: str
     where: str
     group: str = ""
+    pair: tuple[str, str] | None = None
 
 
 class Judgement(NamedTuple):
@@ -68,15 +70,26 @@ class Entries:
     """The texts of one role, contiguous by language in the order of ``Collection.languages``.
 
     ``starts`` is int64 of shape (languages + 1,): language l holds ``starts[l]:starts[l + 1]``.
+    ``pair`` (entries,) is the index of each one's pair, ascending within a language; None where
+    the task has no pairs.
     """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
     groups: tuple[str, ...]
     starts: npt.NDArray[np.int64]
+    pair: npt.NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def of_pair(self, language: int, pair: int) -> slice:
+        """Return the slice of the entries of the language that belong to the pair."""
+        own = self.slice(language)
+        if self.pair is None:
+            return own
+        begin, end = np.searchsorted(self.pair[own], [pair, pair + 1]).tolist()
+        return slice(own.start + begin, own.start + end)
 
     def slice(self, language: int) -> slice:
         """Return the slice of the entries of the language with that index."""
@@ -106,6 +119,7 @@ class Entries:
             texts=tuple(self.texts[i] for i in chosen),
             groups=tuple(self.groups[i] for i in chosen),
             starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            pair=None if self.pair is None else self.pair[chosen],
         )
 
 
@@ -154,12 +168,19 @@ class Questions(ABC):
             judged[self.absent.query] = True
         return judged
 
+    def asked(self, setting: Setting) -> slice:
+        """Return the queries of a setting."""
+        language = self.languages.index(setting.query_language)
+        if not self.roles.pairs:
+            return self.queries.slice(language)
+        return self.queries.of_pair(language, self.roles.number(setting))
+
     def query_counts(self, setting: Setting) -> tuple[int, int]:
         """Return how many judged queries a setting has, and how many of its language it excludes.
 
         A judged query with no relevant passage in the setting's pool is excluded.
         """
-        of_language = self.queries.slice(self.languages.index(setting.query_language))
+        of_language = self.asked(setting)
         pool = [self.languages.index(language) for language in setting.passage_languages]
         judged = self.judged[of_language]
         has_relevant = self.relevant_by_language[of_language][:, pool].any(axis=1)
@@ -193,6 +214,32 @@ class Collection(Questions):
     unjudged: frozenset[tuple[str, str]] = frozenset()
     sample_passages: int | None = None
     cut: Cut | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def searched(self, setting: Setting) -> slice:
+        """Return the passages of a setting that has one language of them."""
+        (code,) = setting.passage_languages
+        language = self.languages.index(code)
+        if not self.pairs:
+            return self.passages.slice(language)
+        return self.passages.of_pair(language, self.roles.number(setting))
+
+    def sizes(self) -> tuple[PairSizes, ...]:
+        """Return how many judged queries and passages each pair has in each of its languages."""
+        judged = self.judged
+
+        def of(entries: Entries, counted: npt.NDArray[np.bool_], pair: int) -> tuple[int, int]:
+            one, other = (
+                int(counted[entries.of_pair(self.languages.index(code), pair)].sum())
+                for code in self.pairs[pair]
+            )
+            return one, other
+
+        everyone = np.ones(len(self.passages), bool)
+        return tuple(
+            PairSizes(pair, of(self.queries, judged, i), of(self.passages, everyone, i))
+            for i, pair in enumerate(self.pairs)
+        )
 
     @cached_property
     def judged(self) -> npt.NDArray[np.bool_]:
@@ -204,7 +251,7 @@ class Collection(Questions):
         """See ``Questions``."""
         counts = (self.queries.counts.tolist(), self.passages.counts.tolist())
         queries, passages = (dict(zip(self.languages, each, strict=True)) for each in counts)
-        return Roles.counted(self.languages, queries, passages)
+        return Roles.counted(self.languages, queries, passages, self.pairs)
 
     @property
     def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
@@ -229,18 +276,23 @@ class Collection(Questions):
 
     def _sum_of_judged(self) -> int:
         names = [
-            [
-                (self.languages[code], id_)
-                for code, id_ in zip(e.language.tolist(), e.ids, strict=True)
-            ]
-            for e in (self.queries, self.passages)
+            [*zip(self._tongues(e), e.ids, strict=True)] for e in (self.queries, self.passages)
         ]
         qrels = self.qrels
         return sum_of_judged(names[0], names[1], qrels.query, qrels.passage, qrels.relevance)
 
     def _sum(self, role: str, entries: Entries) -> int:
-        codes = map(self.languages.__getitem__, entries.language.tolist())
-        return sum_of_records(role, zip(codes, entries.ids, entries.texts, strict=True))
+        tongues = self._tongues(entries)
+        return sum_of_records(role, zip(tongues, entries.ids, entries.texts, strict=True))
+
+    def _tongues(self, entries: Entries) -> list[str]:
+        """Return the language of each entry, and its pair where the task has pairs."""
+        codes = [self.languages[code] for code in entries.language.tolist()]
+        if entries.pair is None:
+            return codes
+        names = [" ".join(pair) for pair in self.pairs]
+        of = zip(codes, entries.pair.tolist(), strict=True)
+        return [f"{code} of {names[pair]}" for code, pair in of]
 
 
 def build_collection(
@@ -256,9 +308,9 @@ def build_collection(
     """
     faults: list[Fault] = []
     roles = roles or Roles(tuple(languages), tuple(languages))
-    spoken = Spoken("query", languages, roles.queries)
+    spoken = Spoken("query", languages, roles.queries, roles.pairs)
     queries, query_index = build_entries(spoken, records.queries, faults)
-    spoken = Spoken("passage", languages, roles.passages)
+    spoken = Spoken("passage", languages, roles.passages, roles.pairs)
     passages, passage_index = build_entries(spoken, records.passages, faults)
     judgements: Sequence[Judgement] = records.judgements
     lost: list[Lost] = []
@@ -268,9 +320,36 @@ def build_collection(
     qrels = _qrels(judgements, query_index, passage_index, faults)
     raise_faults(faults)
     left_out = names_of(records.unjudged)
-    return Collection(
-        tuple(languages), queries, passages, qrels, absent=Absent.of(lost), unjudged=left_out
+    collection = Collection(
+        languages=tuple(languages),
+        queries=queries,
+        passages=passages,
+        qrels=qrels,
+        absent=Absent.of(lost),
+        unjudged=left_out,
+        pairs=roles.pairs,
     )
+    if roles.pairs:
+        raise_faults(_across_pairs(collection))
+    return collection
+
+
+def _across_pairs(collection: Collection) -> list[Fault]:
+    """Find judgements of a query and a passage that are not the two sides of one pair."""
+    qrels, queries, passages = collection.qrels, collection.queries, collection.passages
+    assert queries.pair is not None
+    assert passages.pair is not None
+    apart = queries.pair[qrels.query] != passages.pair[qrels.passage]
+    apart |= queries.language[qrels.query] == passages.language[qrels.passage]
+    return [
+        Fault(
+            "qrels",
+            f"query {queries.ids[qrels.query[i]]!r} and passage "
+            f"{passages.ids[qrels.passage[i]]!r} are not the two sides of one pair",
+            "judgements of a query in one language of a pair and a passage in the other",
+        )
+        for i in np.flatnonzero(apart).tolist()
+    ]
 
 
 def names_of(records: Iterable[TextRecord]) -> frozenset[tuple[str, str]]:
@@ -322,6 +401,7 @@ class Spoken(NamedTuple):
     role: str
     languages: Sequence[str]
     own: Sequence[str]
+    pairs: Sequence[tuple[str, str]] = ()
 
 
 def build_entries(
@@ -335,6 +415,7 @@ def build_entries(
     role, own = spoken.role, spoken.own
     by_language: dict[str, list[TextRecord]] = {language: [] for language in spoken.languages}
     known = frozenset(own)
+    numbers: dict[tuple[str, str] | None, int] = {p: i for i, p in enumerate(spoken.pairs)}
     seen: dict[tuple[str, str], str] = {}
     for record in records:
         first = seen.get((record.language, record.id))
@@ -353,6 +434,9 @@ def build_entries(
         if not group and language in known:
             expected = f"at least one {role} in every language {_of_whom(spoken)}"
             faults.append(Fault(f"language {language!r}", f"no {role} at all", expected))
+    if numbers:
+        for group in by_language.values():
+            group.sort(key=lambda record: numbers[record.pair])
     ordered = [record for group in by_language.values() for record in group]
     sizes = [len(group) for group in by_language.values()]
     entries = Entries(
@@ -360,6 +444,7 @@ def build_entries(
         texts=tuple(r.text for r in ordered),
         groups=tuple(r.group for r in ordered),
         starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        pair=np.array([numbers[r.pair] for r in ordered], np.int16) if numbers else None,
     )
     return entries, {(r.language, r.id): i for i, r in enumerate(ordered)}
 

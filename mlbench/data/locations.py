@@ -18,6 +18,7 @@ PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 LANGUAGES = ("{language}", "{passage-language}", "{id}")
 """What makes a path one of a file of each language: the language, that of the passages where the
 role is another one's, and the name that ``[source.ids]`` gives the data of the language."""
+PAIR = re.compile(r"\{(first|second)\}")
 SHARD = re.compile(r"\{(shards?)(?::0([1-9]))?\}")
 """A shard's number, from 0, or how many there are, with leading zeros to a width if one is given:
 ``{shard}``, ``{shard:05}``, ``{shards:05}``."""
@@ -39,7 +40,8 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of one language ("" if of all), as a task names it and then as it was found.
+    """A file of one language ("" if of all), of one pair of languages where a task has pairs with
+    files of their own, as a task names it and then as it was found.
 
     ``name`` is its path in the task, ``others`` are further paths where it may lie. It is at
     ``path`` on this machine, else at ``url``; neither where it is not at hand. What it must be is
@@ -57,6 +59,7 @@ class DataFile:
     role: str = ""
     others: tuple[str, ...] = ()
     origin: Origin | None = None
+    pair: tuple[str, str] | None = None
 
     @property
     def on_hub(self) -> bool:
@@ -90,15 +93,14 @@ def wanted_files(task: Task) -> Iterator[DataFile]:
     """Yield every file that a task names, by role, then language, then shard."""
     source = task.source
     for role, pattern in source.files.items():
-        for language in _languages(task, role, pattern):
+        for pair, language in _places(task, role, pattern):
             count = source.shards.get(language, 0) if SHARD.search(pattern) else None
-            written = spellings(language, source.spelled.get(language, ""))
+            written = [*_fillings(task, pair, language)]
             for shard in (None,) if count is None else range(count):
-                id_ = source.ids.get(language, "")
                 name, *others = dict.fromkeys(
-                    _resolved(place.replace("{id}", id_), spelling, shard, count)
+                    _resolved(place, filling, shard, count)
                     for place in (pattern, *source.places.get(role, ()))
-                    for spelling in written
+                    for filling in written
                 )
                 url = source.url(role)
                 if url is not None:
@@ -106,11 +108,36 @@ def wanted_files(task: Task) -> Iterator[DataFile]:
                 yield DataFile(
                     role=role,
                     language=language,
+                    pair=pair,
                     name=name,
                     sha256=source.sha256.get(name),
                     url=url,
                     others=tuple(others),
                 )
+
+
+def _places(task: Task, role: str, pattern: str) -> Iterator[tuple[tuple[str, str] | None, str]]:
+    """Yield the pair and the language of each file of a role, None and "" for a file of all."""
+    for pair in task.pairs if PAIR.search(pattern) else (None,):
+        for language in _languages(task, role, pattern):
+            if pair is None or not language or language in pair:
+                yield pair, language
+
+
+def _fillings(
+    task: Task, pair: tuple[str, str] | None, language: str
+) -> Iterator[dict[str, str]]:
+    """Yield what the placeholders of languages stand for, with each spelling of the language."""
+    ids, spelled = task.source.ids, task.source.spelled
+    first, second = (ids.get(code) or spelled.get(code, code) for code in pair or ("", ""))
+    for spelling in spellings(language, spelled.get(language, "")):
+        yield {
+            "{language}": spelling,
+            "{passage-language}": spelling,
+            "{id}": ids.get(language, ""),
+            "{first}": first,
+            "{second}": second,
+        }
 
 
 def _languages(task: Task, role: str, pattern: str) -> tuple[str, ...]:
@@ -127,9 +154,11 @@ def by_language(pattern: str) -> bool:
     return any(placeholder in pattern for placeholder in LANGUAGES)
 
 
-def _resolved(pattern: str, language: str, shard: int | None, count: int | None) -> str:
+def _resolved(pattern: str, filling: dict[str, str], shard: int | None, count: int | None) -> str:
     numbers = {"shard": shard, "shards": count}
-    text = pattern.replace("{language}", language).replace("{passage-language}", language)
+    text = pattern
+    for placeholder, stands_for in filling.items():
+        text = text.replace(placeholder, stands_for)
     return SHARD.sub(lambda found: f"{numbers[found[1]] or 0:0{found[2] or 1}}", text)
 
 
@@ -142,11 +171,12 @@ def check_locations(task: Task) -> list[Fault]:
     """
     source = task.source
     faults = []
+    known = [*LANGUAGES, *(("{first}", "{second}") if task.pairs else ())]
     for role, pattern in source.files.items():
         for place in (pattern, *source.places.get(role, ())):
-            faults += _check_placeholders(task, f"files.{role}", place, [*LANGUAGES])
+            faults += _check_placeholders(task, f"files.{role}", place, known)
     for role, url in source.urls.items():
-        faults += _check_placeholders(task, "url", url, ["{language}", "{path}"])
+        faults += _check_placeholders(task, "url", url, [*known, "{path}"])
         if role and role not in source.files:
             hint = did_you_mean(role, source.files)
             faults.append(
@@ -178,7 +208,7 @@ def _of_any_language(task: Task, incomplete: set[str]) -> re.Pattern[str]:
     Where a file of a role has no digest, names of that role may be slips of the pen: these are not
     among them.
     """
-    filled = dict.fromkeys(LANGUAGES, "[A-Za-z0-9_-]+")
+    filled = dict.fromkeys((*LANGUAGES, "{first}", "{second}"), "[A-Za-z0-9_-]+")
     parts = [
         "".join(
             filled.get(part, r"\d+") if part.startswith("{") else re.escape(part)

@@ -51,6 +51,14 @@ class Files:
         """Return the files of a role, each whole on this machine."""
         return {file.language: file.path for file in self.whole if file.role == role and file.path}
 
+    def pairs(self, role: str) -> dict[tuple[str, str], dict[str, Path]]:
+        """Return the files of a role by pair and language, each whole on this machine."""
+        found: dict[tuple[str, str], dict[str, Path]] = {}
+        for file in self.whole:
+            if file.role == role and file.path and file.pair:
+                found.setdefault(file.pair, {})[file.language] = file.path
+        return found
+
     def corpus(self, role: str) -> tuple[DataFile, ...]:
         """Return the files of a role, by language, then shard."""
         return tuple(file for file in (*self.streamed, *self.whole) if file.role == role)

@@ -35,14 +35,16 @@ class Draw(NamedTuple):
 def sample_questions(collection: Collection, count: int | None) -> Collection:
     """Return the collection with ``count`` of its judged question ids, in every language they have.
 
-    All passages stay. None, or as many as there are, is the whole collection. Raises UsageError
-    where a language would be left without a question.
+    Of pairs, so many are drawn of each. All passages stay. None, or as many as there are, is the
+    whole collection. Raises UsageError where a language would be left without a question.
     """
-    ids = collection.queries.ids
-    judged = sorted({ids[query] for query in np.flatnonzero(collection.judged)}, key=_place)
-    if count is None or count >= len(judged):
+    ids, of_pair = collection.queries.ids, collection.queries.pair
+    families: dict[int, set[str]] = {}
+    for query in np.flatnonzero(collection.judged).tolist():
+        families.setdefault(0 if of_pair is None else int(of_pair[query]), set()).add(ids[query])
+    if count is None or all(count >= len(judged) for judged in families.values()):
         return collection
-    chosen = set(judged[:count])
+    chosen = {id_ for judged in families.values() for id_ in sorted(judged, key=_place)[:count]}
     kept = np.array([i for i, id_ in enumerate(ids) if id_ in chosen], np.int64)
     part = _part(collection, kept, np.arange(len(collection.passages)))
     counts = zip(collection.languages, part.queries.counts, strict=True)
@@ -61,7 +63,7 @@ def sample_questions(collection: Collection, count: int | None) -> Collection:
 
 def sample_passages(collection: Collection, count: int | None) -> Collection:
     """Return the collection with the passages that are judged for one of its queries and ``count``
-    others of each language.
+    others of each language, of pairs so many of each side.
 
     None, or as many as there are, is the whole collection.
     """
@@ -71,8 +73,7 @@ def sample_passages(collection: Collection, count: int | None) -> Collection:
     judged = np.zeros(len(entries), bool)
     judged[collection.qrels.passage] = True
     chosen = [np.flatnonzero(judged)]
-    for number in range(len(collection.languages)):
-        part = entries.slice(number)
+    for part in _pools(entries):
         others = [i for i in range(part.start, part.stop) if not judged[i]]
         others.sort(key=lambda i: _place(entries.ids[i]))
         chosen.append(np.array(others[:count], np.int64))
@@ -81,6 +82,15 @@ def sample_passages(collection: Collection, count: int | None) -> Collection:
         return collection
     part_of = _part(collection, np.arange(len(collection.queries)), kept)
     return replace(part_of, sample_passages=count)
+
+
+def _pools(entries: Entries) -> list[slice]:
+    """Return the entries of each language, or of each side of each pair."""
+    numbers = range(len(entries.counts))
+    if entries.pair is None:
+        return [entries.slice(number) for number in numbers]
+    pairs = np.unique(entries.pair).tolist()
+    return [entries.of_pair(number, pair) for number in numbers for pair in pairs]
 
 
 def cut_to_languages(collection: Collection, languages: Sequence[str]) -> Collection:
@@ -92,27 +102,34 @@ def cut_to_languages(collection: Collection, languages: Sequence[str]) -> Collec
     numbers = [collection.languages.index(language) for language in languages]
     if len(numbers) == len(collection.languages):
         return collection
-    queries, passages = (_of(e, numbers) for e in (collection.queries, collection.passages))
+    pairs = collection.roles.only(languages).pairs
+    kept = np.array([pair in pairs for pair in collection.pairs], bool)
+    queries, passages = (_of(e, numbers, kept) for e in (collection.queries, collection.passages))
     cut = Cut(collection.digest, collection.languages, collection.judged[queries])
     part = _part(collection, queries, passages)
     return replace(
         part,
         languages=tuple(languages),
-        queries=_only(part.queries, numbers),
-        passages=_only(part.passages, numbers),
+        queries=_only(part.queries, numbers, kept),
+        passages=_only(part.passages, numbers, kept),
         cut=cut,
+        pairs=pairs,
     )
 
 
-def _of(entries: Entries, numbers: Sequence[int]) -> Ints:
+def _of(entries: Entries, numbers: Sequence[int], pairs: npt.NDArray[np.bool_]) -> Ints:
+    """Return the entries of some languages and of the pairs that are kept."""
     parts = [entries.slice(number) for number in sorted(numbers)]
-    return np.concatenate([np.arange(part.start, part.stop) for part in parts])
+    chosen = np.concatenate([np.arange(part.start, part.stop) for part in parts])
+    return chosen if entries.pair is None else chosen[pairs[entries.pair[chosen]]]
 
 
-def _only(entries: Entries, numbers: Sequence[int]) -> Entries:
-    """Leave languages out that have no entry any more."""
+def _only(entries: Entries, numbers: Sequence[int], pairs: npt.NDArray[np.bool_]) -> Entries:
+    """Leave languages and pairs out that have no entry any more."""
     counts = entries.counts[sorted(numbers)]
-    return replace(entries, starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    pair = None if entries.pair is None else (np.cumsum(pairs) - 1)[entries.pair].astype(np.int16)
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return replace(entries, starts=starts, pair=pair)
 
 
 def _part(collection: Collection, queries: Ints, passages: Ints) -> Collection:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
@@ -87,6 +88,23 @@ class Setting:
     passage_languages: tuple[str, ...]
 
 
+class HasQueryLanguage(Protocol):
+    """A setting, or the scores of one."""
+
+    @property
+    def query_language(self) -> str:
+        """The language of the queries."""
+
+
+@dataclass(frozen=True)
+class PairSizes:
+    """A pair of ``languages`` and how many judged queries and passages it has in each of them."""
+
+    languages: tuple[str, str]
+    queries: tuple[int, int]
+    passages: tuple[int, int]
+
+
 @dataclass(frozen=True)
 class Roles:
     """Which languages a task's queries have and which its passages, each in the task's order.
@@ -128,12 +146,34 @@ class Roles:
         return tuple(code for code in self.queries if code in self.passages)
 
     def only(self, languages: Collection[str]) -> Roles:
-        """Return the roles of some of the languages; a pair needs both of its."""
+        """Return the roles of some of the languages; a pair needs both of its, and a language of
+        no pair that is left has none."""
+        pairs = tuple(pair for pair in self.pairs if set(pair) <= set(languages))
+        kept = {code for pair in pairs for code in pair} if self.pairs else languages
         return Roles(
-            tuple(code for code in self.queries if code in languages),
-            tuple(code for code in self.passages if code in languages),
-            tuple(pair for pair in self.pairs if set(pair) <= set(languages)),
+            tuple(code for code in self.queries if code in kept),
+            tuple(code for code in self.passages if code in kept),
+            pairs,
         )
+
+    @property
+    def pivot(self) -> str | None:
+        """The language that all pairs have, None where they have none or are fewer than two."""
+        if len(self.pairs) < 2:
+            return None
+        common = set.intersection(*map(set, self.pairs))
+        return next(iter(common), None)
+
+    def number(self, setting: Setting) -> int:
+        """Return the index of the pair that a setting belongs to."""
+        asked = {setting.query_language, *setting.passage_languages}
+        return next(i for i, pair in enumerate(self.pairs) if set(pair) == asked)
+
+    def direction(self, setting: HasQueryLanguage) -> str | None:
+        """Return "from-en" or "into-en" for a setting of pairs that all have English, else None."""
+        if self.pivot is None:
+            return None
+        return f"{'from' if setting.query_language == self.pivot else 'into'}-{self.pivot}"
 
     @property
     def mixed(self) -> bool:
@@ -183,9 +223,10 @@ class Source:
     """Where a task's data lies and how it is read.
 
     ``files`` maps a role that the reader names (``documents``, ``corpus``, ...) to a path
-    pattern; ``{language}`` in it stands for each language, ``{shard}`` for each shard of it, of
-    which ``shards`` tells the number. ``spelled`` maps a language to its spelling in the task file,
-    which ``{language}`` stands for, where that is another than its code. ``places`` are further
+    pattern; ``{language}`` in it stands for each language, ``{first}`` and ``{second}`` for those
+    of each pair, ``{shard}`` for each shard of it, of which ``shards`` tells the number.
+    ``spelled`` maps a language to its spelling in the task file, or in names of files, which the
+    placeholders stand for, where that is another than its code. ``places`` are further
     patterns where a role's files may lie. ``urls`` maps a role, or "" for all others, to an
     address. ``sha256`` maps a resolved path to its digest. ``ids`` maps a language to the name its
     data has elsewhere. ``options`` are the reader's own. ``obtain`` says in words how a user gets

@@ -74,6 +74,15 @@ def _code(value: Any) -> str:
     return language_code(value)
 
 
+def _pair(value: Any) -> Any:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError
+    one, other = map(_code, value)
+    if one == other:
+        raise Wrong(f"{one!r} twice", "two languages")
+    return one, other
+
+
 def _by_code(value: Any) -> Any:
     """Return a table by language with each language in its one spelling."""
     if not isinstance(value, dict):
@@ -102,6 +111,7 @@ Text = Annotated[str, WORD]
 Texts = tuple[str, ...]
 _NAME = _matching(NAME, "lower-case letters, digits, '.', '_' and '-'")
 _CODE = Takes("language codes such as 'ar', 'zh-Hans' or 'deu_Latn'", _code)
+_PAIR = Takes("two language codes such as ['de', 'en']", _pair)
 _BY_CODE = Takes("a table by language", _by_code)
 _FILLED = if_only(lambda v: isinstance(v, str) and v, "a string that is not empty")
 _COUNT = if_only(lambda v: type(v) is int and v > 0, "a whole number from 1")
@@ -161,6 +171,7 @@ class _TaskForm:
     group: Group | None = None
     query_languages: Annotated[Texts, _distinct(_CODE)] = ()
     passage_languages: Annotated[Texts, _distinct(_CODE)] = ()
+    pairs: tuple[Annotated[tuple[str, str], _PAIR], ...] = ()
 
 
 def parse_task(path: Path, check: Check = lambda task: ()) -> Task:
@@ -216,6 +227,7 @@ def _filled(path: Path, table: dict[str, Any]) -> Task:
         group=form.group,
         query_languages=form.query_languages,
         passage_languages=form.passage_languages,
+        pairs=form.pairs,
     )
 
 
@@ -292,7 +304,30 @@ def _roles(table: dict[str, Any], languages: list[Any]) -> tuple[Roles, list[tup
     if lacking and not wrong:
         found = f"{', '.join(map(str, lacking))} in neither query-languages nor passage-languages"
         wrong.append(("languages", found, "languages of queries or of passages"))
-    return Roles(tuple(of[0]), tuple(of[1])), wrong
+    pairs, faults = _pairs(table, languages)
+    return Roles(tuple(of[0]), tuple(of[1]), pairs), wrong + faults
+
+
+def _pairs(
+    table: dict[str, Any], languages: list[Any]
+) -> tuple[tuple[tuple[str, str], ...], list[tuple[str, str, str]]]:
+    """Return the pairs of a file that are two of its languages, and what is wrong with the others:
+    the field, what was found, what was expected."""
+    given = table.get("pairs")
+    sound = [p for p in given if _fits(_PAIR, p)] if isinstance(given, list) else []
+    pairs = [_pair(pair) for pair in sound]
+    wrong: list[tuple[str, str, str]] = []
+    for number, pair in enumerate(pairs):
+        unknown = [code for code in pair if code not in languages]
+        if unknown:
+            expected = f"two of the task's languages: {', '.join(map(str, languages))}"
+            wrong.append(("pairs", f"{' and '.join(pair)}, with {', '.join(unknown)}", expected))
+        elif set(pair) in map(set, pairs[:number]):
+            wrong.append(("pairs", f"{' and '.join(pair)} given more than once", "each pair once"))
+    alone = [code for code in languages if not any(code in pair for pair in pairs)]
+    if pairs and alone and not wrong:
+        wrong.append(("languages", f"{', '.join(alone)} in no pair", "languages of pairs"))
+    return tuple(pairs), wrong
 
 
 def _across(path: Path, table: dict[str, Any]) -> Iterator[Fault]:

@@ -72,6 +72,7 @@ def describe_task(task: Task, collection: Collection) -> TaskInfo:
         language_sets=dict(task.language_sets),
         notes=task.notes,
         sample_passages=collection.sample_passages,
+        pairs=collection.sizes(),
     )
     return info if collection.cut is None else marked_as_cut(info, collection.cut.digest)
 

@@ -40,7 +40,7 @@ from mlbench.models.inputs import learns
 from mlbench.models.objects import load_model
 from mlbench.models.protocol import Metered
 from mlbench.models.registry import LoadedModel
-from mlbench.ranking.counting import rank_collection
+from mlbench.ranking.counting import comparisons, rank_collection
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import Report
 from mlbench.reports.subset import choose_languages
@@ -227,9 +227,8 @@ def rank_held(
 ) -> tuple[Ranks, int, Step]:
     """Rank a collection by its vectors: the table, how many scores were recomputed exactly, and
     the step, timed. Raises EnvironmentFault where memory does not suffice."""
-    comparisons = len(collection.queries) * len(collection.passages)
     quiet = not options.progress
-    with Step(f"{task.name}: ranking", comparisons, "scores", quiet=quiet) as ranking:
+    with Step(f"{task.name}: ranking", comparisons(collection), "scores", quiet=quiet) as ranking:
         ranks, recomputed = rank_collection(
             collection, embedded.queries, embedded.passages, options.limits, ranking.advance
         )

@@ -6,7 +6,7 @@ Computed from the table of ranks and nothing else, so a saved table gives them a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -314,6 +314,8 @@ class Scores:
     """All scores of a report. ``macro`` maps kind -> measure -> score.
 
     ``per_language`` maps kind -> measure -> query language -> mean over its settings of the kind.
+    ``directions`` maps "from-en" and "into-en" -> measure -> mean over the settings of pairs whose
+    queries are in English, and whose passages are, where all pairs have English.
     """
 
     macro: dict[str, dict[str, Score]]
@@ -321,6 +323,7 @@ class Scores:
     settings: tuple[SettingScores, ...]
     bias: BiasScores
     statistics: Statistics
+    directions: dict[str, dict[str, Score]] = field(default_factory=dict)
 
 
 def compute_scores(
@@ -339,6 +342,8 @@ def compute_scores(
         rows.append(row)
         for name, values in scored.values.items():
             gather(row.kind, name, row.query_language, scored.query, values)
+            if direction := ranks.roles.direction(row):
+                gather(direction, name, "", scored.query, values)
     mixed = any(setting.kind is Kind.MULTILINGUAL for setting in settings)
     pools = mixed_pools(ranks) if mixed else {}
     of_bias = bias_values(ranks, pools)
@@ -349,6 +354,10 @@ def compute_scores(
     drawn = macro_intervals(list(groups.values()), clusters.count) if groups else []
     intervals = dict(zip(groups, drawn, strict=True))
     macro, per_language = mean_scores(rows, intervals)
+    directions: dict[str, list[SettingScores]] = {}
+    for row in rows:
+        if direction := ranks.roles.direction(row):
+            directions.setdefault(direction, []).append(row)
     bias_intervals = {key[1:]: each for key, each in intervals.items() if key[0] == BIAS}
     return Scores(
         macro=macro,
@@ -356,7 +365,23 @@ def compute_scores(
         settings=tuple(rows),
         bias=bias_scores(ranks, pools, of_bias, bias_intervals, per_language),
         statistics=Statistics("cluster bootstrap", LEVEL, DRAWS, SEED, clusters.count),
+        directions={
+            direction: _means(direction, of, intervals) for direction, of in directions.items()
+        },
     )
+
+
+def _means(
+    kind: str, rows: Sequence[SettingScores], intervals: Mapping[Key, Interval]
+) -> dict[str, Score]:
+    """Return the mean of each measure over some settings, with the intervals of that kind."""
+    names = dict.fromkeys(name for row in rows for name in row.measures)
+    means = {}
+    for name in names:
+        of = [row for row in rows if name in row.measures]
+        values, optimistic = [r.measures[name] for r in of], [r.optimistic[name] for r in of]
+        means[name] = macro_score(values, optimistic, intervals[kind, name, ""])
+    return means
 
 
 def mean_scores(
@@ -414,14 +439,14 @@ def score_settings(
     pessimistic = optimistic = _take(ranks, settings, measures, optimistic=False)
     if ranks.ambiguous:
         optimistic = _take(ranks, settings, measures, optimistic=True)
-    judged = dict(zip(ranks.languages, ranks.judged.tolist(), strict=True))
     for setting, scored, best in zip(settings, pessimistic, optimistic, strict=True):
         row = SettingScores(
             kind=setting.kind.value,
             query_language=setting.query_language,
             passage_languages=setting.passage_languages,
             queries=len(scored.query),
-            excluded=judged[setting.query_language] - len(scored.query),
+            excluded=ranks.judged_in(setting.query_language, setting.passage_languages)
+            - len(scored.query),
             measures=scored.means,
             optimistic=best.means,
         )

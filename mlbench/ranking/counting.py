@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from mlbench.common.threads import one_blas_thread
 from mlbench.data.collection import Collection, Entries
+from mlbench.data.task import Kind
 from mlbench.ranking.maxsim import MaxSim
 from mlbench.ranking.products import (
     Bands,
@@ -226,10 +227,50 @@ def rank_collection(
     ``queries`` and ``passages`` hold one vector an entry of the collection, in its order.
     """
     pairs, relevance = relevant_pairs(collection)
-    counts = count_outranking(
-        queries, passages, pairs, collection.passages.starts, limits, progress
-    )
+    if collection.pairs:
+        counts = _count_pairs(collection, (queries, passages), pairs, limits, progress)
+    else:
+        counts = count_outranking(
+            queries, passages, pairs, collection.passages.starts, limits, progress
+        )
     return sorted_table(collection, pairs, relevance, counts), counts.recomputed
+
+
+def _count_pairs(
+    collection: Collection,
+    vectors: tuple[Floats | csr_matrix, Floats | csr_matrix],
+    pairs: Pairs,
+    limits: Limits,
+    progress: Progress,
+) -> Counts:
+    """Count each pair's queries in one of its languages against its passages in the other."""
+    shape = (len(pairs.query), len(collection.languages))
+    above, tied = (np.zeros(shape, np.int32, order="F") for _ in range(2))
+    place, recomputed = np.empty(len(pairs.query), np.int32), 0
+    for setting in collection.roles.settings([Kind.CROSSLINGUAL]):
+        asked, pool = collection.asked(setting), collection.searched(setting)
+        rows = slice(*np.searchsorted(pairs.query, [asked.start, asked.stop]).tolist())
+        if rows.start == rows.stop:
+            continue
+        own = Pairs(pairs.query[rows] - asked.start, pairs.passage[rows] - pool.start)
+        edges = np.array([0, pool.stop - pool.start], np.int64)
+        counts = count_outranking(vectors[0][asked], vectors[1][pool], own, edges, limits, progress)
+        column = collection.languages.index(setting.passage_languages[0])
+        place[rows] = counts.place
+        above[rows, column], tied[rows, column] = counts.above[:, 0], counts.tied[:, 0]
+        recomputed += counts.recomputed
+    return Counts(place, above, tied, recomputed)
+
+
+def comparisons(collection: Collection) -> int:
+    """Return how many scores (query x passage) a table of a collection takes."""
+    if not collection.pairs:
+        return len(collection.queries) * len(collection.passages)
+    parts = (
+        (collection.asked(setting), collection.searched(setting))
+        for setting in collection.roles.settings([Kind.CROSSLINGUAL])
+    )
+    return sum((q.stop - q.start) * (p.stop - p.start) for q, p in parts)
 
 
 def sorted_table(
@@ -266,6 +307,7 @@ def sorted_table(
         place=counts.place[order],
         above=_rows(counts.above, order),
         tied=_rows(counts.tied, order),
+        pairs=collection.sizes(),
     )
 
 

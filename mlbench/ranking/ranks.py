@@ -11,7 +11,7 @@ its ranks are the position among the pool's relevant passages plus the summed co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.data.task import Roles
+from mlbench.data.task import PairSizes, Roles
 
 if TYPE_CHECKING:
     from mlbench.data.task import Setting
@@ -148,6 +148,9 @@ class Ranks:
     """(rows, languages)"""
     tied: npt.NDArray[np.int32]
     """(rows, languages)"""
+    pairs: tuple[PairSizes, ...] = ()
+    """The pairs of languages, where a query's pool is its own pair's passages: all other counts
+    are 0."""
 
     def __repr__(self) -> str:
         sizes = f"{len(self.passage_ids):,} rows of {len(self.query_ids):,} queries"
@@ -160,7 +163,26 @@ class Ranks:
             dict(zip(self.languages, counts.tolist(), strict=True))
             for counts in (self.judged, self.pool_sizes)
         )
-        return Roles.counted(self.languages, queries, passages)
+        pairs = tuple(pair.languages for pair in self.pairs)
+        return Roles.counted(self.languages, queries, passages, pairs)
+
+    def judged_in(self, query_language: str, pool: Sequence[str]) -> int:
+        """Return how many judged queries of a language are asked in a pool."""
+        if not self.pairs:
+            return int(self.judged[self.languages.index(query_language)])
+        pair = self._pair(query_language, pool)
+        return 0 if pair is None else pair.queries[pair.languages.index(query_language)]
+
+    def pool_size(self, query_language: str, pool: Sequence[str]) -> int:
+        """Return how many passages a pool has for queries of a language."""
+        if not self.pairs:
+            return int(self.pool_sizes[np.unique(self.columns(pool))].sum())
+        pair = self._pair(query_language, pool)
+        return 0 if pair is None else pair.passages[pair.languages.index(pool[0])]
+
+    def _pair(self, query_language: str, pool: Sequence[str]) -> PairSizes | None:
+        asked = {query_language, *pool}
+        return next((pair for pair in self.pairs if set(pair.languages) == asked), None)
 
     @cached_property
     def query(self) -> Ints:
@@ -182,7 +204,9 @@ class Ranks:
         """
         language = self.languages.index(query_language)
         queries = slice(*np.searchsorted(self.query_language, [language, language + 1]).tolist())
-        return self._ranking(queries, int(self.judged[language]), pool, optimistic=optimistic)
+        judged, size = (of(query_language, pool) for of in (self.judged_in, self.pool_size))
+        ranking = self._ranking(queries, judged, pool, optimistic=optimistic)
+        return replace(ranking, pool_size=size)
 
     def ranking_of_all(self, pool: Sequence[str], *, optimistic: bool = False) -> Ranking:
         """Return the ranks in the pool, as ``ranking`` does, of the queries of all languages."""
@@ -303,6 +327,11 @@ class Ranks:
     def subset(self, languages: Sequence[str]) -> Ranks:
         """Return the table of the collection cut down to some of its languages (queries too)."""
         columns = self.columns(languages)
+        inside = set(languages)
+        pairs = tuple(pair for pair in self.pairs if inside.issuperset(pair.languages))
+        judged, pool_sizes = self.judged[columns], self.pool_sizes[columns]
+        if self.pairs:
+            judged, pool_sizes = pair_totals(languages, pairs)
         renumber = np.full(len(self.languages), -1, np.int16)
         renumber[columns] = np.arange(len(columns), dtype=np.int16)
         keep = (renumber[self.passage_language] >= 0) & (
@@ -315,8 +344,8 @@ class Ranks:
         queries = queries[order]
         return Ranks(
             languages=tuple(languages),
-            pool_sizes=self.pool_sizes[columns],
-            judged=self.judged[columns],
+            pool_sizes=pool_sizes,
+            judged=judged,
             query_ids=tuple(self.query_ids[i] for i in queries),
             query_groups=tuple(self.query_groups[i] for i in queries),
             query_language=renumber[self.query_language[queries]],
@@ -327,7 +356,18 @@ class Ranks:
             place=_places_among(self.query[rows], self.place[rows]),
             above=self.above[rows][:, columns],
             tied=self.tied[rows][:, columns],
+            pairs=pairs,
         )
+
+
+def pair_totals(languages: Sequence[str], pairs: Iterable[PairSizes]) -> tuple[Ints, Ints]:
+    """Return how many judged queries and passages each language has in all pairs, int64
+    (languages,) each."""
+    totals = np.zeros((2, len(languages)), np.int64)
+    for pair in pairs:
+        for side, language in enumerate(pair.languages):
+            totals[:, languages.index(language)] += pair.queries[side], pair.passages[side]
+    return totals[0], totals[1]
 
 
 def _places_among(query: Ints, place: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
@@ -365,13 +405,17 @@ class SharedPool:
 def shared_pools(
     ranks: Ranks, settings: Sequence[Setting], *, optimistic: bool = False
 ) -> list[SharedPool]:
-    """Rank the queries of all settings, pool by pool; ``optimistic`` as ``Ranks.ranking``."""
-    by_pool: dict[tuple[str, ...], list[int]] = {}
+    """Rank the queries of all settings, pool by pool; ``optimistic`` as ``Ranks.ranking``.
+
+    Pairs share no pool.
+    """
+    by_pool: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for i, setting in enumerate(settings):
-        by_pool.setdefault(setting.passage_languages, []).append(i)
+        apart = setting.query_language if ranks.pairs else ""
+        by_pool.setdefault((apart, setting.passage_languages), []).append(i)
     return [
         _shared(ranks, pool, {i: settings[i].query_language for i in members}, optimistic)
-        for pool, members in by_pool.items()
+        for (_, pool), members in by_pool.items()
     ]
 
 

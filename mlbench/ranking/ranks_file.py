@@ -13,7 +13,7 @@ import io
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import DataError, EnvironmentFault, Fault, IntegrityError
-from mlbench.ranking.ranks import Ranks
+from mlbench.data.task import PairSizes
+from mlbench.ranking.ranks import Ranks, pair_totals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +60,8 @@ def ranks_to_bytes(ranks: Ranks, task: TaskKey, said: Mapping[str, str] | None =
         "pool_sizes": ranks.pool_sizes.tolist(),
         "judged": ranks.judged.tolist(),
     }
+    if ranks.pairs:
+        metadata["pairs"] = [asdict(pair) for pair in ranks.pairs]
     schema = table_schema(len(ranks.languages)).with_metadata(
         {"mlbench": json.dumps(metadata, sort_keys=True, ensure_ascii=False), **(said or {})}
     )
@@ -167,13 +170,45 @@ def ranks_from_table(table: pa.Table, path: Path) -> tuple[Ranks, TaskKey]:
         languages = tuple(metadata["languages"])
         pool_sizes = np.array(metadata["pool_sizes"], np.int64)
         judged = np.array(metadata["judged"], np.int64)
+        pairs = tuple(
+            PairSizes(**{name: tuple(value) for name, value in pair.items()})
+            for pair in metadata.get("pairs", ())
+        )
     except (TypeError, KeyError, ValueError) as error:
         raise _damaged(path, "its metadata is missing or incomplete") from error
     if not table.schema.equals(table_schema(len(languages))):
         raise _damaged(path, "its columns are not those of a table of ranks")
     if pool_sizes.shape != judged.shape or len(pool_sizes) != len(languages):
         raise _damaged(path, "pool sizes, judged queries and languages differ in number")
-    return _from_table(path, table, languages, (pool_sizes, judged)), task
+    ranks = replace(_from_table(path, table, languages, (pool_sizes, judged)), pairs=pairs)
+    if pairs and not _is_of_pairs(ranks):
+        raise _damaged(path, "its rows and its pairs of languages contradict each other")
+    return ranks, task
+
+
+def _is_of_pairs(ranks: Ranks) -> bool:
+    """Whether the numbers of the pairs are those of the table, each row is of a pair, and it counts
+    passages of its own language alone."""
+    known = {code for pair in ranks.pairs for code in pair.languages}
+    if not known <= {*ranks.languages} or any(
+        len({*pair.languages}) != 2 or not len(pair.queries) == len(pair.passages) == 2
+        for pair in ranks.pairs
+    ):
+        return False
+    totals = pair_totals(ranks.languages, ranks.pairs)
+    size = len(ranks.languages)
+    paired = np.zeros((size, size), bool)
+    for pair in ranks.pairs:
+        one, other = ranks.columns(pair.languages)
+        paired[one, other] = paired[other, one] = True
+    foreign = np.ones(ranks.above.shape, bool)
+    foreign[np.arange(len(foreign)), ranks.passage_language] = False
+    return (
+        np.array_equal(totals[0], ranks.judged)
+        and np.array_equal(totals[1], ranks.pool_sizes)
+        and bool(paired[ranks.query_language[ranks.query], ranks.passage_language].all())
+        and not (ranks.above[foreign].any() or ranks.tied[foreign].any())
+    )
 
 
 def _from_table(

@@ -209,7 +209,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "model_facts": _facts(asdict(report.model)),
         "task_facts": _facts(
             asdict(report.task) | {"kinds": tuple(kinds)},
-            skip=("queries", "passages", "languages", "passage_languages"),
+            skip=("queries", "passages", "languages", "passage_languages", "pairs"),
         ),
         "counts": _counts_table(report),
         "run_facts": _facts(asdict(report.run), skip=("command",)),

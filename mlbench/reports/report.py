@@ -20,7 +20,7 @@ from mlbench.common.errors import (
     first_faults,
 )
 from mlbench.common.files import sha256_of, write_atomically
-from mlbench.data.task import Kind, Roles
+from mlbench.data.task import Kind, PairSizes, Roles
 from mlbench.data.texts import Texts
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import Scores, SettingScores, compute_scores
@@ -45,9 +45,10 @@ REPORT_FILE, RANKS_FILE, VALUES_FILE = "report.json", "ranks.parquet", "per-quer
 class TaskInfo:
     """What was evaluated. ``queries`` and ``passages`` count by language.
 
-    ``sample`` is the number of questions drawn for a quick gate, and ``sample_passages`` that of
-    passages of each language beside the judged ones, None for the whole task; ``subset_of`` is the
-    digest of the whole task where this one is cut to some of its languages.
+    ``pairs`` has the same numbers for each pair of languages, where a task has pairs that share no
+    pool. ``sample`` is the number of questions drawn for a quick gate, and ``sample_passages`` that
+    of passages of each language beside the judged ones, None for the whole task; ``subset_of`` is
+    the digest of the whole task where this one is cut to some of its languages.
     ``passage_languages`` are those of passages where these were not counted.
     ``language_sets`` names languages that scores are averaged over elsewhere, ``notes`` is what a
     reader of any score of the task must know.
@@ -71,13 +72,14 @@ class TaskInfo:
     notes: tuple[str, ...] = ()
     sample_passages: int | None = None
     passage_languages: tuple[str, ...] = ()
+    pairs: tuple[PairSizes, ...] = ()
 
     @property
     def sampled(self) -> str:
         """What was drawn of the whole task, in words; "" for all of it."""
         drawn = []
         if self.sample is not None:
-            drawn.append(f"{self.sample:,} questions")
+            drawn.append(f"{self.sample:,} questions{' of each pair' * bool(self.pairs)}")
         if self.sample_passages is not None:
             drawn.append(f"{self.sample_passages:,} unjudged passages of each language")
         return f"a sample of {' and '.join(drawn)}" if drawn else ""
@@ -85,7 +87,8 @@ class TaskInfo:
     @property
     def roles(self) -> Roles:
         """Which languages the queries and the passages have."""
-        counted = Roles.counted(self.languages, self.queries, self.passages)
+        pairs = tuple(pair.languages for pair in self.pairs)
+        counted = Roles.counted(self.languages, self.queries, self.passages, pairs)
         return replace(counted, passages=self.passage_languages or counted.passages)
 
     @property
@@ -399,8 +402,10 @@ def _task_faults(task: TaskInfo, ranks: Ranks, key: TaskKey) -> Iterator[Fault]:
         "queries": dict(zip(ranks.languages, ranks.judged.tolist(), strict=True)),
         "passages": dict(zip(ranks.languages, ranks.pool_sizes.tolist(), strict=True)),
         "relevant_pairs": len(ranks.passage_ids),
+        "pairs": [asdict(pair) for pair in ranks.pairs],
     }
     said = {name: getattr(task, name) for name in table}
+    said["pairs"] = [asdict(pair) for pair in task.pairs]
     for field_, one, other in differences(finite(said), finite(table), "task"):
         yield Fault(field_, f"{one!r}", f"{other!r}, from {RANKS_FILE}")
 

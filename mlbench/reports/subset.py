@@ -15,6 +15,7 @@ from mlbench.data.sampling import cut_warning
 from mlbench.data.task import Kind, Roles, language_among
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
+from mlbench.ranking.ranks import pair_totals
 from mlbench.reports.report import REPORT_FILE, Report, TaskInfo, parse_report
 
 
@@ -91,13 +92,21 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
 def cut_task(task: TaskInfo, languages: tuple[str, ...], relevant_pairs: int) -> TaskInfo:
     """Return what a report says of a task cut to some languages, with a digest of its own."""
     whole = task.subset_of or task.digest
+    kept = task.roles.only(languages).pairs
+    pairs = tuple(pair for pair in task.pairs if pair.languages in kept)
+    queries = {language: task.queries[language] for language in languages}
+    passages = {code: task.passages[code] for code in languages if code in task.passages}
+    if task.pairs:
+        totals = (each.tolist() for each in pair_totals(languages, pairs))
+        queries, passages = (dict(zip(languages, each, strict=True)) for each in totals)
     cut = replace(
         task,
         languages=languages,
-        queries={language: task.queries[language] for language in languages},
-        passages={code: task.passages[code] for code in languages if code in task.passages},
+        queries=queries,
+        passages=passages,
         passage_languages=tuple(code for code in task.passage_languages if code in languages),
         relevant_pairs=relevant_pairs,
+        pairs=pairs,
     )
     return marked_as_cut(cut, whole)
 

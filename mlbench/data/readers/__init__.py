@@ -35,6 +35,9 @@ class Files(Protocol):
     def __call__(self, role: str) -> Mapping[str, Path]:
         """Return the local path of each language's file."""
 
+    def pairs(self, role: str) -> Mapping[tuple[str, str], Mapping[str, Path]]:
+        """Return the local path of each pair's and language's file."""
+
     def corpus(self, role: str) -> Sequence[DataFile]:
         """Return the files of a streamed role, by language, then shard."""
 

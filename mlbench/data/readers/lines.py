@@ -7,25 +7,27 @@ its translations and the line itself are its relevant passages.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
+from itertools import chain, permutations
 from pathlib import Path
 
 from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.input_files import Faults, read_lines
-from mlbench.data.readers import Locate
+from mlbench.data.readers import Files, Locate
 from mlbench.data.task import Task
 
 
 def read(task: Task, locate: Locate) -> Records:
     """Read the task's ``text`` files; ids are line numbers, counted from 1.
 
+    Where the task has pairs, each pair has a file in each of its languages, and ids are the pair's
+    name and the line number: "af-en/1".
+
     Raises DataError for empty lines, files of different length, and text that is not UTF-8.
     """
-    paths = locate("text")
+    if task.pairs:
+        return _read_pairs(task, locate)
     faults = Faults()
-    texts = {language: _read_language(language, path, faults) for language, path in paths.items()}
-    faults.check()
-    _check_lengths(paths, texts, faults)
+    texts = _read_parallel(locate("text"), None, faults)
     faults.check()
     asked, pool = ([texts[code] for code in of] for of in (task.roles.queries, task.roles.passages))
     judgements = [
@@ -37,12 +39,44 @@ def read(task: Task, locate: Locate) -> Records:
     return Records([*chain(*asked)], [*chain(*pool)], judgements)
 
 
-def _read_language(language: str, path: Path, faults: Faults) -> list[TextRecord]:
-    records = []
+def _read_pairs(task: Task, locate: Locate) -> Records:
+    """Read the files of each pair, whose lines find each other in the other file alone."""
+    if not isinstance(locate, Files):
+        raise TypeError("pairs need a locator that knows the files of pairs")
+    faults, records = Faults(), Records()
+    for pair, paths in locate.pairs("text").items():
+        texts = _read_parallel(paths, pair, faults)
+        for asked, searched in permutations(texts, 2):
+            if asked not in task.roles.queries or searched not in task.roles.passages:
+                continue
+            records.queries += texts[asked]
+            records.passages += texts[searched]
+            records.judgements += [
+                Judgement(query.id, asked, query.id, searched, 1, query.where)
+                for query in texts[asked]
+            ]
+    faults.check()
+    return records
+
+
+def _read_parallel(
+    paths: Mapping[str, Path], pair: tuple[str, str] | None, faults: Faults
+) -> dict[str, list[TextRecord]]:
+    """Return the lines of files that translate each other, by language."""
+    texts = {code: _read_language(code, path, pair, faults) for code, path in paths.items()}
+    if not faults:
+        _check_lengths(paths, texts, faults)
+    return texts
+
+
+def _read_language(
+    language: str, path: Path, pair: tuple[str, str] | None, faults: Faults
+) -> list[TextRecord]:
+    records, before = [], "" if pair is None else f"{'-'.join(pair)}/"
     for number, line in enumerate(read_lines(path, faults), 1):
         if not line.text.strip():
             faults.add(line.where, "an empty line", "a sentence, in every line of every file")
-        records.append(TextRecord(str(number), language, line.text, line.where))
+        records.append(TextRecord(f"{before}{number}", language, line.text, line.where, pair=pair))
     return records
 
 
