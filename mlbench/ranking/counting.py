@@ -238,7 +238,7 @@ def rank_collection(
 
 def _count_pairs(
     collection: Collection,
-    vectors: tuple[Floats | csr_matrix, Floats | csr_matrix],
+    vectors: tuple[Vectors, Vectors],
     pairs: Pairs,
     limits: Limits,
     progress: Progress,

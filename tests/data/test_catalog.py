@@ -39,7 +39,8 @@ def test_names() -> None:
     large += ["xtreme-r-mewsli-x", "xtreme-r-mewsli-x-dev"]
     belebele = ["belebele", "belebele-from-english", "belebele-to-english"]
     large += [*belebele, "multi-eup", "mkqa", "africlirmatrix"]
-    assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, "xtreme-r-lareqa"])
+    xtreme = ["xtreme-r-lareqa", "xtreme-r-tatoeba"]
+    assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, *xtreme])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 
 

@@ -11,6 +11,9 @@ import pytest
 
 import mlbench
 from mlbench.data.catalog import find_task
+from mlbench.data.collection import Collection
+from mlbench.data.locator import Locator
+from mlbench.data.readers import read_collection
 from mlbench.models.char_ngram import encode
 from tests.oracles.published import (
     XtremePool,
@@ -134,3 +137,66 @@ def test_xtreme_r_s_reciprocal_rank_of_mewsli_x(tmp_path: Path) -> None:
     assert any(
         "1 judgement names a passage that is not in the corpus" in w for w in report.warnings
     )
+TATOEBA = {"ka": "kat", "sw": "swh", "ta": "tam", "te": "tel"}
+
+
+def similarity_search(asked: Vector, searched: Vector) -> float:
+    """XTREME-R's accuracy: the share of queries whose nearest line is the one of their own number.
+
+    The dot products of normalised float32 vectors, in float64; a line that scores as its rival is
+    not the nearest.
+    """
+    scores = asked.astype(np.float64) @ searched.astype(np.float64).T
+    own = np.diagonal(scores)[:, np.newaxis]
+    return float(np.mean((scores >= own).sum(1) == 1))
+
+
+def test_xtreme_r_s_similarity_search(data_dir: Path) -> None:
+    folder, expected = data_dir / "tatoeba", {}
+    for code, name in TATOEBA.items():
+        vectors = []
+        for side in ("eng", name):
+            text = (folder / f"tatoeba.{name}-eng.{side}").read_text(encoding="utf-8")
+            vectors.append(np.stack([of_length_one(v) for v in encode(text.splitlines())]))
+        expected["en", code] = similarity_search(*vectors)
+        expected[code, "en"] = similarity_search(*vectors[::-1])
+    report = mlbench.evaluate(
+        "char-ngram", "xtreme-r-tatoeba", languages=["en", *TATOEBA], data_dir=data_dir,
+        offline=True, cache=None, progress=False,
+    )  # fmt: skip
+    found = {
+        (row.query_language, *row.passage_languages): row.measures["Success@1"]
+        for row in report.scores.settings
+    }
+    assert found == pytest.approx(expected, abs=1e-15)
+    macro = np.mean([expected["en", code] for code in TATOEBA])
+    assert report.scores.directions["from-en"]["Success@1"].value == pytest.approx(macro, abs=1e-15)
+
+
+def test_the_pairs_of_tatoeba(data_dir: Path) -> None:
+    task = find_task("xtreme-r-tatoeba")
+    data = read_collection(task, Locator(data_dir, offline=True).of(task))
+    sizes = {pair.languages: pair.queries for pair in data.sizes()}
+    assert len(sizes) == 41
+    assert all(one == other for one, other in sizes.values())
+    smaller = {pair[0]: size[0] for pair, size in sizes.items() if size[0] != 1000}
+    assert smaller == {
+        "jv": 205, "ka": 746, "kk": 575, "ml": 687, "sw": 390, "ta": 307, "te": 234, "th": 548
+    }  # fmt: skip
+    assert len(data.queries) == len(data.passages) == 2 * 36_692
+    assert german_and_english(data, [0, 9, 999]) == [
+        ("Maria sagte, sie wisse nicht, wo Tom sei.", "Mary said she didn't know where Tom was."),
+        ("Maria glaubt, ich würde sie lieben.", "Mary thinks I love her."),
+        ("Kann ich mit Kreditkarte bezahlen?", "Can I pay by credit card?"),
+    ]
+
+
+def german_and_english(data: Collection, lines: list[int]) -> list[tuple[str, str]]:
+    """Return these lines of the pair of both languages, each as a query and as a passage."""
+    pair = data.pairs.index(("de", "en"))
+    sides = []
+    for entries, code in ((data.queries, "de"), (data.passages, "en")):
+        own = entries.of_pair(data.languages.index(code), pair)
+        assert entries.ids[own] == tuple(f"de-en/{n}" for n in range(1, 1001))
+        sides.append([entries.texts[own][line] for line in lines])
+    return [*zip(*sides, strict=True)]
