@@ -124,9 +124,7 @@ def _places(task: Task, role: str, pattern: str) -> Iterator[tuple[tuple[str, st
                 yield pair, language
 
 
-def _fillings(
-    task: Task, pair: tuple[str, str] | None, language: str
-) -> Iterator[dict[str, str]]:
+def _fillings(task: Task, pair: tuple[str, str] | None, language: str) -> Iterator[dict[str, str]]:
     """Yield what the placeholders of languages stand for, with each spelling of the language."""
     ids, spelled = task.source.ids, task.source.spelled
     first, second = (ids.get(code) or spelled.get(code, code) for code in pair or ("", ""))

@@ -137,6 +137,8 @@ def test_xtreme_r_s_reciprocal_rank_of_mewsli_x(tmp_path: Path) -> None:
     assert any(
         "1 judgement names a passage that is not in the corpus" in w for w in report.warnings
     )
+
+
 TATOEBA = {"ka": "kat", "sw": "swh", "ta": "tam", "te": "tel"}
 
 
