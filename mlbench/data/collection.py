@@ -84,7 +84,7 @@ class Entries:
         return len(self.ids)
 
     def of_pair(self, language: int, pair: int) -> slice:
-        """Return the slice of the entries of the language that belong to the pair."""
+        """Return the slice of the entries of the language that belong to the pair; all without."""
         own = self.slice(language)
         if self.pair is None:
             return own
@@ -171,8 +171,6 @@ class Questions(ABC):
     def asked(self, setting: Setting) -> slice:
         """Return the queries of a setting."""
         language = self.languages.index(setting.query_language)
-        if not self.roles.pairs:
-            return self.queries.slice(language)
         return self.queries.of_pair(language, self.roles.number(setting))
 
     def query_counts(self, setting: Setting) -> tuple[int, int]:
@@ -219,26 +217,19 @@ class Collection(Questions):
     def searched(self, setting: Setting) -> slice:
         """Return the passages of a setting that has one language of them."""
         (code,) = setting.passage_languages
-        language = self.languages.index(code)
-        if not self.pairs:
-            return self.passages.slice(language)
-        return self.passages.of_pair(language, self.roles.number(setting))
+        return self.passages.of_pair(self.languages.index(code), self.roles.number(setting))
 
     def sizes(self) -> tuple[PairSizes, ...]:
         """Return how many judged queries and passages each pair has in each of its languages."""
-        judged = self.judged
-
-        def of(entries: Entries, counted: npt.NDArray[np.bool_], pair: int) -> tuple[int, int]:
-            one, other = (
-                int(counted[entries.of_pair(self.languages.index(code), pair)].sum())
-                for code in self.pairs[pair]
-            )
-            return one, other
-
-        everyone = np.ones(len(self.passages), bool)
+        counts = np.zeros((2, len(self.pairs), len(self.languages)), np.int64)
+        for table, entries in zip(counts, (self.queries, self.passages), strict=True):
+            counted = self.judged if entries is self.queries else True
+            if entries.pair is not None:
+                np.add.at(table, (entries.pair, entries.language), counted)
+        sides = [(pair, [*map(self.languages.index, pair)]) for pair in self.pairs]
         return tuple(
-            PairSizes(pair, of(self.queries, judged, i), of(self.passages, everyone, i))
-            for i, pair in enumerate(self.pairs)
+            PairSizes(pair, (asked[one], asked[other]), (searched[one], searched[other]))
+            for (pair, (one, other)), asked, searched in zip(sides, *counts.tolist(), strict=True)
         )
 
     @cached_property
@@ -319,37 +310,15 @@ def build_collection(
         judgements = judgements if not lost else present
     qrels = _qrels(judgements, query_index, passage_index, faults)
     raise_faults(faults)
-    left_out = names_of(records.unjudged)
-    collection = Collection(
+    return Collection(
         languages=tuple(languages),
         queries=queries,
         passages=passages,
         qrels=qrels,
         absent=Absent.of(lost),
-        unjudged=left_out,
+        unjudged=names_of(records.unjudged),
         pairs=roles.pairs,
     )
-    if roles.pairs:
-        raise_faults(_across_pairs(collection))
-    return collection
-
-
-def _across_pairs(collection: Collection) -> list[Fault]:
-    """Find judgements of a query and a passage that are not the two sides of one pair."""
-    qrels, queries, passages = collection.qrels, collection.queries, collection.passages
-    assert queries.pair is not None
-    assert passages.pair is not None
-    apart = queries.pair[qrels.query] != passages.pair[qrels.passage]
-    apart |= queries.language[qrels.query] == passages.language[qrels.passage]
-    return [
-        Fault(
-            "qrels",
-            f"query {queries.ids[qrels.query[i]]!r} and passage "
-            f"{passages.ids[qrels.passage[i]]!r} are not the two sides of one pair",
-            "judgements of a query in one language of a pair and a passage in the other",
-        )
-        for i in np.flatnonzero(apart).tolist()
-    ]
 
 
 def names_of(records: Iterable[TextRecord]) -> frozenset[tuple[str, str]]:

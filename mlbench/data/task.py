@@ -165,9 +165,9 @@ class Roles:
         return next(iter(common), None)
 
     def number(self, setting: Setting) -> int:
-        """Return the index of the pair that a setting belongs to."""
+        """Return the index of the pair that a setting belongs to, 0 where there are no pairs."""
         asked = {setting.query_language, *setting.passage_languages}
-        return next(i for i, pair in enumerate(self.pairs) if set(pair) == asked)
+        return next((i for i, pair in enumerate(self.pairs) if set(pair) == asked), 0)
 
     def direction(self, setting: HasQueryLanguage) -> str | None:
         """Return "from-en" or "into-en" for a setting of pairs that all have English, else None."""
