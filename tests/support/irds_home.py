@@ -237,17 +237,18 @@ def differences_of_streamed_and_held(name, languages):
 
 def answer(home: Path, code: str) -> Any:
     """Return the value of an expression, by way of JSON, with the names above at hand."""
-    done = _python(home, "-c", f"{PREAMBLE}\nprint(json.dumps({code}))")
+    done = python(home, "-c", f"{PREAMBLE}\nprint(json.dumps({code}))")
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command of mlbench."""
-    return _python(home, "-m", "mlbench", *arguments)
+    return python(home, "-m", "mlbench", *arguments)
 
 
-def _python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python where ir_datasets has that home and no network."""
     environment = {
         "IR_DATASETS_HOME": str(home),
         "IR_DATASETS_DL_TRIES": "1",

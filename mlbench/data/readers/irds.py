@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mlbench.common.errors import (
     did_you_mean,
     install_extra,
 )
-from mlbench.common.files import slug
+from mlbench.common.files import alone, slug
 from mlbench.data.collection import TextRecord
 from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
 from mlbench.data.input_files import Faults
@@ -233,14 +233,26 @@ class DocumentShard(ShardSource):
         """See ``ShardSource``."""
         faults = Faults()
         with _getting(self.id):
-            documents = _load(self.id, self.name).docs_iter()
-            if self.start or self.stop is not None:
-                documents = _part(documents, self.start, self.stop)
-            found = self._passages(documents, faults)
+            found = self._passages(self._documents(), faults)
             while batch := list(islice(found, BATCH)):
                 if not faults:
                     yield batch
         faults.check()
+
+    def _documents(self) -> Iterator[Any]:
+        """Return the documents, of which the first is at hand.
+
+        ``ir_datasets`` downloads on first use, and copies documents into a store to read a part of
+        them. Two processes that do so at the same time would spoil the store.
+        """
+        dataset = _load(self.id, self.name)
+        with alone(_lock_of(dataset)):
+            documents = dataset.docs_iter()
+            if self.start or self.stop is not None:
+                documents = _part(documents, self.start, self.stop)
+            documents = iter(documents)
+            first = [*islice(documents, 1)]
+        return chain(first, documents)
 
     def _passages(self, documents: Iterator[Any], faults: Faults) -> Iterator[Passage]:
         for index, document in enumerate(documents):
@@ -256,6 +268,14 @@ class DocumentShard(ShardSource):
     def where(self, index: int) -> str:
         """See ``ShardSource``."""
         return f"{self.id}, document {self.start + index + 1}"
+
+
+def _lock_of(dataset: Any) -> Path:
+    """Return the path by which processes keep each other from the documents of a data set."""
+    import ir_datasets
+
+    name = f"{dataset.docs_namespace()}-{dataset.docs_lang()}"
+    return Path(ir_datasets.util.home_path()) / slug(name.replace("/", "-"))
 
 
 def _part(documents: Any, start: int, stop: int | None) -> Iterator[Any]:

@@ -20,6 +20,8 @@ from tests.support.irds_home import (
     QUESTIONS,
     answer,
     command,
+    python,
+    write,
     write_clirmatrix,
     write_mmarco,
     write_mr_tydi,
@@ -211,9 +213,45 @@ def test_a_pair_of_clirmatrix(facts: dict[str, Any]) -> None:
     assert found["settings"] == [["crosslingual", "en", ["sw"], QUESTIONS, 0]]
 
 
-def test_streamed_and_held_runs_of_other_languages_agree(home: Path) -> None:
-    runs = 'differences_of_streamed_and_held("neuclir-2022", "en fa ru zh")'
-    assert answer(home, runs) == []
+def test_streamed_runs_are_those_of_held_ones(home: Path) -> None:
+    """With queries of another language, and in parallel, over some of a task's languages."""
+    runs = {"neuclir-2022": "en fa ru zh", "mmarco": "en nl vi"}
+    found = answer(
+        home, f"{{n: differences_of_streamed_and_held(n, c) for n, c in {runs}.items()}}"
+    )
+    assert found == {"neuclir-2022": [], "mmarco": []}
+
+
+SCAN = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from ir_datasets.util import metadata
+from mlbench import load_task
+from mlbench.data.locator import Locator
+from mlbench.data.readers import irds, stream_collection
+from mlbench.evaluation.scan import scan
+
+if __name__ == "__main__":
+    irds.DOCUMENTS_IN_A_SHARD = 5000
+    count = {"docs": {"count": 30000}}
+    metadata.default_metadata_provider._metadata = {"mmarco/v2/de/dev/small": count}
+    task = replace(load_task("mmarco"), languages=("de",))
+    collection = stream_collection(task, Locator(offline=True))
+    scanned = scan(collection, Path(sys.argv[1]), 4)
+    print(len(collection.shards), scanned.passages.tolist())
+"""
+
+
+def test_several_processes_read_a_large_collection_at_once(tmp_path: Path) -> None:
+    """Each wants the store that ir_datasets makes of the documents when it is first asked."""
+    write_mmarco(tmp_path)
+    passages = [f"{n}\tpassage {n}" for n in range(30_000)]
+    write(tmp_path / "mmarco" / "v2" / "german_collection.tsv", passages)
+    (tmp_path / "scan.py").write_text(SCAN)
+    done = python(tmp_path, str(tmp_path / "scan.py"), str(tmp_path / "scans"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == "6 [30000]\n"
 
 
 def test_one_query_has_one_text(tmp_path: Path) -> None:
@@ -239,11 +277,6 @@ def test_fetch_lets_ir_datasets_get_what_it_lacks(home: Path, tmp_path: Path) ->
     offline = command(home, "tasks", "fetch", "mr-tydi", "--offline")
     assert offline.returncode == 2
     assert "a run without --offline" in offline.stderr
-
-
-def test_a_streamed_parallel_run_is_that_of_a_held_one(home: Path) -> None:
-    """Also over a copy of a task that has some of its languages."""
-    assert answer(home, 'differences_of_streamed_and_held("mmarco", "en nl vi")') == []
 
 
 def test_a_language_that_is_not_there_is_told(tmp_path: Path) -> None:
