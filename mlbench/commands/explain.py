@@ -110,6 +110,10 @@ def explain(args: Namespace) -> int:
     )
     if args.query is not None:
         return _query(report, args)
+    if args.passage_language is None and report.task.pairs:
+        found = "given without --query" if args.query_language else "pairs share no pool"
+        expected = "--query, or --query-language and --passage-language of a pair"
+        raise UsageError(Fault(str(args.report), found, expected))
     if args.passage_language is None:
         return _overview(report, args)
     if args.query_language is None:
@@ -126,7 +130,8 @@ def _query(report: Report, args: Namespace) -> int:
         print_json({"queries": _as_json(found, shown), "texts_missing": shown.texts.why or None,
                     "command_for_passages": shown.command or None})  # fmt: skip
         return 0
-    pool = f"passages in {other}" if other else "multilingual pool"
+    whole = "passages of its pair" if report.task.pairs else "multilingual pool"
+    pool = f"passages in {other}" if other else whole
     print(fill(f"{report.model.name} on {report.task.name}: query {args.query}, {pool}"))
     if len(found) == 1:
         print("\n" + "\n\n".join(_in_full(found[0], shown)))

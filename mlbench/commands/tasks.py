@@ -24,6 +24,7 @@ from mlbench.data.sources import READERS, in_shards
 from mlbench.data.task import Group, Kind, Setting, Task
 from mlbench.evaluation.suites import load_suite
 from mlbench.evaluation.tasks import load_task
+from mlbench.reports.tables import sizes_table
 from mlbench.reports.words import MISSING, fill, name_of_all
 
 MOST_FILES = 50
@@ -279,7 +280,10 @@ def _page(
         for name, value in facts
         if value
     ]
-    return "\n\n".join(["\n".join(lines), _sizes(collection), _settings(task, counts)])
+    sizes = _sizes(collection)
+    if isinstance(collection, Collection) and collection.pairs:
+        sizes = sizes_table(collection.sizes()).text()
+    return "\n\n".join(["\n".join(lines), sizes, _settings(task, counts)])
 
 
 def _sizes(collection: Collection | StreamedCollection) -> str:
@@ -315,6 +319,9 @@ def _settings(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
         f"{len(counts)} settings ({kinds}) with {judged:,} queries in all. In {excluded:,} cases, "
         "a query is excluded from a setting because the pool has no passage relevant to it. "
     )
+    if task.pairs:
+        text += "Each pair of languages is searched by itself, in both directions."
+        return textwrap.fill(text, WIDTH)
     mixed = any(setting.kind is Kind.MULTILINGUAL for setting in counts)
     together = f"; {name_of_all(task.languages)} is the multilingual pool" if mixed else ""
     if Kind.CROSSLINGUAL not in task.kinds:

@@ -1,4 +1,4 @@
-"""Sizes in bytes as people write them."""
+"""Sizes in bytes, and counts, as people write them."""
 
 from __future__ import annotations
 
@@ -37,3 +37,15 @@ def short_size(size: int) -> str:
         return f"{size} B"
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{digits}f} {units[0]}"
+
+
+def short_number(value: float) -> str:
+    """Return a count in short: 0.1, 1, 10, 1k, 22.7M, 1B.
+
+    >>> short_number(22_713_216)
+    '22.7M'
+    """
+    for power, letter in ((12, "T"), (9, "B"), (6, "M"), (3, "k")):
+        if value >= 0.9995 * 10**power:
+            return f"{value / 10**power:.3g}{letter}"
+    return f"{value:.3g}"

@@ -73,7 +73,7 @@ def check_table(result: Check, whole: bool = False) -> Table:
         measure, size = j.quantity.measure, max(abs(j.baseline), abs(j.value))
         rows.append(
             (
-                title(j) if whole else title(j).replace(" ", "\n", 1),
+                title(j) if whole else "\n".join(title(j).rsplit(" ", 1)),
                 shown(j.baseline, measure, size=size),
                 shown(j.value, measure, size=size),
                 shown(j.difference, measure, sign=True, size=size),
@@ -103,14 +103,17 @@ def verdict_line(result: Check) -> str:
 def _fallen_line(result: Check) -> str:
     if not result.fallen:
         return ""
+    pairs = bool(result.task.pairs)
     parts = [
-        f"{d.quantity.query_language} {kind_name(d.quantity.kind)} "
+        f"{d.quantity.query_language} "
+        f"{f'to {d.quantity.passage_language}' if pairs else kind_name(d.quantity.kind)} "
         f"{measure_title(d.quantity.measure)} {shown(d.difference, d.quantity.measure, sign=True)}"
         for d in sorted(result.fallen, key=lambda d: d.difference / (d.least or 1))
     ]
     more = len(parts) - MOST_FALLEN
     rest = f" and {more} more" if more > 0 else ""
-    return f"These query languages are worse: {', '.join(parts[:MOST_FALLEN])}{rest}."
+    what = "pairs" if pairs else "query languages"
+    return f"These {what} are worse: {', '.join(parts[:MOST_FALLEN])}{rest}."
 
 
 def terminal_check(result: Check) -> str:

@@ -158,7 +158,7 @@ class _Common:
         return [
             SettingTable(each.table, each.task.kinds, unit, self.settings)
             if each.values is None
-            else ValueTable(each.values, cluster, self.settings)
+            else ValueTable(each.values, cluster, self.settings, each.task.roles)
             for each in self.saved
         ]
 

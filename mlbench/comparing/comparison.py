@@ -80,12 +80,13 @@ def notes(comparison: Comparison, whole: bool = True) -> list[str]:
     several, languages = len(comparison.models) > 2, len(comparison.task.roles.queries) > 1
     correction = "max-T over the same draws" if method.correction == "max-t" else "Holm"
     families = ["over all pairs of models"] * several
-    families += ["in tables by language over the languages of a kind"] * languages
+    by = "pair" if comparison.task.pairs else "language"
+    families += [f"in tables by {by} over the {by}s of a kind"] * languages
     corrected = f" p is corrected ({correction}) {' and '.join(families)}." if families else ""
     lines = [
         "The intervals come from a cluster bootstrap and p from a paired randomisation test, with "
         f"{method.draws:,} draws each, over {plural(method.questions, 'question')}"
-        f"{' with all their languages' if languages else ''}.{corrected}",
+        f"{' with all their languages' if languages and by != 'pair' else ''}.{corrected}",
     ]
     if whole or not several:
         lines.append(

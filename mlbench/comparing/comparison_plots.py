@@ -10,6 +10,7 @@ import numpy as np
 
 from mlbench.common.names import shortened_apart
 from mlbench.comparing.comparison import Comparison
+from mlbench.comparing.comparison_tables import kinds_of, pair_differences
 from mlbench.comparing.differences import NOT_SHOWN, Value, measure_title
 from mlbench.comparing.quantities import Quantity
 from mlbench.measures.rank_measures import RANK_DISTANCE
@@ -29,6 +30,7 @@ from mlbench.reports.drawing import (
     plain_style,
     to_svg,
 )
+from mlbench.reports.pair_plots import Dots, draw_dots
 from mlbench.reports.words import KIND_NAMES, kind_name, printable
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ def comparison_plots(comparison: Comparison) -> dict[str, tuple[bytes, str]]:
     drawn: dict[str, tuple[bytes, str]] = {}
     with plain_style():
         for model in comparison.models[1:]:
-            heat = _difference(comparison, model.label)
+            draw = _pair_difference if comparison.task.pairs else _difference
+            heat = draw(comparison, model.label)
             if heat is not None:
                 alt = f"Differences of {model.label} to the first model by pair of languages."
                 drawn[f"difference-{model.label}.svg"] = (to_svg(heat), alt)
@@ -98,6 +101,37 @@ def _difference(comparison: Comparison, model: str) -> Figure | None:
     )
     down, across = np.nonzero(np.isfinite(values) & ~shown)
     figure.axes[0].scatter(across + 0.86, down + 0.16, s=7, color=INK, linewidth=0)
+    return figure
+
+
+def _pair_difference(comparison: Comparison, model: str) -> Figure | None:
+    """Differences of one model to the first by pair, a dot a direction."""
+    columns, rows = pair_differences(comparison, model)
+    if not rows:
+        return None
+    first = comparison.models[0].label
+    names = {column.kind: kind_name(column.kind) for column in columns}
+    figure, axes = draw_dots(
+        Dots(
+            list(rows),
+            {name: {row: of[kind].difference for row, of in rows.items() if kind in of}
+             for kind, name in names.items()},
+            {},
+            title=f"{measure_title(comparison.headline)}: {_name(comparison, model)} minus "
+            f"{_name(comparison, first)}",
+            subtitle="Right of 0 is better. Hollow dots are differences that are not shown.",
+            axis=f"difference in {measure_title(comparison.headline)}",
+            hollow=frozenset(
+                (names[kind], row)
+                for row, of in rows.items()
+                for kind, d in of.items()
+                if d.verdict == NOT_SHOWN
+            ),
+        )
+    )  # fmt: skip
+    axes.axvline(0, color=INK, linewidth=0.8)
+    pivot = comparison.task.roles.pivot
+    axes.set_ylabel(f"pairs with {pivot}" if pivot else "queries and passages in", color=INK)
     return figure
 
 
@@ -190,7 +224,7 @@ def _grid(axes: Axes, across: str, up: str) -> None:
 
 def _series(comparison: Comparison) -> Figure:
     """Every macro score of the headline measure, and rank distance, along the series' axis."""
-    wanted = [(kind, comparison.headline) for kind in KIND_NAMES]
+    wanted = [(kind, comparison.headline) for kind in kinds_of(comparison)]
     wanted.append(("multilingual", RANK_DISTANCE))
     panels = [(key, values) for key in wanted if (values := _scores(comparison, *key))]
     order = _in_order(comparison)

@@ -21,9 +21,11 @@ from mlbench.comparing.differences import (
     shown_p,
 )
 from mlbench.comparing.quantities import Quantity
+from mlbench.data.task import Kind, Setting
 from mlbench.measures.rank_measures import RANK_DISTANCE
+from mlbench.reports.pairs import row_name
 from mlbench.reports.tables import Table, narrow
-from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, plural, printable
+from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, mean, plural, printable
 
 if TYPE_CHECKING:
     from mlbench.comparing.comparison import Comparison
@@ -52,13 +54,13 @@ class Block:
 def blocks_of(comparison: Comparison, whole: bool) -> list[Block]:
     """Return the tables of a comparison in their order; ``whole`` ones are not for a terminal."""
     if len(comparison.models) == 2:
-        tables = [*_kind_blocks(comparison, whole), _language_block(comparison, "B")]
+        tables = [*_kind_blocks(comparison, whole), _fine_block(comparison, "B")]
     elif whole:
         tables = [
             *_standings_blocks(comparison),
             *_pair_blocks(comparison),
             *_measure_blocks(comparison),
-            *(_language_block(comparison, model.label) for model in comparison.models[1:]),
+            *(_fine_block(comparison, model.label) for model in comparison.models[1:]),
         ]
     else:
         tables = [
@@ -71,16 +73,27 @@ def blocks_of(comparison: Comparison, whole: bool) -> list[Block]:
 
 def main_quantities(comparison: Comparison) -> list[Quantity]:
     """Return the macro means that a comparison is read by: the main measure's, rank distance."""
-    wanted = [Quantity(kind, comparison.headline) for kind in KIND_NAMES]
+    wanted = [Quantity(kind, comparison.headline) for kind in kinds_of(comparison)]
     wanted.append(Quantity("multilingual", RANK_DISTANCE))
     there = {value.quantity for value in comparison.scores}
     return [quantity for quantity in dict.fromkeys(wanted) if quantity in there]
 
 
+def kinds_of(comparison: Comparison) -> tuple[str, ...]:
+    """Return the kinds of setting, and of pairs the directions."""
+    roles = comparison.task.roles
+    found = (roles.direction(setting) for setting in roles.settings(Kind))
+    return (*KIND_NAMES, *sorted({direction for direction in found if direction}))
+
+
+def _short(kind: str) -> str:
+    return SHORT.get(kind, kind_name(kind))
+
+
 def _column(quantity: Quantity) -> str:
     if quantity.measure == RANK_DISTANCE:
         return "rank\ndistance"
-    return f"{SHORT[quantity.kind]}\n{narrow(measure_title(quantity.measure), LONGEST_NAME)}"
+    return f"{_short(quantity.kind)}\n{narrow(measure_title(quantity.measure), LONGEST_NAME)}"
 
 
 def _said(quantity: Quantity) -> str:
@@ -100,7 +113,7 @@ def repeated(comparison: Comparison) -> set[Quantity]:
 
 def _kind_blocks(comparison: Comparison, whole: bool) -> Iterator[Block]:
     """Yield each kind's macro differences of two models."""
-    for kind in KIND_NAMES:
+    for kind in kinds_of(comparison):
         rows = [
             d
             for d in comparison.differences
@@ -139,7 +152,7 @@ def kind_table(comparison: Comparison, difference_of: Sequence[Difference], whol
             )
         )
     headers = (
-        kind_name(first.quantity.kind) if whole else SHORT[first.quantity.kind],
+        kind_name(first.quantity.kind) if whole else _short(first.quantity.kind),
         first.against,
         first.model,
         f"{first.model} - {first.against}",
@@ -202,6 +215,42 @@ def _repeated_notes(comparison: Comparison, kinds: Iterable[str]) -> tuple[str, 
         + (f" ({' and '.join(named)})." if len(list(kinds)) > 1 else ".")
         for same, named in of.items()
     )
+
+
+def _fine_block(comparison: Comparison, model: str) -> Block:
+    """Return the differences of a model to the first by query language, or of pairs by pair."""
+    of_pairs = bool(comparison.task.pairs)
+    return (_pair_block if of_pairs else _language_block)(comparison, model)
+
+
+def pair_differences(
+    comparison: Comparison, model: str
+) -> tuple[list[Quantity], dict[str, dict[str, Difference]]]:
+    """Return the directions of a comparison on pairs, and row -> direction -> the difference of a
+    model to the first in that setting, the row with the lowest mean first."""
+    roles, first = comparison.task.roles, comparison.models[0].label
+    rows: dict[str, dict[str, Difference]] = {}
+    for d in comparison.differences:
+        query, passage = d.quantity.query_language, d.quantity.passage_language
+        if (d.model, d.against) == (model, first) and query and passage:
+            setting = Setting(Kind.CROSSLINGUAL, query, (passage,))
+            direction = roles.direction(setting) or setting.kind.value
+            rows.setdefault(row_name(roles, query, passage), {})[direction] = d
+    order = sorted(rows, key=lambda row: mean(d.difference for d in rows[row].values()) or 0.0)
+    kinds = sorted({direction for of in rows.values() for direction in of})
+    columns = [Quantity(kind, comparison.headline) for kind in kinds]
+    return columns, {row: rows[row] for row in order}
+
+
+def _pair_block(comparison: Comparison, model: str) -> Block:
+    """Return the differences of a model to the first by pair, that with the most lost first."""
+    first = comparison.models[0].label
+    columns, of = pair_differences(comparison, model)
+    rows = [(row, [each.get(quantity.kind) for quantity in columns]) for row, each in of.items()]
+    pivot = comparison.task.roles.pivot
+    corner = f"{model} - {first}\n{f'{pivot} with' if pivot else 'pair'}"
+    table, notes = _differences_table(corner, columns, rows)
+    return Block(f"{model} against {first}, by pair of languages", table, notes)
 
 
 def _language_block(comparison: Comparison, model: str) -> Block:
@@ -372,18 +421,19 @@ def _measure_blocks(comparison: Comparison) -> Iterator[Block]:
     values, letters = _values(comparison), _letters(comparison)
     there = dict.fromkeys(v.quantity for v in comparison.scores if not v.quantity.level)
     left_out = {*repeated(comparison), *main_quantities(comparison)}
-    wanted = [q for kind in KIND_NAMES for q in there if q.kind == kind and q not in left_out]
+    kinds = kinds_of(comparison)
+    wanted = [q for kind in kinds for q in there if q.kind == kind and q not in left_out]
     labels = [model.label for model in comparison.models]
     notes = (
         "Models with a common letter in a row cannot be told apart.",
         *_scores_notes(comparison, wanted),
-        *_repeated_notes(comparison, KIND_NAMES),
+        *_repeated_notes(comparison, kinds),
     )
     for start in range(0, len(labels), IN_A_ROW):
         some = labels[start : start + IN_A_ROW]
         rows = tuple(
             (
-                f"{SHORT[q.kind]} {measure_title(q.measure)}",
+                f"{_short(q.kind)} {measure_title(q.measure)}",
                 *(_lettered(values[label, q], letters) for label in some),
             )
             for q in wanted

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.data.task import Kind, Setting
+from mlbench.data.task import Kind, Roles, Setting
 from mlbench.measures.bias import rank_distance
 from mlbench.measures.rank_measures import OFFERED, RANK_DISTANCE, is_rank_distance, parse_measure
 from mlbench.measures.significance import Clusters, Sample
@@ -19,7 +19,8 @@ from mlbench.reports.per_query import PerQuery
 
 @dataclass(frozen=True, order=True)
 class Quantity:
-    """A mean: of a kind of setting, of one query language, or of a single setting.
+    """A mean: of a kind of setting or, of pairs, a direction such as "from-en", of one query
+    language, or of a single setting.
 
     Without languages it is the macro mean over the kind's settings; with a query language the
     mean over that language's settings; with both one setting (only monolingual and cross-lingual).
@@ -98,7 +99,8 @@ class SettingTable:
 
         Ties count against the model, or for it where ``optimistic``.
         """
-        return _grouped(measure, self._samples(measure, optimistic and self.ranks.ambiguous))
+        samples = self._samples(measure, optimistic and self.ranks.ambiguous)
+        return _grouped(measure, samples, self.ranks.roles)
 
     def _samples(self, measure: str, optimistic: bool) -> list[tuple[Setting, Sample]]:
         of = self.clusters.of
@@ -138,8 +140,13 @@ class ValueTable:
     ambiguous = False
 
     def __init__(
-        self, values: PerQuery, cluster: Mapping[str, int], settings: Sequence[Setting]
+        self,
+        values: PerQuery,
+        cluster: Mapping[str, int],
+        settings: Sequence[Setting],
+        roles: Roles,
     ) -> None:
+        self.roles = roles
         found = {each.setting: each for each in values.settings if each.query_ids}
         self.parts = [(setting, found[setting]) for setting in settings]
         self.clusters = {
@@ -160,14 +167,14 @@ class ValueTable:
             mend = f"score the run files with `--measure {measure}` too"
             raise UsageError(Fault(f"measure {measure}", "the runs have no values", known, mend))
         samples = [(s, Sample(self.clusters[s], part.values[measure])) for s, part in self.parts]
-        return _grouped(measure, samples)
+        return _grouped(measure, samples, self.roles)
 
 
 Tables = Sequence[SettingTable | ValueTable]
 
 
 def _grouped(
-    measure: str, samples: Iterable[tuple[Setting, Sample]]
+    measure: str, samples: Iterable[tuple[Setting, Sample]], roles: Roles
 ) -> dict[Quantity, list[Sample]]:
     """Return the samples of settings by the quantities that they belong to."""
     groups: dict[Quantity, list[Sample]] = {}
@@ -178,4 +185,6 @@ def _grouped(
         languages = [(None, None), (query, None), *([] if several else [(query, pool[0])])]
         for language in languages:
             groups.setdefault(Quantity(kind, measure, *language), []).append(sample)
+        if direction := roles.direction(setting):
+            groups.setdefault(Quantity(direction, measure), []).append(sample)
     return dict(sorted(groups.items(), key=lambda item: item[0].level))

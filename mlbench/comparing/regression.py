@@ -16,7 +16,7 @@ from mlbench.common.files import write_atomically
 from mlbench.comparing.baseline import Result, Saved, refuse_other_infos, saved_report, saved_result
 from mlbench.comparing.check_texts import junit_check, markdown_check, terminal_check
 from mlbench.comparing.compare import compare
-from mlbench.comparing.comparison import flat_row
+from mlbench.comparing.comparison import Comparison, flat_row
 from mlbench.comparing.config import MARGIN, GateConfig, parse_margin
 from mlbench.comparing.differences import WORSE, Difference
 from mlbench.comparing.judgements import GRAVITY, INCONCLUSIVE, REGRESSED, Judgement, judge
@@ -37,7 +37,8 @@ SCHEMA = "mlbench/check/1"
 
 @dataclass(frozen=True, repr=False)
 class Check:
-    """A model held against its baseline. ``fallen`` are the query languages shown to be worse."""
+    """A model held against its baseline. ``fallen`` are the query languages, or of pairs
+    the settings, shown to be worse."""
 
     verdict: str
     task: TaskInfo
@@ -184,14 +185,19 @@ def _judged(new: Saved, baseline: Saved, measures: Sequence[str], margin: float)
         questions=comparison.method.questions,
         margin=margin,
         judgements=judgements,
-        fallen=tuple(d for d in comparison.differences if _fallen(d))
-        if len(new.task.roles.queries) > 1
-        else (),
+        fallen=tuple(_fallen(comparison)),
     )
 
 
-def _fallen(difference: Difference) -> bool:
-    return difference.quantity.level == 1 and difference.verdict == WORSE
+def _fallen(comparison: Comparison) -> list[Difference]:
+    """Return what is shown to be worse by query language, if there are several, or by pair."""
+    roles = comparison.task.roles
+    level = 2 if roles.pairs else 1
+    return [
+        d
+        for d in comparison.differences
+        if d.quantity.level == level and d.verdict == WORSE and len(roles.queries) > 1
+    ]
 
 
 def _same_counts(a: Ranks, b: Ranks) -> bool:

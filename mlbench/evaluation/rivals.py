@@ -57,10 +57,14 @@ def find_rivals(
     most: int,
     options: Options,
 ) -> Found:
-    """Return the first ``most`` rivals, by language, of queries in one pool.
+    """Return the first ``most`` rivals, by language, of queries in one pool, or of pairs each in
+    that of its own.
 
     Raises ModelError where the model fails.
     """
+    if len(explained) > 1 and collection.pairs:
+        parts = [find_rivals(task, collection, model, [e], most, options) for e in explained]
+        return Found([r for each in parts for r in each.rivals], sum(e.differing for e in parts))
     pool = list(explained[0].passages[0].above)
     part, asked, names = _part(collection, explained, pool)
     embedded, _ = encode_held(task, part, model, options, whole=collection)
@@ -84,7 +88,10 @@ def _part(
     asked = np.array([index[code(each.language), each.query_id] for each in explained], np.int64)
     queries = np.unique(asked)
     languages = [code(language) for language in pool]
-    passages = np.flatnonzero(np.isin(collection.passages.language, languages))
+    inside = np.isin(collection.passages.language, languages)
+    if collection.queries.pair is not None and collection.passages.pair is not None:
+        inside &= np.isin(collection.passages.pair, collection.queries.pair[queries])
+    passages = np.flatnonzero(inside)
     nothing = np.zeros(0, np.int64)
     part = replace(
         collection,

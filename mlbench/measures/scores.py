@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlbench.data.task import Kind, Setting
+from mlbench.data.task import Kind, Roles, Setting
 from mlbench.measures.bias import (
     BIAS_MEASURES,
     CUTOFFS,
@@ -115,7 +115,8 @@ class BiasScores:
 
     ``outranking[q][l]`` is None where nothing outranks; ``same_language`` is the mean of its
     diagonal. ``measures`` has the measures that can vary in the task; ``by_query_language`` maps
-    kind -> measure -> best and worst query language, ``recall`` R@k -> by passage language.
+    kind -> measure -> best and worst query language, nothing of pairs; ``recall`` R@k -> by passage
+    language.
     """
 
     rank_distance: Score | None
@@ -245,7 +246,7 @@ def bias_scores(
                 for name, scores in of_kind.items()
             }
             for kind, of_kind in per_language.items()
-            if len(ranks.roles.queries) > 1
+            if len(ranks.roles.queries) > 1 and not ranks.pairs
         },
         recall=_recall(ranks, pools),
         language_counts=language_counts(ranks) if pools else (),
@@ -354,10 +355,6 @@ def compute_scores(
     drawn = macro_intervals(list(groups.values()), clusters.count) if groups else []
     intervals = dict(zip(groups, drawn, strict=True))
     macro, per_language = mean_scores(rows, intervals)
-    directions: dict[str, list[SettingScores]] = {}
-    for row in rows:
-        if direction := ranks.roles.direction(row):
-            directions.setdefault(direction, []).append(row)
     bias_intervals = {key[1:]: each for key, each in intervals.items() if key[0] == BIAS}
     return Scores(
         macro=macro,
@@ -365,10 +362,19 @@ def compute_scores(
         settings=tuple(rows),
         bias=bias_scores(ranks, pools, of_bias, bias_intervals, per_language),
         statistics=Statistics("cluster bootstrap", LEVEL, DRAWS, SEED, clusters.count),
-        directions={
-            direction: _means(direction, of, intervals) for direction, of in directions.items()
-        },
+        directions=direction_scores(rows, ranks.roles, intervals),
     )
+
+
+def direction_scores(
+    rows: Sequence[SettingScores], roles: Roles, intervals: Mapping[Key, Interval]
+) -> dict[str, dict[str, Score]]:
+    """Return the macro scores of each direction of pairs; nothing of other tasks."""
+    directions: dict[str, list[SettingScores]] = {}
+    for row in rows:
+        if direction := roles.direction(row):
+            directions.setdefault(direction, []).append(row)
+    return {name: _means(name, of, intervals) for name, of in directions.items()}
 
 
 def _means(

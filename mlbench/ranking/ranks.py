@@ -180,6 +180,21 @@ class Ranks:
         pair = self._pair(query_language, pool)
         return 0 if pair is None else pair.passages[pair.languages.index(pool[0])]
 
+    def sizes(self) -> Ints:
+        """Return how many passages of each language each query is searched in: (queries,
+        languages), of pairs those of its own alone."""
+        shape = (len(self.query_ids), len(self.languages))
+        if not self.pairs:
+            return np.broadcast_to(self.pool_sizes, shape)
+        sizes = np.zeros(shape, np.int64)
+        query, column = self.query[self.starts[:-1]], self.passage_language[self.starts[:-1]]
+        for pair in self.pairs:
+            for side, searched in enumerate(self.columns(pair.languages).tolist()):
+                asked = self.languages.index(pair.languages[1 - side])
+                own = (self.query_language[query] == asked) & (column == searched)
+                sizes[query[own], searched] = pair.passages[side]
+        return sizes
+
     def _pair(self, query_language: str, pool: Sequence[str]) -> PairSizes | None:
         asked = {query_language, *pool}
         return next((pair for pair in self.pairs if set(pair.languages) == asked), None)

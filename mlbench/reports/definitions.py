@@ -72,6 +72,11 @@ SEARCHED = {
 
 def _settings_words(report: Report) -> str:
     """Return what is searched in the kinds of setting that a report has."""
+    if report.task.pairs:
+        return (
+            "Each pair of languages has queries and passages of its own. A query in one language "
+            "of a pair is searched for among the pair's passages in the other."
+        )
     kinds = [kind for kind in SEARCHED if settings_of(report, kind)]
     parts = [f"in a {kind_name(kind)} setting {SEARCHED[kind]}" for kind in kinds]
     if not parts:

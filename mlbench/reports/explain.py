@@ -75,13 +75,13 @@ def explain_query(
     ranks: Ranks, query_id: str, language: str | None = None, passage_language: str | None = None
 ) -> list[Explanation]:
     """Return the query of that id in each language that asks it, or in ``language`` alone; in the
-    multilingual pool, or that of ``passage_language``.
+    multilingual pool, or that of ``passage_language``, and of pairs in that of its own.
 
     Raises UsageError, with near names, where no query of that id and language has a relevant
     passage in the pool.
     """
     language, passage_language = chosen_languages(ranks, language, passage_language)
-    pool = ranks.roles.passages if passage_language is None else (passage_language,)
+    pool = None if passage_language is None else (passage_language,)
     asked = [i for i, id_ in enumerate(ranks.query_ids) if id_ == query_id]
     if not asked:
         raise UsageError(
@@ -133,10 +133,13 @@ def _near(query_id: str, ranks: Ranks) -> str:
 
 def explain_row(ranks: Ranks, query: int, pool: Sequence[str] | None = None) -> Explanation:
     """Return the explanation of the query at index ``query`` of the table, in the pool of some
-    languages or of all; without passages where none in the pool is relevant."""
-    languages = ranks.roles.passages if pool is None else tuple(pool)
-    columns = ranks.columns(languages)
+    languages or of all, or of its pair; without passages where none in the pool is relevant."""
     rows = np.arange(ranks.starts[query], ranks.starts[query + 1])
+    languages = ranks.roles.passages if pool is None else tuple(pool)
+    if pool is None and ranks.pairs:
+        languages = tuple({ranks.languages[i]: None for i in ranks.passage_language[rows].tolist()})
+    columns = ranks.columns(languages)
+    asked = ranks.languages[ranks.query_language[query]]
     rows = rows[np.isin(ranks.passage_language[rows], columns)]
     for_the_model = np.lexsort((-ranks.relevance[rows], ranks.place[rows]))
     above = ranks.above[rows][:, columns].astype(np.int64)
@@ -146,7 +149,7 @@ def explain_row(ranks: Ranks, query: int, pool: Sequence[str] | None = None) -> 
     optimistic[for_the_model] = above.sum(1)[for_the_model] + np.arange(1, len(rows) + 1)
     return Explanation(
         query_id=ranks.query_ids[query],
-        language=ranks.languages[ranks.query_language[query]],
+        language=asked,
         passages=tuple(
             RankedPassage(
                 passage_id=ranks.passage_ids[row],
@@ -159,7 +162,7 @@ def explain_row(ranks: Ranks, query: int, pool: Sequence[str] | None = None) -> 
             )
             for i, row in enumerate(rows)
         ),
-        pool_size=int(ranks.pool_sizes[columns].sum()),
+        pool_size=ranks.pool_size(asked, languages),
     )
 
 

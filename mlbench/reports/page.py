@@ -24,6 +24,7 @@ from mlbench.reports.explain import (
     most_biased,
     passages_table,
 )
+from mlbench.reports.pairs import directions
 from mlbench.reports.plot_cache import cached_plots
 from mlbench.reports.plot_texts import plot_texts
 from mlbench.reports.report import Report
@@ -40,6 +41,7 @@ from mlbench.reports.tables import (
     outranking_table,
     paper_table,
     settings_table,
+    sizes_table,
     star_of,
 )
 from mlbench.reports.texts import find_texts
@@ -183,7 +185,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
     mixed = bool(report.scores.bias.by_language)
     biased = most_biased(ranks, MOST_BIASED) if ranks is not None and mixed else []
     kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
-    cross = settings_of(report, CROSS)
+    cross, pairs = settings_of(report, CROSS), bool(report.task.pairs)
     texts = report.texts or (find_texts(report.task) if biased else Texts({}, {}))
     view = {
         "report": report,
@@ -197,8 +199,8 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "bias": _bias_sections(report),
         "biased": [_query(each, texts) for each in biased],
         "no_texts": texts.why,
-        "across": _across(report) if cross else None,
-        "excluded": excluded_table(report) if any(s.excluded for s in cross) else None,
+        "across": _across(report) if cross and not pairs else None,
+        "excluded": None if pairs or not any(s.excluded for s in cross) else excluded_table(report),
         "excluded_lines": excluded_lines(report),
         "settings": [
             (kind, kind_name(kind), settings_table(report, kind))
@@ -211,7 +213,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
             asdict(report.task) | {"kinds": tuple(kinds)},
             skip=("queries", "passages", "languages", "passage_languages", "pairs"),
         ),
-        "counts": _counts_table(report),
+        "counts": sizes_table(report.task.pairs) if pairs else _counts_table(report),
         "run_facts": _facts(asdict(report.run), skip=("command",)),
         "definitions": definitions(report),
     }
@@ -263,8 +265,10 @@ def _main_sections(report: Report) -> list[Section]:
     searched = [said for kind, said in SEARCHED.items() if settings_of(report, kind)]
     paper = paper_table(report)
     star = star_of(paper, report)
+    if report.task.pairs:
+        searched = ["Each pair of languages is searched by itself. The weakest pairs are first."]
     main = Section(
-        "Scores by query language",
+        "Scores by pair" if report.task.pairs else "Scores by query language",
         paper,
         " ".join([*searched, "Macro: the mean over settings.", star]).rstrip(),
     )
@@ -273,7 +277,9 @@ def _main_sections(report: Report) -> list[Section]:
         macro_table(report),
         " ".join(
             [
-                "Each score is the mean over the settings of a kind, with its 95% interval.",
+                "Each score is the mean over the settings of a kind"
+                + " or direction" * bool(report.scores.directions)
+                + ", with its 95% interval.",
                 "" if star else star_of(macro_table(report), report),
             ]
         ).rstrip(),
@@ -374,6 +380,11 @@ def _tiles(report: Report) -> list[Tile]:
         Tile(f"{name} {kind_name(kind)}", number(score.value), _interval(score.low, score.high, 4))
         for kind in KIND_NAMES
         if (score := macro_score(report, kind, headline(report))) is not None
+    ]
+    tiles += [
+        Tile(f"{name} {each.name}", number(score.value), _interval(score.low, score.high, 4))
+        for each in directions(report)
+        if each.name and (score := each.scores.get(headline(report))) is not None
     ]
     bias = report.scores.bias
     if bias.rank_distance is not None:

@@ -212,11 +212,11 @@ def per_query(
             if RANK_DISTANCE in names and settings[i].kind is Kind.MULTILINGUAL:
                 values[RANK_DISTANCE] = _distances(ranks, settings[i].query_language, query)
             taken[i] = query, values
-    judged = dict(zip(ranks.languages, ranks.judged.tolist(), strict=True))
     rows = []
     for i, setting in enumerate(settings):
         query, values = taken[i]
-        excluded = judged[setting.query_language] - len(query)
+        judged = ranks.judged_in(setting.query_language, setting.passage_languages)
+        excluded = judged - len(query)
         ids = tuple(ranks.query_ids[q] for q in query.tolist())
         groups = tuple(ranks.query_groups[q] for q in query.tolist())
         rows.append(SettingValues(setting, ids, groups, excluded, values))

@@ -34,6 +34,11 @@ PLOT_TEXTS = {
         "Heat map: the score of each pair of query language and passage language.",
         "A pale column is a language whose passages the model understands badly.",
     ),
+    "pairs.svg": (
+        "Dots: the score of each pair of languages in both directions.",
+        "Pairs at the top are the weakest. If the dots of a pair are far apart, the model serves "
+        "one direction better.",
+    ),
     "outranking.svg": (
         "Heat map: how often passages of each language outrank relevant ones, by query language.",
         "Orange (above 1) means that passages in this language push relevant ones down more often "

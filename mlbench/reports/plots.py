@@ -38,6 +38,8 @@ from mlbench.reports.drawing import (
     to_png,
     to_svg,
 )
+from mlbench.reports.pair_plots import COLOURS, pairs_figure
+from mlbench.reports.pairs import directions
 from mlbench.reports.report import Report
 from mlbench.reports.tables import score_matrix
 from mlbench.reports.words import (
@@ -88,36 +90,46 @@ def plot_png(name: str, report: Report, ranks: Ranks | None, dpi: int = 192) -> 
 
 
 def _macro(report: Report, _: Ranks | None) -> Figure | None:
-    """Every macro score with its interval, a bar a kind of setting."""
+    """Every macro score with its interval, a bar a kind of setting, or of pairs a direction."""
     from matplotlib.patches import Patch
 
-    kinds = [kind for kind in KIND_NAMES if report.scores.macro.get(kind)]
-    if not kinds:
+    shown = _macro_bars(report)
+    if not shown:
         return None
     names = [mean_name(measure) for measure in report.measures]
-    step = len(kinds) + 0.8
+    step = len(shown) + 0.8
     height = 0.2 * step * len(names)
-    subtitle = "Means over the settings of a kind, with 95% intervals."
+    what = "direction" if report.scores.directions else "kind of setting"
+    subtitle = f"Means over the settings of a {what.split(maxsplit=1)[0]}, with 95% intervals."
     bars = [
-        (step * i + j, score, KIND_COLOURS[kind])
+        (step * i + j, scores[measure], colour)
         for i, measure in enumerate(report.measures)
-        for j, kind in enumerate(kinds)
-        if (score := macro_score(report, kind, measure)) is not None
+        for j, (colour, scores) in enumerate(shown.values())
+        if measure in scores
     ]
     right = 0.15 + LABEL_WIDTH * max(len(_bar_label(score)) for _, score, _ in bars)
     figure, axes = rows_of_axes(
-        "Macro scores by kind of setting", subtitle, names, (0.8, right, 0.65, 0.35), height
+        f"Macro scores by {what}", subtitle, names, (0.8, right, 0.65, 0.35), height
     )
     reach = max(_draw_bar(axes, place, score, colour) for place, score, colour in bars)
     limit = tenth_above(reach)
     axes.set(xlim=(0, limit * 1.004), ylim=(step * len(names) - 1.0, -0.8))
     axes.set_xticks(ticks(limit))
-    axes.set_yticks([step * i + (len(kinds) - 1) / 2 for i in range(len(names))], names)
-    handles = [Patch(color=KIND_COLOURS[kind], label=kind_name(kind)) for kind in kinds]
+    axes.set_yticks([step * i + (len(shown) - 1) / 2 for i in range(len(names))], names)
+    handles = [Patch(color=colour, label=name) for name, (colour, _) in shown.items()]
     if any(score.ties_matter for _, score, _ in bars):
         handles.append(Patch(color=INK, alpha=PALE, label="pale: with ties counted for the model"))
     legend(figure, handles)
     return figure
+
+
+def _macro_bars(report: Report) -> dict[str, tuple[str, dict[str, Score]]]:
+    """Return name -> colour and macro scores of each kind, or of pairs each direction."""
+    if report.scores.directions:
+        of = directions(report)
+        return {e.name: (colour, e.scores) for e, colour in zip(of, COLOURS, strict=False)}
+    macro = report.scores.macro
+    return {kind_name(k): (KIND_COLOURS[k], macro[k]) for k in KIND_NAMES if macro.get(k)}
 
 
 def _draw_bar(axes: Axes, place: float, score: Score, colour: str) -> float:
@@ -151,7 +163,8 @@ def _bar_label(score: Score) -> str:
 
 def _heatmap(report: Report, _: Ranks | None) -> Figure | None:
     """Headline measure by query and passage language, with the means without the diagonal."""
-    if not any(setting.queries for setting in settings_of(report, Kind.CROSSLINGUAL.value)):
+    cross = settings_of(report, Kind.CROSSLINGUAL.value)
+    if report.task.pairs or not any(setting.queries for setting in cross):
         return None
     roles, name = report.task.roles, mean_name(headline(report))
     scores = score_matrix(report, headline(report))
@@ -188,7 +201,7 @@ def _languages(report: Report, _: Ranks | None) -> Figure | None:
         if report.scores.per_language.get(kind, {}).get(main)
     }
     languages = report.task.roles.queries
-    if len(languages) < 2 or not scores:
+    if len(languages) < 2 or not scores or report.task.pairs:
         return None
     step = len(scores) + 1.0
     height = 0.13 * step * len(languages)
@@ -228,12 +241,11 @@ def _outranking(report: Report, _: Ranks | None) -> Figure | None:
         return None
     logs = np.abs(_log2(values))
     span = int(np.clip(np.ceil(np.nanmax(logs)), 1, MOST_FACTOR))
-    passages = report.task.roles.passages
-    digits = 1 if len(passages) > ROOMY else 2
+    digits = 1 if len(report.task.roles.passages) > ROOMY else 2
     return draw_matrix(
         MatrixPlot(
             tuple(matrix),
-            passages,
+            report.task.roles.passages,
             values,
             title="Which languages outrank relevant passages",
             subtitle=f"Times their share of the pool; 1 is unbiased. {_last_row(report)}".rstrip(),
@@ -429,8 +441,7 @@ def _ranks(report: Report, ranks: Ranks | None) -> Figure | None:
     rankings = [ranks.ranking(language, ranks.languages) for language in asked_in]
     rank = np.concatenate([ranking.rank for ranking in rankings])
     language = ranks.passage_language[np.concatenate([ranking.row for ranking in rankings])]
-    sizes = [len(ranking.rank) for ranking in rankings]
-    asked = np.repeat(ranks.columns(asked_in), sizes)
+    asked = np.repeat(ranks.columns(asked_in), [len(ranking.rank) for ranking in rankings])
     count = len(passages)
     height = 0.34 * count + 0.1
     figure, axes = rows_of_axes(
@@ -442,9 +453,9 @@ def _ranks(report: Report, ranks: Ranks | None) -> Figure | None:
         ("queries in the same language", language == asked, OWN, -0.17),
         ("queries in other languages", language != asked, OTHER, 0.17),
     )
-    columns = ranks.columns(passages).tolist()
+    at = [*enumerate(ranks.columns(passages).tolist())]
     for label, chosen, colour, shift in groups:
-        parts = [(i + shift, rank[chosen & (language == c)]) for i, c in enumerate(columns)]
+        parts = [(i + shift, rank[chosen & (language == column)]) for i, column in at]
         _draw_quantiles(axes, [part for part in parts if len(part[1])], colour, label)
     pool = int(ranks.pool_sizes.sum())
     axes.set_xscale("log")
@@ -480,6 +491,7 @@ PLOTS: dict[str, Callable[[Report, Ranks | None], Figure | None]] = {
     "macro": _macro,
     "languages": _languages,
     "heatmap": _heatmap,
+    "pairs": pairs_figure,
     "outranking": _outranking,
     "targets": _targets,
     "distance": _distance,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mlbench.common.names import shortened_apart
-from mlbench.data.task import Kind
+from mlbench.data.task import Kind, PairSizes
 from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.measures.scores import Extremes
+from mlbench.reports.pairs import directions, weakest_first
 from mlbench.reports.report import Report
 from mlbench.reports.words import (
     KIND_NAMES,
@@ -146,8 +147,10 @@ def paper_table(report: Report) -> Table:
     R@1 monolingual and cross-lingual, R@10 multilingual, rank distance; then the macro scores. A
     report whose first measure is another shows that one and its second, a report of one kind of
     setting all its measures that there is room for. A kind or measure that the report lacks has
-    no column; a missing value is "-".
+    no column; a missing value is "-". A report on pairs has ``pairs_table``.
     """
+    if report.task.pairs:
+        return pairs_table(report)
     columns = _paper_columns(report)
     bias = report.scores.bias
     languages = report.task.roles.queries
@@ -175,6 +178,36 @@ def paper_table(report: Report) -> Table:
     )
 
 
+def pairs_table(report: Report) -> Table:
+    """Return a row a pair, the weakest first, with the first measures in each direction; then the
+    macro scores."""
+    of = directions(report)
+    measures = report.measures[: MOST_COLUMNS // max(1, len(of))]
+    columns = [(each, measure) for measure in measures for each in of]
+    rows = tuple(
+        (name, *(number(each.value(name, measure)) for each, measure in columns))
+        for name in weakest_first(of, headline(report))
+    )
+    means = [each.scores.get(measure) for each, measure in columns]
+    headers = [
+        f"{narrow(marked_name(report, measure, CROSS), 7)}\n{each.name or 'cross'}"
+        for each, measure in columns
+    ]
+    footer = ("macro", *(number(score.value if score else None) for score in means))
+    return Table(("pair" if report.task.roles.pivot is None else "with", *headers), rows, footer)
+
+
+def sizes_table(pairs: Iterable[PairSizes]) -> Table:
+    """Return how many queries and passages each pair has in either of its languages."""
+    rows = tuple(
+        (" ".join(pair.languages), *(f"{n:,}" for n in (*pair.queries, *pair.passages)))
+        for pair in pairs
+    )
+    headers = [f"{role}\nin the {side}" for role in ("queries", "passages")
+               for side in ("first", "second")]  # fmt: skip
+    return Table(("pair", *headers), rows)
+
+
 def _row_score(report: Report, language: str, kind: str, measure: str) -> float | None:
     return mean(
         setting.measures.get(measure)
@@ -184,21 +217,31 @@ def _row_score(report: Report, language: str, kind: str, measure: str) -> float 
 
 
 def macro_table(report: Report) -> Table:
-    """Return every macro score with its 95% interval, a row a measure, a column a kind."""
-    kinds = [kind for kind in KIND_NAMES if report.scores.macro.get(kind)]
+    """Return every macro score with its 95% interval, a row a measure, a column a kind, and of
+    pairs a direction."""
+    of = {
+        kind_name(kind): report.scores.macro[kind]
+        for kind in KIND_NAMES
+        if report.scores.macro.get(kind)
+    }
+    of |= {each.name: each.scores for each in directions(report) if each.name}
     rows = []
     for measure in report.measures:
-        scores = [macro_score(report, kind, measure) for kind in kinds]
+        scores = [each.get(measure) for each in of.values()]
         cells = [ranged(s.value, s.low, s.high) if s else MISSING for s in scores]
         rows.append((narrow(marked_name(report, measure), 9), *cells))
-    return Table(("", *(f"{kind_name(kind)}\n95% interval" for kind in kinds)), tuple(rows))
+    return Table(("", *(f"{name}\n95% interval" for name in of)), tuple(rows))
 
 
 def settings_table(report: Report, kind: str) -> Table:
     """Return every setting of a kind: its queries, how many it excludes, and all measures.
 
-    A cross-lingual setting is named by its two languages, query first.
+    A cross-lingual setting is named by its two languages, query first. Those of pairs stand by
+    their score, the weakest first.
     """
+    settings = settings_of(report, kind)
+    if report.task.pairs:
+        settings.sort(key=lambda each: each.measures.get(headline(report), math.inf))
     rows = tuple(
         (
             setting.query_language
@@ -208,7 +251,7 @@ def settings_table(report: Report, kind: str) -> Table:
             str(setting.excluded),
             *(number(setting.measures.get(measure)) for measure in report.measures),
         )
-        for setting in settings_of(report, kind)
+        for setting in settings
     )
     headers = ("setting" if kind == CROSS else "query", "queries", "excluded")
     return Table((*headers, *(marked_name(report, m, kind) for m in report.measures)), rows)

@@ -13,6 +13,7 @@ from mlbench.measures.rank_measures import parse_measure
 from mlbench.measures.scores import SettingScores
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranking
+from mlbench.reports.pairs import directions, weakest_first
 from mlbench.reports.report import Report
 
 WIDTH = 80
@@ -30,6 +31,8 @@ HOLDS, LOSES_SOME, LOSES_MUCH = 0.95, 0.75, 0.5
 FAVOURS, AVOIDS = 1.25, 0.8
 """Outranking at or beyond which a language is called favoured or avoided; 1 is unbiased."""
 
+NAMED_PAIRS = 3
+"""Weakest pairs of languages that are named."""
 TELLING = 0.01
 """Least difference of two outranking means that is worth telling."""
 
@@ -38,18 +41,6 @@ KIND_NAMES = {
     Kind.CROSSLINGUAL.value: "cross-lingual",
     Kind.MULTILINGUAL.value: "multilingual",
 }
-
-
-def short_number(value: float) -> str:
-    """Return a count in short: 0.1, 1, 10, 1k, 22.7M, 1B.
-
-    >>> short_number(22_713_216)
-    '22.7M'
-    """
-    for power, letter in ((12, "T"), (9, "B"), (6, "M"), (3, "k")):
-        if value >= 0.9995 * 10**power:
-            return f"{value / 10**power:.3g}{letter}"
-    return f"{value:.3g}"
 
 
 def number(value: float | None, digits: int = 4, *, commas: bool = False) -> str:
@@ -85,8 +76,9 @@ def mean_name(measure: str) -> str:
 
 
 def kind_name(kind: str) -> str:
-    """Return a kind of setting as it is written in text."""
-    return KIND_NAMES.get(kind, kind)
+    """Return a kind of setting, or a direction of pairs, as it is written in text."""
+    of_pairs = kind.startswith(("from-", "into-"))
+    return kind.replace("-", " ", 1) if of_pairs else KIND_NAMES.get(kind, kind)
 
 
 def macro_score(report: Report, kind: str, measure: str) -> Score | None:
@@ -122,6 +114,7 @@ def chance(report: Report) -> float:
     """Return the headline score of one relevant passage in a random order of a language's N, such
     as H(N) / N for AP; N is the mean number of passages a language."""
     counts = [count for count in report.task.passages.values() if count]
+    counts = [count for pair in report.task.pairs for count in pair.passages] or counts
     size = sum(counts) // max(1, len(counts))
     measure = parse_measure(headline(report))
     if size == 0:
@@ -179,7 +172,28 @@ def _too_small(name: str, luck: float) -> list[str]:
     return [f"The task is too small to tell much: even a random order has {name} {luck:.2f}."]
 
 
+def _of_pairs(report: Report) -> list[str]:
+    """Return what pairs of languages score in each direction, and which are the weakest."""
+    measure, pivot = headline(report), report.task.roles.pivot
+    of = directions(report)
+    parts = [f"{number(e.scores[measure].value)} {e.name}" for e in of if measure in e.scores]
+    count = plural(len(report.task.pairs), "pair")
+    over = f"Over {count} of languages" if pivot is None else f"Over {count} with {pivot}"
+    said = [f"{over} it has {mean_name(measure)} {' and '.join(parts).strip()}."]
+    told = [
+        (row, " and ".join(f"{value:.3f}" for value in values))
+        for row in weakest_first(of, measure)
+        if (values := [v for each in of if (v := each.value(row, measure)) is not None])
+    ]
+    if len(told) > NAMED_PAIRS:
+        *weak, last, best = (f"{r} ({v})" for r, v in (*told[:NAMED_PAIRS], told[-1]))
+        said.append(f"The weakest are {', '.join(weak)} and {last}, and the strongest is {best}.")
+    return said
+
+
 def _quality(report: Report, scores: dict[str, Score | None]) -> list[str]:
+    if report.task.pairs:
+        return _of_pairs(report)
     name = mean_name(headline(report))
     mono, cross = scores[Kind.MONOLINGUAL.value], scores[Kind.CROSSLINGUAL.value]
     sentences = [

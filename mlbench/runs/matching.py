@@ -22,7 +22,7 @@ import numpy.typing as npt
 from mlbench.data.collection import Collection, Questions
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.input_files import Faults
-from mlbench.data.task import Kind, spellings
+from mlbench.data.task import Kind, PairSizes, Setting, spellings
 from mlbench.runs.reading import Given, Ints, Name, RunFile, duplicates
 
 ANY = -1
@@ -61,7 +61,8 @@ class Targets:
 
     ``judged`` (queries,) says which queries have a judgement; ``query``, ``passage`` (entries) and
     ``relevance`` (at least 1) are arrays of one length, sorted by query and passage. ``pool_sizes``
-    (languages,) counts passages, None where they were not read.
+    (languages,) counts passages, None where they were not read; ``pairs`` are those of languages
+    that share no pool.
     """
 
     languages: tuple[str, ...]
@@ -73,6 +74,7 @@ class Targets:
     passage: Ints
     relevance: npt.NDArray[np.int32]
     pool_sizes: Ints | None
+    pairs: tuple[PairSizes, ...] = ()
 
     @classmethod
     def of(cls, collection: Collection) -> Targets:
@@ -90,6 +92,7 @@ class Targets:
             passage=qrels.passage[relevant],
             relevance=qrels.relevance[relevant],
             pool_sizes=passages.counts,
+            pairs=collection.sizes(),
         )
 
     @classmethod
@@ -116,6 +119,18 @@ class Targets:
             relevance=judged.relevance[rows],
             pool_sizes=None,
         )
+
+    def sizes(self, setting: Setting) -> tuple[int, int | None]:
+        """Return the judged queries and the passages of a setting, None where not read."""
+        languages = {setting.query_language, *setting.passage_languages}
+        for pair in self.pairs:
+            if {*pair.languages} == languages:
+                side = pair.languages.index(setting.query_language)
+                return pair.queries[side], pair.passages[1 - side]
+        own = self.queries.language == self.languages.index(setting.query_language)
+        pool = [self.languages.index(code) for code in setting.passage_languages]
+        size = None if self.pool_sizes is None else int(self.pool_sizes[pool].sum())
+        return int((self.judged & own).sum()), size
 
     def pairs_in(self, asked: npt.NDArray[np.bool_], pool: npt.NDArray[np.bool_]) -> Ints:
         """Return the relevant pairs of queries in some languages and passages in some; both say

@@ -33,15 +33,15 @@ def run_files(folder: Path, language: str, pool: Sequence[str]) -> dict[str, Pat
 
 
 def rivals_in_runs(folder: Path, explained: Sequence[Explanation], most: int) -> list[Rivals]:
-    """Return the first ``most`` rivals, by language, of queries in one pool, as far as the run
-    files reach; none for queries that have no file.
+    """Return the first ``most`` rivals, by language, of queries that have one pool a language, as
+    far as the run files reach; none for queries that have no file.
 
     Raises DataError where a file is no run.
     """
-    pool = list(explained[0].passages[0].above)
+    pools = {each.language: list(each.passages[0].above) for each in explained}
     of_language = {
         language: _read(run_files(folder, language, pool), explained)
-        for language in dict.fromkeys(each.language for each in explained)
+        for language, pool in pools.items()
     }
     return [
         _of_query(each, of_language[each.language].get(each.query_id, {}), most)

@@ -28,6 +28,7 @@ from mlbench.measures.scores import (
     SettingScores,
     Statistics,
     TargetRemoved,
+    direction_scores,
     extremes,
     mean_scores,
 )
@@ -40,6 +41,7 @@ from mlbench.runs.matching import Hits, Matching, Rankings, Targets, Unjudged, U
 from mlbench.runs.reading import Given, Ints, pool_number, read_run
 
 Values = npt.NDArray[np.float64]
+NO_PAIRS = Roles((), ())
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,13 @@ class _Asked:
 
 
 def score_runs(
-    rankings: Rankings, settings: Sequence[Setting], measures: Sequence[Measure]
+    rankings: Rankings,
+    settings: Sequence[Setting],
+    measures: Sequence[Measure],
+    roles: Roles = NO_PAIRS,
 ) -> Scored:
-    """Score the settings that the runs are about; ``settings`` are all of the task's."""
+    """Score the settings that the runs are about; ``settings`` are all of the task's, and ``roles``
+    say which directions its pairs have."""
     clusters, count = _clusters(rankings)
     rows: list[SettingScores] = []
     asked: list[_Asked] = []
@@ -94,22 +100,27 @@ def score_runs(
             for language in ("", setting.query_language):
                 key = (setting.kind.value, name, language)
                 groups.setdefault(key, []).append(Sample(clusters[of.query], each))
+            if direction := roles.direction(setting):
+                sample = Sample(clusters[of.query], each)
+                groups.setdefault((direction, name, ""), []).append(sample)
     found = macro_intervals(list(groups.values()), count) if groups else []
-    macro, per_language = mean_scores(rows, dict(zip(groups, found, strict=True)))
+    intervals = dict(zip(groups, found, strict=True))
+    macro, per_language = mean_scores(rows, intervals)
     by_query_language = {
         kind: {
             name: extremes({code: score.value for code, score in scores.items()})
             for name, scores in of_kind.items()
         }
         for kind, of_kind in per_language.items()
-        if len({setting.query_language for setting in settings}) > 1
+        if len({setting.query_language for setting in settings}) > 1 and not roles.pairs
     }
     bias = BiasScores(
         None, None, None, {}, {}, None, {},
         TargetRemoved(None, None, {}, 0, 0), by_query_language, {}, (),
     )  # fmt: skip
     statistics = Statistics("cluster bootstrap", LEVEL, DRAWS, SEED, count)
-    scores = Scores(macro, per_language, tuple(rows), bias, statistics)
+    directions = direction_scores(rows, roles, intervals)
+    scores = Scores(macro, per_language, tuple(rows), bias, statistics, directions)
     every = PerQuery(tuple(by_query), tuple(measure.name for measure in measures))
     depths = _depths(asked, settings, measures)
     return Scored(scores, depths, _distance_at_least(asked), every)
@@ -146,11 +157,10 @@ def _asked(rankings: Rankings, setting: Setting) -> _Asked:
     inside[[targets.languages.index(code) for code in setting.passage_languages]] = True
     pairs = targets.pairs_in(np.arange(len(targets.languages)) == language, inside)
     query, begin = np.unique(targets.query[pairs], return_index=True)
-    judged = np.flatnonzero(targets.judged & (targets.queries.language == language))
     rank = np.zeros(len(targets.query), np.int64)
     hits = _of_pool(rankings.hits, pool)
     rank[rankings.hits.pair[hits]] = rankings.hits.rank[hits]
-    sizes = targets.pool_sizes
+    judged, pool_size = targets.sizes(setting)
     return _Asked(
         setting=setting,
         query=query,
@@ -158,8 +168,8 @@ def _asked(rankings: Rankings, setting: Setting) -> _Asked:
         pairs=pairs,
         rank=rank[pairs],
         depth=rankings.depth[query, pool],
-        pool_size=None if sizes is None else int(sizes[inside].sum()),
-        excluded=len(judged) - len(query),
+        pool_size=pool_size,
+        excluded=judged - len(query),
     )
 
 
@@ -346,7 +356,7 @@ def score_read(
 
     Raises UsageError where that is none.
     """
-    scored = score_runs(read.rankings, roles.settings(kinds), measures)
+    scored = score_runs(read.rankings, roles.settings(kinds), measures, roles)
     if not any(row.queries for row in scored.scores.settings):
         raise UsageError(
             Fault(

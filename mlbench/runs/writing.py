@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault, ModelError, first_faults
 from mlbench.common.files import write_atomically
-from mlbench.data.collection import Collection
+from mlbench.data.collection import Collection, Qrels
 from mlbench.data.task import Kind, Setting
 from mlbench.ranking.products import Limits
 from mlbench.ranking.vectors import Vectors
@@ -63,8 +63,38 @@ def save_runs(
     language and id, descending. Raises DataError for ids that cannot stand in a column.
     """
     check_names(collection)
-    searched = _searched(collection, *vectors)
     discard_runs(saving.folder)
+    if not collection.pairs:
+        _save(saving, settings, collection, vectors, limits, progress)
+    for setting in settings if collection.pairs else ():
+        asked, pool = collection.asked(setting), collection.searched(setting)
+        own = vectors[0][asked], vectors[1][pool]
+        _save(saving, [setting], _of_pair(collection, asked, pool), own, limits, progress)
+
+
+def _of_pair(collection: Collection, asked: slice, pool: slice) -> Collection:
+    """Return the queries of one side of a pair with the passages of the other."""
+    qrels = collection.qrels
+    mine = (qrels.query >= asked.start) & (qrels.query < asked.stop)
+    return Collection(
+        collection.languages,
+        collection.queries.take(np.arange(asked.start, asked.stop)),
+        collection.passages.take(np.arange(pool.start, pool.stop)),
+        Qrels(
+            qrels.query[mine] - asked.start, qrels.passage[mine] - pool.start, qrels.relevance[mine]
+        ),
+    )
+
+
+def _save(
+    saving: Saving,
+    settings: Sequence[Setting],
+    collection: Collection,
+    vectors: tuple[Vectors, Vectors],
+    limits: Limits,
+    progress: Progress,
+) -> None:
+    searched = _searched(collection, *vectors)
     rows = query_rows(searched, saving.depth, limits)
     for language, code in enumerate(collection.languages):
         pools = [s for s in settings if s.query_language == code]

@@ -208,7 +208,7 @@ def _refuse_other_task(known: LeaderboardTask, found: LeaderboardTask) -> None:
 
 def _differing(found: LeaderboardTask, expected: LeaderboardTask) -> Iterator[Found]:
     """Yield in what two descriptions of a task differ that must not change."""
-    for name in ("version", "languages", "kinds", "queries", "passages", "rows_sha256"):
+    for name in ("version", "languages", "kinds", "queries", "passages", "pairs", "rows_sha256"):
         one, other = getattr(found, name), getattr(expected, name)
         if one != other:
             yield name, *both_shortened(visible(repr(one)), visible(repr(other)), 200)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.common.forms import fill_form
-from mlbench.data.task import Roles
+from mlbench.data.task import PairSizes, Roles
 from mlbench.leaderboard.entries.strict import (
     MAX_JSON,
     parse_json,
@@ -149,7 +149,8 @@ class LeaderboardTask:
     ``digests`` are those of the collection that are taken (one, or those of several versions of
     mlbench). ``queries`` and ``passages`` count by language, ``rows`` the relevant pairs;
     ``rows_sha256`` is the digest of all of a table that does not depend on the model
-    (``tables.rows_digest``). ``headline`` are measures that every entry must have.
+    (``tables.rows_digest``). ``headline`` are measures that every entry must have; ``pairs`` are
+    those of languages that share no pool.
     """
 
     name: str
@@ -165,11 +166,13 @@ class LeaderboardTask:
     rows_sha256: str
     licence: str
     citation: str
+    pairs: tuple[PairSizes, ...] = ()
 
     @property
     def roles(self) -> Roles:
         """Which languages the queries and the passages have."""
-        return Roles.counted(self.languages, self.queries, self.passages)
+        pairs = tuple(pair.languages for pair in self.pairs)
+        return Roles.counted(self.languages, self.queries, self.passages, pairs)
 
 
 @dataclass(frozen=True)
@@ -227,6 +230,8 @@ SCHEMAS: dict[type, str] = {
 def table_of(document: Document) -> dict[str, Any]:
     """Return a document's keys and values as they stand in JSON, without the schema."""
     table: dict[str, Any] = finite(asdict(document))
+    if isinstance(document, LeaderboardTask) and not document.pairs:
+        del table["pairs"]  # as in files from before there were any
     if isinstance(document, Entry) and document.run is not None:
         for key in RUN_LEFT_OUT:
             del table["run"][key]

@@ -319,6 +319,9 @@ def task_faults(task: LeaderboardTask, name: str) -> Iterator[Found]:
             yield key, shown(sorted(counts)), "the task's languages"
         elif not all(0 <= count < 2**31 for count in counts.values()):
             yield key, "a count out of range", "0 to 2^31"
+    for number, pair in enumerate(task.pairs):
+        if not set(pair.languages) <= codes or len(set(pair.languages)) != 2:
+            yield f"pairs[{number}]", shown(pair.languages), "two of the task's languages"
     if not 0 < task.rows <= MOST_ROWS:
         yield "rows", f"{task.rows:,}", f"1 to {MOST_ROWS:,}"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ from mlbench.measures.scores import BiasScores, compute_scores
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import SCHEMA, TaskKey, ranks_from_table
 from mlbench.reports.report import Report
-from mlbench.reports.values import differences
+from mlbench.reports.values import differences, finite
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,6 +94,7 @@ def described(report: Report, ranks: Ranks) -> LeaderboardTask:
         rows_sha256=rows_digest(ranks),
         licence=info.licence,
         citation=info.citation,
+        pairs=info.pairs,
     )
 
 
@@ -106,7 +107,7 @@ def task_metadata(task: LeaderboardTask) -> dict[str, Any]:
         "languages": list(task.languages),
         "pool_sizes": [task.passages[code] for code in task.languages],
         "judged": [task.queries[code] for code in task.languages],
-    }
+    } | ({"pairs": finite([asdict(pair) for pair in task.pairs])} if task.pairs else {})
 
 
 def task_key(task: LeaderboardTask, digest: str) -> TaskKey:
@@ -202,7 +203,7 @@ def table_faults(ranks: Ranks) -> Iterator[Found]:
     """
     above, tied = ranks.above.astype(np.int64), ranks.tied.astype(np.int64)
     query = ranks.query
-    at_hand = ranks.pool_sizes - _relevant(ranks)
+    at_hand = ranks.sizes() - _relevant(ranks)
     same_query = np.append(False, query[1:] == query[:-1])
     before = np.arange(len(query)) - 1
     same_place = same_query & (ranks.place == ranks.place[before])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mlbench.data.task import Roles
+from mlbench.data.task import Kind, Roles
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import Entry
 from mlbench.leaderboard.entries.strict import link_fault
@@ -23,9 +23,10 @@ from mlbench.leaderboard.page.wording import (
 from mlbench.leaderboard.ranking.columns import Column, language_means, stated
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Score, Values
+from mlbench.reports.pairs import row_name
 from mlbench.reports.report import ModelInfo, RouteInfo
 from mlbench.reports.tables import Table
-from mlbench.reports.words import MISSING, between, number
+from mlbench.reports.words import MISSING, between, kind_name, number
 
 LONGEST_TEXT = 400
 MODEL = ("identity", "adapter", "spec", "parameters", "dimension", "dtype", "similarity",
@@ -61,7 +62,8 @@ class Drawer:
 def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
     """Return the drawer of a model on a task; figures by language only if there is room."""
     entry = row.entries[standings.name]
-    drawn, several = by_language and bool(row.figures), len(standings.roles.queries) > 1
+    drawn, of_pairs = by_language and bool(row.figures), bool(standings.roles.pairs)
+    several = len(standings.roles.queries) > 1
     pairs, mixed = matrix(row.figures, standings.roles)
     groups = (
         ("Entry", tuple(_entry_facts(entry))),
@@ -73,7 +75,9 @@ def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
     changed = differing_facts(before.entry.entry, entry.entry) if before else ()
     return Drawer(
         scores=_scores(row, standings),
-        heat=heat_map(standings.roles, pairs, mixed) if drawn and pairs is not None else "",
+        heat=""
+        if not drawn or of_pairs or pairs is None
+        else heat_map(standings.roles, pairs, mixed),
         languages=_by_language(row, standings) if drawn and several else None,
         groups=tuple(group for group in groups if group[1]),
         command=entry.entry.run.command if entry.entry.run else "",
@@ -162,7 +166,10 @@ def _interval(cell: Cell, column: Column, standings: Standings) -> str:
 
 
 def _by_language(row: Row, standings: Standings) -> Table:
-    """Return each column by query language; cross-lingual is the mean over passage languages."""
+    """Return each column by query language; cross-lingual is the mean over passage languages. Of
+    pairs, return the main score of each pair."""
+    if standings.roles.pairs:
+        return _by_pair(row, standings)
     columns = [
         [score_text(value, column, standings) for value in language_means(row.figures[column.key])]
         for column in standings.columns
@@ -170,6 +177,27 @@ def _by_language(row: Row, standings: Standings) -> Table:
     rows = zip(standings.roles.queries, *columns, strict=True)
     headers = tuple(column_head(column, standings) for column in standings.columns)
     return Table(("query", *headers), tuple(rows))
+
+
+def _by_pair(row: Row, standings: Standings) -> Table:
+    """Return the main score of each pair in both directions, the weakest first."""
+    roles, main = standings.roles, standings.main
+    found: dict[str, dict[str, float]] = {}
+    for setting in roles.settings([Kind.CROSSLINGUAL]):
+        (searched,) = setting.passage_languages
+        asked = setting.query_language
+        place = roles.queries.index(asked), roles.passages.index(searched)
+        direction = roles.direction(setting) or main.kind
+        found.setdefault(row_name(roles, asked, searched), {})[direction] = float(
+            row.figures[main.key][place]
+        )
+    columns = sorted({direction for of in found.values() for direction in of})
+    rows = [
+        (name, *(score_text(of.get(column), main, standings) for column in columns))
+        for name, of in sorted(found.items(), key=lambda item: math.fsum(item[1].values()))
+    ]
+    title = column_head(main, standings).partition("\n")[0]
+    return Table(("pair", *(f"{title}\n{kind_name(c)}" for c in columns)), tuple(rows))
 
 
 def _entry_facts(each: BoardEntry) -> Iterator[Fact]:

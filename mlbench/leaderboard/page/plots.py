@@ -10,11 +10,11 @@ from html import escape
 import numpy as np
 
 from mlbench.common.names import shortened_apart
+from mlbench.common.sizes import short_number
 from mlbench.data.task import Roles
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.measures.significance import Values
 from mlbench.reports.drawing import MOST_ANNOTATED, ROOMY, tenth_above, ticks
-from mlbench.reports.words import short_number
 
 MOST_WHISKERS = 80
 LETTER = 6.2

@@ -144,6 +144,8 @@ def _empty_map(standings: Standings) -> str:
     if "cross" not in keys:
         return ""
     roles = standings.roles
+    if roles.pairs:
+        return ""
     none = np.full((len(roles.queries), len(roles.passages)), math.nan)
     return heat_map(roles, none, none[:, 0] if "multi" in keys else None)
 
@@ -170,6 +172,8 @@ def _languages(roles: Roles) -> str:
         f"{plural(len(codes), f'{role}language')} ({', '.join(codes)})"
         for role, codes in (("query ", roles.queries), ("passage ", roles.passages))
     )
+    if roles.pairs:
+        return f"{plural(len(roles.pairs), 'pair')} of {asked.replace('query ', '')}"
     if roles.queries == roles.passages:
         return asked.replace("query ", "")
     return f"{asked}; {searched}"

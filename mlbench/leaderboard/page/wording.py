@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from mlbench.common.sizes import short_number
 from mlbench.leaderboard.entries.entry import Contamination, Entry, Level
 from mlbench.leaderboard.ranking.columns import SHORT, Column, stated
 from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings
@@ -15,7 +16,6 @@ from mlbench.reports.words import (
     mean_name,
     number,
     plural,
-    short_number,
 )
 
 LEVELS = {

@@ -114,7 +114,8 @@ class Claims:
     """What a table says of some queries; int64 arrays, rows grouped by query.
 
     ``starts`` (queries + 1,) cuts the rows; ``place`` (rows,), ``above`` and ``tied`` (rows,
-    languages) are the table's; ``pool`` (languages,) counts all passages.
+    languages) are the table's; ``pool`` (languages,) counts all passages, and ``sizes`` (queries,
+    languages) those that each query is searched in, None where it is all.
     """
 
     starts: Ints
@@ -124,6 +125,7 @@ class Claims:
     above: Ints
     tied: Ints
     pool: Ints
+    sizes: Ints | None = None
 
     @property
     def queries(self) -> int:
@@ -139,7 +141,7 @@ class Claims:
         query = np.repeat(np.arange(self.queries), np.diff(self.starts))
         own = np.zeros((self.queries, len(self.pool)), np.int64)
         np.add.at(own, (query, self.passage_language), 1)
-        others: Ints = (self.pool - own)[query]
+        others: Ints = ((self.pool if self.sizes is None else self.sizes) - own)[query]
         return others
 
 
@@ -149,7 +151,9 @@ class Vectors:
 
     ``passages`` are contiguous by language, cut by ``starts``;
     ``relevant`` (rows,) is the passage of each of the claims' rows, ``drawn`` the drawn passages
-    in the order drawn, language after language, cut by ``edges`` (languages + 1,).
+    in the order drawn, language after language, cut by ``edges`` (languages + 1,). ``pools`` are
+    numbers of the pool that each query is searched in (queries,) and that each passage is of
+    (passages,), None where all passages are one.
     """
 
     queries: AnyVectors
@@ -158,6 +162,14 @@ class Vectors:
     relevant: Ints
     drawn: Ints
     edges: Ints
+    pools: tuple[Ints, Ints] | None = None
+
+    def searched(self, query: int) -> Bools:
+        """Return which passages a query is searched in."""
+        if self.pools is None:
+            return np.ones(self.passages.shape[0], bool)
+        asked, of = self.pools
+        return np.asarray(of == asked[query])
 
 
 class Seen(NamedTuple):
@@ -196,7 +208,7 @@ def see(claims: Claims, vectors: Vectors, tolerance: Tolerance) -> Iterator[Quer
         own = vectors.relevant[rows]
         score = scorer.exact(np.full(size, query), np.arange(size))
         reach = tolerance.share * lengths[0][query] * lengths[1]
-        others = np.ones(size, bool)
+        others = vectors.searched(query)
         others[own] = False
         above = (score - reach > (score + reach)[own, None]) & others
         below = (score + reach < (score - reach)[own, None]) & others
@@ -478,7 +490,8 @@ def _stakes(claims: Claims, query: int) -> tuple[Floats, Floats]:
     language = claims.passage_language[rows]
     own = np.bincount(language, minlength=len(claims.pool))
     level = claims.above[rows] + claims.tied[rows]
-    counts = np.stack([level, claims.pool - own - level]).astype(np.float64)
+    size = claims.pool if claims.sizes is None else claims.sizes[query]
+    counts = np.stack([level, size - own - level]).astype(np.float64)
     same = language[:, None] == np.arange(len(claims.pool))
     monolingual = same & (language == claims.query_language[query])[:, None]
     cells = np.stack([np.ones_like(same), monolingual, same & ~monolingual])

@@ -155,8 +155,22 @@ def claims_of(ranks: Ranks, queries: Ints) -> tuple[Claims, Ints]:
         above=ranks.above[rows].astype(np.int64),
         tied=ranks.tied[rows].astype(np.int64),
         pool=ranks.pool_sizes,
+        sizes=ranks.sizes()[queries] if ranks.pairs else None,
     )
     return claims, rows
+
+
+def pools_of(collection: Collection) -> tuple[Ints, Ints] | None:
+    """Return the pool that each query is searched in and that of each passage, of a collection of
+    pairs: the number of the pair, and the language of the passages. None for others."""
+    queries, passages = collection.queries, collection.passages
+    if queries.pair is None or passages.pair is None:
+        return None
+    size = len(collection.languages)
+    sides = np.array([[*map(collection.languages.index, pair)] for pair in collection.pairs])
+    asked = queries.pair.astype(np.int64)
+    other = sides[asked].sum(1) - queries.language
+    return asked * size + other, passages.pair.astype(np.int64) * size + passages.language
 
 
 @dataclass(frozen=True)
@@ -180,6 +194,7 @@ class Part:
 
     def vectors(self, embedded: Embedded) -> Vectors:
         """Return the vectors of the part, one query after the other as the table has them."""
+        pools = pools_of(self.collection)
         return Vectors(
             queries=embedded.queries[self.asked],
             passages=embedded.passages,
@@ -187,6 +202,7 @@ class Part:
             relevant=self.relevant,
             drawn=self.drawn,
             edges=self.sample.edges,
+            pools=None if pools is None else (pools[0][self.asked], pools[1]),
         )
 
 
@@ -206,6 +222,7 @@ def part_of(ranks: Ranks, collection: Collection, sample: Sample) -> Part:
             collection.queries.take(queries),
             collection.passages.take(passages),
             Qrels(nothing, nothing, nothing.astype(np.int32)),
+            pairs=collection.pairs,
         ),
         queries,
         passages,
@@ -321,6 +338,7 @@ def table_checks(
         return (Check("rows", True, len(one), 0),), 0.0
     queries = np.unique(theirs.query[_order(theirs, places)[differing]])
     claims, rows = claims_of(theirs, queries)
+    pools = pools_of(collection)
     vectors = Vectors(
         queries=embedded.queries[places.query[queries]],
         passages=embedded.passages,
@@ -328,6 +346,7 @@ def table_checks(
         relevant=places.passage[rows],
         drawn=np.zeros(0, np.int64),
         edges=np.zeros(len(collection.languages) + 1, np.int64),
+        pools=None if pools is None else (pools[0][places.query[queries]], pools[1]),
     )
     found = compare(claims, vectors, tolerance)
     order, bounds = certain_checks(found, claims, Names(theirs, queries, rows))

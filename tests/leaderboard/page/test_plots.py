@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from mlbench.common.sizes import short_number
 from mlbench.data.task import Roles
 from mlbench.leaderboard.page.plots import (
     LETTER,
@@ -17,7 +18,6 @@ from mlbench.leaderboard.page.plots import (
     heat_map,
     level_of,
 )
-from mlbench.reports.words import short_number
 from tests.leaderboard.synthetic import HOSTILE
 
 

@@ -1,0 +1,49 @@
+"""A task of pairs of languages that share no pool, whose pairs are not equally hard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+PAIRS = {("de", "en"): 9, ("en", "fr"): 7, ("en", "sw"): 11}
+SHARED = {("de", "en"): 2, ("en", "fr"): 1, ("en", "sw"): 0}
+"""How many of its six words a line has from the line that it translates."""
+TASK = """
+name = "bitext"
+version = "1"
+title = "Lines and their translations"
+languages = ["de", "en", "fr", "sw"]
+pairs = [["de", "en"], ["en", "fr"], ["en", "sw"]]
+settings = ["crosslingual"]
+licence = "CC0-1.0"
+citation = "nobody"
+measures = ["RR", "Success@1"]
+[source]
+reader = "lines"
+[source.files]
+text = "{first}-{second}.{id}"
+[source.ids]
+de = "de"
+en = "en"
+fr = "fr"
+sw = "sw"
+"""
+
+
+def write_pairs(folder: Path) -> Path:
+    """Write ``bitext.toml`` and its files."""
+    generator = np.random.default_rng(11)
+
+    def words(count: int) -> list[str]:
+        return ["".join(generator.choice([*"abcdefgh"], 4)) for _ in range(count)]
+
+    for (one, other), count in PAIRS.items():
+        first = [words(6) for _ in range(count)]
+        second = [line[: SHARED[one, other]] + words(6 - SHARED[one, other]) for line in first]
+        for code, lines in ((one, first), (other, second)):
+            text = "".join(" ".join(line) + "\n" for line in lines)
+            (folder / f"{one}-{other}.{code}").write_text(text)
+    path = folder / "bitext.toml"
+    path.write_text(TASK)
+    return path
