@@ -176,6 +176,11 @@ class Roles:
         return f"{'from' if setting.query_language == self.pivot else 'into'}-{self.pivot}"
 
     @property
+    def one_asked(self) -> bool:
+        """Whether all queries are in one language, and the passages in several."""
+        return len(self.queries) == 1 and len(self.passages) > 1
+
+    @property
     def mixed(self) -> bool:
         """Whether the passages of several languages can be searched together."""
         return len(self.passages) > 1 and not self.pairs

@@ -352,6 +352,10 @@ def _extremes_of(report: Report) -> str:
 
 def _across(report: Report) -> Section:
     name, mono = mean_name(headline(report)), bool(settings_of(report, Kind.MONOLINGUAL.value))
+    if report.task.roles.one_asked:
+        (asked,) = report.task.roles.queries
+        note = f"Queries in {asked}, over the passages of each language by themselves."
+        return Section("Across languages", crosslingual_table(report), note)
     return Section(
         "Across languages",
         crosslingual_table(report),

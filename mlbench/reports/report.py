@@ -444,7 +444,7 @@ def parse_report(path: Path) -> tuple[Report, str]:
     if not isinstance(table, dict) or table.get("schema") != SCHEMA:
         found = table.get("schema") if isinstance(table, dict) else type(table).__name__
         raise IntegrityError(Fault(where, f"schema {found!r}", SCHEMA))
-    scores = {entry.name: table.get(entry.name) for entry in fields(Scores)}
+    scores = {entry.name: table[entry.name] for entry in fields(Scores) if entry.name in table}
     try:
         report = _converter().structure({**table, "scores": scores}, Report)
         digest = str(table["ranks_sha256"] or "")

@@ -260,9 +260,16 @@ def settings_table(report: Report, kind: str) -> Table:
 def crosslingual_table(report: Report) -> Table:
     """Return the headline measure as a matrix, query language by passage language.
 
-    The diagonal holds the monolingual settings; the last column is the mean without it.
+    Where both are one, the setting is monolingual; the last column is the mean without it. With one
+    query language there is a row a passage language instead, with all measures there is room for.
     """
     values, roles = score_matrix(report, headline(report)), report.task.roles
+    if roles.one_asked:
+        measures = report.measures[:MOST_COLUMNS]
+        of = {s.passage_languages: s.measures for s in report.scores.settings}
+        scores = {p: [number(of.get((p,), {}).get(m)) for m in measures] for p in roles.passages}
+        headers = (narrow(marked_name(report, measure, CROSS), 9) for measure in measures)
+        return Table(("passages in", *headers), tuple((p, *row) for p, row in scores.items()))
     rows = []
     for query in roles.queries:
         cross = mean(values[query, passage] for passage in roles.passages if passage != query)
@@ -371,6 +378,7 @@ def terminal_text(report: Report, *, verbose: bool = False) -> str:
         fill(title),
         fill(" ".join([*truncation_reading(report), *reading(report)])),
         paper_table(report).text(),
+        *([crosslingual_table(report).text()] if task.roles.one_asked else []),
         *(_details(report) if verbose else [fill(star_of(paper_table(report), report))]),
         *map(fill, warnings),
     ]

@@ -12,7 +12,7 @@ import mlbench
 from mlbench.data.task import Kind
 from mlbench.reports.plots import plots
 from mlbench.reports.tables import crosslingual_table, outranking_table, paper_table
-from mlbench.reports.words import FAVOURS, reading
+from mlbench.reports.words import FAVOURS, mean_name, reading
 from tests.support.command_line import mlbench as run
 from tests.support.roles_task import TASK, write_task
 
@@ -127,6 +127,15 @@ def test_the_reading_says_what_it_compares(work, alone, monkeypatch):
     if others[most] >= FAVOURS:
         expected += f" and favours passages in {most}, which outrank"
     assert expected in said
+
+
+def test_one_query_language_has_a_row_a_passage_language(alone):
+    table = crosslingual_table(alone)
+    assert table.headers == ("passages in", *map(mean_name, alone.measures))
+    of = {s.passage_languages: s.measures for s in alone.settings}
+    expected = [(code, *(f"{of[code,][name]:.4f}" for name in alone.measures)) for code in PASSAGES]
+    assert [*table.rows] == expected
+    assert table.text() in str(alone)
 
 
 def test_reports_of_one_query_language_have_a_page(alone, tmp_path):

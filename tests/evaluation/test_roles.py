@@ -147,3 +147,10 @@ def test_passages_in_a_language_that_has_none(task):
     (task.parent / "sw.corpus.jsonl").write_text("")
     with pytest.raises(DataError, match="at least one passage in every language"):
         mlbench.evaluate("char-ngram", task, progress=False)
+
+
+def test_a_report_of_it_is_read_again(task, tmp_path):
+    report = mlbench.evaluate("char-ngram", task, progress=False, cache=None)
+    folder = report.save(tmp_path / "report")
+    assert mlbench.read_report(folder).scores == report.scores
+    assert len(mlbench.compare([folder, folder]).scores) > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,17 @@ import numpy as np
 import pytest
 
 from mlbench.leaderboard.page.export import UNIT, packed
+from mlbench.leaderboard.page.plots import level_of
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import rank_text, score_text
 from mlbench.leaderboard.ranking.columns import Column
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import Values
+from mlbench.reports.report import read_report
 from tests.leaderboard.browser import NAMES, Browser, find_browser, running_browser
 from tests.leaderboard.synthetic import chosen_score, evidence, standings, standings_of, unpacked
+from tests.support.command_line import mlbench
+from tests.support.roles_task import write_task
 
 READ = """(name => [...document.querySelectorAll(`section[data-table="${name}"] tbody[data-key]`)]
   .filter(body => !body.hidden)
@@ -519,3 +524,65 @@ def test_dark_mode_has_a_dark_ground_and_light_ink(browser: Browser, site: Path)
     (ground, ink), (dark_ground, dark_ink) = brightness
     assert min(ground, dark_ink) > 600
     assert max(ink, dark_ground) < 200
+
+
+@pytest.fixture
+def roles_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A leaderboard of one model on a task of other queries than passages, whose heat map the
+    script draws."""
+    monkeypatch.setattr("mlbench.leaderboard.page.site.MOST_CELLS", 0)
+    write_task(tmp_path)
+    by = ("--to", "board", "--submitter", "Ada", "--licence", "MIT", "--link", "https://a.org/x")
+    for arguments in (
+        ("run", "--model", "char-ngram", "--task", "roles.toml", "--output", "res", "--no-cache"),
+        ("leaderboard", "add-task", "res/char-ngram/roles", "--to", "board"),
+        ("submit", "res/char-ngram/roles", *by),
+        ("leaderboard", "build", "board", "--output", "site"),
+    ):
+        assert mlbench(*arguments, cwd=tmp_path).returncode == 0
+    return tmp_path / "site/index.html"
+
+
+def test_other_queries_than_passages_score_again(started: Browser, roles_site: Path) -> None:
+    report = read_report(roles_site.parents[1] / "res/char-ngram/roles")
+    started.open(roles_site)
+    for size in (1, 2, 3):
+        for chosen in itertools.combinations(report.task.languages, size):
+            started.run(f"location.hash = 'languages={','.join(chosen)}'")
+            started.wait(partial(says, started, f"Scores are over {', '.join(chosen)}:"))
+            ((_, *_, mono, cross, multi, _, _),) = [row[:10] for row in rows(started, "roles")]
+            for kind, cell in (("monolingual", mono), ("crosslingual", cross), ("multi", multi)):
+                values = [
+                    each.measures["AP"]
+                    for each in report.settings
+                    if each.kind.startswith(kind) and each.query_language in chosen
+                    and (kind == "multi" or each.passage_languages[0] in chosen)
+                ]  # fmt: skip
+                text = cell.partition("\n")[0]
+                if not values:
+                    assert text == "-"
+                else:
+                    assert float(text) == pytest.approx(np.mean(values), abs=0.00012)
+    assert started.complaints() == []
+
+
+def test_the_script_draws_a_heat_map_that_is_not_square(started: Browser, roles_site: Path) -> None:
+    report = read_report(roles_site.parents[1] / "res/char-ngram/roles")
+    started.open(roles_site)
+    started.run("location.hash = 'open=char-ngram'")
+    find = (
+        "[...document.querySelectorAll('.heat-here path')]"
+        ".map(path => [path.className.baseVal, path.getAttribute('d')])"
+    )
+    started.wait(lambda: bool(started.run(find)))
+    drawn = {
+        cell: name
+        for name, path in started.run(find)
+        for cell in re.findall(r"M(\d+ \d+)h", path)
+        if name != "own"
+    }
+    at = sorted(drawn, key=lambda cell: [*map(int, cell.split())][::-1])
+    columns = [("en",), ("fr",), ("sw",), ("en", "fr", "sw")]
+    of = {(s.query_language, s.passage_languages): s.measures["AP"] for s in report.settings}
+    expected = [f"h{level_of(of[query, pool])}" for query in ("de", "en") for pool in columns]
+    assert [drawn[cell] for cell in at] == expected

@@ -139,7 +139,7 @@ def test_png_on_request() -> None:
     assert 500 < width <= 800
     assert height > 100
     for name in ("heatmaps", "heatmap.svg"):
-        with pytest.raises(UsageError, match="heatmap, outranking, targets, distance"):
+        with pytest.raises(UsageError, match="heatmap, pairs, outranking, targets, distance"):
             plot_png(name, report, ranks)
     with pytest.raises(UsageError):
         plot_png("ranks", *example(1))

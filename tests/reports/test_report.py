@@ -12,7 +12,7 @@ import pytest
 from mlbench.common.errors import DataError, IntegrityError
 from mlbench.comparing.baseline import read_saved
 from mlbench.ranking.ranks_file import read_ranks
-from mlbench.reports.report import read_report, write_report
+from mlbench.reports.report import REPORT_FILE, read_report, write_report
 from tests.support.reports import example, pair
 
 Path_ = tuple[str | int, ...]
@@ -26,6 +26,16 @@ def edit(folder: Path, keys: Path_, value: Any) -> None:
         entry = entry[key]
     entry[keys[-1]] = value
     path.write_text(json.dumps(table))
+
+
+def test_a_report_from_before_there_were_directions_is_read(tmp_path):
+    report, ranks = example(2)
+    write_report(tmp_path, report, ranks, {})
+    path = tmp_path / REPORT_FILE
+    table = json.loads(path.read_text())
+    del table["directions"]
+    path.write_text(json.dumps(table))
+    assert read_report(tmp_path).scores == report.scores
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
