@@ -208,13 +208,20 @@ def test_tasks_show(work):
     assert "all is the multilingual pool" not in text
 
 
-def test_the_leaderboard(work):
+def test_the_leaderboard(work, report):
     done("leaderboard", "add-task", "res/bm25/bitext", "--to", "board", cwd=work)
     by = ("--to", "board", "--submitter", "Ada", "--licence", "MIT", "--link", "https://a.org/x")
     for model in ("char-ngram", "bm25"):
         done("submit", f"res/{model}/bitext", *by, cwd=work)
     assert "no fault" in done("leaderboard", "validate", "board", cwd=work)
     done("leaderboard", "build", "board", "--output", "site", cwd=work)
+    (standings,) = json.loads((work / "site/leaderboard.json").read_text())["standings"]
+    assert [c["key"] for c in standings["columns"]] == ["cross", "from", "into", "recall"]
+    (row,) = [row for row in standings["rows"] if row["model"] == "char-ngram"]
+    for key, name in (("from", "from-en"), ("into", "into-en")):
+        score = report.scores.directions[name]["RR"]
+        assert row["scores"][key]["value"] == pytest.approx(score.value, abs=1e-12)
+        assert row["scores"][key]["low"] == pytest.approx(score.low, abs=1e-6)
     page = (work / "site/index.html").read_text()
     assert "3 pairs of 4 languages (de, en, fr, sw)" in page
     assert "The main score by pair" in page

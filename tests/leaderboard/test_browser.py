@@ -23,6 +23,7 @@ from mlbench.reports.report import read_report
 from tests.leaderboard.browser import NAMES, Browser, find_browser, running_browser
 from tests.leaderboard.synthetic import chosen_score, evidence, standings, standings_of, unpacked
 from tests.support.command_line import mlbench
+from tests.support.pairs_task import write_pairs
 from tests.support.roles_task import write_task
 
 READ = """(name => [...document.querySelectorAll(`section[data-table="${name}"] tbody[data-key]`)]
@@ -526,21 +527,25 @@ def test_dark_mode_has_a_dark_ground_and_light_ink(browser: Browser, site: Path)
     assert max(ink, dark_ground) < 200
 
 
-@pytest.fixture
-def roles_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A leaderboard of one model on a task of other queries than passages, whose heat map the
-    script draws."""
-    monkeypatch.setattr("mlbench.leaderboard.page.site.MOST_CELLS", 0)
-    write_task(tmp_path)
+def site_of(task: Path) -> Path:
+    """Build a leaderboard of one model on a task, in the task's folder."""
+    folder, report = task.parent, f"res/char-ngram/{task.stem}"
     by = ("--to", "board", "--submitter", "Ada", "--licence", "MIT", "--link", "https://a.org/x")
     for arguments in (
-        ("run", "--model", "char-ngram", "--task", "roles.toml", "--output", "res", "--no-cache"),
-        ("leaderboard", "add-task", "res/char-ngram/roles", "--to", "board"),
-        ("submit", "res/char-ngram/roles", *by),
+        ("run", "--model", "char-ngram", "--task", task.name, "--output", "res", "--no-cache"),
+        ("leaderboard", "add-task", report, "--to", "board"),
+        ("submit", report, *by),
         ("leaderboard", "build", "board", "--output", "site"),
     ):
-        assert mlbench(*arguments, cwd=tmp_path).returncode == 0
-    return tmp_path / "site/index.html"
+        assert mlbench(*arguments, cwd=folder).returncode == 0
+    return folder / "site/index.html"
+
+
+@pytest.fixture
+def roles_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A leaderboard on a task of other queries than passages, whose heat map the script draws."""
+    monkeypatch.setattr("mlbench.leaderboard.page.site.MOST_CELLS", 0)
+    return site_of(write_task(tmp_path))
 
 
 def test_other_queries_than_passages_score_again(started: Browser, roles_site: Path) -> None:
@@ -586,3 +591,26 @@ def test_the_script_draws_a_heat_map_that_is_not_square(started: Browser, roles_
     of = {(s.query_language, s.passage_languages): s.measures["AP"] for s in report.settings}
     expected = [f"h{level_of(of[query, pool])}" for query in ("de", "en") for pool in columns]
     assert [drawn[cell] for cell in at] == expected
+
+
+def test_pairs_score_again_in_each_direction(started: Browser, tmp_path: Path) -> None:
+    report = read_report(site_of(write_pairs(tmp_path)).parents[1] / "res/char-ngram/bitext")
+    started.open(tmp_path / "site/index.html")
+    for chosen in (("de", "en"), ("de", "en", "sw"), ("de", "fr")):
+        started.run(f"location.hash = 'languages={','.join(chosen)}'")
+        started.wait(partial(says, started, f"Scores are over {', '.join(chosen)}:"))
+        ((_, *_, cross, out, into, _),) = [row[:9] for row in rows(started, "bitext")]
+        for cell, wanted in ((cross, None), (out, "from-en"), (into, "into-en")):
+            values = [
+                each.measures["RR"]
+                for each in report.settings
+                if {each.query_language, *each.passage_languages} <= {*chosen}
+                and wanted in (None, report.task.roles.direction(each))
+            ]
+            text = cell.partition("\n")[0]
+            assert (
+                text == "-"
+                if not values
+                else float(text) == pytest.approx(np.mean(values), abs=0.00012)
+            )
+    assert started.complaints() == []

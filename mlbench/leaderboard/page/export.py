@@ -30,7 +30,7 @@ MISSING = 64**3 - 1
 SCHEMA = "mlbench/leaderboard/1"
 FORMULAS = (*FORMULA, "\t", "\r", "＝", "＋", "－", "＠")
 """What makes a spreadsheet take a cell for a formula; the last four are their wide forms."""
-KEYS = ("mono", "cross", "multi", "recall", "distance")
+KEYS = ("mono", "cross", "from", "into", "multi", "recall", "distance")
 
 
 def standings_csv(standings: Sequence[Standings]) -> str:
@@ -130,7 +130,10 @@ def _languages(each: Standings) -> dict[str, list[str]]:
 
 
 def _columns(each: Standings) -> list[dict[str, Any]]:
-    return [asdict(column) | {"lower_is_better": column.lower_is_better} for column in each.columns]
+    return [
+        asdict(c) | {"lower_is_better": c.lower_is_better, "by_pair": c.by_pair}
+        for c in each.columns
+    ]
 
 
 def _row(row: Row, standings: Standings) -> dict[str, Any]:

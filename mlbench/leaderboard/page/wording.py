@@ -52,7 +52,7 @@ def column_head(column: Column, standings: Standings) -> str:
     """Return a column's name in two short lines."""
     if column.lower_is_better:
         return "rank\ndistance" if standings.task else "rank distance\n% of random"
-    return f"{mean_name(column.measure)}\n{SHORT[column.kind]}"
+    return f"{mean_name(column.measure)}\n{SHORT.get(column.kind, kind_name(column.kind))}"
 
 
 def score_text(value: float | None, column: Column, standings: Standings) -> str:

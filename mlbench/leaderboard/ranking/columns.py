@@ -10,7 +10,7 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.comparing.quantities import Quantity, SettingTable
-from mlbench.data.task import Kind, Roles
+from mlbench.data.task import Kind, Roles, Setting
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
@@ -34,7 +34,8 @@ RECALL = "R@10"
 
 @dataclass(frozen=True)
 class Column:
-    """A macro mean that models are ranked by; ``key`` names it within a task."""
+    """A macro mean that models are ranked by; ``key`` names it within a task. ``kind`` is a kind of
+    setting or, of pairs, a direction."""
 
     key: str
     kind: str
@@ -45,9 +46,15 @@ class Column:
         """Whether a smaller value is better, which holds for rank distance alone."""
         return self.measure == RANK_DISTANCE
 
+    @property
+    def by_pair(self) -> bool:
+        """Whether it is a mean over pairs of query and passage language."""
+        return self.kind not in (MONO, MULTI)
+
 
 def columns_of(kinds: Sequence[str], measures: Sequence[str], roles: Roles) -> tuple[Column, ...]:
-    """Return a task's columns: its main measure by kind of setting, recall, rank distance.
+    """Return a task's columns: its main measure by kind of setting and, of pairs, by direction,
+    recall, rank distance.
 
     The main measure is the first of the task's ``measures``. Recall is R@10, or the first recall
     among them, in the mixed pool if there is one. Kinds of which the languages make no setting
@@ -56,6 +63,8 @@ def columns_of(kinds: Sequence[str], measures: Sequence[str], roles: Roles) -> t
     kinds = [kind.value for kind in roles.kinds(kinds)]
     main = next(iter(measures), "AP")
     columns = [Column(SHORT[kind], kind, main) for kind in SHORT if kind in kinds]
+    of = {roles.direction(setting) for setting in roles.settings([Kind.CROSSLINGUAL])} - {None}
+    columns += [Column(name.partition("-")[0], name, main) for name in sorted(filter(None, of))]
     recalls = [m for m in measures if m.startswith("R@") and m != main]
     where = next((kind for kind in (MULTI, MONO, CROSS) if kind in kinds), None)
     if recalls and where:
@@ -120,7 +129,9 @@ def language_means(figures: Values) -> list[float | None]:
 def measure(ranks: Ranks, columns: Sequence[Column]) -> Measured:
     """Take every column of a table of ranks."""
     clusters = question_clusters(ranks)
-    kinds = list(dict.fromkeys(column.kind for column in columns))
+    kinds = list(
+        dict.fromkeys(column.kind if column.kind in SHORT else CROSS for column in columns)
+    )
     table = SettingTable(ranks, kinds, clusters)
     taken = {name: table.quantities(name) for name in {c.measure: None for c in columns}}
     figures, means, shares = {}, {}, {}
@@ -146,11 +157,16 @@ def _distance_bounds(ranks: Ranks, columns: Sequence[Column]) -> tuple[float | N
 
 
 def _figures(samples: Mapping[Quantity, Sequence[Sample]], column: Column, roles: Roles) -> Values:
+    kind = column.kind if column.kind in SHORT else CROSS
+
     def of(query: str, passage: str | None = None) -> float:
-        found = samples.get(Quantity(column.kind, column.measure, query, passage))
+        found = samples.get(Quantity(kind, column.measure, query, passage))
+        if found and passage is not None and kind != column.kind:
+            direction = roles.direction(Setting(Kind.CROSSLINGUAL, query, (passage,)))
+            found = found if direction == column.kind else None
         return mean(found[0].values) if found else math.nan
 
-    if column.kind == CROSS:
+    if column.by_pair:
         return np.array([[of(q, p) for p in roles.passages] for q in roles.queries])
     return np.array([of(query) for query in roles.queries])
 

@@ -65,7 +65,7 @@
     let sum = 0, count = 0;
     const add = value => { if (value !== null) { sum += value; count++; } };
     for (const i of asked) {
-      if (column.kind !== "crosslingual") add(figureAt(values, i));
+      if (!column.by_pair) add(figureAt(values, i));
       else for (const j of searched) add(figureAt(values, i * task.passage_languages.length + j));
     }
     return count ? sum / count : null;
