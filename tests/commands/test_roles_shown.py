@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 
 import mlbench
+from mlbench.data.locator import Locator
+from mlbench.data.readers import stream_collection
 from mlbench.data.task import Kind
+from mlbench.evaluation.tasks import load_task
 from mlbench.reports.plots import plots
+from mlbench.reports.subset import cut_task
 from mlbench.reports.tables import crosslingual_table, outranking_table, paper_table
 from mlbench.reports.words import FAVOURS, mean_name, reading
+from mlbench.runs.judgements import describe_judgements
 from tests.support.command_line import mlbench as run
 from tests.support.roles_task import TASK, write_task
 
@@ -254,3 +259,11 @@ def test_the_leaderboard(work):
     sampled = run(*entry, "--data-dir", ".", "--sample", "8", "--passages", "4", cwd=work)
     assert "DISAGREES" not in sampled.stdout
     assert "order" in sampled.stdout
+
+
+def test_passages_that_are_not_read_have_their_languages_too(work):
+    task = load_task(work / "roles.toml")
+    info = describe_judgements(task, stream_collection(task, Locator(work)))
+    assert info.passages == {}
+    assert info.roles == task.roles
+    assert cut_task(info, ("de", "sw"), 1).roles == task.roles.only(("de", "sw"))
