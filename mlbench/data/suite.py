@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,18 +24,35 @@ from mlbench.common.forms import (
     one_of,
     read_toml,
 )
-from mlbench.data.task import NAME, Kind, Task
+from mlbench.data.task import LANGUAGE, NAME, Kind, Task
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A macro score: a measure over the settings of a kind. Written ``multilingual:AP``."""
+    """A macro score: a measure over the settings of a kind, or over those of pairs in one
+    direction. Written ``multilingual:AP`` or ``from-en:Success@1``."""
 
     kind: Kind
     measure: str
+    direction: str = ""
+
+    @property
+    def over(self) -> str:
+        """What settings it is over."""
+        return self.direction or self.kind.value
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.measure}"
+        return f"{self.over}:{self.measure}"
+
+    @classmethod
+    def read(cls, text: str) -> Figure:
+        """Return the figure that is written so, its measure as it stands."""
+        over, _, measure = text.partition(":")
+        return (
+            cls(Kind.CROSSLINGUAL, measure, over)
+            if over not in [*Kind]
+            else cls(Kind(over), measure)
+        )
 
 
 @dataclass(frozen=True)
@@ -60,18 +78,20 @@ class Suite:
 
 
 def _figure(value: Any) -> str:
-    """Return ``kind:measure`` as it is. What the measure is, is looked at later."""
+    """Return ``kind:measure`` as it is. What it is a figure of, is looked at later."""
     kind, colon, measure = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not colon or not measure.strip():
         raise ValueError
     try:
-        one_of(*map(str, Kind))(kind)
+        if not DIRECTION.fullmatch(kind):
+            one_of(*map(str, Kind))(kind)
     except Wrong as wrong:
-        expected = f"a kind of setting before the colon, {wrong.expected}"
+        expected = f"a kind of setting before the colon, {wrong.expected}, or as in from-en"
         raise Wrong(f"{value!r}", expected, wrong.mend) from None
     return str(value)
 
 
+DIRECTION = re.compile(rf"(from|into)-({LANGUAGE.pattern})")
 _NAMED = if_only(
     lambda v: isinstance(v, str) and NAME.fullmatch(v),
     "lower-case letters, digits, '.', '_' and '-'",

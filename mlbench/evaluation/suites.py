@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mlbench.common.errors import DataError, Fault, UsageError
@@ -86,28 +87,34 @@ def _reader(task: Task | None, faults: list[Fault]) -> Callable[[str, str], Figu
     """Return what reads a figure of a task, and tells what is wrong with it."""
 
     def read(where: str, text: str) -> Figure | None:
-        kind, _, measure = text.partition(":")
-        told = [*_faults_of(where, Kind(kind), measure, task)]
+        figure = Figure.read(text)
+        told = [*_faults_of(where, figure, task)]
         faults.extend(told)
         if told:
             return None
+        measure = figure.measure
         named = measure if measure == RANK_DISTANCE else parse_measure(measure).name
-        return Figure(Kind(kind), named)
+        return replace(figure, measure=named)
 
     return read
 
 
-def _faults_of(where: str, kind: Kind, measure: str, task: Task | None) -> Iterator[Fault]:
+def _faults_of(where: str, figure: Figure, task: Task | None) -> Iterator[Fault]:
+    measure = figure.measure
     if measure == RANK_DISTANCE:
-        if kind is not Kind.MULTILINGUAL:
+        if figure.kind is not Kind.MULTILINGUAL:
             mend = f"write {Kind.MULTILINGUAL}:{RANK_DISTANCE}"
-            yield Fault(where, f"{kind}:{measure}", "the multilingual setting", mend)
+            yield Fault(where, str(figure), "the multilingual setting", mend)
     else:
         try:
             parse_measure(measure)
         except UsageError as error:
             for fault in error.faults:
                 yield Fault(where, f"{fault.where}: {fault.found}", fault.expected, fault.mend)
-    if task is not None and kind not in {setting.kind for setting in task.settings()}:
-        has = ", ".join(dict.fromkeys(str(setting.kind) for setting in task.settings()))
-        yield Fault(where, f"{kind} settings, which task {task.name!r} does not have", has)
+    if task is None:
+        return
+    has = dict.fromkeys(str(setting.kind) for setting in task.settings())
+    has |= dict.fromkeys(d for s in task.settings() if (d := task.roles.direction(s)))
+    if figure.over not in has:
+        found = f"{figure.over} settings, which task {task.name!r} does not have"
+        yield Fault(where, found, ", ".join(has))

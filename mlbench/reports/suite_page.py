@@ -101,7 +101,9 @@ def columns_table(report: SuiteReport) -> Table:
 
 def _sections(report: SuiteReport) -> list[Section]:
     several = any(len(each.figures) > 1 for each in report.suite.tasks)
-    note = "Each figure is a macro score: the mean over the settings of a kind."
+    note = "Each figure is a macro score: the mean over the settings of a kind"
+    directed = any(figure.direction for each in report.suite.tasks for figure in each.figures)
+    note += " or, of pairs, over those of one direction." if directed else "."
     note += f" {HEADLINE} marks the headline of a task." * several
     if report.suite.mean:
         note += " The mean is the unweighted mean of the headlines."
@@ -169,17 +171,22 @@ def _is_distance(figure: Figure) -> bool:
     return figure.measure == RANK_DISTANCE
 
 
+def _over(figure: Figure) -> str:
+    """Say what settings a figure is over."""
+    return figure.direction.replace("-", " ", 1) or kind_name(figure.kind.value)
+
+
 def _name(figure: Figure) -> str:
     """Return what people call a figure: mAP multilingual."""
     if _is_distance(figure):
         return "rank distance"
-    return f"{mean_name(figure.measure)} {kind_name(figure.kind.value)}"
+    return f"{mean_name(figure.measure)} {_over(figure)}"
 
 
 def _column(figure: Figure) -> str:
     if _is_distance(figure):
         return "rank\ndistance"
-    return f"{narrow(mean_name(figure.measure), 8)}\n{SHORT[figure.kind.value]}"
+    return f"{narrow(mean_name(figure.measure), 8)}\n{SHORT.get(figure.over, figure.over)}"
 
 
 def _value(score: Score | None, figure: Figure) -> str:

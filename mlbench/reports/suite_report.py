@@ -215,7 +215,12 @@ def figure_score(report: Report, figure: Figure) -> Score | None:
     """Return a figure of a report with its interval, None where it has none."""
     if figure.measure == RANK_DISTANCE:
         return report.scores.bias.rank_distance
-    return report.scores.macro.get(figure.kind.value, {}).get(figure.measure)
+    scores = report.scores
+    return (
+        (scores.directions if figure.direction else scores.macro)
+        .get(figure.over, {})
+        .get(figure.measure)
+    )
 
 
 def _mean(
@@ -244,7 +249,12 @@ def _samples(
     """Return the values of the settings that a figure is a mean over."""
     ranks, measure = report.table, parse_measure(figure.measure)
     cluster = np.searchsorted(questions, np.array(ranks.query_ids)).astype(np.int64)
-    settings = report.task.roles.settings([figure.kind])
+    roles = report.task.roles
+    settings = [
+        setting
+        for setting in roles.settings([figure.kind])
+        if figure.direction in ("", roles.direction(setting))
+    ]
     return [
         Sample(cluster[scored.query], scored.values[measure.name])
         for scored, row in score_settings(ranks, settings, [measure])
