@@ -223,8 +223,16 @@ class Clusters:
 
 
 def question_clusters(ranks: Ranks) -> Clusters:
-    """Return the questions: queries of one id, whatever their language."""
-    _, of = np.unique(np.array(ranks.query_ids), return_inverse=True)
+    """Return the questions: queries of one id, whatever their language.
+
+    Where pairs of languages ask the same, such as one sentence in English and each other language,
+    queries are of one group, which is then the question.
+    """
+    names = np.array(ranks.query_ids)
+    if ranks.pairs:
+        groups = np.array(ranks.query_groups)
+        names = np.where(groups == "", names, groups)
+    _, of = np.unique(names, return_inverse=True)
     return Clusters("question", of.astype(np.int64), int(of.max(initial=-1)) + 1)
 
 
@@ -238,7 +246,7 @@ def paragraph_clusters(ranks: Ranks) -> Clusters | None:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    if not any(ranks.query_groups):
+    if ranks.pairs or not any(ranks.query_groups):
         return None
     questions = question_clusters(ranks)
     number: dict[tuple[int, str], int] = {}

@@ -6,7 +6,8 @@ its translations and the line itself are its relevant passages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, permutations
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from mlbench.data.task import Task
 def read(task: Task, locate: Locate) -> Records:
     """Read the task's ``text`` files; ids are line numbers, counted from 1.
 
-    Where the task has pairs, each pair has a file in each of its languages, and ids are the pair's
-    name and the line number: "af-en/1".
+    Where the task has pairs, ids are the pair's name and the line number: "af-en/1". Each pair has
+    files of its own, or where paths do not name the pair, all have lines of the same files; line n
+    of these is one question.
 
     Raises DataError for empty lines, files of different length, and text that is not UTF-8.
     """
@@ -40,12 +42,9 @@ def read(task: Task, locate: Locate) -> Records:
 
 
 def _read_pairs(task: Task, locate: Locate) -> Records:
-    """Read the files of each pair, whose lines find each other in the other file alone."""
-    if not isinstance(locate, Files):
-        raise TypeError("pairs need a locator that knows the files of pairs")
+    """Read the lines of each pair, which find each other in the pair's other file alone."""
     faults, records = Faults(), Records()
-    for pair, paths in locate.pairs("text").items():
-        texts = _read_parallel(paths, pair, faults)
+    for texts in _texts_of_pairs(task, locate, faults):
         for asked, searched in permutations(texts, 2):
             if asked not in task.roles.queries or searched not in task.roles.passages:
                 continue
@@ -57,6 +56,25 @@ def _read_pairs(task: Task, locate: Locate) -> Records:
             ]
     faults.check()
     return records
+
+
+def _texts_of_pairs(
+    task: Task, locate: Locate, faults: Faults
+) -> Iterator[dict[str, list[TextRecord]]]:
+    """Yield the lines of each pair by language."""
+    if isinstance(locate, Files) and (paths := locate.pairs("text")):
+        for pair, of in paths.items():
+            yield _read_parallel(of, pair, faults)
+        return
+    shared = _read_parallel(locate("text"), None, faults)
+    for pair in task.pairs:
+        yield {
+            code: [
+                replace(line, id=f"{'-'.join(pair)}/{line.id}", pair=pair, group=line.id)
+                for line in shared[code]
+            ]
+            for code in pair
+        }
 
 
 def _read_parallel(
