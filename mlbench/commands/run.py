@@ -6,6 +6,7 @@ import argparse
 import re
 import shlex
 import sys
+import textwrap
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mlbench.commands.options import add_model_options, model_options, positive, shared, size
 from mlbench.commands.output import (
     ROOM_FOR_A_REPORT,
+    WIDTH,
     plain_table,
     print_json,
     print_report,
@@ -353,12 +355,13 @@ def _dry_run(tasks: list[Task], options: Options, args: Namespace) -> int:
     print(f"\n{args.model} would encode {total:,} texts{more}, each once, for {settings}")
     if "most_tokens" in rows[0]:
         least, most = (sum(row[f"{which}_tokens"] or 0 for row in rows) for which in _TOKENS)
-        print(
+        said = (
             f"The server would be sent {least:,} to {most:,} tokens{more}. This is an estimate, "
             "made from the characters: a vocabulary for many languages has about the first number, "
             "one made for English first about the second. What is in the embedding cache is not "
             "sent."
         )
+        print(textwrap.fill(said, WIDTH))
     return 0
 
 

@@ -358,7 +358,7 @@ def test_a_dry_run_asks_nobody(
 ) -> None:
     path = model_file(tmp_path, site, 'query_prompt = "query: "\n')
     assert main(["run", "--model", str(path), "--task", "sample", "--dry-run"]) == 0
-    text = capfd.readouterr().out
+    text = " ".join(capfd.readouterr().out.split())
     found = re.search(r"would be sent ([\d,]+) to ([\d,]+) tokens. This is an estimate", text)
     assert found
     least, most = (int(each.replace(",", "")) for each in found.groups())
