@@ -26,7 +26,7 @@ from mlbench.models.endpoint.options import (
 )
 from mlbench.models.endpoint.probes import PROBES, Floats, Probing
 from mlbench.models.endpoint.server import Rejected, Server
-from mlbench.models.protocol import Tokens
+from mlbench.models.protocol import Tokens, Truncation
 
 if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
@@ -109,7 +109,7 @@ class Endpoint:
     @cached_property
     def _probing(self) -> Probing:
         settings = {role: [self.prompts[role], self._fields(role)] for role in ROLES}
-        said = json.dumps([self._server.url, settings], sort_keys=True)
+        said = json.dumps([self._server.url, settings, self._given.max_characters], sort_keys=True)
         return Probing(said, self._probes, self._cache, self._given.dtype)
 
     def _probes(self, alone: bool) -> Floats:
@@ -174,7 +174,21 @@ class Endpoint:
 
     def tokens(self, role: str, texts: list[str]) -> Tokens:
         """Estimate the tokens that the server would be sent; it is not asked."""
-        return estimate_tokens([self.prompts[role] + text for text in texts])
+        return estimate_tokens(self._inputs(role, texts))
+
+    def truncation(self, role: str, texts: list[str]) -> Truncation | None:
+        """Estimate what ``max_characters`` costs; None where what is cut is the server's choice."""
+        if self._given.max_characters is None:
+            return None
+        inputs = self._inputs(role, texts)
+        whole = [self.prompts[role] + text for text in texts]
+        cut = sum(len(text) < len(uncut) for text, uncut in zip(inputs, whole, strict=True))
+        tokens = estimate_tokens(whole).least
+        return Truncation(cut, tokens - estimate_tokens(inputs).least, tokens)
+
+    def _inputs(self, role: str, texts: Sequence[str]) -> list[str]:
+        """Return what the server is sent of some texts."""
+        return [(self.prompts[role] + text)[: self._given.max_characters] for text in texts]
 
     def _encode(self, role: str, texts: list[str]) -> Wide:
         if not texts:
@@ -198,13 +212,15 @@ class Endpoint:
     def _embed(self, role: str, texts: Sequence[str]) -> Wide:
         """Return the vectors of texts from one request, or from halves of it where the server does
         not take so much at once."""
-        given = [self.prompts[role] + text for text in texts]
+        body = {**self._fields(role), "input": self._inputs(role, texts)}
         try:
-            answer = self._server.ask(PATH, {**self._fields(role), "input": given})
+            answer = self._server.ask(PATH, body)
         except Rejected as refused:
             if len(texts) == 1:
                 found = f"{refused.faults[0].found}\n  for the {role} {texts[0][:60]!r}"
-                raise Rejected(Fault(self._where, found, "texts that the server takes")) from None
+                mend = "if it is too long, max_characters = N in a model file cuts all texts"
+                expected = "a text that the server takes"
+                raise Rejected(Fault(self._where, found, expected, mend)) from None
             half = (len(texts) + 1) // 2
             first = self._embed(role, texts[:half])
             self._most_texts = min(self._most_texts, half)

@@ -123,6 +123,7 @@ class EndpointOptions:
     passage_body: Fields | None = None
     encoding_format: Annotated[str, one_of(*FORMATS)] = FORMATS[0]
     dimensions: Count | None = None
+    max_characters: Count | None = None
     similarity: Annotated[str, one_of(*SIMILARITIES)] = SIMILARITIES[0]
     dtype: Annotated[str, one_of(*DTYPES)] | None = None
     batch_size: Count = 64
