@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -156,15 +157,42 @@ class MacroMeans:
             for name in ("counts", "settings", "membership", "group")
         )
 
+    @cached_property
+    def _asked(self) -> list[tuple[Ints, Ints]]:
+        """The clusters of each membership and its parts, where memberships have few clusters each;
+        else empty."""
+        if np.count_nonzero(self.counts) > MOST_FILLED * self.counts.size:
+            return []
+        return [
+            (np.flatnonzero(count), np.flatnonzero(self.membership == number))
+            for number, count in enumerate(self.counts.T)
+        ]
+
+    def _added_up(self, weights: Values) -> tuple[Values, Values]:
+        """Return how many queries of each membership a draw has, (draws, memberships), and what
+        each part adds up to in it, (draws, models, parts)."""
+        clusters, models, parts = self.sums.shape
+        draws = len(weights)
+        if not self._asked:
+            sums = (weights @ self.sums.reshape(clusters, -1)).reshape(draws, models, parts)
+            return weights @ self.counts, sums
+        size, sums = np.empty((draws, len(self._asked))), np.empty((draws, models, parts))
+        for number, (asked, own) in enumerate(self._asked):
+            taken = weights[:, asked]
+            size[:, number] = taken @ self.counts[asked, number]
+            of_own = self.sums[asked][:, :, own].reshape(len(asked), -1)
+            sums[:, :, own] = (taken @ of_own).reshape(draws, models, len(own))
+        return size, sums
+
     def drawn(self, weights: Values) -> Values:
         """Return each macro mean in each draw: (draws, models, groups). NaN is of no query.
 
         ``weights`` (draws, clusters) is how often a draw takes each cluster.
         """
-        clusters, models, parts = self.sums.shape
-        size = (weights @ self.counts)[:, self.membership]
+        models = self.sums.shape[1]
+        counted, means = self._added_up(weights)
+        size = counted[:, self.membership]
         present = size > 0
-        means = (weights @ self.sums.reshape(clusters, -1)).reshape(-1, models, parts)
         asked = present[:, np.newaxis]
         means = np.divide(means, size[:, np.newaxis], out=np.zeros_like(means), where=asked)
         group, begin = np.unique(self.group, return_index=True)
@@ -176,6 +204,8 @@ class MacroMeans:
         return macro
 
 
+MOST_FILLED = 0.1
+"""The share of the questions up to which each setting's are drawn alone; pairs ask few each."""
 TIE_TOLERANCE = 0.0005
 
 

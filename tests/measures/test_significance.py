@@ -166,3 +166,15 @@ def test_unknown_paragraphs_give_no_clusters_and_one_unknown_stands_alone():
     clusters = paragraph_clusters(replace(ranks, query_groups=groups))
     assert clusters.count == 3
     assert len(np.unique(clusters.of)) == 3
+
+
+def test_settings_that_ask_few_of_the_questions_are_drawn_as_all_others(monkeypatch):
+    """Pairs share no question: the product without their zeros is the whole one's."""
+    generator = np.random.default_rng(5)
+    samples = [Sample(np.arange(20 * i, 20 * i + 20), generator.random(20)) for i in range(40)]
+    groups = [samples, samples[:7], samples[7:]]
+    thin = macro_draws([groups], 800, draws=300)
+    monkeypatch.setattr("mlbench.measures.significance.MOST_FILLED", 0)
+    whole = macro_draws([groups], 800, draws=300)
+    assert np.allclose(thin, whole, rtol=0, atol=1e-14)
+    assert not np.isnan(whole).any()
