@@ -33,7 +33,8 @@ def test_every_option_is_a_field_and_has_help() -> None:
     for option in OPTIONS:
         parser.add_argument(option.flag, help=option.help, metavar=option.metavar or "X")
     assert all(option.flag in parser.format_help() for option in OPTIONS)
-    assert OPTIONS[4].flag == "--query-prompt-name"
+    flags = {option.name: option.flag for option in OPTIONS}
+    assert flags["query_prompt_name"] == "--query-prompt-name"
 
 
 def test_nothing_given_leaves_it_to_the_model() -> None:
