@@ -110,6 +110,15 @@ BUILT_IN = (
         kind="sentence-transformers",
     ),
     BuiltIn(
+        "mteb",
+        "mlbench.models.mteb",
+        "from_name",
+        "a model of MTEB, loaded and prompted as MTEB does",
+        value="NAME",
+        required=True,
+        options=True,
+    ),
+    BuiltIn(
         "onnx",
         "mlbench.models.neural.adapter",
         "from_onnx",

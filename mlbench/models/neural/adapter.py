@@ -309,6 +309,9 @@ def _fetch(repository: str, options: NeuralOptions, cache: EmbeddingCache | None
 def check_installed(options: NeuralOptions) -> None:
     """Raise EnvironmentFault where a library that is needed is not installed, UsageError for
     options that have no meaning for the backend."""
+    if options.mteb_task:
+        found = "given for a model that MTEB does not load"
+        raise UsageError(Fault(f"option --mteb-task {options.mteb_task}", found, "mteb:NAME"))
     if options.backend == "onnx":
         check_onnx(options)
         return

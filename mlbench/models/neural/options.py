@@ -99,6 +99,9 @@ class NeuralOptions:
         "the device, or several that share the work, such as cuda:0,cuda:1", "DEVICES", default=()
     )
     batch_tokens: Count | None = setting("encode batches of N tokens", "N")
+    mteb_task: Word | None = setting(
+        "the task of MTEB whose prompts an mteb: model gets (default: XQuADRetrieval)", "NAME"
+    )
     offline: bool = setting("take models of the hub from the hub's cache only", default=False)
     trust_remote_code: bool = setting("run Python code that comes with the model", default=False)
     allow_pickle: bool = setting("open pickled weights, which can run code", default=False)
