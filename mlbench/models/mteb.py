@@ -16,7 +16,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -254,12 +254,12 @@ class MtebModel:
     def prompts(self) -> dict[str, str]:
         """The text that is put before the texts of each role, as it is seen to be; empty where it
         cannot be seen."""
-        inner = getattr(self._model, "model", None)
+        inner: Any = getattr(self._model, "model", None)
         if not callable(getattr(inner, "encode", None)) or not hasattr(inner, "prompts"):
             return {}
         seen: dict[str, str] = {}
         for role in ROLES:
-            asked = _watched(inner, lambda role=role: self._encode(role, ["a"]))  # type: ignore[misc]
+            asked = _watched(inner, partial(self._encode, role, ["a"]))
             if asked is None:
                 return {}
             name = asked.get("prompt_name") or inner.default_prompt_name
@@ -284,7 +284,7 @@ class MtebModel:
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the report."""
-        inner = getattr(self._model, "model", None)
+        inner: Any = getattr(self._model, "model", None)
         weights = [*inner.parameters()] if hasattr(inner, "parameters") else []
         length = getattr(inner, "max_seq_length", None)
         notes = [
@@ -334,7 +334,7 @@ def _network(offline: bool) -> Iterator[None]:
     if not offline:
         yield
         return
-    constants = importlib.import_module("huggingface_hub.constants")
+    constants: Any = importlib.import_module("huggingface_hub.constants")
     before, said = constants.HF_HUB_OFFLINE, os.environ.get("HF_HUB_OFFLINE")
     constants.HF_HUB_OFFLINE, os.environ["HF_HUB_OFFLINE"] = True, "1"
     try:
