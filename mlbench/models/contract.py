@@ -26,7 +26,7 @@ from mlbench.models.boundary import (
 from mlbench.models.company import rounding
 from mlbench.models.protocol import Bound, Fitted
 from mlbench.models.registry import LoadedModel
-from mlbench.ranking.vectors import TokenVectors
+from mlbench.ranking.vectors import TokenVectors, joined
 
 METHODS = {"query": "encode_queries", "passage": "encode_passages"}
 
@@ -196,13 +196,7 @@ def _order_free(trial: _Trial) -> str:
 def _batch_free(trial: _Trial) -> str:
     def one_by_one(role: str, texts: list[str], language: str) -> Vectors:
         rows = [trial.encode(role, [text], language) for text in texts]
-        if isinstance(rows[0], TokenVectors):
-            return TokenVectors.joined(rows)
-        if isinstance(rows[0], np.ndarray):
-            return np.concatenate(rows)
-        from scipy import sparse
-
-        return sparse.vstack(rows, format="csr")
+        return joined(rows)
 
     return trial.compare(one_by_one)
 

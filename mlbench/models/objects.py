@@ -12,8 +12,9 @@ import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.models.neural.kinds import MODEL_TYPES
+from mlbench.models.neural.outputs import DENSE, LATE, SPARSE
 from mlbench.models.plugin import refuse_other_signatures
-from mlbench.models.protocol import SIMILARITY_NAMES, Adapter
+from mlbench.models.protocol import Adapter
 from mlbench.models.registry import LoadedModel, describe_adapter, load_adapter
 
 if TYPE_CHECKING:
@@ -67,13 +68,14 @@ def load_model(
         functions = Functions(*model)
         refuse_other_signatures(functions, "model functions", EXPECTED)
         return describe_adapter("functions", "object", functions)
-    kinds = [each.__name__ for each in type(model).__mro__ if each.__name__ in MODEL_TYPES]
-    if kinds:
-        other = MODEL_TYPES[kinds[0]]
-        found = f"an object of type {kind}: {other.what}"
-        raise UsageError(Fault("model", found, EXPECTED, other.mend))
+    names = [each.__name__ for each in type(model).__mro__]
+    for name in names:
+        if other := MODEL_TYPES.get(name):
+            found = f"an object of type {kind}: {other.what}"
+            raise UsageError(Fault("model", found, EXPECTED, other.mend))
     if _is_sentence_transformer(model):
-        return describe_adapter(kind, "object", Encoder(model))
+        encoder = next((ENCODERS[name] for name in names if name in ENCODERS), Encoder)
+        return describe_adapter(kind, "object", encoder(model))
     raise UsageError(Fault("model", f"an object of type {kind}", EXPECTED))
 
 
@@ -91,17 +93,19 @@ class Encoder:
     """A SentenceTransformer of the running program, with its own prompts and similarity."""
 
     language_free = True
+    family = DENSE
 
     def __init__(self, model: Any) -> None:
         self._model = model
         card = getattr(model, "model_card_data", None)
         self.name = str(getattr(card, "model_id", None) or getattr(card, "base_model", None) or "")
         self.name = self.name or type(model).__name__
-        given = str(getattr(model, "similarity_fn_name", None) or "cosine")
-        if given not in SIMILARITY_NAMES:
+        given = getattr(model, "similarity_fn_name", None)
+        given = None if given is None else str(given)
+        if given not in self.family.similarities:
             where = f"model {self.name}, similarity_fn_name"
             raise UsageError(Fault(where, repr(given), "cosine or dot"))
-        self.similarity = SIMILARITY_NAMES[given]
+        self.similarity = self.family.similarities[given]
 
     def encode_queries(self, texts: list[str], language: str) -> Any:
         """Return the vectors of queries, float32 (n, d); the language is not looked at."""
@@ -113,7 +117,10 @@ class Encoder:
 
     def _encode(self, method: Any, texts: list[str]) -> Any:
         with _training_as_before(self._model):
-            return np.asarray(method(texts, show_progress_bar=False), np.float32)
+            return self._vectors(method, texts)
+
+    def _vectors(self, method: Any, texts: list[str]) -> Any:
+        return np.asarray(method(texts, show_progress_bar=False), np.float32)
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the report; a model that wraps another may not have all of them."""
@@ -146,6 +153,35 @@ class Encoder:
             "pooling": both({role: way.pooling for role, way in ways.items()}),
             "routes": differences([*ways.values()]),
         }
+
+
+class LateEncoder(Encoder):
+    """A MultiVectorEncoder of the running program: it gives a vector for each token."""
+
+    family = LATE
+
+    def _vectors(self, method: Any, texts: list[str]) -> Any:
+        found = method(texts, show_progress_bar=False, convert_to_numpy=True)
+        return [np.asarray(each, np.float32) for each in found]
+
+
+class SparseEncoder(Encoder):
+    """A SparseEncoder of the running program."""
+
+    family = SPARSE
+
+    def _vectors(self, method: Any, texts: list[str]) -> Any:
+        from scipy import sparse
+
+        found = method(texts, show_progress_bar=False, convert_to_sparse_tensor=False)
+        return sparse.csr_matrix(found.float().cpu().numpy())
+
+
+ENCODERS: dict[str, type[Encoder]] = {
+    "MultiVectorEncoder": LateEncoder,
+    "SparseEncoder": SparseEncoder,
+}
+"""How encoders of the library's other classes are asked."""
 
 
 def _is_the_librarys_own(model: object) -> bool:

@@ -113,6 +113,17 @@ def _ranges(firsts: Ints, counts: Ints) -> Ints:
     return ranges + np.repeat(firsts - ends + counts, counts)
 
 
+def joined(parts: Sequence[Vectors]) -> Vectors:
+    """Return several parts of vectors, of one kind and not none, as one."""
+    if isinstance(parts[0], TokenVectors):
+        return TokenVectors.joined(parts)
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    from scipy import sparse
+
+    return sparse.vstack(parts, format="csr")
+
+
 def arrays(vectors: Vectors) -> list[npt.NDArray[Any]]:
     """Return what vectors are made of: one array, the two of TokenVectors, the three of a CSR
     matrix."""

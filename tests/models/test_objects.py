@@ -58,9 +58,7 @@ def test_a_name_that_no_file_can_hold_is_refused():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("SparseEncoder", "a sparse encoder"),
         ("CrossEncoder", "a cross-encoder"),
-        ("MultiVectorEncoder", "a late-interaction model"),
     ],
 )
 def test_other_models_of_the_library_are_refused_as_what_they_are(name: str, words: str) -> None:

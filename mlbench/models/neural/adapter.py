@@ -16,7 +16,6 @@ from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.folder import inspect_folder
 from mlbench.models.neural.forms import BLOCK, Form, TextForm
 from mlbench.models.neural.forward import (
-    Floats,
     Forward,
     Workers,
     ahead,
@@ -46,6 +45,7 @@ from mlbench.models.neural.options import (
 from mlbench.models.neural.prompts import ROLES
 from mlbench.models.neural.vocabulary import known_rows
 from mlbench.models.protocol import Truncation
+from mlbench.ranking.vectors import Vectors, joined
 
 if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
@@ -57,8 +57,8 @@ _UNTELLING = re.compile(r"checkpoint-\d+|model|final|best|last|\d+_\w+")
 
 
 class Neural:
-    """A checkpoint: float32 (n, d) vectors, equal to the library's but for rounding; where padding
-    changes the library's, to those that it gives each text alone.
+    """A checkpoint: its vectors, dense, sparse or of tokens, equal to the library's but for
+    rounding; where padding changes the library's, to those that it gives each text alone.
 
     It is loaded at once, or where ``cache`` knows its facts, when the first text is to be read.
     ``canonical`` tokenises; its rows are held until it is called again for the role, so that no
@@ -119,7 +119,7 @@ class Neural:
                 )
             )
         self._facts = facts
-        return Forward(loaded.model, loaded.forms, facts.truncate_dim)
+        return Forward(loaded.model, loaded.forms, loaded.output)
 
     @property
     def granted_options(self) -> dict[str, bool]:
@@ -134,11 +134,11 @@ class Neural:
     def _budget(self) -> int:
         return self._given.batch_tokens or default_budget(self._devices[0])
 
-    def encode_queries(self, texts: list[str], language: str) -> Floats:
+    def encode_queries(self, texts: list[str], language: str) -> Vectors:
         """Return the vectors of queries; the language is not looked at."""
         return self._encode("query", texts)
 
-    def encode_passages(self, texts: list[str], language: str) -> Floats:
+    def encode_passages(self, texts: list[str], language: str) -> Vectors:
         """Return the vectors of passages; the language is not looked at."""
         return self._encode("passage", texts)
 
@@ -148,7 +148,7 @@ class Neural:
         self._canonical[role] = dict(zip(texts, rows, strict=True))
         return rows
 
-    def encode_forms(self, role: str, forms: list[bytes]) -> Floats:
+    def encode_forms(self, role: str, forms: list[bytes]) -> Vectors:
         """Return the vectors of what ``canonical`` gave, which may go on with other texts."""
         return self._chunk(role, forms)
 
@@ -168,14 +168,14 @@ class Neural:
         if isinstance(form, TextForm):
             return None
         rows = [row for block in self._tokenised(role, texts) for row in block]
-        sizes = np.array([form.size(row) for row in rows], np.int64)
+        sizes = np.array([form.tokens(row) for row in rows], np.int64)
         total = int(sizes.sum())
         if length is None:
             return Truncation(0, 0, total)
         full = np.flatnonzero(sizes >= length)
         with self._loaded.routes[role].uncut():
             whole = [
-                form.size(row)
+                form.tokens(row)
                 for block in _blocks([texts[place] for place in full])
                 for row in form.rows(self._loaded.model, block)
             ]
@@ -225,26 +225,24 @@ class Neural:
             )
             yield [known[text] if text in known else next(rows) for text in part]
 
-    def _encode(self, role: str, texts: list[str]) -> Floats:
+    def _encode(self, role: str, texts: list[str]) -> Vectors:
         """Encode CHUNK texts at a time, while the next are tokenised."""
         parts = [self._chunk(role, rows) for rows in ahead(self._tokenised(role, texts))]
         if not parts:
-            width = self._facts.truncate_dim or self._loaded.routes[role].dimension or 0
-            return np.empty((0, width), np.float32)
-        return np.concatenate(parts)
+            return self._loaded.output.nothing(self._loaded.routes[role].dimension or 0)
+        return joined(parts)
 
-    def _chunk(self, role: str, rows: list[bytes]) -> Floats:
+    def _chunk(self, role: str, rows: list[bytes]) -> Vectors:
         """Encode in batches of like length, each set of token ids once."""
         place = {row: number for number, row in enumerate(dict.fromkeys(rows))}
         longest = sorted(place, key=lambda row: (-len(row), row))
         batches = [longest[part] for part in self._cut(role, longest)]
-        vectors = np.concatenate([*self._run()(role, batches)])
+        vectors = joined([*self._run()(role, batches)])
         order = np.empty(len(longest), np.int64)
         order[[place[row] for row in longest]] = np.arange(len(longest))
-        result: Floats = vectors[order[[place[row] for row in rows]]]
-        return result
+        return vectors[order[[place[row] for row in rows]]]
 
-    def _run(self) -> Callable[[str, Sequence[Sequence[bytes]]], Iterator[Floats]]:
+    def _run(self) -> Callable[[str, Sequence[Sequence[bytes]]], Iterator[Vectors]]:
         """Return what encodes batches: this process, or one for each device."""
         if len(self._devices) == 1:
             return partial(run_here, self._forward)

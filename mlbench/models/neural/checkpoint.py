@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlbench.models.neural.outputs import DENSE, Family
+
 ADAPTER_FILE = "adapter_config.json"
 
 
@@ -53,6 +55,7 @@ class Checkpoint:
     adapter: Adapter | None = None
     origins: Mapping[str, Path] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
+    family: Family = DENSE
 
     def path(self, file: str) -> Path:
         """Return where one of the files lies."""

@@ -35,9 +35,17 @@ MODULES = {
     "LSTM": True,
     "Router": False,
     "Asym": False,
+    "MultiVectorMask": False,
+    "HierarchicalTokenPooling": False,
+    "MLMTransformer": True,
+    "SpladePooling": False,
+    "SparseAutoEncoder": True,
+    "SparseStaticEmbedding": True,
 }
-"""The modules of sentence-transformers that a dense text encoder is made of, and whether each has
-weights of its own."""
+"""The modules of sentence-transformers that a text encoder is made of, dense, of late interaction
+or sparse, and whether each has weights of its own."""
+_PYLATE = {"pylate.models.Dense.Dense": "Dense"}
+"""Classes of PyLate, in place of which sentence-transformers takes its own."""
 _VOCABULARY = re.compile(
     r"((tokenizer|added_tokens|tekken|byte_maps|word_shape|word_pronunciation)"
     r"|(entity_)?vocab.*|.*\.index)\.json"
@@ -57,7 +65,7 @@ _MODEL_ARGUMENTS = {
 def module_name(kind: Any) -> str | None:
     """Return the name in MODULES of a class of modules.json; None for any other class."""
     match = _CLASS.fullmatch(kind) if isinstance(kind, str) else None
-    return match[2] if match else None
+    return match[2] if match else _PYLATE.get(str(kind))
 
 
 def is_vocabulary(name: str) -> bool:

@@ -12,7 +12,7 @@ import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from mlbench.common.errors import Fault, ModelError, first_faults
+from mlbench.common.errors import Fault, ModelError, UsageError, first_faults
 from mlbench.common.files import sha256_of_all
 from mlbench.models.neural.checkpoint import ADAPTER_FILE, Adapter, Checkpoint
 from mlbench.models.neural.files import (
@@ -33,6 +33,7 @@ from mlbench.models.neural.graphs import Unreadable, choose_file, weight_files, 
 from mlbench.models.neural.kinds import (
     IMAGES,
     MODEL_TYPES,
+    OF_FAMILY,
     RERANKER,
     adapter,
     kind_of_class,
@@ -42,11 +43,14 @@ from mlbench.models.neural.kinds import (
     says_reranker,
 )
 from mlbench.models.neural.options import NeuralOptions
+from mlbench.models.neural.outputs import DENSE, FAMILIES, LATE
 
 MODULES_FILE = "modules.json"
 CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer.json"
 MODEL_FILE = "config_sentence_transformers.json"
+STANFORD, METADATA = "HF_ColBERT", "artifact.metadata"
+"""The class that a checkpoint of Stanford's ColBERT names, and the file of its settings."""
 LEFT_OUT = re.compile(r"(trainer_state|training_args|.*_results|eval.*)\.json", re.IGNORECASE)
 PLAIN = re.compile(
     r".*\.(json|jinja|model|spm|tiktoken|vocab|codes|tokenizer)"
@@ -64,7 +68,8 @@ _SETTINGS: tuple[tuple[str, type, str], ...] = (
     ("default_prompt_name", str, "the name of a prompt; null for none"),
     ("truncate_dim", int, "a number of dimensions; null for all"),
 )
-_FIRST = (None, "Transformer", "StaticEmbedding", "Router", "Asym")
+_READ_TEXTS = ("Transformer", "StaticEmbedding", "SparseStaticEmbedding")
+_FIRST = (None, *_READ_TEXTS, "MLMTransformer", "Router", "Asym")
 """Modules that texts can be given to; a class of other code may be one."""
 _TABLES = {"embedding.weight", "embeddings"}
 """The names that a StaticEmbedding's table may have, its own and model2vec's."""
@@ -88,10 +93,15 @@ def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
 
     Raises ModelError, with every fault, for weights that are pickled, missing, damaged or Git
     LFS pointers, for classes and code that are not the libraries' own, for links that lead out
-    of the folder, and where files are missing.
+    of the folder, and where files are missing; UsageError for a backend that runs dense encoders
+    only, where it is another.
     """
     inspection = _Inspection(folder.resolve(), options)
     inspection.run()
+    if options.backend != "torch" and not inspection.family.dense:
+        found = f"{folder} is {inspection.family.what}"
+        expected = "a dense encoder, or --backend torch"
+        raise UsageError(Fault(f"option --backend {options.backend}", found, expected))
     if inspection.faults:
         raise ModelError(*first_faults(inspection.faults))
     files = tuple(sorted(set(inspection.files)))
@@ -106,6 +116,7 @@ def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
         inspection.graph,
         inspection.adapter,
         made=inspection.made,
+        family=inspection.family,
     )
 
 
@@ -122,6 +133,7 @@ class _Inspection:
         self.graph = ""
         self.adapter: Adapter | None = None
         self.made: dict[str, str] = {}
+        self.family = DENSE
         bare = not (root / MODULES_FILE).is_file()
         self.layout = "transformers" if bare else "sentence-transformers"
 
@@ -134,12 +146,12 @@ class _Inspection:
         if MODEL_FILE in names:
             self.settings = self._settings()
         kind = self.settings.get("model_type", "SentenceTransformer")
-        if kind != "SentenceTransformer":
+        if str(kind) not in FAMILIES:
             other = MODEL_TYPES.get(str(kind))
             found = f"a model of type {kind!r}" + (f": {other.what}" if other else "")
-            mend = other.mend if other else ""
-            self._fault(MODEL_FILE, found, "a dense encoder (SentenceTransformer)", mend)
+            self._fault(MODEL_FILE, found, ", ".join(FAMILIES), other.mend if other else "")
             return
+        self.family = FAMILIES[str(kind)]
         modules, unread = read_json(self.root / MODULES_FILE)
         if not unread:  # which was said already: it is one of the folder's files
             self._listed(modules)
@@ -154,8 +166,7 @@ class _Inspection:
             if isinstance(entry, dict):
                 self._module(entry.get("type"), entry.get("path"), MODULES_FILE)
         if not self.faults and not self._gives_vectors():
-            found = "no pooling: nothing makes one vector of a text's token vectors"
-            self._fault(MODULES_FILE, found, "a module Pooling after the Transformer", _POOLING)
+            self._fault(MODULES_FILE, *self._without_vectors())
         elif not self.faults and (first := module_name(modules[0]["type"])) not in _FIRST:
             found = f"its first module is {first}, which reads no texts"
             self._fault(MODULES_FILE, found, "the modules in their order, what reads texts first")
@@ -173,6 +184,9 @@ class _Inspection:
             self.layout, self.made = "sentence-transformers", {MODULES_FILE: modules}
             self._listed(json.loads(modules))
         else:
+            if STANFORD in config.get("architectures", ()):
+                self.family = LATE
+                self.files += [METADATA] * (METADATA in names)
             self.modules.append(("Transformer", ""))
             self._weighty("", "Transformer", names)
 
@@ -212,10 +226,18 @@ class _Inspection:
             else:
                 seen.add(name)
 
+    def _without_vectors(self) -> tuple[str, ...]:
+        """Say that no module makes vectors."""
+        if not self.family.dense:
+            made_by = " or ".join(self.family.made_by)
+            return f"nothing makes the vectors of {self.family.what}", f"a module {made_by}"
+        found = "no pooling: nothing makes one vector of a text's token vectors"
+        return found, "a module Pooling after the Transformer", _POOLING
+
     def _gives_vectors(self) -> bool:
-        """Say whether some module makes one vector a text; of unknown classes one may."""
+        """Say whether some module makes the vectors of a text; of unknown classes one may."""
         return any(
-            name in (None, "Pooling", "StaticEmbedding")
+            name in (None, *self.family.made_by)
             or (name == "Transformer" and self._output(folder) == "sentence_embedding")
             for name, folder in self.modules
         )
@@ -230,9 +252,10 @@ class _Inspection:
         """Check one module: its class, its path and its files."""
         name = module_name(kind)
         other = kind_of_class(kind)
-        if other is not None and not (other is IMAGES and self.options.trust_remote_code):
+        allowed = other is OF_FAMILY.get(self.family.library)
+        if other and not allowed and not (other is IMAGES and self.options.trust_remote_code):
             found = f"names the class {kind!r}: {other.what}"
-            self._fault(where, found, f"a dense encoder, made of {', '.join(MODULES)}", other.mend)
+            self._fault(where, found, f"{self.family.what}, of modules of its own", other.mend)
             return
         if name is None and not self.options.trust_remote_code:
             found = f"names the class {kind!r}, which is not one of sentence-transformers' modules"
@@ -255,7 +278,7 @@ class _Inspection:
         if name in ("Router", "Asym"):
             self._router(folder, names)
         elif name is None or MODULES[name]:
-            self._weighty(folder, name or "", names)
+            self._weighty(folder, (name or "").replace("MLMT", "T"), names)
 
     def _router(self, folder: str, names: list[str]) -> None:
         config = next((n for n in ("router_config.json", CONFIG_FILE) if n in names), None)
@@ -362,7 +385,7 @@ class _Inspection:
             self._table(single)
         if kind == "Transformer" and CONFIG_FILE not in names:
             self._fault(_join(folder, CONFIG_FILE), "no such file", "the model's configuration")
-        if kind in ("Transformer", "StaticEmbedding") and not self._tokenises(folder, kind, names):
+        if kind in _READ_TEXTS and not self._tokenises(folder, kind, names):
             mend = "save the tokenizer into the folder: tokenizer.save_pretrained(folder)"
             self._fault(folder or ".", "no tokenizer in it", "tokenizer.json", mend)
 

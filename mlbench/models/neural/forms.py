@@ -102,6 +102,10 @@ class Form(ABC):
         """Return the length of a row in tokens, int32 each, or as near as is known."""
         return len(row) // 4
 
+    def tokens(self, row: bytes) -> int:
+        """Return how many of these are the text's own."""
+        return self.size(row)
+
 
 @dataclass(frozen=True)
 class TokenForm(Form):
@@ -149,6 +153,61 @@ class TokenForm(Form):
             ids[place, span] = _ids(row)
             mask[place, span] = 1
         return {key: torch.from_numpy(value) for key, value in tensors.items()} | self.same
+
+
+EXPANSION = "query_expansion_positions"
+
+
+@dataclass(frozen=True)
+class ExpandedForm(TokenForm):
+    """Rows are token ids, int32, with those that queries of late interaction are filled up with:
+    each of these as -1 - id. ``attend`` says whether the network attends to them."""
+
+    attend: bool
+
+    @classmethod
+    def of(cls, asked: Asked, features: Features) -> ExpandedForm:
+        """Read off the tensors of PROBES how batches are padded and filled up."""
+        plain = TokenForm.of(asked, features)
+        filled = features[EXPANSION]
+        padded = features["input_ids"][(features["attention_mask"] == 0) & ~filled]
+        return cls(
+            asked,
+            pad=int(padded[0]) if len(padded) else 0,
+            left=False,
+            keys=plain.keys,
+            same=plain.same,
+            attend=bool(features["attention_mask"][filled].all()),
+        )
+
+    def rows(self, model: Any, texts: Sequence[str]) -> list[bytes]:
+        """Return the ids of each text and what it is filled up with."""
+        features = self.asked.features(model, texts)
+        if EXPANSION not in features:  # it is not expanded now
+            return super().rows(model, texts)
+        ids, mask, filled = (
+            features[key].numpy() for key in ("input_ids", "attention_mask", EXPANSION)
+        )
+        marked = np.where(filled, -1 - ids, ids).astype(np.int32)
+        used = filled | (mask != 0)
+        return [row[kept].tobytes() for row, kept in zip(marked, used, strict=True)]
+
+    def features(self, model: Any, rows: Sequence[bytes]) -> Features:
+        """Pad the rows to the longest."""
+        import torch
+
+        features = super().features(model, rows)
+        filled = features["input_ids"] < 0
+        features["input_ids"] = torch.where(
+            filled, -1 - features["input_ids"], features["input_ids"]
+        )
+        if not self.attend:
+            features["attention_mask"] = features["attention_mask"].masked_fill(filled, 0)
+        return features | {EXPANSION: filled}
+
+    def tokens(self, row: bytes) -> int:
+        """Return how many tokens are the text's own."""
+        return int((_ids(row) >= 0).sum())
 
 
 @dataclass(frozen=True)
@@ -208,7 +267,8 @@ class TextForm(Form):
 def find_form(model: Any, asked: Asked) -> Form:
     """Return the first form that gives the library's own tensors back."""
     features = asked.features(model, PROBES)
-    for kind, needed in ((TokenForm, "attention_mask"), (BagForm, "offsets")):
+    kinds = ((ExpandedForm, EXPANSION), (TokenForm, "attention_mask"), (BagForm, "offsets"))
+    for kind, needed in kinds:
         if {"input_ids", needed} <= features.keys():
             form: Form = kind.of(asked, features)
             if _equal(form.features(model, form.rows(model, PROBES)), features):

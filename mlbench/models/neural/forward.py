@@ -19,6 +19,8 @@ from mlbench.common.errors import Fault, MlbenchError, ModelError
 from mlbench.common.trust import safe_path
 from mlbench.models.boundary import calling
 from mlbench.models.neural.forms import Form
+from mlbench.models.neural.outputs import WHOLE, Output, Tensors
+from mlbench.ranking.vectors import Vectors
 
 BUDGETS = {"cpu": 2048, "mps": 8192}
 """Tokens of a batch, padding included: on a CPU what its caches hold, ..."""
@@ -58,15 +60,15 @@ class Forward:
 
     model: Any
     forms: dict[str, Form]
-    truncate_dim: int | None = None
+    output: Output = WHOLE
     limit: float = float("inf")
     """Tokens that are known to fit into memory at once."""
 
-    def vectors(self, role: str, rows: Sequence[bytes]) -> Floats:
-        """Return the vectors of a batch, float32 (n, d)."""
-        return to_numpy(self.tensor(role, rows))
+    def vectors(self, role: str, rows: Sequence[bytes]) -> Vectors:
+        """Return the vectors of a batch, one row a text."""
+        return self.output.vectors(self.tensors(role, rows))
 
-    def tensor(self, role: str, rows: Sequence[bytes]) -> Any:
+    def tensors(self, role: str, rows: Sequence[bytes]) -> Tensors:
         """Return the vectors of a batch on the device, perhaps not computed yet.
 
         Raises ModelError if the memory does not suffice for one text.
@@ -89,9 +91,10 @@ class Forward:
                 )
             self.limit = tokens // 2
         half = len(rows) // 2
-        return torch.cat([self.tensor(role, rows[:half]), self.tensor(role, rows[half:])])
+        halves = self.tensors(role, rows[:half]), self.tensors(role, rows[half:])
+        return tuple(map(torch.cat, zip(*halves, strict=True)))
 
-    def _try(self, role: str, rows: Sequence[bytes]) -> Any | None:
+    def _try(self, role: str, rows: Sequence[bytes]) -> Tensors | None:
         """Return the vectors; None if the memory does not suffice."""
         import torch
 
@@ -104,8 +107,8 @@ class Forward:
                     key: value.to(device) if torch.is_tensor(value) else value
                     for key, value in features.items()
                 }
-                found = self.model(features, **form.asked.arguments)["sentence_embedding"]
-                return found[:, : self.truncate_dim].float()
+                found = self.model(features, **form.asked.arguments)
+                return self.output.taken(self.model, found)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -132,30 +135,24 @@ def free_memory() -> None:
         torch.mps.empty_cache()
 
 
-def to_numpy(tensor: Any) -> Floats:
-    """Return a tensor of any device as a numpy array."""
-    result: Floats = tensor.cpu().numpy()
-    return result
-
-
-Run = Callable[[str, Sequence[Sequence[bytes]]], Iterator[Floats]]
+Run = Callable[[str, Sequence[Sequence[bytes]]], Iterator[Vectors]]
 """Encodes batches of a role, and yields their vectors in the same order."""
 
 
-def run_here(forward: Forward, role: str, batches: Sequence[Sequence[bytes]]) -> Iterator[Floats]:
+def run_here(forward: Forward, role: str, batches: Sequence[Sequence[bytes]]) -> Iterator[Vectors]:
     """Encode batches in this process.
 
     No vector is fetched from the device before the next batch is on its way there, so that a
     GPU has work while the CPU puts batches together.
     """
-    last: Any = None
+    last: Tensors | None = None
     for rows in batches:
-        tensor = forward.tensor(role, rows)
+        tensors = forward.tensors(role, rows)
         if last is not None:
-            yield to_numpy(last)
-        last = tensor
+            yield forward.output.vectors(last)
+        last = tensors
     if last is not None:
-        yield to_numpy(last)
+        yield forward.output.vectors(last)
 
 
 PATIENCE = 1.0
@@ -190,7 +187,7 @@ class Workers:
             for process in self._processes:
                 process.start()
 
-    def run(self, role: str, batches: Sequence[Sequence[bytes]]) -> Iterator[Floats]:
+    def run(self, role: str, batches: Sequence[Sequence[bytes]]) -> Iterator[Vectors]:
         """Encode batches, and yield their vectors in the same order.
 
         Raises what the model raises, and ModelError if a process ends before its time.
@@ -198,7 +195,7 @@ class Workers:
         numbers = [next(self._numbers) for _ in batches]
         for number, rows in zip(numbers, batches, strict=True):
             self._inbox.put((number, role, list(rows)))
-        waiting: dict[int, Floats] = {}
+        waiting: dict[int, Vectors] = {}
         for number in numbers:
             while number not in waiting:
                 done, result = self._next()

@@ -49,13 +49,8 @@ OUTDATED = Kind(
     "name sentence_transformers.models.Transformer in its place, and save the model again",
 )
 
-MODEL_TYPES = {
-    "SparseEncoder": SPARSE,
-    "CrossEncoder": RERANKER,
-    "MultiVectorEncoder": LATE,
-    "ColBERT": LATE,
-}
-"""What ``model_type`` in config_sentence_transformers.json may say; the last is PyLate's."""
+MODEL_TYPES = {"CrossEncoder": RERANKER}
+"""What ``model_type`` in config_sentence_transformers.json may say, of what is no encoder."""
 
 _CLASSES = (
     (re.compile(r"sentence_transformers\.sparse_encoder\..*"), SPARSE),
@@ -72,6 +67,10 @@ _CLASSES = (
     ),
 )
 """Classes of modules.json that dense encoders of texts are not made of."""
+
+
+OF_FAMILY = {"MultiVectorEncoder": LATE, "SparseEncoder": SPARSE}
+"""The kind that classes of modules.json must be of where the library's class is this one."""
 
 
 def kind_of_class(name: object) -> Kind | None:

@@ -26,6 +26,7 @@ from mlbench.models.neural.forms import Asked, Form, find_form
 from mlbench.models.neural.kinds import model2vec_modules
 from mlbench.models.neural.merging import merge
 from mlbench.models.neural.options import NeuralOptions
+from mlbench.models.neural.outputs import LATE, WHOLE, Output
 from mlbench.models.neural.padding import pad_well, padding_notes
 from mlbench.models.neural.prompts import ROLES, choose_prompts, prompt_notes, what_is_asked
 from mlbench.models.neural.routes import (
@@ -38,7 +39,6 @@ from mlbench.models.neural.routes import (
 )
 from mlbench.models.neural.vocabulary import check_vocabulary
 from mlbench.models.neural.weights import check_reads_texts, check_weights, probed, watched
-from mlbench.models.protocol import SIMILARITY_NAMES
 
 EXTRA = install_extra("sentence-transformers")
 _FOREIGN = (
@@ -104,12 +104,13 @@ class Facts:
 @dataclass(frozen=True)
 class Loaded:
     """A model of the library, the forms in which it gets the texts of each role, the ways that
-    these take through it, and its facts."""
+    these take through it, its facts, and what is taken of what it gives."""
 
     model: Any
     forms: dict[str, Form]
     routes: dict[str, Route]
     facts: Facts
+    output: Output = WHOLE
 
 
 def is_model2vec(checkpoint: Checkpoint) -> bool:
@@ -120,16 +121,14 @@ def is_model2vec(checkpoint: Checkpoint) -> bool:
 
 
 def similarity_of(checkpoint: Checkpoint, options: NeuralOptions) -> str:
-    """Return "cosine" or "dot", as asked for, else as the model says, else cosine.
+    """Return "cosine" or "dot", as asked for, else as the model says, else as its library does.
 
     Raises ModelError for one that mlbench cannot rank by.
     """
     if options.similarity:
         return options.similarity
-    own = checkpoint.settings.get("similarity_fn_name")
-    if own is None:
-        return "cosine"
-    if own not in SIMILARITY_NAMES:
+    own, known = checkpoint.settings.get("similarity_fn_name"), checkpoint.family.similarities
+    if own not in known:
         raise ModelError(
             Fault(
                 f"model {checkpoint.folder}",
@@ -138,7 +137,7 @@ def similarity_of(checkpoint: Checkpoint, options: NeuralOptions) -> str:
                 "choose one of these with --similarity",
             )
         )
-    return SIMILARITY_NAMES[own]
+    return known[own]
 
 
 def check_libraries(backend: str) -> None:
@@ -178,22 +177,22 @@ def load_model(checkpoint: Checkpoint, options: NeuralOptions, similarity: str) 
     Raises UsageError for an option that does not suit the model, ModelError for a checkpoint
     that lacks weights.
     """
-    from sentence_transformers import SentenceTransformer
+    import sentence_transformers
 
     check_devices(options.device)
     arguments: dict[str, Any] = {"dtype": options.dtype} if options.dtype else {}
     if not options.allow_pickle and options.backend == "torch":
         arguments["use_safetensors"] = True
-    trusted = options.trust_remote_code
+    trusted, family = options.trust_remote_code, checkpoint.family
     with checkpoint.view() as view, watched(checkpoint.folder, view, trusted) as loading:
-        model = SentenceTransformer(
+        model = getattr(sentence_transformers, family.library)(
             str(view),
             device=options.device[0] if options.device else None,
             trust_remote_code=trusted,
             local_files_only=options.offline or not trusted,
             model_kwargs=arguments,
             backend=options.backend,
-            similarity_fn_name=similarity,
+            similarity_fn_name=None if family is LATE else similarity,
         )
     model.eval()
     check_reads_texts(checkpoint.folder, model)
@@ -211,7 +210,8 @@ def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list
     where = f"model {checkpoint.folder}"
     routes = {role: find_route(model, role, what_is_asked(model, role), where) for role in ROLES}
     ways = [*routes.values()]
-    truncate_dim = _truncate(model, ways, options.truncate_dim, where)
+    truncate_dim = _truncate(model, checkpoint, ways, options.truncate_dim)
+    output = checkpoint.family.output(truncate_dim)
     pooling = _pool(ways, checkpoint.layout, options.pooling, notes)
     set_length(ways, options.max_length, notes)
     prompts = choose_prompts(model, options)
@@ -219,7 +219,7 @@ def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list
     asked = {role: Asked(prompts[role], routes[role].arguments) for role in ROLES}
     with probed(checkpoint.folder, options.trust_remote_code):
         found = {role: find_form(model, asked[role]) for role in ROLES}
-        forms = pad_well(model, routes, found, truncate_dim)
+        forms = pad_well(model, routes, found, output)
     notes += padding_notes(forms)
     facts = Facts(
         prompts=prompts,
@@ -233,11 +233,21 @@ def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list
         routes=differences(ways),
         padding={role: form.padding for role, form in forms.items() if form.padding},
     )
-    return Loaded(model, forms, routes, facts)
+    return Loaded(model, forms, routes, facts, output)
 
 
-def _truncate(model: Any, routes: Sequence[Route], wanted: int | None, where: str) -> int | None:
-    """Return how many dimensions to keep; None for all. Raises ModelError where roles differ."""
+def _truncate(
+    model: Any, checkpoint: Checkpoint, routes: Sequence[Route], wanted: int | None
+) -> int | None:
+    """Return how many dimensions to keep; None for all.
+
+    Raises ModelError where roles differ, UsageError for a number that the model cannot keep.
+    """
+    if not checkpoint.family.dense:
+        if wanted:
+            found, expected = f"the model is {checkpoint.family.what}", "a dense encoder"
+            raise UsageError(Fault(f"option --truncate-dim {wanted}", found, expected))
+        return None
     own, model.truncate_dim = model.truncate_dim, None
     full = {route.role: route.dimension for route in routes}
     known = [dimension for dimension in full.values() if dimension]
@@ -247,6 +257,7 @@ def _truncate(model: Any, routes: Sequence[Route], wanted: int | None, where: st
         raise UsageError(Fault(f"option --truncate-dim {wanted}", found))
     if len(set(known)) > 1 and not kept:
         found = f"its vectors have {both(full)} dimensions"
+        where = f"model {checkpoint.folder}"
         raise ModelError(Fault(where, found, "as many for queries as for passages"))
     return kept
 

@@ -24,8 +24,10 @@ from mlbench.models.neural.forms import (
     Form,
     TextForm,
 )
-from mlbench.models.neural.forward import Floats, Forward, is_out_of_memory
+from mlbench.models.neural.forward import Forward, is_out_of_memory
+from mlbench.models.neural.outputs import Output
 from mlbench.models.neural.routes import PLURALS, Route
+from mlbench.ranking.vectors import Vectors, joined
 
 ROUNDING = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 """Relative differences of vectors, by the number format, that rounding may account for."""
@@ -39,7 +41,7 @@ _NOTES = {
 
 
 def pad_well(
-    model: Any, routes: Mapping[str, Route], forms: Mapping[str, Form], truncate_dim: int | None
+    model: Any, routes: Mapping[str, Route], forms: Mapping[str, Form], output: Output
 ) -> dict[str, Form]:
     """Return the forms of each role, padded in the way that changes its vectors least.
 
@@ -55,7 +57,7 @@ def pad_well(
         if alike:
             result[role] = replace(form, padding=result[alike[0]].padding)
         else:
-            result[role] = _padded(model, routes[role], form, truncate_dim)
+            result[role] = _padded(model, routes[role], form, output)
     return result
 
 
@@ -68,35 +70,35 @@ def padding_notes(forms: Mapping[str, Form]) -> list[str]:
     ]
 
 
-def _padded(model: Any, route: Route, form: Form, truncate_dim: int | None) -> Form:
+def _padded(model: Any, route: Route, form: Form, output: Output) -> Form:
     """Return a form with the padding that suits the model. Raises what a model raises that takes
     no text at all."""
     rows = [*dict.fromkeys(form.rows(model, PROBES))]
-    taken = [place for place, row in enumerate(rows) if _takes(model, form, row)]
+    taken = [place for place, row in enumerate(rows) if _takes(model, form, row, output)]
     if not taken:
-        _vectors(model, form, [[max(rows, key=len)]], truncate_dim)
+        _vectors(model, form, [[max(rows, key=len)]], output)
     if not taken or isinstance(form, BagForm):
         return form
-    alone = _vectors(model, form, [[rows[place]] for place in taken], truncate_dim)
-    apart = difference(alone, _vectors(model, form, [rows], truncate_dim)[taken])
+    alone = _vectors(model, form, [[rows[place]] for place in taken], output)
+    apart = difference(alone, _vectors(model, form, [rows], output)[taken])
     if apart <= ROUNDING[route.dtype if route.dtype in ROUNDING else "float32"]:
         return form
     if _takes_positions(route):
         counted = replace(form, padding=POSITIONS)
-        shifted = _vectors(model, counted, [rows], truncate_dim)[taken]
+        shifted = _vectors(model, counted, [rows], output)[taken]
         if difference(alone, shifted) <= apart * _LESS:
             return counted
     single = isinstance(form, TextForm)
     batches = [[rows[each]] if single else [rows[each], _other(rows[each])] for each in taken]
-    firsts = [_vectors(model, form, [batch], truncate_dim)[:1] for batch in batches]
-    equal = difference(alone, np.concatenate(firsts)) <= apart * _LESS
+    firsts = [_vectors(model, form, [batch], output)[:1] for batch in batches]
+    equal = difference(alone, joined(firsts)) <= apart * _LESS
     return replace(form, padding=EQUAL if equal else PLAIN)
 
 
-def _takes(model: Any, form: Form, row: bytes) -> bool:
+def _takes(model: Any, form: Form, row: bytes, output: Output) -> bool:
     """Say whether the model takes this text alone: CANINE takes none of under four characters."""
     try:
-        Forward(model, {"": form}).vectors("", [row])
+        Forward(model, {"": form}, output).vectors("", [row])
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
@@ -104,11 +106,9 @@ def _takes(model: Any, form: Form, row: bytes) -> bool:
     return True
 
 
-def _vectors(
-    model: Any, form: Form, batches: Sequence[Sequence[bytes]], truncate_dim: int | None
-) -> Floats:
-    forward = Forward(model, {"": form}, truncate_dim)
-    return np.concatenate([forward.vectors("", batch) for batch in batches])
+def _vectors(model: Any, form: Form, batches: Sequence[Sequence[bytes]], output: Output) -> Vectors:
+    forward = Forward(model, {"": form}, output)
+    return joined([forward.vectors("", batch) for batch in batches])
 
 
 def _other(row: bytes) -> bytes:

@@ -55,8 +55,20 @@ class Route:
     @property
     def length(self) -> int | None:
         """The tokens after which a text is cut; None if it never is."""
-        length = next((limit.get() for limit in _limits(self)), None)
+        length = self.fixed or next((limit.get() for limit in _limits(self)), None)
         return int(length) if length and length < UNCUT else None
+
+    @property
+    def expansion(self) -> dict[str, Any] | None:
+        """How queries of late interaction are filled up with tokens; None if they are not."""
+        own = getattr(self.modules[0], "query_expansion", None)
+        return own if self.task == "query" else None
+
+    @property
+    def fixed(self) -> int | None:
+        """How many tokens every text is cut at or filled up to; None if lengths differ."""
+        expansion = self.expansion
+        return expansion["length"] if expansion and expansion["strategy"] == "fixed" else None
 
     @property
     def positions(self) -> int | None:
@@ -73,8 +85,9 @@ class Route:
     def dimension(self) -> int | None:
         """The number of dimensions of a vector; None if no module says it."""
         for module in reversed(self.modules):
-            if hasattr(module, "get_embedding_dimension"):
-                return int(module.get_embedding_dimension())
+            says = getattr(module, "get_embedding_dimension", None)
+            if says is not None and (dimension := says()) is not None:
+                return int(dimension)
         return None
 
     @property
@@ -90,7 +103,7 @@ class Route:
 
     def can_cut(self) -> bool:
         """Say whether a maximum length can be set."""
-        return bool(_limits(self))
+        return self.fixed is None and bool(_limits(self))
 
     def cut_at(self, length: int) -> None:
         """Cut texts of this role after so many tokens."""
@@ -99,16 +112,20 @@ class Route:
 
     @contextlib.contextmanager
     def uncut(self) -> Iterator[None]:
-        """Cut nothing meanwhile."""
-        limits = _limits(self)
+        """Cut nothing meanwhile, nor fill anything up."""
+        expansion, limits = self.expansion, _limits(self)
         before = [limit.get() for limit in limits]
         try:
+            if expansion:
+                self.modules[0].query_expansion = None
             for limit in limits:
                 limit.set(UNCUT)
             yield
         finally:
             for limit, length in zip(limits, before, strict=True):
                 limit.set(length)
+            if expansion:
+                self.modules[0].query_expansion = expansion
 
 
 def find_route(model: Any, role: str, asked: Mapping[str, Any], where: str) -> Route:
@@ -224,8 +241,10 @@ def both(values: Mapping[str, Value], show: Callable[[Value], str] = str) -> str
 
 
 def differences(routes: Sequence[Route]) -> dict[str, dict[str, Any]]:
-    """Return what holds for each role alone; nothing where all go through the same modules."""
-    if all(route.modules == routes[0].modules for route in routes):
+    """Return what holds for each role alone; nothing where all go through the same modules and are
+    cut at the same length."""
+    first = routes[0]
+    if all((each.modules, each.length) == (first.modules, first.length) for each in routes):
         return {}
     return {
         route.role: {
@@ -248,7 +267,7 @@ def set_length(routes: Sequence[Route], wanted: int | None, notes: list[str]) ->
         raise UsageError(Fault(f"option --max-length {wanted}", "this model does not cut texts"))
     if wanted and len(able) < len(routes):
         others = ", ".join(PLURALS[route.role] for route in routes if route not in able)
-        notes.append(f"--max-length {wanted} does not apply to {others}, which are not cut")
+        notes.append(f"--max-length {wanted} does not apply to {others}, whose length is not set")
     for route in able:
         positions = route.positions
         if wanted and positions and wanted > positions:

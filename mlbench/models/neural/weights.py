@@ -19,9 +19,10 @@ from typing import Any
 from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, ModelError
 from mlbench.models.cache import warn
 from mlbench.models.neural.checkpoint import Checkpoint
-from mlbench.models.neural.files import read_json, tensors
+from mlbench.models.neural.files import read_json, tensor_names, tensors
 from mlbench.models.neural.folder import CONFIG_FILE
 from mlbench.models.neural.kinds import CLASSIFIER, LATE, SCORER, Kind
+from mlbench.models.neural.outputs import LATE as FAMILY_OF_TOKENS
 from mlbench.models.neural.vocabulary import SAVE_TOKENIZER
 
 _ROW = re.compile(r"^(\S.*?)\s*\|\s*(MISSING|MISMATCH|UNEXPECTED|CONVERSION)\b", re.MULTILINE)
@@ -176,6 +177,8 @@ def check_weights(checkpoint: Checkpoint, model: Any, loading: Loading) -> list[
     """
     lacking = [name for name in loading.lacking if _reads_pooler(model) or not _POOLER.search(name)]
     unread, where = loading.unread, f"model {checkpoint.folder}"
+    if checkpoint.family is FAMILY_OF_TOKENS and checkpoint.layout == "transformers":
+        unread = [name for name in unread if not name.startswith("linear.")]
     left = [name for name in (*unread, *lacking) if _ADAPTER.search(name)]
     if left:
         found = f"its weights hold a PEFT adapter that was not merged: {_some(left)}"

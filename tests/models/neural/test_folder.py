@@ -422,7 +422,7 @@ def test_a_bare_folder_that_a_cross_encoder_was_saved_to(bare: Path) -> None:
 
 
 def test_another_kind_is_one_fault(full: Path) -> None:
-    kinds = {"SparseEncoder": "a sparse encoder", "ColBERT": "late-interaction", "X": "'X'"}
+    kinds = {"CrossEncoder": "a cross-encoder (reranker)", "X": "'X'"}
     for kind, words in kinds.items():
         edit(full / "config_sentence_transformers.json", model_type=kind)
         put(full, {"modules.json": [{"type": "pylate.models.Dense.Dense"}]})

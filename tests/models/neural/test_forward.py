@@ -13,6 +13,7 @@ import pytest
 from mlbench.common.errors import EnvironmentFault, ModelError, UsageError
 from mlbench.models.neural.forms import Asked, TextForm, TokenForm
 from mlbench.models.neural.forward import Forward, Workers, ahead, default_budget, run_here
+from mlbench.models.neural.outputs import Output
 from mlbench.models.registry import LoadedModel, load_adapter
 
 torch = pytest.importorskip("torch")
@@ -81,7 +82,7 @@ class Small:
 
 def _forward(model: Small) -> Forward:
     form = TokenForm(Asked(""), pad=9, left=False, keys=("attention_mask", "input_ids"), same={})
-    return Forward(model, {ROLE: form}, truncate_dim=2)
+    return Forward(model, {ROLE: form}, Output(truncate_dim=2))
 
 
 def _rows(*texts: Sequence[int]) -> list[bytes]:
