@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 LARGEST = 16 * 2**20
@@ -86,6 +86,18 @@ def read_json(path: Path) -> tuple[Any, str]:
         return None, f"not valid JSON ({error})"
 
 
+LEFT_OUT = re.compile(r"(trainer_state|training_args|.*_results|eval.*)\.json", re.IGNORECASE)
+PLAIN = re.compile(
+    r".*\.(json|jinja|model|spm|tiktoken|vocab|codes|tokenizer)"
+    r"|(vocab|merges|dict|added_tokens).*\.txt"
+)
+TOKENIZERS = re.compile(
+    r"(tokenizer|tekken|byte_maps)\.json|(vocab|merges).*|.*\.(model|spm|tiktoken|codes|tokenizer)"
+)
+OF_BYTES = re.compile(r"(ByT5|Canine|Perceiver)Tokenizer(Fast)?")
+"""Tokenizers of bytes or characters, which have no vocabulary and so no file of one."""
+MODELS_OF_BYTES = ("canine", "perceiver")
+"""Kinds of model (``model_type``) that no other tokenizer belongs to."""
 BYTE_ORDER_MARK = "begins with a byte order mark (BOM), which the libraries do not read"
 
 
@@ -268,3 +280,9 @@ def _span(name: str, entry: Any) -> tuple[int, int]:
             raise
         raise _Malformed(f"tensor {name!r} is not described as the format says") from None
     return begin, end
+
+
+def leads_out(path: str) -> bool:
+    """Say whether a path, of either system, is absolute or goes up."""
+    windows = PureWindowsPath(path)
+    return bool(windows.anchor) or ".." in windows.parts or "\0" in path

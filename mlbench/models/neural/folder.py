@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlbench.common.errors import Fault, ModelError, UsageError, first_faults
@@ -18,12 +18,18 @@ from mlbench.models.neural.checkpoint import ADAPTER_FILE, Adapter, Checkpoint
 from mlbench.models.neural.files import (
     BYTE_ORDER_MARK,
     CODE_MEND,
+    LEFT_OUT,
+    MODELS_OF_BYTES,
     MODULES,
+    OF_BYTES,
+    PLAIN,
+    TOKENIZERS,
     TRANSFORMER,
     begins_with_mark,
     config_faults,
     is_lfs_pointer,
     is_vocabulary,
+    leads_out,
     module_name,
     read_json,
     safetensors_fault,
@@ -43,7 +49,7 @@ from mlbench.models.neural.kinds import (
     says_reranker,
 )
 from mlbench.models.neural.options import NeuralOptions
-from mlbench.models.neural.outputs import DENSE, FAMILIES, LATE
+from mlbench.models.neural.outputs import DENSE, FAMILIES, LATE, without_vectors
 
 MODULES_FILE = "modules.json"
 CONFIG_FILE = "config.json"
@@ -51,18 +57,6 @@ TOKENIZER_FILE = "tokenizer.json"
 MODEL_FILE = "config_sentence_transformers.json"
 STANFORD, METADATA = "HF_ColBERT", "artifact.metadata"
 """The class that a checkpoint of Stanford's ColBERT names, and the file of its settings."""
-LEFT_OUT = re.compile(r"(trainer_state|training_args|.*_results|eval.*)\.json", re.IGNORECASE)
-PLAIN = re.compile(
-    r".*\.(json|jinja|model|spm|tiktoken|vocab|codes|tokenizer)"
-    r"|(vocab|merges|dict|added_tokens).*\.txt"
-)
-TOKENIZERS = re.compile(
-    r"(tokenizer|tekken|byte_maps)\.json|(vocab|merges).*|.*\.(model|spm|tiktoken|codes|tokenizer)"
-)
-_OF_BYTES = re.compile(r"(ByT5|Canine|Perceiver)Tokenizer(Fast)?")
-"""Tokenizers of bytes or characters, which have no vocabulary and so no file of one."""
-_MODELS_OF_BYTES = ("canine", "perceiver")
-"""Kinds of model (``model_type``) that no other tokenizer belongs to."""
 _SETTINGS: tuple[tuple[str, type, str], ...] = (
     ("similarity_fn_name", str, "one text, such as cosine or dot; null for none"),
     ("default_prompt_name", str, "the name of a prompt; null for none"),
@@ -79,11 +73,6 @@ _PICKLED = (
     "pickled weights, which can run code when they are opened",
     "safetensors",
     "convert them to safetensors, or give --allow-pickle if you trust their source",
-)
-_POOLING = (
-    'add {"idx": 1, "name": "1", "path": "1_Pooling", "type": '
-    '"sentence_transformers.models.Pooling"} to it, and 1_Pooling/config.json; or take '
-    "modules.json out of the folder, and choose with --pooling"
 )
 _EXPORTED = {"onnx": re.compile(r".*\.onnx"), "openvino": re.compile(r".*\.(xml|bin)")}
 
@@ -166,7 +155,7 @@ class _Inspection:
             if isinstance(entry, dict):
                 self._module(entry.get("type"), entry.get("path"), MODULES_FILE)
         if not self.faults and not self._gives_vectors():
-            self._fault(MODULES_FILE, *self._without_vectors())
+            self._fault(MODULES_FILE, *without_vectors(self.family))
         elif not self.faults and (first := module_name(modules[0]["type"])) not in _FIRST:
             found = f"its first module is {first}, which reads no texts"
             self._fault(MODULES_FILE, found, "the modules in their order, what reads texts first")
@@ -226,14 +215,6 @@ class _Inspection:
             else:
                 seen.add(name)
 
-    def _without_vectors(self) -> tuple[str, ...]:
-        """Say that no module makes vectors."""
-        if not self.family.dense:
-            made_by = " or ".join(self.family.made_by)
-            return f"nothing makes the vectors of {self.family.what}", f"a module {made_by}"
-        found = "no pooling: nothing makes one vector of a text's token vectors"
-        return found, "a module Pooling after the Transformer", _POOLING
-
     def _gives_vectors(self) -> bool:
         """Say whether some module makes the vectors of a text; of unknown classes one may."""
         return any(
@@ -261,7 +242,7 @@ class _Inspection:
             found = f"names the class {kind!r}, which is not one of sentence-transformers' modules"
             self._fault(where, found, ", ".join(MODULES), CODE_MEND)
             return
-        if not isinstance(path, str) or _leads_out(path):
+        if not isinstance(path, str) or leads_out(path):
             self._fault(where, f"the path {path!r}", "a folder within this one")
             return
         folder = PurePosixPath(path).as_posix().removeprefix(".")
@@ -291,7 +272,7 @@ class _Inspection:
             self._fault(where, "no types", "an object: module -> class")
             return
         for path, kind in types.items():
-            self._module(kind, path if _leads_out(path) else _join(folder, path), where)
+            self._module(kind, path if leads_out(path) else _join(folder, path), where)
 
     def _folder(self, folder: str) -> list[str]:
         """Take in the files of one folder that are no weights; return all their names."""
@@ -415,8 +396,8 @@ class _Inspection:
             if name in names
         ]
         return any(
-            _OF_BYTES.fullmatch(str(each.get("tokenizer_class")))
-            or each.get("model_type") in _MODELS_OF_BYTES
+            OF_BYTES.fullmatch(str(each.get("tokenizer_class")))
+            or each.get("model_type") in MODELS_OF_BYTES
             for each in said
         )
 
@@ -447,7 +428,7 @@ class _Inspection:
         self.graph = graph
         for name in sorted(beside):
             file = PurePosixPath(graph).parent / name
-            if _leads_out(name) or not self._within(self.root / file):
+            if leads_out(name) or not self._within(self.root / file):
                 self._fault(graph, f"its weights are in {name!r}", "a file in this folder")
             elif not (self.root / file).is_file():
                 found = f"its weights are in {name!r}, which is not there"
@@ -515,9 +496,3 @@ class _Inspection:
 
 def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
-
-
-def _leads_out(path: str) -> bool:
-    """Say whether a path, of either system, is absolute or goes up."""
-    windows = PureWindowsPath(path)
-    return bool(windows.anchor) or ".." in windows.parts or "\0" in path

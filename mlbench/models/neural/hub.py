@@ -11,7 +11,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
-from mlbench.models.neural.folder import LEFT_OUT, PLAIN
+from mlbench.models.neural.files import LEFT_OUT, PLAIN
 from mlbench.models.neural.graphs import choose_file, which_file
 from mlbench.models.neural.kinds import other_weights, pickled_weights
 from mlbench.models.neural.options import NeuralOptions

@@ -26,7 +26,8 @@ from mlbench.common.errors import (
     install_extra,
 )
 from mlbench.models.neural.checkpoint import Adapter, Checkpoint
-from mlbench.models.neural.folder import CONFIG_FILE, TOKENIZERS, inspect_folder
+from mlbench.models.neural.files import TOKENIZERS
+from mlbench.models.neural.folder import CONFIG_FILE, inspect_folder
 from mlbench.models.neural.hub import fetch
 from mlbench.models.neural.options import NeuralOptions
 

@@ -139,3 +139,22 @@ SPARSE = Family(
 )
 FAMILIES = {name: family for family in (DENSE, LATE, SPARSE) for name in family.model_types}
 """The last of LATE's names is PyLate's."""
+
+
+_ADD_POOLING = (
+    'add {"idx": 1, "name": "1", "path": "1_Pooling", "type": '
+    '"sentence_transformers.models.Pooling"} to it, and 1_Pooling/config.json; or take '
+    "modules.json out of the folder, and choose with --pooling"
+)
+
+
+def without_vectors(family: Family) -> tuple[str, ...]:
+    """Say that no module of a checkpoint makes vectors: what was found and expected, how to mend
+    it."""
+    if not family.dense:
+        return (
+            f"nothing makes the vectors of {family.what}",
+            f"a module {' or '.join(family.made_by)}",
+        )
+    found = "no pooling: nothing makes one vector of a text's token vectors"
+    return found, "a module Pooling after the Transformer", _ADD_POOLING

@@ -19,7 +19,7 @@ from typing import Any
 from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, ModelError
 from mlbench.models.cache import warn
 from mlbench.models.neural.checkpoint import Checkpoint
-from mlbench.models.neural.files import read_json, tensor_names, tensors
+from mlbench.models.neural.files import read_json, tensors
 from mlbench.models.neural.folder import CONFIG_FILE
 from mlbench.models.neural.kinds import CLASSIFIER, LATE, SCORER, Kind
 from mlbench.models.neural.outputs import LATE as FAMILY_OF_TOKENS
