@@ -81,25 +81,25 @@ def _difference(comparison: Comparison, model: str) -> Figure | None:
         return None
     span = max(LEAST_SPAN, math.ceil(50 * float(np.nanmax(np.abs(values)))) / 50)
     short = len(columns) > ROOMY
-    figure = draw_matrix(
-        MatrixPlot(
-            roles.queries,
-            roles.passages,
-            values,
-            title=f"{measure_title(comparison.headline)}: {_name(comparison, model)} minus "
-            f"{_name(comparison, first)}",
-            subtitle="Blue is better. A dot marks cells without a shown difference. "
-            "Means are cross-lingual.",
-            scale=Scale(
-                "RdBu",
-                -span,
-                span,
-                {t: f"{t:+.3g}" if t else "0" for t in (-span, -span / 2, 0.0, span / 2, span)},
-                lambda value: f"{value:+.{2 if short else 3}f}".replace("0.", ".", 1),
-            ),
-        )
+    plot = MatrixPlot(
+        roles.queries,
+        roles.passages,
+        values,
+        title=f"{measure_title(comparison.headline)}: {_name(comparison, model)} minus "
+        f"{_name(comparison, first)}",
+        subtitle="Blue is better. A dot marks cells without a shown difference. "
+        "Means are cross-lingual.",
+        scale=Scale(
+            "RdBu",
+            -span,
+            span,
+            {t: f"{t:+.3g}" if t else "0" for t in (-span, -span / 2, 0.0, span / 2, span)},
+            lambda value: f"{value:+.{2 if short else 3}f}".replace("0.", ".", 1),
+        ),
     )
-    down, across = np.nonzero(np.isfinite(values) & ~shown)
+    figure = draw_matrix(plot)
+    marked = np.isfinite(values) & ~shown
+    down, across = np.nonzero(marked.T if plot.is_turned else marked)
     figure.axes[0].scatter(across + 0.86, down + 0.16, s=7, color=INK, linewidth=0)
     return figure
 

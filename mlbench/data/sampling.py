@@ -168,7 +168,8 @@ def sample_warnings(collection: Collection) -> tuple[str, ...]:
     warnings = []
     if collection.sample is not None:
         warnings.append(
-            f"scores of a sample of {collection.sample:,} questions, for a quick check: they "
+            f"scores of a sample of {collection.sample:,} questions"
+            f"{' of each pair' * bool(collection.pairs)}, for a quick check: they "
             "cannot be compared with scores of the whole task, and cannot enter a leaderboard"
         )
     if collection.sample_passages is not None:

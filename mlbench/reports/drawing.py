@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -37,8 +37,10 @@ MOST_ANNOTATED = 24
 ROOMY = 12
 """With more languages a matrix has room for three characters a cell."""
 GAP = 0.25
-LEAST_BAR = 1.0
-"""Inches that a colour bar is high at the least."""
+LEAST_BAR, HIGHEST_BAR = 1.0, 5.0
+"""Inches that a colour bar is high at the least and at the most."""
+LOW_CELL, MANY_ROWS = 0.2, 40
+"""Inches that cells are high where a matrix has so many rows."""
 STYLE = {
     "svg.hashsalt": "mlbench",
     "svg.fonttype": "path",
@@ -82,8 +84,8 @@ class MatrixPlot:
     """Values by query language (``rows``) and passage language (``columns``), NaN where missing.
 
     ``values`` (rows, columns). The cells of one language are outlined; the means of columns without
-    them stand below, those of rows also at the right if ``both_means``; ``means`` names them, and
-    ``across`` the columns. What is alone has no mean.
+    them stand below if ``means_below``, those of rows at the right if ``both_means``; ``means``
+    names them, ``down`` the rows and ``across`` the columns. What is alone has no mean.
     """
 
     rows: Sequence[str]
@@ -95,6 +97,27 @@ class MatrixPlot:
     means: str = "mean"
     both_means: bool = True
     across: str = "passages in"
+    down: str = "queries in"
+    means_below: bool = True
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether it is drawn turned: it is a single row of so many columns that their names would
+        overlap."""
+        return len(self.rows) == 1 and len(self.columns) > MOST_ANNOTATED
+
+    def turned(self) -> MatrixPlot:
+        """Return the plot with rows and columns exchanged."""
+        return replace(
+            self,
+            rows=self.columns,
+            columns=self.rows,
+            values=self.values.T,
+            both_means=self.means_below,
+            means_below=self.both_means,
+            across=self.down,
+            down=self.across,
+        )
 
     @property
     def same(self) -> npt.NDArray[np.bool_]:
@@ -223,18 +246,20 @@ class _Side:
 
 def draw_matrix(plot: MatrixPlot) -> Figure:
     """Draw a matrix, its diagonal outlined, the means set off by a gap, and a colour bar."""
+    plot = plot.turned() if plot.is_turned else plot
     down, across = (
-        _Side.of(plot.rows, True, plot.means),
+        _Side.of(plot.rows, plot.means_below, plot.means),
         _Side.of(plot.columns, plot.both_means, plot.means),
     )
     longest = max(map(len, across.names))
     others = np.where(plot.same, np.nan, plot.values)
     left = 0.5 + 0.085 * max(map(len, [*down.names, plot.means]))
-    cell = min(0.54, (WIDTH - left - 0.75) / across.length)
+    cell = LOW_CELL if down.count > MANY_ROWS else 0.54
+    cell = min(cell, (WIDTH - left - 0.75) / across.length)
     upright = longest > 4 or cell < 0.27
     top = 1.2 + (0.085 * longest - 0.15 if upright else 0)
     body = Box(left, top, across.length * cell, down.length * cell)
-    bar = max(down.count * cell, LEAST_BAR)
+    bar = min(max(down.count * cell, LEAST_BAR), HIGHEST_BAR)
     width = max(6.4, body.left + body.width + 0.75)
     height = body.top + max(body.height, bar) + 0.2
     figure = canvas(width, height, plot.title, plot.subtitle)
@@ -254,7 +279,7 @@ def draw_matrix(plot: MatrixPlot) -> Figure:
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xlabel(plot.across, labelpad=6)
-    axes.set_ylabel("queries in", labelpad=6)
+    axes.set_ylabel(plot.down, labelpad=6)
     _draw_colour_bar(figure, Box(body.left + body.width + 0.18, body.top, 0.13, bar), plot.scale)
     return figure
 

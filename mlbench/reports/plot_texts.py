@@ -32,7 +32,7 @@ PLOT_TEXTS = {
     ),
     "heatmap.svg": (
         "Heat map: the score of each pair of query language and passage language.",
-        "A pale column is a language whose passages the model understands badly.",
+        "A pale cell is a pair of languages that the model serves badly.",
     ),
     "pairs.svg": (
         "Dots: the score of each pair of languages in both directions.",
@@ -90,7 +90,11 @@ MORE_TEXTS = {
         ),
     ),
     "heatmap.svg": (
-        ((SEVERAL,), "A pale row is one whose queries it understands badly."),
+        (
+            (SEVERAL,),
+            "A pale column is a language whose passages it understands badly, and a pale row one "
+            "whose queries it does.",
+        ),
         (
             (MONO,),
             "If only the outlined cells are dark, the model works within languages but not "

@@ -451,15 +451,17 @@ def _warnings(read: Read, scored: Scored, kinds: Sequence[str]) -> Iterator[str]
 def _of_kind(depth: Depth, queries: int) -> Iterator[str]:
     bounds = ", ".join(depth.lower_bounds)
     verb = "is a lower bound" if len(depth.lower_bounds) == 1 else "are lower bounds"
-    yield (
-        f"truncated at {depth.truncated_at}: passages beyond this depth count as not found"
-        + (f", so {bounds} {verb}" if bounds else "")
-    )
     if depth.passages_beyond:
+        yield (
+            f"truncated at {depth.truncated_at}: passages beyond this depth count as not found"
+            + (f", so {bounds} {verb}" if bounds else "")
+        )
         yield (
             f"{depth.passages_beyond:,} of {depth.passages_relevant:,} relevant passages are not "
             "in the runs"
         )
+    else:
+        yield f"truncated at {depth.truncated_at}, above which all relevant passages were found"
     if depth.queries_missing:
         yield f"{depth.queries_missing:,} of {queries:,} queries have no passage and count as 0"
     if depth.queries_short:

@@ -143,6 +143,7 @@ def test_a_sample_has_so_many_questions_of_each_pair(task):
     report = mlbench.evaluate("char-ngram", task, sample_questions=3, **QUIET)
     assert {pair.queries for pair in report.task.pairs} == {(3, 3)}
     assert report.task.sampled == "a sample of 3 questions of each pair"
+    assert report.warnings[0].startswith("scores of a sample of 3 questions of each pair, for a")
     assert {pair.passages for pair in report.task.pairs} == {(7, 7), (5, 5), (9, 9)}
 
 

@@ -10,6 +10,7 @@ import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from mlbench.common.errors import UsageError
 from mlbench.data.task import Kind
 from mlbench.measures.significance import Score
+from mlbench.reports.drawing import MatrixPlot, Scale, draw_matrix
 from mlbench.reports.plots import plot_png, plots
 from tests.conftest import REPOSITORY
 from tests.support.reports import (
@@ -203,3 +205,18 @@ def test_ties_that_change_no_digit_are_one_number(monkeypatch) -> None:
     report = replace(report, measures=("AP",), scores=replace(report.scores, macro=macro))
     plots(report, ranks)
     assert [text.get_text() for text in figures[0].axes[0].texts] == ["0.648"]
+
+
+def test_a_single_row_of_many_columns_is_drawn_as_a_column():
+    codes = [f"x{a}{b}" for a in "abcde" for b in "fghijk"]
+    scale = Scale("YlGnBu", 0, 1, {0: "0", 1: "1"}, lambda value: f"{value:.2f}")
+    row = MatrixPlot(codes[:1], codes, np.linspace(0, 1, 30)[np.newaxis], "Title", "", scale)
+    assert row.is_turned
+    assert not replace(row, columns=codes[:24], values=row.values[:, :24]).is_turned
+    figure = draw_matrix(row)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [*codes, "mean"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == codes[:1]
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("passages in", "queries in")
+    names = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(names))
