@@ -401,8 +401,7 @@ def build_entries(
             by_language.setdefault(record.language, []).append(record)
     for language, group in by_language.items():
         if not group and language in known:
-            expected = f"at least one {role} in every language {_of_whom(spoken)}"
-            faults.append(Fault(f"language {language!r}", f"no {role} at all", expected))
+            faults.append(none_of(role, language))
     if numbers:
         for group in by_language.values():
             group.sort(key=lambda record: numbers[record.pair])
@@ -418,11 +417,11 @@ def build_entries(
     return entries, {(r.language, r.id): i for i, r in enumerate(ordered)}
 
 
-def _of_whom(spoken: Spoken) -> str:
-    """Say which languages must have texts of a role."""
-    if len(spoken.own) == len(spoken.languages):
-        return "of the task"
-    return f"of the task's {spoken.role} languages"
+def none_of(role: str, language: str, kind: str = "") -> Fault:
+    """Say that a language of a role has no text, or nothing of that ``kind``."""
+    expected = f"at least one {kind or role} in every language of the task"
+    mend = f"if no {role} is in {language!r}, name the languages of the others in {role}-languages"
+    return Fault(f"language {language!r}", f"no {kind or role} at all", expected, mend)
 
 
 def wrong_text(role: str, id_: str, text: str) -> tuple[str, str] | None:

@@ -29,6 +29,7 @@ from mlbench.data.collection import (
     check_relevant,
     dangling,
     names_of,
+    none_of,
     raise_faults,
 )
 from mlbench.data.task import Roles
@@ -187,8 +188,7 @@ def build_streamed(
     )
     for language in roles.passages:
         if not any(shard.language == language for shard in records.shards):
-            expected = "at least one shard in every language of the task"
-            faults.append(Fault(f"language {language!r}", "no shard of passages", expected))
+            faults.append(none_of("passage", language, "shard of passages"))
     judged = _judged(languages, index, records.judgements, faults)
     raise_faults(faults)
     number = {language: i for i, language in enumerate(languages)}

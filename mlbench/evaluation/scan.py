@@ -24,7 +24,7 @@ import numpy.typing as npt
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.files import discard_abandoned, write_atomically
 from mlbench.common.sealed import seal, unseal
-from mlbench.data.collection import is_unicode, raise_faults, wrong_text
+from mlbench.data.collection import is_unicode, none_of, raise_faults, wrong_text
 from mlbench.data.corpus import Passage, ShardSource, StreamedCollection
 from mlbench.data.digests import add, collection_digest, judged_records, sum_of_records
 from mlbench.evaluation.processes import in_processes
@@ -327,5 +327,4 @@ def _given_twice(shards: Sequence[ShardSource], scanned: Scan) -> Iterator[Fault
 def _without_passages(collection: StreamedCollection, scanned: Scan) -> Iterator[Fault]:
     for language, count in zip(scanned.languages, scanned.passages.tolist(), strict=True):
         if not count and language in collection.roles.passages:
-            expected = "at least one passage in every language of the task"
-            yield Fault(f"language {language!r}", "no passage at all", expected)
+            yield none_of("passage", language)

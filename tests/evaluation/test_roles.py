@@ -154,3 +154,19 @@ def test_a_report_of_it_is_read_again(task, tmp_path):
     folder = report.save(tmp_path / "report")
     assert mlbench.read_report(folder).scores == report.scores
     assert len(mlbench.compare([folder, folder]).scores) > 0
+
+
+def test_parallel_queries_of_a_language_without_passages(task):
+    """The message says which field a task file needs."""
+    text = TASK.replace('query-languages = ["de", "en"]\n', "").replace(
+        'passage-languages = ["en", "fr", "sw"]\n', ""
+    )
+    task.write_text(f'{text}[source.options]\nrelevance = "parallel"\n')
+    (task.parent / "de.corpus.jsonl").write_text("")
+    (task.parent / "de.qrels.tsv").write_text("query-id\tcorpus-id\tscore\nde0\tp0\t1\n")
+    with pytest.raises(DataError) as caught:
+        mlbench.evaluate("char-ngram", task, progress=False)
+    faults = {fault.where: fault for fault in caught.value.faults}
+    assert faults["language 'de'"].found == "no passage at all"
+    assert faults["language 'de'"].mend.endswith("languages of the others in passage-languages")
+    assert faults["language 'fr'"].mend.endswith("languages of the others in query-languages")
