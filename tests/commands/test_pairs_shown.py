@@ -26,17 +26,11 @@ from mlbench.ranking.ranks import Ranks
 from mlbench.reports.pairs import directions, weakest_first
 from mlbench.reports.tables import macro_table, paper_table, settings_table
 from mlbench.reports.words import reading
+from tests.support.command_line import done
 from tests.support.command_line import mlbench as run
-from tests.support.pairs_task import PAIRS, write_pairs
+from tests.support.pairs_task import PAIRS, pair_file, write_pairs
 
 OTHERS = ("de", "fr", "sw")
-
-
-def done(*arguments: str | Path, cwd: Path, plots: bool = False) -> str:
-    """Run a command that ends well and return what it prints."""
-    found = run(*arguments, cwd=cwd, plots=plots)
-    assert found.returncode == 0, found.stderr
-    return found.stdout
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +55,7 @@ def slow_means(work: Path) -> dict[tuple[str, str], float]:
     for pair in PAIRS:
         vectors = {}
         for code in pair:
-            lines = (work / f"{'-'.join(pair)}.{code}").read_text().splitlines()
+            lines = pair_file(work, pair, code).read_text().splitlines()
             rows = encode(lines).astype(float)
             vectors[code] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         for asked, searched in (pair, pair[::-1]):

@@ -18,19 +18,13 @@ from mlbench.reports.subset import cut_task
 from mlbench.reports.tables import crosslingual_table, outranking_table, paper_table
 from mlbench.reports.words import FAVOURS, mean_name, reading
 from mlbench.runs.judgements import describe_judgements
+from tests.support.command_line import done
 from tests.support.command_line import mlbench as run
 from tests.support.roles_task import TASK, write_task
 
 QUERIES, PASSAGES = ("de", "en"), ("en", "fr", "sw")
 ALONE = TASK.replace('query-languages = ["de", "en"]', 'query-languages = ["de"]')
 """The task with queries in German alone, which no passage is in."""
-
-
-def done(*arguments: str | Path, cwd: Path, plots: bool = False) -> str:
-    """Run a command that ends well and return what it prints."""
-    found = run(*arguments, cwd=cwd, plots=plots)
-    assert found.returncode == 0, found.stderr
-    return found.stdout
 
 
 @pytest.fixture(scope="module")

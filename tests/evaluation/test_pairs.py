@@ -13,59 +13,21 @@ from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.models.char_ngram import encode
 from tests.oracles.scores import exact_score
+from tests.support.pairs_task import PAIRS, TASK, pair_file, write_pairs
 
-PAIRS = {("de", "en"): 7, ("en", "fr"): 5, ("en", "sw"): 9}
-TASK = """
-name = "pairs"
-version = "1"
-title = "Lines and their translations"
-languages = ["de", "en", "fr", "sw"]
-pairs = [["de", "en"], ["en", "fr"], ["en", "sw"]]
-settings = ["crosslingual"]
-licence = "CC0-1.0"
-citation = "nobody"
-measures = ["Success@1", "RR"]
-[source]
-reader = "lines"
-[source.files]
-text = "{first}-{second}.{id}"
-[source.ids]
-de = "de"
-en = "eng"
-fr = "fr"
-sw = "sw"
-"""
 QUIET = {"progress": False, "cache": None}
-
-
-def spelled(code: str) -> str:
-    return "eng" if code == "en" else code
 
 
 @pytest.fixture
 def task(tmp_path: Path) -> Path:
-    """Lines that are like their translations, some of them equal in one file, so that they tie."""
-    generator = np.random.default_rng(3)
-    for pair, count in PAIRS.items():
-        name = "-".join(map(spelled, pair))
-        for code in pair:
-            lines = [
-                f"{'abcdefghi'[i] * 4} {''.join(generator.choice([*'vwxyz'], 9))}"
-                for i in range(count)
-            ]
-            lines[-1] = lines[0]
-            (tmp_path / f"{name}.{spelled(code)}").write_text("\n".join(lines) + "\n")
-    path = tmp_path / "pairs.toml"
-    path.write_text(TASK)
-    return path
+    return write_pairs(tmp_path, ties=True)
 
 
 def slow_ranks(folder: Path) -> dict[tuple[str, str], list[int]]:
     """The rank of each line's translation among the lines of its own pair, ties against it."""
     ranks = {}
     for pair in PAIRS:
-        name = "-".join(map(spelled, pair))
-        texts = {c: (folder / f"{name}.{spelled(c)}").read_text().splitlines() for c in pair}
+        texts = {c: pair_file(folder, pair, c).read_text().splitlines() for c in pair}
         vectors = {}
         for code, lines in texts.items():
             rows = encode(lines).astype(np.float64)
@@ -116,9 +78,9 @@ def test_sizes_are_those_of_each_pair(task):
     assert {p.languages: p.queries for p in report.task.pairs} == {
         pair: (count, count) for pair, count in PAIRS.items()
     }
-    assert report.task.queries == {"de": 7, "en": 21, "fr": 5, "sw": 9}
+    assert report.task.queries == {"de": 9, "en": 27, "fr": 7, "sw": 11}
     ranks = report.table
-    assert ranks.ranking("en", ["fr"]).pool_size == ranks.ranking("fr", ["en"]).pool_size == 5
+    assert ranks.ranking("en", ["fr"]).pool_size == ranks.ranking("fr", ["en"]).pool_size == 7
     assert ranks.ranking("en", ["fr"]).excluded == 0
 
 
@@ -144,19 +106,19 @@ def test_a_sample_has_so_many_questions_of_each_pair(task):
     assert {pair.queries for pair in report.task.pairs} == {(3, 3)}
     assert report.task.sampled == "a sample of 3 questions of each pair"
     assert report.warnings[0].startswith("scores of a sample of 3 questions of each pair, for a")
-    assert {pair.passages for pair in report.task.pairs} == {(7, 7), (5, 5), (9, 9)}
+    assert {pair.passages for pair in report.task.pairs} == {(n, n) for n in PAIRS.values()}
 
 
 def test_two_pairs_may_have_the_same_sentences(task):
     """The English side of one pair is another's: the digest and the pools tell them apart."""
     whole = read_collection(mlbench.load_task(task), Locator().of(mlbench.load_task(task)))
     (task.parent / "eng-fr.eng").write_text(
-        "".join((task.parent / "eng-sw.eng").read_text().splitlines(keepends=True)[:5])
+        "".join((task.parent / "eng-sw.eng").read_text().splitlines(keepends=True)[:7])
     )
     other = read_collection(mlbench.load_task(task), Locator().of(mlbench.load_task(task)))
     assert whole.digest != other.digest
     sizes = {pair.languages: pair.passages for pair in other.sizes()}
-    assert sizes["en", "fr"] == (5, 5)
+    assert sizes["en", "fr"] == (7, 7)
 
 
 def test_a_table_that_counts_passages_of_another_pair_is_refused(task, tmp_path):
@@ -170,7 +132,7 @@ def test_a_table_that_counts_passages_of_another_pair_is_refused(task, tmp_path)
     row = int(np.flatnonzero(ranks.passage_language == 2)[0])
     above[row, 3] = 1
     path = tmp_path / "ranks.parquet"
-    key = TaskKey("pairs", "1", "d", ("crosslingual",))
+    key = TaskKey("bitext", "1", "d", ("crosslingual",))
     path.write_bytes(ranks_to_bytes(replace(ranks, above=above), key))
     with pytest.raises(IntegrityError, match="its rows and its pairs of languages contradict"):
         read_ranks(path)
@@ -181,7 +143,7 @@ def test_a_table_that_counts_passages_of_another_pair_is_refused(task, tmp_path)
 def test_files_of_a_pair_with_unequal_numbers_of_lines(task):
     path = task.parent / "eng-fr.fr"
     path.write_text(path.read_text() + "more\n")
-    message = "eng-fr.fr: 6 lines, but 5 in .*eng-fr.eng|eng-fr.eng: 5 lines, but 6 in .*eng-fr.fr"
+    message = "eng-fr.fr: 8 lines, but 7 in .*eng-fr.eng|eng-fr.eng: 7 lines, but 8 in .*eng-fr.fr"
     with pytest.raises(DataError, match=message):
         mlbench.evaluate("char-ngram", task, **QUIET)
 

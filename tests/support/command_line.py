@@ -54,3 +54,10 @@ def mlbench_process(
         [sys.executable, "-m", "mlbench", *map(str, arguments)],
         cwd=cwd, env=given, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
+
+
+def done(*arguments: str | Path, cwd: Path, plots: bool = False) -> str:
+    """Run a command that ends well and return what it prints."""
+    found = mlbench(*arguments, cwd=cwd, plots=plots)
+    assert found.returncode == 0, found.stderr
+    return found.stdout

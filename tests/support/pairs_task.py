@@ -25,14 +25,20 @@ reader = "lines"
 text = "{first}-{second}.{id}"
 [source.ids]
 de = "de"
-en = "en"
+en = "eng"
 fr = "fr"
 sw = "sw"
 """
 
 
-def write_pairs(folder: Path) -> Path:
-    """Write ``bitext.toml`` and its files."""
+def pair_file(folder: Path, pair: tuple[str, str], code: str) -> Path:
+    """Return the file of a pair's lines in one of its languages."""
+    one, other, name = ("eng" if c == "en" else c for c in (*pair, code))
+    return folder / f"{one}-{other}.{name}"
+
+
+def write_pairs(folder: Path, *, ties: bool = False) -> Path:
+    """Write ``bitext.toml`` and its files, the first line and the last the same where ``ties``."""
     generator = np.random.default_rng(11)
 
     def words(count: int) -> list[str]:
@@ -42,8 +48,9 @@ def write_pairs(folder: Path) -> Path:
         first = [words(6) for _ in range(count)]
         second = [line[: SHARED[one, other]] + words(6 - SHARED[one, other]) for line in first]
         for code, lines in ((one, first), (other, second)):
+            lines[-1] = lines[0] if ties else lines[-1]
             text = "".join(" ".join(line) + "\n" for line in lines)
-            (folder / f"{one}-{other}.{code}").write_text(text)
+            pair_file(folder, (one, other), code).write_text(text)
     path = folder / "bitext.toml"
     path.write_text(TASK)
     return path
