@@ -93,13 +93,6 @@ def _head(result: Check) -> str:
     )
 
 
-def verdict_line(result: Check) -> str:
-    """Return the verdict of the whole check with the reasons for it, on one line."""
-    own = [j for j in result.judgements if j.verdict == result.verdict]
-    reasons = "; ".join(f"{title(j)}: {reason(j, result.questions)}" for j in own)
-    return f"{result.verdict.upper()}. {reasons}."
-
-
 def _fallen_line(result: Check) -> str:
     if not result.fallen:
         return ""

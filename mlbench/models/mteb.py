@@ -116,7 +116,7 @@ def find_task(name: str) -> Any:
     mteb = importlib.import_module("mteb")
     try:
         return mteb.get_task(name).metadata
-    except Exception as error:
+    except KeyError as error:
         found = f"MTEB {mteb.__version__} knows no such task"
         said = " ".join(str(error).split())[:_LONGEST]
         raise UsageError(
