@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "mlbench"
 ORDER = (
     *("common", "data", "ranking", "models", "measures", "reports"),
-    *("runs", "evaluation", "comparing", "leaderboard", "commands"),
+    *("runs", "evaluation", "comparing", "training", "leaderboard", "commands"),
 )
 """Packages from the lowest: each may import those before it."""
 DEEPEST = 12
