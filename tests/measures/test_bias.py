@@ -9,6 +9,7 @@ from scipy import stats
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
 from mlbench.measures.bias import (
     MixedPool,
+    OwnOutranking,
     complete,
     equal_expected_rank,
     max_rank,
@@ -18,6 +19,7 @@ from mlbench.measures.bias import (
     rank_distance,
     recall_by_language,
 )
+from mlbench.measures.significance import question_clusters
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranking
 from tests.oracles.scores import all_scores
@@ -310,3 +312,29 @@ def test_peer_is_in_the_table_where_a_language_has_several():
         rows = slice(*pool.ranking.starts[query : query + 2])
         groups = [pool.ranking.rank[rows][pool.language[rows] == code].tolist() for code in (0, 1)]
         assert value == pytest.approx(reference_peer(groups))
+
+
+def test_drawn_questions_outrank_as_a_slow_loop_over_them_counts():
+    collection = parallel_collection(3, 6, 9)
+    tables = [rank_collection(collection, *vectors_for(collection, dimension=d))[0] for d in (4, 8)]
+    clusters = question_clusters(tables[0])
+    parts = [OwnOutranking.of(ranks, clusters.of, clusters.count) for ranks in tables]
+    weights = np.array([[1.0] * 6, [2, 0, 1, 0, 3, 0]])
+    found = OwnOutranking.beside(parts).drawn(weights)
+    for model, ranks in enumerate(tables):
+        whole = np.diag(outranking_matrix(ranks))
+        assert found[0, model] == pytest.approx([whole.mean(), *whole])
+        expected = []
+        for language in range(3):
+            own = every = own_pool = pool = 0.0
+            for row, query in enumerate(ranks.query.tolist()):
+                if ranks.query_language[query] != language:
+                    continue
+                times = weights[1, clusters.of[query]]
+                outranking = ranks.above[row].astype(int) + ranks.tied[row]
+                relevant = ranks.passage_language[ranks.query == query].tolist()
+                left = [size - relevant.count(i) for i, size in enumerate(ranks.pool_sizes)]
+                own, every = own + times * outranking[language], every + times * outranking.sum()
+                own_pool, pool = own_pool + times * left[language], pool + times * sum(left)
+            expected.append(own / every / (own_pool / pool))
+        assert found[1, model] == pytest.approx([np.mean(expected), *expected])
