@@ -61,7 +61,7 @@ GROUPS = {
     "leaderboard": "check, build and maintain the leaderboard",
     "tasks": "list, show, validate and fetch tasks",
     "suites": "list suites of tasks, and show one",
-    "models": "list models, and test whether a model keeps the contract",
+    "models": "list models, test whether a model keeps the contract, and measure its speed",
     "cache": "show, verify and clear the embedding cache",
 }
 # fmt: off
@@ -262,6 +262,14 @@ COMMANDS = (
         "test whether a model keeps the contract between models and mlbench", """
         mlbench models check bm25
         mlbench models check path/to/my_model.py:make
+        """, foreign=True,
+    ),
+    Command(
+        "models speed", "models:speed", "speed_arguments",
+        "measure how fast a model encodes fixed text, and what its vectors take", """
+        mlbench models speed bm25
+        mlbench models speed checkpoints/my-encoder --rounds 3
+        mlbench models speed path/to/my_model.py:make --json
         """, foreign=True,
     ),
     Command(

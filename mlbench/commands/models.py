@@ -1,20 +1,32 @@
-"""``mlbench models``: what can be evaluated with, and whether it keeps the contract."""
+"""``mlbench models``: what can be evaluated with, whether it keeps the contract, how fast it is."""
 
 from __future__ import annotations
 
 import sys
 import textwrap
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
-from mlbench.commands.options import add_model_options, model_options, shared
+from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.commands.output import WIDTH, plain_table, print_json
 from mlbench.common.errors import ModelError
 from mlbench.common.progress import Step
+from mlbench.common.sizes import short_number, short_size, three_digits
 from mlbench.models.contract import CHECKS, SHORT_TEXTS, CheckResult, check_adapter
 from mlbench.models.inputs import about_keeping
 from mlbench.models.objects import load_model
 from mlbench.models.registry import list_models
+from mlbench.reports.words import fill
 
+if TYPE_CHECKING:
+    from mlbench.evaluation.speed import RoleSpeed, Speed
+
+ABOUT_SPEED = (
+    "Every model is given the same {queries} queries and {passages} passages, so that figures of "
+    "one machine can be compared. The length is in characters; it and the tokens are the mean over "
+    "the texts. tokens/s and texts/s are the median over the rounds, beside the slowest and the "
+    "fastest one."
+)
 NAME_WIDTH = 2 + max(len(name) for name, _ in CHECKS)
 
 
@@ -74,3 +86,63 @@ def _row(result: CheckResult) -> str:
         for line in textwrap.wrap(part, WIDTH - len(start), break_long_words=False)
     ]
     return start + f"\n{' ' * len(start)}".join(lines)
+
+
+def speed_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `models speed`."""
+    shared(parser, "model")
+    parser.add_argument(
+        "--rounds", type=positive, default=5, metavar="N",
+        help="encode the text N times, after once that does not count (default: %(default)s)",
+    )  # fmt: skip
+    shared(parser, "--json", "--offline", "--quiet")
+    add_model_options(parser)
+
+
+def speed(args: Namespace) -> int:
+    """Measure how fast a model encodes fixed text."""
+    from mlbench.evaluation.speed import measure_speed, sent_tokens
+
+    quiet = args.quiet or args.json
+    with Step("loading the model", 1, "model", quiet=quiet, brief=True):
+        model = load_model(args.model, model_options(args))
+    if not quiet and (tokens := sent_tokens(model, args.rounds)):
+        print(f"{model.name}: the server is sent about {tokens:,} tokens", file=sys.stderr)
+    with Step("encoding", 2 * (args.rounds + 1), "rounds", quiet=quiet) as step:
+        found = measure_speed(model, args.rounds, step.advance)
+    if args.json:
+        print_json(found.values())
+    else:
+        print(_speed_text(found))
+    return 0
+
+
+def _speed_text(found: Speed) -> str:
+    """Return what was measured as a terminal shows it."""
+    header = ["role", "length", "tokens", "tokens/s", "texts/s", "slowest", "fastest"]
+    costs = {
+        "parameters": found.parameters and short_number(found.parameters),
+        "dimension": f"{found.dimension:,}",
+        **{f"bytes a {role}": f"{of.size.bytes:,.0f}" for role, of in found.roles.items()},
+        "peak memory": found.peak_memory and short_size(found.peak_memory),
+        "peak GPU memory": found.peak_gpu_memory and short_size(found.peak_gpu_memory),
+        "number format": found.dtype,
+        "device": found.device,
+        "hardware": str(found.hardware),
+    }
+    rows = [_speed_row(role, of) for role, of in found.roles.items()]
+    table = plain_table(header, rows)
+    lines = [f"{name + ':':<18}{value}" for name, value in costs.items() if value]
+    counts = {"queries": found.roles["query"].texts, "passages": found.roles["passage"].texts}
+    about = fill(ABOUT_SPEED.format(**counts))
+    return "\n".join([found.model, "", table, "", *lines, "", about])
+
+
+def _speed_row(role: str, of: RoleSpeed) -> list[str]:
+    tokens = [of.tokens, of.tokens_per_second]
+    return [
+        role,
+        f"{of.characters:.0f}",
+        *("-" if value is None else three_digits(value) for value in tokens),
+        *map(three_digits, (of.texts_per_second, *of.range)),
+    ]

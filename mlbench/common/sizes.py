@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 MOST_DIGITS = 20
@@ -49,3 +50,13 @@ def short_number(value: float) -> str:
         if value >= 0.9995 * 10**power:
             return f"{value / 10**power:.3g}{letter}"
     return f"{value:.3g}"
+
+
+def three_digits(value: float) -> str:
+    """Return a number above 0 to three digits, or as a whole number where it has more.
+
+    >>> [three_digits(n) for n in (0.01234, 9.876, 12.34, 123456.7)]
+    ['0.0123', '9.88', '12.3', '123,457']
+    """
+    places = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
+    return f"{value:,.{places}f}"

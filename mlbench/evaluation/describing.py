@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import operator
 import platform
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import numpy as np
 from mlbench import __version__
 from mlbench.common.collector import uncollected
 from mlbench.common.errors import Fault, ModelError
+from mlbench.common.hardware import peak_memory, processor_name
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
 from mlbench.measures.rank_measures import Measure, parse_measures
@@ -22,14 +22,13 @@ from mlbench.models.boundary import calling
 from mlbench.models.encoding import Embedded, Plan
 from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Described
-from mlbench.ranking.vectors import TokenVectors, Vectors, arrays
+from mlbench.ranking.vectors import text_size
 from mlbench.reports.report import (
     Encoded,
     ModelInfo,
     RouteInfo,
     RunInfo,
     TaskInfo,
-    TextSize,
     Truncated,
 )
 from mlbench.reports.subset import marked_as_cut
@@ -154,7 +153,7 @@ def describe_run(
         | {name: metadata.version(name) for name in RECORDED_VERSIONS}
         | dict(facts.get("versions", {})),
         platform=f"{platform.system()} {platform.machine()}",
-        processor=platform.processor() or platform.machine(),
+        processor=processor_name(),
         threads=options.threads,
         seconds={},
         peak_memory=peak_memory(),
@@ -192,20 +191,6 @@ def describe_model(
     )
 
 
-def text_size(vectors: Vectors) -> TextSize:
-    """Return what the vectors of a text take, the mean over all of them."""
-    size, parts = max(vectors.shape[0], 1), arrays(vectors)
-    if isinstance(vectors, TokenVectors):
-        tokens, coordinates, taken = len(vectors.vectors), vectors.vectors.size, parts[0].nbytes
-    elif isinstance(vectors, np.ndarray):
-        tokens, coordinates, taken = size, vectors.size, vectors.nbytes
-    else:
-        _, columns, values = parts
-        coordinates = int(np.count_nonzero(values))
-        tokens, taken = size, coordinates * (columns.itemsize + values.itemsize)
-    return TextSize(*(round(number / size, 2) for number in (tokens, coordinates, taken)))
-
-
 def truncated(
     model: LoadedModel, collection: Collection, cache: EmbeddingCache | None
 ) -> dict[str, dict[str, Truncated]] | None:
@@ -224,13 +209,3 @@ def truncated(
                 tokens_share=cut.lost / max(cut.tokens, 1),
             )
     return found
-
-
-def peak_memory() -> int | None:
-    """Return the most memory this process has held, in bytes; None where the system won't say."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

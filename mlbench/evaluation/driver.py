@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbench.common.errors import Fault, UsageError
+from mlbench.common.hardware import peak_memory
 from mlbench.common.progress import Step
 from mlbench.common.streams import stdout_to_stderr
 from mlbench.data.absent import absent_warnings
@@ -22,7 +23,6 @@ from mlbench.evaluation.describing import (
     describe_run,
     describe_task,
     model_facts,
-    peak_memory,
     truncated,
 )
 from mlbench.evaluation.options import Options

@@ -144,3 +144,28 @@ def of_arrays(parts: Sequence[npt.NDArray[Any]], shape: Sequence[int]) -> Vector
 
     indptr, indices, data = parts
     return sparse.csr_matrix((data, indices, indptr), shape=tuple(shape))
+
+
+@dataclass(frozen=True)
+class TextSize:
+    """What a model gives for a text of a role, the mean over texts: ``vectors`` (one, or one for
+    each token), ``coordinates`` of them all (of sparse ones those that are not 0), and the
+    ``bytes`` that they take in float32 (sparse: with the number of each)."""
+
+    vectors: float
+    coordinates: float
+    bytes: float
+
+
+def text_size(vectors: Vectors) -> TextSize:
+    """Return what the vectors of a text take, the mean over all of them."""
+    size, parts = max(vectors.shape[0], 1), arrays(vectors)
+    if isinstance(vectors, TokenVectors):
+        tokens, coordinates, taken = len(vectors.vectors), vectors.vectors.size, parts[0].nbytes
+    elif isinstance(vectors, np.ndarray):
+        tokens, coordinates, taken = size, vectors.size, vectors.nbytes
+    else:
+        _, columns, values = parts
+        coordinates = int(np.count_nonzero(values))
+        tokens, taken = size, coordinates * (columns.itemsize + values.itemsize)
+    return TextSize(*(round(number / size, 2) for number in (tokens, coordinates, taken)))

@@ -26,6 +26,7 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import Scores, SettingScores, compute_scores
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
+from mlbench.ranking.vectors import TextSize
 from mlbench.reports.per_query import PerQuery, choose_settings, per_query, require_pandas
 from mlbench.reports.retrieved import Retrieved
 from mlbench.reports.values import differences, finite
@@ -110,17 +111,6 @@ class RouteInfo:
     max_length: int | None = None
     pooling: str | None = None
     dtype: str | None = None
-
-
-@dataclass(frozen=True)
-class TextSize:
-    """What a model gives for a text of a role, the mean over texts: ``vectors`` (one, or one for
-    each token), ``coordinates`` of them all (of sparse ones those that are not 0), and the
-    ``bytes`` that they take in float32 (sparse: with the number of each)."""
-
-    vectors: float
-    coordinates: float
-    bytes: float
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from mlbench import __version__
 from mlbench.common.errors import DataError, Fault, UsageError, first_faults
 from mlbench.common.files import sha256_of
+from mlbench.common.hardware import processor_name
 from mlbench.data.task import Kind, Roles, Setting
 from mlbench.measures.rank_measures import Measure
 from mlbench.measures.scores import (
@@ -409,7 +410,7 @@ def runs_report(
             versions={"mlbench": __version__, "python": platform.python_version()}
             | {name: metadata.version(name) for name in RECORDED_VERSIONS},
             platform=f"{platform.system()} {platform.machine()}",
-            processor=platform.processor() or platform.machine(),
+            processor=processor_name(),
             threads=1,
             seconds=about.seconds,
             peak_memory=None,

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 import mlbench
 from mlbench.common.errors import ModelError
-from mlbench.evaluation.describing import text_size
-from mlbench.ranking.vectors import TokenVectors
-from mlbench.reports.report import TextSize
 from tests.support.letters import Letters
 
 QUIET = mlbench.Options(progress=False, cache=None)
@@ -20,14 +16,6 @@ def described(facts: object) -> Letters:
     model = Letters()
     model.describe = lambda: facts
     return model
-
-
-def test_the_size_of_a_text_is_the_mean_over_its_kind_of_vectors():
-    dense = np.array([[1, 0, 2], [0, 0, 3]], np.float32)
-    assert text_size(dense) == TextSize(1, 3, 12)
-    assert text_size(sparse.csr_matrix(dense)) == TextSize(1, 1.5, 12)
-    tokens = TokenVectors.of([dense, dense[:1]])
-    assert text_size(tokens) == TextSize(1.5, 4.5, 18)
 
 
 def test_numbers_of_numpy_come_back(tmp_path, monkeypatch):

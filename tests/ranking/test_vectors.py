@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from mlbench.ranking.vectors import TokenVectors, arrays, of_arrays
+from mlbench.ranking.vectors import TextSize, TokenVectors, arrays, of_arrays, text_size
 
 
 def some_texts(seed: int, sizes: list[int]) -> list[np.ndarray]:
@@ -63,3 +63,11 @@ def test_vectors_of_every_kind_are_made_of_arrays_again():
     again = of_arrays(arrays(matrix), matrix.shape)
     assert again.shape == (2, 3)
     assert (again != matrix).nnz == 0
+
+
+def test_the_size_of_a_text_is_the_mean_over_its_kind_of_vectors():
+    dense = np.array([[1, 0, 2], [0, 0, 3]], np.float32)
+    assert text_size(dense) == TextSize(1, 3, 12)
+    assert text_size(sparse.csr_matrix(dense)) == TextSize(1, 1.5, 12)
+    tokens = TokenVectors.of([dense, dense[:1]])
+    assert text_size(tokens) == TextSize(1.5, 4.5, 18)
