@@ -105,7 +105,7 @@ def made_up_table(
         whole = each + np.nanmean(values) - each.mean()
         means[column.key] = MacroMeans.of([[Sample(np.arange(questions), whole)]], questions)
         shares[column.key] = whole / questions
-    return Measured(names, figures, means, shares, 10.0, 5000.0)
+    return Measured(names, figures, means, shares)
 
 
 def timed(what: str, action: Callable[[], object]) -> object:

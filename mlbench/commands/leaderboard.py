@@ -15,13 +15,15 @@ from mlbench.commands.submit import declared, declared_arguments, print_submitte
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.progress import Step
+from mlbench.data.suite import Suite
+from mlbench.evaluation.suites import load_suite
 from mlbench.leaderboard.checking.submit import add_task as write_task
 from mlbench.leaderboard.checking.submit import lift as end_disputes
 from mlbench.leaderboard.checking.submit import reported, write_record
 from mlbench.leaderboard.checking.submit import withdraw as mark
 from mlbench.leaderboard.checking.validate import Findings, Options
 from mlbench.leaderboard.checking.validate import validate as check_entries
-from mlbench.leaderboard.entries.board import leaderboards_folder, read_board, root_of
+from mlbench.leaderboard.entries.board import Board, leaderboards_folder, read_board, root_of
 from mlbench.leaderboard.entries.entry import TASK_FILE, Level, Source
 from mlbench.leaderboard.entries.strict import seen
 from mlbench.leaderboard.page.site import site_files
@@ -31,6 +33,7 @@ from mlbench.measures.significance import Score
 from mlbench.reports.report import ModelInfo, read_report
 from mlbench.reports.words import plural
 
+OVERALL_SUITE = "lareqa"
 RECORDED = ("sampled", "reproduced", "disputed")
 FIGURE = re.compile(r"([a-z]+):([^=]+)=(\d*\.?\d+)")
 
@@ -129,6 +132,11 @@ def build_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="where to write the page"
     )
+    parser.add_argument(
+        "--suite", metavar="SUITE",
+        help="the suite that the overall board is over: a built-in suite's name or a suite file, "
+        f"with a mean (default: {OVERALL_SUITE}, if the leaderboard has its tasks)",
+    )  # fmt: skip
     shared(parser, "--quiet")
 
 
@@ -141,21 +149,33 @@ def build(args: Namespace) -> int:
     if not board.tasks:
         mend = "add a task with `mlbench leaderboard add-task REPORT --to FOLDER`"
         raise DataError(Fault(str(folder), "no task in it", f"a {TASK_FILE} for each task", mend))
+    suite = _suite(args.suite, board)
     count = sum(len(with_tables(task)) for task in board.tasks.values())
     with Step("measuring", count, "entries", quiet=args.quiet) as step:
         tables = measured_entries(board, lambda: step.advance(1))
     with Step("ranking", 1, "leaderboard", quiet=args.quiet) as step:
-        files = site_files(all_standings(board, tables))
+        files = site_files(all_standings(board, tables, suite))
         step.advance(1)
     for name, content in files.items():
         write_atomically(args.output / name, content)
     entries = sum(len(task.current()) for task in board.tasks.values())
     page = args.output / "index.html"
+    overall = f"overall by the suite {suite.name}" if suite else "no overall board (see --suite)"
     print(
         f"{page}: {len(files['index.html']) / 1e6:.2f} MB, {plural(len(board.tasks), 'task')}, "
-        f"{entries} entries"
+        f"{entries} entries, {overall}"
     )
     return 0
+
+
+def _suite(named: str | None, board: Board) -> Suite | None:
+    """Return the suite of the overall board; by default one whose tasks the leaderboard has."""
+    suite = load_suite(named or OVERALL_SUITE)
+    if not suite.mean:
+        found, expected = "a suite whose headlines have no mean", "a suite with `mean = true`"
+        raise UsageError(Fault(f"--suite {named}", found, expected, "there is no overall score"))
+    has_all = all(each.task.name in board.tasks for each in suite.tasks)
+    return suite if named or has_all else None
 
 
 def report_arguments(parser: ArgumentParser) -> None:

@@ -30,8 +30,7 @@ from mlbench.measures.significance import (
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What n models get on one of the tasks that a score averages: ``scale`` times it, plus
-    ``offset``, is added up.
+    """What n models get on one of the tasks that a score averages: ``scale`` times it is added up.
 
     ``question`` (q,) is where the task's questions stand among those drawn from; ``means`` has
     one group, ``shares`` (n, q) is what each question adds to a model's mean.
@@ -41,7 +40,6 @@ class Part:
     means: MacroMeans
     shares: Values
     scale: float = 1.0
-    offset: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ def drawn_means(parts: Sequence[Part], questions: int, draws: int = DRAWS) -> Va
             means = np.zeros((len(drawn), len(parts[0].shares)))
             for part in parts:
                 weights = drawn[:, part.question].astype(np.float64)
-                means += part.scale * part.means.drawn(weights)[:, :, 0] + part.offset
+                means += part.scale * part.means.drawn(weights)[:, :, 0]
             found.append(means)
     return np.concatenate(found)
 

@@ -100,9 +100,9 @@ def test_parts_of_several_tasks_are_added_on_the_same_draws() -> None:
     taken = [measure(each.ranks, [column]) for each in saved]
     questions = len(taken[0].questions)
     whole = part_of(taken, column.key, np.arange(questions))
-    halves = [replace(whole, scale=0.5, offset=0.25)] * 2
+    halves = [replace(whole, scale=0.5)] * 2
     np.testing.assert_allclose(
-        drawn_means(halves, questions), drawn_means([whole], questions) + 0.5, atol=1e-12
+        drawn_means(halves, questions), drawn_means([whole], questions), atol=1e-12
     )
     np.testing.assert_allclose(
         added_shares(halves, questions), added_shares([whole], questions), atol=1e-12

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from mlbench.common.files import slug
+from mlbench.data.suite import Figure, Suite, SuiteTask
+from mlbench.evaluation.tasks import load_task
 from mlbench.leaderboard.checking.submit import entry_of
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.entries.entry import (
@@ -135,8 +137,17 @@ def withdrawn(made: Made, reason: str) -> Made:
     return replace(made, entry=replace(made.entry, withdrawn=record))
 
 
-def standings_of(entries: Sequence[Made]) -> list[Standings]:
-    """The standings of a board that holds these entries, in whatever order they come."""
+@cache
+def suite_of(*tasks: str, headline: str = "multilingual:AP") -> Suite:
+    """A suite of tasks with the same headline."""
+    sample, figure = load_task("sample"), Figure.read(headline)
+    named = tuple(SuiteTask(replace(sample, name=name), figure, (figure,)) for name in tasks)
+    return Suite("both", "Both tasks", "", named, Path("both.toml"), mean=True)
+
+
+def standings_of(entries: Sequence[Made], suite: Suite | None = None) -> list[Standings]:
+    """The standings of a board that holds these entries, in whatever order they come; over a suite
+    of its tasks where there are several."""
     names = sorted({made.entry.place.task for made in entries})
     tasks = {
         name: BoardTask(
@@ -151,7 +162,9 @@ def standings_of(entries: Sequence[Made]) -> list[Standings]:
         for name in names
     }
     tables = {made.entry.place: made.measured for made in entries if made.measured}
-    return all_standings(Board(Path("nowhere"), tasks), tables)
+    if suite is None and len(names) > 1:
+        suite = suite_of(*names)
+    return all_standings(Board(Path("nowhere"), tasks), tables, suite)
 
 
 @cache

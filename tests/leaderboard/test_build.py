@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.leaderboard import main as benchmark
 from mlbench.commands.cli import main
+from mlbench.common.files import shipped_folder
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, RANKS_FILE
 from tests.leaderboard.boards import TASK, edit
 
@@ -83,6 +84,47 @@ def test_what_it_says_of_the_entries(honest: Path, site: Path) -> None:
     assert [found[key] for key in ("value", "low", "high")] == pytest.approx(
         [said[key] for key in ("value", "low", "high")], abs=1e-6
     )
+
+
+def test_the_overall_board_is_over_the_suite_that_is_named(
+    honest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = (shipped_folder("tasks") / "sample.toml").read_text(encoding="utf-8")
+    (tmp_path / f"{TASK}.toml").write_text(sample.replace('"sample"', f'"{TASK}"', 1))
+    suite = tmp_path / "ours.toml"
+    suite.write_text(
+        f'name = "ours"\ntitle = "Ours"\nmean = true\n[tasks."{TASK}.toml"]\n'
+        'headline = "multilingual:AP"\n[tasks.sample]\nheadline = "multilingual:AP"\n'
+    )
+    options = ["--suite", str(suite), "--output", str(tmp_path / "site"), "--quiet"]
+    assert main(["leaderboard", "build", str(honest), *options]) == 0
+    assert "overall by the suite ours" in capsys.readouterr().out
+    found = json.loads((tmp_path / "site" / "leaderboard.json").read_bytes())["standings"]
+    assert [(each["name"], each["suite"]) for each in found] == [("Overall", "ours"), (TASK, None)]
+    assert found[0]["tasks"] == [TASK, "sample"]
+    assert found[0]["headlines"] == {TASK: "multi"}
+    reasons = {row["unranked"] for row in found[0]["rows"]}
+    assert reasons == {"incomplete, no entry for sample"}
+
+
+def test_without_the_tasks_of_its_default_suite_there_is_no_overall_board(
+    honest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "site")
+    assert main(["leaderboard", "build", str(honest), "--output", output, "--quiet"]) == 0
+    assert "no overall board (see --suite)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [("paper", "headlines have no mean"), ("papr", "did you mean 'paper'")],
+)
+def test_a_suite_that_cannot_rank(
+    honest: Path, tmp_path: Path, named: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--suite", named, "--output", str(tmp_path / "site"), "--quiet"]
+    assert main(["leaderboard", "build", str(honest), *options]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])

@@ -20,7 +20,7 @@ from mlbench.leaderboard.page.wording import (
     rank_text,
     score_text,
 )
-from mlbench.leaderboard.ranking.columns import Column, language_means, stated
+from mlbench.leaderboard.ranking.columns import MEAN, Column, language_means, stated
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Score, Values
 from mlbench.reports.pairs import row_name
@@ -86,22 +86,14 @@ def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
     )
 
 
-def overall_drawer(row: Row, standings: Standings, tasks: Mapping[str, Standings]) -> Drawer:
-    """Return the drawer of a model over all tasks: its scores on each, and their mean."""
+def overall_drawer(row: Row, standings: Standings) -> Drawer:
+    """Return the drawer of a model over a suite: its headline on each task, and their mean."""
     rows = []
-    for name in standings.tasks:
-        of = next((each for each in tasks[name].rows if each.slug == row.slug), None)
-        cells = [
-            score_text(of.cells[c.key].value if of else None, c, tasks[name])
-            for c in standings.columns
-        ]
-        rows.append((name, *cells))
-    means = [row.cells[column.key] for column in standings.columns]
-    columns = list(zip(means, standings.columns, strict=True))
-    rows.append(("mean", *(score_text(cell.value, c, standings) for cell, c in columns)))
-    rows.append(("95% interval", *(_interval(cell, c, standings) for cell, c in columns)))
-    headers = tuple(column_head(column, tasks[standings.tasks[0]]) for column in standings.columns)
-    return Drawer(Table(("task", *headers), tuple(rows)))
+    for column in (*standings.columns[1:], MEAN):
+        cell = row.cells[column.key]
+        score, interval = score_text(cell.value, column), _interval(cell, column)
+        rows.append((column_title(column), score, interval, rank_text(cell)))
+    return Drawer(Table(("headline", "score", "95% interval", "rank"), tuple(rows)))
 
 
 def matrix(figures: Mapping[str, Values], roles: Roles) -> tuple[Values | None, Values | None]:
@@ -125,9 +117,9 @@ def _scores(row: Row, standings: Standings) -> Table:
     for column in standings.columns:
         cell = row.cells[column.key]
         line = [
-            column_title(column, standings),
-            score_text(cell.value, column, standings),
-            _interval(cell, column, standings),
+            column_title(column),
+            score_text(cell.value, column),
+            _interval(cell, column),
             rank_text(cell),
         ]
         if ties:
@@ -136,7 +128,7 @@ def _scores(row: Row, standings: Standings) -> Table:
             change = row.previous.scores[column.key]
             low, high = (difference_text(end, column) for end in (change.low, change.high))
             line += [
-                score_text(change.before, column, standings),
+                score_text(change.before, column),
                 difference_text(change.difference, column),
                 MISSING if change.low is None else between(low, high),
             ]
@@ -155,13 +147,12 @@ def _with_ties_for_it(row: Row, standings: Standings) -> dict[str, str]:
     if not any(found and found.ties_matter for found in stands.values()):
         return {}
     return {
-        c.key: score_text(found.optimistic if found else None, c, standings)
-        for c, found in stands.items()
+        c.key: score_text(found.optimistic if found else None, c) for c, found in stands.items()
     }
 
 
-def _interval(cell: Cell, column: Column, standings: Standings) -> str:
-    low, high = (score_text(end, column, standings) for end in (cell.low, cell.high))
+def _interval(cell: Cell, column: Column) -> str:
+    low, high = (score_text(end, column) for end in (cell.low, cell.high))
     return MISSING if cell.low is None else between(low, high)
 
 
@@ -171,11 +162,11 @@ def _by_language(row: Row, standings: Standings) -> Table:
     if standings.roles.pairs:
         return _by_pair(row, standings)
     columns = [
-        [score_text(value, column, standings) for value in language_means(row.figures[column.key])]
+        [score_text(value, column) for value in language_means(row.figures[column.key])]
         for column in standings.columns
     ]
     rows = zip(standings.roles.queries, *columns, strict=True)
-    headers = tuple(column_head(column, standings) for column in standings.columns)
+    headers = tuple(column_head(column) for column in standings.columns)
     return Table(("query", *headers), tuple(rows))
 
 
@@ -193,10 +184,10 @@ def _by_pair(row: Row, standings: Standings) -> Table:
         )
     columns = sorted({direction for of in found.values() for direction in of})
     rows = [
-        (name, *(score_text(of.get(column), main, standings) for column in columns))
+        (name, *(score_text(of.get(column), main) for column in columns))
         for name, of in sorted(found.items(), key=lambda item: math.fsum(item[1].values()))
     ]
-    title = column_head(main, standings).partition("\n")[0]
+    title = column_head(main).partition("\n")[0]
     return Table(("pair", *(f"{title}\n{kind_name(c)}" for c in columns)), tuple(rows))
 
 

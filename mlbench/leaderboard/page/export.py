@@ -30,7 +30,7 @@ MISSING = 64**3 - 1
 SCHEMA = "mlbench/leaderboard/1"
 FORMULAS = (*FORMULA, "\t", "\r", "＝", "＋", "－", "＠")
 """What makes a spreadsheet take a cell for a formula; the last four are their wide forms."""
-KEYS = ("mono", "cross", "from", "into", "multi", "recall", "distance")
+KEYS = ("mean", "mono", "cross", "from", "into", "multi", "recall", "distance")
 
 
 def standings_csv(standings: Sequence[Standings]) -> str:
@@ -92,11 +92,11 @@ def standings_json(standings: Sequence[Standings]) -> str:
 
 def board_data(standings: Sequence[Standings]) -> list[dict[str, Any]]:
     """Return what the page's script sorts and filters by: of leaderboard.json what strangers did
-    not write, without the figures by language; and how tasks are weighed."""
+    not write, without the figures by language."""
     return [
         {"name": each.name, "main": each.main.key, "columns": _columns(each)}
         | {"rows": [_scores(row) for row in each.rows]}
-        | {"weights": each.weights, **_languages(each)}
+        | {**_suite(each), **_languages(each)}
         for each in standings
     ]
 
@@ -104,8 +104,8 @@ def board_data(standings: Sequence[Standings]) -> list[dict[str, Any]]:
 def _standings(each: Standings) -> dict[str, Any]:
     return {
         "name": each.name,
-        "tasks": list(each.tasks),
-        "title": each.task.title if each.task else None,
+        **_suite(each),
+        "title": each.title,
         "version": each.task.version if each.task else None,
         **_languages(each),
         "questions": each.questions,
@@ -119,8 +119,14 @@ def _standings(each: Standings) -> dict[str, Any]:
     }
 
 
+def _suite(each: Standings) -> dict[str, Any]:
+    """Return what a board is over: a task, or a suite with the column of each task's headline."""
+    suite = each.suite.name if each.suite else None
+    return {"tasks": list(each.tasks), "suite": suite, "headlines": dict(each.headlines)}
+
+
 def _languages(each: Standings) -> dict[str, list[str]]:
-    """Return the languages of a task in all and by role, none over all tasks."""
+    """Return the languages of a task in all and by role, none over a suite."""
     roles = each.roles
     return {
         "languages": list(each.task.languages if each.task else ()),
@@ -250,19 +256,19 @@ def _markdown(text: str) -> str:
 
 
 def _table(each: Standings) -> Table:
-    heads = (_flat(column, each) for column in each.columns)
+    heads = (_flat(column) for column in each.columns)
     headers = ("model", "rank", *heads, "evidence", "contamination", "parameters", "date")
     return Table(headers, tuple(_cells(row, each) for row in each.rows))
 
 
-def _flat(column: Column, each: Standings) -> str:
-    return column_head(column, each).replace("\n", " ")
+def _flat(column: Column) -> str:
+    return column_head(column).replace("\n", " ")
 
 
 def _cells(row: Row, each: Standings) -> tuple[str, ...]:
     main = row.cells[each.main.key]
     first = " (≈ first)" if main.shares_first else ""
-    scores = (score_text(row.cells[c.key].value, c, each) for c in each.columns)
+    scores = (score_text(row.cells[c.key].value, c) for c in each.columns)
     cells = (
         row.name, rank_text(main) + first, *scores, str(row.level), str(row.contamination),
         cost_texts(row.cost)[0], row.date,

@@ -78,7 +78,7 @@ def page(standings: Sequence[Standings]) -> str:
 
     def drawer(row: Row, of: Standings) -> Drawer:
         if of.task is None:
-            return overall_drawer(row, of, tasks)
+            return overall_drawer(row, of)
         return task_drawer(row, of, by_language=by_language)
 
     return environment.get_template("leaderboard.html.jinja").render(
@@ -154,16 +154,30 @@ def facts(standings: Standings) -> str:
     """Return what the standings are over."""
     task = standings.task
     if task is None:
-        names = ", ".join(standings.tasks)
-        return (
-            f"A score is the unweighted mean of a model's macro scores on {names}. A rank "
-            "distance is a percentage: 0% is the least possible, 100% that of a random order."
-        )
+        return _facts_of_suite(standings)
     return (
         f"Version {task.version}; {_languages(task.roles)}; {sum(task.queries.values()):,} queries "
         f"of {plural(standings.questions, 'question')}, {sum(task.passages.values()):,} passages; "
         f"licence {task.licence}."
     )
+
+
+def _facts_of_suite(standings: Standings) -> str:
+    """Return what an overall score is a mean of, and which models have none."""
+    named = "; ".join(column_title(column) for column in standings.columns if column.task)
+    suite = standings.suite.name if standings.suite else ""
+    told = [
+        f"The suite {suite}: a model's score is the unweighted mean of its headlines ({named})."
+    ]
+    if absent := [name for name in standings.tasks if name not in standings.headlines]:
+        told.append(
+            f"This leaderboard does not have {', '.join(absent)}, so no model has a mean or a rank."
+        )
+    else:
+        told.append(
+            "A model without an entry for every task is incomplete: it has no mean and no rank."
+        )
+    return " ".join(told)
 
 
 def _languages(roles: Roles) -> str:
@@ -181,7 +195,7 @@ def _languages(roles: Roles) -> str:
 
 def plots(standings: Standings) -> list[tuple[str, str]]:
     """Return (what it shows, SVG) of the main score by each cost that is known of a model."""
-    title = column_title(standings.main, standings)
+    title = column_title(standings.main)
     found = []
     for field, name, unit in COSTS:
         points = [

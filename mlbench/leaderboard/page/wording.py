@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from mlbench.common.sizes import short_number
 from mlbench.leaderboard.entries.entry import Contamination, Entry, Level
-from mlbench.leaderboard.ranking.columns import SHORT, Column, stated
-from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings
+from mlbench.leaderboard.ranking.columns import MEAN, SHORT, Column, stated
+from mlbench.leaderboard.ranking.rows import Cell, Cost, Row, Standings
 from mlbench.reports.words import (
     HEAVY_TIES,
     MISSING,
@@ -41,27 +41,29 @@ DASH = "–"
 NAMED_AT_MOST = 4
 
 
-def column_title(column: Column, standings: Standings) -> str:
+def column_title(column: Column) -> str:
     """Return a column's name in text, such as "multilingual mAP"."""
+    if column == MEAN:
+        return "the mean of the headlines"
     if column.lower_is_better:
-        return "rank distance" if standings.task else "rank distance (share of a random order's)"
-    return f"{kind_name(column.kind)} {mean_name(column.measure)}"
+        return "rank distance"
+    named = f"{kind_name(column.kind)} {mean_name(column.measure)}"
+    return f"{named} on {column.task}" if column.task else named
 
 
-def column_head(column: Column, standings: Standings) -> str:
+def column_head(column: Column) -> str:
     """Return a column's name in two short lines."""
+    if column == MEAN:
+        return "mean of\nheadlines"
     if column.lower_is_better:
-        return "rank\ndistance" if standings.task else "rank distance\n% of random"
-    return f"{mean_name(column.measure)}\n{SHORT.get(column.kind, kind_name(column.kind))}"
+        return "rank\ndistance"
+    measure, where = mean_name(column.measure), SHORT.get(column.kind, kind_name(column.kind))
+    return f"{column.task}\n{measure} {where}" if column.task else f"{measure}\n{where}"
 
 
-def score_text(value: float | None, column: Column, standings: Standings) -> str:
+def score_text(value: float | None, column: Column) -> str:
     """Return a score as it is shown, "-" where it is missing."""
-    if column.lower_is_better:
-        if standings.name == OVERALL:
-            return MISSING if value is None else f"{100 * value:.1f}%"
-        return number(value, 1, commas=True)
-    return number(value)
+    return number(value, 1, commas=True) if column.lower_is_better else number(value)
 
 
 def difference_text(value: float | None, column: Column) -> str:
@@ -81,9 +83,13 @@ def rank_text(cell: Cell) -> str:
 
 def ties_text(row: Row, standings: Standings) -> str:
     """Name the columns that ties decide in an entry of the model, "" if none."""
-    entries = [each.entry for each in row.entries.values()]
-    decided = (c for c in standings.columns if any(_decided_by_ties(of, c) for of in entries))
-    return ", ".join(column_head(column, standings).replace("\n", " ") for column in decided)
+    decided = (
+        column
+        for column in standings.columns
+        for task, of in row.entries.items()
+        if column.task in ("", task) and _decided_by_ties(of.entry, column)
+    )
+    return ", ".join(column_head(column).replace("\n", " ") for column in decided)
 
 
 def _decided_by_ties(entry: Entry, column: Column) -> bool:
@@ -111,8 +117,8 @@ def summary(standings: Standings) -> list[tuple[str, bool]]:
     if not valued:
         return [(f"There are {plural(len(standings.rows), 'model')}, none of them ranked.", False)]
     first, near = valued[0], [row for row in valued[1:] if row.cells[key].near_first]
-    title = column_title(standings.main, standings)
-    value = score_text(first.cells[key].value, standings.main, standings)
+    title = column_title(standings.main)
+    value = score_text(first.cells[key].value, standings.main)
     pieces = [(f"By {title}, ", False), (first.name, True)]
     pieces.append((f" is first of {plural(len(ranked), 'ranked model')} with {value}", False))
     if near:

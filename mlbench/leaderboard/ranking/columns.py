@@ -20,7 +20,6 @@ from mlbench.leaderboard.entries.entry import (
     LeaderboardTask,
 )
 from mlbench.leaderboard.entries.tables import read_table
-from mlbench.measures.bias import rank_distance
 from mlbench.measures.randomisation import contributions
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import MacroMeans, Sample, Score, Values, mean, question_clusters
@@ -34,12 +33,13 @@ RECALL = "R@10"
 
 @dataclass(frozen=True)
 class Column:
-    """A macro mean that models are ranked by; ``key`` names it within a task. ``kind`` is a kind of
-    setting or, of pairs, a direction."""
+    """A macro mean that models are ranked by; ``key`` names it within a board. ``kind`` is a kind
+    of setting or, of pairs, a direction; ``task`` the one that the overall board takes it from."""
 
     key: str
     kind: str
     measure: str
+    task: str = ""
 
     @property
     def lower_is_better(self) -> bool:
@@ -50,6 +50,10 @@ class Column:
     def by_pair(self) -> bool:
         """Whether it is a mean over pairs of query and passage language."""
         return self.kind not in (MONO, MULTI)
+
+
+MEAN = Column("mean", "", "")
+"""The mean of a suite's headlines, which the overall board ranks by."""
 
 
 def columns_of(kinds: Sequence[str], measures: Sequence[str], roles: Roles) -> tuple[Column, ...]:
@@ -94,15 +98,12 @@ class Measured:
     ``figures`` has the mean of each query language, float64 (Q,), of a cross-lingual column that
     of each pair of query and passage language (Q, P); NaN where there is no query. ``means`` is
     the macro mean ready to be drawn, ``shares`` (questions,) what each question adds to it.
-    ``floor`` and ``random`` are the least rank distance and that of a random order.
     """
 
     questions: tuple[str, ...]
     figures: Mapping[str, Values]
     means: Mapping[str, MacroMeans]
     shares: Mapping[str, Values]
-    floor: float | None = None
-    random: float | None = None
 
     def same_questions(self, other: Measured) -> bool:
         """Whether two tables ask the same, so that they can be compared."""
@@ -142,18 +143,7 @@ def measure(ranks: Ranks, columns: Sequence[Column]) -> Measured:
         means[column.key] = MacroMeans.of([whole], clusters.count)
         shares[column.key] = contributions([whole], clusters.count)[:, 0]
     questions = tuple(sorted(set(ranks.query_ids)))
-    return Measured(questions, figures, means, shares, *_distance_bounds(ranks, columns))
-
-
-def _distance_bounds(ranks: Ranks, columns: Sequence[Column]) -> tuple[float | None, float | None]:
-    """Return the least rank distance and that of a random order, macro over query languages."""
-    if not any(column.measure == RANK_DISTANCE for column in columns):
-        return None, None
-    found = [rank_distance(ranks, language) for language in ranks.roles.queries]
-    told = [each for each in found if len(each.query)]
-    if not told:
-        return None, None
-    return mean([mean(each.floor) for each in told]), mean([mean(each.expected) for each in told])
+    return Measured(questions, figures, means, shares)
 
 
 def _figures(samples: Mapping[Quantity, Sequence[Sample]], column: Column, roles: Roles) -> Values:

@@ -1,11 +1,12 @@
-"""What stands in a row of the leaderboard: a model on one task, or over all of them."""
+"""What stands in a row of the leaderboard: a model on one task, or over those of a suite."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from mlbench.data.suite import Suite
 from mlbench.data.task import Roles
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import (
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mlbench.leaderboard.ranking.columns import Column
 
 OVERALL = "Overall"
-"""The name of the standings over all tasks; those of tasks begin with a small letter or a digit."""
+"""The name of the standings over a suite; those of tasks begin with a small letter or a digit."""
 LEAST_SECONDS = 0.001
 """Reports give seconds to three decimals; less is no time that anything could take."""
 WORST_FIRST = (
@@ -81,13 +82,6 @@ class Cost:
     seconds: float | None = None
 
 
-class Weight(NamedTuple):
-    """How a task's score enters a mean over tasks: ``scale`` times it, plus ``offset``."""
-
-    scale: float
-    offset: float
-
-
 @dataclass(frozen=True, eq=False)
 class Row:
     """A model. ``unranked`` says why it has no place, "" if it has one.
@@ -110,10 +104,10 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Standings:
-    """The models on one task, or over all (``task`` is None), in the order of the main column.
+    """The models on one ``task``, or over those of a ``suite``, in the order of the main column.
 
-    ``tasks`` are the names of those averaged, ``weights`` task -> column -> how. ``floor`` and
-    ``random`` are the least rank distance and that of a random order.
+    ``tasks`` are their names; ``headlines`` say which column of a task is its headline in the
+    suite, of those that the leaderboard has.
     """
 
     name: str
@@ -124,18 +118,18 @@ class Standings:
     rows: tuple[Row, ...]
     questions: int
     withdrawn: tuple[BoardEntry, ...] = ()
-    floor: float | None = None
-    random: float | None = None
-    weights: Mapping[str, Mapping[str, Weight]] = field(default_factory=dict)
+    suite: Suite | None = None
+    headlines: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """What the models are ranked on, in words."""
-        return self.task.title if self.task else "the mean over all tasks"
+        titled = self.task or self.suite
+        return titled.title if titled else ""
 
     @property
     def roles(self) -> Roles:
-        """The languages of the task's queries and passages, none over all tasks."""
+        """The languages of the task's queries and passages, none over a suite."""
         return self.task.roles if self.task else Roles((), ())
 
     @property

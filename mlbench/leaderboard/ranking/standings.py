@@ -1,13 +1,13 @@
-"""From what was measured of the entries to the standings on each task, and over all of them."""
+"""From what was measured of the entries to the standings on each task, and over a suite of them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mlbench.common.errors import DataError, Fault
 from mlbench.comparing.places import Bools, Ints
 from mlbench.comparing.rank_intervals import (
     Part,
@@ -15,9 +15,10 @@ from mlbench.comparing.rank_intervals import (
     drawn_means,
     rank_intervals,
 )
+from mlbench.data.suite import Suite, SuiteTask
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.ranking.columns import (
-    SHORT,
+    MEAN,
     Column,
     Measured,
     Tables,
@@ -33,14 +34,13 @@ from mlbench.leaderboard.ranking.rows import (
     Previous,
     Row,
     Standings,
-    Weight,
     cost_of,
     in_order,
     least_trusted,
     most_contaminated,
     why_unranked,
 )
-from mlbench.measures.significance import MacroMeans, Values, percentiles
+from mlbench.measures.significance import MacroMeans, Values, mean, percentiles
 
 ByTask = Mapping[str, Row]
 """The rows of a model, by task."""
@@ -98,18 +98,14 @@ def task_standings(task: BoardTask, tables: Tables) -> Standings:
         rows=in_order([_row(task, entry, table) for entry in current], main),
         questions=len(first.questions) if first else 0,
         withdrawn=tuple(entry for entry in task.entries if entry.withdrawn is not None),
-        floor=first.floor if first else None,
-        random=first.random if first else None,
     )
 
 
-def part_of(
-    of: Sequence[Measured], key: str, question: Ints, scale: float = 1.0, offset: float = 0.0
-) -> Part:
+def part_of(of: Sequence[Measured], key: str, question: Ints, scale: float = 1.0) -> Part:
     """Return a column of several tables of one task, to be drawn; see ``Part``."""
     means = MacroMeans.beside([each.means[key] for each in of])
     shares = np.stack([each.shares[key] for each in of])
-    return Part(question, means, shares, scale, offset)
+    return Part(question, means, shares, scale)
 
 
 def score(
@@ -182,74 +178,89 @@ def _change(found: Scored | None, then: int | None, now: int | None) -> Change |
     return Change(before, after - before, float(low), float(high))
 
 
-def all_standings(board: Board, tables: Tables) -> list[Standings]:
-    """Return the standings over all tasks, if there are several, then those of each task."""
+def all_standings(board: Board, tables: Tables, suite: Suite | None = None) -> list[Standings]:
+    """Return the standings over a suite, if one is given, then those of each task."""
     tasks = [task_standings(task, tables) for _, task in sorted(board.tasks.items())]
-    overall = overall_standings(tasks, tables)
-    return [overall, *tasks] if overall else tasks
+    return [overall_standings(suite, tasks, tables), *tasks] if suite else tasks
 
 
-def overall_standings(tasks: Sequence[Standings], tables: Tables) -> Standings | None:
-    """Return the standings over several tasks, None for one or where they share no main measure.
+def overall_standings(suite: Suite, tasks: Sequence[Standings], tables: Tables) -> Standings:
+    """Return the standings over the tasks of a suite.
 
-    A model's score is the unweighted mean of its macro scores on the tasks; a rank distance is
-    first taken as its way from the least possible (0) to that of a random order (1). Questions
-    are drawn for all tasks at once, so one that several tasks ask is drawn for all of them. A
-    model that lacks a task, or was of another identity on one, has no place.
+    A model's score is the unweighted mean of its headlines, which stand beside it as on the tasks'
+    own boards. Questions are drawn for all tasks at once, so one that several tasks ask is drawn
+    for all of them. A model that lacks a task has no mean, and no place; nor has one that was of
+    another identity on a task. Raises DataError where a headline is no column of its task.
     """
-    every = {column: _weights(tasks, column) for column in tasks[0].columns} if tasks else {}
-    shared = {column: found for column, found in every.items() if found}
-    if len(tasks) < 2 or not any(column.key in SHORT.values() for column in shared):
-        return None
-    models: dict[str, dict[str, Row]] = {}
-    for task in tasks:
-        for row in task.rows:
-            models.setdefault(row.slug, {})[task.name] = row
-    unranked = {slug: _why_unranked(of, tasks) for slug, of in models.items()}
-    ranked = [of for slug, of in models.items() if not unranked[slug]]
-    drawn = _drawn_cells(ranked, shared, tables)
-    cells = {
-        slug: {c.key: _mean_cell(of, weights, c) for c, weights in shared.items()}
-        | drawn.get(slug, {})
-        for slug, of in models.items()
+    columns = headline_columns(suite, tasks)
+    wanted, boards = [column.task for column in columns], {each.name: each for each in tasks}
+    headlines = {
+        column.task: own.key
+        for column in columns
+        if column.task in boards and (own := _own_column(boards[column.task], column))
     }
-    main = main_column(list(shared))
-    rows = [_overall_row(slug, of, cells[slug], unranked[slug]) for slug, of in models.items()]
+    models: dict[str, dict[str, Row]] = {}
+    for name in headlines:
+        for row in boards[name].rows:
+            models.setdefault(row.slug, {})[name] = row
+    unranked = {slug: _why_unranked(of, wanted) for slug, of in models.items()}
+    means = {slug: Cell(_mean(of, headlines, wanted)) for slug, of in models.items()}
+    ranked = {slug: of for slug, of in models.items() if not unranked[slug]}
+    means |= _drawn_means(ranked, headlines, tables)
+    rows = []
+    for slug, of in models.items():
+        cells = {
+            column.key: of[column.task].cells[headlines[column.task]]
+            if column.task in of
+            else Cell()
+            for column in columns
+        }
+        rows.append(_overall_row(of, {MEAN.key: means[slug], **cells}, unranked[slug]))
     return Standings(
         name=OVERALL,
         task=None,
-        tasks=tuple(task.name for task in tasks),
-        columns=tuple(shared),
-        main=main,
-        rows=in_order(rows, main),
-        questions=len(_questions(ranked, tables)),
-        weights={
-            task.name: {column.key: of[task.name] for column, of in shared.items()}
-            for task in tasks
-        },
+        tasks=tuple(wanted),
+        columns=(MEAN, *columns),
+        main=MEAN,
+        rows=in_order(rows, MEAN),
+        questions=len(_questions(list(ranked.values()), tables)),
+        suite=suite,
+        headlines=headlines,
     )
 
 
-def _weights(tasks: Sequence[Standings], column: Column) -> dict[str, Weight] | None:
-    """Return how much each task counts, None where one has no such column."""
-    found = {}
-    for task in tasks:
-        if column not in task.columns:
-            return None
-        scale, offset = 1.0, 0.0
-        if column.lower_is_better:
-            if task.floor is None or task.random is None or task.random <= task.floor:
-                return None
-            scale = 1 / (task.random - task.floor)
-            offset = -task.floor * scale
-        found[task.name] = Weight(scale / len(tasks), offset / len(tasks))
-    return found
+def headline_columns(suite: Suite, tasks: Sequence[Standings]) -> list[Column]:
+    """Return the headline of each task of a suite as a column of the overall board."""
+    boards, faults = {each.name: each for each in tasks}, []
+    columns = [_headline_column(each) for each in suite.tasks]
+    for column in columns:
+        board = boards.get(column.task)
+        if board is not None and _own_column(board, column) is None:
+            found = f"headline {column.kind}:{column.measure}, which the leaderboard does not show"
+            expected = ", ".join(
+                f"{c.kind}:{c.measure}" for c in board.columns if not c.lower_is_better
+            )
+            faults.append(Fault(f"suite {suite.name!r}, task {column.task!r}", found, expected))
+    if faults:
+        raise DataError(*faults)
+    return columns
 
 
-def _why_unranked(of: ByTask, tasks: Sequence[Standings]) -> str:
-    lacking = [task.name for task in tasks if task.name not in of]
+def _headline_column(each: SuiteTask) -> Column:
+    name, headline = each.task.name, each.headline
+    return Column(f"on-{name}", headline.over, headline.measure, name)
+
+
+def _own_column(board: Standings, column: Column) -> Column | None:
+    """Return the column of a task's board that a headline is."""
+    said = column.kind, column.measure
+    return next((c for c in board.columns if (c.kind, c.measure) == said), None)
+
+
+def _why_unranked(of: ByTask, wanted: Sequence[str]) -> str:
+    lacking = [name for name in wanted if name not in of]
     if lacking:
-        return "no entry for " + ", ".join(lacking)
+        return "incomplete, no entry for " + ", ".join(lacking)
     reasons = list(dict.fromkeys(row.unranked for row in of.values() if row.unranked))
     if reasons:
         return "; ".join(reasons)
@@ -257,34 +268,28 @@ def _why_unranked(of: ByTask, tasks: Sequence[Standings]) -> str:
     return "not the same model on every task, by its identity" if len(identities) > 1 else ""
 
 
-def _mean_cell(of: ByTask, weights: Mapping[str, Weight], column: Column) -> Cell:
-    """Return the mean over the tasks, without a value where one lacks it."""
-    parts = []
-    for name, weight in weights.items():
-        value = of[name].cells[column.key].value if name in of else None
-        if value is None:
-            return Cell()
-        parts.append(weight.scale * value + weight.offset)
-    return Cell(math.fsum(parts))
+def _mean(of: ByTask, headlines: Mapping[str, str], wanted: Sequence[str]) -> float | None:
+    """Return the mean of a model's headlines, None where it lacks one."""
+    values = [of[name].cells[headlines[name]].value if name in of else None for name in wanted]
+    known = [value for value in values if value is not None]
+    return mean(known) if len(known) == len(values) else None
 
 
-def _drawn_cells(
-    ranked: Sequence[ByTask], shared: Mapping[Column, Mapping[str, Weight]], tables: Tables
-) -> dict[str, dict[str, Cell]]:
-    """Return slug -> column -> cell, with intervals and places, of the ranked models."""
-    questions = _questions(ranked, tables)
-    cells: dict[str, dict[str, Cell]] = {}
-    for column, weights in shared.items() if ranked else ():
-        parts = []
-        for name, weight in weights.items():
-            measured = [tables[of[name].entries[name].place] for of in ranked]
-            place = np.searchsorted(questions, np.array(measured[0].questions))
-            parts.append(part_of(measured, column.key, place, weight.scale, weight.offset))
-        values = [_mean_cell(of, weights, column).value for of in ranked]
-        found = score(column, parts, values, np.ones(len(ranked), bool))
-        for of, cell in zip(ranked, found.cells, strict=True):
-            cells.setdefault(next(iter(of.values())).slug, {})[column.key] = cell
-    return cells
+def _drawn_means(
+    ranked: Mapping[str, ByTask], headlines: Mapping[str, str], tables: Tables
+) -> dict[str, Cell]:
+    """Return the means of the ranked models with their intervals and places, by slug."""
+    if not ranked:
+        return {}
+    of, parts = list(ranked.values()), []
+    questions = _questions(of, tables)
+    for name, key in headlines.items():
+        measured = [tables[rows[name].entries[name].place] for rows in of]
+        place = np.searchsorted(questions, np.array(measured[0].questions))
+        parts.append(part_of(measured, key, place, 1 / len(headlines)))
+    values = [_mean(rows, headlines, list(headlines)) for rows in of]
+    found = score(MEAN, parts, values, np.ones(len(of), bool))
+    return dict(zip(ranked, found.cells, strict=True))
 
 
 def _questions(
@@ -296,11 +301,11 @@ def _questions(
     return np.array(sorted(asked), np.str_)
 
 
-def _overall_row(slug: str, of: ByTask, cells: Mapping[str, Cell], unranked: str) -> Row:
-    entries = [row.entries[name] for name, row in of.items()]
+def _overall_row(of: ByTask, cells: Mapping[str, Cell], unranked: str) -> Row:
+    first, entries = next(iter(of.values())), [row.entries[name] for name, row in of.items()]
     return Row(
-        slug=slug,
-        name=next(iter(of.values())).name,
+        slug=first.slug,
+        name=first.name,
         unranked=unranked,
         level=least_trusted(entries),
         contamination=most_contaminated(entries),

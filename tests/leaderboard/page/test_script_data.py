@@ -40,6 +40,7 @@ def test_script_json_cannot_end_its_element(text: str) -> None:
     assert json.loads(written) == {text: [text, "</script><!--", "\u2028\u2029&"]}
 
 
+SUITE = ("suite", "tasks", "headlines")
 LANGUAGES = ("languages", "query_languages", "passage_languages")
 
 
@@ -48,13 +49,11 @@ def test_the_board_is_the_json_beside_the_page_but_for_what_strangers_wrote() ->
     found = json.loads(script_json(board_data(standings())))
     assert [table["name"] for table in found] == ["Overall", "apart", "parallel"]
     for table, expected in zip(found, written, strict=True):
-        weights = table.pop("weights")
-        assert set(weights) == (set(expected["tasks"]) if table["name"] == "Overall" else set())
         for row in expected["rows"]:
             del row["model"], row["by_language"], row["entries"]
         assert table == {key: expected[key] for key in table}
-        assert set(table) == {"name", "main", "columns", "rows", *LANGUAGES}
-    assert board_data(standings())[0]["weights"]["apart"]["mono"] == (0.5, 0.0)
+        assert set(table) == {"name", "main", "columns", "rows", *SUITE, *LANGUAGES}
+    assert board_data(standings())[0]["headlines"] == {"apart": "multi", "parallel": "multi"}
 
 
 def test_figures_are_those_of_the_tables() -> None:

@@ -137,8 +137,8 @@ def test_every_score_and_rank_is_in_it_without_a_script() -> None:
         assert cells[0][0] == rank_text(row.cells[table.main.key])
         assert cells[1:] == [
             (
-                score_text(row.cells[c.key].value, c, table),
-                "" if row.unranked else rank_text(row.cells[c.key]),
+                score_text(row.cells[c.key].value, c),
+                "" if row.cells[c.key].best is None else rank_text(row.cells[c.key]),
             )
             for c in table.columns
         ]
@@ -225,9 +225,11 @@ def test_the_drawer_over_all_tasks_has_the_mean_with_its_interval() -> None:
     row = next(row for row in overall.rows if row.slug == "strong")
     start = html().index('<details id="Overall/strong">')
     text = html()[start : html().index("</div></details></td></tr>", start)]
-    mean = row.cells["multi"]
-    assert f"<td>{mean.value:.4f}</td>" in text
-    assert f"<td>{mean.low:.4f} to {mean.high:.4f}</td>" in text
+    for key in ("mean", "on-apart", "on-parallel"):
+        cell = row.cells[key]
+        assert f"<td>{cell.value:.4f}</td>" in text
+        assert f"<td>{cell.low:.4f} to {cell.high:.4f}</td>" in text
+    assert "multilingual mAP on parallel" in text
 
 
 def with_ties_for_it(made: Made, gain: float, distance: float) -> Made:
@@ -311,7 +313,10 @@ def test_one_language_is_a_leaderboard_too() -> None:
 
 def test_the_summary_says_who_is_first_and_who_is_near() -> None:
     text = re.sub(r"\s+", " ", page().text)
-    assert "By multilingual mAP, strong is first of 5 ranked models with 0.9" in text
+    assert "By the mean of the headlines, strong is first of 5 ranked models with 0.9" in text
+    assert "By multilingual mAP, strong is first of 5 ranked models with" in text
+    assert "(multilingual mAP on apart; multilingual mAP on parallel)" in text
+    assert "no rank: incomplete, no entry for apart" in text
     assert "1 model without a rank is above it." in text
     (table,) = standings_of(
         [evidence("parallel", name, 1.2, seed=i) for i, name in enumerate(["a", "b", "c"])]

@@ -9,14 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mlbench.common.errors import DataError
 from mlbench.comparing.baseline import Saved
 from mlbench.comparing.compare import compare
+from mlbench.comparing.rank_intervals import rank_intervals
 from mlbench.leaderboard.entries.entry import Contamination, Level
 from mlbench.leaderboard.page.drawer import differing_facts
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings, cost_of
-from mlbench.leaderboard.ranking.standings import overall_standings
+from mlbench.measures.significance import drawn_weights
 from mlbench.reports.report import Encoded
+from mlbench.reports.suite_report import suite_report
 from tests.leaderboard.synthetic import (
     HOSTILE,
     Made,
@@ -26,6 +29,7 @@ from tests.leaderboard.synthetic import (
     run_of,
     standings,
     standings_of,
+    suite_of,
     withdrawn,
 )
 
@@ -97,11 +101,11 @@ def test_places_do_not_depend_on_who_has_none() -> None:
 
 
 def test_the_order_is_that_of_the_main_column_with_missing_last() -> None:
-    for table in standings():
+    for table, main in zip(standings(), ("mean", "multi", "multi"), strict=True):
         values = [row.cells[table.main.key].value for row in table.rows]
         known = [value for value in values if value is not None]
         assert values == sorted(known, reverse=True) + [None] * (len(values) - len(known))
-        assert table.main.key == "multi"
+        assert table.main.key == main
 
 
 def test_levels_and_contamination() -> None:
@@ -128,30 +132,83 @@ def test_one_task_not_clean_is_not_clean_overall(other: Contamination) -> None:
     assert found[0].rows[0].contamination is other
 
 
-def test_overall_is_the_mean_of_models_with_every_task() -> None:
+def test_overall_is_the_mean_of_the_headlines_of_models_with_every_task() -> None:
     overall, apart, parallel = standings()
     assert overall.tasks == ("apart", "parallel")
+    assert [column.key for column in overall.columns] == ["mean", "on-apart", "on-parallel"]
+    assert overall.headlines == {"apart": "multi", "parallel": "multi"}
     assert {row.name for row in overall.rows if not row.unranked} == {
         "strong", "alike a", "alike b", "weak", "no size",
     }  # fmt: skip
     reasons = {row.name: row.unranked for row in overall.rows}
-    assert reasons["sparse"] == "no entry for apart"
+    assert reasons["sparse"] == "incomplete, no entry for apart"
     assert reasons["paper"] == "reported, not recomputed"
     for row in overall.rows:
-        parts = [by_name(task).get(row.name) for task in (apart, parallel)]
-        for column in overall.columns:
-            cell = row.cells[column.key]
-            values = [part.cells[column.key].value if part else None for part in parts]
-            if None in values:
-                assert cell == Cell()
-                continue
-            if column.key == "distance":
-                values = [
-                    (value - task.floor) / (task.random - task.floor)
-                    for value, task in zip(values, (apart, parallel), strict=True)
-                ]
-            assert cell.value == pytest.approx(math.fsum(values) / 2, abs=1e-12)
-    assert by_name(overall)["sparse"].cells["mono"] == Cell()
+        of = {task.name: by_name(task).get(row.name) for task in (apart, parallel)}
+        cells = {name: one.cells["multi"] if one else Cell() for name, one in of.items()}
+        assert {name: row.cells[f"on-{name}"] for name in of} == cells
+        values = [cell.value for cell in cells.values()]
+        if None in values:
+            assert row.cells["mean"] == Cell()
+            assert row.unranked
+        else:
+            expected = math.fsum(values) / 2
+            assert row.cells["mean"].value == pytest.approx(expected, abs=1e-12)
+    assert by_name(overall)[HOSTILE].cells["on-parallel"].best is not None
+    assert by_name(overall)["paper"].cells["mean"] == Cell(pytest.approx(0.9))
+
+
+def test_a_model_that_lacks_a_task_stands_behind_all_that_have_every_one() -> None:
+    order = [row.unranked.startswith("incomplete") for row in standings()[0].rows]
+    assert order == sorted(order)
+    assert sum(order) == 3
+
+
+def test_the_overall_score_is_that_of_the_suites_own_report() -> None:
+    """The page of a suite takes its mean and interval by other code, from the reports."""
+    overall = standings()[0]
+    for name, noise, seed in (("weak", 2.6, 4), ("no size", 1.8, 5)):
+        reports = [run_of(task, noise, seed)[0] for task in ("apart", "parallel")]
+        assert overall.suite is not None
+        tasks = tuple(
+            replace(of, task=replace(of.task, version=r.task.version, languages=r.task.languages))
+            for of, r in zip(overall.suite.tasks, reports, strict=True)
+        )
+        expected = suite_report(replace(overall.suite, tasks=tasks), reports).mean
+        assert expected is not None
+        cell = by_name(overall)[name].cells["mean"]
+        found = (cell.value, cell.low, cell.high)
+        assert found == pytest.approx((expected.value, expected.low, expected.high), abs=1e-12)
+
+
+def test_the_places_overall_are_those_of_the_paired_means() -> None:
+    """As for one task whose questions add the mean of what they add to both."""
+    overall, _, _ = standings()
+    ranked = [row for row in overall.rows if not row.unranked]
+    tables = {each.entry.place: each.measured for each in entries() if each.measured}
+    questions = tables[ranked[0].entries["parallel"].place].questions
+    shares = np.zeros((len(ranked), len(questions)))
+    drawn = []
+    for i, row in enumerate(ranked):
+        draws = np.zeros(10_000)
+        for entry in row.entries.values():
+            of = tables[entry.place]
+            at = [questions.index(q) for q in of.questions]
+            shares[i, at] += of.shares["multi"] / 2
+            draws += (
+                np.concatenate(
+                    [
+                        of.means["multi"].drawn(times[:, at].astype(float))[:, 0, 0]
+                        for times in drawn_weights(len(questions), draws=10_000)
+                    ]
+                )
+                / 2
+            )
+        drawn.append(draws)
+    expected = rank_intervals(shares, np.stack(drawn, 1))
+    assert [place(row.cells["mean"]) for row in ranked] == [
+        *zip(expected.best.tolist(), expected.worst.tolist(), strict=True)
+    ]
 
 
 def test_overall_intervals_draw_a_shared_question_for_both_tasks() -> None:
@@ -174,11 +231,11 @@ def test_overall_intervals_draw_a_shared_question_for_both_tasks() -> None:
             index = [
                 each.questions.index(questions[i]) for i in draw if questions[i] in each.questions
             ]
-            of = each.means["mono"]
+            of = each.means["multi"]
             sums = of.sums[index, 0].sum(0) / of.counts[index].sum(0)
             total += sums.sum() / of.settings.sum() / 2
         means.append(total)
-    cell = by_name(overall)["weak"].cells["mono"]
+    cell = by_name(overall)["weak"].cells["mean"]
     low, high = np.quantile(means, [0.025, 0.975])
     assert (cell.low, cell.high) == pytest.approx((low, high), abs=1e-12)
 
@@ -190,16 +247,37 @@ def test_another_identity_on_a_task_is_not_the_same_model() -> None:
     found = standings_of([evidence("apart", "m", 1.0), other])
     assert found[0].rows[0].unranked == "not the same model on every task, by its identity"
     assert found[0].ranked == 0
-    assert found[0].rows[0].cells["mono"].value is not None
+    assert found[0].rows[0].cells["mean"].value is not None
 
 
-def test_tasks_that_share_no_main_measure_have_no_overall() -> None:
-    _, apart, parallel = standings()
-    columns = tuple(
-        replace(column, measure="nDCG@10") if column.measure == "AP" else column
-        for column in parallel.columns
-    )
-    assert overall_standings([apart, replace(parallel, columns=columns)], {}) is None
+def test_a_suite_with_a_task_that_the_leaderboard_lacks_ranks_nobody() -> None:
+    found = standings_of([evidence("apart", "m", 1.0)], suite_of("apart", "other"))
+    overall = found[0]
+    assert overall.tasks == ("apart", "other")
+    assert overall.headlines == {"apart": "multi"}
+    (row,) = overall.rows
+    assert row.unranked == "incomplete, no entry for other"
+    assert row.cells["mean"] == row.cells["on-other"] == Cell()
+    assert row.cells["on-apart"] == found[1].rows[0].cells["multi"]
+    page = site_files(found)["index.html"].decode()
+    assert "This leaderboard does not have other, so no model has a mean or a rank." in page
+
+
+def test_tasks_outside_the_suite_do_not_enter_the_overall_board() -> None:
+    made = [evidence("apart", "m", 1.0), evidence("parallel", "m", 2.0)]
+    made.append(evidence("parallel", "other", 1.0))
+    overall, apart, _ = standings_of(made, suite_of("apart"))
+    assert [row.name for row in overall.rows] == ["m"]
+    assert overall.rows[0].cells["mean"].value == apart.rows[0].cells["multi"].value
+
+
+def test_a_headline_that_is_no_column_of_its_task_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        standings_of(entries(), suite_of("apart", "parallel", headline="multilingual:RR"))
+    assert [fault.where for fault in caught.value.faults] == [
+        "suite 'both', task 'apart'", "suite 'both', task 'parallel'",
+    ]  # fmt: skip
+    assert "multilingual:AP" in caught.value.faults[0].expected
 
 
 def test_one_task_has_no_overall() -> None:

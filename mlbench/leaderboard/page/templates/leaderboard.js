@@ -38,8 +38,8 @@
   for (const table of tables) named[table.name] = table;
   for (const table of tables) {
     if (table.languages.length) continue;
-    const parts = Object.keys(table.weights).map(name => named[name].languages);
-    table.languages = parts[0].filter(code => parts.every(codes => codes.includes(code)));
+    const [first = [], ...others] = Object.keys(table.headlines).map(name => named[name].languages);
+    table.languages = first.filter(code => others.every(codes => codes.includes(code)));
   }
 
   let state = {};
@@ -72,16 +72,14 @@
   }
 
   function scoreOf(table, row, column, languages) {
-    const tasks = Object.keys(table.weights);
-    if (!tasks.length) return taskScore(table, row, column, languages);
-    let sum = 0;
-    for (const name of tasks) {
-      const value = taskScore(named[name], row, column, languages);
-      if (value === null) return null;
-      const [scale, offset] = table.weights[name][column.key];
-      sum += scale * value + offset;
-    }
-    return sum;
+    const headline = name => {
+      const own = named[name]?.columns.find(each => each.key === table.headlines[name]);
+      return own ? taskScore(named[name], row, own, languages) : null;
+    };
+    if (column.task) return headline(column.task);
+    if (!table.suite) return taskScore(table, row, column, languages);
+    const values = table.tasks.map(headline);
+    return values.includes(null) ? null : values.reduce((a, b) => a + b) / values.length;
   }
 
   /* ---- text ---- */
@@ -97,10 +95,9 @@
     if (last.textContent !== small) last.textContent = small;
   }
 
-  function scoreText(table, column, value) {
+  function scoreText(column, value) {
     if (value === null) return "-";
     if (!column.lower_is_better) return value.toFixed(4);
-    if (Object.keys(table.weights).length) return (100 * value).toFixed(1) + "%";
     return value.toFixed(1).replace(/\B(?=(\d{3})+\.)/g, ",");
   }
 
@@ -127,7 +124,7 @@
       if (languages) rank(table, column, i);
       for (const row of table.rows) {
         const [text, place] = languages
-          ? [scoreText(table, column, row.now[i]), row.at[i] ? placeText(row.at[i]) : ""]
+          ? [scoreText(column, row.now[i]), row.at[i] ? placeText(row.at[i]) : ""]
           : row.written[i];
         write(row.cells[FIRST_SCORE + i], text, place);
       }
@@ -136,12 +133,12 @@
 
   /* By score alone; models whose scores read the same share a rank. */
   function rank(table, column, i) {
-    const ranked = table.rows.filter(row => !row.unranked && row.now[i] !== null);
+    const ranked = table.rows.filter(row => row.scores[column.key].best !== null && row.now[i] !== null);
     ranked.sort((a, b) => (column.lower_is_better ? 1 : -1) * (a.now[i] - b.now[i]));
     for (const row of table.rows) row.at[i] = null;
     ranked.forEach((row, place) => {
       const before = ranked[place - 1];
-      const alike = before && scoreText(table, column, before.now[i]) === scoreText(table, column, row.now[i]);
+      const alike = before && scoreText(column, before.now[i]) === scoreText(column, row.now[i]);
       const rank = alike ? before.at[i][0] : place + 1;
       row.at[i] = [rank, rank, false];
     });
