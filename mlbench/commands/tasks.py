@@ -71,6 +71,7 @@ HEADINGS = {
     Group.PARAGRAPHS: "Paragraphs: the paragraph that answers a question",
     Group.BITEXT: "Bitext: the translation of a sentence",
     Group.LARGE: "Large: collections that can be read shard by shard",
+    Group.TRAINING: "Training: what a retriever can be trained on",
     None: "Others",
 }
 """What the groups of tasks are, in the order in which they are listed."""

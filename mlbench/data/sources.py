@@ -102,6 +102,7 @@ READERS: Mapping[str, Reader] = {
                 "passage": (),
                 "query-id": (),
                 "passage-id": (),
+                "negatives": (),
                 "query-language": (),
                 "passage-language": (),
                 "relevance": ("same-language", "parallel"),

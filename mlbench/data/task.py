@@ -77,6 +77,7 @@ class Group(StrEnum):
     PARAGRAPHS = "paragraphs"
     BITEXT = "bitext"
     LARGE = "large"
+    TRAINING = "training"
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def test_names() -> None:
     belebele = ["belebele", "belebele-from-english", "belebele-to-english"]
     large += [*belebele, "multi-eup", "mkqa", "africlirmatrix"]
     xtreme = ["xtreme-r-lareqa", "xtreme-r-tatoeba", "ntrex", "flores"]
-    assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, *xtreme])
+    emoji = ["emoji-names", "emoji-train"]
+    assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, *xtreme, *emoji])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 
 

@@ -218,6 +218,85 @@ def test_what_is_repeated_or_lacking_may_be_let_through(tmp_path: Path) -> None:
     assert data.queries.texts == ("x", "y")
 
 
+BOTH_IN_COLUMNS = {"query": "ask_{language}", "passage": "say_{language}", "relevance": "parallel"}
+
+
+def in_columns(*texts: tuple[str, str], **more: Any) -> dict[str, Any]:
+    """Return a row of questions and passages, each in German and in English."""
+    fields = zip(("ask_de", "say_de"), ("ask_en", "say_en"), strict=True)
+    named = [name for pair in fields for name in pair]
+    return dict(zip(named, [text for pair in texts for text in pair], strict=True)) | more
+
+
+@pytest.mark.parametrize("ids", [{}, {"query-id": "q", "passage-id": "p"}])
+@pytest.mark.parametrize("name", ["all.parquet", "all.jsonl"])
+def test_questions_and_passages_in_columns(
+    tmp_path: Path, name: str, ids: Mapping[str, str]
+) -> None:
+    """The versions of a text share an id, whether or not a field names it."""
+    records = [
+        in_columns(("wer?", "who?"), ("ich", "me"), q="1", p="1"),
+        in_columns(("was?", "what?"), ("ich", "me"), q="2", p="1"),
+        in_columns(("wo?", ""), ("", "here"), q="3", p="2"),
+    ]
+    if name.endswith("parquet"):
+        parquet.write_table(pa.Table.from_pylist(records), tmp_path / name)
+    else:
+        write(tmp_path, {name: json_lines(*records)})
+    data = load(rows(tmp_path, {**BOTH_IN_COLUMNS, **ids}, files={"rows": name}))
+    assert data.queries.texts == ("wer?", "was?", "wo?", "who?", "what?")
+    assert data.queries.ids == ("1", "2", "3", "1", "2")
+    assert data.passages.texts == ("ich", "me", "here")
+    assert data.passages.ids == ("1", "1", "2")
+    assert qrels_set(data) == {
+        *((one, q, other, "1", 1) for one in ("de", "en") for other in ("de", "en") for q in "12"),
+        ("de", "3", "en", "2", 1),
+    }
+    alike = {**BOTH_IN_COLUMNS, **ids, "relevance": "same-language"}
+    assert qrels_set(load(rows(tmp_path, alike, files={"rows": name}))) == qrels_set(data)
+
+
+def test_passages_in_columns_and_the_language_of_the_question_in_a_field(tmp_path: Path) -> None:
+    record = {"question": "warum?", "say_de": "darum", "say_en": "because", "language": "de"}
+    write(tmp_path, {"all.jsonl": json_lines(record)})
+    options = {"query": "question", "passage": "say_{language}"}
+    task = replace(rows(tmp_path, options, files={"rows": "all.jsonl"}), query_languages=("de",))
+    assert qrels_set(load(task)) == {("de", "1", "de", "1", 1), ("de", "1", "en", "1", 1)}
+
+
+@pytest.mark.parametrize("ids", [{}, {"query-id": "q", "passage-id": "p"}])
+def test_negatives_are_judged_0(tmp_path: Path, ids: Mapping[str, str]) -> None:
+    """A field holds one or a list; what another row calls the answer is no negative."""
+    record = {"question": "wer?", "text": "ich", "q": "1", "p": "1"}
+    other = {"question": "wer?", "text": "du", "q": "1", "p": "2", "no": "ich", "nor": []}
+    records = [{**record, "no": "er", "nor": ["sie", "", "es"]}, {**other, "no": "", "nor": None}]
+    records += [] if ids else [other]
+    write(tmp_path, {"de.jsonl": json_lines(*records)})
+    options = {**PLAIN, **ids, "negatives": "no nor"}
+    data = load(rows(tmp_path, options, languages=("de",)))
+    judged = zip(data.qrels.passage.tolist(), data.qrels.relevance.tolist(), strict=True)
+    assert {(data.passages.texts[p], grade) for p, grade in judged} == {
+        *(("ich", 1), ("du", 1), ("er", 0), ("sie", 0), ("es", 0))
+    }
+
+
+def test_negatives_in_columns_keep_their_versions_together(tmp_path: Path) -> None:
+    row = in_columns(("wer?", "who?"), ("ich", "me"), no_de=["er", "sie"], no_en=["he", "she"])
+    write(tmp_path, {"all.jsonl": json_lines(row)})
+    options = {**BOTH_IN_COLUMNS, "negatives": "no_{language}"}
+    data = load(rows(tmp_path, options, files={"rows": "all.jsonl"}))
+    assert data.passages.texts == ("ich", "er", "sie", "me", "he", "she")
+    assert data.passages.ids == ("1", "2", "3") * 2
+    assert len(data.qrels.query) == 12
+    options = {**options, "negatives": "no_{language} nein"}
+    assert "no 'nein'" in faults_of(rows(tmp_path, options, files={"rows": "all.jsonl"}))
+    row["no_de"] = [1, 2]
+    write(tmp_path, {"all.jsonl": json_lines(row)})
+    options = {**options, "negatives": "no_{language}"}
+    said = faults_of(rows(tmp_path, options, files={"rows": "all.jsonl"}))
+    assert "'no_de' is a list, and not of texts" in said
+
+
 def options_at_fault(options: Mapping[str, str]) -> Sequence[tuple[str, str]]:
     faults = check_source(
         make_task(Path("/x"), "rows", {"rows": "{language}.csv"}, options=options)
