@@ -150,6 +150,15 @@ COMMANDS = (
         """,
     ),
     Command(
+        "train", "train:run", "arguments",
+        "train a retriever on batches that mix languages, and write it as a model's folder", """
+        mlbench train --data sample --steps 200 --batch-size 8 --output models/first
+        mlbench train training.toml
+        mlbench train training.toml --alpha 0.25 --seed 2 --output models/quarter-2
+        mlbench train training.toml --dry-run
+        """, foreign=True,
+    ),
+    Command(
         "submit", "submit:submit", "arguments",
         "write a report as an entry of the leaderboard, ready for a pull request", """
         mlbench submit results/bm25/xquad-r --to leaderboards --submitter 'Ada Lovelace'

@@ -1,0 +1,98 @@
+"""`mlbench train`: train a retriever on batches that mix languages."""
+
+from __future__ import annotations
+
+import dataclasses
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from pathlib import Path
+
+from mlbench.commands.options import shared
+from mlbench.commands.output import plain_table, print_json
+from mlbench.common.progress import duration
+from mlbench.evaluation.options import Options
+from mlbench.training.config import SETTINGS, from_text, train_config
+from mlbench.training.record import RECORD_FILE, TrainingRecord
+from mlbench.training.trainer import Opened, train
+
+SHOWN_BATCHES = 1000
+"""Batches of a plan that a dry run draws."""
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `train`: the file, a field of the configuration each, and how to run."""
+    parser.add_argument(
+        "config", nargs="?", type=Path, metavar="CONFIG",
+        help="a TOML file with the configuration; an option goes before what the file says",
+    )  # fmt: skip
+    group = parser.add_argument_group("the configuration (see docs/training.md)")
+    for row in SETTINGS:
+        group.add_argument(row.flag, metavar=row.metavar, help=row.help)
+    shared(parser, "--data-dir", "--offline", "--json", "--quiet")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace another training in the folder"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="read the data, draw the first batches of the plan, and train nothing",
+    )  # fmt: skip
+
+
+def run(args: Namespace) -> int:
+    """Train, or say what would be trained."""
+    texts = {row.name: getattr(args, row.name) for row in SETTINGS}
+    given = {name: from_text(name, text) for name, text in texts.items() if text is not None}
+    config = train_config(args.config, given)
+    options = Options(data_dir=args.data_dir, offline=args.offline, progress=not args.quiet)
+    if args.dry_run:
+        _show_plan(Opened.of(config, options), args)
+        return 0
+    record = train(config, options, overwrite=args.overwrite, command=args.command_line)
+    if args.json:
+        print_json(_values(record))
+    else:
+        print(_words(record))
+    return 0
+
+
+def _values(record: TrainingRecord) -> dict[str, object]:
+    return dataclasses.asdict(record) | {"folder": str(record.folder)}
+
+
+def _words(record: TrainingRecord) -> str:
+    first, last = (record.loss[0].loss, record.loss[-1].loss) if record.loss else (0.0, 0.0)
+    lines = [
+        f"{record.steps:,} steps of {record.plan['size']} pairs in {duration(record.seconds)}: "
+        f"{record.pairs_per_second:,.0f} pairs a second, loss {first:.3f} to {last:.3f}.",
+        *(f"Note: {note}" for note in record.notes),
+        f"model: {record.folder}",
+        f"record: {record.folder / RECORD_FILE}",
+    ]
+    return "\n".join(lines)
+
+
+def _show_plan(opened: Opened, args: Namespace) -> None:
+    config, plan = opened.config, opened.plan
+    steps = config.whole_steps
+    drawn = min(steps or SHOWN_BATCHES, SHOWN_BATCHES)
+    batches = [plan[number] for number in range(drawn)]
+    kinds = Counter(str(batch.kind) for batch in batches)
+    rows = {
+        f"{query}-{passage}": len(opened.data.rows(query, passage).query)
+        for query in plan.languages
+        for passage in plan.languages
+    }
+    if args.json:
+        told = {"steps": steps, "seconds": config.seconds, "plan": plan.describe()}
+        print_json(told | {"data": opened.data.name, "rows": rows, "drawn": dict(kinds)})
+        return
+    long = f"{steps:,} steps" if steps else f"{config.seconds:g} s"
+    print(f"{config.base} is trained on {opened.data.name} for {long} of {plan.size} pairs.\n")
+    shares = dataclasses.asdict(plan.proportions)
+    table = [[kind, f"{share:.0%}", kinds[kind]] for kind, share in shares.items() if share]
+    print(plain_table(["batches", "planned", f"among the first {drawn:,}"], table))
+    least, most = min(rows, key=rows.__getitem__), max(rows, key=rows.__getitem__)
+    print(
+        f"\nThe data has {sum(rows.values()):,} pairs in {len(plan.languages)} languages: from "
+        f"{rows[least]:,} ({least}) to {rows[most]:,} ({most}) a pair of languages."
+    )

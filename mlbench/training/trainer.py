@@ -1,0 +1,191 @@
+"""Train a retriever on batches that mix languages: from a configuration to a model's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlbench import __version__
+from mlbench.common.errors import Fault, UsageError
+from mlbench.common.files import check_writable, write_atomically
+from mlbench.evaluation.describing import peak_memory
+from mlbench.evaluation.options import Options
+from mlbench.training.base import STATIC_KIND, open_base
+from mlbench.training.batches import HybridBatches
+from mlbench.training.config import TrainConfig
+from mlbench.training.job import LAST_GOOD, Course, Job
+from mlbench.training.record import RECORD_FILE, TrainingRecord, loss_curve, read_training
+from mlbench.training.training_set import TrainingSet, training_set
+
+MARK_FILE = "training.begun"
+"""Says in a folder which training writes to it."""
+_LIBRARIES = (
+    *("numpy", "torch", "sentence-transformers", "tokenizers", "transformers"),
+    *("accelerate", "datasets"),
+)
+_ROOM = 3 * 4
+"""Bytes that a number of a static model takes while it is trained: with its two moments."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A training before its base is opened: its data and its plan of batches."""
+
+    config: TrainConfig
+    data: TrainingSet
+    plan: HybridBatches
+
+    @classmethod
+    def of(cls, config: TrainConfig, options: Options) -> Opened:
+        """Read the data and make the plan. Raises as ``train``."""
+        languages = config.languages or None
+        data = training_set(config.data, dataclasses.replace(options, languages=languages))
+        used = tuple(code for code in data.languages if not languages or code in languages)
+        plan = HybridBatches(
+            data.rows, used, config.batch_size, config.mixing, config.seed, config.weights
+        )
+        return cls(config, data, plan)
+
+
+def train(
+    config: TrainConfig,
+    options: Options | None = None,
+    *,
+    overwrite: bool = False,
+    command: str = "",
+) -> TrainingRecord:
+    """Train what a configuration says, and return the record of it.
+
+    The model is written to ``config.output``: an ordinary folder of sentence-transformers with a
+    card and ``training.json``. A training that was killed goes on from where it was; one that is
+    done is not done again. Of ``options`` count ``data_dir``, ``offline``, ``progress`` and
+    ``strict``.
+
+    Raises UsageError for what cannot be trained, or where the folder holds another training and
+    not ``overwrite``; DataError for data that does not suffice; ModelError where the loss is no
+    number any more; EnvironmentFault where a library, disk, memory or network are missing.
+    """
+    options = options or Options()
+    opened = Opened.of(config, options)
+    base = open_base(config, opened.data, opened.plan.languages, options.offline)
+    job = Job(config, opened.data, opened.plan, base, options)
+    known = _begin(job, overwrite)
+    if known is not None:
+        return known
+    course = _trained(job)
+    base.save(job.folder)
+    record = _record(job, course, command)
+    record.save()
+    _tidy(job.folder)
+    return record
+
+
+def _trained(job: Job) -> Course:
+    if job.base.kind is STATIC_KIND:
+        from mlbench.training.static import train_static
+
+        return train_static(job)
+    raise UsageError(Fault(f"base {job.base.name}", "is a transformer", "static embeddings"))
+
+
+def _begin(job: Job, overwrite: bool) -> TrainingRecord | None:
+    """Make the folder ready; return the record where the training is done already."""
+    folder, mark = job.folder, job.folder / MARK_FILE
+    done = (folder / RECORD_FILE).is_file()
+    if done:
+        record = read_training(folder)
+        if record.fingerprint == job.fingerprint and not overwrite:
+            return record
+    other = done or (mark.is_file() and mark.read_text(encoding="utf-8") != job.fingerprint)
+    strange = not done and not mark.is_file() and folder.is_dir() and any(folder.iterdir())
+    if (other or strange) and not overwrite:
+        found = "holds another training" if other else "holds files that are no training's"
+        expected = "an empty folder, or the training of the same configuration, data and base"
+        mend = "use --overwrite, or another --output"
+        raise UsageError(Fault(str(folder), found, expected, mend))
+    if overwrite:
+        _tidy(folder)
+        (folder / RECORD_FILE).unlink(missing_ok=True)
+    size = sum(each.numel() for each in job.base.model.parameters())
+    check_writable(folder, 2 * _ROOM * size)
+    write_atomically(mark, job.fingerprint.encode())
+    return None
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a training needs only until it is done."""
+    from mlbench.training.static import STATE_FILE
+
+    for name in (STATE_FILE, MARK_FILE):
+        (folder / name).unlink(missing_ok=True)
+    for name in (LAST_GOOD,):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _record(job: Job, course: Course, command: str) -> TrainingRecord:
+    plan, data = job.plan, job.data
+    pairs = course.steps * plan.size
+    config: dict[str, Any] = dataclasses.asdict(job.config)
+    config |= {
+        "output": str(job.config.output),
+        "proportions": dataclasses.asdict(job.config.mixing),
+        "learning_rate": job.schedule.rate,
+    }
+    config = json.loads(json.dumps(config))  # as it is read again
+    rows = {
+        f"{query}-{passage}": len(data.rows(query, passage).query)
+        for query in plan.languages
+        for passage in plan.languages
+    }
+    return TrainingRecord(
+        folder=job.folder,
+        fingerprint=job.fingerprint,
+        config=config,
+        base=job.base.describe(),
+        data={"name": data.name, "digest": data.digest, "rows": rows},
+        plan=plan.describe(),
+        kinds=dict(sorted(course.kinds.items())),
+        steps=course.steps,
+        pairs=pairs,
+        seconds=round(course.seconds, 3),
+        pairs_per_second=round(pairs / max(course.seconds, 1e-9), 1),
+        peak_memory=peak_memory(),
+        loss=loss_curve(course.losses),
+        evaluations=tuple(course.evaluations),
+        resumed_at=tuple(course.resumed_at),
+        versions=_versions(),
+        hardware=_hardware(),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=command,
+        notes=(*job.base.notes, *course.notes),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"mlbench": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _hardware() -> Mapping[str, Any]:
+    import torch
+
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "gpus": names,
+    }

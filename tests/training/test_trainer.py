@@ -1,0 +1,191 @@
+"""Training from a configuration to a folder: learnt, recorded, resumed, refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import mlbench
+from mlbench.common.errors import DataError, EnvironmentFault, ModelError, UsageError
+from mlbench.common.sealed import unseal
+from mlbench.evaluation.options import Options
+from mlbench.training import job as job_module
+from mlbench.training import static, trainer
+from mlbench.training.config import train_config
+from mlbench.training.record import read_training
+from mlbench.training.trainer import train
+
+pytest.importorskip("sentence_transformers")
+QUIET = Options(progress=False)
+GIVEN = {
+    "data": "sample",
+    "languages": ["de", "en", "es"],
+    "batch_size": 8,
+    "steps": 100,
+    "dimension": 32,
+    "vocabulary": 2000,
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("MLBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "training-cache"))
+
+
+def config(folder, **changes):
+    return train_config(None, {**GIVEN, "output": folder, **changes})
+
+
+def vectors(folder):
+    from safetensors.numpy import load_file
+
+    return load_file(folder / "model.safetensors")["embedding.weight"]
+
+
+def test_a_model_learns_is_recorded_and_is_evaluated_like_any_other(tmp_path):
+    folder = tmp_path / "model"
+    record = train(config(folder, evaluate="sample", evaluate_every=50), QUIET, command="me")
+    assert record == read_training(folder)
+    assert record.loss[-1].loss < 0.5 * record.loss[0].loss
+    assert (record.steps, record.pairs, sum(record.kinds.values())) == (100, 800, 100)
+    assert set(record.kinds) == {"mono", "mixed"}
+    assert record.plan["languages"] == ["de", "en", "es"]
+    assert record.data["rows"]["de-en"] == 32
+    assert [each["step"] for each in record.evaluations] == [50, 100]
+    report = mlbench.evaluate(str(folder), "sample", progress=False, languages="de,en,es")
+    untrained = tmp_path / "untrained"
+    train(config(untrained, learning_rate=1e-9), QUIET)
+    before = mlbench.evaluate(str(untrained), "sample", progress=False, languages="de,en,es")
+    assert report.macro["multilingual"]["AP"] > 2 * before.macro["multilingual"]["AP"]
+    assert {path.name for path in folder.iterdir()} == {
+        *("README.md", "training.json", "modules.json", "config_sentence_transformers.json"),
+        *("model.safetensors", "tokenizer.json"),
+    }
+
+
+def test_the_same_configuration_gives_the_same_model_and_another_seed_another(tmp_path):
+    for name, seed in (("one", 3), ("same", 3), ("other", 4)):
+        train(config(tmp_path / name, seed=seed), QUIET)
+    assert np.array_equal(vectors(tmp_path / "one"), vectors(tmp_path / "same"))
+    assert not np.array_equal(vectors(tmp_path / "one"), vectors(tmp_path / "other"))
+
+
+def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
+    first = train(config(tmp_path / "model"), QUIET)
+    monkeypatch.setattr(trainer, "_trained", None)
+    assert train(config(tmp_path / "model", checkpoint_seconds=1), QUIET) == first
+
+
+SCRIPT = """
+import sys
+from mlbench.evaluation.options import Options
+from mlbench.training import job
+from mlbench.training.config import train_config
+from mlbench.training.trainer import train
+import time
+true = job.Job.texts
+job.Job.texts = lambda *given: (time.sleep(0.005), true(*given))[1]
+train(train_config(sys.argv[1]), Options(progress=False))
+"""
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_model(tmp_path):
+    train(config(tmp_path / "whole", steps=60), QUIET)
+    file = tmp_path / "training.toml"
+    file.write_text(
+        'data = "sample"\nlanguages = ["de", "en", "es"]\nbatch-size = 8\nsteps = 60\n'
+        'dimension = 32\nvocabulary = 2000\noutput = "killed"\ncheckpoint-seconds = 0\n'
+    )
+    state = tmp_path / "killed" / static.STATE_FILE
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(file)], env=os.environ)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (state.is_file() and _steps(state) > 20):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    reached = _steps(state)
+    assert 20 < reached < 60
+    record = train(train_config(file), QUIET)
+    assert record.resumed_at == (reached,)
+    assert np.array_equal(vectors(tmp_path / "whole"), vectors(tmp_path / "killed"))
+    whole = read_training(tmp_path / "whole")
+    assert (record.loss, record.kinds) == (whole.loss, whole.kinds)
+    assert record.fingerprint == whole.fingerprint
+
+
+def _steps(state):
+    return unseal(state, static.SCHEMA, "")[0]["step"]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_model(tmp_path, monkeypatch):
+    true = static.learn
+    steps = []
+
+    def learn(table, *given):
+        steps.append(1)
+        if len(steps) == 31:
+            table.vectors[:] = float("nan") * table.vectors
+        return true(table, *given)
+
+    monkeypatch.setattr(static, "learn", learn)
+    with pytest.raises(ModelError) as error:
+        train(config(tmp_path / "model"), QUIET)
+    assert "training, step 31: the loss is nan" in str(error.value)
+    assert "lower learning rate than 0.02" in str(error.value)
+    assert str(tmp_path / "model" / job_module.LAST_GOOD) in str(error.value)
+    assert not (tmp_path / "model" / "training.json").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    folder = tmp_path / "model"
+    train(config(folder, steps=3), QUIET)
+    with pytest.raises(UsageError, match="holds another training"):
+        train(config(folder, steps=4), QUIET)
+    assert train(config(folder, steps=4), QUIET, overwrite=True).steps == 4
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    with pytest.raises(UsageError, match="files that are no training's"):
+        train(config(tmp_path / "mine"), QUIET)
+
+
+def test_a_killed_training_of_another_configuration_is_not_gone_on_with(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / trainer.MARK_FILE).write_text("another")
+    with pytest.raises(UsageError, match="holds another training"):
+        train(config(folder, steps=2), QUIET)
+    assert train(config(folder, steps=2), QUIET, overwrite=True).steps == 2
+
+
+def test_a_training_can_go_by_time(tmp_path):
+    record = train(config(tmp_path / "model", steps=None, seconds=0.3), QUIET)
+    assert 0.3 <= record.seconds < 2
+    assert record.pairs_per_second == pytest.approx(record.pairs / record.seconds, rel=0.005)
+
+
+def test_a_trained_model_is_trained_on(tmp_path):
+    first = train(config(tmp_path / "first"), QUIET)
+    more = train(config(tmp_path / "more", base=str(tmp_path / "first"), steps=20), QUIET)
+    assert more.loss[0].loss < 0.6 * first.loss[0].loss
+    assert more.base["name"] == "first"
+
+
+def test_faulty_plans_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(DataError, match="32 rows at most"):
+        train(config(tmp_path / "model", batch_size=33), QUIET)
+    with pytest.raises(UsageError, match="xx"):
+        train(config(tmp_path / "model", languages=["de", "xx"]), QUIET)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_full_disk_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "_ROOM", 10**12)
+    with pytest.raises(EnvironmentFault, match="free on the disk"):
+        train(replace(config(tmp_path / "model"), steps=2), QUIET)
