@@ -130,7 +130,8 @@ def train_static(job: Job) -> Course:
     the same training.
 
     The loss of every step, and with it the model, is that of a training which was never
-    interrupted; but not where ``seconds`` say how long. Raises ModelError where the loss is no number any more.
+    interrupted; but not where ``seconds`` say how long. Raises ModelError where the loss is no
+    number any more.
     """
     with _one_thread():
         return _loop(job)
