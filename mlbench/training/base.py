@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from mlbench.models.neural.options import NeuralOptions
 from mlbench.models.registry import BUILT_IN
 from mlbench.training.config import STATIC, TrainConfig
 from mlbench.training.tokenizer import make_tokenizer
-from mlbench.training.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from mlbench.training.training_set import TrainingSet
 
 NEEDED = ("sentence_transformers",)
 _TRAINABLE = ("sentence-transformers", "hub")

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbench.common.errors import Fault, ModelError
-from mlbench.evaluation.options import Options
 from mlbench.training.batches import Batch, HybridBatches
 from mlbench.training.config import TrainConfig
-from mlbench.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from mlbench.training.base import Base
+    from mlbench.training.training_set import TrainingSet
 
 LAST_GOOD = "last-good"
 """Where the model is kept that a training had when its loss was no number any more."""
@@ -85,13 +84,14 @@ class Course:
 
 @dataclass(frozen=True)
 class Job:
-    """What a trainer needs."""
+    """What a trainer needs; ``evaluate`` returns figures of the model as it is after some step."""
 
     config: TrainConfig
     data: TrainingSet
     plan: HybridBatches
     base: Base
-    options: Options
+    evaluate: Callable[[int], dict[str, float]] | None = None
+    progress: bool = True
 
     @property
     def folder(self) -> Path:
@@ -137,21 +137,6 @@ class Job:
                     turned = [texts[(number + i) % len(texts)] for i in range(len(texts))]
                     negatives[place] = [before["passage"] + text for text in turned[:most]]
         return queries, passages, negatives
-
-    def evaluator(self) -> Callable[[int], dict[str, float]] | None:
-        """Return what evaluates the model after some step, if the configuration has a task."""
-        if self.config.evaluate is None:
-            return None
-        from mlbench.training.evaluator import RetrievalEvaluator
-
-        options = dataclasses.replace(self.options, progress=False, languages=None)
-        questions, passages = self.config.evaluate_questions, self.config.evaluate_passages
-        made = RetrievalEvaluator(self.config.evaluate, questions, passages, options=options)
-
-        def evaluate(step: int) -> dict[str, float]:
-            return {"step": step} | made(self.base.model, steps=step)
-
-        return evaluate
 
     def refuse_loss(self, loss: float, step: int) -> None:
         """Keep the model and raise ModelError where the loss of a step is no finite number; the

@@ -36,7 +36,8 @@ class TrainingRecord:
 
     ``folder`` holds the model, an ordinary one of sentence-transformers. ``fingerprint`` is the
     same for trainings that should give the same model: configuration, data and base. ``seconds``
-    are those of the steps alone; ``peak_memory`` is in bytes, None where the system won't say.
+    are those of the steps alone; ``peak_memory``, of the process, and that of one GPU are in bytes,
+    None where the system won't say or there is none.
     ``evaluations`` are the figures in training, with their step; ``overlap`` says how much of what
     is evaluated stands in the training text; ``kinds`` counts the batches.
     """
@@ -54,6 +55,7 @@ class TrainingRecord:
     pairs_per_second: float
     peak_memory: int | None
     loss: tuple[LossPoint, ...]
+    peak_gpu_memory: int | None = None
     evaluations: tuple[dict[str, float], ...] = ()
     overlap: tuple[dict[str, Any], ...] = ()
     processes: int = 1

@@ -155,10 +155,8 @@ def _loop(job: Job) -> Course:
     table, course = _begin(job)
     tokens, schedule = Tokens(job.base.model.tokenizer), job.schedule
     total = (schedule.steps or 0) * job.plan.size
-    evaluate, saved = job.evaluator(), time.monotonic()
-    step = Step(
-        "training", total or SHARE, "pairs" if total else "", quiet=not job.options.progress
-    )
+    saved = time.monotonic()
+    step = Step("training", total or SHARE, "pairs" if total else "", quiet=not job.progress)
     with step as bar:
         done = 0
         while schedule.share(course.steps, course.seconds) < 1:
@@ -178,8 +176,8 @@ def _loop(job: Job) -> Course:
             if time.monotonic() - saved >= job.config.checkpoint_seconds:
                 _keep(job, table, course)
                 saved = time.monotonic()
-            if evaluate is not None and course.steps % job.config.evaluate_every == 0:
-                course.evaluations.append(evaluate(course.steps))
+            if job.evaluate is not None and course.steps % job.config.evaluate_every == 0:
+                course.evaluations.append(job.evaluate(course.steps))
     return course
 
 

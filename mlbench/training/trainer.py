@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from typing import Any
 from mlbench import __version__
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.files import check_writable, write_atomically
-from mlbench.evaluation.describing import peak_memory
+from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
 from mlbench.evaluation.options import Options
-from mlbench.training.base import STATIC_KIND, open_base
+from mlbench.training.base import STATIC_KIND, Base, open_base
 from mlbench.training.batches import HybridBatches
 from mlbench.training.config import TrainConfig
 from mlbench.training.job import LAST_GOOD, Course, Job
@@ -76,7 +76,8 @@ def train(
     options = options or Options()
     opened = Opened.of(config, options)
     base = open_base(config, opened.data, opened.plan.languages, options.offline)
-    job = Job(config, opened.data, opened.plan, base, options)
+    evaluate = _evaluation(config, base, options)
+    job = Job(config, opened.data, opened.plan, base, evaluate, options.progress)
     known = _begin(job, overwrite)
     if known is not None:
         return known
@@ -86,6 +87,20 @@ def train(
     record.save()
     _tidy(job.folder)
     return record
+
+
+def _evaluation(
+    config: TrainConfig, base: Base, options: Options
+) -> Callable[[int], dict[str, float]] | None:
+    """Return what evaluates the model in training, if the configuration names a task."""
+    if config.evaluate is None:
+        return None
+    from mlbench.training.evaluator import RetrievalEvaluator
+
+    options = dataclasses.replace(options, progress=False, languages=None)
+    questions, passages = config.evaluate_questions, config.evaluate_passages
+    evaluator = RetrievalEvaluator(config.evaluate, questions, passages, options=options)
+    return lambda step: {"step": step} | evaluator(base.model, steps=step)
 
 
 def _trained(job: Job) -> Course:
@@ -158,11 +173,12 @@ def _record(job: Job, course: Course, command: str) -> TrainingRecord:
         seconds=round(course.seconds, 3),
         pairs_per_second=round(pairs / max(course.seconds, 1e-9), 1),
         peak_memory=peak_memory(),
+        peak_gpu_memory=peak_gpu_memory(),
         loss=loss_curve(course.losses),
         evaluations=tuple(course.evaluations),
         resumed_at=tuple(course.resumed_at),
         versions=_versions(),
-        hardware=_hardware(),
+        hardware={**dataclasses.asdict(hardware()), "gpus": [*hardware().gpus]},
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=command,
         notes=(*job.base.notes, *course.notes),
@@ -177,15 +193,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _hardware() -> Mapping[str, Any]:
-    import torch
-
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
-        "platform": f"{platform.system()} {platform.machine()}",
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "gpus": names,
-    }

@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+import mlbench
 from mlbench.common.errors import Fault, UsageError, did_you_mean
 from mlbench.data.collection import Collection, Entries
 from mlbench.data.task import Task
-from mlbench.evaluation.evaluate import load_collection
 from mlbench.evaluation.options import Options
-from mlbench.evaluation.tasks import load_task
 
 IntArray = npt.NDArray[np.int64]
 
@@ -173,8 +172,8 @@ def training_set(
     and so on. Raises UsageError for a task that there is not or that is streamed, DataError for
     faulty data.
     """
-    task = load_task(task)
-    collection = load_collection(task, options, **changes)
+    task = mlbench.load_task(task)
+    collection = mlbench.load_collection(task, options, **changes)
     return TrainingSet(task.name, collection.languages, collection.digest, collection)
 
 

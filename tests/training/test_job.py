@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlbench.evaluation.options import Options
 from mlbench.training.batches import HybridBatches, Proportions
 from mlbench.training.config import train_config
 from mlbench.training.job import Job, Schedule
@@ -43,7 +42,7 @@ def make_job(negatives=2):
     plan = HybridBatches(data.rows, data.languages, 12, Proportions(multi=1))
     given = {"data": "x", "output": "y", "steps": 1, "negatives": negatives}
     base = SimpleNamespace(prompts={"query": "Q: ", "passage": "P: "}, digest="b")
-    return Job(train_config(None, given), data, plan, base, Options(progress=False))
+    return Job(train_config(None, given), data, plan, base)
 
 
 def test_texts_stand_where_their_rows_do_with_prompts():
