@@ -21,7 +21,7 @@ from pathlib import Path
 from types import GenericAlias, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, did_you_mean
+from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -139,6 +139,27 @@ def read_toml(path: Path, what: str, error: type[MlbenchError]) -> dict[str, Any
         raise EnvironmentFault(Fault(str(path), found, what)) from None
     except (tomllib.TOMLDecodeError, RecursionError) as fault:
         raise error(Fault(str(path), f"broken TOML: {fault}", "valid TOML")) from None
+
+
+def form_path(name_or_path: str | Path, folder: Path, what: str) -> Path:
+    """Return the file in ``folder`` of that name, or the path that is given; ``what`` it is.
+
+    What ends in ``.toml`` or holds a separator is a path. Raises UsageError where there is none.
+    """
+    path, names = Path(name_or_path), sorted(each.stem for each in folder.glob("*.toml"))
+    if path.suffix != ".toml" and len(path.parts) == 1:
+        if path.name not in names:
+            found, near = f"no built-in {what} has this name", did_you_mean(path.name, names)
+            expected = f"one of {', '.join(names)}, or the path of a {what} file (ending in .toml)"
+            raise UsageError(Fault(f"{what} {path.name!r}", found, expected, near))
+        return folder / f"{path.name}.toml"
+    if not path.is_file():
+        near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.toml")))
+        if path.stem in names:
+            near = f"for the built-in {what} write {path.stem!r}"
+        found, expected = "no such file", f"a {what} file (TOML)"
+        raise UsageError(Fault(f"{what} {str(path)!r}", found, expected, near))
+    return path
 
 
 def fill_form(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean
+from mlbench.common.errors import DataError, Fault
 from mlbench.common.files import shipped_folder
 from mlbench.common.forms import (
     WORD,
@@ -20,6 +20,7 @@ from mlbench.common.forms import (
     Wrong,
     fields_of,
     fill_form,
+    form_path,
     if_only,
     one_of,
     read_toml,
@@ -134,19 +135,7 @@ def suite_path(name_or_path: str | Path) -> Path:
 
     What ends in ``.toml`` or holds a separator is a path. Raises UsageError where there is none.
     """
-    path, names = Path(name_or_path), list_suites()
-    if path.suffix != ".toml" and len(path.parts) == 1:
-        if path.name not in names:
-            found, near = "no built-in suite has this name", did_you_mean(path.name, names)
-            expected = f"one of {', '.join(names)}, or the path of a suite file (ending in .toml)"
-            raise UsageError(Fault(f"suite {path.name!r}", found, expected, near))
-        return suites_folder() / f"{path.name}.toml"
-    if not path.is_file():
-        near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.toml")))
-        if path.stem in names:
-            near = f"for the built-in suite write {path.stem!r}"
-        raise UsageError(Fault(f"suite {str(path)!r}", "no such file", "a suite file (TOML)", near))
-    return path
+    return form_path(name_or_path, suites_folder(), "suite")
 
 
 def parse_suite(path: Path) -> SuiteForm:

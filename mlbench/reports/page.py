@@ -193,7 +193,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "tiles": _tiles(report),
         "main": _main_sections(report),
         "plots": [
-            Plot(f"plots/{name}", _data_uri(svg), *plot_texts(name, report))
+            Plot(f"plots/{name}", data_uri(svg), *plot_texts(name, report))
             for name, svg in plots.items()
         ],
         "bias": _bias_sections(report),
@@ -365,7 +365,8 @@ def _across(report: Report) -> Section:
     )
 
 
-def _data_uri(svg: bytes) -> str:
+def data_uri(svg: bytes) -> str:
+    """Return an SVG as the address of an image that holds it."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 

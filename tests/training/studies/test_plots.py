@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from mlbench.training.studies.plots import front, proportions_of, study_plots
+from mlbench.training.studies.report import study_report
+from tests.training.studies.made import STUDY, done_study
+
+HEAD = STUDY[: STUDY.index("[claims")]
+
+
+def plots_of(folder, text):
+    study, place = done_study(folder, text)
+    return {plot.file: plot for plot in study_plots(study_report(study, place, draws=50))}
+
+
+def test_curves_and_the_trade_off_are_drawn_and_the_same_bytes_again(tmp_path):
+    first = plots_of(tmp_path / "a", STUDY)
+    assert set(first) == {"plots/curves-parallel.svg", "plots/trade-off-parallel.svg"}
+    again = plots_of(tmp_path / "b", STUDY)
+    assert all(plot.svg == again[file].svg for file, plot in first.items())
+    for plot in first.values():
+        ElementTree.fromstring(plot.svg)
+        assert b"<image" not in plot.svg
+        assert plot.alt
+        assert plot.how
+
+
+def test_proportions_have_triangles(tmp_path):
+    grid = (
+        "proportions = [{mono = 1}, {pair = 1}, {mixed = 1}, {mono = 0.5, mixed = 0.5}]\n"
+        "noise = [1.0]"
+    )
+    plots = plots_of(tmp_path, HEAD.replace("noise = [0.8, 1.0, 1.6]", grid))
+    assert "plots/proportions-parallel.svg" in plots
+
+
+def test_arms_with_a_fourth_kind_or_without_proportions_are_in_no_triangle(tmp_path):
+    grid = "proportions = [{mono = 1}, {mono = 0.5, multi = 0.5}]\nnoise = [1.0]"
+    study, _ = done_study(tmp_path, HEAD.replace("noise = [0.8, 1.0, 1.6]", grid))
+    assert list(proportions_of(study)) == ["mono 1, noise 1"]
+
+
+def test_several_series_and_recorded_seconds_are_drawn(tmp_path):
+    grid = "size = [32, 1024]\nnoise = [0.8, 1.0]"
+    study, place = done_study(tmp_path, HEAD.replace("noise = [0.8, 1.0, 1.6]", grid))
+    for number, path in enumerate(place.glob("cells/*/seed-*")):
+        (path / "training.json").write_text(json.dumps({"seconds": 1.0 + number}))
+    files = {plot.file for plot in study_plots(study_report(study, place, draws=50))}
+    assert "plots/cost-parallel.svg" in files
+
+
+@pytest.mark.parametrize(
+    ("points", "best"),
+    [
+        ([(1, 1), (2, 2)], {1}),
+        ([(1, 2), (2, 1)], {0, 1}),
+        ([(1, 1), (1, 1)], {0, 1}),
+        ([(1, 2), (2, 2), (0, 3)], {1, 2}),
+        ([], set()),
+    ],
+)
+def test_the_front_is_what_no_other_point_is_better_than(points, best):
+    assert front(points) == best
