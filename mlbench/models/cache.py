@@ -30,7 +30,7 @@ from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, Usage
 from mlbench.common.files import ABANDONED_SECONDS, cache_folder, write_atomically
 from mlbench.common.sealed import Sealed, digest_of, open_sealed, seal
 from mlbench.common.sizes import parse_size
-from mlbench.ranking.vectors import TokenVectors
+from mlbench.ranking.vectors import TokenVectors, Vectors, joined
 
 SCHEMA = "mlbench/embeddings/2"
 ANSWER_SCHEMA = "mlbench/answer/1"
@@ -40,13 +40,14 @@ LIMIT_VARIABLE = "MLBENCH_CACHE_SIZE"
 JOINED_TEXTS = 2048
 
 VECTORS, ANSWER = ".vectors", ".answer"
-TOKENS = "tokens"
-"""The part of a file that says how many vectors each text has, where these are several."""
+TOKENS, COLUMNS, COUNTS = "tokens", "columns", "counts"
+"""Further parts of a file: how many vectors each text has, where these are several; the columns of
+the values of sparse vectors, and how many values each text has."""
 _NAMES = tuple(f"[0-9a-f]*{suffix}" for suffix in (VECTORS, ANSWER, ".note"))
 """Files of the cache; an answer was called a note before."""
+NO_VECTORS = "not vectors as mlbench writes them"
 _UNFINISHED = tuple(f".{name}.*.tmp" for name in _NAMES)
 
-Floats = npt.NDArray[np.float32]
 T = TypeVar("T")
 
 
@@ -109,11 +110,10 @@ def question_digest(question: str, *parts: Iterable[str]) -> str:
 
 
 class Hit(NamedTuple):
-    """Vectors found: row i of ``vectors``, float32 (n, d) or of tokens, is that of text
-    ``places[i]``."""
+    """Vectors found: row i of ``vectors`` is that of text ``places[i]``."""
 
     places: npt.NDArray[np.int64]
-    vectors: Floats | TokenVectors
+    vectors: Vectors
 
 
 class Entry(NamedTuple):
@@ -132,7 +132,7 @@ class _Part(NamedTuple):
 
     path: Path
     keys: list[bytes]
-    vectors: Floats | TokenVectors
+    vectors: Vectors
 
 
 class _File(NamedTuple):
@@ -255,11 +255,8 @@ class EmbeddingCache:
             except OSError as error:
                 self.warn(f"embedding cache: {path} cannot be marked as used: {error}")
 
-    def store(
-        self, source: Source, keys: list[bytes], vectors: Floats | TokenVectors, model: str = ""
-    ) -> int:
-        """Keep row i of ``vectors``, float32 (len(keys), dimension) or of tokens, for key i, as one
-        file.
+    def store(self, source: Source, keys: list[bytes], vectors: Vectors, model: str = "") -> int:
+        """Keep row i of ``vectors`` for key i, as one file.
 
         Small files of a run are joined when they hold JOINED_TEXTS. ``model`` is the name that
         ``mlbench cache info`` shows. Where storing fails, as on a full disk, says so once and
@@ -276,18 +273,16 @@ class EmbeddingCache:
         return len(keys)
 
     def _store(
-        self, source: Source, keys: list[bytes], vectors: Floats | TokenVectors, model: str
+        self, source: Source, keys: list[bytes], vectors: Vectors, model: str
     ) -> Path | None:
         if not self._storing:
             return None
         table = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+        parts = _parts(vectors)
         head = {"model": model, "source": asdict(source)}
-        counts: dict[str, Any] = {}
-        if isinstance(vectors, TokenVectors):
-            counts[TOKENS], vectors = vectors.counts.astype("<i4"), vectors.vectors
-        content = seal(
-            SCHEMA, head, keys=table, vectors=vectors.astype("<f4", copy=False), **counts
-        )
+        if COLUMNS in parts:
+            head["dimension"] = vectors.shape[1]
+        content = seal(SCHEMA, head, keys=table, **parts)
         path = self.folder / source.digest / f"{digest_of(content)}{VECTORS}"
         return path if self._put(path, content) else None
 
@@ -296,9 +291,7 @@ class EmbeddingCache:
         if len(parts) == 1:
             return
         keys = [key for part in parts for key in part.keys]
-        held: list[Any] = [part.vectors for part in parts]
-        tokens = isinstance(held[0], TokenVectors)
-        vectors = TokenVectors.joined(held) if tokens else np.concatenate(held)
+        vectors = joined([part.vectors for part in parts])
         if self._store(source, keys, vectors, model) is None:
             return
         for part in parts:
@@ -422,31 +415,64 @@ def _look(path: Path, *, check: bool) -> Head | None:
         return None
 
 
+def _parts(vectors: Vectors) -> dict[str, npt.NDArray[Any]]:
+    """Return the parts of a file that hold vectors, little-endian."""
+    if isinstance(vectors, np.ndarray):
+        return {"vectors": vectors.astype("<f4", copy=False)}
+    if isinstance(vectors, TokenVectors):
+        return _parts(vectors.vectors) | {TOKENS: vectors.counts.astype("<i4")}
+    columns = vectors.indices.astype(_column_type(vectors.shape[1]), copy=False)
+    counts = np.diff(vectors.indptr).astype("<i4")
+    return _parts(vectors.data) | {COLUMNS: columns, COUNTS: counts}
+
+
+def _column_type(dimension: int) -> str:
+    return "<i4" if dimension <= 2**31 else "<i8"
+
+
 def _check_vectors(sealed: Sealed) -> Head:
     """Return the head of a file of vectors. Raises IntegrityError where it is none."""
     try:
         source = Source(**sealed.head["source"])
-        keys, vectors = sealed.form("keys"), sealed.form("vectors")
-        held, dimension = vectors[1]
-        rows = int(keys[1][0])
-        tokens = sealed.form(TOKENS) if sealed.has(TOKENS) else ("<i4", (held,))
-        sound = keys == ("|u1", (rows, KEY_BYTES)) and vectors[0] == "<f4"
-        if not sound or tokens != ("<i4", (rows,)) or min(rows, dimension) < 1:
+        rows, (held, *width) = int(sealed.form("keys")[1][0]), sealed.form("vectors")[1]
+        dimension = int(width[0] if width else sealed.head["dimension"])
+        expected: dict[str, tuple[str, tuple[int, ...]]] = {"keys": ("|u1", (rows, KEY_BYTES))}
+        if not width:
+            expected[COLUMNS] = (_column_type(dimension), (held,))
+            expected[COUNTS] = ("<i4", (rows,))
+        elif sealed.has(TOKENS):
+            expected[TOKENS] = ("<i4", (rows,))
+        else:
+            held = rows
+        expected["vectors"] = ("<f4", (held, *width))
+        sound = all(sealed.form(name) == form for name, form in expected.items())
+        if not sound or min(rows, dimension) < 1:
             raise ValueError
         return Head(str(sealed.head["model"]), source, rows, dimension)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        raise sealed.fault("not vectors as mlbench writes them") from None
+        raise sealed.fault(NO_VECTORS) from None
 
 
-def _vectors(sealed: Sealed) -> Floats | TokenVectors:
-    """Return the vectors of a file, a row a text or of tokens. Raises IntegrityError."""
-    vectors: Floats = sealed.read("vectors").astype(np.float32, copy=False)
-    if not sealed.has(TOKENS):
+def _vectors(sealed: Sealed) -> Vectors:
+    """Return the vectors of a file that ``_check_vectors`` has passed. Raises IntegrityError."""
+    vectors = sealed.read("vectors").astype(np.float32, copy=False)
+    name = COUNTS if vectors.ndim == 1 else TOKENS
+    if not sealed.has(name):
         return vectors
-    starts = np.append(0, np.cumsum(sealed.read(TOKENS), dtype=np.int64))
+    starts = np.append(0, np.cumsum(sealed.read(name), dtype=np.int64))
     if starts[-1] != len(vectors):
-        raise sealed.fault("not vectors as mlbench writes them")
-    return TokenVectors(vectors, starts)
+        raise sealed.fault(NO_VECTORS)
+    if name == TOKENS:
+        return TokenVectors(vectors, starts)
+    from scipy import sparse
+
+    columns, shape = sealed.read(COLUMNS), (len(starts) - 1, sealed.head["dimension"])
+    try:
+        result = sparse.csr_matrix((vectors, columns, starts), shape)
+        result.check_format(full_check=True)
+    except ValueError:
+        raise sealed.fault(NO_VECTORS) from None
+    return result
 
 
 def _answer(sealed: Sealed, about: str) -> bytes:

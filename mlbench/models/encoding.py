@@ -412,7 +412,7 @@ class Encoding:
         """Encode, store and keep some texts of a job; return how many are in the cache now."""
         vectors = self._given(job, batch)
         stored = 0
-        if self.cache and isinstance(vectors, np.ndarray | TokenVectors):
+        if self.cache:
             keys = [job.keys[place] for place in batch]
             stored = self.cache.store(job.source, keys, vectors, self.model.name)
         self._keep(job, batch, vectors)

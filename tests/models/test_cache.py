@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from mlbench.common.errors import EnvironmentFault, UsageError
 from mlbench.common.sealed import digest_of, seal
@@ -99,6 +100,69 @@ def test_token_vectors_of_other_counts_than_said_are_removed(cache, warned):
         assert list(cache.find(SOURCE, KEYS)) == []
         assert not path.exists()
     assert len(warned) == 3
+
+
+def of_columns(dimension: int = 9) -> sparse.csr_matrix:
+    """Three sparse rows: one without a value, one with a value that is 0."""
+    values = np.array([1.5, -2, 0, 3], np.float32)
+    columns = np.array([0, dimension - 1, 1, 4])
+    return sparse.csr_matrix((values, columns, np.array([0, 2, 2, 4])), (3, dimension))
+
+
+@pytest.mark.parametrize("dimension", [9, 2**31, 2**40])
+def test_sparse_vectors_are_found_as_they_were_and_joined(cache, warned, monkeypatch, dimension):
+    monkeypatch.setattr(module, "JOINED_TEXTS", 3)
+    rows = of_columns(dimension)
+    assert cache.store(SOURCE, KEYS[:1], rows[:1]) == 1
+    cache.store(SOURCE, KEYS[1:], rows[1:])
+    assert len(files(cache)) == 1
+    other = EmbeddingCache(cache.folder, warn=warned.append)
+    (hit,) = other.find(SOURCE, KEYS[::-1])
+    assert hit.vectors.shape == (3, dimension)
+    assert hit.vectors.dtype == np.float32
+    for place, row in zip(hit.places, hit.vectors, strict=True):
+        expected = rows[[2 - place]]
+        for part in ("indptr", "indices", "data"):
+            assert getattr(row, part).tolist() == getattr(expected, part).tolist()
+    (entry,) = other.entries(check=True)
+    assert (entry.head.rows, entry.head.dimension, entry.fault) == (3, dimension, "")
+    assert warned == []
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("counts", np.array([2, 0, 1], "<i4")),
+        ("counts", np.array([5, -3, 2], "<i4")),
+        ("counts", np.array([2, 2], "<i4")),
+        ("columns", np.array([0, 8, 1, 9], "<i4")),
+        ("columns", np.array([0, 8, 1, -4], "<i4")),
+        ("columns", np.array([0, 8, 1], "<i4")),
+        ("columns", np.array([0, 8, 1, 4], "<i8")),
+        ("columns", None),
+        ("vectors", np.zeros(4, "<f8")),
+        ("dimension", None),
+        ("dimension", 0),
+        ("dimension", "many"),
+    ],
+)
+def test_sparse_vectors_that_are_not_as_they_are_written_are_removed(cache, warned, part, value):
+    keys = np.frombuffer(b"".join(KEYS), np.uint8).reshape(-1, KEY_BYTES)
+    head = {"model": "", "source": asdict(SOURCE), "dimension": 9}
+    rows = of_columns()
+    parts = {"vectors": rows.data, "columns": rows.indices, "counts": np.diff(rows.indptr)}
+    changed = head if part in head else parts
+    if value is None:
+        del changed[part]
+    else:
+        changed[part] = value
+    content = seal(SCHEMA, head, keys=keys, **parts)
+    path = cache.folder / SOURCE.digest / f"{digest_of(content)}.vectors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert list(cache.find(SOURCE, KEYS)) == []
+    assert not path.exists()
+    assert len(warned) == 1
 
 
 def test_what_two_files_hold_is_found_once(cache):

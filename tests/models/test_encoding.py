@@ -13,6 +13,7 @@ from mlbench.models.cache import EmbeddingCache
 from mlbench.models.encoding import Encoding, Plan, encode_shown
 from mlbench.models.pace import MOST_TEXTS
 from mlbench.models.registry import LoadedModel
+from mlbench.ranking.vectors import arrays
 
 
 class Recorder:
@@ -523,18 +524,12 @@ class _Fitted(_Asks):
         pass
 
 
-class _Sparse(_Asks):
-    def _encode(self, role, texts, language):
-        return sparse.csr_matrix(super()._encode(role, texts, language))
-
-
 @pytest.mark.parametrize(
     ("adapter", "identity"),
     [
         (Recorder, "declared: test"),
         (_Asks, "derived: test"),
         (_Fitted, "declared: test"),
-        (_Sparse, "declared: test"),
     ],
 )
 def test_what_is_not_safe_to_cache_is_not_cached(cache, adapter, identity):
@@ -554,8 +549,44 @@ def test_a_model_whose_dimension_changed_under_one_identity_is_refused(cache):
         encode(Wider(), letters("one", "four", "five"), cache=cache)
 
 
+class _Sparse(Neural):
+    def _encode(self, role, texts, language):
+        rows = super()._encode(role, texts, language)
+        rows[:, 1] *= np.arange(len(rows)) % 2  # values that are 0
+        return sparse.csr_matrix(rows)
+
+
 def test_sparse_vectors_are_laid_out_as_dense_ones_are():
+    class Dense(_Sparse):
+        def _encode(self, role, texts, language):
+            return super()._encode(role, texts, language).toarray()
+
     collection = letters("one", "two", "one", "two", "three", "four")
-    dense, found = encode(_Asks(), collection), encode(_Sparse(), collection)
+    dense, found = encode(Dense(), collection), encode(_Sparse(), collection)
     assert np.array_equal(found.passages.toarray(), dense.passages)
     assert found.passages.dtype == np.float32
+
+
+def raw(vectors):
+    return [part.tobytes() for part in arrays(vectors)]
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_sparse_vectors_are_taken_from_the_cache_and_a_stopped_run_goes_on(
+    cache, monkeypatch, similarity
+):
+    class Stopping(Stopped, _Sparse):
+        pass
+
+    in_batches(monkeypatch, 3)
+    collection = letters(*TEXTS)
+    plain = encode(_Sparse(), collection, similarity)
+    with pytest.raises(KeyboardInterrupt):
+        encode(Stopping(2), collection, similarity, cache=cache)
+    resumed = encode(Stopping(2), collection, similarity, cache=cache)
+    warm = encode(Stopping(0), collection, similarity, cache=cache)
+    assert resumed.counts == {"passage": (1, 6), "query": (1, 0)}
+    assert warm.counts == {"passage": (0, 7), "query": (0, 1)}
+    for embedded in (resumed, warm):
+        assert raw(embedded.passages) == raw(plain.passages)
+        assert raw(embedded.queries) == raw(plain.queries)

@@ -13,7 +13,9 @@ import pytest
 
 import mlbench
 from mlbench.common.errors import ModelError, UsageError
+from mlbench.models.cache import EmbeddingCache
 from mlbench.models.contract import check_adapter
+from mlbench.models.neural.adapter import Neural
 from mlbench.models.neural.forms import ExpandedForm, TokenForm
 from mlbench.models.objects import load_model
 from mlbench.models.protocol import Truncation
@@ -149,20 +151,34 @@ def test_a_batch_that_does_not_fit_is_halved(folders: dict[str, Path]) -> None:
         assert np.abs(sides[0] - sides[1]).max() < 1e-5
 
 
-def test_a_run_and_its_stream_give_the_same_table_and_say_how_many_tokens(
-    folders: dict[str, Path], tmp_path: Path
+def evaluated(folder: Path, how: mlbench.Options) -> mlbench.Report:
+    return mlbench.evaluate(str(folder), "sample", replace(how, progress=False))
+
+
+@pytest.mark.parametrize("name", ["fixed", "splade", "inference-free"])
+def test_a_run_one_from_the_cache_and_its_stream_give_the_same_table(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    quiet = mlbench.Options(progress=False)
-    held = mlbench.evaluate(str(folders["fixed"]), "sample", quiet)
-    again = mlbench.evaluate(str(folders["fixed"]), "sample", quiet)
-    how = mlbench.Options(progress=False, cache=None, folder=tmp_path / "out")
-    streaming = replace(how.streaming, always=True)
-    streamed = mlbench.evaluate(str(folders["fixed"]), "sample", replace(how, streaming=streaming))
-    assert again.run.encoded["passage"].cached == again.run.encoded["passage"].distinct
+    cache = EmbeddingCache(tmp_path / "cache")
+    held = evaluated(folders[name], mlbench.Options(cache=cache))
+    monkeypatch.setattr(Neural, "encode_queries", None)  # nothing is encoded again
+    monkeypatch.setattr(Neural, "encode_passages", None)
+    again = evaluated(folders[name], mlbench.Options(cache=EmbeddingCache(cache.folder)))
+    monkeypatch.undo()
+    how = mlbench.Options(cache=None, folder=tmp_path / "out")
+    streamed = evaluated(folders[name], replace(how, streaming=replace(how.streaming, always=True)))
+    for role in METHODS:
+        assert held.run.encoded[role].cached == 0
+        assert again.run.encoded[role].cached == again.run.encoded[role].distinct > 0
     assert held.run.recomputed == again.run.recomputed
+    assert held.model == again.model
     for report in (again, streamed):
-        assert np.array_equal(report.ranks.above, held.ranks.above)
-        assert np.array_equal(report.ranks.tied, held.ranks.tied)
+        assert report.ranks.above.tobytes() == held.ranks.above.tobytes()
+        assert report.ranks.tied.tobytes() == held.ranks.tied.tobytes()
+
+
+def test_a_report_says_how_many_vectors_a_text_has(folders: dict[str, Path]) -> None:
+    held = evaluated(folders["fixed"], mlbench.Options())
     sizes = held.model.sizes
     assert (sizes["query"].vectors, sizes["query"].bytes) == (EXPANDED, EXPANDED * 16 * 4)
     assert 1 < sizes["passage"].vectors <= LENGTH
