@@ -13,6 +13,7 @@ from typing import Any
 from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.commands.output import print_json
 from mlbench.common.errors import Fault, UsageError
+from mlbench.common.terminal import WIDTH, fill
 from mlbench.data.locator import Locator
 from mlbench.data.texts import Texts
 from mlbench.models.neural.options import OPTIONS
@@ -31,7 +32,7 @@ from mlbench.reports.explain import (
 from mlbench.reports.report import Report, read_report
 from mlbench.reports.rivals import Rival, Rivals
 from mlbench.reports.texts import cleaned, find_texts, is_streamed, read_data, task_of, wrapped
-from mlbench.reports.words import WIDTH, fill, number, plural
+from mlbench.reports.words import number, plural
 from mlbench.runs.rivals import rivals_in_runs, run_files
 
 IN_FULL, IN_A_LIST = 5, 1

@@ -12,11 +12,11 @@ from mlbench.commands.output import WIDTH, plain_table, print_json
 from mlbench.common.errors import ModelError
 from mlbench.common.progress import Step
 from mlbench.common.sizes import short_number, short_size, three_digits
+from mlbench.common.terminal import fill
 from mlbench.models.contract import CHECKS, SHORT_TEXTS, CheckResult, check_adapter
 from mlbench.models.inputs import about_keeping
 from mlbench.models.objects import load_model
 from mlbench.models.registry import list_models
-from mlbench.reports.words import fill
 
 if TYPE_CHECKING:
     from mlbench.evaluation.speed import RoleSpeed, Speed

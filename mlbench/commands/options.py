@@ -99,11 +99,14 @@ def shared(parser: Any, *names: str, **changes: Any) -> None:
         parser.add_argument(name, **{**SHARED[name], **changes})
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of neural models; their values are read by ``neural.options``."""
+def add_model_options(parser: argparse.ArgumentParser, without: tuple[str, ...] = ()) -> None:
+    """Add the options of neural models, ``without`` some of them; their values are read by
+    ``neural.options``."""
+    names = [option.name for option in OPTIONS if option.name not in without]
+    parser.set_defaults(of_models=names)
     group = parser.add_argument_group("options of neural models (see docs/models.md)")
     for option in OPTIONS:
-        if option.name == "offline":  # an option of the run as well
+        if option.name in ("offline", *without):  # an option of the command as well
             continue
         if option.metavar:
             group.add_argument(option.flag, metavar=option.metavar, help=option.help)
@@ -113,4 +116,4 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def model_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the values that were given for the options of neural models."""
-    return {option.name: getattr(args, option.name) for option in OPTIONS}
+    return {name: getattr(args, name) for name in args.of_models}

@@ -17,12 +17,12 @@ from tabulate import MIN_PADDING, tabulate
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.files import slug
 from mlbench.common.names import both_shortened
+from mlbench.common.terminal import fill
 from mlbench.data.task import Task
 from mlbench.models.registry import LoadedModel
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo, parse_report
 from mlbench.reports.suite_report import SuiteReport
 from mlbench.reports.tables import terminal_text
-from mlbench.reports.words import fill
 
 ROOM_FOR_A_REPORT = 64 * 2**20
 WIDTH = 80
@@ -61,7 +61,8 @@ def print_report(report: Report, folder: Path, args: Namespace) -> None:
     if not args.json:
         print(terminal_text(report, verbose=args.verbose))
         print(f"\nreport: {folder / 'report.html'}")
-        if (name := slug(report.model.name)) != report.model.name:
+        name = slug(report.model.name)
+        if name != report.model.name and name in folder.parts:
             print(fill(f"({name} stands for {report.model.name}: a safe folder name of its own)"))
         print()
 
@@ -92,6 +93,7 @@ def summary(report: Report) -> dict[str, Any]:
             for kind, of_kind in report.scores.macro.items()
         },
         "rank_distance": asdict(distance) if distance else None,
+        **({"variants": [asdict(each) for each in report.variants]} if report.variants else {}),
         "warnings": list(report.warnings),
     }
 

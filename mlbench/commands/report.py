@@ -17,12 +17,13 @@ from mlbench.commands.output import (
 )
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable
+from mlbench.common.terminal import fill
 from mlbench.reports.per_query import check_table_name, save_table
 from mlbench.reports.report import REPORT_FILE, Report, parse_report, read_report, rescored
 from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
 from mlbench.reports.suite_report import reports_on, suite_folder, suite_report
 from mlbench.reports.texts import find_texts
-from mlbench.reports.words import fill, plural
+from mlbench.reports.words import plural
 
 
 def arguments(parser: ArgumentParser) -> None:

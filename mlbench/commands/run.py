@@ -68,6 +68,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="draw questions and passages so that encoding takes no longer than N seconds",
     )  # fmt: skip
     shared(parser, "--languages")
+    parser.add_argument(
+        "--quantize", type=formats, default=(), metavar="FORMATS",
+        help="also score the vectors with fewer bits a coordinate: int8, binary, or int8,binary "
+        "(see docs/compression.md)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--truncate-dim", type=dimensions, default=(), metavar="N[,N...]",
+        help="also score the first N dimensions of the vectors (Matryoshka), such as 256,128,64; "
+        "with --quantize in every combination",
+    )  # fmt: skip
     shared(parser, "--threads")
     parser.add_argument(
         "--memory", type=size, default="256M", metavar="SIZE",
@@ -83,7 +93,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared(parser, "--verbose", "--json", "--quiet")
     _streaming_arguments(parser)
-    add_model_options(parser)
+    add_model_options(parser, without=("truncate_dim",))
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """Parse number formats such as ``int8,binary``."""
+    names = tuple(part.strip() for part in text.split(","))
+    if not {*names} <= {"int8", "binary"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is not int8, binary or int8,binary")
+    return names
+
+
+def dimensions(text: str) -> tuple[int, ...]:
+    """Parse numbers of dimensions such as ``256,128,64``."""
+    return tuple(positive(part.strip()) for part in text.split(","))
 
 
 def part(text: str) -> tuple[int, int]:
@@ -202,6 +225,8 @@ def evaluation_options(args: Namespace) -> Options:
         sample_passages=args.sample_passages,
         languages=args.languages,
         max_seconds=args.max_seconds,
+        quantize=args.quantize,
+        truncate_dim=args.truncate_dim,
         strict=args.strict,
         progress=not args.quiet,
         save_run=args.save_run,

@@ -13,6 +13,7 @@ from mlbench.commands.output import WIDTH, plain_table, print_json
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
 from mlbench.common.sizes import short_size
+from mlbench.common.terminal import fill
 from mlbench.data.absent import absent_warnings
 from mlbench.data.catalog import list_tasks
 from mlbench.data.collection import Collection, Questions
@@ -25,7 +26,7 @@ from mlbench.data.task import Group, Kind, Setting, Task
 from mlbench.evaluation.suites import load_suite
 from mlbench.evaluation.tasks import load_task
 from mlbench.reports.tables import sizes_table
-from mlbench.reports.words import MISSING, fill, name_of_all
+from mlbench.reports.words import MISSING, name_of_all
 
 MOST_FILES = 50
 """Files that are listed one by one; of more, their folders are."""

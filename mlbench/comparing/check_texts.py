@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlbench.common.names import both_shortened
+from mlbench.common.terminal import fill, printable
 from mlbench.comparing.differences import measure_title, shown
 from mlbench.comparing.judgements import INCONCLUSIVE, PASS, REGRESSED, Judgement
 from mlbench.measures.randomisation import FEWEST
 from mlbench.measures.rank_measures import RANK_DISTANCE
-from mlbench.reports.tables import Table, escape_markdown
-from mlbench.reports.words import fill, kind_name, plural, printable
+from mlbench.reports.table import Table, escape_markdown
+from mlbench.reports.words import kind_name, plural
 
 if TYPE_CHECKING:
     from mlbench.comparing.regression import Check

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from mlbench.common.terminal import fill, printable
 from mlbench.comparing.comparison_tables import blocks_of
 from mlbench.comparing.differences import (
     Difference,
@@ -26,8 +27,8 @@ from mlbench.comparing.differences import (
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import ALPHA
 from mlbench.reports.report import TaskInfo
-from mlbench.reports.tables import Table, escape_markdown
-from mlbench.reports.words import fill, kind_name, plural, printable
+from mlbench.reports.table import Table, escape_markdown
+from mlbench.reports.words import kind_name, plural
 
 SCHEMA = "mlbench/comparison/1"
 

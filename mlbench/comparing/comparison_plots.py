@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbench.common.names import shortened_apart
+from mlbench.common.terminal import printable
 from mlbench.comparing.comparison import Comparison
 from mlbench.comparing.comparison_tables import kinds_of, pair_differences
 from mlbench.comparing.differences import NOT_SHOWN, Value, measure_title
@@ -31,7 +32,7 @@ from mlbench.reports.drawing import (
     to_svg,
 )
 from mlbench.reports.pair_plots import Dots, draw_dots
-from mlbench.reports.words import KIND_NAMES, kind_name, printable
+from mlbench.reports.words import KIND_NAMES, kind_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlbench.common.names import shortened_apart
+from mlbench.common.terminal import printable
 from mlbench.comparing.differences import (
     NOT_SHOWN,
     Difference,
@@ -24,8 +25,8 @@ from mlbench.comparing.quantities import Quantity
 from mlbench.data.task import Kind, Setting
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.pairs import row_name
-from mlbench.reports.tables import Table, narrow
-from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, mean, plural, printable
+from mlbench.reports.table import Table, narrow
+from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, mean, plural
 
 if TYPE_CHECKING:
     from mlbench.comparing.comparison import Comparison

@@ -6,6 +6,7 @@ import datetime
 import operator
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from mlbench.common.errors import Fault, ModelError
 from mlbench.common.hardware import peak_memory, processor_name
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
+from mlbench.evaluation.compression import size_of
 from mlbench.measures.rank_measures import Measure, parse_measures
 from mlbench.models.boundary import calling
 from mlbench.models.encoding import Embedded, Plan
@@ -26,14 +28,17 @@ from mlbench.ranking.vectors import text_size
 from mlbench.reports.report import (
     Encoded,
     ModelInfo,
+    Report,
     RouteInfo,
     RunInfo,
     TaskInfo,
     Truncated,
 )
 from mlbench.reports.subset import marked_as_cut
+from mlbench.reports.variants import VariantScores
 
 if TYPE_CHECKING:
+    from mlbench.evaluation.compression import Variant
     from mlbench.evaluation.options import Options
     from mlbench.models.cache import EmbeddingCache
     from mlbench.models.registry import LoadedModel
@@ -188,6 +193,34 @@ def describe_model(
         notes=tuple(facts.get("notes", ())),
         routes=facts.get("routes", {}),
         sizes={"query": text_size(embedded.queries), "passage": text_size(embedded.passages)},
+    )
+
+
+def describe_variant(model: ModelInfo, variant: Variant, embedded: Embedded) -> ModelInfo:
+    """Return what a report on a variant says of its model; ``embedded`` are the whole vectors."""
+    sides = {"query": embedded.queries, "passage": embedded.passages}
+    return replace(
+        model,
+        name=f"{model.name}@{variant.name}",
+        identity=f"{model.identity}, {variant.name}",
+        dimension=variant.dimension or model.dimension,
+        dtype=variant.format,
+        notes=(*model.notes, variant.note),
+        sizes={role: size_of(variant, vectors) for role, vectors in sides.items()},
+        variant=variant.name,
+    )
+
+
+def variant_scores(report: Report) -> VariantScores:
+    """Return what the report on whole vectors holds of the one on a variant of them."""
+    model, scores = report.model, report.scores
+    return VariantScores(
+        name=model.variant,
+        format=model.dtype or "",
+        dimension=model.dimension or 0,
+        bytes=model.sizes["passage"].bytes,
+        macro=scores.macro,
+        rank_distance=scores.bias.rank_distance,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.files import cache_folder, slug
@@ -23,18 +23,23 @@ from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sampling import Draw, cut_to_languages, sample_warnings
 from mlbench.data.sources import in_shards
 from mlbench.data.task import Task
+from mlbench.evaluation.compression import compressed, refuse_unfit
 from mlbench.evaluation.describing import (
     chosen_measures,
     describe_model,
     describe_run,
     describe_task,
+    describe_variant,
     model_facts,
     truncated,
+    variant_scores,
 )
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
 from mlbench.evaluation.within_time import within_time
-from mlbench.measures.scores import compute_scores
+from mlbench.measures.rank_measures import Measure
+from mlbench.measures.scores import Scores, compute_scores
+from mlbench.models.boundary import Layout
 from mlbench.models.encoding import Embedded, Encoding, encode_shown
 from mlbench.models.inputs import learns
 from mlbench.models.objects import load_model
@@ -126,6 +131,7 @@ def streams(task: Task, options: Options) -> bool:
     only_held |= {"--sample-questions": options.sample_questions}
     only_held |= {"--sample-passages": options.sample_passages}
     only_held |= {"--languages": options.languages, "--max-seconds": options.max_seconds}
+    only_held |= {"--quantize": options.quantize, "--truncate-dim": options.truncate_dim}
     given = [name for name, value in only_held.items() if value]
     if given and streamed:
         found = f"task {task.name!r} is streamed"
@@ -218,17 +224,19 @@ def encode_held(
         work = Encoding(model, collection, options.cache, whole=whole)
         if whole is None:
             work.try_company()
+        if work.layout:
+            refuse_unfit(model, work.layout.kind, work.layout.dimension, options.variants)
     embedded, encoding = encode_shown(work, f"{task.name}: encoding", quiet=quiet)
     return embedded, [preparing, encoding]
 
 
 def rank_held(
-    task: Task, collection: Collection, embedded: Embedded, options: Options
+    task: Task, collection: Collection, embedded: Embedded, options: Options, variant: str = ""
 ) -> tuple[Ranks, int, Step]:
     """Rank a collection by its vectors: the table, how many scores were recomputed exactly, and
     the step, timed. Raises EnvironmentFault where memory does not suffice."""
-    quiet = not options.progress
-    with Step(f"{task.name}: ranking", comparisons(collection), "scores", quiet=quiet) as ranking:
+    quiet, title = not options.progress, f"{task.name}: ranking {variant}".rstrip()
+    with Step(title, comparisons(collection), "scores", quiet=quiet) as ranking:
         ranks, recomputed = rank_collection(
             collection, embedded.queries, embedded.passages, options.limits, ranking.advance
         )
@@ -238,45 +246,112 @@ def rank_held(
 def evaluate_held(
     task: Task, collection: Collection, model: LoadedModel, options: Options
 ) -> Report:
-    """Encode, rank and score a collection that is held in memory.
+    """Encode, rank and score a collection that is held in memory, and variants of its vectors.
 
     Raises ModelError where the model fails, EnvironmentFault where memory does not suffice.
     """
     measures = chosen_measures(task, options.measures)
-    settings = collection.roles.settings(task.kinds)
-    quiet = not options.progress
     saving_as = _saving(model, options) if options.save_run else None
     if saving_as:
         check_names(collection)
     embedded, steps = encode_held(task, collection, model, options)
-    ranks, recomputed, ranking = rank_held(task, collection, embedded, options)
-    with Step(f"{task.name}: measuring", 1, "report", quiet=quiet) as measuring:
-        scores = compute_scores(ranks, settings, measures)
-    steps += [ranking, measuring]
+    layout = Layout.of(embedded.passages, "")
+    refuse_unfit(model, layout.kind, layout.dimension, options.variants)
+    facts = model_facts(model)
+    found = _Scored.of(task, collection, embedded, measures, options)
     if options.folder is not None:
         discard_runs(options.folder)
-    if saving_as:
-        vectors = (embedded.queries, embedded.passages)
-        with Step(f"{task.name}: saving", ranking.total, "scores", quiet=quiet) as saving:
-            save_runs(saving_as, settings, collection, vectors, options.limits, saving.advance)
-        steps.append(saving)
-    facts = model_facts(model)
+    saving = _save_runs(saving_as, task, collection, embedded, options) if saving_as else []
     run = replace(
         describe_run(collection, embedded, options, facts),
-        seconds={step.title.partition(": ")[2]: round(step.seconds, 3) for step in steps},
-        recomputed=recomputed,
+        seconds=_seconds([*steps, *found.steps, *saving]),
+        recomputed=found.recomputed,
         truncated=truncated(model, collection, options.cache),
     )
-    return Report(
+    report = Report(
         task=describe_task(task, collection),
         model=describe_model(model, collection, embedded, facts),
         measures=tuple(measure.name for measure in measures),
-        scores=scores,
+        scores=found.scores,
         run=run,
         warnings=(*sample_warnings(collection), *absent_warnings(collection), *embedded.warnings),
-        ranks=ranks,
-        texts=shown_texts(ranks, collection),
+        ranks=found.ranks,
+        texts=shown_texts(found.ranks, collection),
     )
+    return _with_variants(report, task, collection, model, embedded, options)
+
+
+def _with_variants(
+    report: Report,
+    task: Task,
+    collection: Collection,
+    model: LoadedModel,
+    embedded: Embedded,
+    options: Options,
+) -> Report:
+    """Score the variants of vectors that are asked for, too; each gets a report of its own."""
+    measures, made = chosen_measures(task, options.measures), []
+    for variant in options.variants:
+        smaller = compressed(embedded, variant, model.similarity)
+        found = _Scored.of(task, collection, smaller, measures, options, variant.name)
+        encoding = {k: v for k, v in report.run.seconds.items() if k in ("preparing", "encoding")}
+        run = replace(
+            report.run,
+            seconds=encoding | _seconds(found.steps, variant.name),
+            recomputed=found.recomputed,
+        )
+        texts = shown_texts(found.ranks, collection)
+        described = describe_variant(report.model, variant, embedded)
+        made.append(
+            replace(report, model=described, scores=found.scores, run=run, ranks=found.ranks,
+                    texts=texts)
+        )  # fmt: skip
+    scores = tuple(map(variant_scores, made))
+    return replace(report, variants=scores, variant_reports=tuple(made))
+
+
+class _Scored(NamedTuple):
+    """What vectors score: the table, how many scores were recomputed, and the steps, timed."""
+
+    ranks: Ranks
+    recomputed: int
+    scores: Scores
+    steps: list[Step]
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        collection: Collection,
+        embedded: Embedded,
+        measures: tuple[Measure, ...],
+        options: Options,
+        variant: str = "",
+    ) -> _Scored:
+        """Rank and score a collection by its vectors. Raises as ``rank_held`` does."""
+        ranks, recomputed, ranking = rank_held(task, collection, embedded, options, variant)
+        settings = collection.roles.settings(task.kinds)
+        title = " ".join(filter(None, (f"{task.name}: measuring", variant)))
+        with Step(title, 1, "report", quiet=not options.progress) as measuring:
+            scores = compute_scores(ranks, settings, measures)
+        return cls(ranks, recomputed, scores, [ranking, measuring])
+
+
+def _seconds(steps: Iterable[Step], variant: str = "") -> dict[str, float]:
+    """Return how long each step took, by its name."""
+    names = [step.title.partition(": ")[2].removesuffix(variant).rstrip() for step in steps]
+    return {name: round(step.seconds, 3) for name, step in zip(names, steps, strict=True)}
+
+
+def _save_runs(
+    saving_as: Saving, task: Task, collection: Collection, embedded: Embedded, options: Options
+) -> list[Step]:
+    """Write the first passages of every query; return the step, timed."""
+    settings, vectors = collection.roles.settings(task.kinds), (embedded.queries, embedded.passages)
+    total, quiet = comparisons(collection), not options.progress
+    with Step(f"{task.name}: saving", total, "scores", quiet=quiet) as saving:
+        save_runs(saving_as, settings, collection, vectors, options.limits, saving.advance)
+    return [saving]
 
 
 def _locator(options: Options) -> Locator:

@@ -51,7 +51,7 @@ class EvaluateOnce:
         chosen = chosen_options(options, changes)
         task, loaded = load_task(task), load_model(model, chosen.model_options, chosen.cache)
         collection = open_collection(task, chosen)
-        more = learns(loaded.adapter) or chosen.save_run or chosen.max_seconds
+        more = learns(loaded.adapter) or chosen.save_run or chosen.max_seconds or chosen.variants
         if more or not isinstance(collection, Collection):
             return evaluate(loaded, task, chosen)
         probes = _probes(collection, loaded)

@@ -16,6 +16,7 @@ from mlbench.evaluation.partial import WHOLE, PartOfShards
 from mlbench.ranking.products import DEFAULT_MEMORY, Limits
 
 if TYPE_CHECKING:
+    from mlbench.evaluation.compression import Variant
     from mlbench.models.cache import EmbeddingCache
     from mlbench.reports.report import TaskInfo
 
@@ -48,6 +49,14 @@ def _are_languages(value: Any) -> bool:
 def _is_time(value: Any) -> bool:
     number = isinstance(value, Real) and not isinstance(value, bool)
     return value is None or (number and 0 < float(value) < float("inf"))
+
+
+def _are_formats(value: Any) -> bool:
+    return isinstance(value, tuple) and all(each in ("int8", "binary") for each in value)
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, tuple) and all(map(_is_count, value))
 
 
 COUNT: Check = (_is_count, "a whole number from 1")
@@ -126,6 +135,8 @@ class Options:
     ``sample_passages`` so many passages of each language beside the judged ones, ``languages`` some
     of the languages (codes, or "ar,de,en", or a set that the task names), and ``max_seconds`` picks
     the first two so that encoding takes no longer.
+    ``quantize`` ("int8", "binary") and ``truncate_dim`` (numbers of dimensions) also score vectors
+    made smaller, in every combination: ``report.variants``.
     ``strict`` refuses a judged passage that the corpus lacks. ``progress`` shows bars on standard
     error. ``folder`` is that of the report, if it gets one: ``save_run`` writes the first passages
     of every query there, and a streamed run keeps its state there; ``overwrite`` begins anew where
@@ -145,6 +156,8 @@ class Options:
     sample_passages: int | None = None
     languages: str | tuple[str, ...] | None = None
     max_seconds: float | None = None
+    quantize: tuple[str, ...] = ()
+    truncate_dim: tuple[int, ...] = ()
     strict: bool = False
     progress: bool = True
     folder: Path | None = None
@@ -164,6 +177,10 @@ class Options:
         _put(self, "measures", (names,) if isinstance(names, str) else tuple(names or ()))
         if isinstance(self.languages, list):
             _put(self, "languages", tuple(self.languages))
+        for name, single in (("quantize", str), ("truncate_dim", Integral)):
+            value = getattr(self, name)
+            alone = (value,) if isinstance(value, single) else value
+            _put(self, name, tuple(alone) if isinstance(alone, list) else alone)
         _refuse_wrong(
             self,
             {
@@ -177,6 +194,8 @@ class Options:
                 "sample_passages": COUNT_OR_NONE,
                 "languages": (_are_languages, "language codes, such as 'ar,de,en', or None"),
                 "max_seconds": (_is_time, "a number of seconds above 0, or None"),
+                "quantize": (_are_formats, "'int8', 'binary', or both"),
+                "truncate_dim": (_are_counts, "whole numbers from 1"),
                 "folder": PATH,
                 "save_run": COUNT_OR_NONE,
                 "streaming": (lambda v: isinstance(v, Streaming), "a mlbench.Streaming"),
@@ -193,6 +212,13 @@ class Options:
     def limits(self) -> Limits:
         """What the scorer may use."""
         return Limits(self.threads, self.memory, self.device)
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The variants of vectors that are to be scored beside the whole ones."""
+        from mlbench.evaluation.compression import variants_of
+
+        return variants_of(self.quantize, self.truncate_dim)
 
     @property
     def part(self) -> PartOfShards:

@@ -320,6 +320,11 @@ class Encoding:
         counts = {role: self._count(role) for role in self._rows}
         return Embedded(parts["query"], parts["passage"], warnings, counts)
 
+    @property
+    def layout(self) -> Layout | None:
+        """What all vectors of the model share, None before any was seen."""
+        return self._layout
+
     def try_company(self) -> None:
         """Find out whether vectors depend on what is in a batch, by a few texts of each role.
 

@@ -31,6 +31,7 @@ WIDTH = 8.33
 """Inches: 800 px where an SVG is shown at its own size."""
 INK, FAINT, GRID, PAPER, EMPTY = "#222222", "#666666", "#dddddd", "#ffffff", "#cccccc"
 OWN, OTHER = "#d55e00", "#0072b2"
+KIND_COLOURS = {"monolingual": OTHER, "crosslingual": "#e69f00", "multilingual": "#009e73"}
 DARK = {INK: "#e8e8e8", FAINT: "#a8a8a8", GRID: "#444444", PAPER: "#1c1f24", EMPTY: "#555555"}
 MOST_ANNOTATED = 24
 """With more languages a number no longer fits its cell."""

@@ -17,7 +17,7 @@ from mlbench.data.task import language_among
 from mlbench.measures.bias import MixedPool, distances
 from mlbench.measures.rank_measures import average_precision
 from mlbench.ranking.ranks import Ints, Ranks
-from mlbench.reports.tables import Table
+from mlbench.reports.table import Table
 from mlbench.reports.words import MISSING, number
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mlbench.data.task import Kind
 from mlbench.data.texts import Texts
 from mlbench.ranking.ranks import Ranks
+from mlbench.reports.compression import compression_lines, compression_table
 from mlbench.reports.definitions import definitions
 from mlbench.reports.drawing import shortened
 from mlbench.reports.explain import (
@@ -28,13 +29,12 @@ from mlbench.reports.pairs import directions
 from mlbench.reports.plot_cache import cached_plots
 from mlbench.reports.plot_texts import plot_texts
 from mlbench.reports.report import Report
+from mlbench.reports.table import Table, escape_markdown
 from mlbench.reports.tables import (
-    Table,
     bias_table,
     counts_table,
     crosslingual_table,
     distance_table,
-    escape_markdown,
     excluded_table,
     extremes_table,
     macro_table,
@@ -284,7 +284,15 @@ def _main_sections(report: Report) -> list[Section]:
             ]
         ).rstrip(),
     )
-    return [main, macro] if report.scores.macro else [main]
+    sections = [main, macro] if report.scores.macro else [main]
+    if report.variants:
+        note = (
+            "Bytes are those of a passage, the mean. The percentages are the ratio to the whole "
+            "vectors. Each variant has a report of its own, in the folder of its name."
+        )
+        lines = " ".join(compression_lines(report))
+        sections.append(Section("Smaller vectors", compression_table(report), note, lines))
+    return sections
 
 
 def _bias_sections(report: Report) -> list[Section]:

@@ -65,6 +65,11 @@ PLOT_TEXTS = {
         "language.",
         "Languages that are further right are found worse.",
     ),
+    "compression.svg": (
+        "Lines: the score of each kind of setting by the bytes of a passage's vectors.",
+        "As long as a line is level, smaller vectors lose nothing. Where two number formats take "
+        "the same bytes, the higher one is the better way to save them.",
+    ),
 }
 
 

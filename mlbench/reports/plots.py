@@ -14,9 +14,11 @@ from mlbench.data.task import Kind
 from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
+from mlbench.reports.compression import compression_figure
 from mlbench.reports.drawing import (
     FAINT,
     INK,
+    KIND_COLOURS,
     OTHER,
     OWN,
     ROOMY,
@@ -56,7 +58,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-KIND_COLOURS = dict(zip(KIND_NAMES, ("#0072b2", "#e69f00", "#009e73"), strict=True))
 PALE = 0.3
 LABEL_WIDTH = 0.065
 """Inches of a character of a bar's label; the room at the right is for the longest one."""
@@ -407,10 +408,7 @@ def _counts(report: Report, _: Ranks | None) -> Figure | None:
 def _draw_spread(axes: Axes, found: dict[int, Spread | None], colour: str) -> None:
     present = {count: spread for count, spread in found.items() if spread is not None}
     at = list(present)
-    least, value, most = (
-        [getattr(spread, name) for spread in present.values()]
-        for name in ("least", "value", "most")
-    )
+    least, value, most = zip(*((s.least, s.value, s.most) for s in present.values()), strict=True)
     axes.fill_between(at, least, most, color=colour, alpha=0.2, linewidth=0)
     axes.plot(at, value, color=colour, marker="o", markersize=4, linewidth=1.5)
 
@@ -497,4 +495,5 @@ PLOTS: dict[str, Callable[[Report, Ranks | None], Figure | None]] = {
     "distance": _distance,
     "counts": _counts,
     "ranks": _ranks,
+    "compression": compression_figure,
 }

@@ -30,6 +30,7 @@ from mlbench.ranking.vectors import TextSize
 from mlbench.reports.per_query import PerQuery, choose_settings, per_query, require_pandas
 from mlbench.reports.retrieved import Retrieved
 from mlbench.reports.values import differences, finite
+from mlbench.reports.variants import VariantScores
 
 if TYPE_CHECKING:
     import cattrs
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
 
 SCHEMA = "mlbench/report/1"
-KEPT_APART = ("ranks", "values", "texts")
+KEPT_APART = ("ranks", "values", "texts", "variant_reports")
 """Fields of a report that report.json does not hold."""
 REPORT_FILE, RANKS_FILE, VALUES_FILE = "report.json", "ranks.parquet", "per-query.parquet"
 
@@ -120,7 +121,8 @@ class ModelInfo:
 
     ``first_input`` is the literal first text of each role after its prompt; ``notes`` say what
     was assumed of the model. ``routes`` are by role, empty where all texts go through the same
-    modules. ``sizes`` are by role, too, empty where they are not known.
+    modules. ``sizes`` are by role, too, empty where they are not known. ``variant`` names vectors
+    that were made smaller than the model's own, such as "int8-256".
     """
 
     name: str
@@ -139,6 +141,7 @@ class ModelInfo:
     notes: tuple[str, ...] = ()
     routes: dict[str, RouteInfo] = field(default_factory=dict)
     sizes: dict[str, TextSize] = field(default_factory=dict)
+    variant: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,8 +192,9 @@ class Report:
     ``ranks`` is the table that the scores are made from, which a report folder holds as a file of
     its own; None where there is none, or where only report.json was read. ``values`` are those of
     a report on run files, query by query, which are a file of its folder too. ``texts`` are those
-    of the queries that the page shows, where they are at hand. All three are left out of
-    report.json and of comparisons.
+    of the queries that the page shows, where they are at hand. ``variants`` are the scores of
+    vectors made smaller, ``variant_reports`` their whole reports, where they were made just now.
+    What is kept apart is left out of report.json and of comparisons.
     """
 
     task: TaskInfo
@@ -200,9 +204,11 @@ class Report:
     run: RunInfo
     warnings: tuple[str, ...] = ()
     retrieved: Retrieved | None = None
+    variants: tuple[VariantScores, ...] = ()
     ranks: Ranks | None = field(default=None, compare=False, repr=False)
     values: PerQuery | None = field(default=None, compare=False, repr=False)
     texts: Texts | None = field(default=None, compare=False, repr=False)
+    variant_reports: tuple[Report, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def table(self) -> Ranks:
@@ -274,11 +280,13 @@ class Report:
 
         Plots that ``cache`` has are not drawn again. Texts are those of the evaluation or, for a
         report that was read, of the task's data, if it is on this machine. Raises EnvironmentFault
-        where the folder cannot be written.
+        where the folder cannot be written. Reports on variants go into folders in it.
         """
         from mlbench.reports.page import report_pages
 
         path = Path(folder)
+        for each in self.variant_reports:
+            each.save(path / each.model.variant, cache)
         write_report(path, self, self.ranks, report_pages(self, self.ranks, cache))
         return path
 
@@ -318,7 +326,7 @@ def report_to_json(report: Report, ranks_sha256: str | None) -> str:
 
 def report_values(report: Report) -> dict[str, Any]:
     """Return all that a report says, by field, without its table of ranks."""
-    values = asdict(replace(report, ranks=None, values=None, texts=None))
+    values = asdict(replace(report, ranks=None, values=None, texts=None, variant_reports=()))
     return {name: value for name, value in values.items() if name not in KEPT_APART}
 
 
@@ -454,10 +462,10 @@ def _converter() -> cattrs.Converter:
     from cattrs.gen import make_dict_structure_fn, override
 
     converter = cattrs.Converter(forbid_extra_keys=False)
-    apart = override(omit=True)
+    apart: dict[str, Any] = {name: override(omit=True) for name in KEPT_APART}
     converter.register_structure_hook(
         Report,
-        make_dict_structure_fn(Report, converter, ranks=apart, values=apart, texts=apart),
+        make_dict_structure_fn(Report, converter, **apart),
     )
     return converter
 

@@ -86,6 +86,7 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
         warnings=(*report.warnings, note),
         ranks=cut,
         texts=None,
+        variants=(),
     )
 
 

@@ -117,14 +117,15 @@ def suite_folder(of_model: Path, suite: Suite) -> Path:
 def reports_on(suite: Suite, folder: Path) -> list[Report]:
     """Read the reports on a suite's tasks that lie anywhere in a folder; raises as ``read_report``.
 
-    The table of one that cannot count, such as one on a sample, is not read.
+    The table of one that cannot count, such as one on a sample, is not read. Reports on variants of
+    vectors, which lie in the folder of the whole vectors' report, are left.
     """
     tasks = {each.task.name: each for each in suite.tasks}
     found = []
     for path in sorted(folder.glob(f"**/{REPORT_FILE}")):
         report, _ = parse_report(path)
         info = report.task
-        if info.name in tasks:
+        if info.name in tasks and (not report.model.variant or path.parent == folder):
             whole = report.retrieved is None and not info.sampled and info.subset_of is None
             found.append(read_report(path.parent) if whole else report)
     return found

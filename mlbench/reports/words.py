@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Collection, Iterable
 
 import numpy as np
@@ -16,8 +15,6 @@ from mlbench.ranking.ranks import Ranking
 from mlbench.reports.pairs import directions, weakest_first
 from mlbench.reports.report import Report
 
-WIDTH = 80
-"""Columns of a terminal."""
 MISSING = "-"
 FAINT, CHANCES = 0.05, 2
 """A model finds next to nothing whose best headline score is below 0.05 or twice chance; where
@@ -370,16 +367,6 @@ def tie_lines(report: Report) -> list[str]:
         value, optimistic = (number(v, 1) for v in (distance.value, distance.optimistic))
         parts.append(f"Rank distance {BOTH_WAYS}: {value} and {optimistic}.")
     return parts
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with what could steer a terminal replaced by spaces; newlines stay."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
-
-
-def fill(text: str) -> str:
-    """Return ``text`` in lines of at most 80 columns, without what could steer a terminal."""
-    return textwrap.fill(printable(text), WIDTH)
 
 
 def name_of_all(languages: Collection[str]) -> str:

@@ -29,7 +29,7 @@ def documented(heading: str) -> set[str]:
     return {re.sub("<[a-z]+>", "<>", key) for key in re.findall(r"^\| `([^`]+)`", section, re.M)}
 
 
-APART = ("Ranks | None", "PerQuery | None", "Texts | None")
+APART = ("Ranks | None", "PerQuery | None", "Texts | None", "tuple[Report, ...]")
 """What a report has in files of their own."""
 
 

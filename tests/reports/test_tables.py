@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 
 import ir_measures
@@ -17,10 +16,8 @@ from mlbench.reports import words
 from mlbench.reports.page import report_pages
 from mlbench.reports.report import Report
 from mlbench.reports.tables import (
-    Table,
     crosslingual_table,
     distance_table,
-    escape_markdown,
     excluded_table,
     macro_table,
     outranking_table,
@@ -95,31 +92,6 @@ def test_long_names_still_fit() -> None:
     report, _ = report_of(collection, vectors(collection), measures=measures)
     text = terminal_text(renamed(report, "a-very-long-name/" * 12), verbose=True)
     assert max(map(len, text.splitlines())) <= 80
-
-
-def test_a_text_table_has_rules_and_numbers_to_the_right() -> None:
-    table = Table(
-        ("query", "mAP\nmono"), (("ar", "0.5"), ("zh-Hans-TW-hello", "-")), ("macro", "1")
-    )
-    assert table.text().splitlines() == [
-        "----------------  ----",
-        "query              mAP",
-        "                  mono",
-        "----------------  ----",
-        "ar                 0.5",
-        "zh-Hans-TW-hello     -",
-        "----------------  ----",
-        "macro                1",
-        "----------------  ----",
-    ]
-
-
-def test_names_of_rows_are_cut_where_the_table_would_be_too_wide_and_stay_different() -> None:
-    names = [f"zh-Hans-{letter}-{'x' * 70}" for letter in "ab"]
-    text = Table(("query", *9 * ["score"]), tuple((name, *9 * ["0.5000"]) for name in names)).text()
-    rows = text.splitlines()[3:5]
-    assert rows[0] != rows[1]
-    assert max(map(len, text.splitlines())) <= 14 + 9 * 8
 
 
 def test_a_missing_score_is_a_dash() -> None:
@@ -249,20 +221,6 @@ def test_bias_tables() -> None:
     own = words.own_language_preference(report)
     assert own == pytest.approx(math.fsum(v for v in diagonal if v is not None) / 3)
     assert table.footer[-1] == f"{own:.2f}"
-
-
-def test_markdown_shows_what_a_cell_holds() -> None:
-    table = Table(("a|b", "c\nd"), (("`x` <script>|*y*", "1\n2"),), ("macro", ""))
-    lines = table.markdown().splitlines()
-    assert "\\`x\\` &lt;script&gt;\\|\\*y\\*" in lines[2]
-    assert "1 2" in lines[2]
-    assert re.search(r"a\\\|b\s+\|\s+c d", lines[0])
-    assert "**macro**" in lines[3]
-    assert len(lines) == 4
-
-
-def test_escaped_markdown_is_one_line_without_markup() -> None:
-    assert escape_markdown("# a\n\n- b & <c>") == "\\# a - b &amp; &lt;c&gt;"
 
 
 def test_a_terminal_is_not_steered() -> None:

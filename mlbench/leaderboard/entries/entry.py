@@ -217,6 +217,8 @@ class Lifting:
 
 RUN_LEFT_OUT = ("recomputed", "truncated")
 """What is in a report's ``run`` and not in an entry's, which has ``truncated`` of its own."""
+MODEL_LEFT_OUT = ("variant",)
+"""What is in a report's ``model`` and not in an entry's, whose vectors are the model's own."""
 Document = Entry | LeaderboardTask | Record | Withdrawal | Lifting
 SCHEMAS: dict[type, str] = {
     Entry: SCHEMA,
@@ -236,6 +238,8 @@ def table_of(document: Document) -> dict[str, Any]:
         for key in RUN_LEFT_OUT:
             del table["run"][key]
     if isinstance(document, Entry):
+        for key in MODEL_LEFT_OUT:
+            del table["model"][key]
         for key in ("routes", "sizes"):  # entries from before there were any have no such key
             if not getattr(document.model, key):
                 del table["model"][key]

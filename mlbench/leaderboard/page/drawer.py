@@ -25,7 +25,7 @@ from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Score, Values
 from mlbench.reports.pairs import row_name
 from mlbench.reports.report import ModelInfo, RouteInfo
-from mlbench.reports.tables import Table
+from mlbench.reports.table import Table
 from mlbench.reports.words import MISSING, between, kind_name, number
 
 LONGEST_TEXT = 400

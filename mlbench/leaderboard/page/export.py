@@ -21,7 +21,7 @@ from mlbench.leaderboard.page.wording import (
 from mlbench.leaderboard.ranking.columns import Column, language_means
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Values
-from mlbench.reports.tables import Table, escape_markdown
+from mlbench.reports.table import Table, escape_markdown
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 UNIT = 100_000

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.common.files import write_atomically
+from mlbench.common.terminal import fill
 from mlbench.reports.page import Plot, Safe, Section, data_uri, page_environment
-from mlbench.reports.tables import escape_markdown
-from mlbench.reports.words import fill, plural
+from mlbench.reports.table import escape_markdown
+from mlbench.reports.words import plural
 from mlbench.training.studies.figures import macro_figures
 from mlbench.training.studies.findings import ClaimResult, TaskFindings
 from mlbench.training.studies.plots import study_plots

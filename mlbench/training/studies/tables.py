@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from mlbench.common.names import shortened_apart
 from mlbench.comparing.differences import shown_p
 from mlbench.data.task import Kind
-from mlbench.reports.tables import Table, ranged
+from mlbench.reports.table import Table
+from mlbench.reports.tables import ranged
 from mlbench.reports.words import MISSING, kind_name, mean_name, number, plural
 from mlbench.training.studies.figures import SEEN, UNSEEN, Figure, macro_figures
 from mlbench.training.studies.findings import (

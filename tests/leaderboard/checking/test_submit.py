@@ -128,6 +128,13 @@ def test_a_sample_or_part_of_a_task_is_refused(root: Path, tmp_path: Path) -> No
         assert found in refused(root, tmp_path / found[:6])
 
 
+def test_vectors_that_were_made_smaller_are_refused(root: Path, tmp_path: Path) -> None:
+    report, ranks = report_called("alpha", 1)
+    smaller = replace(report, model=replace(report.model, variant="int8-256"))
+    write_report(tmp_path / "smaller", smaller, ranks, {})
+    assert "of int8-256 vectors" in refused(root, tmp_path / "smaller")
+
+
 def test_other_data_another_version_or_task_is_refused(root: Path, tmp_path: Path) -> None:
     report, ranks = report_called("alpha", 1)
     for number, (change, found) in enumerate(
