@@ -116,6 +116,7 @@ FACTS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "prompts": (_texts, "a dictionary of strings"),
     "versions": (_texts, "a dictionary of strings"),
     "notes": (_list_of_texts, "a list of strings"),
+    "languages": (_list_of_texts, "a list of strings"),
     "routes": (_routes, "by role, some of: parameters, max_length, pooling, dtype"),
 }
 """What a report holds of what a model says of itself: how it is read, and what it must be."""
@@ -193,6 +194,7 @@ def describe_model(
         notes=tuple(facts.get("notes", ())),
         routes=facts.get("routes", {}),
         sizes={"query": text_size(embedded.queries), "passage": text_size(embedded.passages)},
+        languages=facts.get("languages", ()),
     )
 
 

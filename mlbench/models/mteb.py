@@ -302,6 +302,7 @@ class MtebModel:
             "prompts": self.prompts,
             "dtype": str(weights[0].dtype).removeprefix("torch.") if weights else None,
             "device": str(inner.device) if hasattr(inner, "device") else None,
+            "languages": [*map(str, self._meta.languages or ())],
             "notes": notes,
             "versions": self.options["versions"],
         }

@@ -129,6 +129,8 @@ class Encoder:
             facts["parameters"] = sum(each.numel() for each in self._model.parameters())
         if hasattr(self._model, "device"):
             facts["device"] = str(self._model.device)
+        if listed := getattr(getattr(self._model, "model_card_data", None), "language", None):
+            facts["languages"] = [listed] if isinstance(listed, str) else [*map(str, listed)]
         if hasattr(self._model, "prompts"):
             roles = {"query": "query", "passage": "document"}
             prompts = self._model.prompts

@@ -52,6 +52,8 @@ encoded first. ``encode_forms`` is for collections larger than memory: it encode
 while ``canonical`` and ``truncation`` run in another thread, so that the encoder does not wait.
 ``batch_sizes`` is for a model that cuts batches itself: it is given all forms, longest first, and
 says how many stand in each of its batches, one number a batch. mlbench then gives it whole ones.
+``describe`` may return "parameters", "max_length", "dtype", "device", "pooling", "prompts", "notes"
+and "versions" (see docs/models.md), and "languages", the codes of those that the model is for.
 ``confirm`` is for a model that can change without our doing, such as one on a server; it is called
 once texts were encoded. ``tokens`` is an estimate for ``mlbench run --dry-run``.
 ``mlbench models check SPEC`` tests whether a model keeps this contract.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 KEEPS = 0.99
 """The share of the whole vectors' score that smaller ones should keep."""
+FAR = 1000
+"""Rank distances from here on need no decimals."""
 FULL = "float32"
 SHORT = {kind.value: kind.value.removesuffix("lingual") for kind in Kind}
 MARKS = {FULL: "o", "int8": "s", "binary": "^"}
@@ -73,7 +75,8 @@ def compression_table(report: Report) -> Table:
     for each in found:
         cells = [_beside(each.scores.get(kind), whole.scores[kind], 4) for kind in kinds]
         if whole.distance is not None:
-            cells.append(_beside(each.distance, whole.distance, 1))
+            digits = 0 if whole.distance.value >= FAR else 1
+            cells.append(_beside(each.distance, whole.distance, digits))
         taken = f"{each.bytes:,.0f} {_share(each.bytes, whole.bytes)}"
         rows.append((each.name, taken, *cells))
     name = mean_name(headline(report))

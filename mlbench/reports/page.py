@@ -25,6 +25,7 @@ from mlbench.reports.explain import (
     most_biased,
     passages_table,
 )
+from mlbench.reports.known import languages_reading
 from mlbench.reports.pairs import directions
 from mlbench.reports.plot_cache import cached_plots
 from mlbench.reports.plot_texts import plot_texts
@@ -153,7 +154,7 @@ def report_pages(
 def notebook_html(report: Report) -> str:
     """Return what a notebook shows of a report: its reading and its main table, as HTML."""
     page = page_environment()
-    said = [*truncation_reading(report), *reading(report)]
+    said = [*truncation_reading(report), *reading(report), *languages_reading(report)]
     view = {"report": report, "reading": said, "paper": paper_table(report)}
     return page.get_template("notebook.html.jinja").render(view)
 
@@ -189,7 +190,11 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
     texts = report.texts or (find_texts(report.task) if biased else Texts({}, {}))
     view = {
         "report": report,
-        "reading": [*truncation_reading(report), *reading(report)],
+        "reading": [
+            *truncation_reading(report),
+            *reading(report),
+            *languages_reading(report),
+        ],
         "tiles": _tiles(report),
         "main": _main_sections(report),
         "plots": [

@@ -122,7 +122,8 @@ class ModelInfo:
     ``first_input`` is the literal first text of each role after its prompt; ``notes`` say what
     was assumed of the model. ``routes`` are by role, empty where all texts go through the same
     modules. ``sizes`` are by role, too, empty where they are not known. ``variant`` names vectors
-    that were made smaller than the model's own, such as "int8-256".
+    that were made smaller than the model's own, such as "int8-256". ``languages`` are those that
+    the model is declared for, as its card spells them, empty where it does not say.
     """
 
     name: str
@@ -142,6 +143,7 @@ class ModelInfo:
     routes: dict[str, RouteInfo] = field(default_factory=dict)
     sizes: dict[str, TextSize] = field(default_factory=dict)
     variant: str = ""
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

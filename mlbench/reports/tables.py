@@ -10,6 +10,7 @@ from mlbench.data.task import Kind, PairSizes
 from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.measures.scores import Extremes
 from mlbench.reports.compression import compression_lines, compression_table
+from mlbench.reports.known import languages_reading, marked_language
 from mlbench.reports.pairs import directions, weakest_first
 from mlbench.reports.report import Report
 from mlbench.reports.table import Table, narrow
@@ -89,7 +90,7 @@ def paper_table(report: Report) -> Table:
         footer.append(number(bias.rank_distance.value if bias.rank_distance else None, 1))
     return Table(
         ("query", *headers),
-        tuple((language, *row) for language, row in zip(languages, rows, strict=True)),
+        tuple((marked_language(report, q), *row) for q, row in zip(languages, rows, strict=True)),
         ("macro", *footer),
     )
 
@@ -101,7 +102,10 @@ def pairs_table(report: Report) -> Table:
     measures = report.measures[: MOST_COLUMNS // max(1, len(of))]
     columns = [(each, measure) for measure in measures for each in of]
     rows = tuple(
-        (name, *(number(each.value(name, measure)) for each, measure in columns))
+        (
+            marked_language(report, name),
+            *(number(each.value(name, measure)) for each, measure in columns),
+        )
         for name in weakest_first(of, headline(report))
     )
     means = [each.scores.get(measure) for each, measure in columns]
@@ -185,7 +189,10 @@ def crosslingual_table(report: Report) -> Table:
         of = {s.passage_languages: s.measures for s in report.scores.settings}
         scores = {p: [number(of.get((p,), {}).get(m)) for m in measures] for p in roles.passages}
         headers = (narrow(marked_name(report, measure, CROSS), 9) for measure in measures)
-        return Table(("passages in", *headers), tuple((p, *row) for p, row in scores.items()))
+        return Table(
+            ("passages in", *headers),
+            tuple((marked_language(report, p), *row) for p, row in scores.items()),
+        )
     rows = []
     for query in roles.queries:
         cross = mean(values[query, passage] for passage in roles.passages if passage != query)
@@ -290,9 +297,10 @@ def terminal_text(report: Report, *, verbose: bool = False) -> str:
     only = f", only {', '.join(task.languages)}" if task.subset_of else ""
     title = f"{report.model.name} on {task.name} (version {task.version}{only})"
     warnings = [f"Warning: {warning}" for warning in report.warnings]
+    said = [*truncation_reading(report), *reading(report), *languages_reading(report)]
     blocks = [
         fill(title),
-        fill(" ".join([*truncation_reading(report), *reading(report)])),
+        fill(" ".join(said)),
         paper_table(report).text(),
         *([crosslingual_table(report).text()] if task.roles.one_asked else []),
         *(_details(report) if verbose else [fill(star_of(paper_table(report), report))]),

@@ -217,6 +217,8 @@ class Lifting:
 
 RUN_LEFT_OUT = ("recomputed", "truncated")
 """What is in a report's ``run`` and not in an entry's, which has ``truncated`` of its own."""
+ADDED_TO_MODEL = ("routes", "sizes", "languages")
+"""What the first entries do not have: it is left out where it is empty."""
 MODEL_LEFT_OUT = ("variant",)
 """What is in a report's ``model`` and not in an entry's, whose vectors are the model's own."""
 Document = Entry | LeaderboardTask | Record | Withdrawal | Lifting
@@ -240,7 +242,7 @@ def table_of(document: Document) -> dict[str, Any]:
     if isinstance(document, Entry):
         for key in MODEL_LEFT_OUT:
             del table["model"][key]
-        for key in ("routes", "sizes"):  # entries from before there were any have no such key
+        for key in ADDED_TO_MODEL:
             if not getattr(document.model, key):
                 del table["model"][key]
     return table

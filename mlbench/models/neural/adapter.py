@@ -12,6 +12,7 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.trust import refuse_untrusted
+from mlbench.models.neural.card import card_languages
 from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.folder import inspect_folder
 from mlbench.models.neural.forms import BLOCK, Form, TextForm
@@ -197,6 +198,7 @@ class Neural:
             "backend": self._given.backend,
             "batch_tokens": self._budget,
             "routes": facts.routes,
+            "languages": card_languages(self._checkpoint.folder),
             "notes": list(facts.notes),
             "versions": self.options["versions"],
         }

@@ -11,6 +11,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
+from mlbench.models.neural.card import CARD
 from mlbench.models.neural.files import LEFT_OUT, PLAIN
 from mlbench.models.neural.graphs import choose_file, which_file
 from mlbench.models.neural.kinds import other_weights, pickled_weights
@@ -43,7 +44,7 @@ def wanted_files(names: list[str], options: NeuralOptions) -> list[str]:
         plain = PLAIN.fullmatch(path.name) and not LEFT_OUT.fullmatch(path.name)
         code = options.trust_remote_code and path.suffix == ".py"
         weights = _WEIGHTS.fullmatch(path.name) and path.parent != replaced
-        if plain or weights or exported or pickled or code:
+        if name == CARD or plain or weights or exported or pickled or code:
             found.append(name)
     return found
 

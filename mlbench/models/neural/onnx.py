@@ -18,6 +18,7 @@ import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError, install_extra
 from mlbench.models.boundary import difference
+from mlbench.models.neural.card import card_languages
 from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.forms import PROBES, cut
 from mlbench.models.neural.forward import BUDGETS, GPU_BUDGET, Floats
@@ -280,6 +281,7 @@ class Onnx:
             "dtype": self._graph.dtype,
             "device": self._device,
             "backend": "onnx",
+            "languages": card_languages(self._checkpoint.folder),
             "batch_tokens": self._budget,
             "notes": notes,
             "versions": self.options["versions"],

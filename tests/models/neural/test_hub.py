@@ -44,6 +44,7 @@ NAMES = [
 
 def test_what_is_downloaded() -> None:
     plain = {
+        "README.md",
         "1_Pooling/config.json",
         "config.json",
         "model.safetensors",
