@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,14 +19,13 @@ from tabulate import tabulate
 from threadpoolctl import threadpool_info
 
 import mlbench
-from benchmarks import others, scoring, streaming, warm
-from benchmarks.timing import side_by_side
+from benchmarks import late, others, scoring, sparse, streaming, warm
+from benchmarks.timing import peak_memory, side_by_side
 from mlbench.commands.options import positive
 from mlbench.common.errors import MlbenchError
 from mlbench.common.threads import usable_processors
 
 Rows = Iterator[dict[str, object]]
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def machine(threads: int) -> dict[str, object]:
@@ -47,28 +47,16 @@ def machine(threads: int) -> dict[str, object]:
 
 def memory(threads: int, turns: int, scale: float = 1.0) -> Rows:
     """Peak memory of scoring beyond the vectors, in a process of its own."""
-    program = (
-        "import resource, sys\n"
+    taken = peak_memory(
         "from benchmarks.data import xquad_r_shape\n"
-        "from benchmarks.scoring import scores_of, table_of\n"
-        "def now(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
-        "small = xquad_r_shape(scale=0.003)\n"
-        f"scores_of(table_of(small, {threads}))\n"
-        f"problem = xquad_r_shape(scale={scale})\n"
-        "open('/proc/self/clear_refs', 'w').write('5')\n"
-        "before = now()\n"
-        f"scores_of(table_of(problem, {threads}))\n"
-        "peak = [l for l in open('/proc/self/status') if l.startswith('VmHWM')][0].split()[1]\n"
-        "print(int(peak) * 1024 - before)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode == 0:
+        "from benchmarks.scoring import scores_of, table_of",
+        "xquad_r_shape", scale, f"scores_of(table_of(problem, {threads}))",
+    )  # fmt: skip
+    if taken is not None:
         yield {
             "what": "peak memory of scoring beside vectors, MB",
             "seconds": None,
-            "ratio": int(done.stdout) / 1e6,
+            "ratio": taken / 1e6,
             "target": "under 300",
         }
 
@@ -99,12 +87,20 @@ def stream(threads: int, turns: int, scale: float = 1.0) -> Rows:
 GROUPS: dict[str, Callable[..., Rows]] = {
     "product": scoring.against_product,
     "others": others.against_others,
+    "late": late.against_products,
+    "sparse": sparse.against_scipy,
     "streaming": stream,
     "memory": memory,
     "start": start_up,
 }
 NEEDS_A_MODEL = {"warm": warm.whole_runs}
-TAKES = {"product": ["model"], "warm": ["model"], "others": ["questions"]}
+TAKES = {
+    "product": ["model"],
+    "warm": ["model"],
+    "others": ["questions"],
+    "late": ["clock"],
+    "sparse": ["clock"],
+}
 """The options of the command line that a group takes."""
 
 
@@ -153,6 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--turns", type=positive, default=5, help="turns of each comparison (default 5)"
     )
+    parser.add_argument(
+        "--processor-time", dest="clock", action="store_const", const=time.process_time,
+        default=time.perf_counter,
+        help="late and sparse: compare processor time, which other programs change less",
+    )  # fmt: skip
     parser.add_argument("--threads", type=positive, default=usable_processors())
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE")

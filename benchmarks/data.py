@@ -17,6 +17,7 @@ from mlbench.data.task import Setting
 from mlbench.models.cache import open_cache
 from mlbench.models.encoding import Encoding
 from mlbench.models.registry import load_adapter
+from mlbench.ranking.vectors import Vectors
 
 CODES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 XQUAD_R_PASSAGES = (1222, 1276, 1234, 1180, 1215, 1244, 1219, 852, 1167, 1209, 1196)
@@ -25,11 +26,11 @@ XQUAD_R_QUESTIONS = 1190
 
 @dataclass(frozen=True)
 class Problem:
-    """A collection and its float32 unit vectors."""
+    """A collection and its vectors, of any kind; dense ones are float32 and of length 1."""
 
     collection: Collection
-    queries: npt.NDArray[np.float32]
-    passages: npt.NDArray[np.float32]
+    queries: Vectors
+    passages: Vectors
 
 
 def xquad_r_shape(

@@ -17,7 +17,7 @@ from mlbench.data.task import Kind, Setting
 from mlbench.measures.rank_measures import Measure, parse_measures
 from mlbench.measures.scores import compute_scores, score_settings
 from mlbench.ranking.counting import rank_collection
-from mlbench.ranking.products import PASSAGE_TILE, QUERY_TILE, Limits
+from mlbench.ranking.products import DEFAULT_MEMORY, PASSAGE_TILE, QUERY_TILE, Limits
 from mlbench.ranking.ranks import Ranks
 
 MEASURES = parse_measures(["AP", "RR", "nDCG@10", "R@1", "R@10", "R@100", "Success@1"])
@@ -47,10 +47,9 @@ def tiled_product(
         list(pool.map(multiply, corners))
 
 
-def table_of(problem: Problem, threads: int) -> Ranks:
-    return rank_collection(problem.collection, problem.queries, problem.passages, Limits(threads))[
-        0
-    ]
+def table_of(problem: Problem, threads: int, memory: int = DEFAULT_MEMORY) -> Ranks:
+    limits = Limits(threads, memory)
+    return rank_collection(problem.collection, problem.queries, problem.passages, limits)[0]
 
 
 def scores_of(ranks: Ranks, measures: Sequence[Measure] = MEASURES) -> ScoresByName:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+Clock = Callable[[], float]
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,22 @@ class Timing:
 
 
 def side_by_side(
-    things: Mapping[str, Callable[[], object]], baseline: str, turns: int
+    things: Mapping[str, Callable[[], object]],
+    baseline: str,
+    turns: int,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Timing]:
     """Run all things once unmeasured, then ``turns`` times in turn, the baseline before each.
 
     A ratio is that of two runs that follow each other, as a machine is seldom as fast for long.
+    ``clock`` may be ``time.process_time``: what other programs do counts less in that.
     """
+
+    def taken_by(thing: Callable[[], object]) -> float:
+        start = clock()
+        thing()
+        return clock() - start
+
     for thing in things.values():
         thing()
     seconds: dict[str, list[float]] = {name: [] for name in things}
@@ -35,7 +50,7 @@ def side_by_side(
         for name, thing in things.items():
             if name == baseline:
                 continue
-            before, taken = _seconds(things[baseline]), _seconds(thing)
+            before, taken = taken_by(things[baseline]), taken_by(thing)
             seconds[baseline].append(before)
             seconds[name].append(taken)
             ratios[name].append(taken / before)
@@ -46,10 +61,28 @@ def side_by_side(
     }
 
 
-def _seconds(thing: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    thing()
-    return time.perf_counter() - start
+def peak_memory(imports: str, make: str, scale: float, work: str) -> int | None:
+    """Return the most bytes that ``work`` takes beside its ``problem``, in a process of its own.
+
+    All are Python text; the problem is ``make(scale=scale)``. The work is done before on a small
+    one, so that what it imports and compiles does not count. None where this system does not say.
+    """
+    program = (
+        f"{imports}\n"
+        f"problem = {make}(scale=0.003)\n"
+        f"{work}\n"
+        f"problem = {make}(scale={scale})\n"
+        "def now(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "open('/proc/self/clear_refs', 'w').write('5')\n"
+        "before = now()\n"
+        f"{work}\n"
+        "peak = [l for l in open('/proc/self/status') if l.startswith('VmHWM')][0].split()[1]\n"
+        "print(int(peak) * 1024 - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return int(done.stdout) if done.returncode == 0 else None
 
 
 def processor_seconds(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:

@@ -14,7 +14,16 @@ def test_the_benchmarks_run_at_a_tiny_size(tmp_path):
     assert main(["--tiny", "--json", str(result), "--plot", str(picture)]) == 0
     rows = json.loads(result.read_text())["rows"]
     names = " ".join(row["what"] for row in rows)
-    for expected in ("product", "132 settings", "argsort", "pytrec_eval", "ranx", "streaming"):
+    for expected in (
+        "product",
+        "132 settings",
+        "argsort",
+        "pytrec_eval",
+        "ranx",
+        "streaming",
+        "MaxSim",
+        "scipy",
+    ):
         assert expected in names
     assert all(row["ratio"] > 0 for row in rows)
     assert picture.stat().st_size > 1000

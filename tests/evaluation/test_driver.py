@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from mlbench.evaluation import pipeline
 from mlbench.evaluation.driver import local_engine, stream
 from mlbench.evaluation.evaluate import evaluate_held
 from mlbench.evaluation.partial import CORE_FILE, PartOfShards, read_partial
-from mlbench.evaluation.results import finish
+from mlbench.evaluation.results import finish, merge
 from mlbench.models.encoding import Encoding
 from mlbench.models.registry import load_adapter
 from mlbench.ranking.counting import rank_collection
@@ -204,14 +205,25 @@ def stopping(model, after):
     return engine
 
 
-def test_token_vectors_of_the_core_are_kept_and_taken_up_again(tmp_path):
-    found, model = records(5), loaded(Tokens())
+@pytest.mark.parametrize("kind", [Sparse, Tokens])
+def test_vectors_of_the_core_are_kept_and_taken_up_again(tmp_path, kind):
+    found, model = records(5), loaded(kind())
     expected = in_memory(found, model)
     with pytest.raises(Stop):
         run(tmp_path, found, model, engine=stopping(model, 2))
-    again = Tokens()
+    again = kind()
     again.encode_queries = None  # its queries are not encoded again
     assert result(run(tmp_path, found, loaded(again))) == expected
+
+
+@pytest.mark.parametrize("kind", [Plain, Sparse, Tokens])
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_parts_of_the_shards_add_up_to_a_run_in_memory(tmp_path, kind, similarity):
+    found, model = records(8), loaded(kind(), similarity)
+    parts = [run(tmp_path, found, model, part=PartOfShards(number, 3)) for number in (2, 3, 1)]
+    assert [len(part.done) for part in parts] == [3, 3, 3]
+    whole = merge({Path(f"{number}"): part for number, part in enumerate(parts)})
+    assert result(whole) == in_memory(found, model)
 
 
 @pytest.mark.parametrize("after", [0, 1, 4, 8])
