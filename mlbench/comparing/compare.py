@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -70,12 +71,18 @@ MAX_T, HOLM = "max-t", "holm"
 
 @dataclass(frozen=True)
 class _Look:
-    """How closely to look: clusters, correction, draws; quantities down to the level ``finest``."""
+    """How closely to look: clusters, correction, draws; macro means, and unless ``macro_only``
+    means by query language, and single settings of the measure ``finely``."""
 
     clusters: Clusters
     correction: str
     draws: int
-    finest: int
+    finely: str
+    macro_only: bool
+
+    def sees(self, quantity: Quantity) -> bool:
+        """Whether a quantity is looked at."""
+        return quantity.level <= (0 if self.macro_only else 1 + (quantity.measure == self.finely))
 
 
 @dataclass
@@ -213,13 +220,10 @@ def compare(
     labels = [label(number) for number in range(len(saved))]
     common = _Common.of(saved)
     units = common.units()
-    finely = headline(measures)
     found, coarse = _Found(), _Found()
     for unit, into in zip(units, (found, coarse), strict=False):
-        tables = common.tables(unit)
-        for measure in measures:
-            finest = 0 if into is coarse else 1 + (measure == finely)
-            _add(tables, measure, _Look(unit, correction, draws, finest), into)
+        look = _Look(unit, correction, draws, headline(measures), into is coarse)
+        _add(common.tables(unit), measures, look, into)
     if not found.differences:
         where = ", ".join(measures) or "no measure"
         raise UsageError(Fault("measures", where, "one that this task has a value for"))
@@ -230,10 +234,10 @@ def compare(
             for name, each, x in zip(labels, saved, xs or (None,) * len(saved), strict=True)
         ),
         measures=tuple(measures),
-        scores=tuple(found.scores),
-        differences=tuple(found.differences),
+        scores=by_measure(found.scores, measures),
+        differences=by_measure(found.differences, measures),
         standings=tuple(standings(found.scores, found.differences)),
-        sensitivity=tuple(coarse.differences),
+        sensitivity=by_measure(coarse.differences, measures),
         method=Method(
             draws, SEED, LEVEL, POWER, correction,
             units[0].count, units[1].count if len(units) > 1 else None,
@@ -242,6 +246,14 @@ def compare(
         repeated=tuple(found.repeated),
         remarks=common.remarks(labels, measures),
     )  # fmt: skip
+
+
+Row = TypeVar("Row", Value, Difference)
+
+
+def by_measure(rows: Iterable[Row], measures: Sequence[str]) -> tuple[Row, ...]:
+    """Return rows in the order of the measures, else as they are."""
+    return tuple(sorted(rows, key=lambda row: measures.index(row.quantity.measure)))
 
 
 def _refuse_wrong(
@@ -262,10 +274,11 @@ def _refuse_wrong(
         raise UsageError(*faults)
 
 
-def _add(tables: Tables, measure: str, look: _Look, found: _Found) -> None:
-    """Score all models and compare all pairs of them on the quantities of one measure."""
-    of_model = [table.quantities(measure) for table in tables]
-    names = [name for name in of_model[0] if name.level <= look.finest]
+def _add(tables: Tables, measures: Sequence[str], look: _Look, found: _Found) -> None:
+    """Score all models and compare all pairs of them on the quantities of all measures, each draw
+    taken once."""
+    of_model = [_quantities(table, measures) for table in tables]
+    names = [name for name in of_model[0] if look.sees(name)]
     names = [name for name in names if all(name in quantities for quantities in of_model)]
     if not names:
         return
@@ -275,15 +288,15 @@ def _add(tables: Tables, measure: str, look: _Look, found: _Found) -> None:
     groups = [[quantities[name] for name in names] for quantities in of_model]
     drawn = macro_draws(groups, look.clusters.count, draws=look.draws)
     shares = np.stack([contributions(each, look.clusters.count) for each in groups])
-    families: dict[tuple[str, int], list[int]] = {}
+    families: dict[tuple[str, str, int], list[int]] = {}
     for i, name in enumerate(names):
-        families.setdefault((name.kind, name.level), []).append(i)
+        families.setdefault((name.measure, name.kind, name.level), []).append(i)
     test = randomisation_test(
         shares, list(families.values()), draws=look.draws, holm=look.correction == HOLM
     )
     values = shares.sum(1)
     optimistic = np.array([
-        _optimistic(table, measure, names) if table.ambiguous else own
+        _optimistic(table, measures, names) if table.ambiguous else own
         for table, own in zip(tables, values, strict=True)
     ])  # fmt: skip
     for model, draw in enumerate(drawn):
@@ -301,6 +314,15 @@ def _add(tables: Tables, measure: str, look: _Look, found: _Found) -> None:
         )  # fmt: skip
 
 
+def _quantities(
+    table: SettingTable | ValueTable, measures: Sequence[str], *, optimistic: bool = False
+) -> dict[Quantity, list[Sample]]:
+    found: dict[Quantity, list[Sample]] = {}
+    for measure in measures:
+        found |= table.quantities(measure, optimistic=optimistic)
+    return found
+
+
 def _refuse_other_queries(of_models: Sequence[Mapping[Quantity, Sequence[Sample]]]) -> None:
     """Raise IntegrityError where a setting's queries are not the same in all results."""
     for quantity in (q for q in of_models[0] if not q.level):
@@ -314,10 +336,10 @@ def _refuse_other_queries(of_models: Sequence[Mapping[Quantity, Sequence[Sample]
 
 
 def _optimistic(
-    table: SettingTable | ValueTable, measure: str, names: Sequence[Quantity]
+    table: SettingTable | ValueTable, measures: Sequence[str], names: Sequence[Quantity]
 ) -> Values:
-    """Return the quantities of a measure with ties counted for the model."""
-    found = table.quantities(measure, optimistic=True)
+    """Return the quantities of the measures with ties counted for the model."""
+    found = _quantities(table, measures, optimistic=True)
     return np.array([mean([mean(sample.values) for sample in found[name]]) for name in names])
 
 

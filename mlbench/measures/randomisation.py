@@ -12,11 +12,22 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.measures.significance import ALPHA, CHUNK, DRAWS, POWER, SEED, Groups, Values
+from mlbench.common.threads import one_blas_thread
+from mlbench.measures.significance import (
+    ALPHA,
+    CHUNK,
+    DRAWS,
+    MOST_FILLED,
+    POWER,
+    SEED,
+    Groups,
+    Values,
+)
 
 ROUNDING = 1e-9
 """Relative difference of two sums of the same numbers that is taken for rounding."""
@@ -75,8 +86,9 @@ def randomisation_test(
     observed = _studentised(difference, scale)
     reached = observed * (1 - ROUNDING)
     count, family_count = np.zeros((2, *difference.shape), np.int64)
+    blocks = _blocks(shares)
     for signs in drawn_signs(shares.shape[1], draws=draws, seed=seed):
-        flipped = np.stack([signs @ share for share in shares], axis=1)
+        flipped = _flipped(signs, blocks, shares.shape)
         drawn = _studentised(flipped[:, second] - flipped[:, first], scale)
         count += (drawn >= reached).sum(0)
         for family in families:
@@ -90,12 +102,62 @@ def randomisation_test(
     return Randomised(pairs, difference, p, corrected)
 
 
+class Block(NamedTuple):
+    """Rows (clusters) and columns (groups) of shares, and what stands in them: float64 (rows,
+    models x columns)."""
+
+    rows: slice
+    columns: npt.NDArray[np.intp]
+    shares: Values
+
+
+def _blocks(shares: Values) -> list[Block]:
+    """Return blocks that hold all of ``shares`` that is not 0.
+
+    Groups of few clusters that stand together, such as the settings of a pair, are flipped with
+    these alone.
+    """
+    clusters = shares.shape[1]
+    filled = (shares != 0).any(0)
+    first, last = filled.argmax(0), clusters - filled[::-1].argmax(0)
+    thin = last - first <= MOST_FILLED * clusters
+    found = [(slice(0, clusters), np.flatnonzero(~thin))]
+    begin = end = 0
+    members: list[int] = []
+    for group in [i for i in np.argsort(first, kind="stable") if thin[i]]:
+        if members and first[group] >= end:
+            found.append((slice(begin, end), np.array(members)))
+            members = []
+        begin, end = (begin, max(end, last[group])) if members else (first[group], last[group])
+        members.append(group)
+    found.append((slice(begin, end), np.array(members, np.intp)))
+    return [
+        Block(rows, columns, np.concatenate(shares[:, rows][:, :, columns], axis=1))
+        for rows, columns in found
+        if len(columns)
+    ]
+
+
+def _flipped(signs: Values, blocks: Sequence[Block], shape: tuple[int, int, int]) -> Values:
+    """Return each model's sum of signed shares: (draws, models, groups)."""
+    models, _, groups = shape
+    flipped = np.empty((len(signs), models, groups))
+    with one_blas_thread():  # more wait for each other longer than they work
+        for rows, columns, shares in blocks:
+            sums = signs[:, rows] @ shares
+            flipped[:, :, columns] = sums.reshape(len(signs), models, len(columns))
+    return flipped
+
+
 def drawn_signs(clusters: int, *, draws: int = DRAWS, seed: int = SEED) -> Iterator[Values]:
     """Yield 1 or -1 for each draw and cluster: float64 (draws, clusters), some draws at a time."""
     generator = np.random.default_rng(seed)
     for start in range(0, draws, CHUNK):
         size = (min(CHUNK, draws - start), clusters)
-        yield 2.0 * generator.integers(0, 2, size, np.int8) - 1.0
+        signs = generator.integers(0, 2, size, np.int8).astype(np.float64)
+        signs *= 2
+        signs -= 1
+        yield signs
 
 
 def _studentised(difference: Values, scale: Values) -> Values:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -72,12 +71,14 @@ def macro_draws(
     NaN where a draw holds no query of the group.
     """
     means = [MacroMeans.of(groups, clusters) for groups in models]
+    if all(each.ask_the_same(means[0]) for each in means[1:]):
+        means = [MacroMeans.beside(means)]
     macro = np.empty((len(models), draws, len(models[0])))
     start = 0
     with one_blas_thread():  # more wait for each other longer than they work
         for weights in drawn_weights(clusters, draws=draws, seed=seed):
-            for model, each in enumerate(means):
-                macro[model, start : start + len(weights)] = each.drawn(weights)[:, 0]
+            drawn = np.concatenate([each.drawn(weights) for each in means], axis=1)
+            macro[:, start : start + len(weights)] = drawn.swapaxes(0, 1)
             start += len(weights)
     return macro
 
@@ -86,11 +87,11 @@ def drawn_weights(clusters: int, *, draws: int = DRAWS, seed: int = SEED) -> Ite
     """Yield how often each draw takes each cluster: float64 (draws, clusters), some at a time."""
     generator = np.random.default_rng(seed)
     for start in range(0, draws, CHUNK):
-        size = min(CHUNK, draws - start)
-        drawn = generator.integers(0, clusters, (size, clusters))
-        drawn += np.arange(size)[:, None] * clusters
-        counts = np.bincount(drawn.ravel(), minlength=size * clusters)
-        yield counts.reshape(size, clusters).astype(np.float64)
+        size = min(CHUNK, draws - start), clusters
+        counts = np.empty(size)
+        for count, drawn in zip(counts, generator.integers(0, clusters, size), strict=True):
+            count[:] = np.bincount(drawn, minlength=clusters)
+        yield counts
 
 
 def percentiles(draws: Values) -> tuple[Values, Values]:
@@ -101,18 +102,33 @@ def percentiles(draws: Values) -> tuple[Values, Values]:
     return low, high
 
 
+class Block(NamedTuple):
+    """Settings that ask the same clusters, or many: ``asked`` are those (n,), all where it is None.
+
+    ``counts`` (n, memberships) are the queries of each, ``sums`` (n, models, parts) what each part
+    adds up to; ``memberships`` and ``parts`` say which these are. All numbers float64.
+    """
+
+    asked: Ints | None
+    counts: Values
+    sums: Values
+    memberships: Ints
+    parts: Ints
+
+
 @dataclass(frozen=True, eq=False)
 class MacroMeans:
     """Macro means of one or several models on the same queries, ready to be drawn.
 
     Settings of one group with the same membership (the same queries of each cluster) share a
-    denominator, so their sums are one part. ``counts`` (clusters, memberships) are those queries,
-    ``sums`` (clusters, models, parts) what each part adds up to, ``settings`` (parts,) how many
-    settings it holds; a group's parts stand together. All float64.
+    denominator, so their sums are one part: ``membership`` and ``group`` (parts,) are its own,
+    ``settings`` (parts,) how many settings it holds; a group's parts stand together. Each block of
+    ``blocks`` needs a draw of its own clusters alone. ``asked`` are the queries of each membership
+    as bytes, to be compared.
     """
 
-    counts: Values
-    sums: Values
+    blocks: tuple[Block, ...]
+    asked: tuple[bytes, ...]
     settings: Values
     membership: Ints
     group: Ints
@@ -122,23 +138,24 @@ class MacroMeans:
     def of(cls, groups: Groups, clusters: int) -> MacroMeans:
         """Add up the samples of one model."""
         memberships: dict[bytes, int] = {}
-        counts: list[Values] = []
+        counts: list[tuple[Ints, Values]] = []
         parts: dict[tuple[int, int], tuple[Values, int]] = {}
         for group, samples in enumerate(groups):
             for sample in samples:
-                count = np.bincount(sample.cluster, minlength=clusters).astype(np.float64)
-                membership = memberships.setdefault(count.tobytes(), len(counts))
+                count = np.bincount(sample.cluster, minlength=clusters)
+                asked = np.flatnonzero(count)
+                key = asked.tobytes() + count[asked].tobytes()
+                membership = memberships.setdefault(key, len(counts))
                 if membership == len(counts):
-                    counts.append(count)
-                total, settings = parts.get((group, membership), (np.zeros(clusters), 0))
-                total = total + np.bincount(sample.cluster, sample.values, clusters)
-                parts[group, membership] = (total, settings + 1)
-        none = [np.zeros((clusters, 0))]
-        sums = np.column_stack([*none, *(total for total, _ in parts.values())])
+                    counts.append((asked, count[asked].astype(np.float64)))
+                total, settings = parts.get((group, membership), (np.zeros(len(asked)), 0))
+                added = np.bincount(sample.cluster, sample.values, clusters)[asked]
+                parts[group, membership] = (total + added, settings + 1)
         of = np.array(list(parts), np.int64).reshape(-1, 2)
+        sums = [total for total, _ in parts.values()]
         return cls(
-            np.column_stack([*none, *counts]),
-            sums[:, np.newaxis],
+            tuple(_blocks(counts, sums, of[:, 1], clusters)),
+            tuple(memberships),
             np.array([settings for _, settings in parts.values()], np.float64),
             membership=of[:, 1],
             group=of[:, 0],
@@ -148,60 +165,68 @@ class MacroMeans:
     @classmethod
     def beside(cls, models: Sequence[MacroMeans]) -> MacroMeans:
         """Return the means of several models, which ``ask_the_same``."""
-        return replace(models[0], sums=np.concatenate([each.sums for each in models], axis=1))
+        blocks = zip(*(each.blocks for each in models), strict=True)
+        joined = (
+            same[0]._replace(sums=np.concatenate([each.sums for each in same], axis=1))
+            for same in blocks
+        )
+        return replace(models[0], blocks=tuple(joined))
 
     def ask_the_same(self, other: MacroMeans) -> bool:
         """Whether two models' settings ask the same queries."""
-        return all(
+        same = all(
             np.array_equal(getattr(self, name), getattr(other, name))
-            for name in ("counts", "settings", "membership", "group")
+            for name in ("settings", "membership", "group")
         )
-
-    @cached_property
-    def _asked(self) -> list[tuple[Ints, Ints]]:
-        """The clusters of each membership and its parts, where memberships have few clusters each;
-        else empty."""
-        if np.count_nonzero(self.counts) > MOST_FILLED * self.counts.size:
-            return []
-        return [
-            (np.flatnonzero(count), np.flatnonzero(self.membership == number))
-            for number, count in enumerate(self.counts.T)
-        ]
-
-    def _added_up(self, weights: Values) -> tuple[Values, Values]:
-        """Return how many queries of each membership a draw has, (draws, memberships), and what
-        each part adds up to in it, (draws, models, parts)."""
-        clusters, models, parts = self.sums.shape
-        draws = len(weights)
-        if not self._asked:
-            sums = (weights @ self.sums.reshape(clusters, -1)).reshape(draws, models, parts)
-            return weights @ self.counts, sums
-        size, sums = np.empty((draws, len(self._asked))), np.empty((draws, models, parts))
-        for number, (asked, own) in enumerate(self._asked):
-            taken = weights[:, asked]
-            size[:, number] = taken @ self.counts[asked, number]
-            of_own = self.sums[asked][:, :, own].reshape(len(asked), -1)
-            sums[:, :, own] = (taken @ of_own).reshape(draws, models, len(own))
-        return size, sums
+        return same and self.asked == other.asked
 
     def drawn(self, weights: Values) -> Values:
         """Return each macro mean in each draw: (draws, models, groups). NaN is of no query.
 
         ``weights`` (draws, clusters) is how often a draw takes each cluster.
         """
-        models = self.sums.shape[1]
-        counted, means = self._added_up(weights)
+        draws, models, parts = len(weights), self.blocks[0].sums.shape[1], len(self.settings)
+        counted = np.empty((draws, sum(len(block.memberships) for block in self.blocks)))
+        means = np.empty((draws, models, parts))
+        for block in self.blocks:
+            taken = weights if block.asked is None else weights[:, block.asked]
+            counted[:, block.memberships] = taken @ block.counts
+            sums = taken @ block.sums.reshape(len(block.sums), models * len(block.parts))
+            means[:, :, block.parts] = sums.reshape(draws, models, len(block.parts))
         size = counted[:, self.membership]
         present = size > 0
         asked = present[:, np.newaxis]
         means = np.divide(means, size[:, np.newaxis], out=np.zeros_like(means), where=asked)
         group, begin = np.unique(self.group, return_index=True)
         settings = np.add.reduceat(present * self.settings, begin, axis=1)
-        macro = np.full((len(weights), models, self.groups), np.nan)
+        macro = np.full((draws, models, self.groups), np.nan)
         with np.errstate(invalid="ignore"):
             of_group = np.add.reduceat(means, begin, axis=2)
             macro[:, :, group] = of_group / settings[:, np.newaxis]
         return macro
+
+
+def _blocks(
+    counts: Sequence[tuple[Ints, Values]], sums: Sequence[Values], membership: Ints, clusters: int
+) -> Iterator[Block]:
+    """Yield a block of each membership where they have few clusters each, else one of all.
+
+    ``counts`` are the clusters of each membership and how often it asks them, ``sums`` what each
+    part adds up to on the clusters of its ``membership``.
+    """
+    parts = np.arange(len(sums))
+    if sum(len(asked) for asked, _ in counts) <= MOST_FILLED * clusters * len(counts) and counts:
+        for number, (asked, count) in enumerate(counts):
+            own = np.flatnonzero(membership == number)
+            added = np.column_stack([sums[part] for part in own.tolist()])
+            yield Block(asked, count[:, None], added[:, None], np.array([number]), own)
+        return
+    whole, total = np.zeros((clusters, len(counts))), np.zeros((clusters, 1, len(sums)))
+    for number, (asked, count) in enumerate(counts):
+        whole[asked, number] = count
+    for part, number in enumerate(membership.tolist()):
+        total[counts[number][0], 0, part] = sums[part]
+    yield Block(None, whole, total, np.arange(len(counts)), parts)
 
 
 MOST_FILLED = 0.1
@@ -252,17 +277,22 @@ class Clusters:
     count: int
 
 
-def question_clusters(ranks: Ranks) -> Clusters:
-    """Return the questions: queries of one id, whatever their language.
+def question_names(ranks: Ranks) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    """Return the question of each query: its id, whatever its language.
 
     Where pairs of languages ask the same, such as one sentence in English and each other language,
     queries are of one group, which is then the question.
     """
-    names = np.array(ranks.query_ids)
-    if ranks.pairs:
-        groups = np.array(ranks.query_groups)
-        names = np.where(groups == "", names, groups)
-    _, of = np.unique(names, return_inverse=True)
+    names = np.array(ranks.query_ids, np.str_)
+    if not ranks.pairs:
+        return names
+    groups = np.array(ranks.query_groups, np.str_)
+    return np.where(groups == "", names, groups)
+
+
+def question_clusters(ranks: Ranks) -> Clusters:
+    """Return the questions as clusters, in the order of their names."""
+    _, of = np.unique(question_names(ranks), return_inverse=True)
     return Clusters("question", of.astype(np.int64), int(of.max(initial=-1)) + 1)
 
 

@@ -29,6 +29,7 @@ from mlbench.measures.significance import (
     macro_draws,
     mean,
     percentiles,
+    question_names,
 )
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, parse_report, read_report
 from mlbench.reports.values import finite
@@ -193,7 +194,7 @@ def _row(each: SuiteTask, reports: Sequence[Report], absent: Mapping[str, str]) 
     if why := _why_missing(each, report):
         return TaskFigures(*said, {}, missing=why)
     figures = {str(f): score for f in each.figures if (score := figure_score(report, f))}
-    questions = len(set(report.table.query_ids))
+    questions = len(set(question_names(report.table).tolist()))
     return TaskFigures(*said, figures, report.task.digest, questions)
 
 
@@ -234,8 +235,8 @@ def _mean(
     """
     scores = [figure_score(reports[each.task.name], each.headline) for each in tasks]
     present = [score for score in scores if score is not None]
-    tables = [reports[each.task.name].table for each in tasks]
-    questions = np.unique(np.concatenate([np.array(table.query_ids) for table in tables]))
+    asked = [question_names(reports[each.task.name].table) for each in tasks]
+    questions = np.unique(np.concatenate(asked))
     groups = [_samples(reports[e.task.name], e.headline, questions) for e in tasks]
     draws = macro_draws([groups], len(questions))[0].mean(axis=1)
     low, high = percentiles(draws)
@@ -249,7 +250,7 @@ def _samples(
 ) -> list[Sample]:
     """Return the values of the settings that a figure is a mean over."""
     ranks, measure = report.table, parse_measure(figure.measure)
-    cluster = np.searchsorted(questions, np.array(ranks.query_ids)).astype(np.int64)
+    cluster = np.searchsorted(questions, question_names(ranks)).astype(np.int64)
     roles = report.task.roles
     settings = [
         setting

@@ -428,3 +428,28 @@ def test_a_single_measure_and_any_iterable_are_taken():
     comparison = compare((model(noise) for noise in (1.5, 0.9)), "AP")
     assert comparison.measures == ("AP",)
     assert len(repr(comparison)) < 200
+
+
+def test_measures_together_are_compared_as_each_alone() -> None:
+    """All measures are taken on each draw at once; which others there are changes nothing."""
+    collection = collection_of(languages(3), questions=12)
+    saved = [
+        saved_report(report, str(seed))
+        for seed in (1, 2, 3)
+        for report in [report_of(collection, vectors(collection, 1.0, seed=seed))[0]]
+    ]
+    together = compare(saved, ["AP", "R@10", RANK_DISTANCE], draws=500)
+    alone = [compare(saved, [name], draws=500) for name in together.measures]
+    assert [(d.model, d.quantity) for d in together.differences if d.quantity.measure == "AP"] == [
+        (d.model, d.quantity) for d in alone[0].differences
+    ]
+    by_row = {(d.model, d.against, d.quantity): d for d in together.differences}
+    for each in (d for comparison in alone for d in comparison.differences):
+        same = by_row.get((each.model, each.against, each.quantity))
+        if same is None:  # a single setting, which only the first measure is looked at in
+            assert each.quantity.level == 2
+            continue
+        assert (same.p, same.corrected, same.verdict) == (each.p, each.corrected, each.verdict)
+        assert (same.difference, same.low, same.high) == pytest.approx(
+            (each.difference, each.low, each.high), abs=1e-12
+        )

@@ -8,6 +8,7 @@ from scipy import stats
 
 from mlbench.measures.randomisation import (
     contributions,
+    drawn_signs,
     holm_corrected,
     randomisation_test,
     smallest_shown,
@@ -128,3 +129,27 @@ def test_the_smallest_difference_shown_is_shown_in_80_of_100_collections():
     error = 1 / np.sqrt(100)
     found = generator.normal(float(smallest_shown(np.array(error))), error, 20_000)
     assert np.mean(np.abs(found / error) > stats.norm.ppf(0.975)) == pytest.approx(0.8, abs=0.01)
+
+
+def test_groups_of_few_clusters_are_flipped_as_all_others():
+    """Against every sign times every share: settings of pairs, some that overlap, and a mean."""
+    generator = np.random.default_rng(6)
+    shares = np.zeros((3, 400, 12))
+    for group in range(10):
+        rows = slice(35 * group, 35 * group + (40 if group % 3 else 20))
+        shares[:, rows, group] = generator.normal(size=(3, rows.stop - rows.start))
+    shares[:, :, 10] = shares[:, :, :10].mean(2)
+    shares[1, 5:9, 3] = 0
+    families = [range(10), [10], [11]]
+    found = randomisation_test(shares, families, draws=300)
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    signs = np.concatenate(list(drawn_signs(400, draws=300)))
+    for row, (first, second) in enumerate(pairs):
+        each = shares[second] - shares[first]
+        scale = np.sqrt((each**2).sum(0))
+        drawn = np.abs(np.einsum("dc,cg->dg", signs, each)) / np.where(scale > 0, scale, 1)
+        reached = np.abs(each.sum(0)) / np.where(scale > 0, scale, 1)
+        expected = ((drawn >= reached * (1 - 1e-9)).sum(0) + 1) / 301
+        np.testing.assert_array_equal(found.p[row], expected)
+        np.testing.assert_allclose(found.difference[row], each.sum(0), atol=1e-12)
+    assert (found.corrected[:, :10] >= found.p[:, :10]).all()

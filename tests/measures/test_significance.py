@@ -9,6 +9,7 @@ from scipy import stats
 from mlbench.measures.significance import (
     Interval,
     Sample,
+    drawn_weights,
     macro_draws,
     macro_intervals,
     paragraph_clusters,
@@ -178,3 +179,27 @@ def test_settings_that_ask_few_of_the_questions_are_drawn_as_all_others(monkeypa
     whole = macro_draws([groups], 800, draws=300)
     assert np.allclose(thin, whole, rtol=0, atol=1e-14)
     assert not np.isnan(whole).any()
+
+
+def test_models_that_ask_the_same_are_drawn_as_each_alone():
+    """Side by side, and where one of them asks other questions one after the other."""
+    generator = np.random.default_rng(6)
+
+    def model(last: int) -> list[list[Sample]]:
+        asked = [np.arange(20 * i, 20 * i + (20 if i < 39 else last)) for i in range(40)]
+        samples = [Sample(each, generator.random(len(each))) for each in asked]
+        return [samples, samples[:7], *[[sample] for sample in samples]]
+
+    for models in ([model(20), model(20), model(20)], [model(20), model(11)]):
+        together = macro_draws(models, 800, draws=300)
+        for number, groups in enumerate(models):
+            alone = macro_draws([groups], 800, draws=300)[0]
+            np.testing.assert_allclose(together[number], alone, rtol=0, atol=1e-14)
+
+
+def test_each_draw_takes_as_many_questions_as_there_are():
+    """The counts of the drawn numbers, one by one, from the same generator."""
+    (found,) = drawn_weights(7, draws=30, seed=4)
+    drawn = np.random.default_rng(4).integers(0, 7, (30, 7))
+    expected = [[sum(number == of for number in row) for of in range(7)] for row in drawn]
+    np.testing.assert_array_equal(found, expected)

@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlbench import evaluate
 from mlbench.common.errors import DataError
 from mlbench.data.suite import Figure, Suite, SuiteTask
 from mlbench.data.task import Kind, Source, Task
+from mlbench.evaluation.tasks import load_task
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.report import Report
 from mlbench.reports.suite_report import suite_report
 from tests.support.reports import collection_of, languages, report_of, vectors
+from tests.support.shared_pairs import LINES, write_shared_pairs
 
 AP = Figure(Kind.MULTILINGUAL, "AP")
 DISTANCE = Figure(Kind.MULTILINGUAL, RANK_DISTANCE)
@@ -196,3 +199,19 @@ def test_pages_and_text(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     found.save(folder)
     assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_line_that_pairs_share_is_one_question(tmp_path: Path) -> None:
+    """The mean of one task alone is its headline, and so is its interval."""
+    report = evaluate("char-ngram", write_shared_pairs(tmp_path))
+    figure = Figure.read("from-en:RR")
+    task = SuiteTask(load_task(tmp_path / "shared.toml"), figure, (figure,))
+    suite = Suite("alone", "Alone", "", (task,), tmp_path / "alone.toml", mean=True)
+    found = suite_report(suite, [report])
+    assert found.tasks[0].questions == LINES
+    own = report.scores.directions["from-en"]["RR"]
+    assert found.mean is not None
+    assert own.low < own.value < own.high
+    assert (found.mean.value, found.mean.low, found.mean.high) == pytest.approx(
+        (own.value, own.low, own.high), abs=1e-12
+    )

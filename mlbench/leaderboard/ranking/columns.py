@@ -22,7 +22,15 @@ from mlbench.leaderboard.entries.entry import (
 from mlbench.leaderboard.entries.tables import read_table
 from mlbench.measures.randomisation import contributions
 from mlbench.measures.rank_measures import RANK_DISTANCE
-from mlbench.measures.significance import MacroMeans, Sample, Score, Values, mean, question_clusters
+from mlbench.measures.significance import (
+    MacroMeans,
+    Sample,
+    Score,
+    Values,
+    mean,
+    question_clusters,
+    question_names,
+)
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.values import AGREEMENT
 
@@ -142,7 +150,7 @@ def measure(ranks: Ranks, columns: Sequence[Column]) -> Measured:
         whole = samples.get(Quantity(column.kind, column.measure), [])
         means[column.key] = MacroMeans.of([whole], clusters.count)
         shares[column.key] = contributions([whole], clusters.count)[:, 0]
-    questions = tuple(sorted(set(ranks.query_ids)))
+    questions = tuple(np.unique(question_names(ranks)).tolist())
     return Measured(questions, figures, means, shares)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mlbench import evaluate
+from mlbench.comparing.rank_intervals import drawn_means
 from mlbench.data.task import Kind, Roles, Setting
 from mlbench.leaderboard.ranking.columns import (
     Column,
@@ -19,10 +22,12 @@ from mlbench.leaderboard.ranking.columns import (
     stated,
     task_columns,
 )
+from mlbench.leaderboard.ranking.standings import part_of
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
-from mlbench.measures.significance import Score
+from mlbench.measures.significance import Score, percentiles
 from tests.leaderboard.synthetic import TASKS, chosen_score, evidence, run_of, task_of
+from tests.support.shared_pairs import LINES, write_shared_pairs
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -101,3 +106,18 @@ def test_what_an_entry_does_not_say_is_none() -> None:
     entry = evidence("parallel", "m", 1.5).entry.entry
     assert stated(entry, Column("x", "monolingual", "P@3")) is None
     assert isinstance(stated(entry, Column("x", "monolingual", "AP")), Score)
+
+
+def test_a_line_that_pairs_share_is_one_question(tmp_path: Path) -> None:
+    """Its interval on the leaderboard is that of the report."""
+    report = evaluate("char-ngram", write_shared_pairs(tmp_path))
+    columns = columns_of(report.task.kinds, report.measures, report.task.roles)
+    found = measure(report.table, columns)
+    assert len(found.questions) == LINES
+    assert [column.key for column in columns] == ["cross", "from", "into", "recall"]
+    for key, kind in (("from", "from-en"), ("into", "into-en")):
+        assert found.shares[key].shape == (LINES,)
+        own = report.scores.directions[kind]["RR"]
+        assert found.value(key) == pytest.approx(own.value, abs=1e-12)
+        low, high = percentiles(drawn_means([part_of([found], key, np.arange(LINES))], LINES))
+        assert (low[0], high[0]) == pytest.approx((own.low, own.high), abs=1e-12)

@@ -232,7 +232,8 @@ def test_overall_intervals_draw_a_shared_question_for_both_tasks() -> None:
                 each.questions.index(questions[i]) for i in draw if questions[i] in each.questions
             ]
             of = each.means["multi"]
-            sums = of.sums[index, 0].sum(0) / of.counts[index].sum(0)
+            (block,) = of.blocks
+            sums = block.sums[index, 0].sum(0) / block.counts[index].sum(0)
             total += sums.sum() / of.settings.sum() / 2
         means.append(total)
     cell = by_name(overall)["weak"].cells["mean"]
