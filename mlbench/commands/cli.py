@@ -159,6 +159,14 @@ COMMANDS = (
         """, foreign=True,
     ),
     Command(
+        "overlap", "overlap:run", "arguments",
+        "count how much of what a task evaluates stands in a training set", """
+        mlbench overlap --data emoji-train --task emoji-names
+        mlbench overlap --data my-training.toml --task xquad-r --task mlqa-r --json
+        mlbench overlap --data my-training.toml --task xquad-r --strict
+        """,
+    ),
+    Command(
         "submit", "submit:submit", "arguments",
         "write a report as an entry of the leaderboard, ready for a pull request", """
         mlbench submit results/bm25/xquad-r --to leaderboards --submitter 'Ada Lovelace'

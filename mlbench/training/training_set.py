@@ -7,6 +7,7 @@ So every reader serves, and training text can be compared with what is evaluated
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +100,16 @@ class TrainingSet:
         if refused is None:
             return None
         return [[texts[i] for i in refused.get(query, ())] for query in asked.tolist()]
+
+    def every_text(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the role, the language and the text of all that a training can show a model."""
+        data = self.collection
+        for role, entries, judged in (
+            ("query", data.queries, data.qrels.query),
+            ("passage", data.passages, data.qrels.passage),
+        ):
+            for entry in np.unique(judged).tolist():
+                yield role, self.languages[entries.language[entry]], entries.texts[entry]
 
     def _start(self, entries: Entries, language: str) -> int:
         return int(entries.starts[self.languages.index(language)])

@@ -5,9 +5,9 @@ Get three packages, unpack them, and say where they are and where the tables are
     npm pack cldr-annotations-full@48.2.0 cldr-annotations-derived-full@48.2.0
     npm pack emoji-datasource@16.0.0
     for each in *.tgz; do mkdir "${each%.tgz}" && tar xzf "$each" -C "${each%.tgz}"; done
-    python build.py --annotations cldr-annotations-full-48.2.0/package \\
+    python tasks/emoji/build.py --annotations cldr-annotations-full-48.2.0/package \\
         --derived cldr-annotations-derived-full-48.2.0/package \\
-        --emoji emoji-datasource-16.0.0/package/emoji.json --output .
+        --emoji emoji-datasource-16.0.0/package/emoji.json --output tasks/emoji
 
 An emoji's short name is its passage, and its keywords, but for the name itself, are its question.
 ``--languages`` takes any that CLDR has; a task file of your own then names them, too.
@@ -22,16 +22,20 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from mlbench.training.overlap import THRESHOLD
+from mlbench.training.similar_texts import TextIndex
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 EVALUATED = 0.4
 """The share of families that is evaluated; the others are for training."""
 PEOPLE = frozenset({"1f466", "1f467", "1f468", "1f469", "1f476", "1f9d1", "1f9d2"})
-VARIANTS = PEOPLE | {"200d", "2640", "2642", "27a1", "fe0f"}
-"""Code points that make variants of one emoji: people, signs of sex, direction, and joiners."""
+HAIR = frozenset({"1f9b0", "1f9b1", "1f9b2", "1f9b3"})
+VARIANTS = PEOPLE | HAIR | {"200d", "2640", "2642", "27a1", "fe0f"}
+"""Code points that make variants of one emoji: people, hair, sex, direction, and joiners."""
 SKIN_TONES = frozenset(["1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"])
 KEYCAP = "20e3"
 REGIONS = range(0x1F1E6, 0x1F200)
@@ -91,26 +95,38 @@ def kin(emoji: Emoji) -> str:
     return "flag" if all(int(point, 16) in REGIONS for point in points) else points[0]
 
 
-def families(emoji: Iterable[Emoji]) -> list[list[Emoji]]:
-    """Gather emoji to families: variants, and those that share a text in whatever language."""
+def families(emoji: Sequence[Emoji]) -> list[list[Emoji]]:
+    """Gather emoji to families: variants, and those that share a text, or nearly so, in whatever
+    language."""
+    alike = _alike({text for each in emoji for text in _texts(each)})
+    links = {each.id: {f"kin {kin(each)}"}.union(*map(alike.get, _texts(each))) for each in emoji}
     family: dict[str, list[Emoji]] = {}
     for each in emoji:
         joined = [each]
-        for link in _links(each):
+        for link in links[each.id]:
             members = family.get(link, joined)
             if members is not joined:
                 joined += members
-                family |= {link: joined for member in members for link in _links(member)}
-        family |= dict.fromkeys(_links(each), joined)
+                family |= {link: joined for member in members for link in links[member.id]}
+        family |= dict.fromkeys(links[each.id], joined)
     return [*{id(members): members for members in family.values()}.values()]
 
 
-def _links(emoji: Emoji) -> set[str]:
-    texts = {*emoji.names.values(), *emoji.keywords.values()}
-    return {f"kin {kin(emoji)}", *(f"text {text}" for text in texts)}
+def _texts(emoji: Emoji) -> set[str]:
+    return {*emoji.names.values(), *emoji.keywords.values()}
 
 
-def split(emoji: Iterable[Emoji]) -> tuple[list[Emoji], list[Emoji]]:
+def _alike(texts: Iterable[str]) -> dict[str, set[str]]:
+    """Return for each text those that `mlbench overlap` would take for a copy of it, and itself."""
+    ordered = sorted(texts)
+    alike = {text: {text} for text in ordered}
+    similar = TextIndex(ordered, THRESHOLD).similar(ordered)
+    for one, other in zip(similar.indexed.tolist(), similar.other.tolist(), strict=True):
+        alike[ordered[one]].add(ordered[other])
+    return alike
+
+
+def split(emoji: Sequence[Emoji]) -> tuple[list[Emoji], list[Emoji]]:
     """Return the evaluated emoji and those for training, whole families on either side.
 
     The digest of its first id decides on a family. Among the evaluated, an emoji whose keywords are

@@ -57,10 +57,10 @@ FIRST_TENTH_LAST = {
         ),
     },
     "emoji-train": {
-        "passages": ("copyright", "NG button", "Japanese “secret” button"),
+        "passages": ("copyright", "NEW button", "Japanese “secret” button"),
         "queries": (
             "dragon, game, mahjong, red",
-            "button, help, SOS",
+            "button, NG",
             "button, ideograph, Japanese, secret",
         ),
     },
@@ -68,7 +68,7 @@ FIRST_TENTH_LAST = {
 
 
 @pytest.mark.parametrize(
-    ("name", "passages", "queries"), [("emoji-names", 730, 473), ("emoji-train", 1176, 1135)]
+    ("name", "passages", "queries"), [("emoji-names", 723, 472), ("emoji-train", 1183, 1142)]
 )
 def test_counts_and_first_tenth_and_last_record(
     sides: dict[str, Collection], name: str, passages: int, queries: int

@@ -1,0 +1,231 @@
+"""How much of what a task evaluates stands in the text of a training set.
+
+Whether a model was evaluated on data that it has never seen is counted here, not declared: each
+evaluated question and passage is compared with every text of the training set, in all languages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlbench.common.errors import DataError, Fault, UsageError
+from mlbench.common.files import reading
+from mlbench.common.forms import fill_form
+from mlbench.data.collection import Collection
+from mlbench.data.task import Task
+from mlbench.evaluation.evaluate import load_collection
+from mlbench.evaluation.options import Options
+from mlbench.evaluation.tasks import load_task
+from mlbench.training.similar_texts import TextIndex, plain
+from mlbench.training.training_set import TrainingSet
+
+SCHEMA = "mlbench/overlap/1"
+THRESHOLD = 0.8
+"""The similarity from which two texts are nearly equal."""
+ROLES = ("query", "passage")
+AT_A_TIME = 8192
+"""Training texts that are compared at a time."""
+EXAMPLES = 3
+"""Examples of each role and language that are kept."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many of the ``texts`` of a role and language are training text: ``exact`` ones but for
+    case, blanks and Unicode form, and ``near`` ones, which are similar."""
+
+    role: str
+    language: str
+    texts: int
+    exact: int
+    near: int
+
+    @property
+    def share(self) -> float:
+        """The share of texts that are one or the other."""
+        return (self.exact + self.near) / max(self.texts, 1)
+
+
+@dataclass(frozen=True)
+class Example:
+    """An evaluated text, and the training text that is most similar to it."""
+
+    role: str
+    language: str
+    text: str
+    training_role: str
+    training_language: str
+    training_text: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What a task's evaluated texts and a training set have in common.
+
+    ``training_texts`` is the number of distinct training texts, ``threshold`` the least similarity
+    of a near-duplicate: the Jaccard similarity of trigrams of characters. The digests are those of
+    the data.
+    """
+
+    training: str
+    training_digest: str
+    training_texts: int
+    task: str
+    version: str
+    digest: str
+    threshold: float
+    counts: tuple[Count, ...]
+    examples: tuple[Example, ...] = ()
+
+    def total(self, role: str | None = None) -> Count:
+        """Return the counts of a role, or of both, over all languages."""
+        chosen = [count for count in self.counts if role in (None, count.role)]
+        sums = (sum(getattr(c, name) for c in chosen) for name in ("texts", "exact", "near"))
+        return Count(role or "", "", *sums)
+
+    @property
+    def fault(self) -> Fault | None:
+        """What is wrong with such a training set for this task; None where nothing is found."""
+        total = self.total()
+        if not total.exact and not total.near:
+            return None
+        found = (
+            f"holds {total.exact:,} of the {total.texts:,} questions and passages of {self.task}, "
+            f"and {total.near:,} more nearly"
+        )
+        expected = "training text that has nothing in common with what is evaluated"
+        return Fault(f"training set {self.training}", found, expected)
+
+    def values(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        values = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        for name in ("counts", "examples"):
+            values[name] = [*values[name]]
+        return values
+
+
+class _Best(NamedTuple):
+    """The training text most similar to an evaluated one: role, language, text, similarity."""
+
+    role: str
+    language: str
+    text: str
+    similarity: float
+
+
+def overlap(
+    training: TrainingSet,
+    task: str | Path | Task,
+    options: Options | None = None,
+    *,
+    threshold: float = THRESHOLD,
+    **changes: Any,
+) -> Overlap:
+    """Compare what a task evaluates with the text of a training set.
+
+    ``options`` and ``changes`` are those of ``mlbench.evaluate``. No similar text is missed; see
+    ``similar_texts``. A text that is a part of a longer one is not similar to it.
+
+    Raises UsageError for a threshold outside 0 to 1 and for a task that is streamed, DataError for
+    faulty data.
+
+    >>> from mlbench.training.training_set import training_set
+    >>> seen = overlap(training_set("sample", progress=False), "sample", progress=False)
+    >>> seen.total("query").share
+    1.0
+    """
+    if not 0 < threshold <= 1:
+        raise UsageError(Fault("threshold", repr(threshold), "a number above 0, at most 1"))
+    task = load_task(task)
+    data = load_collection(task, options, **changes)
+    texts = [*dict.fromkeys(map(plain, (*data.queries.texts, *data.passages.texts)))]
+    best, distinct = _most_similar(TextIndex(texts, threshold), texts, training)
+    counts: list[Count] = []
+    examples: list[Example] = []
+    for role in ROLES:
+        for language in data.languages:
+            own = _of(data, role, language)
+            found = [(text, best[key]) for text in own if (key := plain(text)) in best]
+            exact = sum(plain(one.text) == plain(text) for text, one in found)
+            if own:
+                count = Count(role, language, len(own), exact, len(found) - exact)
+                counts.append(count)
+            examples += _examples(role, language, found)
+    return Overlap(
+        training=training.name,
+        training_digest=training.digest,
+        training_texts=distinct,
+        task=task.name,
+        version=task.version,
+        digest=data.digest,
+        threshold=threshold,
+        counts=tuple(counts),
+        examples=tuple(examples),
+    )
+
+
+def _of(data: Collection, role: str, language: str) -> Sequence[str]:
+    entries = data.queries if role == "query" else data.passages
+    return entries.texts[entries.slice(data.languages.index(language))]
+
+
+def _most_similar(
+    index: TextIndex, texts: Sequence[str], training: TrainingSet
+) -> tuple[dict[str, _Best], int]:
+    """Return, for each of the indexed texts that has one, the training text that is most similar,
+    and the number of distinct training texts."""
+    best: dict[str, _Best] = {}
+    seen: set[int] = set()
+    for some in _parts(training.every_text(), AT_A_TIME):
+        new = {text: (role, language) for role, language, text in some if hash(text) not in seen}
+        seen |= {*map(hash, new)}
+        given = [*new]
+        for indexed, other, similarity in zip(*index.similar(given), strict=True):
+            text = texts[indexed]
+            if text not in best or best[text].similarity < similarity:
+                best[text] = _Best(*new[given[other]], given[other], float(similarity))
+    return best, len(seen)
+
+
+def _parts(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    rows = iter(rows)
+    while part := list(islice(rows, size)):
+        yield part
+
+
+def _examples(role: str, language: str, found: Sequence[tuple[str, _Best]]) -> Iterator[Example]:
+    """Yield the longest texts that were found, which are the least likely to be found by chance."""
+    longest = sorted(dict(found).items(), key=lambda each: (-len(each[0]), each[0]))
+    for text, one in longest[:EXAMPLES]:
+        yield Example(
+            role, language, text, one.role, one.language, one.text, round(one.similarity, 4)
+        )
+
+
+def read_overlaps(path: Path) -> list[Overlap]:
+    """Read what ``mlbench overlap --json`` printed, or the ``training.json`` of a trained model.
+
+    Raises EnvironmentFault where the file cannot be read, DataError where it holds neither.
+    """
+    with reading(path, "what `mlbench overlap --json` printed"):
+        text = path.read_text(encoding="utf-8")
+    try:
+        said = json.loads(text)
+        rows = said["overlap"] if isinstance(said, dict) else said
+        schemas = {row.pop("schema") for row in rows}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        schemas = {None}
+    if schemas - {SCHEMA}:
+        expected = "what `mlbench overlap --json` printed, or a training.json"
+        raise DataError(Fault(str(path), f"not {SCHEMA}", expected))
+    return [
+        fill_form(Overlap, row, lambda key, n=n: f"{path}, [{n}].{key}", DataError)  # type: ignore[misc]
+        for n, row in enumerate(rows)
+    ]
