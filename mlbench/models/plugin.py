@@ -17,14 +17,30 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlbench.common.errors import Fault, ModelError, UsageError, did_you_mean
 from mlbench.models.boundary import calling
 
 _PRIVATE = "_mlbench_model_"
 _FACTORY = "a function or class that can be called without arguments and returns the model"
-_EXPECTED = f"{_FACTORY}: an object with encode_queries and encode_passages(texts, language)"
+
+
+class Surface(NamedTuple):
+    """What a kind of object must offer: methods, what they can be called with and its names."""
+
+    methods: tuple[str, ...]
+    example: tuple[Any, ...]
+    names: str
+
+    @property
+    def expected(self) -> str:
+        """What a factory should be, in words."""
+        return f"{_FACTORY}: an object with {' and '.join(self.methods)}{self.names}"
+
+
+ENCODER = Surface(("encode_queries", "encode_passages"), (["text"], "en"), "(texts, language)")
+RERANKER = Surface(("score_pairs",), (["query"], ["passage"]), "(queries, passages)")
 
 
 @dataclass(frozen=True)
@@ -112,34 +128,40 @@ def from_entry_point(spec: str, entry: EntryPoint) -> Factory:
     return Factory(_callable(spec, factory), version + _source_identity(module), entry.value)
 
 
-def build(spec: str, source: Factory) -> Any:
+def build(spec: str, source: Factory, surface: Surface = ENCODER) -> Any:
     """Call the factory and check that it returned a model.
 
-    Raises ModelError if it needs arguments, raises, or returns something without the two
-    methods of the protocol.
+    Raises ModelError if it needs arguments, raises, or returns something without the methods of
+    the protocol.
     """
     lacking = _not_callable_with(source.factory)
     if lacking:
-        raise _broken(spec, source, f"the factory cannot be called without arguments: {lacking}")
+        what = f"the factory cannot be called without arguments: {lacking}"
+        raise _broken(spec, source, what, surface)
     with calling(spec, f"factory of {source.where}"):
         adapter = source.factory()
-        methods = {m: getattr(adapter, m, None) for m in ("encode_queries", "encode_passages")}
+        methods = {name: getattr(adapter, name, None) for name in surface.methods}
     returned = f"the factory returned {type(adapter).__qualname__}"
     if isinstance(adapter, type):
-        raise _broken(spec, source, f"the factory returned the class {adapter.__qualname__}")
+        what = f"the factory returned the class {adapter.__qualname__}"
+        raise _broken(spec, source, what, surface)
     missing = [name for name, method in methods.items() if not callable(method)]
     if missing:
-        raise _broken(spec, source, f"{returned}, which has no method {' and '.join(missing)}")
-    refuse_other_signatures(adapter, f"model {spec}, factory of {source.where}", _EXPECTED)
+        what = f"{returned}, which has no method {' and '.join(missing)}"
+        raise _broken(spec, source, what, surface)
+    where = f"model {spec}, factory of {source.where}"
+    refuse_other_signatures(adapter, where, surface.expected, surface)
     return adapter
 
 
-def refuse_other_signatures(adapter: Any, where: str, expected: str) -> None:
-    """Raise ModelError for a method that cannot be called with texts and a language."""
-    for name in ("encode_queries", "encode_passages"):
-        lacking = _not_callable_with(getattr(adapter, name), ["text"], "en")
+def refuse_other_signatures(
+    adapter: Any, where: str, expected: str, surface: Surface = ENCODER
+) -> None:
+    """Raise ModelError for a method that cannot be called with what the protocol says."""
+    for name in surface.methods:
+        lacking = _not_callable_with(getattr(adapter, name), *surface.example)
         if lacking:
-            found = f"{name} cannot be called with (texts, language): {lacking}"
+            found = f"{name} cannot be called with {surface.names}: {lacking}"
             raise ModelError(Fault(where, found, expected))
 
 
@@ -163,8 +185,8 @@ def _defined_at(function: Any) -> str:
     return f"\n  at {code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
-def _broken(spec: str, source: Factory, what: str) -> ModelError:
-    return ModelError(Fault(f"model {spec}, factory of {source.where}", what, _EXPECTED))
+def _broken(spec: str, source: Factory, what: str, surface: Surface) -> ModelError:
+    return ModelError(Fault(f"model {spec}, factory of {source.where}", what, surface.expected))
 
 
 def _attribute(spec: str, module: ModuleType, factory: str) -> Callable[[], Any]:

@@ -77,7 +77,7 @@ class Counter:
         self.recomputed = 0
         self._scorer = scorer_of(queries, relevant, np.zeros(1, np.int64), limits)
         self._starts = np.append(begin, len(pairs.query)).astype(np.int64)
-        self._threshold = _exact_scores(self._scorer, self._starts, pairs.passage, limits.threads)
+        self._threshold = exact_scores(self._scorer, self._starts, pairs.passage, limits.threads)
         self._bands: dict[tuple[int, int], Bands] = {}
         self.place: Counts32 = np.empty(len(pairs.query), np.int32)
         kernels.places(self._starts, self._threshold, self.place)
@@ -145,7 +145,7 @@ def scorer_of(
     return (there if gpu_at_hand() else here)(queries, passages, starts)
 
 
-def _exact_scores(
+def exact_scores(
     scorer: Scorer, starts: Ints, passage: Ints, threads: int
 ) -> npt.NDArray[np.float64]:
     """Return the exact score of each query with its passages ``passage[starts[i]:starts[i + 1]]``.
@@ -227,13 +227,21 @@ def rank_collection(
     ``queries`` and ``passages`` hold one vector an entry of the collection, in its order.
     """
     pairs, relevance = relevant_pairs(collection)
-    if collection.pairs:
-        counts = _count_pairs(collection, (queries, passages), pairs, limits, progress)
-    else:
-        counts = count_outranking(
-            queries, passages, pairs, collection.passages.starts, limits, progress
-        )
+    counts = count_collection(collection, (queries, passages), pairs, limits, progress)
     return sorted_table(collection, pairs, relevance, counts), counts.recomputed
+
+
+def count_collection(
+    collection: Collection,
+    vectors: tuple[Vectors, Vectors],
+    pairs: Pairs,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = lambda done: None,
+) -> Counts:
+    """Return the counts of a collection's relevant ``pairs``, from query and passage vectors."""
+    if collection.pairs:
+        return _count_pairs(collection, vectors, pairs, limits, progress)
+    return count_outranking(*vectors, pairs, collection.passages.starts, limits, progress)
 
 
 def _count_pairs(

@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault, ModelError, first_faults
 from mlbench.common.files import write_atomically
-from mlbench.data.collection import Collection, Qrels
+from mlbench.data.collection import Collection
 from mlbench.data.task import Kind, Setting
 from mlbench.ranking.products import Limits
+from mlbench.ranking.reranking import of_pair
+from mlbench.ranking.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
 from mlbench.ranking.vectors import Vectors
 from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, Ints, filled, pool_number
-from mlbench.runs.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
 
 FOLDER = Path(EXAMPLE).parts[0]
 SUFFIX = ".trec.gz"
@@ -69,21 +70,7 @@ def save_runs(
     for setting in settings if collection.pairs else ():
         asked, pool = collection.asked(setting), collection.searched(setting)
         own = vectors[0][asked], vectors[1][pool]
-        _save(saving, [setting], _of_pair(collection, asked, pool), own, limits, progress)
-
-
-def _of_pair(collection: Collection, asked: slice, pool: slice) -> Collection:
-    """Return the queries of one side of a pair with the passages of the other."""
-    qrels = collection.qrels
-    mine = (qrels.query >= asked.start) & (qrels.query < asked.stop)
-    return Collection(
-        collection.languages,
-        collection.queries.take(np.arange(asked.start, asked.stop)),
-        collection.passages.take(np.arange(pool.start, pool.stop)),
-        Qrels(
-            qrels.query[mine] - asked.start, qrels.passage[mine] - pool.start, qrels.relevance[mine]
-        ),
-    )
+        _save(saving, [setting], of_pair(collection, asked, pool), own, limits, progress)
 
 
 def _save(
@@ -94,7 +81,7 @@ def _save(
     limits: Limits,
     progress: Progress,
 ) -> None:
-    searched = _searched(collection, *vectors)
+    searched = Searched.of(collection, *vectors)
     rows = query_rows(searched, saving.depth, limits)
     for language, code in enumerate(collection.languages):
         pools = [s for s in settings if s.query_language == code]
@@ -151,26 +138,6 @@ def _unfit(name: str) -> str:
     except UnicodeEncodeError:
         return "its id is not UTF-8"
     return ""
-
-
-def _searched(collection: Collection, queries: Vectors, passages: Vectors) -> Searched:
-    """Return what is searched, with equal scores by language and id, descending."""
-    codes = [collection.languages[i] for i in collection.passages.language.tolist()]
-    names = list(zip(codes, collection.passages.ids, strict=True))
-    order = sorted(range(len(names)), key=names.__getitem__, reverse=True)
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    qrels = collection.qrels
-    relevant = qrels.relevance > 0
-    return Searched(
-        queries=queries,
-        passages=passages,
-        starts=collection.passages.starts,
-        place=place,
-        query=qrels.query[relevant],
-        passage=qrels.passage[relevant],
-        relevance=qrels.relevance[relevant],
-    )
 
 
 def _lines(

@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from mlbench.ranking import kernels
+from mlbench.ranking import kernels, topk
 from mlbench.ranking.products import Limits
+from mlbench.ranking.topk import Searched, query_rows, top_passages
 from mlbench.ranking.vectors import TokenVectors
-from mlbench.runs import topk
-from mlbench.runs.topk import Searched, query_rows, top_passages
 from mlbench.runs.writing import falling
 from tests.oracles.scores import all_scores
 

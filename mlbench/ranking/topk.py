@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.ranking.counting import Scorer, scorer_of
+from mlbench.data.collection import Collection
+from mlbench.ranking.counting import Scorer, relevant_pairs, scorer_of
 from mlbench.ranking.products import Bounded, Ints, Limits
 from mlbench.ranking.vectors import Vectors
 
@@ -56,6 +57,25 @@ class Searched:
     query: Ints
     passage: Ints
     relevance: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, collection: Collection, queries: Vectors, passages: Vectors) -> Searched:
+        """Return what is searched, with equal scores by language and id, descending."""
+        codes = [collection.languages[i] for i in collection.passages.language.tolist()]
+        names = list(zip(codes, collection.passages.ids, strict=True))
+        order = sorted(range(len(names)), key=names.__getitem__, reverse=True)
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        pairs, relevance = relevant_pairs(collection)
+        return cls(
+            queries=queries,
+            passages=passages,
+            starts=collection.passages.starts,
+            place=place,
+            query=pairs.query,
+            passage=pairs.passage,
+            relevance=relevance,
+        )
 
     @property
     def languages(self) -> int:
