@@ -94,6 +94,7 @@ def summary(report: Report) -> dict[str, Any]:
         },
         "rank_distance": asdict(distance) if distance else None,
         **({"variants": [asdict(each) for each in report.variants]} if report.variants else {}),
+        **({"reranking": asdict(report.reranking)} if report.reranking else {}),
         "warnings": list(report.warnings),
     }
 

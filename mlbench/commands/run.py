@@ -92,6 +92,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="show what would be encoded, and stop"
     )
     shared(parser, "--verbose", "--json", "--quiet")
+    _reranking_arguments(parser)
     _streaming_arguments(parser)
     add_model_options(parser, without=("truncate_dim",))
 
@@ -115,6 +116,20 @@ def part(text: str) -> tuple[int, int]:
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/4")
     return int(match[1]), int(match[2])
+
+
+def _reranking_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("options of reranking (see docs/rerank.md)")
+    group.add_argument(
+        "--rerank", metavar="SPEC",
+        help="let a reranker put the first passages of each query in each language in another "
+        "order: the folder or the hub's name of a CrossEncoder, rerank:MODEL of a server, or "
+        "path/to/file.py:factory",
+    )  # fmt: skip
+    group.add_argument(
+        "--depth", type=positive, metavar="K",
+        help="how many passages of each language are reranked (default: 10)",
+    )  # fmt: skip
 
 
 def _streaming_arguments(parser: argparse.ArgumentParser) -> None:
@@ -155,6 +170,7 @@ def run(args: Namespace) -> int:
     """Evaluate a model on tasks and write their reports."""
     from mlbench.evaluation.describing import chosen_measures
     from mlbench.evaluation.evaluate import find_data
+    from mlbench.evaluation.reranked import as_reranked, with_reranker
     from mlbench.models.inputs import about_keeping
     from mlbench.models.objects import load_model
     from mlbench.models.registry import OF_USERS
@@ -168,15 +184,17 @@ def run(args: Namespace) -> int:
         return _dry_run(tasks, options, args)
     with Step("loading the model", 1, "model", quiet=args.quiet, brief=True):
         model = load_model(args.model, options.model_options, options.cache)
+        options = with_reranker(options)
+    known = as_reranked(model, options)
     if options.cache and model.kind in OF_USERS and not args.quiet:
         print(f"{model.name}: {about_keeping(model)}", file=sys.stderr)
-    places = {task.name: _place(Path(slug(model.name)), task, options) for task in tasks}
+    places = {task.name: _place(Path(slug(known.name)), task, options) for task in tasks}
     folders = {name: output / place for name, place in places.items()}
     with without_empty_folders(folders.values()):
         for task in tasks:
             check_writable(folders[task.name], ROOM_FOR_A_REPORT)
             names = tuple(m.name for m in chosen_measures(task, measures[task.name]))
-            refuse_other_configuration(folders[task.name], task, model, names, args)
+            refuse_other_configuration(folders[task.name], task, known, names, args)
         if suite is None:
             find_data(tasks, options)
         runs = {
@@ -227,6 +245,8 @@ def evaluation_options(args: Namespace) -> Options:
         max_seconds=args.max_seconds,
         quantize=args.quantize,
         truncate_dim=args.truncate_dim,
+        rerank=args.rerank,
+        depth=args.depth,
         strict=args.strict,
         progress=not args.quiet,
         save_run=args.save_run,
@@ -303,7 +323,7 @@ def _run_suite(suite: Suite, model: LoadedModel, runs: dict[str, _Run], args: Na
     made = suite_report(suite, reports, {name: why_absent(e) for name, e in absent.items()})
     place = None
     if made.reports:  # samples alone make no page, and replace none
-        folder = suite_folder(Path(slug(model.name)), suite)
+        folder = suite_folder(Path(slug(reports[0].model.name)), suite)
         made.save(args.output.absolute() / folder)
         place = args.output / folder
     show_suite(made, place, args, results)
@@ -362,14 +382,16 @@ def _print_part(task: Task, partial: Partial, file: Path, args: Namespace) -> di
 
 
 def _dry_run(tasks: list[Task], options: Options, args: Namespace) -> int:
-    from mlbench.evaluation.evaluate import planned_texts
+    from mlbench.evaluation.planning import planned_pairs, planned_texts
     from mlbench.models.registry import open_adapter
 
     with Step("loading the model", 1, "model", quiet=args.quiet, brief=True):
         adapter = open_adapter(args.model, options.model_options, options.cache).adapter
     rows = [row for task in tasks for row in planned_texts(task, options, adapter)]
+    reranks = options.rerank is not None
+    pairs = sum(planned_pairs(task, options) for task in tasks) if reranks else 0
     if args.json:
-        print_json({"model": args.model, "encode": rows})
+        print_json({"model": args.model, "encode": rows} | ({"pairs": pairs} if reranks else {}))
         return 0
     cells = [["-" if value is None else value for value in row.values()] for row in rows]
     print(plain_table([*map(str, rows[0])], cells))
@@ -378,6 +400,8 @@ def _dry_run(tasks: list[Task], options: Options, args: Namespace) -> int:
     unknown = any(row["distinct"] is None for row in rows)
     more = " and the passages of all shards" if unknown else ""
     print(f"\n{args.model} would encode {total:,} texts{more}, each once, for {settings}")
+    if reranks:
+        print(f"{args.rerank} would score {pairs:,} pairs at most, of equal texts one")
     if "most_tokens" in rows[0]:
         least, most = (sum(row[f"{which}_tokens"] or 0 for row in rows) for which in _TOKENS)
         said = (

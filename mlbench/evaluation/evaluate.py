@@ -7,7 +7,7 @@ read twice, to scan it and to count it, and a held one once; what both do to a t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,6 +35,12 @@ from mlbench.evaluation.describing import (
     variant_scores,
 )
 from mlbench.evaluation.options import Options, chosen_options
+from mlbench.evaluation.reranked import (
+    as_reranked,
+    describe_reranking,
+    rank_and_rerank,
+    with_reranker,
+)
 from mlbench.evaluation.tasks import load_task
 from mlbench.evaluation.within_time import within_time
 from mlbench.measures.rank_measures import Measure
@@ -43,8 +49,8 @@ from mlbench.models.boundary import Layout
 from mlbench.models.encoding import Embedded, Encoding, encode_shown
 from mlbench.models.inputs import learns
 from mlbench.models.objects import load_model
-from mlbench.models.protocol import Metered
 from mlbench.models.registry import LoadedModel
+from mlbench.models.reranking.scoring import PairScores
 from mlbench.ranking.counting import comparisons, rank_collection
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.report import Report
@@ -84,6 +90,7 @@ def evaluate(
         found = "a part of the shards has no report of its own"
         expected = "no part; `mlbench run --shard` counts one, and `mlbench merge` adds them up"
         raise UsageError(Fault("option streaming.part", found, expected))
+    chosen = with_reranker(chosen)
     collection = open_collection(task, chosen)
     if isinstance(collection, StreamedCollection):
         from mlbench.evaluation.results import finish
@@ -132,6 +139,7 @@ def streams(task: Task, options: Options) -> bool:
     only_held |= {"--sample-passages": options.sample_passages}
     only_held |= {"--languages": options.languages, "--max-seconds": options.max_seconds}
     only_held |= {"--quantize": options.quantize, "--truncate-dim": options.truncate_dim}
+    only_held |= {"--rerank": options.rerank is not None}
     given = [name for name, value in only_held.items() if value]
     if given and streamed:
         found = f"task {task.name!r} is streamed"
@@ -270,13 +278,14 @@ def evaluate_held(
     )
     report = Report(
         task=describe_task(task, collection),
-        model=describe_model(model, collection, embedded, facts),
+        model=describe_model(as_reranked(model, options), collection, embedded, facts),
         measures=tuple(measure.name for measure in measures),
         scores=found.scores,
         run=run,
         warnings=(*sample_warnings(collection), *absent_warnings(collection), *embedded.warnings),
         ranks=found.ranks,
         texts=shown_texts(found.ranks, collection),
+        reranking=found.pairs and describe_reranking(model, options, found.pairs, found.first),
     )
     return _with_variants(report, task, collection, model, embedded, options)
 
@@ -311,12 +320,17 @@ def _with_variants(
 
 
 class _Scored(NamedTuple):
-    """What vectors score: the table, how many scores were recomputed, and the steps, timed."""
+    """What vectors score: the table, how many scores were recomputed, and the steps, timed.
+
+    With a reranker, ``pairs`` are what it scored, and ``first`` are the scores of the first stage.
+    """
 
     ranks: Ranks
     recomputed: int
     scores: Scores
     steps: list[Step]
+    first: Scores
+    pairs: PairScores | None = None
 
     @classmethod
     def of(
@@ -329,12 +343,18 @@ class _Scored(NamedTuple):
         variant: str = "",
     ) -> _Scored:
         """Rank and score a collection by its vectors. Raises as ``rank_held`` does."""
-        ranks, recomputed, ranking = rank_held(task, collection, embedded, options, variant)
         settings = collection.roles.settings(task.kinds)
         title = " ".join(filter(None, (f"{task.name}: measuring", variant)))
-        with Step(title, 1, "report", quiet=not options.progress) as measuring:
-            scores = compute_scores(ranks, settings, measures)
-        return cls(ranks, recomputed, scores, [ranking, measuring])
+        if options.rerank is None:
+            ranks, recomputed, ranking = rank_held(task, collection, embedded, options, variant)
+            with Step(title, 1, "report", quiet=not options.progress) as measuring:
+                scores = compute_scores(ranks, settings, measures)
+            return cls(ranks, recomputed, scores, [ranking, measuring], scores)
+        stages = rank_and_rerank(task.name, collection, embedded, options)
+        with Step(title, 2, "reports", quiet=not options.progress) as measuring:
+            scores, first = (compute_scores(r, settings, measures) for r in stages.tables)
+        steps = [*stages.steps, measuring]
+        return cls(stages.ranks, stages.recomputed, scores, steps, first, stages.pairs)
 
 
 def _seconds(steps: Iterable[Step], variant: str = "") -> dict[str, float]:
@@ -430,46 +450,3 @@ def reloaded(model: LoadedModel, options: Options) -> LoadedModel:
         if learns(model.adapter)
         else model
     )
-
-
-def planned_texts(task: Task, options: Options, adapter: object = None) -> list[Mapping[str, Any]]:
-    """Return what an evaluation would encode: a row a role and language, with the number of texts,
-    of distinct ones and of their characters; None for passages that are streamed, hence not read.
-
-    Where ``adapter`` can estimate the tokens that a server would be sent, each row also has the
-    ``least_tokens`` and ``most_tokens`` of the distinct texts. Raises as ``evaluate`` does.
-    """
-    from mlbench.models.encoding import Plan
-
-    collection = open_collection(task, options)
-    if isinstance(collection, Collection):
-        plan = Plan.of(collection)
-        return [
-            _planned(task, group.role, group.language, len(group.entry), group.texts, adapter)
-            for group in (*plan.queries, *plan.passages)
-        ]
-    rows = []
-    for number, language in enumerate(collection.languages):
-        texts = collection.queries.texts[collection.queries.slice(number)]
-        distinct = list(dict.fromkeys(texts))
-        rows.append(_planned(task, "query", language, len(texts), distinct, adapter))
-    languages = collection.languages
-    return rows + [_planned(task, "passage", each, None, None, adapter) for each in languages]
-
-
-def _planned(
-    task: Task,
-    role: str,
-    language: str,
-    texts: int | None,
-    distinct: list[str] | None,
-    adapter: object,
-) -> Mapping[str, Any]:
-    row = {"task": task.name, "role": role, "language": language, "texts": texts}
-    row["distinct"] = None if distinct is None else len(distinct)
-    row["characters"] = None if distinct is None else sum(map(len, distinct))
-    if isinstance(adapter, Metered):
-        sent = None if distinct is None else adapter.tokens(role, distinct)
-        row["least_tokens"] = sent and sent.least
-        row["most_tokens"] = sent and sent.most
-    return row

@@ -27,6 +27,8 @@ def _own_cache() -> EmbeddingCache | None:
     return open_cache()
 
 
+DEFAULT_DEPTH = 10
+"""Passages of each language that a reranker scores again."""
 Check = tuple[Callable[[Any], bool], str]
 """Whether a value is one that an option may have, and what it should be."""
 
@@ -135,8 +137,10 @@ class Options:
     ``sample_passages`` so many passages of each language beside the judged ones, ``languages`` some
     of the languages (codes, or "ar,de,en", or a set that the task names), and ``max_seconds`` picks
     the first two so that encoding takes no longer.
-    ``quantize`` ("int8", "binary") and ``truncate_dim`` (numbers of dimensions) also score vectors
-    made smaller, in every combination: ``report.variants``.
+    ``rerank`` names or is a reranker, which scores the first ``depth`` passages of each query in
+    each language again (None: 10): ``report.reranking``. ``quantize`` ("int8", "binary") and
+    ``truncate_dim`` (numbers of dimensions) also score vectors made smaller, in every combination:
+    ``report.variants``.
     ``strict`` refuses a judged passage that the corpus lacks. ``progress`` shows bars on standard
     error. ``folder`` is that of the report, if it gets one: ``save_run`` writes the first passages
     of every query there, and a streamed run keeps its state there; ``overwrite`` begins anew where
@@ -158,6 +162,8 @@ class Options:
     max_seconds: float | None = None
     quantize: tuple[str, ...] = ()
     truncate_dim: tuple[int, ...] = ()
+    rerank: object = None
+    depth: int | None = None
     strict: bool = False
     progress: bool = True
     folder: Path | None = None
@@ -196,6 +202,7 @@ class Options:
                 "max_seconds": (_is_time, "a number of seconds above 0, or None"),
                 "quantize": (_are_formats, "'int8', 'binary', or both"),
                 "truncate_dim": (_are_counts, "whole numbers from 1"),
+                "depth": COUNT_OR_NONE,
                 "folder": PATH,
                 "save_run": COUNT_OR_NONE,
                 "streaming": (lambda v: isinstance(v, Streaming), "a mlbench.Streaming"),
@@ -203,10 +210,28 @@ class Options:
                 "approve": (callable, "a function"),
             },
         )
+        self._refuse_clashes()
         if self.device not in ("auto", "cpu"):
             from mlbench.ranking.products_torch import check_device
 
             check_device(self.device)
+
+    def _refuse_clashes(self) -> None:
+        """Raise UsageError for what does not go with a reranker, or without one."""
+        if self.rerank is None:
+            if self.depth is not None:
+                raise UsageError(Fault("--depth", "given without --rerank", "both, or neither"))
+            return
+        others: dict[str, object] = {"--quantize": self.quantize, "--save-run": self.save_run}
+        others |= {"--truncate-dim": self.truncate_dim, "--max-seconds": self.max_seconds}
+        if given := [name for name, value in others.items() if value]:
+            expected = "a run with a reranker, or with these"
+            raise UsageError(Fault("--rerank", f"given with {', '.join(given)}", expected))
+
+    @property
+    def reranked_to(self) -> int:
+        """How many passages of each language a reranker scores again."""
+        return self.depth or DEFAULT_DEPTH
 
     @property
     def limits(self) -> Limits:

@@ -30,6 +30,7 @@ from mlbench.reports.pairs import directions
 from mlbench.reports.plot_cache import cached_plots
 from mlbench.reports.plot_texts import plot_texts
 from mlbench.reports.report import Report
+from mlbench.reports.stages import reranking_lines, reranking_table
 from mlbench.reports.table import Table, escape_markdown
 from mlbench.reports.tables import (
     bias_table,
@@ -297,6 +298,9 @@ def _main_sections(report: Report) -> list[Section]:
         )
         lines = " ".join(compression_lines(report))
         sections.append(Section("Smaller vectors", compression_table(report), note, lines))
+    if report.reranking:
+        first, *rest = reranking_lines(report)
+        sections.append(Section("Reranking", reranking_table(report), " ".join(rest), first))
     return sections
 
 

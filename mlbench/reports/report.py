@@ -28,6 +28,7 @@ from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
 from mlbench.ranking.vectors import TextSize
 from mlbench.reports.per_query import PerQuery, choose_settings, per_query, require_pandas
+from mlbench.reports.reranking import Reranking
 from mlbench.reports.retrieved import Retrieved
 from mlbench.reports.values import differences, finite
 from mlbench.reports.variants import VariantScores
@@ -207,6 +208,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     retrieved: Retrieved | None = None
     variants: tuple[VariantScores, ...] = ()
+    reranking: Reranking | None = None
     ranks: Ranks | None = field(default=None, compare=False, repr=False)
     values: PerQuery | None = field(default=None, compare=False, repr=False)
     texts: Texts | None = field(default=None, compare=False, repr=False)

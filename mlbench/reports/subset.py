@@ -87,6 +87,7 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
         ranks=cut,
         texts=None,
         variants=(),
+        reranking=None,
     )
 
 

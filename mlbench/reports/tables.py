@@ -13,6 +13,7 @@ from mlbench.reports.compression import compression_lines, compression_table
 from mlbench.reports.known import languages_reading, marked_language
 from mlbench.reports.pairs import directions, weakest_first
 from mlbench.reports.report import Report
+from mlbench.reports.stages import reranking_lines, reranking_table
 from mlbench.reports.table import Table, narrow
 from mlbench.reports.words import (
     KIND_NAMES,
@@ -305,7 +306,8 @@ def terminal_text(report: Report, *, verbose: bool = False) -> str:
         *([crosslingual_table(report).text()] if task.roles.one_asked else []),
         *(_details(report) if verbose else [fill(star_of(paper_table(report), report))]),
         *([compression_table(report).text()] if report.variants else []),
-        *map(fill, [" ".join(compression_lines(report)), *warnings]),
+        *([reranking_table(report).text()] if report.reranking else []),
+        *map(fill, [" ".join(compression_lines(report)), *reranking_lines(report), *warnings]),
     ]
     return "\n\n".join(block for block in blocks if block)
 

@@ -61,6 +61,7 @@ class EmbeddingSite:
     asked: list[Asked] = field(default_factory=list)
     most_at_once: int = 0
     address: str = ""
+    path: str = "/v1/embeddings"
 
     def vector(self, text: str, body: Mapping[str, Any]) -> list[float]:
         about = f"{self.weights} {body['model']} {body.get('input_type')} {text}"
@@ -81,6 +82,28 @@ class EmbeddingSite:
     @property
     def texts(self) -> list[str]:
         return [text for each in self.asked for text in each.texts]
+
+
+@dataclass
+class RerankSite(EmbeddingSite):
+    """A server that scores documents by their first vector coordinates, the best first."""
+
+    path: str = "/v1/rerank"
+
+    def score(self, query: str, document: str, model: str) -> float:
+        return self.vector(f"{query} {document}", {"model": model})[0]
+
+    def items(self, asked: Asked) -> list[dict[str, Any]]:
+        about = asked.body["query"], asked.body["model"]
+        found = [
+            {"index": place, "relevance_score": self.score(about[0], document, about[1])}
+            for place, document in enumerate(asked.body["documents"])
+        ]
+        return sorted(found, key=lambda item: -item["relevance_score"])
+
+    def answer(self, asked: Asked) -> Reply:
+        reply = self.replies(asked)
+        return as_json({"results": self.items(asked)}) if reply is None else reply
 
 
 @contextlib.contextmanager
@@ -120,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
             asked = Asked(len(self.site.asked), self.path, dict(self.headers), json.loads(raw))
             self.site.asked.append(asked)
         try:
-            right = self.path == "/v1/embeddings"
+            right = self.path == self.site.path
             self._send(self.site.answer(asked) if right else refusal(404, "no such path"))
         finally:
             with self.lock:

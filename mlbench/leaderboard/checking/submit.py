@@ -199,6 +199,10 @@ def _refuse_variant(report: Report) -> None:
         mend = "submit the report in the folder above, which is that of the model's own vectors"
         where = f"report on {report.task.name}"
         raise UsageError(Fault(where, found, "the model's own vectors", mend))
+    if report.reranking:
+        found = f"reranked by {report.reranking.name}, which verification cannot run again"
+        mend = "submit the report on the first stage alone, of `mlbench run` without --rerank"
+        raise UsageError(Fault(f"report on {report.task.name}", found, "a first stage", mend))
 
 
 def _refuse_other_task(known: LeaderboardTask, found: LeaderboardTask) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,19 +82,6 @@ def load_reranker(
     if Path(spec).is_dir() or _HUB.fullmatch(spec):
         return _built_in(_CROSS_ENCODER, spec, spec, offline, cache)
     raise UsageError(Fault(f"reranker {spec}", "no such reranker", EXPECTED))
-
-
-def code_of(spec: str) -> tuple[str, Path | None]:
-    """Return what Python code a SPEC names, and its file if it has one.
-
-    >>> code_of("rerank:some-model")
-    ('', None)
-    """
-    if spec.startswith("python:"):
-        return f"imports the module {spec.split(':')[1]!r}", None
-    if match := _FILE.fullmatch(spec):
-        return f"runs the Python file {match['file']!r}", Path(match["file"])
-    return "", None
 
 
 def _built_in(

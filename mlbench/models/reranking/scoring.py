@@ -114,9 +114,7 @@ class PairScoring:
     def _keep(self, batch: Ints) -> None:
         if self._cache:
             keys = [self._keys[pair] for pair in batch]
-            self._cache.store(
-                self._source, keys, self._scores[batch][:, None], self._reranker.name
-            )
+            self._cache.store(self._source, keys, self._scores[batch][:, None], self._reranker.name)
 
     def _asked(self, batch: Ints) -> Floats:
         queries = [self._texts[0][i] for i in self._query[batch]]

@@ -1,0 +1,65 @@
+"""What an evaluation would do, found without a model's vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlbench.data.collection import Collection
+from mlbench.data.task import Task
+from mlbench.evaluation.evaluate import open_collection
+from mlbench.evaluation.options import Options
+from mlbench.models.protocol import Metered
+from mlbench.ranking.reranking import most_candidates
+
+
+def planned_pairs(task: Task, options: Options) -> int:
+    """Return how many pairs of a query and a passage a reranker would be given at most; those of
+    equal texts are scored once."""
+    collection = open_collection(task, options)
+    if not isinstance(collection, Collection):
+        return 0
+    return most_candidates(collection, options.reranked_to)
+
+
+def planned_texts(task: Task, options: Options, adapter: object = None) -> list[Mapping[str, Any]]:
+    """Return what an evaluation would encode: a row a role and language, with the number of texts,
+    of distinct ones and of their characters; None for passages that are streamed, hence not read.
+
+    Where ``adapter`` can estimate the tokens that a server would be sent, each row also has the
+    ``least_tokens`` and ``most_tokens`` of the distinct texts. Raises as ``evaluate`` does.
+    """
+    from mlbench.models.encoding import Plan
+
+    collection = open_collection(task, options)
+    if isinstance(collection, Collection):
+        plan = Plan.of(collection)
+        return [
+            _planned(task, group.role, group.language, len(group.entry), group.texts, adapter)
+            for group in (*plan.queries, *plan.passages)
+        ]
+    rows = []
+    for number, language in enumerate(collection.languages):
+        texts = collection.queries.texts[collection.queries.slice(number)]
+        distinct = list(dict.fromkeys(texts))
+        rows.append(_planned(task, "query", language, len(texts), distinct, adapter))
+    languages = collection.languages
+    return rows + [_planned(task, "passage", each, None, None, adapter) for each in languages]
+
+
+def _planned(
+    task: Task,
+    role: str,
+    language: str,
+    texts: int | None,
+    distinct: list[str] | None,
+    adapter: object,
+) -> Mapping[str, Any]:
+    row = {"task": task.name, "role": role, "language": language, "texts": texts}
+    row["distinct"] = None if distinct is None else len(distinct)
+    row["characters"] = None if distinct is None else sum(map(len, distinct))
+    if isinstance(adapter, Metered):
+        sent = None if distinct is None else adapter.tokens(role, distinct)
+        row["least_tokens"] = sent and sent.least
+        row["most_tokens"] = sent and sent.most
+    return row

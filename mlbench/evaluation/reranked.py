@@ -1,0 +1,132 @@
+"""A first stage ranked, and its first passages scored again by a reranker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mlbench.common.errors import Fault, ModelError
+from mlbench.common.progress import Step
+from mlbench.data.collection import Collection
+from mlbench.measures.scores import Scores
+from mlbench.models.boundary import calling
+from mlbench.models.encoding import Embedded
+from mlbench.models.protocol import Described
+from mlbench.models.registry import LoadedModel
+from mlbench.models.reranking.protocol import Reranker
+from mlbench.models.reranking.scoring import PairScores, PairScoring
+from mlbench.ranking.counting import comparisons
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.reranking import FirstStage
+from mlbench.reports.reranking import Reranking
+
+if TYPE_CHECKING:
+    from mlbench.evaluation.options import Options
+
+_FACTS: Mapping[str, Any] = {
+    "parameters": int, "max_length": int, "device": str, "prompts": dict, "notes": tuple,
+}  # fmt: skip
+"""What a report holds of what a reranker says of itself, and what it is made."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The tables of the ``first`` stage and of both, what was scored, and the steps, timed."""
+
+    first: Ranks
+    ranks: Ranks
+    recomputed: int
+    pairs: PairScores
+    steps: list[Step]
+
+    @property
+    def tables(self) -> tuple[Ranks, Ranks]:
+        """The table of both stages, and that of the first."""
+        return self.ranks, self.first
+
+
+def rank_and_rerank(
+    title: str, collection: Collection, embedded: Embedded, options: Options
+) -> Stages:
+    """Rank a collection by its vectors, and let the reranker of ``options`` score the first
+    passages again; ``title`` is the task's.
+
+    Raises ModelError where the reranker fails, EnvironmentFault where memory does not suffice.
+    """
+    quiet, size = not options.progress, comparisons(collection)
+    vectors = (embedded.queries, embedded.passages)
+    with Step(f"{title}: ranking", 2 * size, "scores", quiet=quiet) as ranking:
+        stage = FirstStage(collection, vectors, options.limits, ranking.advance)
+        candidates = stage.candidates(options.reranked_to, ranking.advance)
+    work = PairScoring(
+        _reranker(options),
+        (collection.queries.texts, collection.passages.texts),
+        (candidates.query, candidates.passage),
+        options.cache,
+    )
+    with Step(f"{title}: reranking", work.missing, "pairs", quiet=quiet) as reranking:
+        found = work.score(reranking.advance)
+        ranks = stage.reranked(candidates, found.scores)
+    return Stages(stage.ranks, ranks, stage.recomputed, found, [ranking, reranking])
+
+
+def with_reranker(options: Options) -> Options:
+    """Return the options with the reranker that they name loaded. Raises as ``load_reranker``."""
+    return options if options.rerank is None else replace(options, rerank=_reranker(options))
+
+
+def as_reranked(model: LoadedModel, options: Options) -> LoadedModel:
+    """Return a model as reports know it: with the reranker, if there is one, in its name and
+    identity."""
+    if options.rerank is None:
+        return model
+    reranker, depth = _reranker(options), options.reranked_to
+    return replace(
+        model,
+        name=f"{model.name}+{reranker.name}@{depth}",
+        identity=f"{model.identity}, the first {depth} reranked by {reranker.identity}",
+    )
+
+
+def describe_reranking(
+    model: LoadedModel, options: Options, pairs: PairScores, first: Scores
+) -> Reranking:
+    """Return what the report says of the reranker; ``first`` are the first stage's scores."""
+    reranker = _reranker(options)
+    return Reranking(
+        name=reranker.name,
+        spec=reranker.spec,
+        kind=reranker.kind,
+        identity=reranker.identity,
+        depth=options.reranked_to,
+        pairs=pairs.scored + pairs.cached,
+        cached=pairs.cached,
+        seconds=round(pairs.seconds, 3),
+        first=model.name,
+        macro=first.macro,
+        rank_distance=first.bias.rank_distance,
+        **_facts(reranker),
+    )
+
+
+def _facts(reranker: Reranker) -> dict[str, Any]:
+    """Return what a reranker says of itself. Raises ModelError for what is not as it should be."""
+    if not isinstance(reranker.adapter, Described):
+        return {}
+    with calling(reranker.spec, "describe"):
+        said = dict(reranker.adapter.describe())
+    found = {}
+    for name, made in _FACTS.items():
+        try:
+            found |= {name: made(said[name])} if said.get(name) is not None else {}
+        except (TypeError, ValueError):
+            where = f"reranker {reranker.spec}, describe, {name}"
+            raise ModelError(Fault(where, repr(said[name]), made.__name__)) from None
+    return found
+
+
+def _reranker(options: Options) -> Reranker:
+    from mlbench.models.reranking.registry import load_reranker
+
+    return load_reranker(options.rerank, offline=options.offline, cache=options.cache)
