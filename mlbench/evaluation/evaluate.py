@@ -285,7 +285,7 @@ def evaluate_held(
         warnings=(*sample_warnings(collection), *absent_warnings(collection), *embedded.warnings),
         ranks=found.ranks,
         texts=shown_texts(found.ranks, collection),
-        reranking=found.pairs and describe_reranking(model, options, found.pairs, found.first),
+        reranking=describe_reranking(model, options, found.pairs, found.first),
     )
     return _with_variants(report, task, collection, model, embedded, options)
 

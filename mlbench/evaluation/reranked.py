@@ -90,9 +90,12 @@ def as_reranked(model: LoadedModel, options: Options) -> LoadedModel:
 
 
 def describe_reranking(
-    model: LoadedModel, options: Options, pairs: PairScores, first: Scores
-) -> Reranking:
-    """Return what the report says of the reranker; ``first`` are the first stage's scores."""
+    model: LoadedModel, options: Options, pairs: PairScores | None, first: Scores
+) -> Reranking | None:
+    """Return what the report says of the reranker that scored ``pairs``, if there is one;
+    ``first`` are the first stage's scores."""
+    if pairs is None:
+        return None
     reranker = _reranker(options)
     return Reranking(
         name=reranker.name,
@@ -116,7 +119,7 @@ def _facts(reranker: Reranker) -> dict[str, Any]:
         return {}
     with calling(reranker.spec, "describe"):
         said = dict(reranker.adapter.describe())
-    found = {}
+    found: dict[str, Any] = {}
     for name, made in _FACTS.items():
         try:
             found |= {name: made(said[name])} if said.get(name) is not None else {}

@@ -122,7 +122,7 @@ class FirstStage:
 
 def most_candidates(collection: Collection, depth: int) -> int:
     """Return how many candidates all queries have, of equal texts each one."""
-    asked = collection.relevant_by_language.any(axis=1)
+    asked = collection.relevant_by_language.sum(axis=1) > 0
     return sum(
         int(asked[queries].sum()) * int(np.minimum(part.passages.counts, depth).sum())
         for part, queries, _ in _parts(collection)
