@@ -299,8 +299,9 @@ def _main_sections(report: Report) -> list[Section]:
         lines = " ".join(compression_lines(report))
         sections.append(Section("Smaller vectors", compression_table(report), note, lines))
     if report.reranking:
-        first, *rest = reranking_lines(report)
-        sections.append(Section("Reranking", reranking_table(report), " ".join(rest), first))
+        sections.append(
+            Section("Reranking", reranking_table(report), *reranking_lines(report)[::-1])
+        )
     return sections
 
 
