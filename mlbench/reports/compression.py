@@ -28,6 +28,10 @@ from mlbench.reports.words import MISSING, headline, kind_name, mean_name, numbe
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+COMPRESSION_NOTE = (
+    "Bytes are those of a passage, the mean. The percentages are the ratio to the whole vectors. "
+    "Each variant has a report of its own, in the folder of its name."
+)
 KEEPS = 0.99
 """The share of the whole vectors' score that smaller ones should keep."""
 FAR = 1000

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mlbench.data.task import Kind
 from mlbench.data.texts import Texts
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.compression import compression_lines, compression_table
+from mlbench.reports.compression import COMPRESSION_NOTE, compression_lines, compression_table
 from mlbench.reports.definitions import definitions
 from mlbench.reports.drawing import shortened
 from mlbench.reports.explain import (
@@ -292,12 +292,10 @@ def _main_sections(report: Report) -> list[Section]:
     )
     sections = [main, macro] if report.scores.macro else [main]
     if report.variants:
-        note = (
-            "Bytes are those of a passage, the mean. The percentages are the ratio to the whole "
-            "vectors. Each variant has a report of its own, in the folder of its name."
-        )
         lines = " ".join(compression_lines(report))
-        sections.append(Section("Smaller vectors", compression_table(report), note, lines))
+        sections.append(
+            Section("Smaller vectors", compression_table(report), COMPRESSION_NOTE, lines)
+        )
     if report.reranking:
         sections.append(
             Section("Reranking", reranking_table(report), *reranking_lines(report)[::-1])
