@@ -167,6 +167,17 @@ COMMANDS = (
         """,
     ),
     Command(
+        "study", "study:run", "arguments",
+        "train over a grid with several seeds, evaluate, and say what was found and which claims "
+        "hold", """
+        mlbench study quick
+        mlbench study ratio --dry-run
+        mlbench study ratio --set base=checkpoints/my-base --set data=mmarco --task xquad-r
+        mlbench study my-study.toml --shard 1/3
+        mlbench study my-study.toml --report
+        """, foreign=True,
+    ),
+    Command(
         "submit", "submit:submit", "arguments",
         "write a report as an entry of the leaderboard, ready for a pull request", """
         mlbench submit results/bm25/xquad-r --to leaderboards --submitter 'Ada Lovelace'

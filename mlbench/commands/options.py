@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def size(text: str) -> int:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size above 0")
     return value
+
+
+def part(text: str) -> tuple[int, int]:
+    """Parse ``i/n``, 1 <= i <= n."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/4")
+    return int(match[1]), int(match[2])
 
 
 MODEL = "a model's name or path, or KIND:VALUE; `mlbench models list` shows what is possible"

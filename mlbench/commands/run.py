@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
 import textwrap
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.commands.options import add_model_options, model_options, positive, shared, size
+from mlbench.commands.options import add_model_options, model_options, part, positive, shared, size
 from mlbench.commands.output import (
     ROOM_FOR_A_REPORT,
     WIDTH,
@@ -108,14 +107,6 @@ def formats(text: str) -> tuple[str, ...]:
 def dimensions(text: str) -> tuple[int, ...]:
     """Parse numbers of dimensions such as ``256,128,64``."""
     return tuple(positive(part.strip()) for part in text.split(","))
-
-
-def part(text: str) -> tuple[int, int]:
-    """Parse ``i/n``, 1 <= i <= n."""
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/4")
-    return int(match[1]), int(match[2])
 
 
 def _reranking_arguments(parser: argparse.ArgumentParser) -> None:

@@ -88,14 +88,14 @@ class RayEngine:
         """
         if not shards:
             return
-        ray = _import_ray()
-        with _cluster(ray, self.address):
-            slots, needs = _slots(ray, self.workers, len(shards))
+        ray = import_ray()
+        with cluster(ray, self.address):
+            count, needs = slots(ray, self.workers, len(shards))
             limits = replace(prepared.limits, threads=needs.get("num_cpus", 1))
             held = ray.put(replace(prepared, limits=limits))
             actor = ray.remote(**needs)(Worker)
             yield from self._count(
-                ray, lambda: actor.remote(held, Path.cwd()), slots, shards, progress
+                ray, lambda: actor.remote(held, Path.cwd()), count, shards, progress
             )
 
     def _count(
@@ -178,7 +178,8 @@ def _start(start: Any, starting: dict[Any, Any]) -> None:
     starting[actor.identity.remote()] = actor
 
 
-def _import_ray() -> Any:
+def import_ray() -> Any:
+    """Return the library. Raises EnvironmentFault where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -188,7 +189,7 @@ def _import_ray() -> Any:
 
 
 @contextlib.contextmanager
-def _cluster(ray: Any, address: str | None) -> Iterator[None]:
+def cluster(ray: Any, address: str | None) -> Iterator[None]:
     """Join the cluster at ``address``, or start one on this machine; leave it at the end."""
     if ray.is_initialized():
         yield
@@ -219,7 +220,7 @@ def _reach(address: str | None) -> None:
             pass
 
 
-def _slots(ray: Any, workers: int | None, shards: int) -> tuple[int, Mapping[str, int]]:
+def slots(ray: Any, workers: int | None, shards: int) -> tuple[int, Mapping[str, int]]:
     """Return how many actors to start, and what each needs of the cluster.
 
     Raises UsageError where more are asked for than the cluster has room for.

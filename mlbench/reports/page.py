@@ -6,7 +6,6 @@ they hold is shown, never interpreted, neither as HTML nor as Markdown.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -46,6 +45,7 @@ from mlbench.reports.tables import (
     sizes_table,
     star_of,
 )
+from mlbench.reports.templating import Plot, Safe, Section, Tile, data_uri, page_environment
 from mlbench.reports.texts import find_texts
 from mlbench.reports.words import (
     KIND_NAMES,
@@ -71,8 +71,6 @@ from mlbench.reports.words import (
 )
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from mlbench.models.cache import EmbeddingCache
 
 CROSS = Kind.CROSSLINGUAL.value
@@ -80,31 +78,6 @@ LONGEST_TEXT = 500
 """Characters of a text that the page shows."""
 MOST_ROWS = 400
 """Settings of a kind that the page lists one by one; report.json always has them all."""
-
-
-class Safe(str):
-    """Markdown that is meant as such."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One number at the top of the page."""
-
-    label: str
-    value: str
-    note: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table under its title: ``line`` says in words what it shows, ``note`` how to read it."""
-
-    title: str
-    table: Table
-    note: str
-    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,16 +90,6 @@ class Query:
     text: str
     table: Table
     passages: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot: its file, its data URI, what it shows (``alt``) and how to read it."""
-
-    file: str
-    uri: str
-    alt: str
-    how: str
 
 
 def report_pages(
@@ -158,21 +121,6 @@ def notebook_html(report: Report) -> str:
     said = [*truncation_reading(report), *reading(report), *languages_reading(report)]
     view = {"report": report, "reading": said, "paper": paper_table(report)}
     return page.get_template("notebook.html.jinja").render(view)
-
-
-def page_environment(finalize: Any = None) -> Environment:
-    """Return a template environment: HTML, escaped, or ``finalize`` on each value instead."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("mlbench.reports"),
-        autoescape=finalize is None,
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def _code(text: str) -> Safe:
@@ -379,11 +327,6 @@ def _across(report: Report) -> Section:
         + "Where both are the same, the cell is monolingual, and the mean in the last column "
         "leaves it out." * mono,
     )
-
-
-def data_uri(svg: bytes) -> str:
-    """Return an SVG as the address of an image that holds it."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
 MONO, MULTI = Kind.MONOLINGUAL.value, Kind.MULTILINGUAL.value

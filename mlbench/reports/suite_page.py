@@ -9,10 +9,10 @@ from mlbench.common.terminal import fill
 from mlbench.data.suite import Figure
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import Score
-from mlbench.reports.page import Safe, Section, Tile, page_environment
 from mlbench.reports.suite_report import SuiteReport
 from mlbench.reports.table import Table, escape_markdown, narrow
 from mlbench.reports.tables import ranged
+from mlbench.reports.templating import Safe, Section, Tile, page_environment
 from mlbench.reports.words import MISSING, between, kind_name, mean_name, number, plural
 
 SHORT = {"monolingual": "mono", "crosslingual": "cross", "multilingual": "multi"}

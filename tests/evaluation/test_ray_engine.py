@@ -9,7 +9,8 @@ import pytest
 
 from mlbench.common.errors import EnvironmentFault, IntegrityError, ModelError, UsageError
 from mlbench.evaluation.driver import stream
-from mlbench.evaluation.ray_engine import RayEngine, Worker, _cluster
+from mlbench.evaluation.ray_engine import RayEngine, Worker
+from mlbench.evaluation.ray_engine import cluster as joined
 from mlbench.evaluation.results import finish
 from mlbench.models.registry import load_adapter
 from tests.evaluation.building import QUIET, pass_in, records, streamed, task_of
@@ -156,7 +157,7 @@ def test_a_cluster_that_is_not_there_is_said(address, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with (
         pytest.raises(EnvironmentFault, match=r"cannot be reached(.|\n)*ray start --head"),
-        _cluster(ray, address),
+        joined(ray, address),
     ):
         pass
 

@@ -302,3 +302,17 @@ def agrees(claim: Claim, values: Sequence[float]) -> bool:
         return all(abs(first - other) <= (claim.within or 0.0) for other in others)
     sign = 1 if claim.relation is Relation.HIGHER else -1
     return all(sign * (first - other) > 0 for other in others)
+
+
+def best_of(task: TaskFindings, trained: Sequence[str] = (TRAINED,)) -> dict[Figure, ArmValue]:
+    """Return for each macro figure the arm with the best value among those of some roles."""
+    labels = {each.label for each in task.entrants if each.role in trained}
+    best: dict[Figure, ArmValue] = {}
+    for value in task.values:
+        if value.figure.over or value.arm not in labels:
+            continue
+        sign = -1 if value.figure.lower_is_better else 1
+        known = best.get(value.figure)
+        if known is None or sign * value.value > sign * known.value:
+            best[value.figure] = value
+    return best

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -150,9 +150,20 @@ def study_path(name_or_path: str | Path) -> Path:
     return form_path(name_or_path, studies_folder(), "study")
 
 
-def parse_study(path: Path) -> StudyForm:
-    """Read a study file. Raises DataError with all faults of its form at once."""
+def parse_study(
+    path: Path,
+    changes: Mapping[str, Any] | None = None,
+    tasks: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> StudyForm:
+    """Read a study file, with ``changes`` of what is trained or varied, and other tasks and seeds
+    where they are given. Raises DataError with all faults of its form at once."""
     table = read_toml(path, "a study file (TOML)", DataError)
+    for name, value in (changes or {}).items():
+        of = next((of for of in ("grid", "train") if name in (table.get(of) or {})), "train")
+        table[of] = {**(table.get(of) or {}), name: value}
+    given = {"tasks": tasks and [*tasks], "seeds": seeds and [*seeds]}
+    table |= {name: value for name, value in given.items() if value}
     return fill_form(StudyForm, table, fields_of(path), DataError, _across(path, table))
 
 

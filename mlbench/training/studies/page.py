@@ -11,8 +11,8 @@ from typing import Any
 
 from mlbench.common.files import write_atomically
 from mlbench.common.terminal import fill
-from mlbench.reports.page import Plot, Safe, Section, data_uri, page_environment
 from mlbench.reports.table import escape_markdown
+from mlbench.reports.templating import Plot, Safe, Section, data_uri, page_environment
 from mlbench.reports.words import plural
 from mlbench.training.studies.figures import macro_figures
 from mlbench.training.studies.findings import ClaimResult, TaskFindings

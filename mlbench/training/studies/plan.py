@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlbench.common.errors import DataError, Fault, did_you_mean
 from mlbench.common.files import slug
 from mlbench.training.studies.form import EVERY, Claim, StudyForm, parse_study, study_path
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,21 @@ def _plain(value: Any) -> Any:
     return float(value) if type(value) is int else value
 
 
-def load_study(name_or_path: str | Path) -> Study:
+def load_study(
+    name_or_path: str | Path,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    tasks: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Study:
     """Return the built-in study of that name, or that of a file.
 
-    Raises UsageError where there is none, DataError with all faults of its form, of its grid and of
-    the arms that its claims name.
+    ``changes`` are other values of what is trained, or lists of values of what is varied; ``tasks``
+    and ``seeds`` are others than the file's. Raises UsageError where there is none, DataError with
+    all faults of its form, of its grid and of the arms that its claims name.
     """
     path = study_path(name_or_path)
-    form = parse_study(path)
+    form = parse_study(path, changes or {}, tasks, seeds)
     arms = tuple(_arms(form))
     labels = [arm.label for arm in arms]
     twice = sorted({label for label in labels if labels.count(label) > 1})
@@ -206,6 +215,6 @@ def _key(value: Any) -> str:
     return json.dumps(_plain(value), sort_keys=True)
 
 
-def part_of(cells: Sequence[Cell], shard: tuple[int, int] | None) -> Sequence[Cell]:
-    """Return the cells of part i of n, counted from 1."""
-    return cells if shard is None else cells[shard[0] - 1 :: shard[1]]
+def part_of(every: Sequence[T], shard: tuple[int, int] | None) -> Sequence[T]:
+    """Return part i of n, counted from 1."""
+    return every if shard is None else every[shard[0] - 1 :: shard[1]]

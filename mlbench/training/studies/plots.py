@@ -27,11 +27,12 @@ from mlbench.reports.words import kind_name, mean_name
 from mlbench.training.studies.figures import Figure, macro_figures
 from mlbench.training.studies.findings import BASELINE, ArmValue, Entrant, TaskFindings
 from mlbench.training.studies.plan import PROPORTIONS, Study
-from mlbench.training.studies.report import Cost, StudyReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
+
+    from mlbench.training.studies.report import Cost, StudyReport
 
 COLOURS = (OTHER, OWN, "#009e73", "#cc79a7", "#b8860b", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")

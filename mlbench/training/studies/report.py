@@ -17,7 +17,6 @@ from mlbench.common.errors import DataError, Fault
 from mlbench.measures.significance import DRAWS, LEVEL
 from mlbench.reports.values import finite
 from mlbench.training.studies.findings import (
-    TRAINED,
     ArmValue,
     ClaimResult,
     Entrant,
@@ -36,7 +35,7 @@ STUDY_FILE = "study.json"
 @dataclass(frozen=True)
 class Cost:
     """What the trainings of an arm took: means over its seeds, the peak of all; None where it is
-    not recorded. ``memory`` is in bytes."""
+    not recorded. ``memory`` is in bytes; ``texts_per_second`` is how fast its models encode."""
 
     arm: str
     steps: float | None
@@ -45,6 +44,7 @@ class Cost:
     pairs_per_second: float | None
     memory: int | None
     evaluating: float
+    texts_per_second: float | None
 
     @classmethod
     def of(cls, arm: str, records: Sequence[Mapping[str, Any]]) -> Cost:
@@ -54,8 +54,10 @@ class Cost:
             values = [record[name] for record in records if record.get(name) is not None]
             return sum(values) / len(values) if values else None
 
-        memory = [record["peak_memory"] for record in records if record.get("peak_memory")]
+        memory = [peak for record in records if (peak := _peak(record))]
         timed = [record["cell"]["seconds"] for record in records]
+        encoded = [record["cell"]["encoded"] for record in records]
+        seconds = sum(of["seconds"] for of in encoded)
         evaluating = [sum(of.values()) - of.get("training", 0) for of in timed]
         return cls(
             arm,
@@ -65,7 +67,15 @@ class Cost:
             mean("pairs_per_second"),
             max(memory, default=None),
             sum(evaluating) / len(evaluating),
+            sum(of["texts"] for of in encoded) / seconds if seconds else None,
         )
+
+
+def _peak(record: Mapping[str, Any]) -> int | None:
+    """Return the peak memory of a training: that of the accelerator, where there was one, else
+    that of the process while it trained."""
+    peak: int | None = record.get("peak_gpu_memory") or record["cell"].get("peak_memory")
+    return peak
 
 
 @dataclass(frozen=True)
@@ -301,17 +311,3 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
         writer.writeheader()
         writer.writerows(rows)
     return buffer.getvalue()
-
-
-def best_of(task: TaskFindings, trained: Sequence[str] = (TRAINED,)) -> dict[Any, ArmValue]:
-    """Return for each macro figure the arm with the best value among those of some roles."""
-    labels = {each.label for each in task.entrants if each.role in trained}
-    best: dict[Any, ArmValue] = {}
-    for value in task.values:
-        if value.figure.over or value.arm not in labels:
-            continue
-        sign = -1 if value.figure.lower_is_better else 1
-        known = best.get(value.figure)
-        if known is None or sign * value.value > sign * known.value:
-            best[value.figure] = value
-    return best

@@ -6,6 +6,7 @@ or found the disk full, goes on where it was, and several processes can share it
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
@@ -32,11 +33,12 @@ class Work:
     """How a study trains and evaluates.
 
     ``train`` takes the fields of a training and the folder of the model, where it also leaves
-    ``training.json``, and goes on where it was; ``untrained`` leaves there the base as it was
-    before. ``evaluate`` takes a model's name or folder, a task, and the folder of the report.
+    ``training.json``, and goes on where it was; what it returns is kept with the cell.
+    ``untrained`` leaves in a folder the base as it was before. ``evaluate`` takes a model's name or
+    folder, a task, and the folder of the report.
     """
 
-    train: Callable[[Mapping[str, Any], Path], None]
+    train: Callable[[Mapping[str, Any], Path], Mapping[str, Any]]
     untrained: Callable[[Mapping[str, Any], Path], None]
     evaluate: Callable[[str | Path, str, Path], None]
 
@@ -98,9 +100,9 @@ def open_folder(study: Study, folder: Path) -> None:
             expected = f"an empty folder, or that of {study.name!r} as {study.path} says it"
             mend = "choose another place with --output"
             raise IntegrityError(Fault(str(folder), found, expected, mend))
-    plan = {"schema": PLAN_SCHEMA, "study": study.name, "digest": study.digest}
-    write_atomically(path, (json.dumps(plan, indent=1) + "\n").encode())
-    write_atomically(folder / "study.toml", study.path.read_bytes())
+    plan: dict[str, Any] = {"schema": PLAN_SCHEMA, "study": study.name, "digest": study.digest}
+    plan["form"] = dataclasses.asdict(study.form)
+    write_atomically(path, (json.dumps(plan, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def cell_folder(folder: Path, cell: Cell) -> Path:
@@ -137,7 +139,7 @@ def _model_job(study: Study, spec: str, place: Path, work: Work, base: bool = Fa
         model: str | Path = spec
         if base:
             model = folder / MODEL
-            work.untrained(_resolved(study, study.cells[0].config), model)
+            work.untrained(resolved(study, study.cells[0].config), model)
         return {"seconds": {}} | _evaluate(study, model, folder, work)
 
     return Job(spec, place, study.model_digest(spec), do)
@@ -146,7 +148,7 @@ def _model_job(study: Study, spec: str, place: Path, work: Work, base: bool = Fa
 def _train(study: Study, cell: Cell, folder: Path, work: Work) -> dict[str, Any]:
     model = folder / MODEL
     begin = time.perf_counter()
-    work.train(_resolved(study, cell.config), model)
+    trained = work.train(resolved(study, cell.config), model)
     seconds = round(time.perf_counter() - begin, 3)
     if (model / TRAINING_FILE).is_file():
         write_atomically(folder / TRAINING_FILE, (model / TRAINING_FILE).read_bytes())
@@ -154,23 +156,30 @@ def _train(study: Study, cell: Cell, folder: Path, work: Work) -> dict[str, Any]
     if not study.form.keep_models:
         shutil.rmtree(model, ignore_errors=True)
     told = {"arm": cell.arm.label, "seed": cell.seed, "config": cell.config}
-    return told | done | {"seconds": {"training": seconds, **done["seconds"]}}
+    return told | dict(trained) | done | {"seconds": {"training": seconds, **done["seconds"]}}
 
 
-def _resolved(study: Study, config: Mapping[str, Any]) -> dict[str, Any]:
+def resolved(study: Study, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a training with paths that start at the study's file as they are from
+    here."""
     named = {key: _beside(study, config[key]) for key in ("data", "base") if key in config}
     return {**config, **named}
 
 
 def _evaluate(study: Study, model: str | Path, folder: Path, work: Work) -> dict[str, Any]:
     seconds, names = {}, []
+    texts, encoding = 0, 0.0
     for task in study.form.tasks:
         begin = time.perf_counter()
         name = task_folder(task)
         work.evaluate(model, _beside(study, task), folder / name)
         seconds[name] = round(time.perf_counter() - begin, 3)
         names.append(name)
-    return {"tasks": names, "seconds": seconds}
+        run = parse_report(folder / name / REPORT_FILE)[0].run
+        texts += sum(each.distinct - each.cached for each in run.encoded.values())
+        encoding += run.seconds.get("encoding", 0.0)
+    encoded = {"texts": texts, "seconds": round(encoding, 3)}
+    return {"tasks": names, "seconds": seconds, "encoded": encoded}
 
 
 def task_folder(task: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from mlbench.common.names import shortened_apart
 from mlbench.comparing.differences import shown_p
@@ -19,9 +20,12 @@ from mlbench.training.studies.findings import (
     ClaimResult,
     Pair,
     TaskFindings,
+    best_of,
 )
 from mlbench.training.studies.form import Relation
-from mlbench.training.studies.report import Cost, StudyReport, best_of
+
+if TYPE_CHECKING:
+    from mlbench.training.studies.report import Cost, StudyReport
 
 SHORT = {"monolingual": "mono", "crosslingual": "cross", "multilingual": "multi"}
 LONGEST = 30
@@ -109,11 +113,12 @@ def cost_table(costs: Sequence[Cost]) -> Table:
             number(cost.pairs_per_second, 0, commas=True),
             number(cost.memory / 2**20 if cost.memory else None, 0, commas=True),
             number(cost.evaluating, 1, commas=True),
+            number(cost.texts_per_second, 0, commas=True),
         )
         for cost in costs
     )
     headers = ("arm", "steps", "pairs", "seconds", "pairs a\nsecond", "peak\nMiB",
-               "seconds of\nevaluation")  # fmt: skip
+               "seconds of\nevaluation", "texts\na second")  # fmt: skip
     return Table(headers, rows)
 
 

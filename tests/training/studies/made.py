@@ -70,10 +70,11 @@ def made_report(noise: float, seed: int, questions: int = 40, count: int = 3) ->
     return replace(named, model=replace(named.model, identity=f"{noise} {seed}"))
 
 
-def train_made(config: Mapping[str, Any], folder: Path) -> None:
+def train_made(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
     """Leave what a training leaves: a model, which is its own configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.json").write_text(json.dumps(dict(config)))
+    return {"peak_memory": 2**20}
 
 
 def evaluate_made(model: str | Path, task: str, folder: Path) -> None:

@@ -8,11 +8,10 @@ from functools import cache
 import pytest
 
 from mlbench.common.errors import DataError
-from mlbench.training.studies.findings import FAILS, HOLDS
+from mlbench.training.studies.findings import FAILS, HOLDS, best_of
 from mlbench.training.studies.plan import load_study
 from mlbench.training.studies.report import (
     SCHEMA,
-    best_of,
     pairs_csv,
     study_report,
     study_values,

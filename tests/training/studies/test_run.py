@@ -49,7 +49,7 @@ class Counting:
             if len(self.trained) + 1 == self.fails_at:
                 raise self.error
             self.trained.append(folder)
-            train_made(config, folder)
+            return train_made(config, folder)
 
         return Work(train, train_made, evaluate_made)
 

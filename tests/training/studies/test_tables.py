@@ -82,10 +82,10 @@ def test_what_was_found_is_said_in_words(report):
 
 
 def test_cost_stands_with_dashes_where_it_is_not_known():
-    known = Cost("a", 100, 6400, 12.34, 518.6, 3 * 2**30, 4.0)
-    unknown = Cost("b", None, None, None, None, None, 1.0)
+    known = Cost("a", 100, 6400, 12.34, 518.6, 3 * 2**30, 4.0, 999.6)
+    unknown = Cost("b", None, None, None, None, None, 1.0, None)
     rows = cost_table([known, unknown]).rows
-    assert rows[0] == ("a", "100", "6,400", "12.3", "519", "3,072", "4.0")
+    assert rows[0] == ("a", "100", "6,400", "12.3", "519", "3,072", "4.0", "1,000")
     assert rows[1][1:6] == ("-",) * 5
 
 

@@ -1,0 +1,89 @@
+"""How the cells of a study are trained and evaluated: by ``mlbench.training`` and by
+``mlbench.evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlbench.common.errors import Fault, MlbenchError, UsageError
+from mlbench.evaluation.evaluate import evaluate
+from mlbench.evaluation.options import Options
+from mlbench.reports.report import write_report
+from mlbench.training.base import open_base
+from mlbench.training.config import TrainConfig, train_config
+from mlbench.training.studies.form import BASE
+from mlbench.training.studies.plan import Study
+from mlbench.training.studies.run import MODEL, Work, resolved
+from mlbench.training.trainer import Opened, train
+
+
+def work_with(options: Options, command: str = "") -> Work:
+    """Return how a study trains and evaluates with some options, such as where data lies."""
+    quiet = dataclasses.replace(options, progress=False)
+
+    def train_cell(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        peak = _Peak()
+        train(_config(config, folder), quiet, command=command)
+        return {"peak_memory": peak.read()}
+
+    def leave_untrained(config: Mapping[str, Any], folder: Path) -> None:
+        opened = Opened.of(_config(config, folder), quiet)
+        plan = opened.plan
+        open_base(opened.config, opened.data, plan.languages, options.offline).save(folder)
+
+    def evaluate_model(model: str | Path, task: str, folder: Path) -> None:
+        trained_here = Path(model).name == MODEL
+        chosen = dataclasses.replace(quiet, cache=None) if trained_here else quiet
+        report = evaluate(str(model), task, chosen)
+        write_report(folder, report, report.ranks, {})
+
+    return Work(train_cell, leave_untrained, evaluate_model)
+
+
+def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
+    """Raise UsageError with what is wrong with the training of any arm, all of it at once; with
+    ``data`` also DataError for what is wrong with its plan of batches."""
+    quiet = dataclasses.replace(options, progress=False)
+    faults: list[Fault] = []
+    kind: type[MlbenchError] = UsageError
+    for arm in study.arms:
+        try:
+            config = _config(resolved(study, {**arm.config, "seed": 0}), Path(MODEL))
+            if data:
+                Opened.of(config, quiet)
+        except MlbenchError as error:
+            kind = type(error)
+            faults += [
+                dataclasses.replace(f, where=f"{arm.label}: {f.where}") for f in error.faults
+            ]
+    if BASE in study.form.baselines and any("base" in arm.point for arm in study.arms):
+        expected = "baselines without it, where the base is varied"
+        faults.append(Fault(f"{study.path}, field baselines", f"{BASE!r}", expected))
+    if faults:
+        raise kind(*faults)
+
+
+def _config(fields: Mapping[str, Any], folder: Path) -> TrainConfig:
+    return train_config(given={**fields, "output": str(folder)})
+
+
+class _Peak:
+    """The most memory that this process has from now on, where Linux tells it."""
+
+    def __init__(self) -> None:
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+            self._told = True
+        except OSError:
+            self._told = False
+
+    def read(self) -> int | None:
+        """Return it in bytes."""
+        if not self._told:
+            return None
+        lines = Path("/proc/self/status").read_text().splitlines()
+        peak = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
+        return int(peak) * 1024 if peak else None

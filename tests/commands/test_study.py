@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlbench.commands.cli import main
+from mlbench.common.errors import DataError, IntegrityError, UsageError
+from mlbench.training.studies.form import studies_folder
+from mlbench.training.studies.plan import load_study
+from mlbench.training.studies.work import check_arms
+from tests.training.studies.test_work import OPTIONS, STUDY
+
+pytest.importorskip("sentence_transformers")
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.toml"
+    claim = (
+        '[claims.mixed]\nsays = "Mixed batches are better across languages."\n'
+        'figure = "crosslingual:AP"\narm = "alpha 0"\nthan = ["alpha 1"]\n'
+    )
+    path.write_text(STUDY + claim)
+    return path
+
+
+def study(*arguments: object) -> int:
+    return main(["study", *map(str, arguments), "--offline", "--quiet"])
+
+
+def test_a_study_trains_reports_and_goes_on(file, capsys):
+    assert study(file) == 0
+    printed = capsys.readouterr().out
+    assert "on sample: Mixed batches are better across languages." in printed
+    assert printed.rstrip().endswith("page: study-results/small/study.html")
+    cells = sorted(Path("study-results").rglob("cell.json"))
+    assert len(cells) == 5
+    before = [path.stat().st_mtime_ns for path in cells]
+    assert study(file, "--seeds", "1,2,3") == 0
+    assert [path.stat().st_mtime_ns for path in cells] == before
+    assert len(list(Path("study-results").rglob("cell.json"))) == 7
+    capsys.readouterr()
+    assert study(file, "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["study"] == "small"
+    assert len(values["cells"]) == 4
+    assert values["claims"][0]["verdict"] in ("holds", "does not hold", "not shown")
+    assert values["cells"][0]["training"]["steps"] == 4
+
+
+def test_parts_of_a_study_add_up(file, capsys):
+    assert study(file, "--shard", "1/2") == 0
+    assert "3 of all 5 models are" in capsys.readouterr().out
+    assert not Path("study-results/small/study.html").exists()
+    assert study(file, "--report") == 0
+    assert "of 4 models are trained" in capsys.readouterr().out
+    assert study(file, "--shard", "2/2") == 0
+    assert "page: " in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(file, capsys):
+    assert study(file, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "4 models would be trained and evaluated on sample" in printed
+    assert "at 4,000 pairs a second" in printed
+    assert not Path("study-results").exists()
+    assert study(file, "--dry-run", "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["arms"][0] == {"arm": "alpha 0", "models": 2, "done": 0, "steps": 4}
+
+
+def test_fields_can_be_set_and_make_another_study(file, capsys):
+    assert study(file, "--dry-run", "--set", "steps=7", "--set", "alpha=[0, 0.5, 1]") == 0
+    assert "6 models" in capsys.readouterr().out
+    assert study(file) == 0
+    assert study(file, "--set", "steps=7") == IntegrityError.exit_code
+    assert "holds the study 'small' with other training" in capsys.readouterr().err
+    assert study(file, "--set", "nothing=7") == UsageError.exit_code
+    assert "alpha 0: option nothing: unknown field" in capsys.readouterr().err
+    assert study(file, "--set", "alpha=1") == DataError.exit_code
+    assert "field grid.alpha: 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--set", "steps"), ("--seeds", "1,1"), ("--shard", "3/2")])
+def test_options_that_cannot_be_are_refused(file, option):
+    with pytest.raises(SystemExit) as ended:
+        study(file, *option)
+    assert ended.value.code == UsageError.exit_code
+
+
+@pytest.mark.parametrize("name", [path.stem for path in studies_folder().glob("*.toml")])
+def test_the_studies_that_come_with_mlbench_can_be_trained(name):
+    plan = load_study(name)
+    assert plan.form.question.strip().endswith("?")
+    assert plan.form.claims
+    check_arms(plan, OPTIONS, data=True)

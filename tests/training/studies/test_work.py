@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mlbench.common.errors import DataError, UsageError
+from mlbench.evaluation.options import Options
+from mlbench.reports.report import read_report
+from mlbench.training.studies.plan import load_study
+from mlbench.training.studies.run import carry_out_one, entrants, jobs
+from mlbench.training.studies.work import check_arms, work_with
+
+pytest.importorskip("sentence_transformers")
+STUDY = """
+name = "small"
+title = "A small study"
+question = "Does it work?"
+tasks = ["sample"]
+seeds = [1, 2]
+baselines = ["base"]
+
+[train]
+data = "sample"
+base = "static"
+languages = ["de", "en", "es"]
+batch_size = 8
+steps = 4
+dimension = 8
+vocabulary = 300
+
+[grid]
+alpha = [0, 1]
+"""
+OPTIONS = Options(progress=False, offline=True)
+
+
+def study(folder, text: str = STUDY):
+    path = folder / "small.toml"
+    path.write_text(text)
+    return load_study(path)
+
+
+def test_cells_and_the_untrained_base_are_made_and_evaluated(tmp_path):
+    plan = study(tmp_path)
+    check_arms(plan, OPTIONS, data=True)
+    todo = list(jobs(plan, tmp_path / "done", work_with(OPTIONS, "mlbench study small")))
+    base, first = todo[0], todo[1]
+    carry_out_one(base)
+    carry_out_one(first)
+    folder = tmp_path / "done/cells/alpha-0/seed-1"
+    record = json.loads((folder / "training.json").read_text())
+    assert (record["steps"], record["config"]["alpha"], record["config"]["seed"]) == (4, 0, 1)
+    cell = json.loads((folder / "cell.json").read_text())
+    assert cell["peak_memory"] is None or cell["peak_memory"] > 2**20
+    trained, untrained = read_report(folder / "sample"), entrants(plan, tmp_path / "done", "sample")
+    assert trained.task.name == "sample"
+    found = {each.label: each for each in untrained}
+    assert set(found) == {"alpha 0", "base"}
+    assert found["base"].read("").model.identity != trained.model.identity
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error", "said"),
+    [
+        ("alpha = [0, 1]", "alpha = [0, 2]", UsageError, "alpha 2: option alpha: 2"),
+        ("steps = 4", "step = 4", UsageError, "alpha 0: option step: unknown field"),
+        ("steps = 4", "", UsageError, "none is given"),
+        ("batch_size = 8", "batch_size = 8000", DataError, "8,000 rows, the batch size"),
+        ('"es"', '"xx"', UsageError, "xx"),
+        (
+            "alpha = [0, 1]",
+            "proportions = [{mono = 0.5}]",
+            UsageError,
+            "mono 0.5: option proportions: they add up to 0.5",
+        ),
+        ('base = "static"\n', "", UsageError, "baselines without it, where the base is varied"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_of_all_arms_at_once(tmp_path, before, after, error, said):
+    text = STUDY.replace(before, after)
+    if before.startswith("base"):
+        text = text.replace("alpha = [0, 1]", 'base = ["static"]')
+    with pytest.raises(error) as fault:
+        check_arms(study(tmp_path, text), OPTIONS, data=True)
+    assert said in str(fault.value)
