@@ -177,6 +177,7 @@ BROKEN = {
     "mlbench.toml": 'report = "worse/my-model/sample"\nbaseline = "baseline.parquet"\n',
 }
 VOLATILE = {"date", "seconds", "peak_memory", "versions", "command", "processor", "platform"}
+VOLATILE |= {"cores", "gpus", "peak_gpu_memory"}
 NOT_COMPARED = {"cache", "board"}
 TIMED = re.compile(r"\d+%|\d+(\.\d+)? s\b|\*\*(command|seconds|date|peak)|<dt>(seconds|date|peak)")
 MOST_LINES = 30

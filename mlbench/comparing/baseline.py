@@ -27,6 +27,7 @@ from mlbench.measures.scores import score_settings
 from mlbench.measures.significance import mean
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes, read_ranks
+from mlbench.reports.cost import Cost, cost_of
 from mlbench.reports.per_query import PerQuery, read_values
 from mlbench.reports.report import (
     RANKS_FILE,
@@ -34,6 +35,7 @@ from mlbench.reports.report import (
     VALUES_FILE,
     ModelInfo,
     Report,
+    RunInfo,
     TaskInfo,
     parse_report,
     read_report,
@@ -69,7 +71,7 @@ class Saved:
     """A saved result: which task and model, and where it was read from.
 
     It has the table of ``ranks`` or, of run files, the ``values`` of each query and how deep the
-    files are.
+    files are. ``cost`` is None where nothing is known of it.
     """
 
     where: str
@@ -79,6 +81,7 @@ class Saved:
     ranks: Ranks | None = None
     values: PerQuery | None = None
     retrieved: Retrieved | None = None
+    cost: Cost | None = None
 
     @property
     def table(self) -> Ranks:
@@ -96,7 +99,8 @@ def saved_report(report: Report, where: str) -> Saved:
     """Return what is compared of a report. Raises DataError where it has nothing of each query."""
     ranks = None if report.values is not None else report.table
     values, retrieved = report.values, report.retrieved
-    return Saved(where, report.task, report.model, report.measures, ranks, values, retrieved)
+    cost = cost_of(report.model, report.run)
+    return Saved(where, report.task, report.model, report.measures, ranks, values, retrieved, cost)
 
 
 def read_saved(path: Path) -> Saved:
@@ -172,6 +176,7 @@ class _EntryFile:
     measures: tuple[str, ...]
     macro: dict[str, dict[str, Any]]
     ranks_sha256: str | None
+    run: RunInfo | None = None
 
 
 def _read_entry(folder: Path) -> Saved:
@@ -213,7 +218,8 @@ def _read_entry(folder: Path) -> Saved:
         queries=queries, passages=passages, relevant_pairs=len(ranks.passage_ids),
         pairs=ranks.pairs,
     )  # fmt: skip
-    return Saved(str(folder), task, entry.model, entry.measures, ranks)
+    cost = cost_of(entry.model, entry.run)
+    return Saved(str(folder), task, entry.model, entry.measures, ranks, cost=cost)
 
 
 def saved_result(given: Result) -> Saved:

@@ -230,7 +230,7 @@ def compare(
     return Comparison(
         task=next((each.task for each in saved if each.task.title), saved[0].task),
         models=tuple(
-            Entrant(name, each.model.name, each.model.identity, each.where, x)
+            Entrant(name, each.model.name, each.model.identity, each.where, x, each.cost)
             for name, each, x in zip(labels, saved, xs or (None,) * len(saved), strict=True)
         ),
         measures=tuple(measures),

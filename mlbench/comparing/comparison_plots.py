@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlbench.common.names import shortened_apart
+from mlbench.common.sizes import short_number
 from mlbench.common.terminal import printable
 from mlbench.comparing.comparison import Comparison
 from mlbench.comparing.comparison_tables import kinds_of, pair_differences
 from mlbench.comparing.differences import NOT_SHOWN, Value, measure_title
 from mlbench.comparing.quantities import Quantity
 from mlbench.measures.rank_measures import RANK_DISTANCE
+from mlbench.reports.cost import Cost
 from mlbench.reports.drawing import (
     FAINT,
     INK,
@@ -60,6 +63,9 @@ def comparison_plots(comparison: Comparison) -> dict[str, tuple[bytes, str]]:
                 to_svg(trade),
                 "Cross-lingual and multilingual against monolingual scores, rank distance as size.",
             )
+        cost = _cost(comparison)
+        if cost is not None:
+            drawn["cost.svg"] = (to_svg(cost), "Scores by speed, bytes and parameters.")
         if comparison.axis is not None:
             drawn["series.svg"] = (to_svg(_series(comparison)), f"Scores by {comparison.axis}.")
     return drawn
@@ -202,6 +208,59 @@ def _trade_off(comparison: Comparison) -> Figure | None:
         axes.margins(0.18)
     _names(figure, comparison)
     return figure
+
+
+COSTS: tuple[tuple[str, Callable[[Cost], float | None]], ...] = (
+    ("passages encoded a second", lambda cost: cost.speeds.get("passage")),
+    ("bytes of a passage's vectors", lambda cost: cost.bytes),
+    ("parameters", lambda cost: cost.parameters),
+)
+"""What scores are drawn against."""
+
+
+def _cost(comparison: Comparison) -> Figure | None:
+    """The headline score by each cost in which models are known to differ, with 95% intervals."""
+    kind = kinds_of(comparison)[-1]
+    values = _scores(comparison, kind, comparison.headline)
+    panels = []
+    for name, read in COSTS:
+        costs = [read(m.cost) if m.cost else None for m in comparison.models]
+        if len({*filter(None, costs)}) > 1:
+            panels.append((name, costs))
+    if values is None or not panels:
+        return None
+    title = f"{kind_name(kind)} {measure_title(comparison.headline)}"
+    machines = {m.cost.hardware for m in comparison.models if m.cost and m.cost.hardware}
+    where = machines.pop() if len(machines) == 1 else "hardware that differs"
+    said = f"Each point is a model, with its 95% interval. Speed is that on {where}."
+    figure = canvas(WIDTH, 3.75, f"What quality costs: {title}", said)
+    width = (WIDTH - 0.75 - 0.2) / len(panels) - 0.35
+    for number, (name, costs) in enumerate(panels):
+        axes = add_axes(figure, Box(0.75 + number * (width + 0.45), 0.85, width, 2.1))
+        _grid(axes, name, title if number == 0 else "")
+        points = [(c, v, m) for c, v, m in zip(costs, values, comparison.models, strict=True) if c]
+        axes.set_xscale("log")
+        axes.vlines(
+            [c for c, _, _ in points], [v.low for _, v, _ in points],
+            [v.high for _, v, _ in points], color=FAINT, linewidth=0.8,
+        )  # fmt: skip
+        axes.scatter([c for c, _, _ in points], [v.value for _, v, _ in points], s=22, color=OTHER)
+        for cost, value, model in points:
+            place = (cost, value.value)
+            axes.annotate(model.label, place, (6, 4), textcoords="offset points", size=8.5)
+        _cost_ticks(axes, [c for c, _, _ in points])
+        axes.margins(0.15)
+    _names(figure, comparison)
+    return figure
+
+
+def _cost_ticks(axes: Axes, costs: list[float]) -> None:
+    """Mark powers of ten around the costs, or the ends where there are less than two."""
+    low, high = math.floor(math.log10(min(costs))), math.ceil(math.log10(max(costs)))
+    powers = [10.0**power for power in range(low, high + 1)]
+    axes.set_xlim(min(powers[0], min(costs) / 1.3), max(powers[-1], max(costs) * 1.3))
+    axes.set_xticks(powers, [short_number(power) for power in powers])
+    axes.set_xticks([], minor=True)
 
 
 def _sizes(distances: list[float]) -> list[float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mlbench.comparing.quantities import Quantity
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import TIE_TOLERANCE
+from mlbench.reports.cost import Cost
 from mlbench.reports.words import MISSING, mean_name, number
 
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
@@ -89,13 +90,15 @@ class Standing:
 
 @dataclass(frozen=True)
 class Entrant:
-    """A compared model. ``label`` stands for it in tables; ``x`` is its place on the axis."""
+    """A compared model. ``label`` stands for it in tables; ``x`` is its place on the axis, ``cost``
+    is None where nothing is known of it."""
 
     label: str
     name: str
     identity: str
     where: str
     x: float | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from mlbench import __version__
 from mlbench.common.collector import uncollected
 from mlbench.common.errors import Fault, ModelError
-from mlbench.common.hardware import peak_memory, processor_name
+from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
 from mlbench.evaluation.compression import size_of
@@ -152,6 +152,7 @@ def describe_run(
 ) -> RunInfo:
     """Return what the report says of the run, as far as it is known once all is encoded."""
     texts = {"query": len(collection.queries), "passage": len(collection.passages)}
+    machine = hardware()
     return RunInfo(
         command=options.command,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -159,16 +160,23 @@ def describe_run(
         | {name: metadata.version(name) for name in RECORDED_VERSIONS}
         | dict(facts.get("versions", {})),
         platform=f"{platform.system()} {platform.machine()}",
-        processor=processor_name(),
+        processor=machine.processor,
         threads=options.threads,
         seconds={},
         peak_memory=peak_memory(),
         encoded={
-            role: Encoded(texts[role], sum(count), count.cached)
+            role: Encoded(texts[role], sum(count), count.cached, _rounded(embedded, role))
             for role, count in embedded.counts.items()
         },
         recomputed=0,
+        cores=machine.cores,
+        gpus=machine.gpus,
+        peak_gpu_memory=peak_gpu_memory(),
     )
+
+
+def _rounded(embedded: Embedded, role: str) -> float | None:
+    return round(embedded.seconds[role], 3) if role in embedded.seconds else None
 
 
 def describe_model(

@@ -84,6 +84,10 @@ class BM25:
             (rows.data, column[rows.indices], rows.indptr), (len(texts), len(columns))
         )
 
+    def describe(self) -> dict[str, Any]:
+        """Return facts for the report: nothing in it was trained."""
+        return {"parameters": 0}
+
     def _vocabulary(self) -> dict[str, int]:
         """Return the column of every token, in the order of the tokens' code points."""
         if not self._indexes:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -219,13 +219,15 @@ class Count(NamedTuple):
 class Embedded:
     """The vectors of a collection, one row an entry, ready for scoring.
 
-    ``counts`` says by role ("query", "passage") where the vectors are from.
+    ``counts`` says by role ("query", "passage") where the vectors are from, ``seconds`` how long
+    encoding took, where that is known.
     """
 
     queries: Vectors
     passages: Vectors
     warnings: tuple[str, ...]
     counts: dict[str, Count]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,7 @@ class Encoding:
             "query": Rows(len(collection.queries)),
         }
         self._apart: dict[str, float] = {}
+        self._seconds = dict.fromkeys(self._rows, 0.0)
         self._teach(whole or collection)
         free = attribute(model.spec, model.adapter, "language_free", False)
         plan = Plan.of(collection, by_language=not free)
@@ -297,7 +300,9 @@ class Encoding:
                         continue
                     began = time.perf_counter()
                     kept += self._encode(job, batch)
-                    pace.took(time.perf_counter() - began)
+                    took = time.perf_counter() - began
+                    self._seconds[job.group.role] += took
+                    pace.took(took)
                     progress(int(job.sizes[batch].sum()), len(batch))
         except BaseException as error:
             if self.cache:
@@ -318,7 +323,7 @@ class Encoding:
         )
         warnings += self._company_warnings()
         counts = {role: self._count(role) for role in self._rows}
-        return Embedded(parts["query"], parts["passage"], warnings, counts)
+        return Embedded(parts["query"], parts["passage"], warnings, counts, self._seconds)
 
     @property
     def layout(self) -> Layout | None:

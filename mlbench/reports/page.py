@@ -15,6 +15,7 @@ from mlbench.data.task import Kind
 from mlbench.data.texts import Texts
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.compression import COMPRESSION_NOTE, compression_lines, compression_table
+from mlbench.reports.cost import cost_facts
 from mlbench.reports.definitions import definitions
 from mlbench.reports.drawing import shortened
 from mlbench.reports.explain import (
@@ -24,7 +25,6 @@ from mlbench.reports.explain import (
     most_biased,
     passages_table,
 )
-from mlbench.reports.known import languages_reading
 from mlbench.reports.pairs import directions
 from mlbench.reports.plot_cache import cached_plots
 from mlbench.reports.plot_texts import plot_texts
@@ -44,6 +44,7 @@ from mlbench.reports.tables import (
     settings_table,
     sizes_table,
     star_of,
+    whole_reading,
 )
 from mlbench.reports.templating import Plot, Safe, Section, Tile, data_uri, page_environment
 from mlbench.reports.texts import find_texts
@@ -63,11 +64,9 @@ from mlbench.reports.words import (
     outranking_line,
     own_language_preference,
     rank_distance_line,
-    reading,
     settings_of,
     target_line,
     tie_lines,
-    truncation_reading,
 )
 
 if TYPE_CHECKING:
@@ -118,8 +117,7 @@ def report_pages(
 def notebook_html(report: Report) -> str:
     """Return what a notebook shows of a report: its reading and its main table, as HTML."""
     page = page_environment()
-    said = [*truncation_reading(report), *reading(report), *languages_reading(report)]
-    view = {"report": report, "reading": said, "paper": paper_table(report)}
+    view = {"report": report, "reading": whole_reading(report), "paper": paper_table(report)}
     return page.get_template("notebook.html.jinja").render(view)
 
 
@@ -139,11 +137,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
     texts = report.texts or (find_texts(report.task) if biased else Texts({}, {}))
     view = {
         "report": report,
-        "reading": [
-            *truncation_reading(report),
-            *reading(report),
-            *languages_reading(report),
-        ],
+        "reading": whole_reading(report),
         "tiles": _tiles(report),
         "main": _main_sections(report),
         "plots": [
@@ -162,6 +156,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
             if len(settings_of(report, kind)) <= MOST_ROWS
         ],
         "tie_lines": tie_lines(report),
+        "cost_facts": cost_facts(report),
         "model_facts": _facts(asdict(report.model)),
         "task_facts": _facts(
             asdict(report.task) | {"kinds": tuple(kinds)},
@@ -187,6 +182,7 @@ def _contents(view: dict[str, Any]) -> list[tuple[str, str]]:
         ("settings", "Settings"): True,
         ("ties", "Ties"): view["tie_lines"],
         ("warnings", "Notes and warnings"): report.notes + report.warnings,
+        ("cost", "Cost"): view["cost_facts"],
         ("model", "Model"): True,
         ("task", "Task"): True,
         ("run", "Run"): True,
@@ -406,6 +402,7 @@ def _truncated(roles: dict[str, dict[str, dict[str, float]]]) -> str:
 FACTS: dict[str, Callable[[Any], str]] = {
     "peak_memory": lambda size: f"{size / 2**30:.2f} GiB",
     "seconds": lambda steps: _pairs(steps, "{} {:.1f} s"),
+    "peak_gpu_memory": lambda size: f"{size / 2**30:.2f} GiB",
     "encoded": lambda roles: _pairs(roles, "{0}: {1[distinct]:,} distinct of {1[texts]:,} texts"),
     "prompts": lambda prompts: _pairs(prompts, "{}: {!r}"),
     "first_input": lambda first: _pairs(first, "{}: {!r}"),

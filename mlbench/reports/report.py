@@ -122,9 +122,8 @@ class ModelInfo:
 
     ``first_input`` is the literal first text of each role after its prompt; ``notes`` say what
     was assumed of the model. ``routes`` are by role, empty where all texts go through the same
-    modules. ``sizes`` are by role, too, empty where they are not known. ``variant`` names vectors
-    that were made smaller than the model's own, such as "int8-256". ``languages`` are those that
-    the model is declared for, as its card spells them, empty where it does not say.
+    modules, and so are ``sizes``. ``variant`` names vectors that were made smaller, such as
+    "int8-256", ``languages`` those that the model is declared for, as its card spells them.
     """
 
     name: str
@@ -149,11 +148,13 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Encoded:
-    """How many texts of a role there were; how many distinct ones were encoded, or were cached."""
+    """How many texts of a role there were, how many distinct ones, how many of these were cached;
+    the ``seconds`` that encoding the others took, None where unknown."""
 
     texts: int
     distinct: int
     cached: int = 0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,9 @@ class Truncated:
 class RunInfo:
     """How the report was made. ``seconds`` is wall time by step, ``peak_memory`` bytes.
 
-    ``truncated`` says by role and language what the model cut, None where unknown;
-    ``recomputed`` the scores that fell within the error bound of the fast product, None where
-    unknown.
+    ``truncated`` says by role and language what the model cut, ``recomputed`` how many scores fell
+    within the error bound of the fast product; None where unknown. ``gpus`` are the names of those
+    that torch saw, ``peak_gpu_memory`` the most bytes that were held of one.
     """
 
     command: str
@@ -186,6 +187,9 @@ class RunInfo:
     encoded: dict[str, Encoded]
     recomputed: int | None = None
     truncated: dict[str, dict[str, Truncated]] | None = None
+    cores: int | None = None
+    gpus: tuple[str, ...] = ()
+    peak_gpu_memory: int | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,6 +10,7 @@ from mlbench.data.task import Kind, PairSizes
 from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.measures.scores import Extremes
 from mlbench.reports.compression import compression_lines, compression_table
+from mlbench.reports.cost import cost_line
 from mlbench.reports.known import languages_reading, marked_language
 from mlbench.reports.pairs import directions, weakest_first
 from mlbench.reports.report import Report
@@ -288,6 +289,11 @@ def outranking_table(report: Report) -> Table:
     return Table(tuple(headers), tuple(map(tuple, rows)), means)
 
 
+def whole_reading(report: Report) -> list[str]:
+    """Return the sentences at the top of a report, wherever it is shown."""
+    return [*truncation_reading(report), *reading(report), *languages_reading(report)]
+
+
 def terminal_text(report: Report, *, verbose: bool = False) -> str:
     """Return what a run prints at its end: what the scores say, the main table, warnings.
 
@@ -298,10 +304,9 @@ def terminal_text(report: Report, *, verbose: bool = False) -> str:
     only = f", only {', '.join(task.languages)}" if task.subset_of else ""
     title = f"{report.model.name} on {task.name} (version {task.version}{only})"
     warnings = [f"Warning: {warning}" for warning in report.warnings]
-    said = [*truncation_reading(report), *reading(report), *languages_reading(report)]
     blocks = [
         fill(title),
-        fill(" ".join(said)),
+        fill(" ".join(whole_reading(report))),
         paper_table(report).text(),
         *([crosslingual_table(report).text()] if task.roles.one_asked else []),
         *(_details(report) if verbose else [fill(star_of(paper_table(report), report))]),
@@ -333,6 +338,7 @@ def _details(report: Report) -> list[str]:
         " ".join(bias_lines(report)),
         *excluded_lines(report),
         *tie_lines(report),
+        cost_line(report),
         *(f"Note: {note}" for note in report.notes),
     ]
     table = [macro_table(report).text()] if report.scores.macro else []

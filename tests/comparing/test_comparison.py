@@ -22,11 +22,12 @@ from mlbench.comparing.comparison import (
     terminal_comparison,
 )
 from mlbench.comparing.comparison_plots import comparison_plots
-from mlbench.comparing.comparison_tables import pairs_that_matter
+from mlbench.comparing.comparison_tables import blocks_of, pairs_that_matter
 from mlbench.comparing.differences import BETTER, NOT_SHOWN, WORSE, Difference, Value
 from mlbench.comparing.places import group_letters, label
 from mlbench.comparing.quantities import RANK_DISTANCE, Quantity, chosen_names
 from mlbench.data.task import Kind
+from mlbench.reports.cost import Cost
 from mlbench.reports.retrieved import Depth, Retrieved
 from tests.support.reports import (
     collection_of,
@@ -403,6 +404,46 @@ def test_plots_are_svg_the_same_each_time_and_a_series_has_its_axis():
         assert alt
     assert comparison_plots(comparison) == series
     assert "mixing 0.5" in terminal_comparison(comparison)
+
+
+def costing(saved, **changes):
+    plain = Cost(22_700_000, 384, 1536.0, {"query": 300.0, "passage": 31.2}, 2**30, None, "a chip")
+    return replace(saved, cost=replace(plain, **changes))
+
+
+def test_what_models_cost_stands_in_a_table_and_a_plot():
+    saved = [costing(model(2.0)), costing(model(1.5), bytes=192.0, parameters=None)]
+    comparison = compare(saved, MEASURES)
+    (block,) = [b for b in blocks_of(comparison, whole=False) if b.title == "Cost"]
+    assert [" ".join(header.split()) for header in block.table.headers] == [
+        "model", "queries a second", "passages a second", "bytes a passage", "parameters",
+        "peak memory",
+    ]  # fmt: skip
+    assert block.table.rows == (
+        ("A noise-2.0", "300", "31.2", "1,536", "22.7M", "1.00 GiB"),
+        ("B noise-1.5", "300", "31.2", "192", "-", "1.00 GiB"),
+    )
+    assert block.notes == ("Hardware: A, B on a chip.",)
+    assert "Hardware: A, B on a chip." in terminal_comparison(comparison)
+    assert "## Cost" in markdown_comparison(comparison)
+    assert json.loads(comparison_json(comparison))["models"][1]["cost"]["bytes"] == 192
+    ElementTree.fromstring(comparison_plots(comparison)["cost.svg"][0])
+
+
+def test_speeds_of_different_hardware_are_told_apart():
+    saved = [costing(model(2.0)), costing(model(1.5), hardware="another")]
+    (block,) = [b for b in blocks_of(compare(saved, MEASURES), whole=True) if b.title == "Cost"]
+    assert block.notes == (
+        "Hardware: A on a chip; B on another.",
+        "Speeds on different hardware cannot be compared.",
+    )
+
+
+def test_costs_that_are_not_known_have_no_table():
+    saved = [replace(model(2.0), cost=None), replace(model(1.5), cost=None)]
+    comparison = compare(saved, MEASURES)
+    assert all(block.title != "Cost" for block in blocks_of(comparison, whole=True))
+    assert "cost.svg" not in comparison_plots(comparison)
 
 
 def test_plots_of_one_language_are_left_out():

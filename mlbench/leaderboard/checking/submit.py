@@ -155,6 +155,7 @@ def entry_of(report: Report, ranks_sha256: str, declared: Declared) -> Entry:
             versions={visible(name): visible(version) for name, version in run.versions.items()},
             platform=visible(run.platform),
             processor=visible(run.processor),
+            gpus=tuple(map(visible, run.gpus)),
         ),
         truncated=_truncated(run),
         declared=declared,

@@ -218,6 +218,7 @@ class Lifting:
 RUN_LEFT_OUT = ("recomputed", "truncated")
 """What is in a report's ``run`` and not in an entry's, which has ``truncated`` of its own."""
 ADDED_TO_MODEL = ("routes", "sizes", "languages")
+ADDED_TO_RUN = ("cores", "gpus", "peak_gpu_memory")
 """What the first entries do not have: it is left out where it is empty."""
 MODEL_LEFT_OUT = ("variant",)
 """What is in a report's ``model`` and not in an entry's, whose vectors are the model's own."""
@@ -239,13 +240,20 @@ def table_of(document: Document) -> dict[str, Any]:
     if isinstance(document, Entry) and document.run is not None:
         for key in RUN_LEFT_OUT:
             del table["run"][key]
+        _drop_empty(table["run"], ADDED_TO_RUN)
+        for of_role in table["run"]["encoded"].values():
+            _drop_empty(of_role, ("seconds",))
     if isinstance(document, Entry):
         for key in MODEL_LEFT_OUT:
             del table["model"][key]
-        for key in ADDED_TO_MODEL:
-            if not getattr(document.model, key):
-                del table["model"][key]
+        _drop_empty(table["model"], ADDED_TO_MODEL)
     return table
+
+
+def _drop_empty(table: dict[str, Any], keys: Iterable[str]) -> None:
+    for key in keys:
+        if table[key] in (None, [], (), {}):
+            del table[key]
 
 
 def to_json(document: Document) -> bytes:

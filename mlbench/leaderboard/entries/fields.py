@@ -212,7 +212,13 @@ def _evidence(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
 
 
 def _run(run: RunInfo) -> Iterator[Found]:
-    counts = (run.threads, run.peak_memory or 0, *run.seconds.values())
+    counts: list[float] = [
+        run.threads,
+        run.peak_memory or 0,
+        run.cores or 0,
+        run.peak_gpu_memory or 0,
+    ]
+    counts += [*run.seconds.values(), *(of.seconds or 0 for of in run.encoded.values())]
     if min(counts) < 0:
         yield "run", f"{min(counts)}", "no number below 0"
     for step, seconds in run.seconds.items():

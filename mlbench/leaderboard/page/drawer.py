@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mlbench.common.sizes import three_digits
 from mlbench.data.task import Kind, Roles
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import Entry
@@ -23,6 +24,7 @@ from mlbench.leaderboard.page.wording import (
 from mlbench.leaderboard.ranking.columns import MEAN, Column, language_means, stated
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Score, Values
+from mlbench.reports.cost import hardware_of, speed_of
 from mlbench.reports.pairs import row_name
 from mlbench.reports.report import ModelInfo, RouteInfo
 from mlbench.reports.table import Table
@@ -268,11 +270,16 @@ def _run_facts(entry: Entry) -> Iterator[Fact]:
         return
     yield Fact("date", run.date)
     yield Fact("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items()))
-    hardware = [entry.model.device or "", run.processor, run.platform, f"{run.threads} threads"]
+    hardware = [entry.model.device or "", hardware_of(run), run.platform, f"{run.threads} threads"]
     yield Fact("hardware", ", ".join(filter(None, hardware)))
     yield Fact("seconds", ", ".join(f"{step} {time:,.1f}" for step, time in run.seconds.items()))
     if run.peak_memory is not None:
         yield Fact("peak memory", f"{run.peak_memory / 2**30:.2f} GiB")
+    if run.peak_gpu_memory is not None:
+        yield Fact("peak GPU memory", f"{run.peak_gpu_memory / 2**30:.2f} GiB")
+    for role, of in run.encoded.items():
+        if (speed := speed_of(of)) is not None:
+            yield Fact(f"{role} texts a second", three_digits(speed))
     counts = (
         f"{role} {of.distinct:,} ({of.cached:,} from the cache)" for role, of in run.encoded.items()
     )

@@ -51,7 +51,7 @@ def _line_names() -> list[str]:
     return [
         "standings", "rank_best", "rank_worst", "near_first", "model", "slug", "unranked",
         "evidence", "contamination", *scores, "recall_measure", "parameters", "dimension",
-        "texts_per_second", "seconds", "date", "submitter", "licence", "link",
+        "bytes_per_passage", "texts_per_second", "seconds", "date", "submitter", "licence", "link",
     ]  # fmt: skip
 
 

@@ -35,6 +35,16 @@ class Point:
 
 
 @dataclass(frozen=True)
+class CostAxis:
+    """A cost that quality is drawn against: a field of ``ranking.rows.Cost``, and what it is
+    called. Of speed more is better, of other costs less."""
+
+    field: str
+    name: str
+    more_is_better: bool = False
+
+
+@dataclass(frozen=True)
 class Box:
     """A rectangle: left, top, right, bottom, in pixels."""
 
@@ -68,24 +78,25 @@ STRIP = 74
 """Least width of the strip at the left for models whose cost is not known."""
 
 
-def cost_plot(points: Sequence[Point], x_name: str, y_name: str, unit: str = "") -> str:
+def cost_plot(points: Sequence[Point], axis: CostAxis, y_name: str) -> str:
     """Return quality by cost as SVG, cost on a log scale; "" where no cost is known.
 
     A dot with its interval is a ranked model, a diamond one without a place; where names have no
-    room, the ranked ones are named. The line joins the ranked models that no cheaper one beats.
+    room, the ranked ones are named. The line joins the ranked models that no cheaper one, or no
+    faster one, beats.
     """
     known = [point.x for point in points if point.x]
     if not known:
         return ""
     frame = _Frame(points, known)
-    parts = [*_grid(frame, x_name, y_name, unit), _front(frame, points)]
+    parts = [*_grid(frame, axis.name, y_name), _front(frame, points, axis)]
     marks = sorted(points, key=lambda point: (-point.y, point.name, point.x or 0))
     taken = [frame.box(point) for point in marks]
     for point in marks:
         parts.append(_mark(frame, point, whisker=len(marks) <= MOST_WHISKERS))
     for point in sorted(marks, key=lambda point: not point.ranked):
         parts.append(_label(frame, point, taken))
-    return svg((WIDTH, HEIGHT), f"{y_name} by {x_name}", parts, "plot")
+    return svg((WIDTH, HEIGHT), f"{y_name} by {axis.name}", parts, "plot")
 
 
 class _Frame:
@@ -123,7 +134,7 @@ class _Frame:
         return Box(x - 4, y - 4, x + 4, y + 4)
 
 
-def _grid(frame: _Frame, x_name: str, y_name: str, unit: str) -> Iterable[str]:
+def _grid(frame: _Frame, x_name: str, y_name: str) -> Iterable[str]:
     for tick in ticks(frame.limit):
         y = frame.y(tick)
         yield f'<path class="grid" d="M{frame.edge:.1f} {y:.1f}H{frame.right:.1f}"/>'
@@ -131,8 +142,7 @@ def _grid(frame: _Frame, x_name: str, y_name: str, unit: str) -> Iterable[str]:
     for power in range(frame.low, frame.high + 1):
         x = frame.x(10.0**power)
         yield f'<path class="grid" d="M{x:.1f} {frame.top:.1f}V{frame.bottom:.1f}"/>'
-        number = f"{10.0**power:,g}" if unit else short_number(10.0**power)
-        yield svg_text(x, frame.bottom + 17, number + unit, "middle")
+        yield svg_text(x, frame.bottom + 17, short_number(10.0**power), "middle")
     middle = (frame.left + frame.right) / 2
     yield svg_text(middle, HEIGHT - 8, f"{x_name} (log scale)", "middle")
     yield svg_text(14, (frame.top + frame.bottom) / 2, y_name, "middle", turned=True)
@@ -142,9 +152,10 @@ def _grid(frame: _Frame, x_name: str, y_name: str, unit: str) -> Iterable[str]:
         yield svg_text(frame.edge, frame.bottom + 17, "not known", "start")
 
 
-def _front(frame: _Frame, points: Sequence[Point]) -> str:
+def _front(frame: _Frame, points: Sequence[Point], axis: CostAxis) -> str:
     best, corners = -math.inf, []
-    for point in sorted(points, key=lambda p: (p.x or 0, -p.y)):
+    sign = -1 if axis.more_is_better else 1
+    for point in sorted(points, key=lambda p: (sign * (p.x or 0), -p.y)):
         if point.ranked and point.x and point.y > best:
             best = point.y
             corners.append(f"{frame.x(point.x):.1f} {frame.y(point.y):.1f}")

@@ -26,7 +26,7 @@ from mlbench.leaderboard.page.export import (
     standings_json,
     standings_markdown,
 )
-from mlbench.leaderboard.page.plots import Point, cost_plot, heat_map
+from mlbench.leaderboard.page.plots import CostAxis, Point, cost_plot, heat_map
 from mlbench.leaderboard.page.wording import (
     CONTAMINATIONS,
     LEVELS,
@@ -47,7 +47,12 @@ if TYPE_CHECKING:
 
 MOST_CELLS = 20_000
 """Cells of heat maps that are written into the page; those of larger boards the script fills."""
-COSTS = (("parameters", "parameters", ""), ("seconds", "seconds of encoding", " s"))
+COSTS = (
+    CostAxis("parameters", "parameters"),
+    CostAxis("speed", "texts encoded a second", more_is_better=True),
+    CostAxis("bytes", "bytes of a passage's vectors"),
+)
+"""What quality is drawn against, by fields of ``Cost``."""
 
 
 def site_files(standings: Sequence[Standings]) -> dict[str, bytes]:
@@ -197,15 +202,15 @@ def plots(standings: Standings) -> list[tuple[str, str]]:
     """Return (what it shows, SVG) of the main score by each cost that is known of a model."""
     title = column_title(standings.main)
     found = []
-    for field, name, unit in COSTS:
+    for axis in COSTS:
         points = [
-            Point(row.name, getattr(row.cost, field), cell.value, cell.low, cell.high,
+            Point(row.name, getattr(row.cost, axis.field), cell.value, cell.low, cell.high,
                   not row.unranked)
             for row in standings.rows
             if (cell := row.cells[standings.main.key]).value is not None
         ]  # fmt: skip
-        if drawn := cost_plot(points, name, title, unit):
-            found.append((f"{title} by {name}", drawn))
+        if drawn := cost_plot(points, axis, title):
+            found.append((f"{title} by {axis.name}", drawn))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlbench.data.suite import Suite
@@ -74,10 +74,12 @@ class Previous:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs. ``speed`` is texts encoded a second, ``seconds`` the time of that."""
+    """What a model costs. ``speed`` is texts encoded a second, ``seconds`` the time of that, and
+    ``bytes`` are those of a passage's vectors, the mean over the tasks."""
 
     parameters: int | None = None
     dimension: int | None = None
+    bytes: float | None = None
     speed: float | None = None
     seconds: float | None = None
 
@@ -154,18 +156,21 @@ def cost_of(entries: Sequence[Entry]) -> Cost:
     """
     parameters = _agreed(entry.model.parameters for entry in entries)
     dimension = _agreed(entry.model.dimension for entry in entries)
+    sizes = [entry.model.sizes["passage"].bytes for entry in entries if entry.model.sizes]
+    taken = round(sum(sizes) / len(sizes), 2) if len(sizes) == len(entries) else None
+    known = Cost(parameters, dimension, taken)
     runs = [entry.run for entry in entries]
     encoded = seconds = 0.0
     for run in runs:
         if run is None or run.seconds.get("encoding", 0.0) < LEAST_SECONDS or not run.encoded:
-            return Cost(parameters, dimension)
+            return known
         distinct = sum(role.distinct for role in run.encoded.values())
         fresh = distinct - sum(role.cached for role in run.encoded.values())
         if 2 * fresh <= distinct:
-            return Cost(parameters, dimension)
+            return known
         encoded += fresh
         seconds += run.seconds["encoding"]
-    return Cost(parameters, dimension, encoded / seconds, seconds)
+    return replace(known, speed=encoded / seconds, seconds=seconds)
 
 
 def _agreed(counts: Iterable[int | None]) -> int | None:

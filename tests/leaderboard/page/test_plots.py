@@ -13,6 +13,7 @@ from mlbench.common.sizes import short_number
 from mlbench.data.task import Roles
 from mlbench.leaderboard.page.plots import (
     LETTER,
+    CostAxis,
     Point,
     cost_plot,
     heat_map,
@@ -35,8 +36,26 @@ POINTS = [
 ]
 
 
+PARAMETERS = CostAxis("parameters", "parameters")
+
+
+def test_of_speed_more_is_better() -> None:
+    root = ET.fromstring(cost_plot(POINTS, CostAxis("speed", "speed", more_is_better=True), "mAP"))
+    dots = {
+        dot.find("title").text.partition(":")[0]: (float(dot.get("cx")), float(dot.get("cy")))
+        for dot in root.iter("circle")
+    }
+    fronts = [path for path in root.iter("path") if path.get("class") == "front"]
+    assert fronts == []  # the fastest is the best
+    points = [*POINTS, point("fastest", 3e9, 0.6)]
+    root = ET.fromstring(cost_plot(points, CostAxis("speed", "speed", more_is_better=True), "mAP"))
+    (front,) = [path.get("d") for path in root.iter("path") if path.get("class") == "front"]
+    assert front.count("L") == 1
+    assert len(dots) == 4
+
+
 def test_plot_places_values() -> None:
-    root = ET.fromstring(cost_plot(POINTS, "parameters", "mAP"))
+    root = ET.fromstring(cost_plot(POINTS, PARAMETERS, "mAP"))
     dots = {
         dot.find("title").text.partition(":")[0]: (float(dot.get("cx")), float(dot.get("cy")))
         for dot in root.iter("circle")
@@ -60,7 +79,7 @@ def test_plot_places_values() -> None:
 
 def test_labels_do_not_overlap() -> None:
     points = [point(f"model number {i}", 1e8 * (1 + i % 3), 0.5 + 0.004 * i) for i in range(40)]
-    root = ET.fromstring(cost_plot(points, "parameters", "mAP"))
+    root = ET.fromstring(cost_plot(points, PARAMETERS, "mAP"))
     boxes = [
         (float(t.get("x")), float(t.get("y")), LETTER * len(t.text))
         for t in root.iter("text")
@@ -77,14 +96,15 @@ def test_labels_do_not_overlap() -> None:
 
 def test_where_names_have_no_room_the_ranked_models_are_named() -> None:
     crowd = [point(f"reported {n}", None, 0.5 + n / 1000, ranked=False) for n in range(9)]
-    drawing = cost_plot([*crowd, point("ranked", None, 0.4995), point("other", 1e7, 0.1)], "x", "y")
+    points = [*crowd, point("ranked", None, 0.4995), point("other", 1e7, 0.1)]
+    drawing = cost_plot(points, PARAMETERS, "y")
     assert ">ranked</text>" in drawing
     assert drawing.count('class="name"') < 11
 
 
 def test_labels_stay_clear_of_the_axis_and_of_the_models_whose_cost_is_known() -> None:
     unknown = [point(f"a published model {i}", None, 0.2 * i, ranked=False) for i in range(5)]
-    root = ET.fromstring(cost_plot([*unknown, point("small", 1e7, 0.5)], "parameters", "mAP"))
+    root = ET.fromstring(cost_plot([*unknown, point("small", 1e7, 0.5)], PARAMETERS, "mAP"))
     texts = list(root.iter("text"))
     ticks = max(float(t.get("x")) for t in texts if t.text in {"0", "0.2", "0.4", "0.6", "0.8"})
     (axis,) = [path.get("d") for path in root.iter("path") if path.get("class") == "axis"]
@@ -97,17 +117,17 @@ def test_labels_stay_clear_of_the_axis_and_of_the_models_whose_cost_is_known() -
 
 
 def test_nothing_to_plot_is_no_plot() -> None:
-    assert cost_plot([], "parameters", "mAP") == ""
-    assert cost_plot([point("a", None, 0.5)], "parameters", "mAP") == ""
-    assert "not known" not in cost_plot([point("a", 10.0, 0.0)], "seconds", "mAP", " s")
+    assert cost_plot([], PARAMETERS, "mAP") == ""
+    assert cost_plot([point("a", None, 0.5)], PARAMETERS, "mAP") == ""
+    assert "not known" not in cost_plot([point("a", 10.0, 0.0)], PARAMETERS, "mAP")
 
 
 def test_plots_repeat_whatever_the_order() -> None:
-    assert cost_plot(POINTS, "p", "q") == cost_plot(POINTS[::-1], "p", "q")
+    assert cost_plot(POINTS, PARAMETERS, "q") == cost_plot(POINTS[::-1], PARAMETERS, "q")
 
 
 def test_hostile_names_stay_text() -> None:
-    drawn = cost_plot([point(HOSTILE, 1e6, 0.5)], "parameters", "mAP")
+    drawn = cost_plot([point(HOSTILE, 1e6, 0.5)], PARAMETERS, "mAP")
     root = ET.fromstring(drawn)
     assert {e.tag for e in root.iter()} <= {"svg", "path", "text", "circle", "title"}
     assert "\u202e" not in drawn
