@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from mlbench.training.studies.page import study_text, write_study
 from mlbench.training.studies.plan import Study, load_study, part_of
 from mlbench.training.studies.report import STUDY_FILE, study_report
 from mlbench.training.studies.run import Job, carry_out, done_of, jobs, open_folder, trainings
-from mlbench.training.studies.work import check_arms, work_with
+from mlbench.training.studies.work import check_arms, measured_overlap, work_with
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -61,7 +62,11 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help="train nothing; make the report of what is done"
     )
-    shared(parser, "--data-dir", "--offline", "--strict", "--json", "--quiet")
+    shared(parser, "--data-dir", "--offline", "--json", "--quiet")
+    shared(
+        parser, "--strict",
+        help="stop with exit code 3 if a training set holds anything that is evaluated",
+    )  # fmt: skip
 
 
 def run(args: Namespace) -> int:
@@ -78,13 +83,16 @@ def run(args: Namespace) -> int:
         _show_plan(study, folder, every, args)
         return 0
     open_folder(study, folder)
+    warnings = measured_overlap(study, folder, options)
+    for warning in warnings:
+        print(f"mlbench: warning: {warning}", file=sys.stderr)
     if not args.report:
         _carry_out(todo, study.name, args)
         done, count = done_of(every)
         if done < count:
             print(_left(done, count, args))
             return 0
-    report = study_report(study, folder)
+    report = study_report(study, folder, warnings)
     page = write_study(report, folder)
     if args.json:
         print((folder / STUDY_FILE).read_text(encoding="utf-8"), end="")

@@ -110,8 +110,10 @@ class StudyReport:
         return tuple(every.values())
 
 
-def study_report(study: Study, folder: Path, *, draws: int = DRAWS) -> StudyReport:
-    """Make the report of all that is done of a study.
+def study_report(
+    study: Study, folder: Path, warnings: Sequence[str] = (), *, draws: int = DRAWS
+) -> StudyReport:
+    """Make the report of all that is done of a study, with more ``warnings`` than it finds itself.
 
     Raises DataError where no cell is done, IntegrityError where a report is damaged or two are not
     of the same data.
@@ -132,9 +134,8 @@ def study_report(study: Study, folder: Path, *, draws: int = DRAWS) -> StudyRepo
         tasks.append(task_findings(there, claims, study.form.measure, draws=draws))
     costs = tuple(Cost.of(arm, of) for arm, of in records.items())
     planned = len(study.cells)
-    return StudyReport(study, tuple(tasks), costs, records, (done, planned), tuple(_warnings(
-        study, records, done, planned
-    )))  # fmt: skip
+    said = (*warnings, *_warnings(study, records, done, planned))
+    return StudyReport(study, tuple(tasks), costs, records, (done, planned), said)
 
 
 def _warnings(

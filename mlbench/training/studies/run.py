@@ -118,7 +118,7 @@ def jobs(study: Study, folder: Path, work: Work) -> Iterator[Job]:
     for name, other in study.form.elsewhere.items():
         for spec in other.models:
             place = folder / ELSEWHERE / slug(name) / slug(spec)
-            yield _model_job(study, _beside(study, spec), place, work)
+            yield _model_job(study, beside(study, spec), place, work)
     for cell in study.cells:
 
         def do(place: Path, cell: Cell = cell) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def jobs(study: Study, folder: Path, work: Work) -> Iterator[Job]:
         yield Job(title, cell_folder(folder, cell), study.cell_digest(cell), do)
 
 
-def _beside(study: Study, spec: str) -> str:
+def beside(study: Study, spec: str) -> str:
     """Return a model or data set of a study file: a path starts at the file's folder."""
     path = study.path.parent / spec
     return str(path) if path.exists() else spec
@@ -162,7 +162,7 @@ def _train(study: Study, cell: Cell, folder: Path, work: Work) -> dict[str, Any]
 def resolved(study: Study, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a training with paths that start at the study's file as they are from
     here."""
-    named = {key: _beside(study, config[key]) for key in ("data", "base") if key in config}
+    named = {key: beside(study, config[key]) for key in ("data", "base") if key in config}
     return {**config, **named}
 
 
@@ -172,7 +172,7 @@ def _evaluate(study: Study, model: str | Path, folder: Path, work: Work) -> dict
     for task in study.form.tasks:
         begin = time.perf_counter()
         name = task_folder(task)
-        work.evaluate(model, _beside(study, task), folder / name)
+        work.evaluate(model, beside(study, task), folder / name)
         seconds[name] = round(time.perf_counter() - begin, 3)
         names.append(name)
         run = parse_report(folder / name / REPORT_FILE)[0].run
@@ -250,10 +250,10 @@ def _elsewhere(study: Study, folder: Path, name: str, other: Elsewhere, task: st
     places = {}
     for spec in other.models:
         place = folder / ELSEWHERE / slug(name) / slug(spec)
-        if read_done(place, study.model_digest(_beside(study, spec))):
+        if read_done(place, study.model_digest(beside(study, spec))):
             places[spec] = place / task_folder(task)
     for given in other.reports:
-        places[given] = report_on(Path(_beside(study, given)), task_folder(task))
+        places[given] = report_on(Path(beside(study, given)), task_folder(task))
     return _entrant(name, ELSEWHERE, places, other.languages)
 
 

@@ -4,25 +4,32 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlbench.common.errors import Fault, MlbenchError, UsageError
-from mlbench.evaluation.evaluate import evaluate
+from mlbench.common.errors import DataError, Fault, MlbenchError, UsageError
+from mlbench.common.files import write_atomically
+from mlbench.evaluation.evaluate import evaluate, streams
 from mlbench.evaluation.options import Options
+from mlbench.evaluation.tasks import load_task
 from mlbench.reports.report import write_report
 from mlbench.training.base import open_base
 from mlbench.training.config import TrainConfig, train_config
+from mlbench.training.overlap import overlap, read_overlaps
 from mlbench.training.studies.form import BASE
 from mlbench.training.studies.plan import Study
-from mlbench.training.studies.run import MODEL, Work, resolved
+from mlbench.training.studies.run import MODEL, Work, beside, resolved
 from mlbench.training.trainer import Opened, train
+from mlbench.training.training_set import training_set
+
+OVERLAP_FILE = "overlap.json"
 
 
 def work_with(options: Options, command: str = "") -> Work:
     """Return how a study trains and evaluates with some options, such as where data lies."""
-    quiet = dataclasses.replace(options, progress=False)
+    quiet = _quiet(options)
 
     def train_cell(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
         peak = _Peak()
@@ -43,10 +50,35 @@ def work_with(options: Options, command: str = "") -> Work:
     return Work(train_cell, leave_untrained, evaluate_model)
 
 
+def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
+    """Return what the training sets of a study have in common with its tasks, a sentence each;
+    what is measured is kept in the study's folder.
+
+    Raises DataError where ``options.strict`` and they have anything in common.
+    """
+    path = folder / OVERLAP_FILE
+    if not path.is_file():
+        every = [resolved(study, arm.config)["data"] for arm in study.arms]
+        sets = [training_set(data, _quiet(options)) for data in dict.fromkeys(every)]
+        tasks = [load_task(beside(study, task)) for task in study.form.tasks]
+        found = [
+            overlap(data, task, _quiet(options)).values()
+            for data in sets
+            for task in tasks
+            if not streams(task, options)
+        ]
+        write_atomically(path, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
+    faults = [fault for each in read_overlaps(path) if (fault := each.fault) is not None]
+    if faults and options.strict:
+        raise DataError(*faults)
+    return [f"The {fault.where} {fault.found}, so it was trained on what is evaluated."
+            for fault in faults]  # fmt: skip
+
+
 def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
     """Raise UsageError with what is wrong with the training of any arm, all of it at once; with
     ``data`` also DataError for what is wrong with its plan of batches."""
-    quiet = dataclasses.replace(options, progress=False)
+    quiet = _quiet(options)
     faults: list[Fault] = []
     kind: type[MlbenchError] = UsageError
     for arm in study.arms:
@@ -64,6 +96,10 @@ def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
         faults.append(Fault(f"{study.path}, field baselines", f"{BASE!r}", expected))
     if faults:
         raise kind(*faults)
+
+
+def _quiet(options: Options) -> Options:
+    return dataclasses.replace(options, progress=False)
 
 
 def _config(fields: Mapping[str, Any], folder: Path) -> TrainConfig:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from mlbench.evaluation.options import Options
 from mlbench.reports.report import read_report
 from mlbench.training.studies.plan import load_study
 from mlbench.training.studies.run import carry_out_one, entrants, jobs
-from mlbench.training.studies.work import check_arms, work_with
+from mlbench.training.studies.work import check_arms, measured_overlap, work_with
 
 pytest.importorskip("sentence_transformers")
 STUDY = """
@@ -84,3 +85,15 @@ def test_what_cannot_be_trained_is_said_of_all_arms_at_once(tmp_path, before, af
     with pytest.raises(error) as fault:
         check_arms(study(tmp_path, text), OPTIONS, data=True)
     assert said in str(fault.value)
+
+
+def test_a_training_set_that_is_evaluated_is_said_and_refused_if_strict(tmp_path):
+    plan = study(tmp_path)
+    (warning,) = measured_overlap(plan, tmp_path / "done", OPTIONS)
+    assert warning.startswith("The training set sample holds ")
+    before = (tmp_path / "done/overlap.json").stat().st_mtime_ns
+    with pytest.raises(DataError, match="questions and passages of sample"):
+        measured_overlap(plan, tmp_path / "done", replace(OPTIONS, strict=True))
+    assert (tmp_path / "done/overlap.json").stat().st_mtime_ns == before
+    none = load_study("quick")
+    assert measured_overlap(none, tmp_path / "quick", replace(OPTIONS, strict=True)) == []
