@@ -84,7 +84,7 @@ def as_reranked(model: LoadedModel, options: Options) -> LoadedModel:
     reranker, depth = _reranker(options), options.reranked_to
     return replace(
         model,
-        name=f"{model.name}+{reranker.name}@{depth}",
+        name=f"{model.name}-then-{reranker.name}-{depth}",
         identity=f"{model.identity}, the first {depth} reranked by {reranker.identity}",
     )
 
