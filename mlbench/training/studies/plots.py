@@ -39,6 +39,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDE_SPAN = 16
 """An axis whose values span this factor is drawn in logarithms."""
 LONGEST = 22
+WIDE = 2.6
+"""Inches of a panel; the names of baselines stand at its right."""
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
 CORNERS = {"mono": (0.5, math.sqrt(3) / 2), "pair": (0.0, 0.0), "mixed": (1.0, 0.0)}
 """Where each kind of batches has its corner."""
@@ -136,7 +138,7 @@ def _panels(count: int, title: str, subtitle: str, height: float, below: float) 
     rows = (count + 1) // 2
     figure = canvas(WIDTH, 0.8 + rows * (height + 0.72) + below, title, subtitle)
     axes = [
-        add_axes(figure, Box(0.85 + (i % 2) * 4.1, 0.85 + (i // 2) * (height + 0.72), 3.2, height))
+        add_axes(figure, Box(0.85 + (i % 2) * 4.1, 0.85 + (i // 2) * (height + 0.72), WIDE, height))
         for i in range(count)
     ]
     return figure, axes
@@ -203,19 +205,21 @@ def _baselines(axes: Axes, task: TaskFindings, of: Figure) -> None:
     near = [(n, v) for n, v in found if low - span <= v <= high + span]
     for name, at in near:
         axes.axhline(at, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        axes.annotate(name, (1, at), (-3, 2), xycoords=("axes fraction", "data"),
-                      textcoords="offset points", size=7.5, color=FAINT, ha="right")  # fmt: skip
+        axes.annotate(name, (1, at), (3, 0), xycoords=("axes fraction", "data"), va="center",
+                      textcoords="offset points", size=7.5, color=FAINT)  # fmt: skip
     low, high = (pick([end, *(v for _, v in near)]) for pick, end in ((min, low), (max, high)))
-    axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
+    room = [0.04, 0.04]
     for above in (True, False):
         far = [f"{n} {v:.{of.digits}f}" for n, v in found if (n, v) not in near
                and (v > high) == above]  # fmt: skip
         if far:
+            room[above] = 0.13
             axes.annotate(
                 f"{'above' if above else 'below'}: {', '.join(far)}",
                 (1, 1 if above else 0), (-3, -9 if above else 3), xycoords="axes fraction",
                 textcoords="offset points", size=7.5, color=FAINT, ha="right",
             )  # fmt: skip
+    axes.set_ylim(low - room[0] * (high - low), high + room[1] * (high - low))
 
 
 def _name_places(axes: Axes, report: StudyReport, look: _Look) -> None:
