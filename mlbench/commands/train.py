@@ -12,6 +12,7 @@ from mlbench.commands.output import plain_table, print_json
 from mlbench.common.progress import duration
 from mlbench.evaluation.options import Options
 from mlbench.training.config import SETTINGS, from_text, train_config
+from mlbench.training.processes import Processes
 from mlbench.training.record import RECORD_FILE, TrainingRecord
 from mlbench.training.trainer import Opened, train
 
@@ -48,6 +49,8 @@ def run(args: Namespace) -> int:
         _show_plan(Opened.of(config, options), args)
         return 0
     record = train(config, options, overwrite=args.overwrite, command=args.command_line)
+    if not Processes.here().first:
+        return 0
     if args.json:
         print_json(_values(record))
     else:

@@ -25,7 +25,7 @@ from mlbench.training.tokenizer import make_tokenizer
 if TYPE_CHECKING:
     from mlbench.training.training_set import TrainingSet
 
-NEEDED = ("sentence_transformers",)
+NEEDED = ("sentence_transformers", "tokenizers")
 _TRAINABLE = ("sentence-transformers", "hub")
 """The kinds of models, as `mlbench models list` has them, that can be trained."""
 _EXPECTED = (

@@ -19,6 +19,7 @@ trains, or on how many processes share it.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,6 +57,15 @@ class Kind(StrEnum):
     MIXED = "mixed"
     MULTI = "multi"
 
+    def takes(self, query_language: str, passage_language: str) -> bool:
+        """Say whether a row may be of a pair of languages."""
+        return _RULES[self].takes(query_language, passage_language)
+
+    @property
+    def one_a_batch(self) -> bool:
+        """Whether all rows of a batch are of one pair of languages."""
+        return _RULES[self].one_a_batch
+
 
 @dataclass(frozen=True)
 class _Rule:
@@ -66,9 +76,9 @@ class _Rule:
 
 
 _RULES = {
-    Kind.MONO: _Rule(lambda query, passage: query == passage, True),
-    Kind.PAIR: _Rule(lambda query, passage: query != passage, True),
-    Kind.MIXED: _Rule(lambda query, passage: query != passage, False),
+    Kind.MONO: _Rule(operator.eq, True),
+    Kind.PAIR: _Rule(operator.ne, True),
+    Kind.MIXED: _Rule(operator.ne, False),
     Kind.MULTI: _Rule(lambda query, passage: True, False),
 }
 
@@ -149,19 +159,87 @@ class Batch:
             yield self.languages[query], self.languages[passage], places, self.row[places]
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """The pairs of languages that a kind draws from, by their numbers, int64 (n, 2), and the sum
-    of the weights up to each, divided by all."""
+class LanguageDraw:
+    """Draws kinds of batches and pairs of languages from those pairs that there are.
 
-    pairs: IntArray
-    up_to: FloatArray
+    ``pairs`` are question language and passage language by their numbers in ``languages``.
+    ``weights`` makes some languages more frequent than others, which have weight 1: a pair is drawn
+    in proportion to the product of its two.
 
-    def draw(self, chance: FloatArray) -> IntArray:
-        """Return the pairs for numbers that are uniform from 0 to 1."""
-        places = np.searchsorted(self.up_to, chance, side="right")
-        drawn: IntArray = self.pairs[np.minimum(places, len(self.pairs) - 1)]
-        return drawn
+    Raises UsageError for proportions that cannot be, or weights of other languages; DataError for a
+    language that has no pair of a kind that is to be drawn.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[tuple[int, int]],
+        languages: Sequence[str],
+        proportions: Proportions,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        self.languages = tuple(languages)
+        self.weights = dict.fromkeys(languages, 1.0) | dict(weights or {})
+        if faults := [*plan_faults(languages, proportions, self.weights)]:
+            raise UsageError(*faults)
+        self.kinds = [kind for kind in Kind if proportions.of(kind)]
+        self._kind_up_to = np.cumsum([proportions.of(kind) for kind in self.kinds])
+        self.pairs = {kind: self._pairs(kind, pairs) for kind in self.kinds}
+        if faults := [*self._languages_without_pairs()]:
+            raise DataError(*first_faults(faults))
+        self._up_to = {kind: self._chances(kind) for kind in self.kinds}
+
+    def kind(self, chance: np.random.Generator) -> Kind:
+        """Draw a kind."""
+        place = np.searchsorted(self._kind_up_to, chance.random(), side="right")
+        return self.kinds[min(int(place), len(self.kinds) - 1)]
+
+    def draw(self, kind: Kind, size: int, chance: np.random.Generator) -> IntArray:
+        """Draw the pair of each row of a batch of a kind, int64 (size, 2)."""
+        count = 1 if kind.one_a_batch else size
+        places = np.searchsorted(self._up_to[kind], chance.random(count), side="right")
+        drawn: IntArray = self.pairs[kind][np.minimum(places, len(self.pairs[kind]) - 1)]
+        return np.broadcast_to(drawn, (size, 2))
+
+    def _pairs(self, kind: Kind, pairs: Sequence[tuple[int, int]]) -> IntArray:
+        code = self.languages
+        taken = [
+            (query, passage) for query, passage in pairs if kind.takes(code[query], code[passage])
+        ]
+        return np.array(taken, np.int64).reshape(-1, 2)
+
+    def _chances(self, kind: Kind) -> FloatArray:
+        of_language = np.array([self.weights[code] for code in self.languages])
+        of_pair = of_language[self.pairs[kind]]
+        up_to: FloatArray = np.cumsum(of_pair[:, 0] if kind is Kind.MONO else of_pair.prod(axis=1))
+        up_to /= up_to[-1]
+        return up_to
+
+    def _languages_without_pairs(self) -> Iterator[Fault]:
+        for kind, pairs in self.pairs.items():
+            there = set(pairs.ravel().tolist())
+            within = "within it" if kind is Kind.MONO else "with any other language"
+            for number, language in enumerate(self.languages):
+                if number not in there:
+                    found = f"the training set has no judged pairs of it {within}"
+                    expected = f"pairs for the {kind} batches of the plan"
+                    mend = "leave the language out, or plan no batches of this kind"
+                    yield Fault(f"language {language}", found, expected, mend)
+
+
+def plan_faults(
+    languages: Sequence[str], proportions: Proportions, weights: Mapping[str, float]
+) -> Iterator[Fault]:
+    """Yield what is wrong with a plan whatever the data is."""
+    yield from proportions.faults()
+    for language in sorted(weights.keys() - set(languages)):
+        expected = "one of " + ", ".join(languages)
+        yield Fault("weights", f"{language!r} is no language of the plan", expected)
+    for language, weight in weights.items():
+        if not 0 < weight < float("inf"):
+            yield Fault(f"weights, {language}", repr(weight), "a number above 0")
+    if len(languages) < 2 and (proportions.pair or proportions.mixed):
+        found = f"{len(languages)} language, and batches across languages"
+        yield Fault("languages", found, "two languages or more, or mono batches only")
 
 
 class HybridBatches:
@@ -193,26 +271,30 @@ class HybridBatches:
     ) -> None:
         self.languages, self.size = tuple(languages), size
         self.proportions, self.seed = proportions, seed
-        self.weights = dict.fromkeys(languages, 1.0) | dict(weights or {})
-        self._refuse_wrong_plan()
-        self._kinds = [kind for kind in Kind if proportions.of(kind)]
-        self._kind_up_to = np.cumsum([proportions.of(kind) for kind in self._kinds])
+        if size < 2:
+            found, expected = str(size), "a whole number from 2"
+            mend = "the other rows of a batch are what a row is told apart from"
+            told = plan_faults(languages, proportions, weights or {})
+            raise UsageError(*told, Fault("batch size", found, expected, mend))
         self._rows: dict[tuple[int, int], tuple[IntArray, IntArray]] = {}
         self._read(rows)
-        self._choices = {kind: self._choice(kind) for kind in self._kinds}
-        self._refuse_lacking_rows()
+        self._draw = LanguageDraw([*self._rows], languages, proportions, weights)
+        if faults := [*self._too_few()]:
+            raise DataError(*first_faults(faults))
 
     def __getitem__(self, number: int) -> Batch:
         chance = np.random.default_rng((self.seed, number))
-        place = np.searchsorted(self._kind_up_to, chance.random(), side="right")
-        kind = self._kinds[min(int(place), len(self._kinds) - 1)]
-        draws = 1 if _RULES[kind].one_a_batch else self.size
-        drawn = self._choices[kind].draw(chance.random(draws))
-        pairs = np.broadcast_to(drawn, (self.size, 2))
+        kind = self._draw.kind(chance)
+        pairs = self._draw.draw(kind, self.size, chance)
         row = self._fill(pairs, chance)
         if row is None:
-            pairs, row = self._matched(drawn, chance, _RULES[kind].one_a_batch, kind)
+            among = pairs[:1] if kind.one_a_batch else self._draw.pairs[kind]
+            pairs, row = self._matched(among, chance)
         return Batch(kind, self.languages, pairs[:, 0], pairs[:, 1], row)
+
+    def kind(self, number: int) -> Kind:
+        """Return of which kind a batch is, without drawing its rows."""
+        return self._draw.kind(np.random.default_rng((self.seed, number)))
 
     def describe(self) -> dict[str, Any]:
         """Return what the plan is, for a record of a training."""
@@ -221,81 +303,32 @@ class HybridBatches:
             "size": self.size,
             "seed": self.seed,
             "proportions": dataclasses.asdict(self.proportions),
-            "weights": self.weights,
+            "weights": self._draw.weights,
         }
-
-    def _refuse_wrong_plan(self) -> None:
-        faults = self.proportions.faults()
-        if self.size < 2:
-            found, why = (
-                str(self.size),
-                "the other rows of a batch are what a row is told apart from",
-            )
-            faults.append(Fault("batch size", found, "a whole number from 2", why))
-        for language in sorted(self.weights.keys() - set(self.languages)):
-            expected = "one of " + ", ".join(self.languages)
-            faults.append(Fault("weights", f"{language!r} is no language of the plan", expected))
-        for language, weight in self.weights.items():
-            if not 0 < weight < float("inf"):
-                faults.append(Fault(f"weights, {language}", repr(weight), "a number above 0"))
-        if len(self.languages) < 2 and (self.proportions.pair or self.proportions.mixed):
-            found = f"{len(self.languages)} language, and batches across languages"
-            faults.append(Fault("languages", found, "two languages or more, or mono batches only"))
-        if faults:
-            raise UsageError(*faults)
 
     def _read(self, rows: Callable[[str, str], Positives]) -> None:
         """Get the judged pairs of all pairs of languages that some kind draws from."""
+        kinds = [kind for kind in Kind if self.proportions.of(kind)]
         for query, query_language in enumerate(self.languages):
             for passage, passage_language in enumerate(self.languages):
-                if any(_RULES[k].takes(query_language, passage_language) for k in self._kinds):
+                if any(kind.takes(query_language, passage_language) for kind in kinds):
                     found = rows(query_language, passage_language)
                     if len(found.query):
                         self._rows[query, passage] = found.query, found.passage
 
-    def _choice(self, kind: Kind) -> _Choice:
-        code, takes = self.languages, _RULES[kind].takes
-        pairs = [pair for pair in self._rows if takes(code[pair[0]], code[pair[1]])]
-        weights = [
-            self.weights[code[query]] * self.weights[code[passage]] for query, passage in pairs
-        ]
-        if kind is Kind.MONO:
-            weights = [self.weights[code[language]] for language, _ in pairs]
-        up_to = np.cumsum(weights, dtype=np.float64)
-        return _Choice(np.array(pairs, np.int64).reshape(-1, 2), up_to / up_to[-1:])
-
-    def _refuse_lacking_rows(self) -> None:
-        faults = [*self._languages_without_pairs()]
-        if not faults:
-            faults = [*self._too_few()]
-        if faults:
-            raise DataError(*first_faults(faults))
-
-    def _languages_without_pairs(self) -> Iterator[Fault]:
-        for kind, choice in self._choices.items():
-            there = set(choice.pairs.ravel().tolist())
-            within = "within it" if kind is Kind.MONO else "with any other language"
-            for number, language in enumerate(self.languages):
-                if number not in there:
-                    found = f"the training set has no judged pairs of it {within}"
-                    expected = f"pairs for the {kind} batches of the plan"
-                    mend = "leave the language out, or plan no batches of this kind"
-                    yield Fault(f"language {language}", found, expected, mend)
-
     def _too_few(self) -> Iterator[Fault]:
         known: dict[tuple[int, int], int] = {}  # parallel languages share their arrays
-        for kind, choice in self._choices.items():
-            pairs = [(int(query), int(passage)) for query, passage in choice.pairs]
-            one_a_batch = _RULES[kind].one_a_batch
+        for kind, among in self._draw.pairs.items():
+            pairs = [(int(query), int(passage)) for query, passage in among]
             for pair in pairs:
                 query, passage = self._rows[pair]
                 same = id(query), id(passage)
                 if same not in known:
                     known[same] = _room(query, passage, self.size)
-                if one_a_batch and known[same] < self.size:
+                if kind.one_a_batch and known[same] < self.size:
                     shown = "-".join(dict.fromkeys(self.languages[number] for number in pair))
                     yield self._small(f"{kind} batches of {shown}", known[same])
-            if not one_a_batch and all(
+            if not kind.one_a_batch and all(
                 known[id(self._rows[pair][0]), id(self._rows[pair][1])] < self.size
                 for pair in pairs
             ):
@@ -339,12 +372,9 @@ class HybridBatches:
             take(place, int(rows[int(chance.random() * len(rows))]))
         return chosen
 
-    def _matched(
-        self, drawn: IntArray, chance: np.random.Generator, one_a_batch: bool, kind: Kind
-    ) -> tuple[IntArray, IntArray]:
-        """Return the pairs of languages and the rows of a batch that single draws do not fill,
+    def _matched(self, pairs: IntArray, chance: np.random.Generator) -> tuple[IntArray, IntArray]:
+        """Return pairs of languages, among some, and rows of a batch that single draws do not fill,
         because it holds nearly all questions there are."""
-        pairs = drawn if one_a_batch else self._choices[kind].pairs
         sides = [self._rows[query, passage] for query, passage in pairs.tolist()]
         query, passage = (np.concatenate(side) for side in zip(*sides, strict=True))
         sizes = [len(side[0]) for side in sides]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LAST_GOOD = "last-good"
 """Where the model is kept that a training had when its loss was no number any more."""
+STATE_FILE, CHECKPOINTS = "training.state", "checkpoints"
+"""What a training goes on from: that of static embeddings, and of transformers."""
 _NO_MATTER = {
     *("output", "checkpoint_seconds", "evaluate", "evaluate_every", "evaluate_questions"),
     *("base", "data", "evaluate_passages"),

@@ -22,7 +22,7 @@ from mlbench.common.progress import Step
 from mlbench.common.sealed import seal, unseal
 from mlbench.training.base import table_of
 from mlbench.training.batches import IntArray
-from mlbench.training.job import Course, Job
+from mlbench.training.job import STATE_FILE, Course, Job
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 SCHEMA = "mlbench/static-training/1"
-STATE_FILE = "training.state"
 SHARE = 1000
 """Parts of a progress bar that shows the time."""
 MOST_KNOWN = 2_000_000

@@ -18,10 +18,11 @@ from mlbench.common.errors import Fault, UsageError
 from mlbench.common.files import check_writable, write_atomically
 from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
 from mlbench.evaluation.options import Options
-from mlbench.training.base import STATIC_KIND, Base, open_base
+from mlbench.training.base import STATIC_KIND, Base, check_libraries, open_base
 from mlbench.training.batches import HybridBatches
 from mlbench.training.config import TrainConfig
-from mlbench.training.job import LAST_GOOD, Course, Job
+from mlbench.training.job import CHECKPOINTS, LAST_GOOD, STATE_FILE, Course, Job
+from mlbench.training.processes import Processes
 from mlbench.training.record import RECORD_FILE, TrainingRecord, loss_curve, read_training
 from mlbench.training.training_set import TrainingSet, training_set
 
@@ -73,19 +74,25 @@ def train(
     not ``overwrite``; DataError for data that does not suffice; ModelError where the loss is no
     number any more; EnvironmentFault where a library, disk, memory or network are missing.
     """
-    options = options or Options()
+    options, processes = options or Options(), Processes.here()
     opened = Opened.of(config, options)
+    processes.join()
     base = open_base(config, opened.data, opened.plan.languages, options.offline)
     evaluate = _evaluation(config, base, options)
     job = Job(config, opened.data, opened.plan, base, evaluate, options.progress)
-    known = _begin(job, overwrite)
+    known = _known(job, overwrite)
     if known is not None:
         return known
-    course = _trained(job)
-    base.save(job.folder)
-    record = _record(job, course, command)
-    record.save()
-    _tidy(job.folder)
+    processes.wait()  # all have looked at the folder
+    if processes.first:
+        _begin(job, overwrite)
+    processes.wait()
+    course = _trained(job, processes)
+    record = _record(job, course, command, processes)
+    if processes.first:
+        base.save(job.folder)
+        record.save()
+        _tidy(job.folder)
     return record
 
 
@@ -103,49 +110,63 @@ def _evaluation(
     return lambda step: {"step": step} | evaluator(base.model, steps=step)
 
 
-def _trained(job: Job) -> Course:
+def _trained(job: Job, processes: Processes) -> Course:
     if job.base.kind is STATIC_KIND:
         from mlbench.training.static import train_static
 
+        if processes.count > 1:
+            found = f"{processes.count} processes for static embeddings"
+            mend = "run `mlbench train` without a launcher"
+            raise UsageError(Fault("training", found, "one process, which is faster", mend))
         return train_static(job)
-    raise UsageError(Fault(f"base {job.base.name}", "is a transformer", "static embeddings"))
+    check_libraries(("accelerate", "datasets"))
+    from mlbench.training.transformer import train_transformer
+
+    return train_transformer(job, processes)
 
 
-def _begin(job: Job, overwrite: bool) -> TrainingRecord | None:
-    """Make the folder ready; return the record where the training is done already."""
+def _known(job: Job, overwrite: bool) -> TrainingRecord | None:
+    """Return the record where the training is done already.
+
+    Raises UsageError where the folder holds anything but this training, unless ``overwrite``.
+    """
     folder, mark = job.folder, job.folder / MARK_FILE
+    if overwrite:
+        return None
     done = (folder / RECORD_FILE).is_file()
     if done:
         record = read_training(folder)
-        if record.fingerprint == job.fingerprint and not overwrite:
+        if record.fingerprint == job.fingerprint:
             return record
     other = done or (mark.is_file() and mark.read_text(encoding="utf-8") != job.fingerprint)
-    strange = not done and not mark.is_file() and folder.is_dir() and any(folder.iterdir())
-    if (other or strange) and not overwrite:
+    strange = not mark.is_file() and folder.is_dir() and any(folder.iterdir())
+    if other or strange:
         found = "holds another training" if other else "holds files that are no training's"
         expected = "an empty folder, or the training of the same configuration, data and base"
         mend = "use --overwrite, or another --output"
         raise UsageError(Fault(str(folder), found, expected, mend))
-    if overwrite:
-        _tidy(folder)
-        (folder / RECORD_FILE).unlink(missing_ok=True)
-    size = sum(each.numel() for each in job.base.model.parameters())
-    check_writable(folder, 2 * _ROOM * size)
-    write_atomically(mark, job.fingerprint.encode())
     return None
+
+
+def _begin(job: Job, overwrite: bool) -> None:
+    """Make the folder ready. Raises EnvironmentFault where the disk has no room."""
+    if overwrite:
+        _tidy(job.folder)
+        (job.folder / RECORD_FILE).unlink(missing_ok=True)
+    size = sum(each.numel() for each in job.base.model.parameters())
+    check_writable(job.folder, 2 * _ROOM * size)
+    write_atomically(job.folder / MARK_FILE, job.fingerprint.encode())
 
 
 def _tidy(folder: Path) -> None:
     """Remove what a training needs only until it is done."""
-    from mlbench.training.static import STATE_FILE
-
     for name in (STATE_FILE, MARK_FILE):
         (folder / name).unlink(missing_ok=True)
-    for name in (LAST_GOOD,):
+    for name in (LAST_GOOD, CHECKPOINTS):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _record(job: Job, course: Course, command: str) -> TrainingRecord:
+def _record(job: Job, course: Course, command: str, processes: Processes) -> TrainingRecord:
     plan, data = job.plan, job.data
     pairs = course.steps * plan.size
     config: dict[str, Any] = dataclasses.asdict(job.config)
@@ -181,6 +202,7 @@ def _record(job: Job, course: Course, command: str) -> TrainingRecord:
         hardware={**dataclasses.asdict(hardware()), "gpus": [*hardware().gpus]},
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=command,
+        processes=processes.count,
         notes=(*job.base.notes, *course.notes),
     )
 
