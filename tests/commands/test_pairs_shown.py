@@ -133,7 +133,8 @@ def test_compare_check_and_baseline(work):
     lost = [sum(d.difference for d in of.values()) for of in rows.values()]
     assert lost == sorted(lost)
     done("compare", *reports, "--output", "compared", cwd=work)
-    assert [path.name for path in (work / "compared/plots").iterdir()] == ["difference-B.svg"]
+    drawn = sorted(path.name for path in (work / "compared/plots").iterdir())
+    assert drawn == ["cost.svg", "difference-B.svg"]
     text = done("compare", *reports, cwd=work)
     assert "en with" in text
     assert "over the pairs of a kind" in text

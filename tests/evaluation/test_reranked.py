@@ -141,6 +141,15 @@ def test_the_command_writes_a_report_of_its_own(tmp_path: Path) -> None:
     assert planned["pairs"] == 2 * 2 * 2 * 32
     refused = command("submit", path.parent, "--leaderboard", tmp_path / "board", cwd=tmp_path)
     assert refused.returncode == 2
+    refused = command("verify", path.parent, "--model", "char-ngram", cwd=tmp_path)
+    assert refused.returncode == 2
+
+
+def test_a_reranked_report_is_not_verified(report: mlbench.Report, tmp_path: Path) -> None:
+    report.save(tmp_path / "reranked")
+    refused = command("verify", "reranked", "--model", "char-ngram", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "reranked by shared-letters, which verification cannot run again" in refused.stderr
 
 
 @pytest.mark.parametrize(

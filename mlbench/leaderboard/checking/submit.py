@@ -65,6 +65,7 @@ from mlbench.leaderboard.entries.tables import (
     MAX_TABLE,
     bias_summary,
     described,
+    refuse_made_vectors,
     refuse_part_of_a_task,
     task_key,
 )
@@ -97,7 +98,7 @@ def submit(folder: Path, root: Path, declared: Declared) -> Submitted:
     report = read_report(folder)
     ranks = report.table
     refuse_part_of_a_task(report)
-    _refuse_variant(report)
+    refuse_made_vectors(report)
     board = read_board(root)
     task = _known_task(board, report.task.name)
     _refuse_other_task(task, described(report, ranks))
@@ -192,18 +193,6 @@ def _known_task(board: Board, name: str) -> LeaderboardTask:
         hint = did_you_mean(name, board.tasks)
         raise UsageError(Fault(f"task {name!r}", found, f"one with a {TASK_FILE}", hint))
     return board.tasks[name].task
-
-
-def _refuse_variant(report: Report) -> None:
-    if report.model.variant:
-        found = f"of {report.model.variant} vectors, which no model gives by itself"
-        mend = "submit the report in the folder above, which is that of the model's own vectors"
-        where = f"report on {report.task.name}"
-        raise UsageError(Fault(where, found, "the model's own vectors", mend))
-    if report.reranking:
-        found = f"reranked by {report.reranking.name}, which verification cannot run again"
-        mend = "submit the report on the first stage alone, of `mlbench run` without --rerank"
-        raise UsageError(Fault(f"report on {report.task.name}", found, "a first stage", mend))
 
 
 def _refuse_other_task(known: LeaderboardTask, found: LeaderboardTask) -> None:

@@ -124,6 +124,19 @@ def refuse_part_of_a_task(report: Report) -> None:
         raise UsageError(Fault(f"report on {info.name}", f"of {cut} only", "the whole task", mend))
 
 
+def refuse_made_vectors(report: Report) -> None:
+    """Raise UsageError for a report whose order is not that of the model's own vectors alone."""
+    where = f"report on {report.task.name}"
+    if report.model.variant:
+        found = f"of {report.model.variant} vectors, which no model gives by itself"
+        mend = "take the report in the folder above, which is that of the model's own vectors"
+        raise UsageError(Fault(where, found, "the model's own vectors", mend))
+    if report.reranking:
+        found = f"reranked by {report.reranking.name}, which verification cannot run again"
+        mend = "take a report on the first stage alone, of `mlbench run` without --rerank"
+        raise UsageError(Fault(where, found, "a first stage", mend))
+
+
 MAX_TABLE = 8 * 2**20
 EXPECTED = "a table of ranks as mlbench writes it"
 

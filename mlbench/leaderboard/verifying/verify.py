@@ -28,6 +28,7 @@ from mlbench.leaderboard.entries.board import find_entry
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, Entry, Level, faults_at
 from mlbench.leaderboard.entries.tables import (
     entry_table,
+    refuse_made_vectors,
     refuse_part_of_a_task,
     score_faults,
     table_faults,
@@ -124,6 +125,7 @@ def _read_report(folder: Path) -> Subject:
     report = read_report(folder)
     ranks = report.table
     refuse_part_of_a_task(report)
+    refuse_made_vectors(report)
     rescored(report, ranks, folder)
     digests = sha256_of(folder / REPORT_FILE), sha256_of(folder / RANKS_FILE)
     return _subject("report", digests, report, ranks)
