@@ -5,13 +5,20 @@ from __future__ import annotations
 import datetime
 import shlex
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from mlbench.commands.options import shared
+from mlbench.common.terminal import fill
 from mlbench.data.task import code_of
 from mlbench.leaderboard.checking.submit import Submitted
 from mlbench.leaderboard.checking.submit import submit as write_entry
 from mlbench.leaderboard.entries.entry import Contamination, Declared
 
+CONTRADICTED = (
+    "This contradicts the declaration that the model is clean, and the entry shows both. See with "
+    "`mlbench overlap` which texts they are; if it is not by chance, declare trained-on or "
+    "train-split-only instead."
+)
 CONTAMINATION = ("clean", "trained-on", "train-split-only", "unknown")
 
 
@@ -20,6 +27,11 @@ def arguments(parser: ArgumentParser) -> None:
     shared(parser, "report")
     shared(parser, "--to")
     declared_arguments(parser)
+    parser.add_argument(
+        "--training-overlap", type=Path, metavar="FILE",
+        help="what `mlbench overlap --json` printed of the model's training text and the task "
+        "(default: the training.json in the model's folder, if there is one)",
+    )  # fmt: skip
 
 
 def declared_arguments(parser: ArgumentParser) -> None:
@@ -45,7 +57,7 @@ def declared_arguments(parser: ArgumentParser) -> None:
 
 def submit(args: Namespace) -> int:
     """Write a report as an entry and say what comes next."""
-    done = write_entry(args.report, args.to, declared(args))
+    done = write_entry(args.report, args.to, declared(args), args.training_overlap)
     print_submitted(done)
     return 0
 
@@ -77,6 +89,10 @@ def print_submitted(done: Submitted) -> None:
     if entry.run is not None:
         print(f"everybody will see this command: {entry.run.command}")
     print(f"contamination: {entry.declared.contamination}")
+    for measured in entry.declared.in_training:
+        print(fill(f"counted: {measured}"))
+        if measured.exact + measured.near and entry.declared.contamination is Contamination.CLEAN:
+            print(fill(CONTRADICTED))
     root = done.folder.parents[len(done.place.folder.parts) - 1]
     print("\nNext, check the entry, commit it, and open a pull request with it:")
     print(f"  mlbench leaderboard validate {shlex.quote(str(done.folder))}")

@@ -42,6 +42,7 @@ from mlbench.leaderboard.entries.entry import (
     Entry,
     EntryKind,
     Found,
+    InTraining,
     LeaderboardTask,
     Level,
     Lifting,
@@ -73,6 +74,8 @@ from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_to_bytes
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, RunInfo, read_report, rescored
+from mlbench.training.overlap import read_overlaps
+from mlbench.training.record import RECORD_FILE
 
 QUOTED = 2000
 """Characters that are kept of a quoted text."""
@@ -88,8 +91,12 @@ class Submitted:
     size: int
 
 
-def submit(folder: Path, root: Path, declared: Declared) -> Submitted:
+def submit(folder: Path, root: Path, declared: Declared, overlaps: Path | None = None) -> Submitted:
     """Write the report in ``folder`` as an entry of the leaderboard in ``root``.
+
+    ``overlaps`` is a file that says how much of the task stands in the training text (what
+    ``mlbench overlap --json`` prints, or a training.json); without it, the training.json in the
+    folder of the report's model, if there is one.
 
     Raises IntegrityError where the report is damaged or its scores do not follow from its table,
     UsageError where it is of part of a task, of a task or version that the leaderboard does not
@@ -104,9 +111,35 @@ def submit(folder: Path, root: Path, declared: Declared) -> Submitted:
     _refuse_other_task(task, described(report, ranks))
     report = rescored(report, ranks, folder)
     table = ranks_to_bytes(ranks, report.task.key)
-    declared = replace(declared, report_sha256=sha256_of(folder / REPORT_FILE))
+    declared = replace(
+        declared,
+        report_sha256=sha256_of(folder / REPORT_FILE),
+        in_training=tuple(_in_training(report, overlaps)),
+    )
     entry = entry_of(report, hashlib.sha256(table).hexdigest(), declared)
     return _write(board, entry, table)
+
+
+def _in_training(report: Report, overlaps: Path | None) -> Iterator[InTraining]:
+    """Yield what was counted of the training text of a report's model.
+
+    Raises UsageError where a file was named that says nothing of the report's data.
+    """
+    path = overlaps or Path(report.model.spec, RECORD_FILE)
+    if overlaps is None and not (report.model.spec and path.is_file()):
+        return
+    found = read_overlaps(path)
+    own = [each for each in found if each.digest == report.task.digest]
+    if overlaps and not own:
+        said = ", ".join(f"{each.task} (digest {each.digest[:12]})" for each in found) or "nothing"
+        expected = f"{report.task.name} (digest {report.task.digest[:12]})"
+        mend = f"run `mlbench overlap --data TRAINING-SET --task {report.task.name} --json`"
+        raise UsageError(Fault(str(overlaps), f"tells of {said}", expected, mend))
+    for each in own:
+        total = each.total()
+        training, digest = visible(each.training), each.training_digest
+        counted = total.texts, total.exact, total.near
+        yield InTraining(training, digest, *counted, each.threshold)
 
 
 def reported(

@@ -95,11 +95,32 @@ class Source:
 
 
 @dataclass(frozen=True)
+class InTraining:
+    """How many of the ``texts`` that a task evaluates stand in a ``training`` set, ``exact`` ones
+    and, at a similarity of ``threshold`` or more, ``near`` ones; ``digest`` is the set's."""
+
+    training: str
+    digest: str
+    texts: int
+    exact: int
+    near: int
+    threshold: float
+
+    def __str__(self) -> str:
+        share = (self.exact + self.near) / max(self.texts, 1)
+        return (
+            f"{self.exact:,} of the {self.texts:,} questions and passages stand in {self.training},"
+            f" and {self.near:,} more nearly ({share:.2%})"
+        )
+
+
+@dataclass(frozen=True)
 class Declared:
     """What only the submitter knows. ``date`` is the day of submission, YYYY-MM-DD.
 
     An entry of evidence names the SHA-256 (hex) of the report.json that was submitted, a reported
-    one its source. Unknown contamination is not clean.
+    one its source. Unknown contamination is not clean. ``in_training`` is what ``mlbench overlap``
+    counted, for each training set.
     """
 
     submitter: str
@@ -113,6 +134,7 @@ class Declared:
     note: str = ""
     source: Source | None = None
     report_sha256: str | None = None
+    in_training: tuple[InTraining, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -219,6 +241,7 @@ RUN_LEFT_OUT = ("recomputed", "truncated")
 """What is in a report's ``run`` and not in an entry's, which has ``truncated`` of its own."""
 ADDED_TO_MODEL = ("routes", "sizes", "languages")
 ADDED_TO_RUN = ("cores", "gpus", "peak_gpu_memory")
+ADDED_TO_DECLARED = ("in_training",)
 """What the first entries do not have: it is left out where it is empty."""
 MODEL_LEFT_OUT = ("variant",)
 """What is in a report's ``model`` and not in an entry's, whose vectors are the model's own."""
@@ -247,6 +270,7 @@ def table_of(document: Document) -> dict[str, Any]:
         for key in MODEL_LEFT_OUT:
             del table["model"][key]
         _drop_empty(table["model"], ADDED_TO_MODEL)
+        _drop_empty(table["declared"], ADDED_TO_DECLARED)
     return table
 
 

@@ -179,6 +179,20 @@ def _declared(declared: Declared) -> Iterator[Found]:
         if len(values) > MOST_LISTED or any(not 0 < len(v) <= LONGEST_ITEM for v in values):
             expected = f"at most {MOST_LISTED} of 1 to {LONGEST_ITEM} characters"
             yield f"declared.{key}", f"{len(values)} entries", expected
+    if len(declared.in_training) > MOST_LISTED:
+        yield "declared.in_training", f"{len(declared.in_training)} entries", f"{MOST_LISTED}"
+    for number, each in enumerate(declared.in_training):
+        where = f"declared.in_training[{number}]"
+        if not 0 <= min(each.exact, each.near) <= each.exact + each.near <= each.texts:
+            found = f"{each.exact} exact and {each.near} near of {each.texts} texts"
+            yield where, found, "no number below 0, and no more than there are texts"
+        if not SHA256.fullmatch(each.digest):
+            yield f"{where}.digest", shown(each.digest), "64 hex digits"
+        if not 0 < each.threshold <= 1:
+            yield f"{where}.threshold", f"{each.threshold:g}", "above 0, at most 1"
+        if not 0 < len(each.training) <= LONGEST_ITEM:
+            found = f"{len(each.training):,} characters"
+            yield f"{where}.training", found, f"1 to {LONGEST_ITEM}"
     for code in declared.training_languages:
         if not LANGUAGE.fullmatch(code):
             yield "declared.training_languages", shown(code), "language codes such as ar"

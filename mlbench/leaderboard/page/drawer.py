@@ -208,6 +208,8 @@ def _entry_facts(each: BoardEntry) -> Iterator[Fact]:
     yield Fact(
         "contamination", f"{declared.contamination}. {CONTAMINATIONS[declared.contamination]}"
     )
+    for measured in declared.in_training:
+        yield Fact("counted overlap", str(measured))
     yield Fact("submitted", f"{declared.date} by {declared.submitter}")
     yield from _known("note", declared.note)
     yield from _known("licence", declared.licence)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlbench.commands.cli import main
 from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError, UsageError
 from mlbench.common.files import slug
 from mlbench.leaderboard.checking import submit as submitting
@@ -20,6 +21,7 @@ from mlbench.leaderboard.entries.entry import (
     Contamination,
     Declared,
     Entry,
+    InTraining,
     LeaderboardTask,
     Level,
     parse_document,
@@ -29,6 +31,7 @@ from mlbench.leaderboard.entries.entry import (
 from mlbench.leaderboard.entries.tables import rows_digest
 from mlbench.ranking.ranks_file import read_ranks
 from mlbench.reports.report import Encoded, Truncated, write_report
+from mlbench.training.overlap import Count, Overlap
 from tests.leaderboard.boards import (
     DAY,
     TASK,
@@ -108,6 +111,57 @@ def test_what_hides_in_a_report_is_made_visible(root: Path, tmp_path: Path) -> N
     assert entry.run is not None
     assert entry.run.command == "mlbench run --model 'a\\u000ab'"
     assert exit_code(check(root)) == 0
+
+
+def counted(digest: str) -> Overlap:
+    """What was counted of a training set and data of that digest."""
+    counts = Count("query", "ar", 60, 2, 3), Count("passage", "ar", 40, 0, 1)
+    return Overlap("books", "b" * 64, 9, TASK, "1", digest, 0.8, counts)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_was_counted_of_the_training_text_is_in_the_entry(
+    root: Path, tmp_path: Path, named: bool
+) -> None:
+    """A file that is named, or the training.json in the folder of the model."""
+    report, ranks = report_called("alpha", 1)
+    report = replace(report, model=replace(report.model, spec=str(tmp_path / "model")))
+    write_report(tmp_path / "r", report, ranks, {})
+    both = [counted("0" * 64).values(), counted(report.task.digest).values()]
+    path = tmp_path / ("overlap.json" if named else "model/training.json")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(both if named else {"overlap": both}), encoding="utf-8")
+    done = submit(tmp_path / "r", root, ADA, path if named else None)
+    found = read_document(done.folder / "entry.json", Entry).declared.in_training
+    assert found == (InTraining("books", "b" * 64, 100, 2, 4, 0.8),)
+    assert exit_code(check(root)) == 0
+    assert str(found[0]).startswith("2 of the 100 questions and passages stand in books, and 4 ")
+
+
+def test_counts_of_other_data_are_refused_where_they_are_named(root: Path, tmp_path: Path) -> None:
+    write_report(tmp_path / "r", *report_called("alpha", 1), {})
+    path = tmp_path / "overlap.json"
+    path.write_text(json.dumps([counted("0" * 64).values()]), encoding="utf-8")
+    with pytest.raises(UsageError, match=f"tells of {TASK} .digest 000000000000."):
+        submit(tmp_path / "r", root, ADA, path)
+    assert (
+        "in_training" not in (submit(tmp_path / "r", root, ADA).folder / "entry.json").read_text()
+    )
+
+
+def test_submit_says_where_counts_contradict_the_declaration(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, ranks = report_called("alpha", 1)
+    write_report(tmp_path / "r", report, ranks, {})
+    path = tmp_path / "overlap.json"
+    path.write_text(json.dumps([counted(report.task.digest).values()]), encoding="utf-8")
+    command = ["submit", str(tmp_path / "r"), "--to", str(root), "--submitter", "Ada"]
+    command += ["--licence", "MIT", "--contamination", "clean", "--training-overlap", str(path)]
+    assert main(command) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "counted: 2 of the 100 questions and passages stand in books" in said
+    assert "This contradicts the declaration that the model is clean" in said
 
 
 def refused(root: Path, folder: Path, by: Declared = ADA) -> str:

@@ -35,6 +35,8 @@ def test_a_part_that_is_chosen_hides_the_faults_of_others(board: Path) -> None:
 Keys = tuple[str | int, ...]
 MONO, MULTI = ("macro", "monolingual"), ("macro", "multilingual")
 SCORE = {"value": 1.0, "low": None, "high": None, "optimistic": None}
+SEEN = {"training": "books", "digest": "0" * 64, "texts": 9, "exact": 2, "near": 1}
+SEEN |= {"threshold": 0.8}
 SOURCE = {"citation": "c", "link": "https://example.org"}
 SCRIPT = "<script>alert(1)</script>"
 EDITS: list[tuple[Keys, Any, int, str]] = [
@@ -140,6 +142,11 @@ EDITS: list[tuple[Keys, Any, int, str]] = [
     (("declared", "contamination"), None, 3, "declared.contamination"),
     (("declared", "training_languages"), ["<b>"], 3, "declared.training_languages: '<b>'"),
     (("declared", "training_data"), ["x"] * 101, 3, "declared.training_data: 101"),
+    (("declared", "in_training"), [SEEN | {"near": 99}], 3, "in_training[0]: 2 exact and 99 near"),
+    (("declared", "in_training"), [SEEN | {"exact": -1}], 3, "in_training[0]: -1 exact"),
+    (("declared", "in_training"), [SEEN | {"digest": "x"}], 3, "in_training[0].digest: 'x'"),
+    (("declared", "in_training"), [SEEN | {"threshold": 2}], 3, "in_training[0].threshold: 2"),
+    (("declared", "in_training"), [SEEN | {"training": ""}], 3, "in_training[0].training: 0"),
     (("declared", "licence"), "l" * 201, 3, "declared.licence"),
     (("declared", "source"), SOURCE, 3, "declared.source: given"),
     (("truncated",), {"query": 1.5}, 3, "truncated.query"),
