@@ -10,7 +10,8 @@ from mlbench.common.errors import DataError
 from mlbench.common.terminal import fill, printable
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
-from mlbench.training.overlap import THRESHOLD, Overlap, overlap
+from mlbench.training.overlap import THRESHOLD, overlap
+from mlbench.training.overlap_record import Overlap
 from mlbench.training.training_set import training_set
 
 SHOWN = 5

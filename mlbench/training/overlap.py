@@ -6,26 +6,21 @@ evaluated question and passage is compared with every text of the training set, 
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlbench.common.errors import DataError, Fault, UsageError
-from mlbench.common.files import reading
-from mlbench.common.forms import fill_form
+from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
 from mlbench.evaluation.evaluate import load_collection
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
+from mlbench.training.overlap_record import Count, Example, Overlap
 from mlbench.training.similar_texts import TextIndex, plain
 from mlbench.training.training_set import TrainingSet
 
-SCHEMA = "mlbench/overlap/1"
 THRESHOLD = 0.8
 """The similarity from which two texts are nearly equal."""
 ROLES = ("query", "passage")
@@ -33,82 +28,6 @@ AT_A_TIME = 8192
 """Training texts that are compared at a time."""
 EXAMPLES = 3
 """Examples of each role and language that are kept."""
-
-
-@dataclass(frozen=True)
-class Count:
-    """How many of the ``texts`` of a role and language are training text: ``exact`` ones but for
-    case, blanks and Unicode form, and ``near`` ones, which are similar."""
-
-    role: str
-    language: str
-    texts: int
-    exact: int
-    near: int
-
-    @property
-    def share(self) -> float:
-        """The share of texts that are one or the other."""
-        return (self.exact + self.near) / max(self.texts, 1)
-
-
-@dataclass(frozen=True)
-class Example:
-    """An evaluated text, and the training text that is most similar to it."""
-
-    role: str
-    language: str
-    text: str
-    training_role: str
-    training_language: str
-    training_text: str
-    similarity: float
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """What a task's evaluated texts and a training set have in common.
-
-    ``training_texts`` is the number of distinct training texts, ``threshold`` the least similarity
-    of a near-duplicate: the Jaccard similarity of trigrams of characters. The digests are those of
-    the data.
-    """
-
-    training: str
-    training_digest: str
-    training_texts: int
-    task: str
-    version: str
-    digest: str
-    threshold: float
-    counts: tuple[Count, ...]
-    examples: tuple[Example, ...] = ()
-
-    def total(self, role: str | None = None) -> Count:
-        """Return the counts of a role, or of both, over all languages."""
-        chosen = [count for count in self.counts if role in (None, count.role)]
-        sums = (sum(getattr(c, name) for c in chosen) for name in ("texts", "exact", "near"))
-        return Count(role or "", "", *sums)
-
-    @property
-    def fault(self) -> Fault | None:
-        """What is wrong with such a training set for this task; None where nothing is found."""
-        total = self.total()
-        if not total.exact and not total.near:
-            return None
-        found = (
-            f"holds {total.exact:,} of the {total.texts:,} questions and passages of {self.task}, "
-            f"and {total.near:,} more nearly"
-        )
-        expected = "training text that has nothing in common with what is evaluated"
-        return Fault(f"training set {self.training}", found, expected)
-
-    def values(self) -> dict[str, Any]:
-        """Return what JSON holds of it."""
-        values = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        for name in ("counts", "examples"):
-            values[name] = [*values[name]]
-        return values
 
 
 class _Best(NamedTuple):
@@ -207,25 +126,3 @@ def _examples(role: str, language: str, found: Sequence[tuple[str, _Best]]) -> I
         yield Example(
             role, language, text, one.role, one.language, one.text, round(one.similarity, 4)
         )
-
-
-def read_overlaps(path: Path) -> list[Overlap]:
-    """Read what ``mlbench overlap --json`` printed, or the ``training.json`` of a trained model.
-
-    Raises EnvironmentFault where the file cannot be read, DataError where it holds neither.
-    """
-    with reading(path, "what `mlbench overlap --json` printed"):
-        text = path.read_text(encoding="utf-8")
-    try:
-        said = json.loads(text)
-        rows = said["overlap"] if isinstance(said, dict) else said
-        schemas = {row.pop("schema") for row in rows}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        schemas = {None}
-    if schemas - {SCHEMA}:
-        expected = "what `mlbench overlap --json` printed, or a training.json"
-        raise DataError(Fault(str(path), f"not {SCHEMA}", expected))
-    return [
-        fill_form(Overlap, row, lambda key, n=n: f"{path}, [{n}].{key}", DataError)  # type: ignore[misc]
-        for n, row in enumerate(rows)
-    ]

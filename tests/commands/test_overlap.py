@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mlbench.commands.cli import main
-from mlbench.training.overlap import SCHEMA
+from mlbench.training.overlap_record import SCHEMA
 
 SAME = ["overlap", "--data", "sample", "--task", "sample", "--quiet"]
 

@@ -17,7 +17,8 @@ from mlbench.evaluation.tasks import load_task
 from mlbench.reports.report import write_report
 from mlbench.training.base import open_base
 from mlbench.training.config import TrainConfig, train_config
-from mlbench.training.overlap import overlap, read_overlaps
+from mlbench.training.overlap import overlap
+from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.studies.form import BASE
 from mlbench.training.studies.plan import Study
 from mlbench.training.studies.run import MODEL, Work, beside, resolved
