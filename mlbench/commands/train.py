@@ -34,6 +34,10 @@ def arguments(parser: ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace another training in the folder"
     )
     parser.add_argument(
+        "--strict", action="store_true",
+        help="stop with exit code 3 if the training text holds anything of the task of --evaluate",
+    )  # fmt: skip
+    parser.add_argument(
         "--dry-run", action="store_true",
         help="read the data, draw the first batches of the plan, and train nothing",
     )  # fmt: skip
@@ -44,7 +48,10 @@ def run(args: Namespace) -> int:
     texts = {row.name: getattr(args, row.name) for row in SETTINGS}
     given = {name: from_text(name, text) for name, text in texts.items() if text is not None}
     config = train_config(args.config, given)
-    options = Options(data_dir=args.data_dir, offline=args.offline, progress=not args.quiet)
+    quiet, strict = args.quiet, args.strict
+    options = Options(
+        data_dir=args.data_dir, offline=args.offline, progress=not quiet, strict=strict
+    )
     if args.dry_run:
         _show_plan(Opened.of(config, options), args)
         return 0

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import mlbench
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
-from mlbench.evaluation.evaluate import load_collection
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training.overlap_record import Count, Example, Overlap
 from mlbench.training.similar_texts import TextIndex, plain
-from mlbench.training.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from mlbench.training.training_set import TrainingSet
 
 THRESHOLD = 0.8
 """The similarity from which two texts are nearly equal."""
@@ -63,7 +65,7 @@ def overlap(
     if not 0 < threshold <= 1:
         raise UsageError(Fault("threshold", repr(threshold), "a number above 0, at most 1"))
     task = load_task(task)
-    data = load_collection(task, options, **changes)
+    data = mlbench.load_collection(task, options, **changes)
     texts = [*dict.fromkeys(map(plain, (*data.queries.texts, *data.passages.texts)))]
     best, distinct = _most_similar(TextIndex(texts, threshold), texts, training)
     counts: list[Count] = []

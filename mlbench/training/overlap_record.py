@@ -83,6 +83,14 @@ class Overlap:
         expected = "training text that has nothing in common with what is evaluated"
         return Fault(f"training set {self.training}", found, expected)
 
+    @property
+    def warning(self) -> str:
+        """The same as a sentence; "" where nothing is found."""
+        fault = self.fault
+        if fault is None:
+            return ""
+        return f"The {fault.where} {fault.found}, so it was trained on what is evaluated."
+
     def values(self) -> dict[str, Any]:
         """Return what JSON holds of it."""
         values = {"schema": SCHEMA, **dataclasses.asdict(self)}

@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from mlbench import __version__
-from mlbench.common.errors import Fault, UsageError
+from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, write_atomically
 from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
+from mlbench.common.progress import Step
+from mlbench.evaluation.evaluate import streams
 from mlbench.evaluation.options import Options
+from mlbench.evaluation.tasks import load_task
 from mlbench.training.base import STATIC_KIND, Base, check_libraries, open_base
 from mlbench.training.batches import HybridBatches
 from mlbench.training.config import TrainConfig
 from mlbench.training.job import CHECKPOINTS, LAST_GOOD, STATE_FILE, Course, Job
+from mlbench.training.overlap_record import Overlap
 from mlbench.training.processes import Processes
 from mlbench.training.record import RECORD_FILE, TrainingRecord, loss_curve, read_training
 from mlbench.training.training_set import TrainingSet, training_set
@@ -68,7 +72,7 @@ def train(
     The model is written to ``config.output``: an ordinary folder of sentence-transformers with a
     card and ``training.json``. A training that was killed goes on from where it was; one that is
     done is not done again. Of ``options`` count ``data_dir``, ``offline``, ``progress`` and
-    ``strict``.
+    ``strict``, which refuses training text that holds anything of the task evaluated in training.
 
     Raises UsageError for what cannot be trained, or where the folder holds another training and
     not ``overwrite``; DataError for data that does not suffice; ModelError where the loss is no
@@ -83,12 +87,18 @@ def train(
     known = _known(job, overwrite)
     if known is not None:
         return known
+    found = _measured_overlap(opened, options)
     processes.wait()  # all have looked at the folder
     if processes.first:
         _begin(job, overwrite)
     processes.wait()
     course = _trained(job, processes)
     record = _record(job, course, command, processes)
+    record = dataclasses.replace(
+        record,
+        overlap=tuple(each.values() for each in found),
+        notes=(*record.notes, *(each.warning for each in found if each.warning)),
+    )
     if processes.first:
         base.save(job.folder)
         record.save()
@@ -108,6 +118,26 @@ def _evaluation(
     questions, passages = config.evaluate_questions, config.evaluate_passages
     evaluator = RetrievalEvaluator(config.evaluate, questions, passages, options=options)
     return lambda step: {"step": step} | evaluator(base.model, steps=step)
+
+
+def _measured_overlap(opened: Opened, options: Options) -> list[Overlap]:
+    """Return what the training text has in common with the task that is evaluated in training.
+
+    Raises DataError where there is anything, and ``options.strict``. A streamed task is left out.
+    """
+    from mlbench.training.overlap import overlap
+
+    if opened.config.evaluate is None:
+        return []
+    task, quiet = load_task(opened.config.evaluate), dataclasses.replace(options, progress=False)
+    if streams(task, quiet):
+        return []
+    title = f"{task.name}: looking for its texts in the training text"
+    with Step(title, 1, "task", quiet=not options.progress, brief=True):
+        found = overlap(opened.data, task, quiet)
+    if found.fault and options.strict:
+        raise DataError(found.fault)
+    return [found]
 
 
 def _trained(job: Job, processes: Processes) -> Course:

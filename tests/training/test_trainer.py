@@ -19,6 +19,7 @@ from mlbench.evaluation.options import Options
 from mlbench.training import job as job_module
 from mlbench.training import static, trainer
 from mlbench.training.config import train_config
+from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.record import read_training
 from mlbench.training.trainer import train
 
@@ -58,6 +59,9 @@ def test_a_model_learns_is_recorded_and_is_evaluated_like_any_other(tmp_path):
     assert set(record.kinds) == {"mono", "mixed"}
     assert record.plan["languages"] == ["de", "en", "es"]
     assert record.data["rows"]["de-en"] == 32
+    (seen,) = read_overlaps(folder / "training.json")
+    assert (seen.training, seen.task, seen.total("query").share) == ("sample", "sample", 3 / 11)
+    assert any("so it was trained on what is evaluated" in note for note in record.notes)
     assert [each["step"] for each in record.evaluations] == [50, 100]
     report = mlbench.evaluate(str(folder), "sample", progress=False, languages="de,en,es")
     untrained = tmp_path / "untrained"
@@ -189,3 +193,12 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "_ROOM", 10**12)
     with pytest.raises(EnvironmentFault, match="free on the disk"):
         train(replace(config(tmp_path / "model"), steps=2), QUIET)
+
+
+def test_training_text_that_is_evaluated_is_refused_with_strict(tmp_path):
+    strict = replace(QUIET, strict=True)
+    with pytest.raises(DataError, match=r"of the .* questions and passages of sample"):
+        train(config(tmp_path / "model", evaluate="sample"), strict)
+    assert not (tmp_path / "model").exists()
+    train(config(tmp_path / "other", data="emoji-train", evaluate="emoji-names", steps=2), strict)
+    assert read_overlaps(tmp_path / "other" / "training.json")[0].fault is None

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -120,11 +120,14 @@ def load_study(
     """Return the built-in study of that name, or that of a file.
 
     ``changes`` are other values of what is trained, or lists of values of what is varied; ``tasks``
-    and ``seeds`` are others than the file's. Raises UsageError where there is none, DataError with
-    all faults of its form, of its grid and of the arms that its claims name.
+    and ``seeds`` are others than the file's. Claims of the file about arms that are not trained
+    then are not tested, and the study's notes say so. Raises UsageError where there is none,
+    DataError with all faults of its form, of its grid and of the arms that its claims name.
     """
     path = study_path(name_or_path)
     form = parse_study(path, changes or {}, tasks, seeds)
+    if changes:
+        form = _without_lost_claims(form, parse_study(path))
     arms = tuple(_arms(form))
     labels = [arm.label for arm in arms]
     twice = sorted({label for label in labels if labels.count(label) > 1})
@@ -135,6 +138,20 @@ def load_study(
     if faults:
         raise DataError(*faults)
     return Study(path, form, arms)
+
+
+def _without_lost_claims(form: StudyForm, own: StudyForm) -> StudyForm:
+    """Return a changed form without the claims that name an arm which ``own``, the file as it is,
+    has and the changed one has not."""
+    lost = {arm.label for arm in _arms(own)} - {arm.label for arm in _arms(form)}
+    named = {name: lost & {claim.arm, *claim.than} for name, claim in form.claims.items()}
+    notes = [
+        f"The claim {name!r} is not tested: {' and '.join(sorted(arms))} is not trained here."
+        for name, arms in named.items()
+        if arms
+    ]
+    claims = {name: claim for name, claim in form.claims.items() if not named[name]}
+    return replace(form, claims=claims, notes=(*form.notes, *notes))
 
 
 def _claim_faults(where: str, claim: Claim, known: Sequence[str]) -> Iterator[Fault]:

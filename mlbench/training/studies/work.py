@@ -59,8 +59,8 @@ def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
     """
     path = folder / OVERLAP_FILE
     if not path.is_file():
-        every = [resolved(study, arm.config)["data"] for arm in study.arms]
-        sets = [training_set(data, _quiet(options)) for data in dict.fromkeys(every)]
+        names = dict.fromkeys(resolved(study, arm.config)["data"] for arm in study.arms)
+        sets = [training_set(name, _quiet(options)) for name in names]
         tasks = [load_task(beside(study, task)) for task in study.form.tasks]
         found = [
             overlap(data, task, _quiet(options)).values()
@@ -69,11 +69,11 @@ def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
             if not streams(task, options)
         ]
         write_atomically(path, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
-    faults = [fault for each in read_overlaps(path) if (fault := each.fault) is not None]
+    every = read_overlaps(path)
+    faults = [each.fault for each in every if each.fault is not None]
     if faults and options.strict:
         raise DataError(*faults)
-    return [f"The {fault.where} {fault.found}, so it was trained on what is evaluated."
-            for fault in faults]  # fmt: skip
+    return [each.warning for each in every if each.warning]
 
 
 def check_arms(study: Study, options: Options, *, data: bool = False) -> None:

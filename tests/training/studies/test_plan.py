@@ -82,6 +82,17 @@ def test_claims_name_arms_that_there_are(tmp_path, before, after, said):
     assert said in str(error.value)
 
 
+def test_claims_about_arms_that_a_change_leaves_out_are_not_tested(tmp_path):
+    path = write_study(tmp_path)
+    whole, some = load_study(path), load_study(path, {"noise": [0.8, 1.0]})
+    lost = {name for name, c in whole.form.claims.items() if "noise 1.6" in (c.arm, *c.than)}
+    assert lost
+    assert some.form.claims.keys() == whole.form.claims.keys() - lost
+    assert len(some.form.notes) == len(whole.form.notes) + len(lost)
+    assert all("noise 1.6 is not trained here" in note for note in some.form.notes[-len(lost) :])
+    assert load_study(path, {"noise": [0.8, 1.0, 1.6]}).form == whole.form
+
+
 def test_parts_of_the_cells_add_up(tmp_path):
     cells = load_study(write_study(tmp_path)).cells
     parts = [part_of(cells, (i, 4)) for i in (1, 2, 3, 4)]
