@@ -13,7 +13,10 @@ FIRST, SECOND = "first stage", "reranked"
 
 
 def reranking_table(report: Report) -> Table:
-    """Return the headline measure of each kind of setting, and rank distance, by stage."""
+    """Return the headline measure of each kind of setting, and rank distance, by stage.
+
+    A report that was cut to some languages has none of the first stage.
+    """
     made = _of(report)
     measures = dict.fromkeys((headline(report), *_others(report)))
     columns = [

@@ -87,7 +87,7 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
         ranks=cut,
         texts=None,
         variants=(),
-        reranking=None,
+        reranking=report.reranking and replace(report.reranking, macro={}, rank_distance=None),
     )
 
 

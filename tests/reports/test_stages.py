@@ -8,6 +8,7 @@ import pytest
 import mlbench
 from mlbench.reports.reranking import Reranking
 from mlbench.reports.stages import reranking_lines, reranking_table
+from mlbench.reports.subset import cut_report
 
 
 class Lengths:
@@ -51,3 +52,11 @@ def test_a_rate_is_that_of_what_was_scored() -> None:
     made = Reranking("r", "r", "file", "i", 10, 300, 100, 4.0, "m", {}, None)
     assert made.per_second == 50.0
     assert replace(made, cached=300).per_second is None
+
+
+def test_a_report_cut_to_some_languages_still_says_how_deep(report: mlbench.Report) -> None:
+    cut = cut_report(report, ("de", "en"), "")
+    assert cut.reranking is not None
+    assert cut.reranking.depth == 10
+    assert reranking_table(cut).rows[0][1:] == ("-",) * 7
+    assert "ranks 1 to 10 are the reranker's" in str(cut).replace("\n", " ")

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, ModelError
 from mlbench.common.trust import refuse_untrusted
+from mlbench.models.endpoint.answers import in_order
 from mlbench.models.endpoint.options import (
     ALIASES,
     KIND,
@@ -229,15 +230,8 @@ class Endpoint:
 
     def _vectors(self, answer: Mapping[str, Any], count: int) -> Wide:
         """Return the vectors of an answer in the order of the texts."""
-        items = answer.get("data")
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            self._refuse('no list of objects under "data"')
-        places = [item.get("index") for item in items]
-        if len(items) != count or set(places) != set(range(count)):
-            shown = f"{len(items)} vectors, of index {str(places)[:80]}"
-            self._refuse(shown, f"{count} vectors, each with the index of its text")
-        rows = [self._row(item.get("embedding")) for item in items]
-        return np.stack(rows)[np.argsort(places)]
+        items = in_order(answer, "data", count, ("vector", "text"), self._refuse)
+        return np.stack([self._row(item.get("embedding")) for item in items])
 
     def _row(self, value: Any) -> Wide:
         row = _numbers(value)

@@ -15,6 +15,7 @@ _OBJECT = (
     "Python file: path/to/file.py:factory"
 )
 _RANKED = "rank with it in code of your own, and evaluate the run: mlbench score"
+_RERANKED = "give it with --rerank, and another model with --model as the first stage"
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ SPARSE = Kind(
 )
 RERANKER = Kind(
     "a cross-encoder (reranker), which reads a query and a passage together and gives no vectors",
-    _RANKED,
+    _RERANKED,
 )
 LATE = Kind("a late-interaction model (ColBERT), which gives one vector for each token", _RANKED)
 SCORER = Kind(
     "a cross-encoder (reranker) or a classifier, which gives scores of texts and no vectors",
-    _RANKED,
+    _RERANKED,
 )
 CLASSIFIER = Kind(
     "a model that labels texts or tokens, or finds answers in them",

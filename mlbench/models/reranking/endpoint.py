@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, ModelError, UsageError
+from mlbench.models.endpoint.answers import in_order
 from mlbench.models.endpoint.options import EndpointOptions, address_of
 from mlbench.models.endpoint.probes import PROBES, Probing
 from mlbench.models.endpoint.server import Rejected, Server
@@ -109,18 +110,12 @@ class Endpoint:
 
     def _scores(self, answer: Mapping[str, Any], count: int) -> Wide:
         """Return the scores of an answer in the order of the documents."""
-        items = answer.get("results")
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            self._refuse('no list of objects under "results"')
-        places = [item.get("index") for item in items]
-        if len(items) != count or set(places) != set(range(count)):
-            shown = f"{len(items)} results, of index {str(places)[:80]}"
-            self._refuse(shown, f"{count} results, each with the index of its document")
+        items = in_order(answer, "results", count, ("result", "document"), self._refuse)
         values = [item.get("relevance_score", item.get("score")) for item in items]
         odd = [value for value in values if type(value) not in (int, float)]
         if odd:
             self._refuse(f"the relevance score {str(odd[0])[:40]!r}", "numbers")
-        return np.array(values, np.float64)[np.argsort(places)]
+        return np.array(values, np.float64)
 
     def _refuse(self, found: str, expected: str = "") -> NoReturn:
         where = f"{self._where} at {self._server.url}"
