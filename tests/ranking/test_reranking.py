@@ -16,6 +16,7 @@ from mlbench.ranking.products import Limits
 from mlbench.ranking.reranking import FirstStage, most_candidates
 from tests.oracles.scores import all_scores
 from tests.ranking.test_counting import few_valued, graded_collection
+from tests.ranking.test_topk import of_tokens
 from tests.support.pairs_task import write_pairs
 
 LIMITS = Limits(1)
@@ -57,7 +58,7 @@ def sorted_pool(collection, first, query, parts, depth, seed):
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**16), depth=st.integers(1, 14), dimension=st.integers(1, 6),
-    as_given=st.sampled_from([np.asarray, sparse.csr_matrix]),
+    as_given=st.sampled_from([np.asarray, sparse.csr_matrix, of_tokens]),
 )  # fmt: skip
 def test_every_pool_is_ranked_as_if_it_were_sorted(seed, depth, dimension, as_given):
     collection = graded_collection(seed)
@@ -72,7 +73,10 @@ def test_every_pool_is_ranked_as_if_it_were_sorted(seed, depth, dimension, as_gi
     candidates = stage.candidates(depth)
     assert len(candidates) == most_candidates(collection, depth)
     ranks = stage.reranked(candidates, seconds(candidates, seed))
-    first = all_scores(queries, passages)
+    sides = (queries, passages)
+    if as_given is of_tokens:
+        sides = ([of_tokens(side)[[i]].vectors for i in range(len(side))] for side in sides)
+    first = all_scores(*sides)
     slices = [collection.passages.slice(language) for language in range(3)]
     checked = 0
     for pool in ([0], [1], [2], [0, 2], [0, 1, 2]):
