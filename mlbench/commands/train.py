@@ -33,8 +33,8 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace another training in the folder"
     )
-    parser.add_argument(
-        "--strict", action="store_true",
+    shared(
+        parser, "--strict",
         help="stop with exit code 3 if the training text holds anything of the task of --evaluate",
     )  # fmt: skip
     parser.add_argument(

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from mlbench.common.names import shortened_apart
@@ -38,6 +39,7 @@ COLOURS = (OTHER, OWN, "#009e73", "#cc79a7", "#b8860b", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDE_SPAN = 16
 """An axis whose values span this factor is drawn in logarithms."""
+LETTERS_A_ROW = 3
 LONGEST = 22
 WIDE = 2.6
 """Inches of a panel; the names of baselines stand at its right."""
@@ -119,6 +121,23 @@ class _Look:
             shortened_apart(labels, LONGEST),
             quantity,
         )
+
+    @property
+    def letters(self) -> dict[str, str]:
+        """What stands for the names of arms beside their points, where there are many."""
+        named = [label for label in self.places if not self.is_quantity]
+        return dict(zip(named, ascii_lowercase, strict=False)) if len(named) > 3 else {}
+
+    @property
+    def room(self) -> float:
+        """Inches that the key to the letters takes below the axes."""
+        return 0.35 + 0.24 * -(-len(self.letters) // LETTERS_A_ROW)
+
+    def beside(self, entrant: Entrant) -> str:
+        """What is written beside the point of an arm."""
+        if entrant.x is not None:
+            return f"{entrant.x:g}"
+        return self.letters.get(entrant.label, self.names[entrant.label])
 
     def style(self, entrant: Entrant) -> tuple[str, str]:
         """Return colour and marker."""
@@ -242,6 +261,21 @@ def _name_places(axes: Axes, report: StudyReport, look: _Look) -> None:
     axes.margins(x=0.06)
 
 
+def _key(figure: Drawing, look: _Look) -> None:
+    """Say at the lower edge what the letters stand for; without letters, name the series."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], linewidth=0, label=f"{letter}: {label}")
+        for label, letter in look.letters.items()
+    ]
+    if not handles:
+        _legend(figure, look)
+        return
+    figure.legend(handles=handles, loc="lower left", ncols=LETTERS_A_ROW, fontsize=8.5,
+                  handlelength=0)  # fmt: skip
+
+
 def _legend(figure: Drawing, look: _Look) -> None:
     """Name the series at the lower edge, where there are several."""
     from matplotlib.lines import Line2D
@@ -265,16 +299,16 @@ def _trade_off(report: StudyReport, task: TaskFindings) -> Drawing | None:
     if mono not in task.figures or not others:
         return None
     name = mean_name(measure)
-    figure, panels = _panels(len(others), f"The trade-off in {name}: {task.task.name}",
-                             "Up and to the right is better.", 3.1, 0.35)  # fmt: skip
     look = _Look.of(report)
+    figure, panels = _panels(len(others), f"The trade-off in {name}: {task.task.name}",
+                             "Up and to the right is better.", 3.1, look.room)  # fmt: skip
     for axes, of in zip(panels, others, strict=True):
         grid(axes)
         _points(axes, task, mono, of, look)
         axes.set_xlabel(f"monolingual {name}")
         axes.set_ylabel(f"{kind_name(of.kind)} {name}")
         axes.locator_params(nbins=5)
-    _legend(figure, look)
+    _key(figure, look)
     return figure
 
 
@@ -299,8 +333,9 @@ def _points(axes: Axes, task: TaskFindings, mono: Figure, of: Figure, look: _Loo
         axes.vlines(x.value, y.low, y.high, color=colour, linewidth=0.8, alpha=0.6, zorder=3)
         axes.plot(x.value, y.value, marker, color=colour, markersize=6, zorder=4,
                   markerfacecolor=colour if number in best else "none")  # fmt: skip
-        text = look.names[entrant.label] if entrant.x is None else f"{entrant.x:g}"
-        axes.annotate(text, (x.value, y.value), (5, 5), textcoords="offset points", size=8)
+        axes.annotate(
+            look.beside(entrant), (x.value, y.value), (5, 5), textcoords="offset points", size=8
+        )
     axes.margins(0.12)
     _far_points(axes, [(e.label, x, y) for e, x, y in pairs.values() if e.role == BASELINE])
 
@@ -377,9 +412,11 @@ def _triangle(
         axes.scatter([x], [y], s=70, color=OTHER, alpha=0.15 + 0.85 * level, zorder=3,
                      linewidth=0)  # fmt: skip
         axes.annotate(f"{value:.{of.digits}f}", (x, y), (0, -14), textcoords="offset points",
-                      size=7.5, ha="center")  # fmt: skip
+                      size=7.5, ha="center", zorder=2,
+                      bbox={"facecolor": "white", "linewidth": 0, "pad": 1})  # fmt: skip
     for kind, (x, y) in CORNERS.items():
-        axes.annotate(kind, (x, y), (0, 9), textcoords="offset points", size=8.5, ha="center",
+        away = 9 if y else -27  # beyond the value of what stands in the corner
+        axes.annotate(kind, (x, y), (0, away), textcoords="offset points", size=8.5, ha="center",
                       color=INK)  # fmt: skip
     axes.set_title(of.title, size=9.5, loc="left", pad=16)
     axes.set(xlim=(-0.22, 1.22), ylim=(-0.2, 1.05), xticks=[], yticks=[], aspect="equal")
@@ -394,7 +431,8 @@ def _cost(report: StudyReport, task: TaskFindings) -> Drawing | None:
         return None
     look = _Look.of(report)
     figure, panels = _panels(len(figures), f"Scores by cost: {task.task.name}",
-                             "Seconds of one training, as it went here.", 2.3, 0.35)  # fmt: skip
+                             "Seconds of one training, as it went here.", 2.3,
+                             look.room)  # fmt: skip
     for axes, of in zip(panels, figures, strict=True):
         grid(axes)
         for entrant in task.entrants:
@@ -404,12 +442,12 @@ def _cost(report: StudyReport, task: TaskFindings) -> Drawing | None:
                 x = costs[entrant.label].seconds or 0.0
                 axes.vlines(x, value.low, value.high, color=colour, linewidth=1, alpha=0.6)
                 axes.plot(x, value.value, marker, color=colour, markersize=5)
-                text = look.names[entrant.label] if entrant.x is None else f"{entrant.x:g}"
-                axes.annotate(text, (x, value.value), (5, 3), textcoords="offset points", size=7.5)
+                axes.annotate(look.beside(entrant), (x, value.value), (5, 3),
+                              textcoords="offset points", size=7.5)  # fmt: skip
         _baselines(axes, task, of)
         axes.set_xlabel("seconds of training")
         axes.set_ylabel(of.title, size=8.5)
         axes.margins(x=0.12)
         axes.locator_params(nbins=6)
-    _legend(figure, look)
+    _key(figure, look)
     return figure

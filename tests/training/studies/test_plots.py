@@ -9,6 +9,7 @@ from mlbench.training.studies.plots import front, proportions_of, study_plots
 from mlbench.training.studies.report import study_report
 from tests.training.studies.made import STUDY, done_study
 
+NAMES = ("mono 1, noise 1", "pair 1, noise 1", "mixed 1, noise 1")
 HEAD = STUDY[: STUDY.index("[claims")]
 
 
@@ -36,6 +37,8 @@ def test_proportions_have_triangles(tmp_path):
     )
     plots = plots_of(tmp_path, HEAD.replace("noise = [0.8, 1.0, 1.6]", grid))
     assert "plots/proportions-parallel.svg" in plots
+    key = plots["plots/trade-off-parallel.svg"].svg.decode()
+    assert all(f"{letter}: {label}" in key for letter, label in zip("abc", NAMES, strict=True))
 
 
 def test_arms_with_a_fourth_kind_or_without_proportions_are_in_no_triangle(tmp_path):
