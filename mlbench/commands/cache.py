@@ -13,6 +13,8 @@ from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import IntegrityError
 from mlbench.models.cache import EmbeddingCache, Entry, Head, embeddings_folder, size_limit
 
+HELD = {"query": "queries", "passage": "passages", "pair": "pairs"}
+"""What the cache holds for a role, as it is called above a column."""
 MEBIBYTE = 2**20
 
 
@@ -35,10 +37,11 @@ def info(args: Namespace) -> int:
         print_json(facts | {"models": models})
         return 0
     if models:
-        header = ["queries", "passages", "dimension", "MiB", "last used", "model"]
+        held = {role: name for role, name in HELD.items() if any(m[role] for m in models)}
+        header = [*held.values(), "dimension", "MiB", "last used", "model"]
         rows = [
-            [m["query"], m["passage"], m["dimension"], f"{m['bytes'] / MEBIBYTE:,.1f}",
-             m["used"][:10], m["model"]]
+            [*(m[role] for role in held), "-" if m["pair"] else m["dimension"],
+             f"{m['bytes'] / MEBIBYTE:,.1f}", m["used"][:10], m["model"]]
             for m in models
         ]  # fmt: skip
         print(plain_table(header, rows) + "\n")
@@ -72,7 +75,8 @@ def clear(args: Namespace) -> int:
 
 
 def _models(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Return what is held of each model; ``query`` and ``passage`` are numbers of vectors."""
+    """Return what is held of each model; ``query`` and ``passage`` are numbers of vectors,
+    ``pair`` that of a reranker's scores."""
     groups: dict[str, list[tuple[Entry, Head]]] = defaultdict(list)
     for entry in entries:
         if entry.head:
@@ -81,8 +85,7 @@ def _models(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     for identity, group in groups.items():
         latest, head = max(group, key=lambda pair: pair[0].used)
         counts = {
-            role: sum(head.rows for _, head in group if head.source.role == role)
-            for role in ("query", "passage")
+            role: sum(head.rows for _, head in group if head.source.role == role) for role in HELD
         }
         models.append(
             {"model": head.model, "identity": identity, "dimension": head.dimension}

@@ -68,3 +68,18 @@ def test_clear_empties_the_cache(cache, capsys):
     assert str(cache.folder) in capsys.readouterr().out
     assert list(cache.entries()) == []
     assert info(PLAIN) == verify(PLAIN) == clear(PLAIN) == 0
+
+
+def test_scores_of_pairs_have_a_column_where_there_are_any(cache, capsys):
+    assert info(PLAIN) == 0
+    assert "pairs" not in capsys.readouterr().out
+    source = Source("declared: reranker", "pair")
+    cache.store(source, source.keys([b"a", b"b"]), np.ones((2, 1), np.float32), "reranker")
+    assert info(JSON) == 0
+    models = {each["model"]: each for each in json.loads(capsys.readouterr().out)["models"]}
+    counts = {name: each["pair"] for name, each in models.items()}
+    assert counts == {"reranker": 2, "new": 0, "old": 0}
+    assert info(PLAIN) == 0
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[:4] == ["queries", "passages", "pairs", "dimension"]
+    assert ["0", "0", "2", "-"] in [row.split()[:4] for row in rows]
