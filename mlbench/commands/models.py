@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.commands.output import WIDTH, plain_table, print_json
-from mlbench.common.errors import ModelError
+from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.common.progress import Step
 from mlbench.common.sizes import short_number, short_size, three_digits
 from mlbench.common.terminal import fill
@@ -17,9 +17,13 @@ from mlbench.models.contract import CHECKS, SHORT_TEXTS, CheckResult, check_adap
 from mlbench.models.inputs import about_keeping
 from mlbench.models.objects import load_model
 from mlbench.models.registry import list_models
+from mlbench.models.reranking.registry import is_reranker, load_reranker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mlbench.evaluation.speed import RoleSpeed, Speed
+    from mlbench.models.reranking.protocol import Reranker
 
 ABOUT_SPEED = (
     "Every model is given the same {queries} queries and {passages} passages, so that figures of "
@@ -49,11 +53,18 @@ def show_models(args: Namespace) -> int:
 def check_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `models check`."""
     shared(parser, "model", "--json", "--offline")
+    parser.add_argument(
+        "--reranker", action="store_true",
+        help="check it as a reranker, as `mlbench run --rerank` takes it; rerank:MODEL, a model "
+        "file that names one and the folder of a CrossEncoder are known to be one without it",
+    )  # fmt: skip
     add_model_options(parser)
 
 
 def check(args: Namespace) -> int:
-    """Test a model against the adapter contract; exit code 4 if it fails."""
+    """Test a model or a reranker against its contract; exit code 4 if it fails."""
+    if args.reranker or is_reranker(args.model):
+        return _check_reranker(args)
     if not args.json:
         print(
             f"{len(CHECKS)} checks encode {SHORT_TEXTS} short texts and two long ones "
@@ -62,8 +73,34 @@ def check(args: Namespace) -> int:
         )
     with Step("loading the model", 1, "model", quiet=args.json, brief=True):
         model = load_model(args.model, model_options(args))
+    return _told(check_adapter(model), args, f"{model.name}: {about_keeping(model)}")
+
+
+def _check_reranker(args: Namespace) -> int:
+    from mlbench.models.reranking import contract
+
+    given = [name for name, value in model_options(args).items() if value and name != "offline"]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        expected = "a reranker without options, or a model file that holds them"
+        raise UsageError(Fault(f"reranker {args.model}", f"takes no {names}", expected))
+    if not args.json:
+        said = f"{len(contract.CHECKS)} checks score some {len(contract.PAIRS)} pairs several times"
+        print(f"{said} with {args.model}", file=sys.stderr)
+
+    def load() -> Reranker:
+        return load_reranker(args.model, offline=args.offline)
+
+    with Step("loading the reranker", 1, "model", quiet=args.json, brief=True):
+        reranker = load()
+    results = contract.check_reranker(reranker, load)
+    return _told(results, args, f"{reranker.name}: {contract.about_keeping(reranker)}")
+
+
+def _told(found: Iterable[CheckResult], args: Namespace, about: str) -> int:
+    """Print results as they come; return the exit code."""
     results = []
-    for result in check_adapter(model):
+    for result in found:
         results.append(result)
         if not args.json:
             print(_row(result), flush=True)
@@ -72,7 +109,7 @@ def check(args: Namespace) -> int:
         print_json([result._asdict() for result in results])
     else:
         print(f"\n{args.model}: {len(results) - failed} checks passed, {failed} failed")
-        print(f"{model.name}: {about_keeping(model)}")
+        print(fill(about))
     return ModelError.exit_code if failed else 0
 
 

@@ -15,6 +15,8 @@ from mlbench.models.endpoint.options import SECRET, read_endpoint_file
 from mlbench.models.endpoint.options import demands_of as demands_of_endpoint
 from mlbench.models.neural.options import TRUST, read_model_file
 from mlbench.models.neural.options import demands_of as demands_of_model
+from mlbench.models.reranking.options import demands_of as demands_of_reranker
+from mlbench.models.reranking.options import names_a_server
 
 EXPECTED = (
     "a model file, or a configuration of `mlbench check`, that asks for code to be run or for a "
@@ -76,6 +78,8 @@ def _demands_of(file: Path) -> list[Demand]:
         return settings
     table = read_toml(file, EXPECTED, UsageError)
     names = {key.replace("-", "_") for key in table}
+    if SECRET in names and names_a_server(file):
+        return demands_of_reranker(file)
     if SECRET in names:
         return demands_of_endpoint(file, read_endpoint_file(file))
     if names & {*TRUST, "path"}:

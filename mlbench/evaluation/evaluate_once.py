@@ -52,7 +52,7 @@ class EvaluateOnce:
         task, loaded = load_task(task), load_model(model, chosen.model_options, chosen.cache)
         collection = open_collection(task, chosen)
         more = learns(loaded.adapter) or chosen.save_run or chosen.max_seconds or chosen.variants
-        if more or not isinstance(collection, Collection):
+        if more or chosen.rerank is not None or not isinstance(collection, Collection):
             return evaluate(loaded, task, chosen)
         probes = _probes(collection, loaded)
         done = self._done[loaded.identity, collection.digest]

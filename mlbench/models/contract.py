@@ -67,7 +67,7 @@ class CheckResult(NamedTuple):
     detail: str
 
 
-class _Broken(Exception):
+class Broken(Exception):
     """A clause does not hold; the message says why."""
 
 
@@ -132,7 +132,7 @@ class _Trial:
             if apart > worst:
                 worst, at = apart, f"{METHODS[role]} ({language})"
         if worst > self.rounding:
-            raise _Broken(f"{at}: vectors differ by {worst:.2g}, allowed {self.rounding:.0e}")
+            raise Broken(f"{at}: vectors differ by {worst:.2g}, allowed {self.rounding:.0e}")
         return f"within {worst:.1g}" if worst else "bit-identical"
 
 
@@ -158,7 +158,7 @@ def check_adapter(model: LoadedModel) -> Iterator[CheckResult]:
 def _result(trial: _Trial, name: str, check: Callable[[_Trial], str]) -> CheckResult:
     try:
         return CheckResult(name, True, check(trial))
-    except _Broken as broken:
+    except Broken as broken:
         return CheckResult(name, False, str(broken))
     except (ModelError, EnvironmentFault) as error:
         return CheckResult(name, False, str(error))
@@ -207,7 +207,7 @@ def _duplicates(trial: _Trial) -> str:
         vectors = trial.encode(role, [first, other, first])
         apart = difference(vectors[:1], vectors[2:])
         if apart > trial.rounding:
-            raise _Broken(f"{method}: two equal texts in one call differ by {apart:.2g}")
+            raise Broken(f"{method}: two equal texts in one call differ by {apart:.2g}")
     return "equal texts in one call have equal vectors"
 
 
@@ -216,7 +216,7 @@ def _lists_untouched(trial: _Trial) -> str:
         texts = [*TEXTS[FIRST]]
         trial.raw(role, texts, FIRST)
         if texts != [*TEXTS[FIRST]]:
-            raise _Broken(f"{method} changed the list of texts it was given")
+            raise Broken(f"{method} changed the list of texts it was given")
     return "the lists of texts are left as they were"
 
 
@@ -228,7 +228,7 @@ def _buffers(trial: _Trial) -> str:
         for other in others:
             trial.raw(role, [other], FIRST)
         if difference(before, trial.checked(value, role, [first], FIRST)) > 0:
-            raise _Broken(f"what {method} returned was changed by a later call: return a copy")
+            raise Broken(f"what {method} returned was changed by a later call: return a copy")
     return "a later call leaves earlier results alone"
 
 

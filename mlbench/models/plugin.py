@@ -27,11 +27,13 @@ _FACTORY = "a function or class that can be called without arguments and returns
 
 
 class Surface(NamedTuple):
-    """What a kind of object must offer: methods, what they can be called with and its names."""
+    """What a kind of object must offer: methods, what they can be called with and its names; and
+    where it is given, for one that comes in another's place."""
 
     methods: tuple[str, ...]
     example: tuple[Any, ...]
     names: str
+    place: str
 
     @property
     def expected(self) -> str:
@@ -39,8 +41,14 @@ class Surface(NamedTuple):
         return f"{_FACTORY}: an object with {' and '.join(self.methods)}{self.names}"
 
 
-ENCODER = Surface(("encode_queries", "encode_passages"), (["text"], "en"), "(texts, language)")
-RERANKER = Surface(("score_pairs",), (["query"], ["passage"]), "(queries, passages)")
+ENCODER = Surface(
+    ("encode_queries", "encode_passages"), (["text"], "en"), "(texts, language)",
+    "it is an encoder: give it with --model",
+)  # fmt: skip
+RERANKER = Surface(
+    ("score_pairs",), (["query"], ["passage"]), "(queries, passages)",
+    "it is a reranker: give it with --rerank, or to `mlbench models check` with --reranker",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ def build(spec: str, source: Factory, surface: Surface = ENCODER) -> Any:
     missing = [name for name, method in methods.items() if not callable(method)]
     if missing:
         what = f"{returned}, which has no method {' and '.join(missing)}"
-        raise _broken(spec, source, what, surface)
+        raise _broken(spec, source, what, surface, _belongs(adapter, surface))
     where = f"model {spec}, factory of {source.where}"
     refuse_other_signatures(adapter, where, surface.expected, surface)
     return adapter
@@ -185,8 +193,16 @@ def _defined_at(function: Any) -> str:
     return f"\n  at {code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
-def _broken(spec: str, source: Factory, what: str, surface: Surface) -> ModelError:
-    return ModelError(Fault(f"model {spec}, factory of {source.where}", what, surface.expected))
+def _broken(spec: str, source: Factory, what: str, surface: Surface, mend: str = "") -> ModelError:
+    where = f"model {spec}, factory of {source.where}"
+    return ModelError(Fault(where, what, surface.expected, mend))
+
+
+def _belongs(adapter: Any, surface: Surface) -> str:
+    """Say where an object that is of no use here belongs, "" if it is of none anywhere."""
+    other = RERANKER if surface is ENCODER else ENCODER
+    fits = all(callable(getattr(adapter, name, None)) for name in other.methods)
+    return other.place if fits else ""
 
 
 def _attribute(spec: str, module: ModuleType, factory: str) -> Callable[[], Any]:

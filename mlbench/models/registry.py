@@ -153,6 +153,9 @@ GROUP = "mlbench.adapters"
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\\/:]+)")
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FORMS = "a name (see mlbench models list), a folder, path/to/file.py:factory, or KIND:VALUE"
+RERANK = "rerank"
+"""The kind of a reranker on a server, which is no model of its own."""
+_RERANKED = "give it with --rerank, and another model with --model as the first stage"
 _BY_NAME = {row.name: row for row in BUILT_IN}
 
 
@@ -336,6 +339,8 @@ def _row_of_file(path: Path) -> BuiltIn:
     """Return the kind of the model that a model file names, to be made from the file."""
     named = read_toml(path, "a model file", UsageError).get("model")
     kind, colon, _ = named.partition(":") if isinstance(named, str) else ("", "", "")
+    if colon and kind == RERANK:
+        raise UsageError(Fault(f"{path}, field model", "names a reranker", "an encoder", _RERANKED))
     row = _BY_NAME.get(kind) if colon else None
     return replace(row, factory=row.file) if row and row.file else _BY_NAME["toml"]
 
@@ -441,6 +446,8 @@ def _refuse_clash(name: str, entries: list[EntryPoint]) -> None:
 
 
 def _unknown(spec: str, name: str, plugins: Iterable[str]) -> UsageError:
+    if name == RERANK:
+        return UsageError(Fault(f"model {spec}", "is a reranker", "an encoder", _RERANKED))
     if spec.endswith(".py"):
         return UsageError(Fault(f"model {spec}", "names no factory", f"{spec}:factory"))
     if re.search(r"[\\/]", spec):

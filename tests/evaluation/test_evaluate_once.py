@@ -56,6 +56,18 @@ def test_a_model_that_was_trained_is_evaluated_anew_whatever_its_identity_says()
     assert second.scores == evaluate(model, "sample", **GIVEN).scores
 
 
+def test_another_reranker_gives_another_report():
+    class Lengths:
+        def score_pairs(self, queries, passages):
+            return np.array([float(len(passage)) for passage in passages])
+
+    model, once, few = Model(), EvaluateOnce(), {"languages": "en,de", **GIVEN}
+    first = once(model, "sample", **few)
+    second = once(model, "sample", rerank=Lengths(), **few)
+    assert second.reranking is not None
+    assert second.scores != first.scores
+
+
 def test_another_sample_is_other_data():
     model, once = Model(), EvaluateOnce()
     whole = once(model, "sample", **GIVEN)

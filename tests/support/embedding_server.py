@@ -86,24 +86,28 @@ class EmbeddingSite:
 
 @dataclass
 class RerankSite(EmbeddingSite):
-    """A server that scores documents by their first vector coordinates, the best first."""
+    """A server that scores documents by their first vector coordinates, the best first; with
+    ``tei`` in the format of Text Embeddings Inference."""
 
     path: str = "/v1/rerank"
+    tei: bool = False
 
     def score(self, query: str, document: str, model: str) -> float:
         return self.vector(f"{query} {document}", {"model": model})[0]
 
     def items(self, asked: Asked) -> list[dict[str, Any]]:
-        about = asked.body["query"], asked.body["model"]
+        texts, name = ("texts", "score") if self.tei else ("documents", "relevance_score")
+        about = asked.body["query"], asked.body.get("model", "one")
         found = [
-            {"index": place, "relevance_score": self.score(about[0], document, about[1])}
-            for place, document in enumerate(asked.body["documents"])
+            {"index": place, name: self.score(about[0], document, about[1])}
+            for place, document in enumerate(asked.body[texts])
         ]
-        return sorted(found, key=lambda item: -item["relevance_score"])
+        return sorted(found, key=lambda item: -item[name])
 
     def answer(self, asked: Asked) -> Reply:
         reply = self.replies(asked)
-        return as_json({"results": self.items(asked)}) if reply is None else reply
+        made = self.items(asked) if self.tei else {"results": self.items(asked)}
+        return as_json(made) if reply is None else reply
 
 
 @contextlib.contextmanager

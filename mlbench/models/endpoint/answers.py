@@ -13,12 +13,13 @@ def in_order(
 ) -> list[dict[str, Any]]:
     """Return the items under ``name`` in the order of the ``count`` texts that were sent.
 
-    ``words`` are what an item and a text are called, such as ("vector", "text"). Calls ``refuse``
-    with what was found and what was expected where there is not one item with the index of each.
+    ``name`` is "" for a list that is the whole answer. ``words`` are what an item and a text are
+    called, such as ("vector", "text"). Calls ``refuse`` with what was found and what was expected
+    where there is not one item with the index of each.
     """
     items = answer.get(name)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        refuse(f'no list of objects under "{name}"', "")
+        refuse("no list of objects" + (f' under "{name}"' if name else ""), "")
     places = [item.get("index") for item in items]
     if len(items) != count or {*map(repr, places)} != {*map(repr, range(count))}:
         item, text = words

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,19 +79,24 @@ def _key(value: Any) -> str:
     return given
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    """Return more fields of a request, which JSON must be able to hold."""
-    if not isinstance(value, Mapping):
-        raise ValueError
-    if own := [name for name in OWN_FIELDS if name in value]:
-        raise Wrong(f"a table with {own[0]!r}", f"fields other than {', '.join(OWN_FIELDS)}")
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        raise Wrong(
-            "a table with a value that JSON cannot hold", "a table of JSON values"
-        ) from None
-    return dict(value)
+def fields_besides(own_fields: tuple[str, ...]) -> Takes:
+    """Return what takes more fields of a request than those that mlbench writes into it itself;
+    JSON must be able to hold them."""
+
+    def read(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ValueError
+        if own := [name for name in own_fields if name in value]:
+            raise Wrong(f"a table with {own[0]!r}", f"fields other than {', '.join(own_fields)}")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise Wrong(
+                "a table with a value that JSON cannot hold", "a table of JSON values"
+            ) from None
+        return dict(value)
+
+    return Takes("a table of JSON values", read)
 
 
 Word = Annotated[str, WORD]
@@ -99,21 +104,35 @@ Count = Annotated[int, Takes("a whole number from 1", whole_number)]
 Seconds = Annotated[float, if_only(lambda v: 0 < float(v) < 1e6, "a number of seconds above 0")]
 Url = Annotated[str, Takes(_URL, _url)]
 Key = Annotated[str, Takes("a key", _key)]
-Fields = Annotated[dict[str, Any], Takes("a table of JSON values", _fields)]
+Fields = Annotated[dict[str, Any], fields_besides(OWN_FIELDS)]
+Dtype = Annotated[str, one_of(*DTYPES)]
 
 
 @dataclass(frozen=True)
-class EndpointOptions:
-    """How an endpoint is asked; None leaves it to the server.
+class ServerOptions:
+    """Where a server is, its key, and how it is asked, whatever it is asked for.
 
-    ``body``, ``query_body`` and ``passage_body`` are further fields of a request, of both roles
-    and of one; ``query_model`` and ``passage_model`` are names for one role alone.
+    ``dtype`` is what it computes in, as far as that is known.
     """
 
     name: Word | None = None
     base_url: Url | None = None
     api_key: Key | None = field(default=None, repr=False)
     api_key_variable: Word | None = None
+    dtype: Dtype | None = None
+    concurrency: Count = 4
+    timeout: Seconds = 120.0
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class EndpointOptions(ServerOptions):
+    """How an endpoint is asked; None leaves it to the server.
+
+    ``body``, ``query_body`` and ``passage_body`` are further fields of a request, of both roles
+    and of one; ``query_model`` and ``passage_model`` are names for one role alone.
+    """
+
     query_model: Word | None = None
     passage_model: Word | None = None
     query_prompt: str | None = None
@@ -125,11 +144,7 @@ class EndpointOptions:
     dimensions: Count | None = None
     max_characters: Count | None = None
     similarity: Annotated[str, one_of(*SIMILARITIES)] = SIMILARITIES[0]
-    dtype: Annotated[str, one_of(*DTYPES)] | None = None
     batch_size: Count = 64
-    concurrency: Count = 4
-    timeout: Seconds = 120.0
-    offline: bool = False
 
     def of_role(self, role: str, model: str) -> dict[str, Any]:
         """Return what a request for texts of a role holds beside these."""
@@ -162,11 +177,15 @@ def parse_options(values: Mapping[str, Any], where: str = "") -> EndpointOptions
             if name not in EndpointOptions.__dataclass_fields__
         ]
         values = {name: v for name, v in values.items() if name in _NAMES}
-    if values.get("api_key") is not None and values.get("api_key_variable") is not None:
-        faults.append(
-            Fault(place("api_key") + " and api_key_variable", "both given", "one of them")
-        )
+    faults += two_keys(values, place)
     return fill_form(EndpointOptions, values, place, UsageError, faults)
+
+
+def two_keys(values: Mapping[str, Any], place: Callable[[str], str]) -> list[Fault]:
+    """Return the fault of a key that is given in two ways, if there is one."""
+    if values.get("api_key") is None or values.get(SECRET) is None:
+        return []
+    return [Fault(f"{place('api_key')} and {SECRET}", "both given", "one of them")]
 
 
 _NAMES = tuple(EndpointOptions.__dataclass_fields__)
@@ -184,13 +203,13 @@ class EndpointFile:
     values: dict[str, Any]
 
 
-def read_endpoint_file(path: Path) -> EndpointFile:
-    """Read a model file. Raises UsageError if it names no model of an endpoint."""
+def read_endpoint_file(path: Path, wanted: str = KIND) -> EndpointFile:
+    """Read a model file. Raises UsageError if it names no model of the kind that is wanted."""
     table = read_toml(path, "a model file", UsageError)
     named = table.pop("model", None)
     kind, _, model = named.partition(":") if isinstance(named, str) else ("", "", "")
-    if kind != KIND or not model.strip():
-        expected = f'"{KIND}:" and the name that the server has for the model'
+    if kind != wanted or not model.strip():
+        expected = f'"{wanted}:" and the name that the server has for the model'
         raise UsageError(Fault(fields_of(path)("model"), repr(named), expected))
     return EndpointFile(model, table)
 
@@ -200,14 +219,18 @@ def demands_of(path: Path, file: EndpointFile) -> list[Demand]:
 
     Raises UsageError for faulty options.
     """
-    own = parse_options(file.values, str(path))
+    return demands_of_options(path, parse_options(file.values, str(path)))
+
+
+def demands_of_options(path: Path, own: ServerOptions) -> list[Demand]:
+    """Return what the options of a model file ask for that could do harm."""
     if own.api_key_variable is None:
         return []
     what = f"sends what the environment variable {own.api_key_variable} holds to {_url_of(own)}"
     return [Demand(path, SECRET, what)]
 
 
-def address_of(options: EndpointOptions, *, of_file: bool = False) -> Address:
+def address_of(options: ServerOptions, *, of_file: bool = False) -> Address:
     """Return where the server is, and the key for it.
 
     The key of the environment goes to the server of the environment, and to one that the user
@@ -224,7 +247,7 @@ def address_of(options: EndpointOptions, *, of_file: bool = False) -> Address:
     return Address(url, _from_environment(KEY_VARIABLE, needed=_origin(url) == _OPENAI))
 
 
-def _url_of(options: EndpointOptions) -> str:
+def _url_of(options: ServerOptions) -> str:
     return options.base_url or _environment_url()
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError
 
@@ -99,12 +99,19 @@ class Server:
         something else than an object, EnvironmentFault where it does not answer, does not take
         the key, or stays busy.
         """
+        return cast("dict[str, Any]", self._asked(path, body, dict))
+
+    def ask_for_list(self, path: str, body: dict[str, Any]) -> list[Any]:
+        """As ``ask``, where the server answers a list."""
+        return cast("list[Any]", self._asked(path, body, list))
+
+    def _asked(self, path: str, body: dict[str, Any], shape: type) -> object:
         url = f"{self.url}/{path}"
         content = json.dumps(body, ensure_ascii=False).encode()
         began, attempts, backoff, broken = time.monotonic(), 0, FIRST_WAIT, [*BROKEN_WAITS]
         while True:
             time.sleep(max(0.0, self._busy_until - time.monotonic()))
-            answer = self._attempt(url, content)
+            answer = self._attempt(url, content, shape)
             if not isinstance(answer, Trouble):
                 self._met = True
                 return answer
@@ -131,7 +138,7 @@ class Server:
         """
         return in_parallel(work, items, self.concurrency)
 
-    def _attempt(self, url: str, content: bytes) -> dict[str, Any] | Trouble:
+    def _attempt(self, url: str, content: bytes, shape: type) -> object | Trouble:
         import requests
 
         failures = requests.exceptions
@@ -159,13 +166,13 @@ class Server:
             return Trouble(_reason(error))
         except failures.RequestException as error:
             raise self._fault(url, f"cannot be asked: {type(error).__name__}", _NOT_THERE) from None
-        return self._read(url, answer)
+        return self._read(url, answer, shape)
 
-    def _read(self, url: str, answer: Any) -> dict[str, Any] | Trouble:
+    def _read(self, url: str, answer: Any, shape: type) -> object | Trouble:
         """Return what an answer holds, or why it should be asked for again."""
         status = int(answer.status_code)
         if 200 <= status < 300:
-            return self._object(url, answer)
+            return self._value(url, answer, shape)
         if 300 <= status < 400:
             found = f"sends us on to another address ({status}), which is not followed"
             raise self._fault(url, found, "the last address itself, such as its https:// form")
@@ -180,26 +187,30 @@ class Server:
             return Trouble(f"the server answers {told}")
         if status in BUSY and SPENT.encode() not in answer.content:
             return Trouble(f"the server answers {told}", True, asked_wait(answer.headers))
-        raise self._fault(url, f"answers {told}", "a server that has these embeddings to give")
+        raise self._fault(url, f"answers {told}", "a server that has what is asked for")
 
-    def _object(self, url: str, answer: Any) -> dict[str, Any] | Trouble:
+    def _value(self, url: str, answer: Any, shape: type) -> object | Trouble:
         try:
             value = json.loads(answer.content)
         except ValueError:
-            if answer.content.lstrip().startswith(b"{"):
+            if answer.content.lstrip().startswith((b"{", b"[")):
                 return Trouble("an answer that breaks off")
             kind = str(answer.headers.get("Content-Type", "")).partition(";")[0] or "something"
             found = f"{url} answers {_line(kind, self._key)} instead of JSON"
             mend = "give the address of the API itself, which ends in /v1 for most servers"
-            raise ModelError(Fault(self.where, found, "a JSON object", mend)) from None
-        if not isinstance(value, dict):
-            raise ModelError(Fault(self.where, f"{url} answers JSON, but no object", "an object"))
+            expected = f"JSON, {_SHAPES[shape]}"
+            raise ModelError(Fault(self.where, found, expected, mend)) from None
+        if not isinstance(value, shape):
+            wanted, other = _SHAPES[shape], _SHAPES.get(type(value), "something else")
+            found = f"{url} answers JSON, but {other} and not {wanted}"
+            raise ModelError(Fault(self.where, found, wanted))
         return value
 
     def _fault(self, url: str, found: str, expected: str) -> EnvironmentFault:
         return EnvironmentFault(Fault(self.where, f"{url}: {found}", expected))
 
 
+_SHAPES: dict[type, str] = {dict: "an object", list: "a list"}
 _NOT_THERE = "a server at this address; OPENAI_BASE_URL, or base_url in a model file, names it"
 _LATER = "a server that answers; what is encoded so far is kept in the embedding cache"
 _KEY = "the key of this server: in OPENAI_API_KEY, or in a model file as docs/endpoints.md says"

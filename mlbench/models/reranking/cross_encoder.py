@@ -19,6 +19,7 @@ VERSION = "cross-encoder/1"
 BATCH = 32
 _EXPECTED = "a cross-encoder with one label, whose score says how relevant a passage is"
 _CODE = "auto_map"
+_CLASS = "ForSequenceClassification"
 
 
 class CrossEncoderReranker:
@@ -47,6 +48,7 @@ class CrossEncoderReranker:
             "parameters": sum(each.numel() for each in self._model.parameters()),
             "max_length": getattr(self._model, "max_seq_length", None),
             "device": str(self._model.device),
+            "dtype": str(next(self._model.parameters()).dtype).removeprefix("torch."),
             "prompts": dict(getattr(self._model, "prompts", None) or {}),
         }
 
@@ -85,6 +87,16 @@ def from_spec(
     return CrossEncoderReranker(model, name, identity)
 
 
+def is_folder_of_one(folder: Path) -> bool:
+    """Say whether a folder's config.json is that of a model that gives scores to pairs."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    classes = config.get("architectures") if isinstance(config, dict) else None
+    return isinstance(classes, list) and any(_CLASS in str(name) for name in classes)
+
+
 def _refuse_other(folder: Path, value: str) -> None:
     """Raise ModelError where a folder is that of no cross-encoder with one label."""
     where = f"reranker {value}"
@@ -100,7 +112,7 @@ def _refuse_other(folder: Path, value: str) -> None:
         found = "asks for Python code of its own to be run"
         raise ModelError(Fault(where, found, "a model of the libraries' own classes"))
     architectures = [str(name) for name in config.get("architectures") or []]
-    if architectures and not any("SequenceClassification" in name for name in architectures):
+    if architectures and not any(_CLASS in name for name in architectures):
         found = f"is a {architectures[0]}, which gives no score to a pair"
         mend = "give it with --model if it is an encoder"
         raise ModelError(Fault(where, found, _EXPECTED, mend))

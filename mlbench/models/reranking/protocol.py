@@ -13,7 +13,9 @@
 size and order, and must have the same score whichever pairs are in the batch. A reranker is told
 neither the task nor the languages. ``describe`` may return facts for the report as JSON, such as
 "parameters", "max_length" and "device", and ``confirm`` raises where the model behind it has
-changed meanwhile.
+changed meanwhile. Without ``identity``, a reranker is known by its source and by the scores that it
+gives to a few fixed pairs, which it is asked for when it is loaded; its scores are not kept then.
+``mlbench models check SPEC --reranker`` tests whether a reranker keeps this contract.
 """
 
 from __future__ import annotations

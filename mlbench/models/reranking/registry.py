@@ -2,11 +2,12 @@
 
 A SPEC is a Python file and a factory in it (``path/to/file.py:factory``), an importable one
 (``python:package.module:factory``), the folder of a CrossEncoder, the name of one on the hub
-(``ORG/NAME``), or a kind and its value (``rerank:MODEL``).
+(``ORG/NAME``), a kind and its value (``rerank:MODEL``), or a model file that names one such.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.models import plugin
 from mlbench.models.boundary import attribute, calling
+from mlbench.models.endpoint.probes import PROBES
 from mlbench.models.reranking.protocol import Reranker, ScoresPairs
+from mlbench.models.reranking.scoring import checked
 
 if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
@@ -48,14 +51,21 @@ KINDS = (
         "rerank:MODEL",
         "a model of a server with /v1/rerank (OPENAI_BASE_URL and OPENAI_API_KEY)",
     ),
+    Kind(
+        "rerank",
+        "mlbench.models.reranking.endpoint",
+        "from_file",
+        "path/to/model.toml",
+        "a model of a server, with the options in a TOML file",
+    ),
 )
 EXPECTED = (
-    "the folder of a CrossEncoder, ORG/NAME, rerank:MODEL, path/to/file.py:factory, or an object "
-    "with score_pairs(queries, passages)"
+    "the folder of a CrossEncoder, ORG/NAME, rerank:MODEL, a model file, path/to/file.py:factory, "
+    "or an object with score_pairs(queries, passages)"
 )
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\\/:]+)")
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_CROSS_ENCODER, _ENDPOINT = KINDS
+_CROSS_ENCODER, _ENDPOINT, _MODEL_FILE = KINDS
 
 
 def load_reranker(
@@ -71,17 +81,40 @@ def load_reranker(
     if not isinstance(reranker, (str, os.PathLike)):
         return _of_object(reranker)
     spec = os.fspath(reranker)
-    head, _, value = spec.partition(":")
     if match := _FILE.fullmatch(spec):
         return _of_code(spec, "file", plugin.from_file(spec, match["file"], match["factory"]))
+    head, _, value = spec.partition(":")
     if head == "python" and value:
         module, _, factory = value.partition(":")
         return _of_code(spec, "python", plugin.from_module(spec, module, factory))
+    row = _row_of(spec, head)
+    if row is None:
+        raise UsageError(Fault(f"reranker {spec}", "no such reranker", EXPECTED))
+    return _built_in(row, spec, value if row is _ENDPOINT else spec, offline, cache)
+
+
+def is_reranker(spec: str) -> bool:
+    """Say whether what a SPEC names is known to be a reranker before any of it is loaded."""
+    path = Path(spec)
+    if spec.partition(":")[0] == _ENDPOINT.name:
+        return True
+    if path.suffix == ".toml" and path.is_file():
+        from mlbench.models.reranking.options import names_a_server
+
+        return names_a_server(path)
+    if not path.is_dir():
+        return False
+    from mlbench.models.reranking.cross_encoder import is_folder_of_one
+
+    return is_folder_of_one(path)
+
+
+def _row_of(spec: str, head: str) -> Kind | None:
     if head == _ENDPOINT.name:
-        return _built_in(_ENDPOINT, spec, value, offline, cache)
-    if Path(spec).is_dir() or _HUB.fullmatch(spec):
-        return _built_in(_CROSS_ENCODER, spec, spec, offline, cache)
-    raise UsageError(Fault(f"reranker {spec}", "no such reranker", EXPECTED))
+        return _ENDPOINT
+    if Path(spec).suffix == ".toml" and Path(spec).is_file():
+        return _MODEL_FILE
+    return _CROSS_ENCODER if Path(spec).is_dir() or _HUB.fullmatch(spec) else None
 
 
 def _built_in(
@@ -128,6 +161,19 @@ def _described(spec: str, kind: str, adapter: Any, name: str, derived: str = "")
     if faults:
         raise ModelError(*faults)
     declared = given["identity"]
-    identity = f"declared: {declared}" if declared else f"derived: {derived or spec}"
+    seen = "" if declared else f", scores {_probed(spec, adapter)}"
+    identity = f"declared: {declared}" if declared else f"derived: {derived or spec}{seen}"
     keeps = attribute(spec, adapter, "cacheable", False) is True and declared is not None
     return Reranker(spec, given["name"] or name, kind, adapter, identity, keeps)
+
+
+def _probed(spec: str, adapter: Any) -> str:
+    """Return a digest of the scores of fixed pairs, which tells two rerankers of one class apart.
+
+    Raises ModelError where the reranker fails, or gives no finite score to each pair.
+    """
+    queries, passages = [PROBES[1]] * len(PROBES), [*PROBES]
+    with calling(spec, "score_pairs"):
+        value = adapter.score_pairs([*queries], [*passages])
+    scores = checked(value, f"reranker {spec}, score_pairs", queries, passages)
+    return f"sha256 {hashlib.sha256(scores.astype('<f4').tobytes()).hexdigest()}"

@@ -128,7 +128,8 @@ class PairScoring:
 def checked(value: Any, where: str, queries: list[str], passages: list[str]) -> Floats:
     """Return scores as float32 (n,). Raises ModelError for what is not one finite score a pair."""
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-        found = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value)
+        kind = type(value).__name__
+        found = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {kind}"
         raise ModelError(Fault(where, f"returned {found}", _EXPECTED))
     if value.shape != (len(queries),):
         found = f"returned shape {value.shape} for {len(queries)} pairs"

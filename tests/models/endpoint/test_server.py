@@ -192,7 +192,7 @@ def test_a_request_that_the_server_does_not_take(site: EmbeddingSite, status: in
             "answers text/html instead of JSON",
         ),
         (Reply(content=b""), "answers something instead of JSON"),
-        (as_json([1, 2]), "JSON, but no object"),
+        (as_json([1, 2]), "JSON, but a list and not an object"),
     ],
     ids=["html", "empty", "list"],
 )

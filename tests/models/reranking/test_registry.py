@@ -50,7 +50,29 @@ def test_a_reranker_of_a_file_says_what_it_is(code: Path) -> None:
 def test_an_object_without_identity_is_not_kept() -> None:
     found = load_reranker(Bare())
     assert (found.name, found.kind, found.cacheable) == ("Bare", "object", False)
-    assert found.identity == "derived: Bare"
+    assert found.identity.startswith("derived: Bare, scores sha256 ")
+
+
+def test_objects_of_one_class_are_told_apart_by_their_scores() -> None:
+    class Weighted(Bare):
+        def __init__(self, weight: float) -> None:
+            self.weight = weight
+
+        def score_pairs(self, queries: list[str], passages: list[str]) -> np.ndarray:
+            return np.array([self.weight * len(passage) for passage in passages])
+
+    one, again, other = (load_reranker(Weighted(w)).identity for w in (1.0, 1.0, 2.0))
+    assert one == again
+    assert one != other
+
+
+def test_an_object_whose_scores_are_none_is_refused_when_it_is_loaded() -> None:
+    class Odd(Bare):
+        def score_pairs(self, queries: list[str], passages: list[str]) -> np.ndarray:
+            return np.full(len(queries), np.nan)
+
+    with pytest.raises(ModelError, match="nan for the query"):
+        load_reranker(Odd())
 
 
 def test_code_that_changes_has_another_identity(code: Path) -> None:
