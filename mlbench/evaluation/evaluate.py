@@ -53,6 +53,7 @@ from mlbench.models.registry import LoadedModel
 from mlbench.models.reranking.scoring import PairScores
 from mlbench.ranking.counting import comparisons, rank_collection
 from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.reranking import Rescored
 from mlbench.reports.report import Report
 from mlbench.reports.subset import choose_languages
 from mlbench.reports.texts import shown_texts
@@ -259,7 +260,7 @@ def evaluate_held(
     Raises ModelError where the model fails, EnvironmentFault where memory does not suffice.
     """
     measures = chosen_measures(task, options.measures)
-    saving_as = _saving(model, options) if options.save_run else None
+    saving_as = _saving(as_reranked(model, options), options) if options.save_run else None
     if saving_as:
         check_names(collection)
     embedded, steps = encode_held(task, collection, model, options)
@@ -269,7 +270,11 @@ def evaluate_held(
     found = _Scored.of(task, collection, embedded, measures, options)
     if options.folder is not None:
         discard_runs(options.folder)
-    saving = _save_runs(saving_as, task, collection, embedded, options) if saving_as else []
+    saving = (
+        _save_runs(saving_as, task, collection, embedded, options, found.rescored)
+        if saving_as
+        else []
+    )
     run = replace(
         describe_run(collection, embedded, options, facts),
         seconds=_seconds([*steps, *found.steps, *saving]),
@@ -322,7 +327,8 @@ def _with_variants(
 class _Scored(NamedTuple):
     """What vectors score: the table, how many scores were recomputed, and the steps, timed.
 
-    With a reranker, ``pairs`` are what it scored, and ``first`` are the scores of the first stage.
+    With a reranker, ``pairs`` and ``rescored`` are what it scored, and ``first`` are the scores of
+    the first stage.
     """
 
     ranks: Ranks
@@ -331,6 +337,7 @@ class _Scored(NamedTuple):
     steps: list[Step]
     first: Scores
     pairs: PairScores | None = None
+    rescored: Rescored | None = None
 
     @classmethod
     def of(
@@ -353,8 +360,8 @@ class _Scored(NamedTuple):
         stages = rank_and_rerank(task.name, collection, embedded, options)
         with Step(title, 2, "reports", quiet=not options.progress) as measuring:
             scores, first = (compute_scores(r, settings, measures) for r in stages.tables)
-        steps = [*stages.steps, measuring]
-        return cls(stages.ranks, stages.recomputed, scores, steps, first, stages.pairs)
+        steps, both = [*stages.steps, measuring], (stages.pairs, stages.rescored)
+        return cls(stages.ranks, stages.recomputed, scores, steps, first, *both)
 
 
 def _seconds(steps: Iterable[Step], variant: str = "") -> dict[str, float]:
@@ -364,13 +371,20 @@ def _seconds(steps: Iterable[Step], variant: str = "") -> dict[str, float]:
 
 
 def _save_runs(
-    saving_as: Saving, task: Task, collection: Collection, embedded: Embedded, options: Options
+    saving_as: Saving,
+    task: Task,
+    collection: Collection,
+    embedded: Embedded,
+    options: Options,
+    rescored: Rescored | None,
 ) -> list[Step]:
     """Write the first passages of every query; return the step, timed."""
     settings, vectors = collection.roles.settings(task.kinds), (embedded.queries, embedded.passages)
     total, quiet = comparisons(collection), not options.progress
     with Step(f"{task.name}: saving", total, "scores", quiet=quiet) as saving:
-        save_runs(saving_as, settings, collection, vectors, options.limits, saving.advance)
+        save_runs(
+            saving_as, settings, collection, vectors, options.limits, saving.advance, rescored
+        )
     return [saving]
 
 

@@ -222,7 +222,7 @@ class Options:
             if self.depth is not None:
                 raise UsageError(Fault("--depth", "given without --rerank", "both, or neither"))
             return
-        others: dict[str, object] = {"--quantize": self.quantize, "--save-run": self.save_run}
+        others: dict[str, object] = {"--quantize": self.quantize}
         others |= {"--truncate-dim": self.truncate_dim, "--max-seconds": self.max_seconds}
         if given := [name for name, value in others.items() if value]:
             expected = "a run with a reranker, or with these"

@@ -18,7 +18,7 @@ from mlbench.models.reranking.protocol import Reranker
 from mlbench.models.reranking.scoring import PairScores, PairScoring
 from mlbench.ranking.counting import comparisons
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.reranking import FirstStage
+from mlbench.ranking.reranking import FirstStage, Rescored
 from mlbench.reports.reranking import Reranking
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ _FACTS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Stages:
-    """The tables of the ``first`` stage and of both, what was scored, and the steps, timed."""
+    """The tables of the ``first`` stage and of both, what was scored, the candidates, and the
+    steps, timed."""
 
     first: Ranks
     ranks: Ranks
     recomputed: int
     pairs: PairScores
+    rescored: Rescored
     steps: list[Step]
 
     @property
@@ -68,7 +70,9 @@ def rank_and_rerank(
     with Step(f"{title}: reranking", work.missing, "pairs", quiet=quiet) as reranking:
         found = work.score(reranking.advance)
         ranks = stage.reranked(candidates, found.scores)
-    return Stages(stage.ranks, ranks, stage.recomputed, found, [ranking, reranking])
+    rescored = Rescored(candidates, found.scores, options.reranked_to)
+    steps = [ranking, reranking]
+    return Stages(stage.ranks, ranks, stage.recomputed, found, rescored, steps)
 
 
 def with_reranker(options: Options) -> Options:

@@ -10,9 +10,10 @@ every pool are the reranker's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,15 @@ from mlbench.ranking.counting import (
 )
 from mlbench.ranking.products import Ints, Limits
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.topk import Doubles, Searched, query_rows, top_passages
+from mlbench.ranking.topk import (
+    Best,
+    Doubles,
+    Searched,
+    Top,
+    best_of,
+    query_rows,
+    top_passages,
+)
 from mlbench.ranking.vectors import Vectors
 
 Floats = npt.NDArray[np.float32]
@@ -118,6 +127,97 @@ class FirstStage:
         queries, passages = self._vectors[0][self._asked], self._vectors[1]
         scorer = scorer_of(queries, passages, np.zeros(1, np.int64), self._limits)
         return exact_scores(scorer, self._rows, self._pairs.passage, self._limits.threads)
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """Candidates, ``depth`` of each query in each language, and their second scores ``again``
+    float32 (n,)."""
+
+    candidates: Candidates
+    again: Floats
+    depth: int
+
+    def of_part(self, asked: slice, pool: slice) -> Rescored:
+        """Return those of some queries and passages, numbered as ``of_pair`` numbers these."""
+        query, passage = self.candidates.query, self.candidates.passage
+        mine = (query >= asked.start) & (query < asked.stop)
+        mine &= (passage >= pool.start) & (passage < pool.stop)
+        part = Candidates(
+            query[mine] - asked.start, passage[mine] - pool.start, self.candidates.scores[mine]
+        )
+        return Rescored(part, self.again[mine], self.depth)
+
+    def top(self, searched: Searched, top: Top, pools: Sequence[int], length: int) -> Top:
+        """Return the best ``length`` passages of pools after reranking.
+
+        ``top`` has those of each language in the pools before it, ``depth`` and ``length`` at
+        least. Candidates have their second scores, the others those of the first stage, lowered by
+        one number for a query so that they stand below. Of equal ones ``Searched.keys`` decide. A
+        query without candidates has no passages.
+        """
+        lists = {
+            language: self._lists(searched, top.queries, passages, scores)
+            for language, (passages, scores) in top.pools.items()
+        }
+        found = {}
+        for pool in pools:
+            mine = lists.values() if pool == searched.languages else [lists[pool]]
+            chosen, rest = (best_of(each, length) for each in zip(*mine, strict=True))
+            found[pool] = _one_below_the_other(searched, chosen, rest, length)
+        return Top(top.queries, found)
+
+    def _lists(
+        self, searched: Searched, queries: slice, passages: Ints, scores: Doubles
+    ) -> tuple[Best, Best]:
+        """Return the candidates of a language by their second scores, and the others."""
+        size = len(searched.place)
+        rows = np.arange(queries.start, queries.stop)[:, None]
+        code = rows * size + passages
+        keys = searched.place[passages] + size * _values_at(
+            code, searched.query * size + searched.passage, searched.relevance, 0
+        ).astype(np.int64)
+        known = self.candidates.query * size + self.candidates.passage
+        order = np.argsort(known)
+        again = _values_at(code, known[order], self.again[order].astype(np.float64), -np.inf)
+        rest = np.where(passages >= 0, scores, -np.inf)
+        cut = slice(None, self.depth), slice(self.depth, None)
+        again[passages < 0] = -np.inf
+        return (
+            Best(again[:, cut[0]], keys[:, cut[0]]),
+            Best(rest[:, cut[1]], keys[:, cut[1]]),
+        )
+
+
+def _values_at(codes: Ints, known: Ints, values: npt.NDArray[Any], other: float) -> Any:
+    """Return the value of each code among ``known`` ones, which ascend, ``other`` where it is
+    none of them."""
+    if not len(known):
+        return np.full(codes.shape, other, values.dtype)
+    place = np.searchsorted(known, codes).clip(max=len(known) - 1)
+    return np.where(known[place] == codes, values[place], values.dtype.type(other))
+
+
+def _one_below_the_other(
+    searched: Searched, chosen: Best, rest: Best, length: int
+) -> tuple[Ints, Doubles]:
+    """Return passages and scores (q, length), -1 and 0 where there are no more."""
+    there = chosen.scores > -np.inf
+    lowest = np.where(there, chosen.scores, np.inf).min(axis=1, initial=np.inf)
+    highest = rest.scores[:, :1].max(axis=1, initial=-np.inf)
+    with np.errstate(invalid="ignore"):
+        lower = np.where(there.any(axis=1) & (highest > -np.inf), lowest - highest - 1, -np.inf)
+        scores = np.concatenate([chosen.scores, rest.scores + lower[:, None]], axis=1)
+    keys = np.concatenate([chosen.keys, rest.keys], axis=1)
+    order = np.argsort(~(scores > -np.inf), axis=1, kind="stable")[:, :length]
+    scores, keys = (np.take_along_axis(each, order, 1) for each in (scores, keys))
+    filled = scores > -np.inf
+    width = ((0, 0), (0, length - scores.shape[1]))
+    passages = np.where(filled, searched.by_place[keys % len(searched.place)], -1)
+    return (
+        np.pad(passages, width, constant_values=-1),
+        np.pad(np.where(filled, scores, 0.0), width),
+    )
 
 
 def most_candidates(collection: Collection, depth: int) -> int:

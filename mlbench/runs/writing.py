@@ -21,7 +21,7 @@ from mlbench.common.files import write_atomically
 from mlbench.data.collection import Collection
 from mlbench.data.task import Kind, Setting
 from mlbench.ranking.products import Limits
-from mlbench.ranking.reranking import of_pair
+from mlbench.ranking.reranking import Rescored, of_pair
 from mlbench.ranking.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
 from mlbench.ranking.vectors import Vectors
 from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, Ints, filled, pool_number
@@ -56,21 +56,25 @@ def save_runs(
     vectors: tuple[Vectors, Vectors],
     limits: Limits,
     progress: Progress = lambda done: None,
+    reranked: Rescored | None = None,
 ) -> None:
     """Write the top of each query's ranking in each setting, from query and passage vectors.
 
     The order is that of the exact scores; of equal ones, passages that are not relevant go first,
     then the less relevant, so that a relevant passage has the rank that mlbench gives it; then by
-    language and id, descending. Raises DataError for ids that cannot stand in a column.
+    language and id, descending. ``reranked`` candidates stand above all others, by their second
+    scores; queries without candidates are left out then. Raises DataError for ids that cannot stand
+    in a column.
     """
     check_names(collection)
     discard_runs(saving.folder)
     if not collection.pairs:
-        _save(saving, settings, collection, vectors, limits, progress)
+        _save(saving, settings, collection, vectors, limits, progress, reranked)
     for setting in settings if collection.pairs else ():
         asked, pool = collection.asked(setting), collection.searched(setting)
         own = vectors[0][asked], vectors[1][pool]
-        _save(saving, [setting], of_pair(collection, asked, pool), own, limits, progress)
+        part = reranked.of_part(asked, pool) if reranked else None
+        _save(saving, [setting], of_pair(collection, asked, pool), own, limits, progress, part)
 
 
 def _save(
@@ -80,21 +84,29 @@ def _save(
     vectors: tuple[Vectors, Vectors],
     limits: Limits,
     progress: Progress,
+    reranked: Rescored | None,
 ) -> None:
     searched = Searched.of(collection, *vectors)
-    rows = query_rows(searched, saving.depth, limits)
+    depth = max(saving.depth, reranked.depth) if reranked else saving.depth
+    rows = query_rows(searched, depth, limits)
     for language, code in enumerate(collection.languages):
         pools = [s for s in settings if s.query_language == code]
         numbers = {pool_number(setting, collection.languages): setting for setting in pools}
         if not numbers:
             continue
         asked = collection.queries.slice(language)
+        wanted = list(numbers)
+        if reranked and searched.languages in wanted:
+            wanted = [*range(searched.languages)]
         blocks = [
-            (slice(start, min(start + rows, asked.stop)), list(numbers))
+            (slice(start, min(start + rows, asked.stop)), wanted)
             for start in range(asked.start, asked.stop, rows)
         ]
         files = {number: _Compressed() for number in numbers}
-        for top in top_passages(searched, blocks, saving.depth, limits, progress):
+        for found in top_passages(searched, blocks, depth, limits, progress):
+            top = found
+            if reranked:
+                top = reranked.top(searched, found, [*numbers], saving.depth)
             for number, (passages, scores) in top.pools.items():
                 lines = _lines(collection, top, passages, scores, number, saving.tag)
                 files[number].write("".join(lines).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import mlbench
 from mlbench.common.errors import ModelError, UsageError
 from mlbench.evaluation.planning import planned_pairs
 from mlbench.models.char_ngram import encode
+from mlbench.runs.reading import EXAMPLE
 from tests.oracles.scores import exact_score
+from tests.runs.building import scored
 from tests.support.command_line import done
 from tests.support.command_line import mlbench as command
 from tests.support.pairs_task import write_pairs
@@ -126,6 +129,26 @@ def test_pairs_of_languages_are_reranked(tmp_path: Path) -> None:
     assert report.reranking is not None
     assert report.reranking.pairs == planned == 2 * 2 * (9 + 7 + 11)
     assert "from-en" in report.scores.directions
+
+
+def test_a_saved_run_holds_the_reranked_order(tmp_path: Path) -> None:
+    task = write_pairs(tmp_path)
+    for name, given in (("sample", {"languages": "en,de"}), (task, {})):
+        folder = tmp_path / Path(name).stem
+        measures = ("RR@5", "nDCG@5")
+        given |= {"measures": measures, "rerank": Shared(), "depth": 3, **QUIET}
+        report = mlbench.evaluate("char-ngram", name, save_run=5, folder=folder, **given)
+        data = mlbench.load_collection(name, languages=given.get("languages"), progress=False)
+        text = gzip.decompress((folder / "runs/en-de.trec.gz").read_bytes()).decode()
+        (tag,) = {line.split()[-1] for line in text.splitlines()}
+        assert tag == "char-ngram-then-shared-letters-3.top5"
+        found = scored(data, [folder / EXAMPLE], measures)
+        expected = {(s.query_language, s.passage_languages): {m: s.measures[m] for m in measures}
+                    for s in report.scores.settings}  # fmt: skip
+        both = [(s.measures, expected[s.query_language, s.passage_languages])
+                for s in found.scores.settings if s.queries]  # fmt: skip
+        assert len(both) >= 2
+        assert all(one == pytest.approx(other, abs=1e-9) for one, other in both)
 
 
 def test_the_command_writes_a_report_of_its_own(tmp_path: Path) -> None:

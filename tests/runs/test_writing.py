@@ -16,6 +16,7 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.products import Limits
+from mlbench.ranking.reranking import FirstStage, Rescored
 from mlbench.runs.reading import EXAMPLE
 from mlbench.runs.writing import Saving, discard_runs, save_runs
 from tests.runs.building import scored
@@ -182,3 +183,49 @@ def test_scores_that_float32_cannot_hold_are_refused(tmp_path):
     vectors = tuple(v * np.float32(1e25) for v in vectors_for(collection))
     with pytest.raises(ModelError, match="float32"):
         save(tmp_path, collection, vectors)
+
+
+def few_second_scores(candidates):
+    pairs = zip(candidates.query.tolist(), candidates.passage.tolist(), strict=True)
+    return np.array([(7 * q + 3 * p) % 4 - 1.5 for q, p in pairs], np.float32)
+
+
+@pytest.mark.parametrize("depth", [1, 3, 9, 50])
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_a_reranked_run_read_again_scores_as_the_reranked_table(model, depth, tmp_path):
+    collection = graded()
+    vectors = MODELS[model](collection)
+    stage = FirstStage(collection, vectors, Limits(1))
+    candidates = stage.candidates(depth)
+    again = few_second_scores(candidates)
+    settings = collection.roles.settings(list(Kind))
+    saving, rescored = Saving(tmp_path, 40, "tag"), Rescored(candidates, again, depth)
+    save_runs(saving, settings, collection, vectors, Limits(1), reranked=rescored)
+    measures = ("AP", "RR", "nDCG@5", "R@1", "R@7", "P@30")
+    expected = compute_scores(stage.reranked(candidates, again), settings, parse_measures(measures))
+    found = scored(collection, [tmp_path / EXAMPLE], measures).scores
+    for one, other in zip(expected.settings, found.settings, strict=True):
+        assert (one.queries, one.excluded) == (other.queries, other.excluded)
+        assert other.measures == pytest.approx(one.measures, abs=1e-9)
+
+
+def test_the_scores_of_a_reranked_run_are_the_rerankers_and_then_lower(tmp_path):
+    collection = parallel_collection(2)
+    vectors = vectors_for(collection)
+    stage = FirstStage(collection, vectors, Limits(1))
+    candidates = stage.candidates(3)
+    again = np.arange(len(candidates), dtype=np.float32)
+    saving, rescored = Saving(tmp_path, 5, "tag"), Rescored(candidates, again, 3)
+    settings = collection.roles.settings(list(Kind))
+    save_runs(saving, settings, collection, vectors, Limits(1), reranked=rescored)
+    for path in tmp_path.glob("runs/*.trec.gz"):
+        text = gzip.decompress(path.read_bytes()).decode()
+        lines = [line.split() for line in text.splitlines()]
+        by_query = {}
+        for line in lines:
+            by_query.setdefault(line[0], []).append(float(line[4]))
+        for scores in by_query.values():
+            assert scores == sorted(scores, reverse=True)
+            own = scores[:3] if "multilingual" not in path.name else scores
+            assert {*own} <= {*again.tolist()}
+            assert len(scores) == 5
