@@ -5,7 +5,7 @@
 Encodes texts of XQuAD-R with each type of weights, in a process of its own for each way: other
 batches, other numbers of threads, and the instructions that an older processor has. Prints how far
 apart the scores of a pair are from those of the first way, as a share of |query| |passage|: this
-is what the tolerances of `mlbench verify` are made of (``agreement.TOLERANCES``).
+is what the tolerances of `mlbench verify` are made of (``claims.TOLERANCES``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmarks.encoding import packaged_model
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
-from mlbench.leaderboard.verifying.agreement import TOLERANCES
+from mlbench.leaderboard.verifying.claims import TOLERANCES
 from mlbench.models.encoding import Encoding
 from mlbench.models.registry import load_adapter
 

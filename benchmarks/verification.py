@@ -1,7 +1,7 @@
 """How often `mlbench verify` refuses honest and forged tables: python -m benchmarks.verification.
 
-Generated vectors of XQuAD-R's shape, of models of three kinds; the table is counted on all
-of them, the sample compared is the same vectors rounded otherwise. Nothing is encoded.
+Generated vectors of XQuAD-R's shape, of models of two kinds, or those of a model on a task; the
+table is counted on all of them, the sample compared is the same vectors rounded otherwise.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from benchmarks.data import Problem, xquad_r_shape
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
-from mlbench.leaderboard.verifying.agreement import TOLERANCES, Agreement, compare
-from mlbench.leaderboard.verifying.samples import draw, part_of
+from mlbench.leaderboard.verifying.agreement import Agreement, compare
+from mlbench.leaderboard.verifying.claims import TOLERANCES
+from mlbench.leaderboard.verifying.samples import draw, part_of, parts_of
+from mlbench.leaderboard.verifying.verify import usual_queries
 from mlbench.models.cache import open_cache
 from mlbench.models.encoding import Embedded, Encoding
 from mlbench.models.registry import load_adapter
@@ -101,6 +103,53 @@ def verified(problem: Problem, ranks: Ranks, seed: int, queries: int, passages: 
     return compare(part.claims, part.vectors(Embedded(*sides, (), {})), TOLERANCES["float32"])
 
 
+def pair(ranks: Ranks) -> object:
+    """The rows of the first pair of languages, in both directions."""
+    codes = [ranks.languages.index(code) for code in ranks.pairs[0].languages]
+    asked, searched = ranks.query_language[ranks.query], ranks.passage_language
+    return (np.isin(asked, codes) & np.isin(searched, codes))[:, None]
+
+
+def direction(ranks: Ranks) -> object:
+    """The rows of the first pair whose queries are of its first language."""
+    asked = ranks.languages.index(ranks.pairs[0].languages[0])
+    return np.asarray(pair(ranks)) & (ranks.query_language[ranks.query] == asked)[:, None]
+
+
+def into_common(ranks: Ranks) -> object:
+    """The rows of passages in the language that all pairs have."""
+    common = ranks.languages.index(str(ranks.roles.pivot))
+    return (ranks.passage_language == common)[:, None]
+
+
+def dealt(ranks: Ranks, generator: np.random.Generator) -> Ranks:
+    """Deal the counts of each setting of pairs to its queries anew; all scores stay the same."""
+    above = ranks.above.copy()
+    searched = parts_of(ranks)[0]
+    for number in np.unique(searched):
+        rows = np.flatnonzero(searched[ranks.query] == number)
+        above[rows] = above[generator.permutation(rows)]
+    return replace(ranks, above=above)
+
+
+FORGERIES_OF_PAIRS: dict[str, Forge] = {
+    "honest": lambda ranks, generator: ranks,
+    "all counts 5% lower": lower(0.05),
+    "all counts 10% lower": lower(0.1),
+    "all counts 20% lower": lower(0.2),
+    "one of the two directions 5% lower in all pairs": lower(0.05, into_common),
+    "one of the two directions 20% lower in all pairs": lower(0.2, into_common),
+    "one pair 20% lower": lower(0.2, pair),
+    "one pair 50% lower": lower(0.5, pair),
+    "one pair perfect": lower(1.0, pair),
+    "one direction of one pair 50% lower": lower(0.5, direction),
+    "one direction of one pair perfect": lower(1.0, direction),
+    "1% of the queries perfect": perfect(0.01),
+    "5% of the queries perfect": perfect(0.05),
+    "counts swapped between queries": dealt,
+}
+
+
 def refused(problem: Problem, ranks: Ranks, forge: Forge, args: argparse.Namespace) -> list[object]:
     """Return how many verifications, and which of their checks, refuse a forged table."""
     counts = np.zeros(3, int)
@@ -114,12 +163,12 @@ def refused(problem: Problem, ranks: Ranks, forge: Forge, args: argparse.Namespa
 
 
 def problems(args: argparse.Namespace) -> Iterator[tuple[str, Problem]]:
-    """Yield the generated models, or the one asked for on XQuAD-R."""
+    """Yield the generated models, or the one asked for."""
     if args.model is None:
         for name, dimension in GENERATED.items():
             yield name, xquad_r_shape(dimension, scale=args.scale)
         return
-    task = find_task("xquad-r")
+    task = find_task(args.task)
     collection = read_collection(task, Locator(offline=True).of(task))
     model = load_adapter(args.model)
     embedded = Encoding(model, collection, open_cache()).encode()
@@ -130,16 +179,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print. ``arguments`` are sys.argv's if None."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=__doc__)
     parser.add_argument("--draws", type=int, default=100, help="verifications of each (100)")
-    parser.add_argument("--sample", type=int, default=200, help="queries (200)")
+    parser.add_argument("--sample", type=int, help="queries (as many as verify draws)")
     parser.add_argument("--passages", type=int, default=100, help="passages a language (100)")
-    parser.add_argument("--model", metavar="SPEC", help="one that gives dense vectors, on XQuAD-R")
+    parser.add_argument("--model", metavar="SPEC", help="one that gives dense vectors")
+    parser.add_argument("--task", default="xquad-r", help="of the model (xquad-r)")
     parser.add_argument("--scale", type=float, default=1.0, help="shrinks the task")
     parser.add_argument("--only", metavar="NAME", help="one table")
     args = parser.parse_args(arguments)
     rows = []
     for model, problem in problems(args):
         ranks, _ = rank_collection(problem.collection, problem.queries, problem.passages)
-        for name, forge in FORGERIES.items():
+        args.sample = args.sample or usual_queries(ranks)
+        for name, forge in (FORGERIES_OF_PAIRS if ranks.pairs else FORGERIES).items():
             if args.only in (None, name):
                 rows.append([model, name, *refused(problem, ranks, forge, args)])
                 print(*rows[-1], sep=", ", flush=True)

@@ -11,7 +11,7 @@ from mlbench.evaluation.evaluate import load_collection
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json
-from mlbench.leaderboard.verifying.verify import Request, read_subject
+from mlbench.leaderboard.verifying.verify import Request, read_subject, usual_queries
 from mlbench.leaderboard.verifying.verify import verify as verified
 from mlbench.models.objects import load_model
 
@@ -23,13 +23,14 @@ def arguments(parser: ArgumentParser) -> None:
     shared(parser, "--task", help="the task's name or file (default: the entry's)")
     shared(parser, "--data-dir", "--offline")
     parser.add_argument(
-        "--sample", type=positive, default=200, metavar="N",
-        help="how many queries to encode again (default: %(default)s)",
+        "--sample", type=positive, metavar="N",
+        help="how many queries to encode again (default: 200; of a task of pairs of languages, 10 "
+        "for each direction of each pair if that is more)",
     )  # fmt: skip
     parser.add_argument(
         "--passages", type=positive, default=100, metavar="N",
-        help="how many passages of each language to encode again, in addition to the relevant "
-        "ones (default: %(default)s)",
+        help="how many passages of each language (of a task of pairs, of each pair in each of its "
+        "languages) to encode again, in addition to the relevant ones (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--seed",
@@ -55,8 +56,10 @@ def verify(args: Namespace) -> int:
         progress=not args.quiet,
         command=args.command_line,
     )
-    request = Request(args.sample, args.passages, _seed(args.seed), args.full, options)
+    seed = _seed(args.seed)
     subject = read_subject(args.entry)
+    queries = args.sample or usual_queries(subject.ranks)
+    request = Request(queries, args.passages, seed, args.full, options)
     task = load_task(args.task or subject.task.name)
     collection = load_collection(task, options)
     model = load_model(args.model, options.model_options)

@@ -18,7 +18,7 @@ from mlbench.data.readers import read_collection
 from mlbench.data.task import Kind
 from mlbench.evaluation.tasks import load_task
 from mlbench.leaderboard.entries.tables import table_faults
-from mlbench.leaderboard.verifying.samples import pools_of
+from mlbench.leaderboard.verifying.samples import cuts_of, populations_of, searched_of
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.models.char_ngram import encode
@@ -272,13 +272,15 @@ def test_each_query_is_searched_in_the_passages_of_its_pair(work, report):
     assert np.array_equal(report.table.sizes(), slow_sizes(report.table))
     task = load_task(work / "bitext.toml")
     data = read_collection(task, Locator(work).of(task))
-    asked, of = pools_of(data)
-    for query, pool in enumerate(asked.tolist()):
-        inside = np.flatnonzero(of == pool)
+    cuts, searched = cuts_of(data), searched_of(report.table)
+    assert np.diff(cuts).tolist() == populations_of(report.table).size.tolist()
+    named = zip(report.table.query_language, report.table.query_ids, searched, strict=True)
+    for asked, query, population in named:
+        inside = range(*cuts[population : population + 2])
         names = {
             (data.passages.language[i], data.passages.ids[i].partition("/")[0]) for i in inside
         }
         ((language, pair),) = names
-        assert pair == data.queries.ids[query].partition("/")[0]
-        assert language != data.queries.language[query]
+        assert pair == query.partition("/")[0]
+        assert language != asked
         assert len(inside) == PAIRS[tuple(pair.split("-"))]

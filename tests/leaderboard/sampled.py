@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from mlbench.data.catalog import find_task
 from mlbench.data.collection import Collection
-from mlbench.leaderboard.verifying.agreement import Agreement, Tolerance, compare
+from mlbench.leaderboard.verifying.agreement import Agreement, compare
+from mlbench.leaderboard.verifying.claims import Tolerance
 from mlbench.leaderboard.verifying.samples import draw, part_of
 from mlbench.leaderboard.verifying.verification import VerifiedEntry, VerifiedTask
 from mlbench.leaderboard.verifying.verify import Request, Subject, verify

@@ -37,15 +37,16 @@ def pair_file(folder: Path, pair: tuple[str, str], code: str) -> Path:
     return folder / f"{one}-{other}.{name}"
 
 
-def write_pairs(folder: Path, *, ties: bool = False) -> Path:
-    """Write ``bitext.toml`` and its files, the first line and the last the same where ``ties``."""
+def write_pairs(folder: Path, *, ties: bool = False, times: int = 1) -> Path:
+    """Write ``bitext.toml`` and its files, the first line and the last the same where ``ties``, and
+    ``times`` as many lines as PAIRS has."""
     generator = np.random.default_rng(11)
 
     def words(count: int) -> list[str]:
         return ["".join(generator.choice([*"abcdefgh"], 4)) for _ in range(count)]
 
     for (one, other), count in PAIRS.items():
-        first = [words(6) for _ in range(count)]
+        first = [words(6) for _ in range(count * times)]
         second = [line[: SHARED[one, other]] + words(6 - SHARED[one, other]) for line in first]
         for code, lines in ((one, first), (other, second)):
             lines[-1] = lines[0] if ties else lines[-1]

@@ -5,22 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.data.collection import Collection, Qrels
-from mlbench.data.task import Setting
+from mlbench.data.task import PairSizes, Setting
 from mlbench.leaderboard.entries.strict import visible
-from mlbench.leaderboard.verifying.agreement import (
-    Agreement,
+from mlbench.leaderboard.verifying.agreement import Agreement, Worst, compare
+from mlbench.leaderboard.verifying.claims import (
     Bools,
     Claims,
     Ints,
+    Populations,
     Tolerance,
     Vectors,
-    Worst,
-    compare,
 )
 from mlbench.leaderboard.verifying.verification import Check
 from mlbench.measures.rank_measures import parse_measures
@@ -49,6 +49,9 @@ def find_places(ranks: Ranks, collection: Collection) -> Places:
         found = f"languages {', '.join(ranks.languages)}, passages {ranks.pool_sizes.tolist()}"
         expected = f"{', '.join(collection.languages)}, {pools.tolist()}"
         raise IntegrityError(Fault("the table of ranks", visible(found), expected))
+    if ranks.pairs != collection.sizes():
+        found, expected = (_said_of(pairs) for pairs in (ranks.pairs, collection.sizes()))
+        raise IntegrityError(Fault("the table of ranks", visible(found), expected))
     queries, passages = collection.queries.index, collection.passages.index
     asked = [*zip(ranks.query_language.tolist(), ranks.query_ids, strict=True)]
     named = [*zip(ranks.passage_language.tolist(), ranks.passage_ids, strict=True)]
@@ -64,15 +67,71 @@ def find_places(ranks: Ranks, collection: Collection) -> Places:
     return Places(query, passage)
 
 
+def _said_of(pairs: Sequence[PairSizes]) -> str:
+    """Say in words how many queries and passages pairs have."""
+    each = (
+        f"{one} and {other}: {queries} queries, {passages} passages"
+        for (one, other), queries, passages in (
+            (pair.languages, pair.queries, pair.passages) for pair in pairs
+        )
+    )
+    return "; ".join(each) or "no pairs"
+
+
 def _sorted(rows: Ints) -> Ints:
     ordered: Ints = rows[:, np.lexsort(rows[::-1])]
     return ordered
 
 
+def populations_of(ranks: Ranks) -> Populations:
+    """Return what the passages of a table's collection are drawn from, in the order of passages."""
+    if not ranks.pairs:
+        return Populations.of_languages(ranks.pool_sizes)
+    number = ranks.languages.index
+    sides = sorted(
+        (number(pair.languages[side]), place, side)
+        for place, pair in enumerate(ranks.pairs)
+        for side in (0, 1)
+    )
+    others = [number(ranks.pairs[place].languages[1 - side]) for _, place, side in sides]
+    return Populations(
+        size=np.array([ranks.pairs[place].passages[side] for _, place, side in sides]),
+        language=np.array([language for language, *_ in sides]),
+        asked=np.array(others),
+    )
+
+
+def searched_of(ranks: Ranks) -> Ints | None:
+    """Return the population that each query of a table of pairs is searched in: (queries,). None
+    without pairs."""
+    populations = populations_of(ranks)
+    if populations.asked is None:
+        return None
+    numbers = np.full((len(ranks.languages), len(ranks.languages)), -1, np.int64)
+    numbers[populations.asked, populations.language] = np.arange(len(populations))
+    return np.asarray(numbers[ranks.query_language, ranks.passage_language[ranks.starts[:-1]]])
+
+
+def cuts_of(collection: Collection) -> Ints:
+    """Return where the passages of each population begin, and where the last ends:
+    (populations + 1,)."""
+    passages, count = collection.passages, len(collection.pairs)
+    if passages.pair is None:
+        return np.asarray(passages.starts)
+    language = collection.languages.index
+    ends = sorted(
+        language(code) * count + number
+        for number, pair in enumerate(collection.pairs)
+        for code in pair
+    )
+    keys = passages.language.astype(np.int64) * count + passages.pair
+    return np.append(np.searchsorted(keys, ends), len(keys))
+
+
 @dataclass(frozen=True)
 class Sample:
     """Queries, as indices into the table (n,), and drawn passages, as indices into the
-    collection, in the order drawn, language after language, cut by ``edges``."""
+    collection, in the order drawn, population after population, cut by ``edges``."""
 
     queries: Ints
     drawn: Ints
@@ -80,30 +139,44 @@ class Sample:
 
 
 def draw(ranks: Ranks, collection: Collection, queries: int, passages: int, seed: int) -> Sample:
-    """Draw ``queries`` of a table's queries, as evenly over languages as they allow, and
-    ``passages`` passages of each language, or all where there are fewer.
+    """Draw ``queries`` of a table's queries, as evenly as they allow, and ``passages`` passages of
+    each population, or all where there are fewer.
 
-    Queries and passages are drawn independently, each with equal chances within its language.
+    Queries are shared out over query languages, of a task of pairs over the directions of pairs.
+    Queries and passages are drawn independently, each with equal chances within its part.
     """
     generator = np.random.default_rng([seed, 0])
-    available = np.bincount(ranks.query_language, minlength=len(ranks.languages))
-    starts = np.searchsorted(ranks.query_language, np.arange(len(ranks.languages)))
-    quota = _shares(available, queries, generator)
+    part, count = parts_of(ranks)
+    quota = _shares(np.bincount(part, minlength=count), queries, generator)
     chosen = [
-        start + generator.choice(size, part, replace=False)
-        for start, size, part in zip(starts, available, quota, strict=True)
+        members[generator.choice(len(members), share, replace=False)]
+        for members, share in zip(_members(part, count), quota, strict=True)
     ]
     generator = np.random.default_rng([seed, 1])
-    pools = collection.passages
     drawn = [
-        start + generator.permutation(size)[:passages]
-        for start, size in zip(pools.starts[:-1], pools.counts, strict=True)
+        start + generator.permutation(end - start)[:passages]
+        for start, end in pairwise(cuts_of(collection).tolist())
     ]
     return Sample(
         queries=np.sort(np.concatenate(chosen)),
         drawn=np.concatenate(drawn),
         edges=np.cumsum([0, *map(len, drawn)]),
     )
+
+
+def parts_of(ranks: Ranks) -> tuple[Ints, int]:
+    """Return the part of a table's queries that each of them is drawn from, and the number of
+    parts: query languages, or populations that are searched."""
+    searched = searched_of(ranks)
+    if searched is None:
+        return ranks.query_language.astype(np.int64), len(ranks.languages)
+    return searched, 2 * len(ranks.pairs)
+
+
+def _members(part: Ints, count: int) -> list[Ints]:
+    """Return the members of each part, ascending."""
+    order = np.argsort(part, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(part, minlength=count))[:-1])
 
 
 CERTAINTY = 0.99
@@ -113,8 +186,9 @@ def share_seen(available: Sequence[int], drawn: Sequence[int]) -> float:
     """Return the smallest share of a table's queries of which the sample has one, wherever they
     are, with a probability of CERTAINTY at least; 1 where there is no such share.
 
-    ``available`` and ``drawn`` count the queries by language. Whoever altered queries before the
-    sample was drawn did best to choose them where the fewest of those left are drawn.
+    ``available`` and ``drawn`` count the queries by the part they are drawn from. Whoever altered
+    queries before the sample was drawn did best to choose them where the fewest of those left are
+    drawn.
     """
     left = np.array(available, np.int64)
     counts = np.array(drawn, np.int64)
@@ -147,6 +221,7 @@ def claims_of(ranks: Ranks, queries: Ints) -> tuple[Claims, Ints]:
     counts = np.diff(ranks.starts)[queries]
     inside = np.isin(ranks.query, queries)
     rows = np.flatnonzero(inside)
+    searched = searched_of(ranks)
     claims = Claims(
         starts=np.cumsum([0, *counts]),
         query_language=ranks.query_language[queries].astype(np.int64),
@@ -154,23 +229,10 @@ def claims_of(ranks: Ranks, queries: Ints) -> tuple[Claims, Ints]:
         place=ranks.place[rows].astype(np.int64),
         above=ranks.above[rows].astype(np.int64),
         tied=ranks.tied[rows].astype(np.int64),
-        pool=ranks.pool_sizes,
-        sizes=ranks.sizes()[queries] if ranks.pairs else None,
+        populations=populations_of(ranks),
+        searched=None if searched is None else searched[queries],
     )
     return claims, rows
-
-
-def pools_of(collection: Collection) -> tuple[Ints, Ints] | None:
-    """Return the pool that each query is searched in and that of each passage, of a collection of
-    pairs: the number of the pair, and the language of the passages. None for others."""
-    queries, passages = collection.queries, collection.passages
-    if queries.pair is None or passages.pair is None:
-        return None
-    size = len(collection.languages)
-    sides = np.array([[*map(collection.languages.index, pair)] for pair in collection.pairs])
-    asked = queries.pair.astype(np.int64)
-    other = sides[asked].sum(1) - queries.language
-    return asked * size + other, passages.pair.astype(np.int64) * size + passages.language
 
 
 @dataclass(frozen=True)
@@ -194,15 +256,13 @@ class Part:
 
     def vectors(self, embedded: Embedded) -> Vectors:
         """Return the vectors of the part, one query after the other as the table has them."""
-        pools = pools_of(self.collection)
         return Vectors(
             queries=embedded.queries[self.asked],
             passages=embedded.passages,
-            starts=self.collection.passages.starts,
+            starts=cuts_of(self.collection),
             relevant=self.relevant,
             drawn=self.drawn,
             edges=self.sample.edges,
-            pools=None if pools is None else (pools[0][self.asked], pools[1]),
         )
 
 
@@ -260,7 +320,18 @@ class Names:
             return self.query(number)
         if family in ("whole", "monolingual"):
             return "" if family == "whole" else "those within a language"
+        if family == "setting":
+            return f"setting {population_names(self.ranks)[number]}"
         return f"{family} {self.ranks.languages[number]}"
+
+
+def population_names(ranks: Ranks) -> list[str]:
+    """Return the names of a table's populations: a language, or a setting such as "de to en"."""
+    populations = populations_of(ranks)
+    if populations.asked is None:
+        return list(ranks.languages)
+    settings = zip(populations.asked.tolist(), populations.language.tolist(), strict=True)
+    return [f"{ranks.languages[asked]} to {ranks.languages[other]}" for asked, other in settings]
 
 
 def certain_checks(found: Agreement, claims: Claims, names: Names) -> tuple[Check, Check]:
@@ -338,15 +409,13 @@ def table_checks(
         return (Check("rows", True, len(one), 0),), 0.0
     queries = np.unique(theirs.query[_order(theirs, places)[differing]])
     claims, rows = claims_of(theirs, queries)
-    pools = pools_of(collection)
     vectors = Vectors(
         queries=embedded.queries[places.query[queries]],
         passages=embedded.passages,
-        starts=collection.passages.starts,
+        starts=cuts_of(collection),
         relevant=places.passage[rows],
         drawn=np.zeros(0, np.int64),
-        edges=np.zeros(len(collection.languages) + 1, np.int64),
-        pools=None if pools is None else (pools[0][places.query[queries]], pools[1]),
+        edges=np.zeros(len(claims.populations) + 1, np.int64),
     )
     found = compare(claims, vectors, tolerance)
     order, bounds = certain_checks(found, claims, Names(theirs, queries, rows))

@@ -79,9 +79,10 @@ class UsedModel:
 class Recomputed:
     """What was encoded again: ``distinct`` texts by role, of a task of ``texts`` in all.
 
-    ``queries`` of ``all_queries`` are compared, with ``passages`` drawn ones of each language
-    (code -> number), both drawn by ``seed`` (None: everything, by --full). Of every choice of at
-    least the share ``altered`` of all queries, the sample has one with a probability of 99%.
+    ``queries`` of ``all_queries`` are compared, with ``passages`` drawn ones of each language (code
+    -> number) or, of a task of pairs, of each setting ("de to en" -> number), both drawn by
+    ``seed`` (None: everything, by --full). Of every choice of at least the share ``altered`` of all
+    queries, the sample has one with a probability of 99%.
     """
 
     seed: int | None
@@ -132,6 +133,11 @@ class Verification:
     platform: str
 
     @property
+    def of_pairs(self) -> bool:
+        """Whether a sample of a task of pairs was compared."""
+        return any(check.name == "setting" for check in self.checks)
+
+    @property
     def exit_code(self) -> int:
         """0 where the table agrees and a level may be recorded, 6 where it disagrees, else 3."""
         if self.verdict is Verdict.DISAGREES:
@@ -160,11 +166,12 @@ def _facts(found: Verification) -> list[str]:
     least, most = min(encoded.passages.values()), max(encoded.passages.values())
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     sample = f"{encoded.queries:,} of {encoded.all_queries:,} queries; {each} drawn passages"
+    of = "language of each pair" if found.of_pairs else "language"
     facts = {
         found.entry.kind: f"SHA-256 {found.entry.sha256[:16]}...",
         "model": f"{found.model.spec}, {'the' if found.model.same else 'NOT the'} "
         f"identity that the {found.entry.kind} names",
-        "compared": f"{sample} for each language" if encoded.seed is not None else "everything",
+        "compared": f"{sample} for each {of}" if encoded.seed is not None else "everything",
         "seed": str(encoded.seed) if encoded.seed is not None else "",
         "encoded": f"{distinct:,} distinct texts; the task has {encoded.texts:,} texts",
         "took": f"{found.seconds:.1f} s",

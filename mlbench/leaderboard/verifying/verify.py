@@ -33,15 +33,8 @@ from mlbench.leaderboard.entries.tables import (
     score_faults,
     table_faults,
 )
-from mlbench.leaderboard.verifying.agreement import (
-    COARSE,
-    FALSE_ALARM,
-    TOLERANCES,
-    Agreement,
-    Resolution,
-    Tolerance,
-    compare,
-)
+from mlbench.leaderboard.verifying.agreement import FALSE_ALARM, Agreement, Resolution, compare
+from mlbench.leaderboard.verifying.claims import COARSE, TOLERANCES, Tolerance
 from mlbench.leaderboard.verifying.samples import (
     Names,
     Part,
@@ -52,6 +45,9 @@ from mlbench.leaderboard.verifying.samples import (
     find_places,
     macro_difference,
     part_of,
+    parts_of,
+    population_names,
+    populations_of,
     share_seen,
     table_checks,
 )
@@ -157,6 +153,7 @@ def refuse_other_task(subject: Subject, task: Task, collection: Collection) -> N
         )
 
 
+USUAL_QUERIES, USUAL_QUERIES_OF_SETTING = 200, 10
 ENOUGH_QUERIES, ENOUGH_PASSAGES = 50, 20
 """From fewer, unless there are no more, nothing is concluded."""
 LARGEST_EXCESS = 0.05
@@ -166,11 +163,17 @@ MOST_UNDECIDED = 0.05
 UNKNOWN = Resolution(None, None)
 
 
+def usual_queries(ranks: Ranks) -> int:
+    """Return how many queries a sample has unless somebody says otherwise: 200, and of a task of
+    pairs 10 for each direction of each pair if that is more."""
+    return max(USUAL_QUERIES, USUAL_QUERIES_OF_SETTING * 2 * len(ranks.pairs))
+
+
 @dataclass(frozen=True)
 class Request:
-    """What is to be encoded again: ``queries``, and ``passages`` of each language beside the
-    relevant ones, drawn by ``seed`` (from 0); or everything (``full``). ``options`` are those of an
-    evaluation, without a cache."""
+    """What is to be encoded again: ``queries``, and ``passages`` of each language (of a task of
+    pairs, of each pair in each language) beside the relevant ones, drawn by ``seed`` (from 0); or
+    everything (``full``). ``options`` are those of an evaluation, without a cache."""
 
     queries: int
     passages: int
@@ -212,7 +215,7 @@ def verify(
     else:
         found = _compare_tables(subject, task, collection, embedded, request.options, tolerance)
     recomputed = _recomputed(subject.ranks, collection, part, embedded, request.seed)
-    doubts = list(_doubts(found, recomputed, collection))
+    doubts = list(_doubts(found, _enough(subject.ranks, part)))
     verdict = Verdict.INCONCLUSIVE if doubts else Verdict.AGREES
     if not all(check.agrees for check in found.checks):
         verdict, doubts = Verdict.DISAGREES, []
@@ -311,20 +314,21 @@ def _compare_tables(
 def _recomputed(
     ranks: Ranks, collection: Collection, part: Part | None, embedded: Embedded, seed: int
 ) -> Recomputed:
-    passages = np.diff(part.sample.edges) if part else collection.passages.counts
+    names, sizes = population_names(ranks), populations_of(ranks).size
+    passages = np.diff(part.sample.edges) if part else sizes
     altered = None
     if part:
-        size = len(ranks.languages)
-        asked = ranks.query_language, part.claims.query_language
-        altered = share_seen(*(np.bincount(each, minlength=size).tolist() for each in asked))
+        of, size = parts_of(ranks)
+        each = (np.bincount(which, minlength=size) for which in (of, of[part.sample.queries]))
+        altered = share_seen(*(counts.tolist() for counts in each))
     return Recomputed(
         seed=seed if part else None,
         queries=len(part.sample.queries) if part else len(ranks.query_ids),
         all_queries=len(ranks.query_ids),
         passages={
-            code: count
-            for code, count in zip(collection.languages, passages.tolist(), strict=True)
-            if code in collection.roles.passages
+            name: count
+            for name, count, there in zip(names, passages.tolist(), sizes.tolist(), strict=True)
+            if there
         },
         distinct={role: sum(count) for role, count in embedded.counts.items()},
         texts=len(collection.queries) + len(collection.passages),
@@ -332,7 +336,20 @@ def _recomputed(
     )
 
 
-def _doubts(found: _Compared, recomputed: Recomputed, collection: Collection) -> Iterator[str]:
+def _enough(ranks: Ranks, part: Part | None) -> bool:
+    """Return whether a sample is so large that something can be concluded: in all, and of a task
+    of pairs in each direction of each pair."""
+    if part is None:
+        return True
+    sample = part.sample
+    enough = len(sample.queries) >= min(ENOUGH_QUERIES, len(ranks.query_ids))
+    least = np.minimum(ENOUGH_PASSAGES, populations_of(ranks).size)
+    of, _ = parts_of(ranks)
+    everywhere = not ranks.pairs or np.isin(of, of[sample.queries]).all()
+    return bool(enough and everywhere and np.all(np.diff(sample.edges) >= least))
+
+
+def _doubts(found: _Compared, enough: bool) -> Iterator[str]:
     """Yield why nothing can be concluded where no check disagrees."""
     if found.score_difference is not None:
         if found.score_difference > TIE_TOLERANCE:
@@ -341,11 +358,6 @@ def _doubts(found: _Compared, recomputed: Recomputed, collection: Collection) ->
                 f"{TIE_TOLERANCE}."
             )
         return
-    pools = dict(zip(collection.languages, collection.passages.counts.tolist(), strict=True))
-    enough = recomputed.queries >= min(ENOUGH_QUERIES, recomputed.all_queries) and all(
-        drawn >= min(ENOUGH_PASSAGES, pools[language])
-        for language, drawn in recomputed.passages.items()
-    )
     resolution = found.resolution
     sees = resolution.excess is not None and resolution.excess <= LARGEST_EXCESS
     if found.blurred:

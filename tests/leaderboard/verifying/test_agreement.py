@@ -15,17 +15,18 @@ from scipy import sparse
 from mlbench.leaderboard.verifying.agreement import (
     FALSE_ALARM,
     FAMILIES,
-    STAKES,
     TESTS,
+    _stakes,
+    threshold,
+)
+from mlbench.leaderboard.verifying.betting import STAKES, evidence, log_wealth
+from mlbench.leaderboard.verifying.claims import (
     Claims,
+    Populations,
     Tolerance,
     Vectors,
     _norms,
-    _stakes,
-    evidence,
-    log_wealth,
     see,
-    threshold,
 )
 from mlbench.leaderboard.verifying.samples import claims_of
 from mlbench.ranking.counting import rank_collection
@@ -185,7 +186,7 @@ def test_stakes_sum_to_what_the_table_claims():
             own, asked = claims.passage_language[row], claims.query_language[query]
             for language in range(3):
                 high = claims.above[row, language] + claims.tied[row, language]
-                low = claims.pool[language] - 1 - high
+                low = claims.populations.size[language] - 1 - high
                 inside = [True, own == language == asked, own == language != asked]
                 for side, count in enumerate((high, low)):
                     for cells in range(3):
@@ -208,10 +209,8 @@ def claims(place=(1, 2, 1, 2, 3)) -> Claims:
     """Two queries, of two and three relevant passages, two languages of 4 and 3 passages."""
     zeros = np.zeros((5, 2), np.int64)
     language = np.array([0, 1, 0, 0, 1])
-    place = np.array(place)
-    return Claims(
-        np.array([0, 2, 5]), np.array([0, 1]), language, place, zeros, zeros, np.array([4, 3])
-    )
+    place, populations = np.array(place), Populations.of_languages(np.array([4, 3]))
+    return Claims(np.array([0, 2, 5]), np.array([0, 1]), language, place, zeros, zeros, populations)
 
 
 def scored_as(scores) -> Vectors:
