@@ -138,6 +138,7 @@ COMMANDS = (
         mlbench score --task xquad-r --run 'runs/{query_language}.json' --pool multilingual
         mlbench score --task miracl --run 'dev-{query_language}.trec' --pool monolingual
         mlbench score --task my-task.toml --run run.trec --pool multilingual --name my-model
+        mlbench score --task my-task.toml --run run.trec --pool multilingual --rerank my-reranker
         """,
     ),
     Command(

@@ -108,6 +108,21 @@ def shared(parser: Any, *names: str, **changes: Any) -> None:
         parser.add_argument(name, **{**SHARED[name], **changes})
 
 
+def add_reranking(parser: argparse.ArgumentParser) -> None:
+    """Add the options of rerankers."""
+    group = parser.add_argument_group("options of reranking (see docs/rerank.md)")
+    group.add_argument(
+        "--rerank", metavar="SPEC",
+        help="let a reranker put the first passages of each query in each language in another "
+        "order: the folder or the hub's name of a CrossEncoder, rerank:MODEL of a server, a model "
+        "file, or path/to/file.py:factory",
+    )  # fmt: skip
+    group.add_argument(
+        "--depth", type=positive, metavar="K",
+        help="how many passages of each language are reranked (default: 10)",
+    )  # fmt: skip
+
+
 def add_model_options(parser: argparse.ArgumentParser, without: tuple[str, ...] = ()) -> None:
     """Add the options of neural models, ``without`` some of them; their values are read by
     ``neural.options``."""

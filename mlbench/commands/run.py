@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.commands.options import add_model_options, model_options, part, positive, shared, size
+from mlbench.commands.options import (
+    add_model_options,
+    add_reranking,
+    model_options,
+    part,
+    positive,
+    shared,
+    size,
+)
 from mlbench.commands.output import (
     ROOM_FOR_A_REPORT,
     WIDTH,
@@ -91,7 +99,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="show what would be encoded, and stop"
     )
     shared(parser, "--verbose", "--json", "--quiet")
-    _reranking_arguments(parser)
+    add_reranking(parser)
     _streaming_arguments(parser)
     add_model_options(parser, without=("truncate_dim",))
 
@@ -107,20 +115,6 @@ def formats(text: str) -> tuple[str, ...]:
 def dimensions(text: str) -> tuple[int, ...]:
     """Parse numbers of dimensions such as ``256,128,64``."""
     return tuple(positive(part.strip()) for part in text.split(","))
-
-
-def _reranking_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("options of reranking (see docs/rerank.md)")
-    group.add_argument(
-        "--rerank", metavar="SPEC",
-        help="let a reranker put the first passages of each query in each language in another "
-        "order: the folder or the hub's name of a CrossEncoder, rerank:MODEL of a server, or "
-        "path/to/file.py:factory",
-    )  # fmt: skip
-    group.add_argument(
-        "--depth", type=positive, metavar="K",
-        help="how many passages of each language are reranked (default: 10)",
-    )  # fmt: skip
 
 
 def _streaming_arguments(parser: argparse.ArgumentParser) -> None:

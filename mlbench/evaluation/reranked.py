@@ -88,9 +88,19 @@ def as_reranked(model: LoadedModel, options: Options) -> LoadedModel:
     reranker, depth = _reranker(options), options.reranked_to
     return replace(
         model,
-        name=f"{model.name}-then-{reranker.name}-{depth}",
-        identity=f"{model.identity}, the first {depth} reranked by {reranker.identity}",
+        name=name_after(model.name, reranker, depth),
+        identity=identity_after(model.identity, reranker, depth),
     )
+
+
+def name_after(name: str, reranker: Reranker, depth: int) -> str:
+    """Return the name of a first stage and a reranker together."""
+    return f"{name}-then-{reranker.name}-{depth}"
+
+
+def identity_after(identity: str, reranker: Reranker, depth: int) -> str:
+    """Return the identity of a first stage and a reranker together."""
+    return f"{identity}, the first {depth} reranked by {reranker.identity}"
 
 
 def describe_reranking(
@@ -100,19 +110,27 @@ def describe_reranking(
     ``first`` are the first stage's scores."""
     if pairs is None:
         return None
-    reranker = _reranker(options)
+    return described(_reranker(options), options.reranked_to, pairs, (model.name, first))
+
+
+def described(
+    reranker: Reranker, depth: int, pairs: PairScores, first: tuple[str, Scores]
+) -> Reranking:
+    """Return what a report says of a reranker; ``first`` are the name and the scores of the first
+    stage."""
+    name, scores = first
     return Reranking(
         name=reranker.name,
         spec=reranker.spec,
         kind=reranker.kind,
         identity=reranker.identity,
-        depth=options.reranked_to,
+        depth=depth,
         pairs=pairs.scored + pairs.cached,
         cached=pairs.cached,
         seconds=round(pairs.seconds, 3),
-        first=model.name,
-        macro=first.macro,
-        rank_distance=first.bias.rank_distance,
+        first=name,
+        macro=scores.macro,
+        rank_distance=scores.bias.rank_distance,
         **_facts(reranker),
     )
 

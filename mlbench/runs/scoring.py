@@ -38,7 +38,8 @@ from mlbench.reports.per_query import PerQuery, SettingValues
 from mlbench.reports.report import ModelInfo, Report, RunInfo, TaskInfo
 from mlbench.reports.retrieved import Depth, Retrieved
 from mlbench.reports.words import kind_name, plural
-from mlbench.runs.matching import Hits, Matching, Rankings, Targets, Unjudged, Unknown
+from mlbench.runs.matching import Matching, Targets, Unjudged, Unknown
+from mlbench.runs.rankings import Hits, Rankings, Takes
 from mlbench.runs.reading import Given, Ints, pool_number, read_run
 
 Values = npt.NDArray[np.float64]
@@ -324,13 +325,15 @@ def read_runs(
     *,
     allow_unknown: bool = False,
     advance: Callable[[int], None] = lambda done: None,
+    shown: Takes | None = None,
 ) -> Read:
-    """Read and match run files; ``languages`` are those of the task that count.
+    """Read and match run files; ``languages`` are those of the task that count, and ``shown`` is
+    shown every ranking.
 
     Raises DataError with the faults of all files (20 of many).
     """
     chosen = np.array([code in languages for code in targets.languages])
-    rankings = Rankings(targets, chosen)
+    rankings = Rankings(targets, chosen, shown=shown)
     matching = Matching(targets, allow_unknown=allow_unknown)
     faults: list[Fault] = []
     tags: dict[str, None] = {}

@@ -108,6 +108,48 @@ def test_a_scored_run_is_compared_and_checked_like_any_report(folder, capsys):
     assert "score the run files again" in capsys.readouterr().err
 
 
+OWN = """
+import numpy as np
+class Lengths:
+    name = "lengths"
+    def score_pairs(self, queries, passages):
+        return np.array([float(len(passage)) for passage in passages])
+"""
+
+
+def test_a_saved_run_is_a_first_stage(folder, capsys):
+    Path("own.py").write_text(OWN)
+    score("--run", RUNS, *MEASURES, "--rerank", "own.py:Lengths", "--depth", 2)
+    name = "char-ngram.top5-then-lengths-2"
+    assert "lengths put the first 2 passages" in capsys.readouterr().out
+    found = json.loads(Path(f"results/{name}/mine/report.json").read_text())
+    asked = ("run", "--model", "char-ngram", "--task", "mine.toml", "--quiet", *MEASURES)
+    assert main([*asked, "--rerank", "own.py:Lengths", "--depth", "2"]) == 0
+    whole = json.loads(Path("results/char-ngram-then-lengths-2/mine/report.json").read_text())
+    for name in ("RR@5", "R@1"):
+        mine, other = (each["macro"]["monolingual"][name]["value"] for each in (found, whole))
+        assert mine == pytest.approx(other, abs=1e-9)
+    assert found["reranking"]["pairs"] == whole["reranking"]["pairs"]
+    first = found["reranking"]["macro"]["monolingual"]["R@1"]["value"]
+    assert first == whole["reranking"]["macro"]["monolingual"]["R@1"]["value"]
+    assert found["reranking"]["first"] == "char-ngram.top5"
+    short = [line for line in found["warnings"] if "rankings end before" in line]
+    assert [line.partition(":")[0] for line in short] == ["multilingual"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--depth", "3"], "given without --rerank"),
+        (["--rerank", "own.py:Lengths", "--allow-unknown"], "given with --allow-unknown"),
+        (["--rerank", "nothing"], "no such reranker"),
+    ],
+)
+def test_what_does_not_go_with_a_reranker_is_refused(folder, capsys, given, said):
+    score("--run", RUNS, *given, code=2)
+    assert said in capsys.readouterr().err
+
+
 def test_a_star_marks_what_reaches_deeper_than_the_runs(folder, capsys):
     score("--run", RUNS)
     printed = capsys.readouterr().out

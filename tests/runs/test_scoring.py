@@ -15,7 +15,8 @@ from mlbench.data.task import Kind, Roles
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.counting import rank_collection
-from mlbench.runs.matching import Matching, Rankings, Targets
+from mlbench.runs.matching import Matching, Targets
+from mlbench.runs.rankings import Rankings
 from mlbench.runs.reading import find_runs, read_run
 from mlbench.runs.scoring import score_runs
 from tests.runs.building import rankings_of, scored, trec
