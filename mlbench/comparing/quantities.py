@@ -19,8 +19,8 @@ from mlbench.reports.per_query import PerQuery
 
 @dataclass(frozen=True, order=True)
 class Quantity:
-    """A mean: of a kind of setting or, of pairs, a direction such as "from-en", of one query
-    language, or of a single setting.
+    """A mean: of a kind of setting or, of pairs, a direction such as "from-en", or of images and
+    texts "text-to-image", of one query language, or of a single setting.
 
     Without languages it is the macro mean over the kind's settings; with a query language the
     mean over that language's settings; with both one setting (only monolingual and cross-lingual).
@@ -108,11 +108,11 @@ class SettingTable:
             roles = self.ranks.roles
             spread = {
                 language: rank_distance(self.ranks, language, optimistic=optimistic)
-                for language in (roles.queries if roles.mixed else ())
+                for language in roles.mixing
             }
             return [
                 (
-                    Setting(Kind.MULTILINGUAL, language, roles.passages),
+                    Setting(Kind.MULTILINGUAL, language, roles.pool_of(language)),
                     Sample(of[each.query], each.distance.astype(np.float64)),
                 )
                 for language, each in spread.items()

@@ -192,7 +192,7 @@ def _judged(new: Saved, baseline: Saved, measures: Sequence[str], margin: float)
 def _fallen(comparison: Comparison) -> list[Difference]:
     """Return what is shown to be worse by query language, if there are several, or by pair."""
     roles = comparison.task.roles
-    level = 2 if roles.pairs else 1
+    level = 2 if roles.two_ways else 1
     return [
         d
         for d in comparison.differences
@@ -207,7 +207,7 @@ def _same_counts(a: Ranks, b: Ranks) -> bool:
 
 def random_distance(ranks: Ranks) -> float:
     """Return the rank distance of a random order: the mean over languages of their expectation."""
-    each = [rank_distance(ranks, language) for language in ranks.roles.queries]
+    each = [rank_distance(ranks, language) for language in ranks.roles.mixing]
     means = [float(e.expected.mean()) for e in each if len(e.query)]
     return math.fsum(means) / len(means)
 

@@ -1,14 +1,15 @@
-"""Judgements that name passages which the corpus does not have: one rule, held or streamed.
+"""Judgements put in order and checked; and those that name passages which the corpus does not have:
+one rule, held or streamed.
 
-They are left out, counted and reported; a query that has no other relevant passage is excluded, as
-any judged query without one is. Where nothing relevant is left, they are faults.
+The latter are left out, counted and reported; a query that has no other relevant passage is
+excluded, as any judged query without one is. Where nothing relevant is left, they are faults.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,10 @@ import numpy.typing as npt
 from mlbench.common.errors import DataError, Fault, first_faults
 
 if TYPE_CHECKING:
-    from mlbench.data.collection import Questions
+    from mlbench.data.collection import Judgement, Questions
+
+K = TypeVar("K")
+Ints = npt.NDArray[np.int64]
 
 SHOWN = 3
 FOUND = "is judged, but not in the corpus"
@@ -113,3 +117,92 @@ def absent_warnings(collection: Questions) -> tuple[str, ...]:
         return ()
     has_relevant = np.asarray(collection.relevant_by_language.any(axis=1))
     return (absent.warning(absent.unanswered(has_relevant)),)
+
+
+def present_and_lost(
+    languages: Sequence[str],
+    judgements: Iterable[Judgement],
+    query_index: Mapping[tuple[str, str], int],
+    passage_index: Mapping[tuple[str, str], int],
+    faults: list[Fault],
+) -> tuple[list[Judgement], list[Lost]]:
+    """Part judgements into those to keep and those whose passage was not read, sorted.
+
+    Nothing is lost where nothing relevant would be left: then all of them are faults.
+    """
+    present: list[Judgement] = []
+    lost: dict[tuple[int, int, str], Judgement] = {}
+    codes = (*languages, "")
+    possible = frozenset(codes)
+    for row in judgements:
+        query = query_index.get((row.query_language, row.query_id))
+        known = query is not None and row.passage_language in possible
+        if query is None or not known or (row.passage_language, row.passage_id) in passage_index:
+            present.append(row)
+            continue
+        key = (query, codes.index(row.passage_language), row.passage_id)
+        add_pair(lost, key, row, faults)
+    if not any(row.relevance > 0 for row in present):
+        return present, []
+    rows = sorted((*key, row.relevance) for key, row in lost.items())
+    return present, [Lost(q, codes[n], id_, relevance) for q, n, id_, relevance in rows]
+
+
+def qrels_of(
+    judgements: Iterable[Judgement],
+    query_index: dict[tuple[str, str], int],
+    passage_index: dict[tuple[str, str], int],
+    faults: list[Fault],
+) -> tuple[Ints, Ints, npt.NDArray[np.int32]]:
+    """Return query and passage index and relevance of judgements, sorted; what is wrong with them
+    joins ``faults``."""
+    seen: dict[int, Judgement] = {}
+    width = len(passage_index)
+    for judgement in judgements:
+        query_id, query_language, passage_id, passage_language, *_ = judgement
+        query = query_index.get((query_language, query_id))
+        passage = passage_index.get((passage_language, passage_id))
+        if query is None:
+            faults.append(dangling(judgement, "query"))
+        if passage is None:
+            faults.append(dangling(judgement, "passage"))
+        if query is None or passage is None:
+            continue
+        add_pair(seen, query * width + passage, judgement, faults)
+    check_relevant(seen.values(), faults)
+    pairs = np.fromiter(seen, np.int64, len(seen))
+    grades = np.fromiter((judgement.relevance for judgement in seen.values()), np.int32, len(seen))
+    order = np.argsort(pairs)
+    query_of, passage_of = np.divmod(pairs[order], max(width, 1))
+    return query_of, passage_of, grades[order]
+
+
+def dangling(judgement: Judgement, role: str) -> Fault:
+    """Say that a judgement's "query" or "passage" does not exist."""
+    ids = {"query": judgement.query_id, "passage": judgement.passage_id}
+    languages = {"query": judgement.query_language, "passage": judgement.passage_language}
+    language = f" ({languages[role]})" if languages[role] else ""
+    return Fault(
+        judgement.where,
+        f"a judgement names {role} {ids[role]!r}{language}, which is not in the collection",
+        f"the id of a {role} that was read",
+        MEND if role == "passage" else "",
+    )
+
+
+def add_pair(seen: dict[K, Judgement], pair: K, judgement: Judgement, faults: list[Fault]) -> None:
+    """Keep the first judgement of a pair; another that contradicts it joins ``faults``."""
+    first = seen.setdefault(pair, judgement)
+    if first.relevance != judgement.relevance:
+        found = (
+            f"query {judgement.query_id!r} and passage {judgement.passage_id!r} judged "
+            f"{judgement.relevance}; judged {first.relevance} at {first.where}"
+        )
+        faults.append(Fault(judgement.where, found, "one judgement for each pair"))
+
+
+def check_relevant(judgements: Iterable[Judgement], faults: list[Fault]) -> None:
+    """Note that the judgements call nothing relevant, where nothing else is wrong."""
+    if not faults and not any(judgement.relevance > 0 for judgement in judgements):
+        found = "no query has a relevant passage"
+        faults.append(Fault("qrels", found, "a judgement of 1 or more"))

@@ -8,20 +8,21 @@ languages without queries or passages, empty texts, no relevant passage at all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault, first_faults
-from mlbench.data.absent import MEND, Absent, Lost
+from mlbench.data.absent import Absent, Lost, present_and_lost, qrels_of
 from mlbench.data.digests import collection_digest, cut_digest, sum_of_judged, sum_of_records
-from mlbench.data.task import PairSizes, Roles, Setting
+from mlbench.data.task import IMAGE, PairSizes, Roles, Setting
 
-K = TypeVar("K")
+if TYPE_CHECKING:
+    from mlbench.data.images import Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,14 @@ class Judgement(NamedTuple):
 
 @dataclass
 class Records:
-    """What a reader returns; ``unjudged`` are queries that it left out, as nothing judges them."""
+    """What a reader returns; ``unjudged`` are queries that it left out, as nothing judges them,
+    and ``images`` hold what the texts of the language of images stand for."""
 
     queries: list[TextRecord] = field(default_factory=list)
     passages: list[TextRecord] = field(default_factory=list)
     judgements: list[Judgement] = field(default_factory=list)
     unjudged: list[TextRecord] = field(default_factory=list)
+    images: Images | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,7 @@ class Collection(Questions):
     ``sample`` is the number of questions drawn from the whole task, and ``sample_passages`` that of
     passages of each language beside the judged ones; None for all. ``cut`` says what the collection
     was before some languages were left out; ``absent`` are judgements that were left out.
+    ``images`` are those that entries of the language ``images.IMAGE`` refer to, None without any.
     """
 
     languages: tuple[str, ...]
@@ -213,6 +217,7 @@ class Collection(Questions):
     sample_passages: int | None = None
     cut: Cut | None = None
     pairs: tuple[tuple[str, str], ...] = ()
+    images: Images | None = None
 
     def searched(self, setting: Setting) -> slice:
         """Return the passages of a setting that has one language of them."""
@@ -306,53 +311,53 @@ def build_collection(
     judgements: Sequence[Judgement] = records.judgements
     lost: list[Lost] = []
     if lenient:
-        present, lost = _present(languages, judgements, query_index, passage_index, faults)
+        present, lost = present_and_lost(languages, judgements, query_index, passage_index, faults)
         judgements = judgements if not lost else present
-    qrels = _qrels(judgements, query_index, passage_index, faults)
+    rows = qrels_of(judgements, query_index, passage_index, faults)
+    if IMAGE in languages:
+        faults += wrong_images(records)
+        faults += within_a_modality(judgements) if roles.between_modalities else []
     raise_faults(faults)
     return Collection(
         languages=tuple(languages),
         queries=queries,
         passages=passages,
-        qrels=qrels,
+        qrels=Qrels(*rows),
         absent=Absent.of(lost),
         unjudged=names_of(records.unjudged),
         pairs=roles.pairs,
+        images=records.images,
     )
+
+
+def wrong_images(records: Records) -> Iterator[Fault]:
+    """Find entries of the language of images that refer to no image that was read."""
+    known = records.images or ()
+    for role, entries in (("query", records.queries), ("passage", records.passages)):
+        for record in entries:
+            if record.language == IMAGE and record.text not in known:
+                found = f"{role} {record.id!r} has language {IMAGE!r} and is no image"
+                expected = "an image, or another language for texts"
+                yield Fault(record.where, found, expected)
+
+
+def within_a_modality(judgements: Iterable[Judgement]) -> Iterator[Fault]:
+    """Find judgements of a text by a text, or an image by an image, where each searches the
+    other."""
+    for row in judgements:
+        if (row.query_language == IMAGE) is (row.passage_language == IMAGE):
+            both = "images" if row.query_language == IMAGE else "texts"
+            found = (
+                f"query {row.query_id!r} ({row.query_language}) and passage {row.passage_id!r} "
+                f"({row.passage_language}) are both {both}"
+            )
+            expected = "an image and a text: where each searches the other, no pool has both"
+            yield Fault(row.where, found, expected)
 
 
 def names_of(records: Iterable[TextRecord]) -> frozenset[tuple[str, str]]:
     """Return the language and id of each record."""
     return frozenset((record.language, record.id) for record in records)
-
-
-def _present(
-    languages: Sequence[str],
-    judgements: Iterable[Judgement],
-    query_index: Mapping[tuple[str, str], int],
-    passage_index: Mapping[tuple[str, str], int],
-    faults: list[Fault],
-) -> tuple[list[Judgement], list[Lost]]:
-    """Part judgements into those to keep and those whose passage was not read, sorted.
-
-    Nothing is lost where nothing relevant would be left: then all of them are faults.
-    """
-    present: list[Judgement] = []
-    lost: dict[tuple[int, int, str], Judgement] = {}
-    codes = (*languages, "")
-    possible = frozenset(codes)
-    for row in judgements:
-        query = query_index.get((row.query_language, row.query_id))
-        known = query is not None and row.passage_language in possible
-        if query is None or not known or (row.passage_language, row.passage_id) in passage_index:
-            present.append(row)
-            continue
-        key = (query, codes.index(row.passage_language), row.passage_id)
-        add_pair(lost, key, row, faults)
-    if not any(row.relevance > 0 for row in present):
-        return present, []
-    rows = sorted((*key, row.relevance) for key, row in lost.items())
-    return present, [Lost(q, codes[n], id_, relevance) for q, n, id_, relevance in rows]
 
 
 def raise_faults(faults: Sequence[Fault]) -> None:
@@ -440,60 +445,3 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _qrels(
-    judgements: Iterable[Judgement],
-    query_index: dict[tuple[str, str], int],
-    passage_index: dict[tuple[str, str], int],
-    faults: list[Fault],
-) -> Qrels:
-    seen: dict[int, Judgement] = {}
-    width = len(passage_index)
-    for judgement in judgements:
-        query_id, query_language, passage_id, passage_language, *_ = judgement
-        query = query_index.get((query_language, query_id))
-        passage = passage_index.get((passage_language, passage_id))
-        if query is None:
-            faults.append(dangling(judgement, "query"))
-        if passage is None:
-            faults.append(dangling(judgement, "passage"))
-        if query is None or passage is None:
-            continue
-        add_pair(seen, query * width + passage, judgement, faults)
-    check_relevant(seen.values(), faults)
-    pairs = np.fromiter(seen, np.int64, len(seen))
-    grades = np.fromiter((judgement.relevance for judgement in seen.values()), np.int32, len(seen))
-    order = np.argsort(pairs)
-    return Qrels(*np.divmod(pairs[order], max(width, 1)), grades[order])
-
-
-def dangling(judgement: Judgement, role: str) -> Fault:
-    """Say that a judgement's "query" or "passage" does not exist."""
-    ids = {"query": judgement.query_id, "passage": judgement.passage_id}
-    languages = {"query": judgement.query_language, "passage": judgement.passage_language}
-    language = f" ({languages[role]})" if languages[role] else ""
-    return Fault(
-        judgement.where,
-        f"a judgement names {role} {ids[role]!r}{language}, which is not in the collection",
-        f"the id of a {role} that was read",
-        MEND if role == "passage" else "",
-    )
-
-
-def add_pair(seen: dict[K, Judgement], pair: K, judgement: Judgement, faults: list[Fault]) -> None:
-    """Keep the first judgement of a pair; another that contradicts it joins ``faults``."""
-    first = seen.setdefault(pair, judgement)
-    if first.relevance != judgement.relevance:
-        found = (
-            f"query {judgement.query_id!r} and passage {judgement.passage_id!r} judged "
-            f"{judgement.relevance}; judged {first.relevance} at {first.where}"
-        )
-        faults.append(Fault(judgement.where, found, "one judgement for each pair"))
-
-
-def check_relevant(judgements: Iterable[Judgement], faults: list[Fault]) -> None:
-    """Note that the judgements call nothing relevant, where nothing else is wrong."""
-    if not faults and not any(judgement.relevance > 0 for judgement in judgements):
-        found = "no query has a relevant passage"
-        faults.append(Fault("qrels", found, "a judgement of 1 or more"))

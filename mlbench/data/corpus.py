@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import Fault
-from mlbench.data.absent import Absent, Lost
+from mlbench.data.absent import Absent, Lost, add_pair, check_relevant, dangling
 from mlbench.data.collection import (
     Entries,
     Judgement,
@@ -24,15 +24,12 @@ from mlbench.data.collection import (
     Records,
     Spoken,
     TextRecord,
-    add_pair,
     build_entries,
-    check_relevant,
-    dangling,
     names_of,
     none_of,
     raise_faults,
 )
-from mlbench.data.task import Roles
+from mlbench.data.task import IMAGE, Roles
 
 BATCH = 4096
 """Passages in a batch of ``ShardSource.passages``; the last one of a shard has fewer."""
@@ -182,6 +179,9 @@ def build_streamed(
     Raises DataError with every fault found (the first 20 of many).
     """
     faults: list[Fault] = []
+    if IMAGE in languages:
+        found = "images cannot be read shard by shard"
+        faults.append(Fault(f"language {IMAGE!r}", found, "a reader that holds all texts"))
     roles = roles or Roles(tuple(languages), tuple(languages))
     queries, index = build_entries(
         Spoken("query", languages, roles.queries), records.queries, faults

@@ -18,6 +18,10 @@ LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 SPELLING = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 """A language code as data sets spell it, FLORES-200's ``deu_Latn`` and ``zh_CN``, too."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
+IMAGE = "zxx"
+"""The language code of images: BCP 47's for what has no linguistic content."""
+INTO_IMAGE, FROM_IMAGE = "text-to-image", "image-to-text"
+"""Directions of a task whose texts search images and whose images search texts."""
 
 
 def language_code(spelling: str) -> str:
@@ -89,12 +93,16 @@ class Setting:
     passage_languages: tuple[str, ...]
 
 
-class HasQueryLanguage(Protocol):
+class HasLanguages(Protocol):
     """A setting, or the scores of one."""
 
     @property
     def query_language(self) -> str:
         """The language of the queries."""
+
+    @property
+    def passage_languages(self) -> tuple[str, ...]:
+        """The languages of the pool."""
 
 
 @dataclass(frozen=True)
@@ -143,23 +151,42 @@ class Roles:
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """The languages that queries and passages both have."""
-        return tuple(code for code in self.queries if code in self.passages)
+        """The languages that queries and passages both have, where queries may find passages in
+        their own."""
+        return tuple(code for code in self.queries if code in self.pool_of(code))
 
     def only(self, languages: Collection[str]) -> Roles:
         """Return the roles of some of the languages; a pair needs both of its, and a language of
-        no pair that is left has none."""
+        no pair that is left has none, nor has one of texts without images that they search and
+        are searched by, nor images without texts."""
         pairs = tuple(pair for pair in self.pairs if set(pair) <= set(languages))
         kept = {code for pair in pairs for code in pair} if self.pairs else languages
-        return Roles(
+        left = Roles(
             tuple(code for code in self.queries if code in kept),
             tuple(code for code in self.passages if code in kept),
             pairs,
         )
+        lonely = self.between_modalities and not left.between_modalities
+        return Roles((), ()) if lonely else left
+
+    @property
+    def between_modalities(self) -> bool:
+        """Whether queries and passages both have images and texts: then texts search images and
+        images search texts, and nothing searches its own kind."""
+        roles = (self.queries, self.passages)
+        return not self.pairs and all(IMAGE in of and len(of) > 1 for of in roles)
+
+    @property
+    def two_ways(self) -> bool:
+        """Whether all settings are read by direction: of pairs, or of images and texts."""
+        return bool(self.pairs) or self.between_modalities
 
     @property
     def pivot(self) -> str | None:
-        """The language that all pairs have, None where they have none or are fewer than two."""
+        """The language that all pairs have, None where they have none or are fewer than two; or
+        that of images, where texts search them and they search texts."""
+        if self.between_modalities:
+            return IMAGE
         if len(self.pairs) < 2:
             return None
         common = set.intersection(*map(set, self.pairs))
@@ -170,10 +197,14 @@ class Roles:
         asked = {setting.query_language, *setting.passage_languages}
         return next((i for i, pair in enumerate(self.pairs) if set(pair) == asked), 0)
 
-    def direction(self, setting: HasQueryLanguage) -> str | None:
-        """Return "from-en" or "into-en" for a setting of pairs that all have English, else None."""
-        if self.pivot is None:
+    def direction(self, setting: HasLanguages) -> str | None:
+        """Return "from-en" or "into-en" for a setting of pairs that all have English,
+        "text-to-image" or "image-to-text" where both are searched and the texts are in one
+        language, else None."""
+        if self.pivot is None or len(setting.passage_languages) > 1:
             return None
+        if self.between_modalities:
+            return FROM_IMAGE if setting.query_language == IMAGE else INTO_IMAGE
         return f"{'from' if setting.query_language == self.pivot else 'into'}-{self.pivot}"
 
     @property
@@ -181,10 +212,32 @@ class Roles:
         """Whether all queries are in one language, and the passages in several."""
         return len(self.queries) == 1 and len(self.passages) > 1
 
+    def pool_of(self, query_language: str) -> tuple[str, ...]:
+        """Return the languages of all passages that queries of a language may be searched in: all
+        of them, or only images or only texts where ``between_modalities``."""
+        if not self.between_modalities:
+            return self.passages
+        asked = query_language == IMAGE
+        return tuple(code for code in self.passages if (code == IMAGE) is not asked)
+
+    @property
+    def mixing(self) -> tuple[str, ...]:
+        """The languages of queries that passages of several languages can be searched for
+        together."""
+        if self.pairs:
+            return ()
+        return tuple(code for code in self.queries if len(self.pool_of(code)) > 1)
+
+    @property
+    def mixed_pool(self) -> tuple[str, ...]:
+        """The languages of all passages that are searched together with those of others."""
+        found = {code for asked in self.mixing for code in self.pool_of(asked)}
+        return tuple(code for code in self.passages if code in found)
+
     @property
     def mixed(self) -> bool:
         """Whether the passages of several languages can be searched together."""
-        return len(self.passages) > 1 and not self.pairs
+        return bool(self.mixing)
 
     def settings(self, kinds: Iterable[Kind]) -> tuple[Setting, ...]:
         """Return the settings of the kinds: by kind, then query language, then pool language.
@@ -192,16 +245,17 @@ class Roles:
         Where queries and passages have the same L languages, there are L monolingual, L(L-1)
         cross-lingual and L multilingual settings. A monolingual setting needs a language of both,
         and a multilingual pool two languages of passages. Pairs have cross-lingual settings alone,
-        one of each direction.
+        one of each direction. Images and texts that search each other have L cross-lingual settings
+        of each direction, and a multilingual one: images in the texts of all languages.
         """
 
         def pools(kind: Kind, query_language: str) -> list[tuple[str, ...]]:
             if kind is Kind.MONOLINGUAL:
                 own = (query_language,)
-                return [own] if query_language in self.passages and not self.pairs else []
+                return [own] if query_language in self.passages and not self.two_ways else []
             if kind is Kind.CROSSLINGUAL:
                 return [(language,) for language in self._others(query_language)]
-            return [self.passages] if self.mixed else []
+            return [self.pool_of(query_language)] if query_language in self.mixing else []
 
         return tuple(
             Setting(kind, query_language, pool)
@@ -217,7 +271,7 @@ class Roles:
 
     def _others(self, query_language: str) -> list[str]:
         """Return the languages of passages that queries of a language are searched in alone."""
-        others = [language for language in self.passages if language != query_language]
+        others = [code for code in self.pool_of(query_language) if code != query_language]
         if not self.pairs:
             return others
         known = {frozenset(pair) for pair in self.pairs}

@@ -28,7 +28,8 @@ CUTOFFS = (10, 20, 100, 1000)
 
 @dataclass(frozen=True)
 class MixedPool:
-    """The ranks of the relevant passages of one query language in the pool of all languages."""
+    """The ranks of the relevant passages of one query language in the pool of all languages, for
+    images of all texts."""
 
     ranking: Ranking
     asked: int
@@ -40,7 +41,8 @@ class MixedPool:
     @classmethod
     def of(cls, ranks: Ranks, query_language: str, *, optimistic: bool = False) -> MixedPool:
         """Return the mixed pool of a query language; ``optimistic`` counts ties for the model."""
-        ranking = ranks.ranking(query_language, ranks.languages, optimistic=optimistic)
+        pool = ranks.roles.pool_of(query_language) if ranks.roles.between_modalities else None
+        ranking = ranks.ranking(query_language, pool or ranks.languages, optimistic=optimistic)
         return cls(
             ranking=ranking,
             asked=ranks.languages.index(query_language),
@@ -245,7 +247,7 @@ def outranking_matrix(ranks: Ranks) -> Matrix:
         rows = slice(*np.searchsorted(row_language, [language, language + 1]))
         outranking[language] = ranks.above[rows].sum(0, dtype=np.int64)
         outranking[language] += ranks.tied[rows].sum(0, dtype=np.int64)
-        at_hand[language] = (ranks.pool_sizes - own[ranks.query[rows]]).sum(0)
+        at_hand[language] = (ranks.searched[language] - own[ranks.query[rows]]).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = outranking / outranking.sum(1, keepdims=True)
         pool_share = at_hand / at_hand.sum(1, keepdims=True)
@@ -275,7 +277,7 @@ class OwnOutranking:
         own = np.bincount(
             ranks.query * size + ranks.passage_language, minlength=len(ranks.query_ids) * size
         ).reshape(-1, size)
-        left = (ranks.pool_sizes - own)[ranks.query]
+        left = (ranks.searched[ranks.query_language] - own)[ranks.query]
         rows = np.arange(len(asked))
 
         def added_up(of_row: Ints) -> Values:
@@ -356,8 +358,7 @@ BiasValues = dict[str, dict[str, PerQuery]]
 
 def mixed_pools(ranks: Ranks) -> dict[str, MixedPool]:
     """Return the mixed pool of each query language; none where no passages are mixed."""
-    asked = ranks.roles.queries if ranks.roles.mixed else ()
-    return {language: MixedPool.of(ranks, language) for language in asked}
+    return {language: MixedPool.of(ranks, language) for language in ranks.roles.mixing}
 
 
 def bias_values(ranks: Ranks, pools: Pools) -> BiasValues:

@@ -55,10 +55,11 @@ def language_counts(
 
     Within a subset a score is the mean over a language's queries, then over languages, as
     everywhere; then the mean over the subsets of a size. Nothing where queries and passages do not
-    have the same languages. Sizes with more than ``most`` subsets
+    have the same languages, or where images search texts. Sizes with more than ``most`` subsets
     are sampled, without replacement, by ``seed``.
     """
-    if ranks.roles.queries != ranks.roles.passages:
+    roles = ranks.roles
+    if roles.queries != roles.passages or roles.between_modalities:
         return ()
     size = len(ranks.languages)
     sizes = range(1, size + 1)

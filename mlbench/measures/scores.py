@@ -246,7 +246,7 @@ def bias_scores(
                 for name, scores in of_kind.items()
             }
             for kind, of_kind in per_language.items()
-            if len(ranks.roles.queries) > 1 and not ranks.pairs
+            if len(ranks.roles.queries) > 1 and not ranks.roles.two_ways
         },
         recall=_recall(ranks, pools),
         language_counts=language_counts(ranks) if pools else (),
@@ -273,9 +273,9 @@ def _recall(ranks: Ranks, pools: Pools) -> dict[str, PassageRecall]:
 
 
 def _by_passages(ranks: Ranks, values: Sequence[float | None]) -> dict[str, float | None]:
-    """Return the values of the languages of the table, by those of them that passages have."""
-    of = zip(ranks.languages, values, strict=True)
-    return {code: value for code, value in of if code in ranks.roles.passages}
+    """Return the values of the languages of the table, by those of them that mixed pools have."""
+    of, pool = zip(ranks.languages, values, strict=True), ranks.roles.mixed_pool
+    return {code: value for code, value in of if code in pool}
 
 
 Key = tuple[str, str, str]
@@ -316,7 +316,8 @@ class Scores:
 
     ``per_language`` maps kind -> measure -> query language -> mean over its settings of the kind.
     ``directions`` maps "from-en" and "into-en" -> measure -> mean over the settings of pairs whose
-    queries are in English, and whose passages are, where all pairs have English.
+    queries are in English, and whose passages are, where all pairs have English; or "text-to-image"
+    and "image-to-text", over the settings of one language of texts, where both are searched.
     """
 
     macro: dict[str, dict[str, Score]]

@@ -281,10 +281,11 @@ def question_names(ranks: Ranks) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
     """Return the question of each query: its id, whatever its language.
 
     Where pairs of languages ask the same, such as one sentence in English and each other language,
-    queries are of one group, which is then the question.
+    queries are of one group, which is then the question; so are an image and all its captions where
+    they search each other.
     """
     names = np.array(ranks.query_ids, np.str_)
-    if not ranks.pairs:
+    if not ranks.roles.two_ways:
         return names
     groups = np.array(ranks.query_groups, np.str_)
     return np.where(groups == "", names, groups)
@@ -306,7 +307,7 @@ def paragraph_clusters(ranks: Ranks) -> Clusters | None:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    if ranks.pairs or not any(ranks.query_groups):
+    if ranks.roles.two_ways or not any(ranks.query_groups):
         return None
     questions = question_clusters(ranks)
     number: dict[tuple[int, str], int] = {}

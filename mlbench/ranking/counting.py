@@ -9,17 +9,18 @@ whatever the block shape, the number of threads and the machine.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.threads import one_blas_thread
 from mlbench.data.collection import Collection, Entries
-from mlbench.data.task import Kind
+from mlbench.data.task import IMAGE, Kind
 from mlbench.ranking.maxsim import MaxSim
 from mlbench.ranking.products import (
     Bands,
@@ -239,46 +240,83 @@ def count_collection(
     progress: Progress = lambda done: None,
 ) -> Counts:
     """Return the counts of a collection's relevant ``pairs``, from query and passage vectors."""
-    if collection.pairs:
-        return _count_pairs(collection, vectors, pairs, limits, progress)
+    if collection.pairs or collection.roles.between_modalities:
+        return _count_parts(collection, vectors, pairs, limits, progress)
     return count_outranking(*vectors, pairs, collection.passages.starts, limits, progress)
 
 
-def _count_pairs(
+class Part(NamedTuple):
+    """Queries and passages that search and are searched among themselves alone: ``queries`` and
+    ``passages`` int64, ascending, by language."""
+
+    queries: Ints
+    passages: Ints
+
+
+def parts_of(collection: Collection) -> Iterator[Part]:
+    """Yield the parts of a collection that share no score: of pairs one a side, of images and texts
+    that search each other one a direction, else everything."""
+    asked, searched = (np.arange(len(e)) for e in (collection.queries, collection.passages))
+    if collection.pairs:
+        for setting in collection.roles.settings([Kind.CROSSLINGUAL]):
+            yield Part(asked[collection.asked(setting)], searched[collection.searched(setting)])
+    elif collection.roles.between_modalities:
+        image = np.array([code == IMAGE for code in collection.languages])
+        of_query, of_passage = (
+            image[entries.language] for entries in (collection.queries, collection.passages)
+        )
+        yield Part(asked[~of_query], searched[of_passage])
+        yield Part(asked[of_query], searched[~of_passage])
+    else:
+        yield Part(asked, searched)
+
+
+def chosen(entries: Ints) -> slice | Ints:
+    """Return entries, ascending, as a slice if nothing is between them: vectors are not copied."""
+    if len(entries) and entries[-1] - entries[0] + 1 == len(entries):
+        return slice(int(entries[0]), int(entries[-1]) + 1)
+    return entries
+
+
+def _count_parts(
     collection: Collection,
     vectors: tuple[Vectors, Vectors],
     pairs: Pairs,
     limits: Limits,
     progress: Progress,
 ) -> Counts:
-    """Count each pair's queries in one of its languages against its passages in the other."""
+    """Count the queries of each part against its passages alone."""
     shape = (len(pairs.query), len(collection.languages))
     above, tied = (np.zeros(shape, np.int32, order="F") for _ in range(2))
     place, recomputed = np.empty(len(pairs.query), np.int32), 0
-    for setting in collection.roles.settings([Kind.CROSSLINGUAL]):
-        asked, pool = collection.asked(setting), collection.searched(setting)
-        rows = slice(*np.searchsorted(pairs.query, [asked.start, asked.stop]).tolist())
-        if rows.start == rows.stop:
+    for part in parts_of(collection):
+        rows = np.flatnonzero(np.isin(pairs.query, part.queries))
+        if not len(rows):
             continue
-        own = Pairs(pairs.query[rows] - asked.start, pairs.passage[rows] - pool.start)
-        edges = np.array([0, pool.stop - pool.start], np.int64)
-        counts = count_outranking(vectors[0][asked], vectors[1][pool], own, edges, limits, progress)
-        column = collection.languages.index(setting.passage_languages[0])
+        own = Pairs(
+            np.searchsorted(part.queries, pairs.query[rows]),
+            np.searchsorted(part.passages, pairs.passage[rows]),
+        )
+        columns, begin = np.unique(collection.passages.language[part.passages], return_index=True)
+        counts = count_outranking(
+            vectors[0][chosen(part.queries)],
+            vectors[1][chosen(part.passages)],
+            own,
+            np.append(begin, len(part.passages)).astype(np.int64),
+            limits,
+            progress,
+        )
         place[rows] = counts.place
-        above[rows, column], tied[rows, column] = counts.above[:, 0], counts.tied[:, 0]
+        for number, column in enumerate(columns.tolist()):
+            above[rows, column] = counts.above[:, number]
+            tied[rows, column] = counts.tied[:, number]
         recomputed += counts.recomputed
     return Counts(place, above, tied, recomputed)
 
 
 def comparisons(collection: Collection) -> int:
     """Return how many scores (query x passage) a table of a collection takes."""
-    if not collection.pairs:
-        return len(collection.queries) * len(collection.passages)
-    parts = (
-        (collection.asked(setting), collection.searched(setting))
-        for setting in collection.roles.settings([Kind.CROSSLINGUAL])
-    )
-    return sum((q.stop - q.start) * (p.stop - p.start) for q, p in parts)
+    return sum(len(part.queries) * len(part.passages) for part in parts_of(collection))
 
 
 def sorted_table(

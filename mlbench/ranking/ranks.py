@@ -180,13 +180,22 @@ class Ranks:
         pair = self._pair(query_language, pool)
         return 0 if pair is None else pair.passages[pair.languages.index(pool[0])]
 
+    @cached_property
+    def searched(self) -> Ints:
+        """How many passages of each language queries of each language are searched in: (query
+        languages, languages), of images those of texts alone where each searches the other."""
+        sizes = np.zeros((len(self.languages), len(self.languages)), np.int64)
+        for number, language in enumerate(self.languages):
+            columns = self.columns(self.roles.pool_of(language))
+            sizes[number, columns] = self.pool_sizes[columns]
+        return sizes
+
     def sizes(self) -> Ints:
         """Return how many passages of each language each query is searched in: (queries,
         languages), of pairs those of its own alone."""
-        shape = (len(self.query_ids), len(self.languages))
         if not self.pairs:
-            return np.broadcast_to(self.pool_sizes, shape)
-        sizes = np.zeros(shape, np.int64)
+            return self.searched[self.query_language]
+        sizes = np.zeros((len(self.query_ids), len(self.languages)), np.int64)
         query, column = self.query[self.starts[:-1]], self.passage_language[self.starts[:-1]]
         for pair in self.pairs:
             for side, searched in enumerate(self.columns(pair.languages).tolist()):

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import DataError, EnvironmentFault, Fault, IntegrityError
-from mlbench.data.task import PairSizes
+from mlbench.data.task import IMAGE, PairSizes
 from mlbench.ranking.ranks import Ranks, pair_totals
 
 if TYPE_CHECKING:
@@ -183,7 +183,20 @@ def ranks_from_table(table: pa.Table, path: Path) -> tuple[Ranks, TaskKey]:
     ranks = replace(_from_table(path, table, languages, (pool_sizes, judged)), pairs=pairs)
     if pairs and not _is_of_pairs(ranks):
         raise _damaged(path, "its rows and its pairs of languages contradict each other")
+    if ranks.roles.between_modalities and not _is_between_modalities(ranks):
+        raise _damaged(path, "it counts texts against texts, or images against images")
     return ranks, task
+
+
+def _is_between_modalities(ranks: Ranks) -> bool:
+    """Whether texts are counted against images alone, and images against texts."""
+    images = ranks.columns([IMAGE])
+    asks = np.isin(ranks.query_language[ranks.query], images)
+    found = np.isin(ranks.passage_language, images)
+    own = np.isin(np.arange(len(ranks.languages)), images) == asks[:, np.newaxis]
+    return not (
+        (asks == found).any() or (ranks.above > 0)[own].any() or (ranks.tied > 0)[own].any()
+    )
 
 
 def _is_of_pairs(ranks: Ranks) -> bool:

@@ -19,12 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.data.collection import Collection, Qrels
-from mlbench.data.task import Kind
 from mlbench.ranking.counting import (
     Counts,
+    Part,
     Progress,
+    chosen,
     count_collection,
     exact_scores,
+    parts_of,
     relevant_pairs,
     scorer_of,
     sorted_table,
@@ -91,11 +93,11 @@ class FirstStage:
         the first stage."""
         parts = [
             found
-            for part, queries, passages in _parts(self._collection)
+            for part in parts_of(self._collection)
             for found in _candidates(
+                of_part(self._collection, part),
+                (self._vectors[0][chosen(part.queries)], self._vectors[1][chosen(part.passages)]),
                 part,
-                (self._vectors[0][queries], self._vectors[1][passages]),
-                (queries.start, passages.start),
                 depth,
                 self._limits,
                 progress,
@@ -138,15 +140,16 @@ class Rescored:
     again: Floats
     depth: int
 
-    def of_part(self, asked: slice, pool: slice) -> Rescored:
-        """Return those of some queries and passages, numbered as ``of_pair`` numbers these."""
+    def of_part(self, part: Part) -> Rescored:
+        """Return those of some queries and passages, numbered as ``of_part`` numbers these."""
         query, passage = self.candidates.query, self.candidates.passage
-        mine = (query >= asked.start) & (query < asked.stop)
-        mine &= (passage >= pool.start) & (passage < pool.stop)
-        part = Candidates(
-            query[mine] - asked.start, passage[mine] - pool.start, self.candidates.scores[mine]
+        mine = np.isin(query, part.queries) & np.isin(passage, part.passages)
+        found = Candidates(
+            np.searchsorted(part.queries, query[mine]),
+            np.searchsorted(part.passages, passage[mine]),
+            self.candidates.scores[mine],
         )
-        return Rescored(part, self.again[mine], self.depth)
+        return Rescored(found, self.again[mine], self.depth)
 
     def top(self, searched: Searched, top: Top, pools: Sequence[int], length: int) -> Top:
         """Return the best ``length`` passages of pools after reranking.
@@ -224,50 +227,51 @@ def most_candidates(collection: Collection, depth: int) -> int:
     """Return how many candidates all queries have, of equal texts each one."""
     asked = collection.relevant_by_language.sum(axis=1) > 0
     return sum(
-        int(asked[queries].sum()) * int(np.minimum(part.passages.counts, depth).sum())
-        for part, queries, _ in _parts(collection)
+        int(asked[part.queries].sum()) * int(np.minimum(_sizes(collection, part), depth).sum())
+        for part in parts_of(collection)
     )
 
 
-def _parts(collection: Collection) -> Iterator[tuple[Collection, slice, slice]]:
-    """Yield the collections that share no pool, and where their queries and passages are."""
-    if not collection.pairs:
-        yield collection, slice(0, len(collection.queries)), slice(0, len(collection.passages))
-        return
-    for setting in collection.roles.settings([Kind.CROSSLINGUAL]):
-        asked, pool = collection.asked(setting), collection.searched(setting)
-        yield of_pair(collection, asked, pool), asked, pool
+def _sizes(collection: Collection, part: Part) -> Ints:
+    """Return how many passages of a part each language has."""
+    languages = collection.passages.language[part.passages]
+    return np.bincount(languages, minlength=len(collection.languages))
 
 
-def of_pair(collection: Collection, asked: slice, pool: slice) -> Collection:
-    """Return the queries of one side of a pair with the passages of the other."""
+def of_part(collection: Collection, part: Part) -> Collection:
+    """Return the queries and passages of a part as a collection; all of it as it is."""
+    everything = len(collection.queries), len(collection.passages)
+    if (len(part.queries), len(part.passages)) == everything:
+        return collection
     qrels = collection.qrels
-    mine = (qrels.query >= asked.start) & (qrels.query < asked.stop)
+    mine = np.isin(qrels.query, part.queries)
     return Collection(
         collection.languages,
-        collection.queries.take(np.arange(asked.start, asked.stop)),
-        collection.passages.take(np.arange(pool.start, pool.stop)),
+        collection.queries.take(part.queries),
+        collection.passages.take(part.passages),
         Qrels(
-            qrels.query[mine] - asked.start, qrels.passage[mine] - pool.start, qrels.relevance[mine]
+            np.searchsorted(part.queries, qrels.query[mine]),
+            np.searchsorted(part.passages, qrels.passage[mine]),
+            qrels.relevance[mine],
         ),
     )
 
 
 def _candidates(
-    part: Collection,
+    collection: Collection,
     vectors: tuple[Vectors, Vectors],
-    starts: tuple[int, int],
+    part: Part,
     depth: int,
     limits: Limits,
     progress: Progress,
 ) -> Iterator[tuple[Ints, Ints, Doubles]]:
     """Yield query, passage and exact score of candidates, numbered from ``starts`` on."""
-    searched = Searched.of(part, *vectors)
-    pools = np.flatnonzero(part.passages.counts).tolist()
-    rows, size = query_rows(searched, depth, limits), len(part.queries)
+    searched = Searched.of(collection, *vectors)
+    pools = np.flatnonzero(collection.passages.counts).tolist()
+    rows, size = query_rows(searched, depth, limits), len(collection.queries)
     blocks = ((slice(at, min(at + rows, size)), pools) for at in range(0, size, rows))
     for top in top_passages(searched, blocks, depth, limits, progress):
         for passages, scores in top.pools.values():
             there = passages >= 0
             query = np.nonzero(there)[0] + top.queries.start
-            yield query + starts[0], passages[there] + starts[1], scores[there]
+            yield part.queries[query], part.passages[passages[there]], scores[there]

@@ -135,11 +135,11 @@ def explain_row(ranks: Ranks, query: int, pool: Sequence[str] | None = None) -> 
     """Return the explanation of the query at index ``query`` of the table, in the pool of some
     languages or of all, or of its pair; without passages where none in the pool is relevant."""
     rows = np.arange(ranks.starts[query], ranks.starts[query + 1])
-    languages = ranks.roles.passages if pool is None else tuple(pool)
+    asked = ranks.languages[ranks.query_language[query]]
+    languages = ranks.roles.pool_of(asked) if pool is None else tuple(pool)
     if pool is None and ranks.pairs:
         languages = tuple({ranks.languages[i]: None for i in ranks.passage_language[rows].tolist()})
     columns = ranks.columns(languages)
-    asked = ranks.languages[ranks.query_language[query]]
     rows = rows[np.isin(ranks.passage_language[rows], columns)]
     for_the_model = np.lexsort((-ranks.relevance[rows], ranks.place[rows]))
     above = ranks.above[rows][:, columns].astype(np.int64)
@@ -172,9 +172,10 @@ def most_biased(ranks: Ranks, count: int, language: str | None = None) -> list[E
     Among equals, languages and questions take turns. Queries with one relevant passage have none.
     A weak model scatters them all: read the list beside mAP.
     """
-    if not ranks.roles.mixed:
+    mixing = ranks.roles.mixing
+    asked = mixing if language is None else tuple(code for code in mixing if code == language)
+    if not asked:
         return []
-    asked = ranks.roles.queries if language is None else (language,)
     found = [distances(MixedPool.of(ranks, code)) for code in asked]
     query = np.concatenate([each.query for each in found])
     spread = np.concatenate([each.distance for each in found])
@@ -236,8 +237,13 @@ def outranking_languages(
     ranks: Ranks, matrix: dict[str, dict[str, float | None]]
 ) -> list[Outranking]:
     """Return who outranks, the language that does so most first; ``matrix`` is the report's."""
-    passages = ranks.roles.passages
-    sums = ranks.above.sum(0, dtype=np.int64) + ranks.tied.sum(0, dtype=np.int64)
+    roles = ranks.roles
+    mixing = [code for code in roles.mixing if code in matrix]
+    passages = tuple(p for p in roles.passages if any(p in roles.pool_of(q) for q in mixing))
+    rows_of = np.isin(ranks.query_language[ranks.query], ranks.columns(mixing))
+    sums = ranks.above.sum(0, dtype=np.int64, where=rows_of[:, np.newaxis]) + ranks.tied.sum(
+        0, dtype=np.int64, where=rows_of[:, np.newaxis]
+    )
     counts = sums[ranks.columns(passages)].tolist()
     total = sum(counts) or 1
     found = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlbench.data.languages import same_language
+from mlbench.data.task import IMAGE
 
 if TYPE_CHECKING:
     from mlbench.reports.report import Report
@@ -15,7 +16,6 @@ NAMED = 5
 ENOUGH = 10
 """A list that also says "multilingual", or what is no code, names only some of the languages unless
 it has so many."""
-NO_LANGUAGE = "zxx"
 
 
 def undeclared(report: Report) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def undeclared(report: Report) -> tuple[str, ...]:
     listed = set(filter(None, codes))
     if not listed or ("" in codes and len(listed) < ENOUGH):
         return ()
-    asked = (code for code in report.task.languages if code != NO_LANGUAGE)
+    asked = (code for code in report.task.languages if code != IMAGE)
     return tuple(code for code in asked if (same_language(code) or code) not in listed)
 
 

@@ -297,7 +297,7 @@ def _means_of_outranking(report: Report) -> str:
     roles = report.task.roles
     own = "the last column is the query's own language" if roles.shared else ""
     others = " over queries in other languages" if roles.shared else ""
-    mean = f"the last row is the mean{others}" if len(roles.queries) > 1 else ""
+    mean = f"the last row is the mean{others}" if len(roles.mixing) > 1 else ""
     said = ", and ".join(filter(None, (own, mean)))
     return said and f"{said[0].upper()}{said[1:]}."
 

@@ -32,7 +32,6 @@ from mlbench.reports.drawing import (
     draw_matrix,
     grid,
     legend,
-    mark,
     plain_style,
     rows_of_axes,
     tenth_above,
@@ -42,6 +41,7 @@ from mlbench.reports.drawing import (
 )
 from mlbench.reports.pair_plots import COLOURS, pairs_figure
 from mlbench.reports.pairs import directions
+from mlbench.reports.rank_plots import ranks_figure
 from mlbench.reports.report import Report
 from mlbench.reports.tables import score_matrix
 from mlbench.reports.words import (
@@ -242,11 +242,12 @@ def _outranking(report: Report, _: Ranks | None) -> Figure | None:
         return None
     logs = np.abs(_log2(values))
     span = int(np.clip(np.ceil(np.nanmax(logs)), 1, MOST_FACTOR))
-    digits = 1 if len(report.task.roles.passages) > ROOMY else 2
+    passages = report.task.roles.mixed_pool
+    digits = 1 if len(passages) > ROOMY else 2
     return draw_matrix(
         MatrixPlot(
             tuple(matrix),
-            report.task.roles.passages,
+            passages,
             values,
             title="Which languages outrank relevant passages",
             subtitle=f"Times their share of the pool; 1 is unbiased. {_last_row(report)}".rstrip(),
@@ -267,7 +268,7 @@ def _outranking(report: Report, _: Ranks | None) -> Figure | None:
 def _last_row(report: Report) -> str:
     """Say what the row of means is, "" where a matrix has none."""
     roles = report.task.roles
-    if len(roles.queries) < 2:
+    if len(roles.mixing) < 2:
         return ""
     return f"The last row is the mean{' without outlined cells' if roles.shared else ''}."
 
@@ -285,7 +286,7 @@ def _targets(report: Report, _: Ranks | None) -> Figure | None:
     if not np.isfinite(values).any():
         return None
     span = _nice(max(1.0, float(np.nanmax(np.abs(values)))))
-    passages = report.task.roles.passages
+    passages = report.task.roles.mixed_pool
     digits = 0 if len(passages) > ROOMY else 1
     zero = 0.5 * 10.0**-digits
     return draw_matrix(
@@ -427,64 +428,6 @@ def _draw_reference(axes: Axes, found: tuple[LanguageCount, ...]) -> None:
             )
 
 
-def _ranks(report: Report, ranks: Ranks | None) -> Figure | None:
-    """Quantiles of the ranks of relevant passages in the mixed pool, by passage language.
-
-    Quantiles, not densities: half of a good model's ranks are whole numbers below 10, which a
-    smoothed curve would smear.
-    """
-    if ranks is None or not report.scores.bias.by_language:
-        return None
-    asked_in, passages = ranks.roles.queries, ranks.roles.passages
-    rankings = [ranks.ranking(language, ranks.languages) for language in asked_in]
-    rank = np.concatenate([ranking.rank for ranking in rankings])
-    language = ranks.passage_language[np.concatenate([ranking.row for ranking in rankings])]
-    asked = np.repeat(ranks.columns(asked_in), [len(ranking.rank) for ranking in rankings])
-    count = len(passages)
-    height = 0.34 * count + 0.1
-    figure, axes = rows_of_axes(
-        "Where relevant passages rank in the multilingual pool",
-        "Dots are medians, thick lines the middle half, thin lines the middle 90%. Left is better.",
-        passages, (1.0, 0.4, 0.75, 0.55), height,
-    )  # fmt: skip
-    groups = (
-        ("queries in the same language", language == asked, OWN, -0.17),
-        ("queries in other languages", language != asked, OTHER, 0.17),
-    )
-    at = [*enumerate(ranks.columns(passages).tolist())]
-    for label, chosen, colour, shift in groups:
-        parts = [(i + shift, rank[chosen & (language == column)]) for i, column in at]
-        _draw_quantiles(axes, [part for part in parts if len(part[1])], colour, label)
-    pool = int(ranks.pool_sizes.sum())
-    axes.set_xscale("log")
-    axes.set(xlim=(0.85, pool * 1.15), ylim=(count - 0.4, -0.6), xlabel="rank (log scale)")
-    ticks = [10**power for power in range(len(str(pool)))]
-    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_yticks(range(count), passages)
-    axes.set_ylabel("passages in", labelpad=6)
-    most = max(int(ranking.relevant.max()) for ranking in rankings if len(ranking.query))
-    random = (pool + 1) / 2
-    close = math.log(random / most) < 0.25 * math.log(pool)
-    mark(axes, most, f"perfect: within {most:,}", raised=close)
-    mark(axes, random, f"random median: {random:,.0f}")
-    legend(figure, axes.get_legend_handles_labels()[0])
-    return figure
-
-
-def _draw_quantiles(axes: Axes, parts: list[tuple[float, Values]], colour: str, label: str) -> None:
-    if not parts:
-        return
-    quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
-    at = [place for place, _ in parts]
-    low, first, median, third, high = np.array(
-        [np.quantile(ranks, quantiles, method="inverted_cdf") for _, ranks in parts]
-    ).T
-    axes.hlines(at, low, high, color=colour, linewidth=1)
-    axes.hlines(at, first, third, color=colour, linewidth=4.5, alpha=0.55)
-    axes.scatter(median, at, s=26, color=colour, zorder=3, label=label)
-
-
 PLOTS: dict[str, Callable[[Report, Ranks | None], Figure | None]] = {
     "macro": _macro,
     "languages": _languages,
@@ -494,6 +437,6 @@ PLOTS: dict[str, Callable[[Report, Ranks | None], Figure | None]] = {
     "targets": _targets,
     "distance": _distance,
     "counts": _counts,
-    "ranks": _ranks,
+    "ranks": ranks_figure,
     "compression": compression_figure,
 }

@@ -12,7 +12,7 @@ from mlbench.common.files import slug
 from mlbench.common.names import both_shortened
 from mlbench.data.digests import cut_digest
 from mlbench.data.sampling import cut_warning
-from mlbench.data.task import Kind, Roles, language_among
+from mlbench.data.task import IMAGE, Kind, Roles, language_among
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.ranks import pair_totals
@@ -36,6 +36,8 @@ def choose_languages(
     """
     parts = [part.strip() for part in text.split(",")]
     named = sets.get(text.strip()) or [language_among(part, known) for part in parts]
+    if roles is not None and roles.between_modalities and IMAGE not in named:
+        named = [*named, IMAGE]  # images are what texts search and are searched by
     faults = []
     for number, language in enumerate(named):
         if language not in known:
@@ -63,6 +65,9 @@ def _needed(roles: Roles) -> str:
     """Say which languages a task cut to some of them must keep."""
     if roles.pairs:
         return f"both languages of a pair, such as {', '.join(roles.pairs[0])}"
+    if roles.between_modalities:
+        texts = ", ".join(code for code in roles.queries if code != IMAGE)
+        return f"a language of texts ({texts}), which images are searched by"
     each = (("queries", roles.queries), ("passages", roles.passages))
     return " and ".join(f"a language of {role} ({', '.join(codes)})" for role, codes in each)
 

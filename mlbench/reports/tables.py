@@ -276,7 +276,7 @@ def outranking_table(report: Report) -> Table:
     column that of the own.
     """
     matrix, others = report.scores.bias.outranking, outranking_by_others(report)
-    languages = report.task.roles.passages
+    languages = report.task.roles.mixed_pool
     rows = [[query, *(number(row.get(p), 2) for p in languages)] for query, row in matrix.items()]
     headers = ["query", *languages]
     footer = ["mean", *(number(others.get(language), 2) for language in languages)]

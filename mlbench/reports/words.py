@@ -102,7 +102,7 @@ def outranking_by_others(report: Report) -> dict[str, float]:
     matrix = report.scores.bias.outranking
     means = {
         passage: mean(row.get(passage) for query, row in matrix.items() if query != passage)
-        for passage in report.task.roles.passages
+        for passage in report.task.roles.mixed_pool
     }
     return {passage: value for passage, value in means.items() if value is not None}
 

@@ -20,8 +20,9 @@ from mlbench.common.errors import DataError, Fault, ModelError, first_faults
 from mlbench.common.files import write_atomically
 from mlbench.data.collection import Collection
 from mlbench.data.task import Kind, Setting
+from mlbench.ranking.counting import chosen, parts_of
 from mlbench.ranking.products import Limits
-from mlbench.ranking.reranking import Rescored, of_pair
+from mlbench.ranking.reranking import Rescored, of_part
 from mlbench.ranking.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
 from mlbench.ranking.vectors import Vectors
 from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, Ints, filled, pool_number
@@ -68,13 +69,22 @@ def save_runs(
     """
     check_names(collection)
     discard_runs(saving.folder)
-    if not collection.pairs:
-        _save(saving, settings, collection, vectors, limits, progress, reranked)
-    for setting in settings if collection.pairs else ():
-        asked, pool = collection.asked(setting), collection.searched(setting)
-        own = vectors[0][asked], vectors[1][pool]
-        part = reranked.of_part(asked, pool) if reranked else None
-        _save(saving, [setting], of_pair(collection, asked, pool), own, limits, progress, part)
+    for part in parts_of(collection):
+        one = of_part(collection, part)
+        own = vectors[0][chosen(part.queries)], vectors[1][chosen(part.passages)]
+        again = reranked and reranked.of_part(part)
+        _save(saving, _settings_of(one, settings), one, own, limits, progress, again)
+
+
+def _settings_of(part: Collection, settings: Sequence[Setting]) -> list[Setting]:
+    """Return the settings that are of the queries and passages of a part of a collection."""
+    asked, pool = (
+        {code for code, count in zip(part.languages, entries.counts, strict=True) if count}
+        for entries in (part.queries, part.passages)
+    )
+    return [
+        s for s in settings if s.query_language in asked and pool.issuperset(s.passage_languages)
+    ]
 
 
 def _save(

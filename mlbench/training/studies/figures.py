@@ -78,7 +78,7 @@ class Reader:
         figures = [Figure(q.kind, q.measure, q.query_language or "") for q in names]
         kinds_there = dict.fromkeys((q.kind, q.measure) for q in names if q.level == 0)
         figures += [Figure(*each, over) for each in kinds_there for over in (SEEN, UNSEEN)]
-        if mixed:
+        if mixed and ranks.roles.shared:
             figures += [Figure(Kind.MULTILINGUAL.value, OUTRANKING, over)
                         for over in ("", *ranks.languages)]  # fmt: skip
         return cls(tuple(kinds), measures, clusters, tuple(figures))
