@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mlbench.common.errors import Fault, did_you_mean
 from mlbench.data.locations import (
+    PLACEHOLDER,
     SHARD,
     by_language,
     check_by_language,
@@ -21,9 +22,10 @@ class Reader:
     """What a reader asks of a task file.
 
     ``roles`` must be given in ``[source.files]``; the patterns of those in ``per_language`` must
-    hold ``{language}``. ``options`` maps each key of ``[source.options]`` to its allowed values,
-    none for any string; those in ``required`` must be given. ``texts`` are the values of ``text``,
-    the default first. Roles in ``streamed`` may come in shards and be read piece by piece.
+    hold ``{language}``, those in ``per_pair`` ``{first}`` and ``{second}``. ``options`` maps each
+    key of ``[source.options]`` to its allowed values, none for any string; those in ``required``
+    must be given. ``texts`` are the values of ``text``, the default first. Roles in ``streamed``
+    may come in shards and be read piece by piece.
     ``by_lines`` says that passages are lines of one file, which can be left there, ``by_id`` that
     ``[source.ids]`` must name the data of each language, ``asked_in_one`` that judgements of
     passages of a language are of queries in one language (``asked_in``).
@@ -34,6 +36,7 @@ class Reader:
     roles: tuple[str, ...]
     texts: tuple[str, ...]
     per_language: tuple[str, ...] = ()
+    per_pair: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     streamed: tuple[str, ...] = ()
@@ -117,6 +120,14 @@ READERS: Mapping[str, Reader] = {
             roles=("text",),
             texts=("line",),
             per_language=("text",),
+        ),
+        Reader(
+            name="bucc",
+            module="mlbench.data.readers.bucc",
+            roles=("text", "gold"),
+            texts=("sentence",),
+            per_language=("text",),
+            per_pair=("text", "gold"),
         ),
         Reader(
             name="mewsli-x",
@@ -213,6 +224,12 @@ def _check_roles(task: Task, reader: Reader) -> list[Fault]:
         if not by_language(files.get(role, "{language}")):
             found = f"{files[role]!r} holds no {{language}}"
             expected = "one file for each language, such as 'folder/{language}.ext'"
+            faults.append(source_fault(task, f"files.{role}", found, expected))
+    for role in reader.per_pair:
+        pattern = files.get(role, "{first} {second}")
+        if not {"{first}", "{second}"} <= set(PLACEHOLDER.findall(pattern)):
+            found = f"{pattern!r} does not hold {{first}} and {{second}}"
+            expected = "files of each pair, such as 'folder/{first}-{second}.ext'"
             faults.append(source_fault(task, f"files.{role}", found, expected))
     able = f"; shards of {', '.join(reader.streamed)}" if reader.streamed else ""
     for role in sorted(files.keys() & set(known) - set(reader.streamed)):

@@ -39,7 +39,7 @@ def test_names() -> None:
     large += ["xtreme-r-mewsli-x", "xtreme-r-mewsli-x-dev"]
     belebele = ["belebele", "belebele-from-english", "belebele-to-english"]
     large += [*belebele, "multi-eup", "mkqa", "africlirmatrix"]
-    xtreme = ["xtreme-r-lareqa", "xtreme-r-tatoeba", "ntrex", "flores"]
+    xtreme = ["xtreme-r-lareqa", "xtreme-r-tatoeba", "ntrex", "flores", "bucc"]
     emoji = ["emoji-names", "emoji-train"]
     assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, *xtreme, *emoji])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
