@@ -49,10 +49,15 @@ class Opened:
     plan: HybridBatches
 
     @classmethod
-    def of(cls, config: TrainConfig, options: Options) -> Opened:
+    def of(
+        cls,
+        config: TrainConfig,
+        options: Options,
+        read: Callable[[str, Options], TrainingSet] = training_set,
+    ) -> Opened:
         """Read the data and make the plan. Raises as ``train``."""
         languages = config.languages or None
-        data = training_set(config.data, dataclasses.replace(options, languages=languages))
+        data = read(config.data, dataclasses.replace(options, languages=languages))
         used = tuple(code for code in data.languages if not languages or code in languages)
         plan = HybridBatches(
             data.rows, used, config.batch_size, config.mixing, config.seed, config.weights

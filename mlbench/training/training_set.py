@@ -61,6 +61,11 @@ class TrainingSet:
     _known: dict[tuple[str, str], _Pairs] = field(default_factory=dict, init=False, repr=False)
     _arrays: dict[bytes, IntArray] = field(default_factory=dict, init=False, repr=False)
 
+    @classmethod
+    def of(cls, name: str, collection: Collection) -> TrainingSet:
+        """Return the training set that a task's data makes."""
+        return cls(name, collection.languages, collection.digest, collection)
+
     def rows(self, query_language: str, passage_language: str) -> Rows:
         """Return the judged pairs (relevance above 0) of a question in one language and a passage
         in the other, ordered by their numbers; empty arrays where there are none.
@@ -184,8 +189,7 @@ def training_set(
     faulty data.
     """
     task = mlbench.load_task(task)
-    collection = mlbench.load_collection(task, options, **changes)
-    return TrainingSet(task.name, collection.languages, collection.digest, collection)
+    return TrainingSet.of(task.name, mlbench.load_collection(task, options, **changes))
 
 
 def _numbered(entries: Entries) -> IntArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from types import SimpleNamespace
 
@@ -142,39 +141,3 @@ def test_wrong_pairs_and_kinds_are_refused():
     for kind in (Kind.MIXED, Kind.MULTI):
         with pytest.raises(UsageError, match="use HybridBatchSampler"):
             several_data_sets(Proportions(mono=0.5, **{kind: 0.5}))
-
-
-def test_two_processes_of_a_real_training(tmp_path):
-    pytest.importorskip("accelerate")
-    from tests.training import two_processes
-    from tests.training.test_transformer import torchrun
-
-    torchrun(2, two_processes.__file__, tmp_path, PYTHONPATH=":".join(__import__("sys").path))
-    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
-    per_epoch = two_processes.ROWS * 9 // two_processes.BATCH // 2
-    for name in ("one", "several"):
-        steps = [*zip(*(rank[name] for rank in ranks), strict=True)]
-        assert len(steps) == two_processes.EPOCHS * per_epoch
-        kinds = Counter(_kind(step) for step in steps)
-        wanted = {"one": {"mono", "pair", "mixed"}, "several": {"mono", "pair"}}[name]
-        assert set(kinds) == wanted
-        assert min(kinds.values()) > len(steps) * 0.15
-        assert steps[:per_epoch] != steps[per_epoch:]  # the second epoch is another
-        for one, other in steps:
-            if name == "one":
-                questions = [word[2:] for batch in (one, other) for word in batch[0]]
-                assert len(set(questions)) == len(questions)
-            else:
-                assert one != other
-
-
-def _kind(step):
-    """Say of which kind the batches of all processes in one step are together."""
-    pairs = {
-        (query[:2], passage[:2]) for batch in step for query, passage in zip(*batch, strict=True)
-    }
-    if len(pairs) == 1:
-        query, passage = pairs.pop()
-        return "mono" if query == passage else "pair"
-    assert all(query != passage for query, passage in pairs)
-    return "mixed"

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +9,6 @@ import pytest
 
 import mlbench
 from mlbench.common.errors import DataError, EnvironmentFault, ModelError, UsageError
-from mlbench.common.sealed import unseal
 from mlbench.evaluation.options import Options
 from mlbench.training import job as job_module
 from mlbench.training import static, trainer
@@ -85,47 +79,6 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     first = train(config(tmp_path / "model"), QUIET)
     monkeypatch.setattr(trainer, "_trained", None)
     assert train(config(tmp_path / "model", checkpoint_seconds=1), QUIET) == first
-
-
-SCRIPT = """
-import sys
-from mlbench.evaluation.options import Options
-from mlbench.training import job
-from mlbench.training.config import train_config
-from mlbench.training.trainer import train
-import time
-true = job.Job.texts
-job.Job.texts = lambda *given: (time.sleep(0.005), true(*given))[1]
-train(train_config(sys.argv[1]), Options(progress=False))
-"""
-
-
-def test_a_training_that_was_killed_goes_on_to_the_same_model(tmp_path):
-    train(config(tmp_path / "whole", steps=60), QUIET)
-    file = tmp_path / "training.toml"
-    file.write_text(
-        'data = "sample"\nlanguages = ["de", "en", "es"]\nbatch-size = 8\nsteps = 60\n'
-        'dimension = 32\nvocabulary = 2000\noutput = "killed"\ncheckpoint-seconds = 0\n'
-    )
-    state = tmp_path / "killed" / static.STATE_FILE
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(file)], env=os.environ)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (state.is_file() and _steps(state) > 20):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    reached = _steps(state)
-    assert 20 < reached < 60
-    record = train(train_config(file), QUIET)
-    assert record.resumed_at == (reached,)
-    assert np.array_equal(vectors(tmp_path / "whole"), vectors(tmp_path / "killed"))
-    whole = read_training(tmp_path / "whole")
-    assert (record.loss, record.kinds) == (whole.loss, whole.kinds)
-    assert record.fingerprint == whole.fingerprint
-
-
-def _steps(state):
-    return unseal(state, static.SCHEMA, "")[0]["step"]
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_model(tmp_path, monkeypatch):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +13,6 @@ from mlbench.training.base import open_base
 from mlbench.training.config import train_config
 from mlbench.training.job import Job
 from mlbench.training.processes import Processes
-from mlbench.training.record import read_training
 from mlbench.training.trainer import Opened, train
 
 torch = pytest.importorskip("torch")
@@ -194,28 +190,3 @@ def test_a_batch_that_processes_cannot_share_is_refused(tiny, tmp_path, monkeypa
     job = Job(chosen, opened.data, opened.plan, open_base(chosen, opened.data, ("de",)))
     with pytest.raises(UsageError, match="8 rows for 3 processes"):
         train_transformer(job, Processes(3, 0))
-
-
-def torchrun(processes, *command, **environment):
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    given = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | environment
-    done = subprocess.run(
-        [sys.executable, *launcher, *map(str, command)],
-        env=given, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def test_two_processes_share_each_batch(tiny, tmp_path):
-    file = tmp_path / "training.toml"
-    file.write_text(
-        f'base = "{tiny}"\ndata = "sample"\nlanguages = ["de", "en", "es"]\nbatch-size = 8\n'
-        'steps = 8\nlearning-rate = 0.003\nquery-prompt = "q: "\noutput = "shared"\n'
-    )
-    printed = torchrun(2, "-m", "mlbench", "train", file, "--quiet")
-    assert printed.count("record: ") == 1
-    record = read_training(tmp_path / "shared")
-    assert record.processes == 2
-    by_hand(config(tmp_path / "by-hand", tiny), 2)
-    assert_alike(tmp_path / "shared", tmp_path / "by-hand")

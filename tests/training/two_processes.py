@@ -1,9 +1,13 @@
-"""Run by torchrun in test_samplers: which batches does each process get in a real training?"""
+"""Run by torchrun in test_two_processes: which batches does each process get in a real training?
+
+Then each trains what a file says, as ``mlbench train`` does.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import sys
 from functools import partial
 from pathlib import Path
@@ -100,3 +104,5 @@ def main(folder):
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    sys.argv = ["mlbench", "train", sys.argv[2], "--quiet"]
+    runpy.run_module("mlbench", run_name="__main__", alter_sys=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mlbench.common.errors import DataError, Fault, MlbenchError, UsageError
 from mlbench.common.files import write_atomically
-from mlbench.evaluation.evaluate import evaluate, streams
+from mlbench.data.sampling import cut_to_languages
+from mlbench.evaluation.evaluate import chosen_languages, evaluate, streams
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.reports.report import write_report
@@ -23,7 +24,7 @@ from mlbench.training.studies.form import BASE
 from mlbench.training.studies.plan import Study
 from mlbench.training.studies.run import MODEL, Work, beside, resolved
 from mlbench.training.trainer import Opened, train
-from mlbench.training.training_set import training_set
+from mlbench.training.training_set import TrainingSet, training_set
 
 OVERLAP_FILE = "overlap.json"
 
@@ -79,14 +80,14 @@ def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
 def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
     """Raise UsageError with what is wrong with the training of any arm, all of it at once; with
     ``data`` also DataError for what is wrong with its plan of batches."""
-    quiet = _quiet(options)
+    quiet, read = _quiet(options), _reading_once()
     faults: list[Fault] = []
     kind: type[MlbenchError] = UsageError
     for arm in study.arms:
         try:
             config = _config(resolved(study, {**arm.config, "seed": 0}), Path(MODEL))
             if data:
-                Opened.of(config, quiet)
+                Opened.of(config, quiet, read)
         except MlbenchError as error:
             kind = type(error)
             faults += [
@@ -97,6 +98,20 @@ def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
         faults.append(Fault(f"{study.path}, field baselines", f"{BASE!r}", expected))
     if faults:
         raise kind(*faults)
+
+
+def _reading_once() -> Callable[[str, Options], TrainingSet]:
+    """Return what reads training sets, each of them once, whatever languages it is cut to."""
+    whole: dict[str, TrainingSet] = {}
+
+    def read(name: str, options: Options) -> TrainingSet:
+        if name not in whole:
+            whole[name] = training_set(name, dataclasses.replace(options, languages=None))
+        data = whole[name]
+        languages = chosen_languages(load_task(name), options)
+        return TrainingSet.of(data.name, cut_to_languages(data.collection, languages))
+
+    return read
 
 
 def _quiet(options: Options) -> Options:
