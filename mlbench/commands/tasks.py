@@ -71,6 +71,7 @@ HEADINGS = {
     Group.QUESTIONS: "Questions: the sentence or passage that answers them",
     Group.PARAGRAPHS: "Paragraphs: the paragraph that answers a question",
     Group.BITEXT: "Bitext: the translation of a sentence",
+    Group.IMAGES: "Images: the picture of a caption, and the caption of a picture",
     Group.LARGE: "Large: collections that can be read shard by shard",
     Group.TRAINING: "Training: what a retriever can be trained on",
     None: "Others",

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from mlbench.common.errors import Fault, IntegrityError, did_you_mean
 from mlbench.common.files import reading, sha256_of
 from mlbench.data.checksums import RecordedChecksums, Stamp
-from mlbench.data.task import SPELLING, Task, spellings
+from mlbench.data.task import IMAGE, SPELLING, Task, spellings
 
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 LANGUAGES = ("{language}", "{passage-language}", "{id}")
@@ -139,12 +139,14 @@ def _fillings(task: Task, pair: tuple[str, str] | None, language: str) -> Iterat
 
 
 def _languages(task: Task, role: str, pattern: str) -> tuple[str, ...]:
-    """Return the languages that have a file of a role, "" where one file is of all."""
+    """Return the languages that have a file of a role, "" where one file is of all; images have
+    none of theirs."""
     if not by_language(pattern):
         return ("",)
+    of = task.roles.queries if role in ("queries", "topics") else task.languages
     if "{passage-language}" in pattern or role in ("corpus", "qrels"):
-        return task.roles.passages
-    return task.roles.queries if role in ("queries", "topics") else task.languages
+        of = task.roles.passages
+    return tuple(code for code in of if code != IMAGE)
 
 
 def by_language(pattern: str) -> bool:
@@ -254,7 +256,7 @@ def check_by_language(task: Task, field: str, expected: str) -> list[Fault]:
     Others may be, too, in a copy of a task file that has some of its languages.
     """
     given = getattr(task.source, field)
-    languages = task.roles.passages
+    languages = [code for code in task.roles.passages if code != IMAGE]
     unknown = sorted(given.keys() - set(languages))
     faults = [
         source_fault(task, f"{field}.{language}", "missing", expected, _near(language, unknown))

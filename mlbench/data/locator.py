@@ -41,11 +41,13 @@ class MissingData(DataError):
 class Files:
     """The files of a task: ``whole`` ones were checked, of ``streamed`` ones nothing was read.
 
-    Called with a role, gives language ("" for all) -> path.
+    Called with a role, gives language ("" for all) -> path. ``folders`` are those that a relative
+    path is looked for in.
     """
 
     whole: tuple[DataFile, ...]
     streamed: tuple[DataFile, ...]
+    folders: tuple[Path, ...] = ()
 
     def __call__(self, role: str) -> dict[str, Path]:
         """Return the files of a role, each whole on this machine."""
@@ -92,7 +94,8 @@ class Locator:
         apart = [r for r in files if r in streamed or SHARD.search(files[r])]
         whole = [role for role in files if role not in apart]
         found = self.fetch(task, whole)
-        return Files(tuple(found), tuple(self._streamed(task, apart, absent)))
+        folders = (*([self.data_dir] if self.data_dir else []), task.path.parent)
+        return Files(tuple(found), tuple(self._streamed(task, apart, absent)), folders)
 
     def look(self, task: Task) -> list[DataFile | None]:
         """Return every file of ``task`` that is on this machine, None for one that is not.

@@ -21,11 +21,11 @@ from mlbench.data.task import Kind, Task
 class Reader:
     """What a reader asks of a task file.
 
-    ``roles`` must be given in ``[source.files]``; the patterns of those in ``per_language`` must
-    hold ``{language}``, those in ``per_pair`` ``{first}`` and ``{second}``. ``options`` maps each
-    key of ``[source.options]`` to its allowed values, none for any string; those in ``required``
-    must be given. ``texts`` are the values of ``text``, the default first. Roles in ``streamed``
-    may come in shards and be read piece by piece.
+    ``roles`` must be given in ``[source.files]``, ``optional`` ones may; the patterns of those in
+    ``per_language`` must hold ``{language}``, those in ``per_pair`` ``{first}`` and ``{second}``.
+    ``options`` maps each key of ``[source.options]`` to its allowed values, none for any string;
+    those in ``required`` must be given. ``texts`` are the values of ``text``, the default first.
+    Roles in ``streamed`` may come in shards and be read piece by piece.
     ``by_lines`` says that passages are lines of one file, which can be left there, ``by_id`` that
     ``[source.ids]`` must name the data of each language, ``asked_in_one`` that judgements of
     passages of a language are of queries in one language (``asked_in``).
@@ -37,6 +37,7 @@ class Reader:
     texts: tuple[str, ...]
     per_language: tuple[str, ...] = ()
     per_pair: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     streamed: tuple[str, ...] = ()
@@ -130,6 +131,21 @@ READERS: Mapping[str, Reader] = {
             per_pair=("text", "gold"),
         ),
         Reader(
+            name="captions",
+            module="mlbench.data.readers.captions",
+            roles=("captions",),
+            optional=("names", "images"),
+            texts=("caption",),
+            options={
+                "caption": (),
+                "caption-language": (),
+                "image": (),
+                "image-bytes": (),
+                "image-files": (),
+                "incomplete": ("refuse", "skip"),
+            },
+        ),
+        Reader(
             name="mewsli-x",
             module="mlbench.data.readers.mewsli_x",
             roles=("candidates", "mentions"),
@@ -211,12 +227,13 @@ def _check_languages(task: Task, reader: Reader) -> list[Fault]:
 
 
 def _check_roles(task: Task, reader: Reader) -> list[Fault]:
-    files, known, name = task.source.files, reader.roles, repr(reader.name)
+    files, name = task.source.files, repr(reader.name)
+    known = (*reader.roles, *reader.optional)
     faults = []
     for role in sorted(files.keys() - set(known)):
         found, hint = f"reader {name} has no role {role!r}", did_you_mean(role, known)
         faults.append(source_fault(task, f"files.{role}", found, ", ".join(known), hint))
-    for role in known:
+    for role in reader.roles:
         if role not in files:
             expected = f"the path of the file, which reader {name} needs"
             faults.append(source_fault(task, f"files.{role}", "missing", expected))

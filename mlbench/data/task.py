@@ -81,6 +81,7 @@ class Group(StrEnum):
     PARAGRAPHS = "paragraphs"
     BITEXT = "bitext"
     LARGE = "large"
+    IMAGES = "images"
     TRAINING = "training"
 
 

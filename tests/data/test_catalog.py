@@ -40,7 +40,7 @@ def test_names() -> None:
     belebele = ["belebele", "belebele-from-english", "belebele-to-english"]
     large += [*belebele, "multi-eup", "mkqa", "africlirmatrix"]
     xtreme = ["xtreme-r-lareqa", "xtreme-r-tatoeba", "ntrex", "flores", "bucc"]
-    emoji = ["emoji-names", "emoji-train"]
+    emoji = ["emoji-names", "emoji-train", "emoji-images", "emoji-images-train"]
     assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, *xtreme, *emoji])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 
@@ -266,7 +266,7 @@ def test_the_template_tells_of_everything_a_reader_knows(reader: object) -> None
     row = READERS[reader.name]  # type: ignore[attr-defined]
     template = (tasks_folder() / "TEMPLATE.toml").read_text(encoding="utf-8")
     allowed = [value for values in row.options.values() for value in values]
-    for word in (row.name, *row.roles, *row.texts, *row.options, *allowed):
+    for word in (row.name, *row.roles, *row.optional, *row.texts, *row.options, *allowed):
         assert word in template
 
 
@@ -306,6 +306,16 @@ def test_the_readmes_lines_example(examples: Path) -> None:
     data = load(examples / "proverbs.toml")
     assert data.passages.counts.tolist() == [2, 2, 2]
     assert (data.relevant_by_language == 1).all()
+
+
+def test_the_readmes_captions_example(examples: Path) -> None:
+    data = load(examples / "animals.toml")
+    assert data.passages.counts.tolist() == [3, 2, 2]
+    images = data.passages.texts[data.passages.slice(2)]
+    assert data.images is not None
+    assert [data.images.open(image).size for image in images] == [(1, 1), (2, 1)]
+    assert ("zxx", "dog.ppm", "de", "dog.ppm#2", 1) in qrels_set(data)
+    assert len(qrels_set(data)) == 10
 
 
 def test_the_readmes_lareqa_example(examples: Path) -> None:

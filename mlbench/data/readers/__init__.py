@@ -41,6 +41,10 @@ class Files(Protocol):
     def corpus(self, role: str) -> Sequence[DataFile]:
         """Return the files of a streamed role, by language, then shard."""
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that a relative path is looked for in, in this order."""
+
 
 class Finder(Protocol):
     """What finds the files of tasks; usually a ``files.Locator``."""

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mlbench.data.catalog import find_task, tasks_folder
 from mlbench.data.collection import Collection
+from mlbench.data.images import IMAGE
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.data.task import Group
@@ -92,6 +93,87 @@ def test_what_the_tasks_are() -> None:
     assert names.licence == train.licence == "Unicode-3.0"
     assert len(names.settings()) == 132
     assert "UNICODE LICENSE V3" in (tasks_folder() / "emoji" / "LICENSE").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, Collection]:
+    """Both tasks of pictures, read with no data folder at all."""
+    found = {}
+    for name in ("emoji-images", "emoji-images-train"):
+        task = find_task(name)
+        found[name] = read_collection(task, Locator(offline=True).of(task))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "distinct", "texts"),
+    [
+        ("emoji-images", 723, 719, "emoji-names"),
+        ("emoji-images-train", 1183, 1174, "emoji-train"),
+    ],
+)
+def test_pictures_and_their_names(
+    pictures: dict[str, Collection],
+    sides: dict[str, Collection],
+    name: str,
+    count: int,
+    distinct: int,
+    texts: str,
+) -> None:
+    data = pictures[name]
+    assert data.languages == (*sides[texts].languages, IMAGE)
+    for entries in (data.queries, data.passages):
+        assert entries.counts.tolist() == [count] * 12
+        assert entries.ids[entries.slice(11)] == entries.ids[entries.slice(0)]
+    assert data.passages.texts[: 11 * count] == sides[texts].passages.texts
+    assert len(data.qrels.query) == 2 * 11 * count
+    assert data.images is not None
+    assert len(data.images) == len(set(data.passages.texts[11 * count :])) == distinct
+    assert len(data.roles.settings(find_task(name).kinds)) == 23
+
+
+FIRST_TENTH_LAST_PICTURE = (
+    ("0023-fe0f-20e3", "a2ccbb2b"),
+    ("0037-fe0f-20e3", "263be4c6"),
+    ("2b55", "87b0e38b"),
+)
+
+
+def test_the_first_tenth_and_last_picture(pictures: dict[str, Collection]) -> None:
+    data = pictures["emoji-images"]
+    own = data.passages.slice(11)
+    assert data.images is not None
+    for place, (id_, digest) in zip((0, 9, 722), FIRST_TENTH_LAST_PICTURE, strict=True):
+        reference = data.passages.texts[own.start + place]
+        image = data.images.open(reference)
+        assert data.passages.ids[own.start + place] == id_
+        assert reference.startswith(f"sha256:{digest}")
+        assert (image.size, image.mode) == ((64, 64), "RGBA")
+
+
+def test_one_picture_is_on_both_sides(pictures: dict[str, Collection]) -> None:
+    found = []
+    for data in pictures.values():
+        own = data.passages.slice(11)
+        found.append(dict(zip(data.passages.ids[own], data.passages.texts[own], strict=True)))
+    shared = {*found[0].values()} & {*found[1].values()}
+    assert len(shared) == 1
+    assert [id_ for id_, text in found[1].items() if text in shared] == ["1f46a"]
+    assert not found[0].keys() & found[1].keys()
+    assert (tasks_folder() / "emoji" / "images.parquet").stat().st_size < 7_000_000
+    assert "Apache" in (tasks_folder() / "emoji" / "NOTICE-noto-emoji").read_text("utf-8")
+
+
+def test_pictures_equal_their_source(pictures: dict[str, Collection], data_dir: Path) -> None:
+    source = data_dir / "emoji" / "images"
+    if not source.is_dir():
+        pytest.skip(f"no pictures in {source}")
+    for data in pictures.values():
+        own = data.passages.slice(11)
+        for place in (own.start, own.start + 300, own.stop - 1):
+            raw = (source / f"{data.passages.ids[place]}.png").read_bytes()
+            assert data.images is not None
+            assert data.images.read(data.passages.texts[place]) == raw
 
 
 def test_no_text_is_on_both_sides(sides: dict[str, Collection]) -> None:
