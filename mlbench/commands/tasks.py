@@ -323,7 +323,8 @@ def _settings(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
         "a query is excluded from a setting because the pool has no passage relevant to it. "
     )
     if task.pairs:
-        text += "Each pair of languages is searched by itself, in both directions."
+        both = ", in both directions" * (len(counts) == 2 * len(task.pairs))
+        text += f"Each pair of languages is searched by itself{both}."
         return textwrap.fill(text, WIDTH)
     mixed = any(setting.kind is Kind.MULTILINGUAL for setting in counts)
     together = f"; {name_of_all(task.languages)} is the multilingual pool" if mixed else ""

@@ -59,6 +59,11 @@ class Faults:
         if len(self._first) < MOST_FAULTS:
             self._first.append(Fault(where, found, expected, mend))
 
+    def include(self, others: Faults) -> None:
+        """Note the faults that others gathered."""
+        self._count += others._count
+        self._first += others._first[: MOST_FAULTS - len(self._first)]
+
     def __bool__(self) -> bool:
         """Whether there was a fault."""
         return self._count > 0

@@ -36,7 +36,7 @@ def sample_questions(collection: Collection, count: int | None) -> Collection:
     """Return the collection with ``count`` of its judged question ids, in every language they have.
 
     Of pairs, so many are drawn of each. All passages stay. None, or as many as there are, is the
-    whole collection. Raises UsageError where a language would be left without a question.
+    whole collection. Raises UsageError where a language of queries would be left without one.
     """
     ids, of_pair = collection.queries.ids, collection.queries.pair
     families: dict[int, set[str]] = {}
@@ -48,13 +48,14 @@ def sample_questions(collection: Collection, count: int | None) -> Collection:
     kept = np.array([i for i, id_ in enumerate(ids) if id_ in chosen], np.int64)
     part = _part(collection, kept, np.arange(len(collection.passages)))
     counts = zip(collection.languages, part.queries.counts, strict=True)
-    empty = [code for code, size in counts if not size]
+    asked = collection.roles.queries
+    empty = [code for code, size in counts if code in asked and not size]
     if empty:
         raise UsageError(
             Fault(
                 f"--sample-questions {count}",
                 f"no question left in {', '.join(empty)}",
-                "at least one in every language",
+                "at least one in every language of the queries",
                 "ask for more questions",
             )
         )

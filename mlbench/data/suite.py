@@ -12,17 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from mlbench.common.errors import DataError, Fault
+from mlbench.common.errors import DataError, Fault, did_you_mean
 from mlbench.common.files import shipped_folder
 from mlbench.common.forms import (
     WORD,
     Takes,
-    Wrong,
     fields_of,
     fill_form,
     form_path,
     if_only,
-    one_of,
     read_toml,
 )
 from mlbench.data.task import LANGUAGE, NAME, Kind, Task
@@ -80,16 +78,21 @@ class Suite:
 
 def _figure(value: Any) -> str:
     """Return ``kind:measure`` as it is. What it is a figure of, is looked at later."""
-    kind, colon, measure = value.partition(":") if isinstance(value, str) else ("", "", "")
+    _, colon, measure = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not colon or not measure.strip():
         raise ValueError
-    try:
-        if not DIRECTION.fullmatch(kind):
-            one_of(*map(str, Kind))(kind)
-    except Wrong as wrong:
-        expected = f"a kind of setting before the colon, {wrong.expected}, or as in from-en"
-        raise Wrong(f"{value!r}", expected, wrong.mend) from None
     return str(value)
+
+
+def faults_of_settings(where: str, figure: Figure) -> Iterator[Fault]:
+    """Tell where what stands before the colon of a figure names no settings."""
+    if figure.direction and not DIRECTION.fullmatch(figure.direction):
+        kinds = [*map(str, Kind)]
+        expected = (
+            f"a kind of setting before the colon, one of {', '.join(kinds)}, or as in from-en"
+        )
+        hint = did_you_mean(figure.direction, kinds)
+        yield Fault(where, repr(str(figure)), expected, hint if hint.startswith("did") else "")
 
 
 DIRECTION = re.compile(rf"(from|into)-({LANGUAGE.pattern})")

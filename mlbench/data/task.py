@@ -210,8 +210,8 @@ class Roles:
 
     @property
     def one_asked(self) -> bool:
-        """Whether all queries are in one language, and the passages in several."""
-        return len(self.queries) == 1 and len(self.passages) > 1
+        """Whether all queries are in one language, and the passages in several, not of pairs."""
+        return len(self.queries) == 1 and len(self.passages) > 1 and not self.pairs
 
     def pool_of(self, query_language: str) -> tuple[str, ...]:
         """Return the languages of all passages that queries of a language may be searched in: all

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.forms import fields_of
-from mlbench.data.suite import Figure, Suite, SuiteTask, SuiteTaskForm, parse_suite, suite_path
+from mlbench.data.suite import (
+    Figure,
+    Suite,
+    SuiteTask,
+    SuiteTaskForm,
+    faults_of_settings,
+    parse_suite,
+    suite_path,
+)
 from mlbench.data.task import Kind, Task
 from mlbench.evaluation.tasks import load_task
 from mlbench.measures.rank_measures import RANK_DISTANCE, parse_measure
@@ -111,7 +119,9 @@ def _faults_of(where: str, figure: Figure, task: Task | None) -> Iterator[Fault]
         except UsageError as error:
             for fault in error.faults:
                 yield Fault(where, f"{fault.where}: {fault.found}", fault.expected, fault.mend)
-    if task is None:
+    wrong = [*faults_of_settings(where, figure)]
+    yield from wrong
+    if task is None or wrong:
         return
     has = dict.fromkeys(str(setting.kind) for setting in task.settings())
     has |= dict.fromkeys(d for s in task.settings() if (d := task.roles.direction(s)))

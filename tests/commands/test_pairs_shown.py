@@ -200,7 +200,20 @@ def test_tasks_show(work):
     rows = [line.split() for line in text.splitlines()]
     assert all([*pair, *[str(count)] * 4] in rows for pair, count in PAIRS.items())
     assert "6 settings (6 crosslingual)" in text
+    assert "searched by itself, in both directions." in " ".join(text.split())
     assert "all is the multilingual pool" not in text
+    one = (
+        (work / "bitext.toml")
+        .read_text()
+        .replace(
+            'settings = ["',
+            'passage-languages = ["en"]\nquery-languages = ["de", "fr", "sw"]\nsettings = ["',
+        )
+    )
+    (work / "into.toml").write_text(one.replace('name = "bitext"', 'name = "into"'))
+    text = " ".join(done("tasks", "show", "into.toml", cwd=work).split())
+    assert "3 settings (3 crosslingual)" in text
+    assert "searched by itself." in text
 
 
 def test_the_leaderboard(work, report):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 import mlbench
 from mlbench.data.locator import Locator
 from mlbench.data.readers import stream_collection
-from mlbench.data.task import Kind
+from mlbench.data.task import Kind, Roles
 from mlbench.evaluation.tasks import load_task
+from mlbench.leaderboard.checking.validate import implausible
+from mlbench.measures.significance import Score
 from mlbench.reports.plots import plots
 from mlbench.reports.subset import cut_task
 from mlbench.reports.tables import crosslingual_table, outranking_table, paper_table
@@ -21,6 +25,9 @@ from mlbench.runs.judgements import describe_judgements
 from tests.support.command_line import done
 from tests.support.command_line import mlbench as run
 from tests.support.roles_task import TASK, write_task
+
+if TYPE_CHECKING:
+    from mlbench.leaderboard.entries.entry import Entry
 
 QUERIES, PASSAGES = ("de", "en"), ("en", "fr", "sw")
 ALONE = TASK.replace('query-languages = ["de", "en"]', 'query-languages = ["de"]')
@@ -253,6 +260,15 @@ def test_the_leaderboard(work):
     sampled = run(*entry, "--data-dir", ".", "--sample", "8", "--passages", "4", cwd=work)
     assert "DISAGREES" not in sampled.stdout
     assert "order" in sampled.stdout
+
+
+def test_scores_of_other_queries_are_no_reason_for_a_second_look():
+    scores = {"monolingual": 0.2, "crosslingual": 0.3}
+    macro = {kind: {"AP": Score(value, 0.0, 1.0, value)} for kind, value in scores.items()}
+    entry = cast("Entry", SimpleNamespace(macro=macro))
+    (told,) = implausible(entry, Roles(("de", "en"), ("en", "de")))
+    assert told[0] == "macro.crosslingual.AP"
+    assert [*implausible(entry, Roles(("de", "en"), ("en",)))] == []
 
 
 def test_passages_that_are_not_read_have_their_languages_too(work):

@@ -143,9 +143,30 @@ def test_a_table_that_counts_passages_of_another_pair_is_refused(task, tmp_path)
 def test_files_of_a_pair_with_unequal_numbers_of_lines(task):
     path = task.parent / "eng-fr.fr"
     path.write_text(path.read_text() + "more\n")
-    message = "eng-fr.fr: 8 lines, but 7 in .*eng-fr.eng|eng-fr.eng: 7 lines, but 8 in .*eng-fr.fr"
-    with pytest.raises(DataError, match=message):
+    other = task.parent / "de-eng.de"
+    other.write_text("one\n")
+    with pytest.raises(DataError) as error:
         mlbench.evaluate("char-ngram", task, **QUIET)
+    told = [f"{Path(fault.where).name}: {fault.found}" for fault in error.value.faults]
+    assert told == [
+        f"de-eng.eng: 9 lines, but 1 in {other}",
+        f"eng-fr.fr: 8 lines, but 7 in {task.parent / 'eng-fr.eng'}",
+    ]
+
+
+def test_pairs_whose_queries_are_in_one_language(task):
+    text = TASK.replace(
+        'settings = ["',
+        'query-languages = ["en"]\npassage-languages = ["de", "fr", "sw"]\nsettings = ["',
+    )
+    task.write_text(text)
+    report = mlbench.evaluate("char-ngram", task, **QUIET)
+    assert [(s.query_language, *s.passage_languages) for s in report.settings] == [
+        ("en", "de"), ("en", "fr"), ("en", "sw"),
+    ]  # fmt: skip
+    assert str(report).count("\nde ") == 1  # its row is not printed a second time
+    sample = mlbench.evaluate("char-ngram", task, sample_questions=3, **QUIET)
+    assert [row.queries for row in sample.scores.settings] == [3, 3, 3]
 
 
 @pytest.mark.parametrize(

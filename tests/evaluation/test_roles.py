@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from mlbench.data.task import Kind
 from mlbench.evaluation.tasks import load_task
 from mlbench.models.char_ngram import encode
 from tests.oracles.measures import average_precision
-from tests.support.roles_task import TASK, write_task
+from tests.support.roles_task import PASSAGES, QUERIES, TASK, write_task
 
 
 @pytest.fixture
@@ -170,3 +171,27 @@ def test_parallel_queries_of_a_language_without_passages(task):
     assert faults["language 'de'"].found == "no passage at all"
     assert faults["language 'de'"].mend.endswith("languages of the others in passage-languages")
     assert faults["language 'fr'"].mend.endswith("languages of the others in query-languages")
+
+
+def test_a_sample_needs_questions_of_the_languages_that_ask_alone(task):
+    options = {"progress": False, "cache": None}
+    whole = mlbench.evaluate("char-ngram", task, **options)
+    sample = mlbench.evaluate("char-ngram", task, sample_questions=9, **options)
+    ids = sorted(
+        (f"{code}{i}" for code, count in QUERIES.items() for i in range(count)),
+        key=lambda id_: hashlib.sha256(id_.encode()).digest(),
+    )[:9]
+    asked = [id_[:2] for id_ in ids]
+    assert {*asked} == {*QUERIES}
+    every = {
+        row.query_language: row.queries
+        for row in whole.scores.settings
+        if row.kind == Kind.MULTILINGUAL
+    }
+    assert every == QUERIES
+    for row in sample.scores.settings:
+        if row.kind == Kind.MULTILINGUAL:
+            assert row.queries == asked.count(row.query_language)
+            assert row.passage_languages == tuple(PASSAGES)
+    with pytest.raises(UsageError, match="every language of the queries"):
+        mlbench.evaluate("char-ngram", task, sample_questions=1, **options)

@@ -126,6 +126,15 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
+def test_a_kind_that_there_is_not_hides_no_other_fault(tmp_path: Path) -> None:
+    text = SOUND.replace("xquad-r]", "xqad-r]").replace("nDCG@10", "nDGC@10")
+    found = faults(written(tmp_path, text.replace('"monolingual:AP"', '"monolingal:AP"')))
+    assert len(found) == 3
+    (said,) = [told for field, told in found.items() if field.endswith("xqad-r.figures")]
+    assert "'monolingal:AP'" in said
+    assert "did you mean 'monolingual'" in said
+
+
 def test_a_task_twice_is_told_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, SOUND.replace("tasks.miracl", "tasks.xquad-r"))
     with pytest.raises(DataError, match=r"twice \(at line 9"):

@@ -81,9 +81,11 @@ def _read_parallel(
     paths: Mapping[str, Path], pair: tuple[str, str] | None, faults: Faults
 ) -> dict[str, list[TextRecord]]:
     """Return the lines of files that translate each other, by language."""
-    texts = {code: _read_language(code, path, pair, faults) for code, path in paths.items()}
-    if not faults:
-        _check_lengths(paths, texts, faults)
+    own = Faults()
+    texts = {code: _read_language(code, path, pair, own) for code, path in paths.items()}
+    if not own:
+        _check_lengths(paths, texts, own)
+    faults.include(own)
     return texts
 
 

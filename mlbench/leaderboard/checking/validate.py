@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from mlbench.common.errors import DataError, Fault, IntegrityError, MlbenchError
 from mlbench.common.progress import Step
-from mlbench.data.task import Kind
+from mlbench.data.task import Kind, Roles
 from mlbench.leaderboard.checking.changes import Changes, change_faults
 from mlbench.leaderboard.checking.copies import (
     Prints,
@@ -252,7 +252,8 @@ class _Validation:
         prints = Prints(self.stands)
         with Step("checking", len(entries), "entries", quiet=self.options.quiet) as step:
             for entry in entries:
-                self.findings.flags += self.faults(entry, implausible(entry.entry))
+                roles = self.board.tasks[entry.place.task].task.roles
+                self.findings.flags += self.faults(entry, implausible(entry.entry, roles))
                 self.table(entry, prints)
                 step.advance(1)
         for name, task in self.board.tasks.items():
@@ -424,14 +425,20 @@ AHEAD = 0.05
 """How far cross-lingual AP may be above monolingual: translation loses, in all we have seen."""
 
 
-def implausible(entry: Entry) -> Iterator[tuple[str, str, str]]:
-    """Yield key, found and what would be expected of each score that a person should look at."""
+def implausible(entry: Entry, roles: Roles) -> Iterator[tuple[str, str, str]]:
+    """Yield key, found and what would be expected of each score that a person should look at.
+
+    Scores within and across languages are held against each other only where queries and passages
+    have the same languages: elsewhere they are scores of other queries.
+    """
     for kind, of_kind in entry.macro.items():
         for name in ("AP", "RR"):
             if (score := of_kind.get(name)) and score.value > PERFECT:
                 yield f"macro.{kind}.{name}", f"{score.value:.4f}", f"at most {PERFECT}"
     ap = {kind: of_kind["AP"].value for kind, of_kind in entry.macro.items() if "AP" in of_kind}
     within, across = ap.get(Kind.MONOLINGUAL), ap.get(Kind.CROSSLINGUAL)
-    if within is not None and across is not None and across > within + AHEAD:
+    if {*roles.queries} != {*roles.passages} or within is None or across is None:
+        return
+    if across > within + AHEAD:
         key = f"macro.{Kind.CROSSLINGUAL}.AP"
         yield key, f"{across:.4f}", f"at most {AHEAD} above the monolingual {within:.4f}"
