@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Truncation
 from mlbench.models.saved_vectors import SavedFile
 from mlbench.ranking.counting import DEFAULT_LIMITS, Counter, Counts, relevant_pairs, sorted_table
+from mlbench.ranking.nearest import Nearest, nearest_of
 from mlbench.ranking.products import Counts32, Ints, Limits, Pairs
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.vectors import Vectors, arrays
@@ -113,6 +115,7 @@ class ShardCounts:
     ``above`` and ``tied`` (rows,) are counts of the passages of the shard's language, int32.
     ``encoded`` is the number of texts that the model was given, ``distinct`` that of the different
     texts in each block, ``cut`` what the maximum length cost these (None where unknown).
+    ``nearest`` are the first passages of each query, if they are wanted.
     """
 
     name: str
@@ -127,6 +130,7 @@ class ShardCounts:
     seconds: float
     cut: Truncation | None = None
     saved: SavedFile | None = None
+    nearest: Nearest | None = None
 
 
 class CoreVectors(NamedTuple):
@@ -160,6 +164,7 @@ class Prepared:
     relevant passages to their rows of ``relevant``; ``known`` does so for what the model reads of
     them ("" stands for all languages where it is not told them). ``spec`` and ``options`` load the
     model (see ``registry.load_adapter``). ``keep`` is the folder for vectors, if they are wanted.
+    ``depth`` passages of each query are found too (0: none); ``relevance`` is that of the pairs.
     """
 
     languages: tuple[str, ...]
@@ -173,6 +178,27 @@ class Prepared:
     options: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = DEFAULT_LIMITS
     keep: Path | None = None
+    depth: int = 0
+    relevance: Counts32 = field(default_factory=lambda: np.zeros(0, np.int32))
+
+    @cached_property
+    def asked(self) -> Ints:
+        """The queries that have a relevant passage."""
+        return np.unique(self.pairs.query)
+
+    def nothing_yet(self) -> Nearest:
+        """Return the lists of the first passages before any was seen."""
+        return Nearest.nothing(len(self.asked), self.depth)
+
+    def nearest(self, vectors: Vectors, ids: list[str], own: Ints, best: Nearest) -> Nearest:
+        """Return ``best`` with the first passages of a block; ``own`` is where in it the passage
+        of each row stands, -1 where it does not."""
+        rows = np.flatnonzero(own >= 0)
+        query = np.searchsorted(self.asked, self.pairs.query[rows])
+        relevant = Pairs(query, own[rows]), self.relevance[rows]
+        queries = self.queries[self.asked]
+        found = nearest_of(queries, vectors, ids, relevant, best, self.limits)
+        return best.and_also(found)
 
     def counter(self) -> Counter:
         """Return a counter of passages against the table's rows."""
@@ -196,6 +222,7 @@ def prepare(
     model: LoadedModel,
     limits: Limits = DEFAULT_LIMITS,
     options: Mapping[str, Any] | None = None,
+    depth: int = 0,
 ) -> tuple[Ranks, Prepared]:
     """Return the table that awaits its counts, and what is needed to count.
 
@@ -226,4 +253,6 @@ def prepare(
         spec=model.spec,
         options=options or {},
         limits=limits,
+        depth=depth,
+        relevance=ranks.relevance,
     )

@@ -106,7 +106,15 @@ class Ready:
 def stream(
     task: Task, collection: StreamedCollection, model: LoadedModel, options: Options, how: Pass
 ) -> Partial:
-    """Count one part of a collection, going on where an earlier run stopped.
+    """Count one part of a collection, going on where an earlier run stopped; see ``counted``."""
+    return counted(task, collection, model, options, how).partial
+
+
+def counted(
+    task: Task, collection: StreamedCollection, model: LoadedModel, options: Options, how: Pass
+) -> Ready:
+    """Count one part of a collection, going on where an earlier run stopped: the pass when it is
+    over. With a reranker, the first passages of every query are found, too.
 
     Raises UsageError for a model that must see the whole collection or a state that belongs to
     another run, DataError for a faulty corpus, ModelError where the model fails, IntegrityError
@@ -144,7 +152,7 @@ def stream(
                 "from there"
             )
             raise
-    return ready.partial
+    return ready
 
 
 def make_ready(
@@ -166,14 +174,16 @@ def make_ready(
     )
     how.approve(info)
     shards = _rows(scanned)
-    state = State(how.work, identity_of(info, shards, model), shards, how.overwrite)
+    depth = 0 if options.rerank is None else options.reranked_to
+    identity = identity_of(info, shards, model, depth)
+    state = State(how.work, identity, shards, how.overwrite)
     partial = state.partial(how.part)
     embedded, seconds = state.embedded(task.name, core, model, options)
     vectors = CoreVectors(embedded.queries, embedded.passages)
     identity = {**state.identity, VECTORS: vectors.digest}
     if partial is not None and not how.overwrite:
         check_identity(how.file, partial.identity, identity)
-    frame, prepared = prepare(core, scanned, vectors, model, options.limits, how.load)
+    frame, prepared = prepare(core, scanned, vectors, model, options.limits, how.load, depth)
     draft = _draft(task, info, core, model, options, embedded)
     draft = replace(draft, warnings=(*absent_warnings(collection), *draft.warnings))
     if partial is None or partial.identity != identity:

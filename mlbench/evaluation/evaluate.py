@@ -60,7 +60,7 @@ from mlbench.reports.texts import shown_texts
 from mlbench.runs.writing import Saving, check_names, discard_runs, save_runs
 
 if TYPE_CHECKING:
-    from mlbench.evaluation.driver import Engine, Pass
+    from mlbench.evaluation.driver import Engine, Pass, Ready
     from mlbench.evaluation.partial import Partial
 
 STATE = "partial"
@@ -94,10 +94,7 @@ def evaluate(
     chosen = with_reranker(chosen)
     collection = open_collection(task, chosen)
     if isinstance(collection, StreamedCollection):
-        from mlbench.evaluation.results import finish
-
-        partial = _count(task, collection, loaded, chosen)
-        report = finish(partial, command=chosen.command, quiet=not chosen.progress)
+        report = _evaluate_streamed(task, collection, loaded, chosen)
         if chosen.folder is None:
             discard_state(task, loaded, chosen)
         return report
@@ -114,7 +111,7 @@ def count_part(task: Task, model: LoadedModel, options: Options) -> tuple[Partia
     file that keeps it for ``mlbench merge``. Raises as ``evaluate`` does."""
     streams(task, options)
     collection = _leave(task, options)
-    partial = _count(task, collection, model, options)
+    partial = _count(task, collection, model, options).partial
     return partial, _pass(task, model, options).file
 
 
@@ -140,7 +137,9 @@ def streams(task: Task, options: Options) -> bool:
     only_held |= {"--sample-passages": options.sample_passages}
     only_held |= {"--languages": options.languages, "--max-seconds": options.max_seconds}
     only_held |= {"--quantize": options.quantize, "--truncate-dim": options.truncate_dim}
-    only_held |= {"--rerank": options.rerank is not None}
+    if options.rerank is not None and how.part is not None:
+        found = "given with --rerank, and parts are added up without a reranker"
+        raise UsageError(Fault("--shard", found, "all shards in one run, or no reranker"))
     given = [name for name, value in only_held.items() if value]
     if given and streamed:
         found = f"task {task.name!r} is streamed"
@@ -399,19 +398,34 @@ def _saving(model: LoadedModel, options: Options) -> Saving:
     return Saving(options.folder, options.save_run, f"{slug(model.name)}.top{options.save_run}")
 
 
+def _evaluate_streamed(
+    task: Task, collection: StreamedCollection, model: LoadedModel, options: Options
+) -> Report:
+    """Count all shards, and score what was counted."""
+    from mlbench.evaluation.results import finish
+
+    ready = _count(task, collection, model, options)
+    report = finish(ready.partial, command=options.command, quiet=not options.progress)
+    if options.rerank is None:
+        return report
+    from mlbench.evaluation.reranked_stream import rerank_streamed
+
+    return rerank_streamed(report, ready, collection, options)
+
+
 def _count(
     task: Task, collection: StreamedCollection, model: LoadedModel, options: Options
-) -> Partial:
-    from mlbench.evaluation.driver import stream
+) -> Ready:
+    from mlbench.evaluation.driver import counted
 
-    return stream(task, collection, model, options, _pass(task, model, options))
+    return counted(task, collection, model, options, _pass(task, model, options))
 
 
 def _pass(task: Task, model: LoadedModel, options: Options) -> Pass:
     """Return how the shards are gone through, and where what is done is kept."""
     from mlbench.evaluation.driver import Pass
 
-    place = Path(slug(model.name), slug(task.name))
+    place = Path(slug(as_reranked(model, options).name), slug(task.name))
     how, own = options.streaming, options.folder
     state = own / STATE if own else cache_folder() / STATE / place
     return Pass(

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +25,7 @@ from mlbench.common.sealed import seal, unseal
 from mlbench.evaluation.scan import BLOCK
 from mlbench.models.encoding import Count, Embedded, Encoding, encode_shown
 from mlbench.models.inputs import Inputs
+from mlbench.ranking.nearest import Nearest
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes
 from mlbench.ranking.vectors import arrays, of_arrays
@@ -83,7 +84,8 @@ class Partial:
     """The counts of the shards in ``done``; ``ranks`` holds their sums and is added to in place.
 
     ``identity`` maps the name of what must not change to its value, both for people to read.
-    ``shards`` are all of the task, whichever part of them is to be counted here.
+    ``shards`` are all of the task, whichever part of them is to be counted here. ``nearest`` maps a
+    language to the first passages of each query, where a reranker is to score them.
     """
 
     identity: dict[str, str]
@@ -91,6 +93,7 @@ class Partial:
     done: dict[str, Done]
     draft: Draft
     ranks: Ranks
+    nearest: dict[str, Nearest] = field(default_factory=dict)
 
     def add(self, counts: ShardCounts) -> None:
         """Add the counts of a shard. Raises IntegrityError if it is in already."""
@@ -100,6 +103,10 @@ class Partial:
         column = self.ranks.languages.index(counts.language)
         self.ranks.above[:, column] += counts.above
         self.ranks.tied[:, column] += counts.tied
+        if counts.nearest is not None:
+            before = self.nearest.get(counts.language)
+            both = before.and_also(counts.nearest) if before else counts.nearest
+            self.nearest[counts.language] = both
         self.done[counts.name] = Done(
             encoded=counts.encoded,
             distinct=counts.distinct,
@@ -163,8 +170,32 @@ def partial_to_bytes(partial: Partial) -> bytes:
         "shards": [asdict(shard) for shard in partial.shards],
         "done": {name: asdict(done) for name, done in partial.done.items()},
         "draft": asdict(partial.draft),
+        "nearest": sorted(partial.nearest),
     }
-    return seal(SCHEMA, head, ranks=ranks_to_bytes(partial.ranks, key))
+    parts = {
+        f"{language} {name}": part
+        for language, found in sorted(partial.nearest.items())
+        for name, part in _parts_of(found).items()
+    }
+    return seal(SCHEMA, head, ranks=ranks_to_bytes(partial.ranks, key), **parts)
+
+
+def _parts_of(found: Nearest) -> dict[str, Any]:
+    ids = json.dumps(found.ids).encode()
+    lists = {"scores": found.scores, "relevance": found.relevance, "number": found.number}
+    return {**lists, "ids": ids}
+
+
+def _nearest(head: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Nearest]:
+    return {
+        language: Nearest(
+            parts[f"{language} scores"],
+            parts[f"{language} relevance"],
+            parts[f"{language} number"],
+            tuple(json.loads(parts[f"{language} ids"])),
+        )
+        for language in head.get("nearest", ())
+    }
 
 
 def read_partial(path: Path) -> Partial:
@@ -185,7 +216,8 @@ def read_partial(path: Path) -> Partial:
         raise IntegrityError(Fault(str(path), found, SCHEMA, mend)) from None
     ranks, _ = ranks_from_table(pq.read_table(io.BytesIO(parts["ranks"])), path)
     above, tied = ranks.above.copy(), ranks.tied.copy()
-    return Partial(identity, shards, done, draft, replace(ranks, above=above, tied=tied))
+    ranks = replace(ranks, above=above, tied=tied)
+    return Partial(identity, shards, done, draft, ranks, _nearest(head, parts))
 
 
 def check_identity(
@@ -233,8 +265,11 @@ CORE_SCHEMA = "mlbench/core/2"
 VECTORS = "vectors of queries and relevant passages"
 
 
-def identity_of(info: TaskInfo, shards: tuple[ShardRow, ...], model: LoadedModel) -> dict[str, str]:
-    """Return the name and value of all that a run's counts depend on, but the core's vectors."""
+def identity_of(
+    info: TaskInfo, shards: tuple[ShardRow, ...], model: LoadedModel, depth: int = 0
+) -> dict[str, str]:
+    """Return the name and value of all that a run's counts depend on, but the core's vectors;
+    ``depth`` passages are found for a reranker."""
     listed = json.dumps([astuple(shard) for shard in shards])
     source = Inputs(model).source("passage", "")
     return {
@@ -249,6 +284,7 @@ def identity_of(info: TaskInfo, shards: tuple[ShardRow, ...], model: LoadedModel
         "model options": source.options,
         "block size": str(BLOCK),
         "format": SCHEMA,
+        **({"depth of reranking": str(depth)} if depth else {}),
     }
 
 

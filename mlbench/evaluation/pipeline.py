@@ -268,6 +268,7 @@ class _Tally:
         rows = len(self._prepared.pairs.query)
         self._above, self._tied = (np.zeros((rows, 1), np.int32) for _ in range(2))
         self._encoded = self._distinct = 0
+        self._nearest = self._prepared.nothing_yet() if self._prepared.depth else None
         self._cut: Truncation | None = Truncation(0, 0, 0)
 
     def add(self, encoded: Encoded) -> tuple[int, ShardCounts | None]:
@@ -278,6 +279,9 @@ class _Tally:
             vectors = self._encoder.vectors(encoded)
             starts = np.array([0, size], np.int64)
             self._counter.count(vectors, starts, plan.own, (self._above, self._tied))
+            if self._nearest is not None:
+                best = self._nearest
+                self._nearest = self._prepared.nearest(vectors, block.ids, plan.own, best)
             if self._writer:
                 self._writer.add(block, vectors)
             self._encoded += len(plan.order)
@@ -308,6 +312,7 @@ class _Tally:
             seconds=now - began,
             cut=self._cut,
             saved=self._writer.finish(shard, found.content) if self._writer else None,
+            nearest=self._nearest,
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
 from mlbench.evaluation.evaluate import open_collection
@@ -17,9 +19,11 @@ def planned_pairs(task: Task, options: Options) -> int:
     """Return how many pairs of a query and a passage a reranker would be given at most; those of
     equal texts are scored once."""
     collection = open_collection(task, options)
-    if not isinstance(collection, Collection):
-        return 0
-    return most_candidates(collection, options.reranked_to)
+    if isinstance(collection, Collection):
+        return most_candidates(collection, options.reranked_to)
+    judged = collection.judgements
+    asked = len(np.unique(judged.query[judged.relevance > 0]))
+    return asked * len(collection.roles.passages) * options.reranked_to
 
 
 def planned_texts(task: Task, options: Options, adapter: object = None) -> list[Mapping[str, Any]]:

@@ -62,7 +62,7 @@ def rank_and_rerank(
         stage = FirstStage(collection, vectors, options.limits, ranking.advance)
         candidates = stage.candidates(options.reranked_to, ranking.advance)
     work = PairScoring(
-        _reranker(options),
+        reranker_of(options),
         (collection.queries.texts, collection.passages.texts),
         (candidates.query, candidates.passage),
         options.cache,
@@ -77,7 +77,7 @@ def rank_and_rerank(
 
 def with_reranker(options: Options) -> Options:
     """Return the options with the reranker that they name loaded. Raises as ``load_reranker``."""
-    return options if options.rerank is None else replace(options, rerank=_reranker(options))
+    return options if options.rerank is None else replace(options, rerank=reranker_of(options))
 
 
 def as_reranked(model: LoadedModel, options: Options) -> LoadedModel:
@@ -85,7 +85,7 @@ def as_reranked(model: LoadedModel, options: Options) -> LoadedModel:
     identity."""
     if options.rerank is None:
         return model
-    reranker, depth = _reranker(options), options.reranked_to
+    reranker, depth = reranker_of(options), options.reranked_to
     return replace(
         model,
         name=name_after(model.name, reranker, depth),
@@ -110,7 +110,7 @@ def describe_reranking(
     ``first`` are the first stage's scores."""
     if pairs is None:
         return None
-    return described(_reranker(options), options.reranked_to, pairs, (model.name, first))
+    return described(reranker_of(options), options.reranked_to, pairs, (model.name, first))
 
 
 def described(
@@ -151,7 +151,9 @@ def _facts(reranker: Reranker) -> dict[str, Any]:
     return found
 
 
-def _reranker(options: Options) -> Reranker:
+def reranker_of(options: Options) -> Reranker:
+    """Return the reranker of options, loaded if it is not yet. Raises as ``load_reranker``."""
+
     from mlbench.models.reranking.registry import load_reranker
 
     return load_reranker(options.rerank, offline=options.offline, cache=options.cache)

@@ -208,7 +208,7 @@ def scan(
             progress(cost(shard))
     todo = [shard for shard in collection.shards if shard.name not in found]
     jobs = [(shard, wanted[shard.language]) for shard in todo]
-    many = workers if _worth_processes(todo) else 1
+    many = workers if worth_processes(todo) else 1
     for number, learned in in_processes(_scan_job, jobs, many):
         found[learned.name] = learned
         path = paths[learned.name]
@@ -225,7 +225,7 @@ def cost(shard: ShardSource) -> int:
     return shard.size or 1
 
 
-def _worth_processes(shards: Sequence[ShardSource]) -> bool:
+def worth_processes(shards: Sequence[ShardSource]) -> bool:
     """Say whether scanning takes so long that starting processes pays."""
     return any(s.size is None for s in shards) or sum(map(cost, shards)) > QUICKLY_READ
 

@@ -60,7 +60,59 @@ class Candidates:
         return len(self.query)
 
 
-class FirstStage:
+class Ranked:
+    """A collection ranked by a first stage, of which some passages were scored again.
+
+    ``counts`` are those of its relevant pairs, as ``relevant_pairs`` gives them. ``vectors`` are
+    those of its queries and passages; only the relevant ones are looked at.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        vectors: tuple[Vectors, Vectors],
+        counts: Counts,
+        limits: Limits,
+    ) -> None:
+        self._collection, self._vectors, self._limits = collection, vectors, limits
+        self._pairs, self._relevance = relevant_pairs(collection)
+        self._counts = counts
+        begin = np.flatnonzero(np.diff(self._pairs.query, prepend=-1))
+        self.asked = self._pairs.query[begin]
+        """The queries that have a relevant passage."""
+        self._rows = np.append(begin, len(self._pairs.query)).astype(np.int64)
+
+    def reranked(
+        self, candidates: Candidates, scores: Floats, language: Ints | None = None
+    ) -> Ranks:
+        """Return the table after reranking; ``scores`` float32 (n,) are the candidates' second.
+
+        ``language`` (n,) is needed where candidates are not all in the collection; those that are
+        not may have any negative number.
+        """
+        from mlbench.ranking import rerank_kernels
+
+        pairs = self._pairs
+        cuts = np.searchsorted(candidates.query, np.append(self.asked, self.asked[-1] + 1))
+        above, tied = (each.copy(order="F") for each in (self._counts.above, self._counts.tied))
+        place = np.empty(len(pairs.query), np.int32)
+        if language is None:
+            language = self._collection.passages.language[candidates.passage].astype(np.int64)
+        rerank_kernels.rerank(
+            self._rows, pairs.passage, self._thresholds(), cuts, candidates.passage, language,
+            candidates.scores, scores, place, above, tied,
+        )  # fmt: skip
+        counts = Counts(place, above, tied, self._counts.recomputed)
+        return sorted_table(self._collection, pairs, self._relevance, counts)
+
+    def _thresholds(self) -> Doubles:
+        """Return the exact score of each relevant pair by the first stage."""
+        queries, passages = self._vectors[0][self.asked], self._vectors[1]
+        scorer = scorer_of(queries, passages, np.zeros(1, np.int64), self._limits)
+        return exact_scores(scorer, self._rows, self._pairs.passage, self._limits.threads)
+
+
+class FirstStage(Ranked):
     """A collection ranked by vectors, one an entry in its order, of which the first passages are to
     be put in another order.
 
@@ -75,13 +127,10 @@ class FirstStage:
         limits: Limits,
         progress: Progress = lambda done: None,
     ) -> None:
-        self._collection, self._vectors, self._limits = collection, vectors, limits
-        self._pairs, self._relevance = relevant_pairs(collection)
-        self._counts = count_collection(collection, vectors, self._pairs, limits, progress)
-        self.recomputed = self._counts.recomputed
-        begin = np.flatnonzero(np.diff(self._pairs.query, prepend=-1))
-        self._asked = self._pairs.query[begin]
-        self._rows = np.append(begin, len(self._pairs.query)).astype(np.int64)
+        pairs, _ = relevant_pairs(collection)
+        counts = count_collection(collection, vectors, pairs, limits, progress)
+        super().__init__(collection, vectors, counts, limits)
+        self.recomputed = counts.recomputed
 
     @cached_property
     def ranks(self) -> Ranks:
@@ -105,30 +154,8 @@ class FirstStage:
         ]
         query, passage, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
         order = np.argsort(query, kind="stable")
-        order = order[np.isin(query[order], self._asked)]
+        order = order[np.isin(query[order], self.asked)]
         return Candidates(query[order], passage[order], scores[order])
-
-    def reranked(self, candidates: Candidates, scores: Floats) -> Ranks:
-        """Return the table after reranking; ``scores`` float32 (n,) are the candidates' second."""
-        from mlbench.ranking import rerank_kernels
-
-        pairs = self._pairs
-        cuts = np.searchsorted(candidates.query, np.append(self._asked, self._asked[-1] + 1))
-        above, tied = (each.copy(order="F") for each in (self._counts.above, self._counts.tied))
-        place = np.empty(len(pairs.query), np.int32)
-        language = self._collection.passages.language[candidates.passage]
-        rerank_kernels.rerank(
-            self._rows, pairs.passage, self._thresholds(), cuts, candidates.passage, language,
-            candidates.scores, scores, place, above, tied,
-        )  # fmt: skip
-        counts = Counts(place, above, tied, self.recomputed)
-        return sorted_table(self._collection, pairs, self._relevance, counts)
-
-    def _thresholds(self) -> Doubles:
-        """Return the exact score of each relevant pair by the first stage."""
-        queries, passages = self._vectors[0][self._asked], self._vectors[1]
-        scorer = scorer_of(queries, passages, np.zeros(1, np.int64), self._limits)
-        return exact_scores(scorer, self._rows, self._pairs.passage, self._limits.threads)
 
 
 @dataclass(frozen=True)

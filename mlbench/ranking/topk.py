@@ -186,7 +186,7 @@ def _top(searched: Searched, queries: slice, pools: Sequence[int], depth: int) -
     everything = searched.languages
     by_language = any(pool != everything for pool in pools)
     parts = range(everything) if by_language and everything in pools else pools
-    lists = {part: _search(searched, queries, part, depth) for part in parts}
+    lists = {part: search(searched, queries, part, depth) for part in parts}
     if everything in pools and by_language:
         lists[everything] = best_of(list(lists.values()), depth)
     found = {}
@@ -202,8 +202,11 @@ def _top(searched: Searched, queries: slice, pools: Sequence[int], depth: int) -
     return Top(queries, found)
 
 
-def _search(searched: Searched, queries: slice, pool: int, depth: int) -> Best:
-    """Return the best passages of a pool, tile by tile."""
+def search(
+    searched: Searched, queries: slice, pool: int, depth: int, floor: Doubles | None = None
+) -> Best:
+    """Return the best passages of a pool, tile by tile; what scores below ``floor`` (queries, 1)
+    may be left out."""
     edges = searched.starts[[pool, pool + 1] if pool < searched.languages else [0, -1]].tolist()
     rows = queries.stop - queries.start
     best = Best(np.empty((rows, 0)), np.empty((rows, 0), np.int64))
@@ -211,7 +214,7 @@ def _search(searched: Searched, queries: slice, pool: int, depth: int) -> Best:
     for start in range(edges[0], edges[1], step):
         tile = slice(start, min(start + step, edges[1]))
         if isinstance(searched.scorer, Bounded):
-            more = _bounded(searched, searched.scorer, queries, tile, best, depth)
+            more = _bounded(searched, searched.scorer, queries, tile, best, depth, floor)
         else:
             more = _sparse(searched, queries, tile)
         best = best_of([best, more], depth)
@@ -254,7 +257,13 @@ def _nth_largest(values: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
 
 
 def _bounded(
-    searched: Searched, scorer: Bounded, queries: slice, tile: slice, best: Best, depth: int
+    searched: Searched,
+    scorer: Bounded,
+    queries: slice,
+    tile: slice,
+    best: Best,
+    depth: int,
+    least: Doubles | None = None,
 ) -> Best:
     """Return all passages of a tile that may be among the best ``depth``, scored exactly."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -266,6 +275,8 @@ def _bounded(
             floor = best.scores[:, -1:] - bound
         elif first.shape[1] > depth:
             floor = _nth_largest(first, depth) - 2 * bound
+        if least is not None:
+            floor = np.maximum(floor, least - bound)
         floor = np.where(np.isfinite(bound), floor, -np.inf).astype(np.float32)
         out = fast < np.nextafter(floor, np.float32(-np.inf))
     row, column = np.divmod(np.flatnonzero(~out), fast.shape[1])

@@ -191,12 +191,6 @@ def test_what_does_not_go_together_is_refused(choices: dict[str, Any], said: str
     assert said in str(caught.value)
 
 
-def test_streamed_tasks_are_refused() -> None:
-    streaming = mlbench.Streaming(always=True)
-    with pytest.raises(UsageError, match="--rerank"):
-        mlbench.evaluate("char-ngram", "sample", rerank=Shared(), streaming=streaming, **QUIET)
-
-
 def test_facts_must_be_what_a_report_can_hold() -> None:
     class Odd(Shared):
         def describe(self) -> dict[str, Any]:
