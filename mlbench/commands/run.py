@@ -155,7 +155,7 @@ def run(args: Namespace) -> int:
     """Evaluate a model on tasks and write their reports."""
     from mlbench.evaluation.describing import chosen_measures
     from mlbench.evaluation.evaluate import find_data
-    from mlbench.evaluation.reranked import as_reranked, with_reranker
+    from mlbench.evaluation.rerankers import as_reranked, with_reranker
     from mlbench.models.inputs import about_keeping
     from mlbench.models.objects import load_model
     from mlbench.models.registry import OF_USERS

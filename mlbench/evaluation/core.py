@@ -24,7 +24,7 @@ from mlbench.models.inputs import Inputs
 from mlbench.models.protocol import Truncation
 from mlbench.models.saved_vectors import SavedFile
 from mlbench.ranking.counting import DEFAULT_LIMITS, Counter, Counts, relevant_pairs, sorted_table
-from mlbench.ranking.nearest import Nearest, nearest_of
+from mlbench.ranking.nearest import Nearest
 from mlbench.ranking.products import Counts32, Ints, Limits, Pairs
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.vectors import Vectors, arrays
@@ -190,15 +190,12 @@ class Prepared:
         """Return the lists of the first passages before any was seen."""
         return Nearest.nothing(len(self.asked), self.depth)
 
-    def nearest(self, vectors: Vectors, ids: list[str], own: Ints, best: Nearest) -> Nearest:
-        """Return ``best`` with the first passages of a block; ``own`` is where in it the passage
-        of each row stands, -1 where it does not."""
+    def relevant_of(self, own: Ints) -> tuple[Pairs, Counts32]:
+        """Return the pairs of a query, among those ``asked``, and a passage of a block that is
+        relevant to it, and their relevance; for ``own`` see below."""
         rows = np.flatnonzero(own >= 0)
         query = np.searchsorted(self.asked, self.pairs.query[rows])
-        relevant = Pairs(query, own[rows]), self.relevance[rows]
-        queries = self.queries[self.asked]
-        found = nearest_of(queries, vectors, ids, relevant, best, self.limits)
-        return best.and_also(found)
+        return Pairs(query, own[rows]), self.relevance[rows]
 
     def counter(self) -> Counter:
         """Return a counter of passages against the table's rows."""

@@ -35,12 +35,8 @@ from mlbench.evaluation.describing import (
     variant_scores,
 )
 from mlbench.evaluation.options import Options, chosen_options
-from mlbench.evaluation.reranked import (
-    as_reranked,
-    describe_reranking,
-    rank_and_rerank,
-    with_reranker,
-)
+from mlbench.evaluation.reranked import rank_and_rerank
+from mlbench.evaluation.rerankers import as_reranked, describe_reranking, with_reranker
 from mlbench.evaluation.tasks import load_task
 from mlbench.evaluation.within_time import within_time
 from mlbench.measures.rank_measures import Measure

@@ -35,6 +35,8 @@ from mlbench.models.encoding import Distinct, Ints, Rows, longest_first, ready_t
 from mlbench.models.inputs import Inputs
 from mlbench.models.neural.forward import ahead
 from mlbench.models.protocol import Bound, FormEncoding, Truncation
+from mlbench.ranking.nearest import Nearest
+from mlbench.ranking.topk import nearest_of
 from mlbench.ranking.vectors import TokenVectors
 
 if TYPE_CHECKING:
@@ -280,8 +282,7 @@ class _Tally:
             starts = np.array([0, size], np.int64)
             self._counter.count(vectors, starts, plan.own, (self._above, self._tied))
             if self._nearest is not None:
-                best = self._nearest
-                self._nearest = self._prepared.nearest(vectors, block.ids, plan.own, best)
+                self._nearest = self._nearer(self._nearest, vectors, block, plan.own)
             if self._writer:
                 self._writer.add(block, vectors)
             self._encoded += len(plan.order)
@@ -294,6 +295,14 @@ class _Tally:
         counts = self._finish(block.shard, found)
         self._reset()
         return size, counts
+
+    def _nearer(self, best: Nearest, vectors: Vectors, block: Block, own: Ints) -> Nearest:
+        """Return the first passages of each query so far, those of a block among them."""
+        prepared = self._prepared
+        queries = prepared.queries[prepared.asked]
+        relevant = prepared.relevant_of(own)
+        found = nearest_of(queries, vectors, block.ids, relevant, best, prepared.limits)
+        return best.and_also(found)
 
     def _finish(self, shard: ShardSource, found: Expected) -> ShardCounts:
         now, recomputed = time.perf_counter(), self._counter.recomputed

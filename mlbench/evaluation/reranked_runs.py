@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlbench.common.progress import Step
 from mlbench.data.collection import Collection
 from mlbench.data.task import Setting
-from mlbench.evaluation.reranked import described, identity_after, name_after
+from mlbench.evaluation.rerankers import described, identity_after, name_after
 from mlbench.models.reranking.protocol import Reranker
 from mlbench.models.reranking.scoring import PairScores, PairScoring
 from mlbench.reports.report import Report

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,10 @@ from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.progress import Step
 from mlbench.data.corpus import ShardSource, StreamedCollection
 from mlbench.data.task import Kind
-from mlbench.evaluation.driver import Ready
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.partial import ShardRow
 from mlbench.evaluation.processes import in_processes
-from mlbench.evaluation.reranked import described, identity_after, name_after, reranker_of
+from mlbench.evaluation.rerankers import described, identity_after, name_after, reranker_of
 from mlbench.evaluation.scan import BLOCK, blocks_of, worth_processes
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
@@ -31,6 +30,9 @@ from mlbench.ranking.nearest import Nearest
 from mlbench.ranking.products import Ints
 from mlbench.ranking.reranking import Candidates, Ranked
 from mlbench.reports.report import Report
+
+if TYPE_CHECKING:
+    from mlbench.evaluation.driver import Ready
 
 Names = tuple[int, str]
 """A passage: the number of its language, and its id."""

@@ -8,16 +8,13 @@ their order, the number of threads and the machine make no difference.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.ranking.products import Ints, Limits, Pairs
-from mlbench.ranking.topk import Best, Doubles, Searched, query_rows, search
-from mlbench.ranking.vectors import Vectors
-
+Ints = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
 Grades = npt.NDArray[np.int32]
 
 
@@ -60,7 +57,7 @@ class Nearest:
         for row in np.flatnonzero(tied.any(axis=1)).tolist():
             order[row] = _in_order(scores[row], relevance[row], number[row].tolist(), ids)
         best = order[:, :depth]
-        return _named(
+        return named(
             np.take_along_axis(scores, best, 1),
             np.take_along_axis(relevance, best, 1),
             np.take_along_axis(number, best, 1),
@@ -76,7 +73,7 @@ def _in_order(
     return np.array(sorted(by_id, key=lambda i: (-scores[i], relevance[i])), np.int64)
 
 
-def _named(scores: Doubles, relevance: Grades, number: Ints, ids: Sequence[str]) -> Nearest:
+def named(scores: Doubles, relevance: Grades, number: Ints, ids: Sequence[str]) -> Nearest:
     """Return lists with those of the ids alone that are in them."""
     there = scores > -np.inf
     used, place = np.unique(number[there], return_inverse=True)
@@ -84,42 +81,3 @@ def _named(scores: Doubles, relevance: Grades, number: Ints, ids: Sequence[str])
     kept[there] = place
     relevance = np.where(there, relevance, np.int32(0))
     return Nearest(scores, relevance, kept, tuple(ids[i] for i in used.tolist()))
-
-
-def nearest_of(
-    queries: Vectors,
-    passages: Vectors,
-    ids: Sequence[str],
-    relevant: tuple[Pairs, Grades],
-    best: Nearest,
-    limits: Limits,
-) -> Nearest:
-    """Return the best passages of a piece that may be among the best of all.
-
-    Those that score below the last one of ``best``, the lists so far, may be left out. ``relevant``
-    are the pairs (query, row of ``passages``) that are judged relevant, sorted by query, and their
-    relevance.
-    """
-    from threadpoolctl import threadpool_limits
-
-    depth, size = best.scores.shape[1], len(ids)
-    order = sorted(range(size), key=ids.__getitem__, reverse=True)
-    place = np.empty(size, np.int64)
-    place[order] = np.arange(size)
-    starts = np.array([0, size], np.int64)
-    (pairs, relevance) = relevant
-    searched = Searched(queries, passages, starts, place, pairs.query, pairs.passage, relevance)
-    step, count = query_rows(searched, depth, limits), queries.shape[0]
-    blocks = [slice(at, min(at + step, count)) for at in range(0, count, step)]
-
-    def work(rows: slice) -> Best:
-        return search(searched, rows, 0, depth, best.scores[rows, -1:])
-
-    scores = np.full((count, depth), -np.inf)
-    keys = np.zeros((count, depth), np.int64)
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(limits.threads) as pool:
-        for rows, found in zip(blocks, pool.map(work, blocks), strict=True):
-            width = found.scores.shape[1]
-            scores[rows, :width], keys[rows, :width] = found
-    grades, number = np.divmod(keys, max(size, 1))
-    return _named(scores, grades.astype(np.int32), searched.by_place[number], ids)

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from mlbench.data.collection import Collection
 from mlbench.ranking.counting import Scorer, relevant_pairs, scorer_of
-from mlbench.ranking.products import Bounded, Ints, Limits
+from mlbench.ranking.nearest import Nearest, named
+from mlbench.ranking.products import Bounded, Ints, Limits, Pairs
 from mlbench.ranking.vectors import Vectors
 
 Progress = Callable[[int], None]
@@ -200,6 +201,45 @@ def _top(searched: Searched, queries: slice, pools: Sequence[int], depth: int) -
         scores[:, :length] = np.where(there, lists[pool].scores, 0.0)
         found[pool] = passages, scores
     return Top(queries, found)
+
+
+def nearest_of(
+    queries: Vectors,
+    passages: Vectors,
+    ids: Sequence[str],
+    relevant: tuple[Pairs, npt.NDArray[np.int32]],
+    best: Nearest,
+    limits: Limits,
+) -> Nearest:
+    """Return the best passages of a piece that may be among the best of all.
+
+    Those that score below the last one of ``best``, the lists so far, may be left out. ``relevant``
+    are the pairs (query, row of ``passages``) that are judged relevant, sorted by query, and their
+    relevance.
+    """
+    from threadpoolctl import threadpool_limits
+
+    depth, size = best.scores.shape[1], len(ids)
+    order = sorted(range(size), key=ids.__getitem__, reverse=True)
+    place = np.empty(size, np.int64)
+    place[order] = np.arange(size)
+    starts = np.array([0, size], np.int64)
+    (pairs, relevance) = relevant
+    searched = Searched(queries, passages, starts, place, pairs.query, pairs.passage, relevance)
+    step, count = query_rows(searched, depth, limits), queries.shape[0]
+    blocks = [slice(at, min(at + step, count)) for at in range(0, count, step)]
+
+    def work(rows: slice) -> Best:
+        return search(searched, rows, 0, depth, best.scores[rows, -1:])
+
+    scores = np.full((count, depth), -np.inf)
+    keys = np.zeros((count, depth), np.int64)
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(limits.threads) as pool:
+        for rows, found in zip(blocks, pool.map(work, blocks), strict=True):
+            width = found.scores.shape[1]
+            scores[rows, :width], keys[rows, :width] = found
+    grades, number = np.divmod(keys, max(size, 1))
+    return named(scores, grades.astype(np.int32), searched.by_place[number], ids)
 
 
 def search(

@@ -16,8 +16,8 @@ from mlbench.evaluation.driver import counted, local_engine
 from mlbench.evaluation.evaluate import evaluate_held
 from mlbench.evaluation.partial import PartOfShards, read_partial
 from mlbench.evaluation.planning import planned_pairs
-from mlbench.evaluation.reranked import with_reranker
 from mlbench.evaluation.reranked_stream import rerank_streamed
+from mlbench.evaluation.rerankers import with_reranker
 from mlbench.evaluation.results import finish
 from mlbench.reports.report import read_report
 from tests.evaluation.building import QUIET, ListShard, at_once, pass_in, records, streamed, task_of

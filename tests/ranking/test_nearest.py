@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from mlbench.ranking.nearest import Nearest, nearest_of
+from mlbench.ranking.nearest import Nearest
 from mlbench.ranking.products import Limits, Pairs
+from mlbench.ranking.topk import nearest_of
 from tests.oracles.scores import all_scores
 from tests.ranking.test_counting import few_valued
 from tests.ranking.test_topk import of_tokens
