@@ -23,13 +23,14 @@ from mlbench.common.forms import (
     if_only,
     read_toml,
 )
-from mlbench.data.task import LANGUAGE, NAME, Kind, Task
+from mlbench.data.task import FROM_IMAGE, INTO_IMAGE, LANGUAGE, NAME, Kind, Task
 
 
 @dataclass(frozen=True)
 class Figure:
     """A macro score: a measure over the settings of a kind, or over those of pairs in one
-    direction. Written ``multilingual:AP`` or ``from-en:Success@1``."""
+    direction, or from texts to images or back. Written ``multilingual:AP``,
+    ``from-en:Success@1`` or ``text-to-image:Success@1``."""
 
     kind: Kind
     measure: str
@@ -88,14 +89,13 @@ def faults_of_settings(where: str, figure: Figure) -> Iterator[Fault]:
     """Tell where what stands before the colon of a figure names no settings."""
     if figure.direction and not DIRECTION.fullmatch(figure.direction):
         kinds = [*map(str, Kind)]
-        expected = (
-            f"a kind of setting before the colon, one of {', '.join(kinds)}, or as in from-en"
-        )
+        directed = f"as in from-en or {INTO_IMAGE}"
+        expected = f"a kind of setting before the colon, one of {', '.join(kinds)}, or {directed}"
         hint = did_you_mean(figure.direction, kinds)
         yield Fault(where, repr(str(figure)), expected, hint if hint.startswith("did") else "")
 
 
-DIRECTION = re.compile(rf"(from|into)-({LANGUAGE.pattern})")
+DIRECTION = re.compile(rf"(from|into)-({LANGUAGE.pattern})|{INTO_IMAGE}|{FROM_IMAGE}")
 _NAMED = if_only(
     lambda v: isinstance(v, str) and NAME.fullmatch(v),
     "lower-case letters, digits, '.', '_' and '-'",

@@ -97,7 +97,7 @@ def _sections(report: SuiteReport) -> list[Section]:
     several = any(len(each.figures) > 1 for each in report.suite.tasks)
     note = "Each figure is a macro score: the mean over the settings of a kind"
     directed = any(figure.direction for each in report.suite.tasks for figure in each.figures)
-    note += " or, of pairs, over those of one direction." if directed else "."
+    note += " or, of pairs and of images, over those of one direction." if directed else "."
     note += f" {HEADLINE} marks the headline of a task." * several
     if report.suite.mean:
         note += " The mean is the unweighted mean of the headlines."
@@ -167,7 +167,7 @@ def _is_distance(figure: Figure) -> bool:
 
 def _over(figure: Figure) -> str:
     """Say what settings a figure is over."""
-    return figure.direction.replace("-", " ", 1) or kind_name(figure.kind.value)
+    return kind_name(figure.over)
 
 
 def _name(figure: Figure) -> str:

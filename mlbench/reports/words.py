@@ -12,7 +12,7 @@ from mlbench.measures.rank_measures import parse_measure
 from mlbench.measures.scores import SettingScores
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranking
-from mlbench.reports.pairs import directions, weakest_first
+from mlbench.reports.pairs import direction_name, directions, weakest_first
 from mlbench.reports.report import Report
 
 MISSING = "-"
@@ -73,9 +73,8 @@ def mean_name(measure: str) -> str:
 
 
 def kind_name(kind: str) -> str:
-    """Return a kind of setting, or a direction of pairs, as it is written in text."""
-    of_pairs = kind.startswith(("from-", "into-"))
-    return kind.replace("-", " ", 1) if of_pairs else KIND_NAMES.get(kind, kind)
+    """Return a kind of setting, or a direction, as it is written in text."""
+    return KIND_NAMES.get(kind) or direction_name(kind)
 
 
 def macro_score(report: Report, kind: str, measure: str) -> Score | None:

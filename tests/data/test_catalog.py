@@ -41,6 +41,8 @@ def test_names() -> None:
     large += [*belebele, "multi-eup", "mkqa", "africlirmatrix"]
     xtreme = ["xtreme-r-lareqa", "xtreme-r-tatoeba", "ntrex", "flores", "bucc"]
     emoji = ["emoji-names", "emoji-train", "emoji-images", "emoji-images-train"]
+    large += ["xflickr-co", "xflickr-co-captions", "xtd10", "wit", "xm3600"]
+    large += [f"multi30k-{name}" for name in ("2016", "2017", "2018", "coco")]
     assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, *xtreme, *emoji])
     assert set(DEFAULT_TASKS) <= set(list_tasks())
 
@@ -340,4 +342,4 @@ def test_the_readme_lists_every_task() -> None:
     for name in list_tasks():
         row = next(row for row in rows if row.startswith(f"| `{name}` |"))
         said = row.rstrip("| ").split(" | ")[-1]
-        assert said in ("yes", "not yet", "questions and judgements"), row
+        assert said in ("yes", "not yet", "questions and judgements", "captions"), row

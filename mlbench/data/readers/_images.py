@@ -20,6 +20,8 @@ from mlbench.data.task import IMAGE, Task
 BATCH = 64
 """Rows with images that are in memory at once."""
 PATTERN = "{image}"
+MOST_NAMES = 10
+"""Missing images that are named."""
 
 
 class ImageRow(NamedTuple):
@@ -77,7 +79,7 @@ class FoundImages:
         return TextRecord(image, IMAGE, reference, where)
 
     def find(self, wanted: Collection[str]) -> None:
-        """Find all images that are wanted; those that are nowhere are one fault each."""
+        """Find all images that are wanted; those that are nowhere are one fault together."""
         if "images" in self._task.source.files:
             self._read_rows(frozenset(wanted))
         elif "image-files" in self._options:
@@ -85,8 +87,13 @@ class FoundImages:
         missing = [image for image in wanted if image not in self._of]
         if self._faults:
             return
-        for image in missing:
-            self._faults.add(f"image {image!r}", "not found", self._expected(), self._mend())
+        if missing:
+            names = "".join(f"\n    {image}" for image in missing[:MOST_NAMES])
+            if len(missing) > MOST_NAMES:
+                names += f"\n    and {len(missing) - MOST_NAMES:,} more"
+            count = "1 image" if len(missing) == 1 else f"{len(missing):,} images"
+            found = f"{count} of {len(wanted):,} not found:{names}"
+            self._faults.add(f"task {self._task.name!r}", found, self._expected(), self._mend())
 
     def note_row(self, each: ImageRow, image: str | None) -> None:
         """Note the image of a row under its id, if it has one."""

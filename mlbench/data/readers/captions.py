@@ -56,24 +56,27 @@ def read(task: Task, locate: Locate) -> Records:
 def _records(task: Task, captions: Iterable[Caption], found: FoundImages) -> Records:
     """Return captions and images in their roles, and who is relevant to whom."""
     records, of_image = Records(), dict[str, list[TextRecord]]()
+    ordered: list[TextRecord] = []
     counts: dict[tuple[str, str], int] = {}
     for each in captions:
         number = counts[each.language, each.image] = counts.get((each.language, each.image), 0) + 1
         id_ = each.image if number == 1 else f"{each.image}#{number}"
         caption = TextRecord(id_, each.language, each.text, each.where, each.image)
+        ordered.append(caption)
         of_image.setdefault(each.image, []).append(caption)
-    for image, own in of_image.items():
-        pictured = found.record(image) if IMAGE in task.languages else None
-        entries = [*own, *([pictured] if pictured else [])]
-        asked = [e for e in entries if e.language in task.roles.queries]
-        pool = [e for e in entries if e.language in task.roles.passages]
-        records.queries += asked
-        records.passages += pool
+    pictures = [found.record(image) for image in of_image if IMAGE in task.languages]
+    every = [*ordered, *pictures]
+    records.queries = [entry for entry in every if entry.language in task.roles.queries]
+    records.passages = [entry for entry in every if entry.language in task.roles.passages]
+    for picture in pictures:
+        of_image[picture.id].append(picture)
+    for entries in of_image.values():
         records.judgements += [
             Judgement(query.id, query.language, passage.id, passage.language, 1, query.where)
-            for query in asked
-            for passage in pool
-            if pictured is None or (query is pictured) is not (passage is pictured)
+            for query in entries
+            for passage in entries
+            if query.language in task.roles.queries and passage.language in task.roles.passages
+            if not pictures or (query.language == IMAGE) is not (passage.language == IMAGE)
         ]
     records.images = found.images if IMAGE in task.languages else None
     return records
