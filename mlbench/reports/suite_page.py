@@ -180,7 +180,7 @@ def _name(figure: Figure) -> str:
 def _column(figure: Figure) -> str:
     if _is_distance(figure):
         return "rank\ndistance"
-    return f"{narrow(mean_name(figure.measure), 8)}\n{SHORT.get(figure.over, figure.over)}"
+    return f"{narrow(mean_name(figure.measure), 8)}\n{SHORT.get(figure.over, _over(figure))}"
 
 
 def _value(score: Score | None, figure: Figure) -> str:

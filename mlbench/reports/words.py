@@ -107,10 +107,15 @@ def outranking_by_others(report: Report) -> dict[str, float]:
 
 
 def chance(report: Report) -> float:
-    """Return the headline score of one relevant passage in a random order of a language's N, such
-    as H(N) / N for AP; N is the mean number of passages a language."""
+    """Return the headline score of one relevant passage in a random order of N, such as H(N) / N
+    for AP; N is the mean number of passages of a language or of a side of a pair, or the number of
+    all where they are only searched together."""
     counts = [count for count in report.task.passages.values() if count]
-    counts = [count for pair in report.task.pairs for count in pair.passages] or counts
+    if report.task.pairs:
+        counts = [count for pair in report.task.pairs for count in pair.passages if count]
+    elif {setting.kind for setting in report.scores.settings} == {Kind.MULTILINGUAL.value}:
+        pool = report.scores.settings[0].passage_languages
+        counts = [sum(report.task.passages.get(code, 0) for code in pool)]
     size = sum(counts) // max(1, len(counts))
     measure = parse_measure(headline(report))
     if size == 0:

@@ -12,6 +12,7 @@ from mlbench.common.errors import DataError, UsageError
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.models.char_ngram import encode
+from mlbench.reports.words import chance
 from tests.oracles.scores import exact_score
 from tests.support.pairs_task import PAIRS, TASK, pair_file, write_pairs
 
@@ -165,6 +166,8 @@ def test_pairs_whose_queries_are_in_one_language(task):
         ("en", "de"), ("en", "fr"), ("en", "sw"),
     ]  # fmt: skip
     assert str(report).count("\nde ") == 1  # its row is not printed a second time
+    assert np.mean([*PAIRS.values()]) == 9
+    assert chance(report) == pytest.approx(sum(1 / rank for rank in range(1, 10)) / 9)
     sample = mlbench.evaluate("char-ngram", task, sample_questions=3, **QUIET)
     assert [row.queries for row in sample.scores.settings] == [3, 3, 3]
 

@@ -15,6 +15,7 @@ from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.task import Kind
 from mlbench.evaluation.tasks import load_task
 from mlbench.models.char_ngram import encode
+from mlbench.reports.words import chance
 from tests.oracles.measures import average_precision
 from tests.support.roles_task import PASSAGES, QUERIES, TASK, write_task
 
@@ -195,3 +196,12 @@ def test_a_sample_needs_questions_of_the_languages_that_ask_alone(task):
             assert row.passage_languages == tuple(PASSAGES)
     with pytest.raises(UsageError, match="every language of the queries"):
         mlbench.evaluate("char-ngram", task, sample_questions=1, **options)
+
+
+def test_a_random_order_of_all_passages_where_no_language_is_searched_alone(task):
+    options = {"progress": False, "cache": None}
+    of_a_language = sum(PASSAGES.values()) // len(PASSAGES)
+    for settings, size in (("", of_a_language), ('settings = ["multilingual"]\n', 21)):
+        task.write_text(TASK.replace("measures = ", f"{settings}measures = "))
+        random = sum(1 / rank for rank in range(1, size + 1)) / size
+        assert chance(mlbench.evaluate("char-ngram", task, **options)) == pytest.approx(random)

@@ -209,6 +209,8 @@ def test_a_line_that_pairs_share_is_one_question(tmp_path: Path) -> None:
     suite = Suite("alone", "Alone", "", (task,), tmp_path / "alone.toml", mean=True)
     found = suite_report(suite, [report])
     assert found.tasks[0].questions == LINES
+    assert "from en" in str(found)
+    assert "from-en" not in str(found)
     own = report.scores.directions["from-en"]["RR"]
     assert found.mean is not None
     assert own.low < own.value < own.high
