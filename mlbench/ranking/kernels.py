@@ -242,6 +242,18 @@ def largest_square(vectors: Any) -> Any:
 
 
 @jit
+def largest_whole(vectors: Any) -> Any:
+    """Return the largest magnitude of the coordinates, infinity where one is no whole number."""
+    largest = np.float32(0)
+    for i in range(vectors.shape[0]):
+        for k in range(vectors.shape[1]):
+            if vectors[i, k] != np.rint(vectors[i, k]):
+                return np.inf
+            largest = max(largest, abs(vectors[i, k]))
+    return np.float64(largest)
+
+
+@jit
 def count_sparse(
     q_starts: Any, q_columns: Any, q_values: Any, threshold: Any, rows: Any, relevant: Any,
     t_starts: Any, t_passages: Any, t_values: Any, size: int,

@@ -110,6 +110,8 @@ DEFAULT_MEMORY = 256 * 2**20
 QUERY_TILE, PASSAGE_TILE = 1024, 2560
 SPARSE_QUERY_TILE, SPARSE_PASSAGE_TILE = 4096, 2**16
 SMALLEST_TILE = 64
+MOST_COUNTED = 2**15
+"""Passages of a tile, at most, whose counts are kept in 16 bits."""
 UNIT_ROUNDOFF_32, UNIT_ROUNDOFF_64 = 2.0**-24, 2.0**-53
 
 
@@ -252,12 +254,41 @@ class Dense(Bounded):
         self.queries = np.ascontiguousarray(queries, np.float32)
         self.passages = np.ascontiguousarray(passages, np.float32)
         super().__init__(self.queries, passage_starts)
+        self._whole = _largest_whole(self.queries)
+        self.largest_whole: dict[tuple[int, int], float] = {}
+
+    def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
+        """As ``Bounded.count``. Products of small whole numbers, such as the signs of binary
+        vectors, are exact in float32, in whatever order they are added: nothing is recomputed."""
+        from mlbench.ranking import tile_kernels
+
+        if not self._of_whole_numbers(tile.passages):
+            return super().count(tile, rows, above, tied)
+        own = rows.of(tile.queries)
+        tile_kernels.count_whole(
+            self.product(tile.queries, tile.passages, 0), rows.threshold[own],
+            rows.within(tile.queries), rows.passage[own], tile.passages.start, tile.edges,
+            above, tied,
+        )  # fmt: skip
+        return 0
+
+    def _of_whole_numbers(self, passages: slice) -> bool:
+        """Say whether all scores with some passages are small whole numbers."""
+        from mlbench.ranking import tile_kernels
+
+        most = tile_kernels.MOST_WHOLE / max(self.queries.shape[1], 1)
+        if self._whole > most or passages.stop - passages.start >= MOST_COUNTED:
+            return False
+        key = (passages.start, passages.stop)
+        if key not in self.largest_whole:
+            self.largest_whole[key] = _largest_whole(self.passages[passages])
+        return bool(self._whole * self.largest_whole[key] <= most)
 
     def over(self, passages: Floats, passage_starts: Ints) -> Self:
         """Return the same queries over other passages."""
         other = copy.copy(self)
         other.passages = np.ascontiguousarray(passages, np.float32)
-        other.starts, other.largest = passage_starts, {}
+        other.starts, other.largest, other.largest_whole = passage_starts, {}, {}
         return other
 
     def tiles(self, rows: Rows, limits: Limits) -> list[Tile]:
@@ -392,6 +423,12 @@ def largest_norm(vectors: Floats) -> float:
     if 1e-30 < square < 1e30:
         return float(np.sqrt(square * (1 + 2 * vectors.shape[1] * UNIT_ROUNDOFF_32)))
     return float(kernels.norms(vectors).max(initial=0.0))
+
+
+def _largest_whole(vectors: Floats) -> float:
+    from mlbench.ranking import kernels
+
+    return float(kernels.largest_whole(vectors))
 
 
 def _rounded_up(norm: float) -> float:

@@ -30,6 +30,8 @@ DOUBT = np.dtype([("query", "i4"), ("row", "i4"), ("passage", "i4"), ("language"
 BINS, BAND_BINS = np.float32(16383), np.float32(15000)
 PADDING = np.uint16(2**16 - 16384)
 STEP = 128
+MOST_WHOLE = 2.0**15 - 2
+"""What int16 holds, but for the number that stands for a relevant passage."""
 MOST_SCALE = np.float32(2.0**100)
 MOST_DOUBTS = 512
 _inline = numba.njit(nogil=True, inline="always")
@@ -130,6 +132,41 @@ def count_tile(
                         doubt.passage, doubt.language = first + p, language
                         doubted += 1
     return recomputed + _decide(doubts[:doubted], edges, queries, passages, above, tied)
+
+
+@jit
+def count_whole(
+    scores: Any, threshold: Any, rows: Any, relevant: Any, begin: Any, segments: Any, above: Any,
+    tied: Any,
+) -> None:  # fmt: skip
+    """As ``count_tile``, where fast scores are exact: whole numbers of at most MOST_WHOLE.
+
+    Query i owns the exact scores ``threshold[rows[i]:rows[i + 1]]``. Scores level with one need no
+    second look then, however many there are.
+    """
+    whole = np.empty(scores.shape[1], np.int16)
+    for i in range(scores.shape[0]):
+        for p in range(scores.shape[1]):
+            whole[p] = np.int16(scores[i, p])
+        for r in range(rows[i], rows[i + 1]):
+            if begin <= relevant[r] < begin + scores.shape[1]:
+                whole[relevant[r] - begin] = np.int16(-(2**15))
+        for language in range(segments.shape[0] - 1):
+            block = whole[segments[language] : segments[language + 1]]
+            for r in range(rows[i], rows[i + 1]):
+                over, level = _count_whole(block, np.int16(threshold[r]))
+                above[r, language] += over
+                tied[r, language] += level
+
+
+@_inline
+def _count_whole(block: Any, threshold: Any) -> Any:
+    """Return how many numbers, of at most 2**15, are above a threshold and how many equal it."""
+    over, level = np.uint16(0), np.uint16(0)
+    for p in range(block.shape[0]):
+        over = np.uint16(over + np.uint16(block[p] > threshold))
+        level = np.uint16(level + np.uint16(block[p] == threshold))
+    return np.int32(over), np.int32(level)
 
 
 @_inline
