@@ -20,7 +20,7 @@ from mlbench.common.files import cache_folder
 from mlbench.data.catalog import find_task
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
-from mlbench.models.encoding import Plan
+from mlbench.models.plan import Plan
 from mlbench.models.registry import load_adapter
 
 ENCODE = """

@@ -13,7 +13,7 @@ from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.common.progress import Step
 from mlbench.common.sizes import short_number, short_size, three_digits
 from mlbench.common.terminal import fill
-from mlbench.models.contract import CHECKS, SHORT_TEXTS, CheckResult, check_adapter
+from mlbench.models.contract import CHECKS, IMAGE_CHECKS, SHORT_TEXTS, CheckResult, check_adapter
 from mlbench.models.inputs import about_keeping
 from mlbench.models.objects import load_model
 from mlbench.models.registry import list_models
@@ -31,7 +31,11 @@ ABOUT_SPEED = (
     "the texts. tokens/s and texts/s are the median over the rounds, beside the slowest and the "
     "fastest one."
 )
-NAME_WIDTH = 2 + max(len(name) for name, _ in CHECKS)
+ABOUT_IMAGES = (
+    "The {images} images are made by mlbench; their length is in pixels a side, and texts/s are "
+    "images a second."
+)
+NAME_WIDTH = 2 + max(len(name) for name, _ in (*CHECKS, *IMAGE_CHECKS))
 
 
 def list_arguments(parser: ArgumentParser) -> None:
@@ -138,14 +142,14 @@ def speed_arguments(parser: ArgumentParser) -> None:
 
 def speed(args: Namespace) -> int:
     """Measure how fast a model encodes fixed text."""
-    from mlbench.evaluation.speed import measure_speed, sent_tokens
+    from mlbench.evaluation.speed import measure_speed, rounds_of, sent_tokens
 
     quiet = args.quiet or args.json
     with Step("loading the model", 1, "model", quiet=quiet, brief=True):
         model = load_model(args.model, model_options(args))
     if not quiet and (tokens := sent_tokens(model, args.rounds)):
         print(f"{model.name}: the server is sent about {tokens:,} tokens", file=sys.stderr)
-    with Step("encoding", 2 * (args.rounds + 1), "rounds", quiet=quiet) as step:
+    with Step("encoding", rounds_of(model, args.rounds), "rounds", quiet=quiet) as step:
         found = measure_speed(model, args.rounds, step.advance)
     if args.json:
         print_json(found.values())
@@ -171,15 +175,18 @@ def _speed_text(found: Speed) -> str:
     table = plain_table(header, rows)
     lines = [f"{name + ':':<18}{value}" for name, value in costs.items() if value]
     counts = {"queries": found.roles["query"].texts, "passages": found.roles["passage"].texts}
-    about = fill(ABOUT_SPEED.format(**counts))
-    return "\n".join([found.model, "", table, "", *lines, "", about])
+    about = ABOUT_SPEED.format(**counts)
+    if "image" in found.roles:
+        about += " " + ABOUT_IMAGES.format(images=found.roles["image"].texts)
+    return "\n".join([found.model, "", table, "", *lines, "", fill(about)])
 
 
 def _speed_row(role: str, of: RoleSpeed) -> list[str]:
     tokens = [of.tokens, of.tokens_per_second]
+    length = of.characters if of.pixels is None else of.pixels**0.5
     return [
         role,
-        f"{of.characters:.0f}",
+        f"{length or 0:.0f}",
         *("-" if value is None else three_digits(value) for value in tokens),
         *map(three_digits, (of.texts_per_second, *of.range)),
     ]

@@ -212,6 +212,7 @@ def _trade_off(comparison: Comparison) -> Figure | None:
 
 COSTS: tuple[tuple[str, Callable[[Cost], float | None]], ...] = (
     ("passages encoded a second", lambda cost: cost.speeds.get("passage")),
+    ("images encoded a second", lambda cost: cost.speeds.get("image")),
     ("bytes of a passage's vectors", lambda cost: cost.bytes),
     ("parameters", lambda cost: cost.parameters),
 )

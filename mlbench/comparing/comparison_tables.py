@@ -77,6 +77,7 @@ def blocks_of(comparison: Comparison, whole: bool) -> list[Block]:
 COSTS: tuple[tuple[str, Callable[[Cost], str]], ...] = (
     ("queries\na second", lambda cost: _figure(cost.speeds.get("query"), three_digits)),
     ("passages\na second", lambda cost: _figure(cost.speeds.get("passage"), three_digits)),
+    ("images\na second", lambda cost: _figure(cost.speeds.get("image"), three_digits)),
     ("bytes\na passage", lambda cost: _figure(cost.bytes, lambda size: f"{size:,.0f}")),
     ("parameters", lambda cost: _figure(cost.parameters, short_number)),
     ("peak\nmemory", lambda cost: _figure(cost.peak_memory, short_size)),

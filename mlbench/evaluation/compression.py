@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.models.encoding import Embedded, normalise
+from mlbench.models.encoding import Embedded
 from mlbench.models.registry import LoadedModel
+from mlbench.models.rows import normalise
 from mlbench.ranking import kernels
 from mlbench.ranking.vectors import Floats, TextSize, TokenVectors, Vectors, text_size
 

@@ -17,12 +17,15 @@ from mlbench.common.collector import uncollected
 from mlbench.common.errors import Fault, ModelError
 from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
 from mlbench.data.collection import Collection
+from mlbench.data.images import IMAGE
 from mlbench.data.task import Task
 from mlbench.evaluation.compression import size_of
 from mlbench.measures.rank_measures import Measure, parse_measures
 from mlbench.models.boundary import calling
-from mlbench.models.encoding import Embedded, Plan
+from mlbench.models.encoding import Embedded
+from mlbench.models.images import ROLE as IMAGES
 from mlbench.models.inputs import Inputs
+from mlbench.models.plan import Plan
 from mlbench.models.protocol import Described
 from mlbench.ranking.vectors import text_size
 from mlbench.reports.report import (
@@ -151,7 +154,7 @@ def describe_run(
     collection: Collection, embedded: Embedded, options: Options, facts: Mapping[str, Any]
 ) -> RunInfo:
     """Return what the report says of the run, as far as it is known once all is encoded."""
-    texts = {"query": len(collection.queries), "passage": len(collection.passages)}
+    texts = _entries(collection, apart=IMAGES in embedded.counts)
     machine = hardware()
     return RunInfo(
         command=options.command,
@@ -175,6 +178,18 @@ def describe_run(
     )
 
 
+def _entries(collection: Collection, *, apart: bool) -> dict[str, int]:
+    """Return how many texts of each role there are, and images, if these are told ``apart``."""
+    sides = {"query": collection.queries, "passage": collection.passages}
+    texts = {role: len(side) for role, side in sides.items()}
+    if not apart:
+        return texts
+    number = collection.languages.index(IMAGE)
+    images = {role: int(side.counts[number]) for role, side in sides.items()}
+    left = {role: count - images[role] for role, count in texts.items()}
+    return left | {IMAGES: sum(images.values())}
+
+
 def _rounded(embedded: Embedded, role: str) -> float | None:
     return round(embedded.seconds[role], 3) if role in embedded.seconds else None
 
@@ -184,7 +199,8 @@ def describe_model(
 ) -> ModelInfo:
     """Return what the report says of the model; ``facts`` are those of ``model_facts``."""
     prompts = facts.get("prompts", {})
-    first = {"query": collection.queries.texts[0], "passage": collection.passages.texts[0]}
+    plan = Plan.of(collection, by_language=False)
+    first = {group.role: group.texts[0] for group in plan.texts}
     return ModelInfo(
         name=model.name,
         spec=model.spec,

@@ -31,10 +31,12 @@ from mlbench.evaluation.core import Expected, Prepared, ShardCounts
 from mlbench.evaluation.saving_vectors import VectorWriter
 from mlbench.evaluation.scan import BLOCK, TOKEN_BLOCK, Block, blocks_of
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
-from mlbench.models.encoding import Distinct, Ints, Rows, longest_first, ready_to_score
+from mlbench.models.encoding import Ints, ready_to_score
 from mlbench.models.inputs import Inputs
 from mlbench.models.neural.forward import ahead
+from mlbench.models.plan import Distinct, longest_first
 from mlbench.models.protocol import Bound, FormEncoding, Truncation
+from mlbench.models.rows import Rows
 from mlbench.ranking.nearest import Nearest
 from mlbench.ranking.topk import nearest_of
 from mlbench.ranking.vectors import TokenVectors

@@ -33,7 +33,7 @@ def planned_texts(task: Task, options: Options, adapter: object = None) -> list[
     Where ``adapter`` can estimate the tokens that a server would be sent, each row also has the
     ``least_tokens`` and ``most_tokens`` of the distinct texts. Raises as ``evaluate`` does.
     """
-    from mlbench.models.encoding import Plan
+    from mlbench.models.plan import Plan
 
     collection = open_collection(task, options)
     if isinstance(collection, Collection):

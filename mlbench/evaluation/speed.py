@@ -2,7 +2,8 @@
 
 The text is that of the task ``sample``, which comes with mlbench: its queries as they are, and its
 passages joined, so that the passages are about as long as paragraphs. It is encoded in two halves
-in turn, so that a model which remembers what it was given last has nothing to gain by that.
+in turn, so that a model which remembers what it was given last has nothing to gain by that. A model
+of images is given images, too, which are made here.
 """
 
 from __future__ import annotations
@@ -13,19 +14,23 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.hardware import Hardware, hardware, peak_gpu_memory, peak_memory
 from mlbench.evaluation.describing import model_facts
 from mlbench.evaluation.evaluate import load_collection
 from mlbench.models.boundary import Vectors, attribute, calling, check_vectors
-from mlbench.models.contract import METHODS
-from mlbench.models.encoding import longest_first
+from mlbench.models.encoding import METHODS
+from mlbench.models.images import ROLE, made_image, takes_images
 from mlbench.models.inputs import Inputs
+from mlbench.models.plan import longest_first
 from mlbench.models.protocol import Bound, Fitted, Metered
 from mlbench.models.registry import LoadedModel
 from mlbench.ranking.vectors import TextSize, joined, text_size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 JOINED = 6
 """Passages of the task that make one text: about as long as a paragraph of XQuAD."""
@@ -35,27 +40,34 @@ LEAST_SECONDS = 0.5
 """A round encodes the texts as often as it takes to last so long."""
 
 
+IMAGES, SIDE = 64, 224
+"""How many images there are, and their width and height in pixels."""
+
+
 class Part(NamedTuple):
-    """Texts that are given to the model in one call; ``language`` is "" where it is not told."""
+    """Texts, or images, that are given to the model in one call; ``language`` is "" where it is
+    not told."""
 
     language: str
-    texts: list[str]
+    texts: list[Any]
 
 
 @dataclass(frozen=True)
 class RoleSpeed:
-    """How fast the texts of a role are encoded.
+    """How fast the texts of a role, or images, are encoded.
 
     ``texts`` is how many there are, ``characters`` and ``tokens`` how many these have in the mean,
     as the model reads them, tokens with prompts and special ones (None where it does not say).
+    Images have ``pixels`` in place of these.
     ``seconds`` are those of each round for all texts once; ``size`` is what a text's vectors take.
     """
 
     texts: int
-    characters: float
+    characters: float | None
     tokens: float | None
     seconds: tuple[float, ...]
     size: TextSize
+    pixels: int | None = None
 
     @property
     def texts_per_second(self) -> float:
@@ -75,8 +87,8 @@ class RoleSpeed:
 
 @dataclass(frozen=True)
 class Speed:
-    """What encoding with a model costs. ``roles`` are "query" and "passage"; ``text`` is the
-    SHA-256 of all that was encoded, memory is in bytes."""
+    """What encoding with a model costs. ``roles`` are "query", "passage" and, of a model that takes
+    images, "image"; ``text`` is the SHA-256 of all texts that were encoded, memory is in bytes."""
 
     model: str
     spec: str
@@ -118,7 +130,9 @@ def measure_speed(
     _fit(model, texts["passage"])
     free = attribute(model.spec, model.adapter, "language_free", False)
     halves = {role: tuple(_halves(of_role, free)) for role, of_role in texts.items()}
-    found = {role: _measured(model, role, halves[role], rounds, advance) for role in texts}
+    if takes_images(model):
+        halves[ROLE] = tuple(_halves({"": fixed_images()}, True))
+    found = {role: _measured(model, role, halves[role], rounds, advance) for role in halves}
     facts = model_facts(model)
     return Speed(
         model=model.name,
@@ -164,6 +178,16 @@ def fixed_texts() -> dict[str, dict[str, list[str]]]:
     return found
 
 
+def fixed_images() -> list[Image]:
+    """Return the images: all of one size, and distinct."""
+    return [made_image(number, (SIDE, SIDE)) for number in range(IMAGES)]
+
+
+def rounds_of(model: LoadedModel, rounds: int = ROUNDS) -> int:
+    """Return how often ``measure_speed`` tells of a round of a role."""
+    return (3 if takes_images(model) else 2) * (rounds + 1)
+
+
 def _digest(texts: dict[str, dict[str, list[str]]]) -> str:
     every = [text for of_role in texts.values() for some in of_role.values() for text in some]
     return hashlib.sha256("\n".join(every).encode()).hexdigest()
@@ -176,7 +200,7 @@ def _fit(model: LoadedModel, passages: dict[str, list[str]]) -> None:
                 model.adapter.fit(texts, language)
 
 
-def _halves(languages: dict[str, list[str]], free: bool) -> Iterator[list[Part]]:
+def _halves(languages: dict[str, list[Any]], free: bool) -> Iterator[list[Part]]:
     """Yield halves of a role's texts, each as the parts that the model is given."""
     for half in range(HALVES):
         parts = [Part(language, texts[half::HALVES]) for language, texts in languages.items()]
@@ -200,12 +224,14 @@ def _measured(
         advance(1)
     parts = [part for half in halves for part in half]
     texts = [text for part in parts for text in part.texts]
+    of_images = role == ROLE
     speed = RoleSpeed(
         texts=len(texts),
-        characters=sum(map(len, texts)) / len(texts),
-        tokens=_tokens(model, role, parts),
+        characters=None if of_images else sum(map(len, texts)) / len(texts),
+        tokens=None if of_images else _tokens(model, role, parts),
         seconds=tuple(seconds),
         size=text_size(joined(checked)),
+        pixels=SIDE**2 if of_images else None,
     )
     return speed, int(checked[0].shape[1])
 
@@ -229,11 +255,11 @@ def _once(
     for language, unordered in itertools.chain(*halves):
         began = time.perf_counter()
         texts = unordered
-        if inputs.by_form:
+        if inputs.by_form and role != ROLE:
             order = longest_first(inputs.forms(role, texts), range(len(texts)))
             texts = [texts[place] for place in order]
         with calling(model.spec, METHODS[role]):
-            vectors = encode(texts, language)
+            vectors = encode(texts) if role == ROLE else encode(texts, language)
         seconds += time.perf_counter() - began
         given.append((Part(language, texts), vectors))
     return seconds, given
@@ -244,7 +270,7 @@ def _checked(model: LoadedModel, role: str, part: Part, value: Any) -> Vectors:
         value,
         method=f"model {model.spec}, {METHODS[role]}",
         rows=len(part.texts),
-        text_id=lambda row: f"{role} {part.texts[row][:40]!r}",
+        text_id=lambda row: role if role == ROLE else f"{role} {part.texts[row][:40]!r}",
     )
 
 

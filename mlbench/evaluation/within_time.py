@@ -6,17 +6,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlbench.common.progress import Step, duration
 from mlbench.data.collection import Collection
+from mlbench.data.images import IMAGE, Images
 from mlbench.data.sampling import Draw, cut_to_languages
-from mlbench.models.boundary import attribute, calling
-from mlbench.models.encoding import Distinct, Plan
+from mlbench.models.boundary import calling
+from mlbench.models.encoding import METHODS, plan_for
+from mlbench.models.images import ROLE, cost_of
 from mlbench.models.inputs import learns
 from mlbench.models.pace import Pace
+from mlbench.models.plan import Distinct, Plan
 
 if TYPE_CHECKING:
     from mlbench.evaluation.options import Options
@@ -41,17 +44,17 @@ def within_time(
     """
     if options.max_seconds is None or learns(model.adapter):
         return options
-    by_language = not attribute(model.spec, model.adapter, "language_free", False)
     with Step(f"{name}: measuring the model's pace", 1, "texts", quiet=not options.progress):
-        plan = Plan.of(cut_to_languages(whole, languages), by_language=by_language)
+        part = cut_to_languages(whole, languages)
+        plan = plan_for(model, part)
         seconds = min(MEASURING_SECONDS, MEASURING_SHARE * options.max_seconds)
-        rate = _bytes_a_second(model, plan, seconds)
+        rate = _bytes_a_second(model, plan, whole.images, seconds)
     room = rate * options.max_seconds
-    cost, draw = _cost(plan), Draw()
+    cost, draw = _cost(plan, whole.images), Draw()
     if cost > room:
         for draw in _draws(len(set(whole.queries.ids))):
             part = cut_to_languages(draw.of(whole), languages)
-            cost = _cost(Plan.of(part, by_language=by_language))
+            cost = _cost(plan_for(model, part), whole.images)
             if cost <= room:
                 break
     if options.progress:
@@ -74,19 +77,28 @@ def _draws(questions: int) -> Iterator[Draw]:
         yield Draw(2**k, PASSAGES_A_QUESTION * 2**k)
 
 
-def _cost(plan: Plan) -> int:
-    """Return the bytes of all distinct texts."""
-    return sum(len(text.encode()) for group in _groups(plan) for text in group.texts)
+def _cost(plan: Plan, images: Images | None) -> int:
+    """Return the bytes of all distinct texts, and what images count as."""
+    return sum(_size(text, images) for group in _groups(plan) for text in group.texts)
+
+
+def _size(text: str, images: Images | None) -> int:
+    """Return the bytes of a text, or what the image that it stands for counts as."""
+    return cost_of(images.size(text)) if images and text in images else len(text.encode())
 
 
 def _groups(plan: Plan) -> tuple[Distinct, ...]:
-    return (*plan.queries, *plan.passages)
+    return (*plan.queries, *plan.passages, *plan.images[:1])
 
 
 def _bytes_a_second(
-    model: LoadedModel, plan: Plan, seconds: float, clock: Callable[[], float] = time.perf_counter
+    model: LoadedModel,
+    plan: Plan,
+    images: Images | None,
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Encode some texts, more and more at once, for about so many seconds.
+    """Encode some texts and images, more and more at once, for about so many seconds.
 
     The first batch is not counted, as many models do more than encode when they are first called.
     """
@@ -95,10 +107,10 @@ def _bytes_a_second(
     chosen = texts[::step]  # of both roles and all languages
     order = np.random.default_rng(0).permutation(len(chosen))
     chosen = [chosen[i] for i in order.tolist()]
-    sizes = np.array([len(group.texts[place].encode()) for group, place in chosen], np.int64)
+    sizes = np.array([_size(group.texts[place], images) for group, place in chosen], np.int64)
     began, done, counted_from = clock(), 0, 0.0
     for number, part in enumerate(Pace().cut(sizes, np.arange(1, len(sizes) + 1))):
-        _encode(model, chosen[part])
+        _encode(model, chosen[part], images)
         if number == 0:
             counted_from = clock()
         else:
@@ -108,12 +120,15 @@ def _bytes_a_second(
     return max(done, int(sizes[:1].sum())) / max(clock() - counted_from, 1e-6)
 
 
-def _encode(model: LoadedModel, texts: list[tuple[Distinct, int]]) -> None:
-    """Let the model encode texts, of each role and language at once."""
+def _encode(model: LoadedModel, texts: list[tuple[Distinct, int]], images: Images | None) -> None:
+    """Let the model encode texts, of each role and language at once, and images."""
     together: dict[tuple[str, str], list[str]] = {}
     for group, place in texts:
         together.setdefault((group.role, group.language), []).append(group.texts[place])
     for (role, language), some in together.items():
-        name = "encode_queries" if role == "query" else "encode_passages"
+        given: tuple[Any, ...] = (some, language)
+        name = METHODS[role]
+        if language == IMAGE and images is not None:
+            name, given = METHODS[ROLE], ([images.open(each) for each in some],)
         with calling(model.spec, name):
-            getattr(model.adapter, name)(some, language)
+            getattr(model.adapter, name)(*given)

@@ -61,7 +61,9 @@ class Source:
     """All that a vector depends on beside its text.
 
     ``language`` is "" for a model that is not told it; ``form`` says what stands for a text:
-    itself ("text"), or the bytes that the model's ``canonical`` gives for it ("canonical").
+    itself ("text"), or the bytes that the model's ``canonical`` gives for it ("canonical"). Of
+    images, whose ``role`` is "image", it says how they are decoded; the digest of the file's bytes
+    stands for an image.
     """
 
     identity: str

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mlbench.models.boundary import Vectors, calling, difference
+from mlbench.models.images import ROLE as IMAGES
 from mlbench.models.protocol import Described
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ def apart(encode: Callable[[list[int]], Vectors], places: list[int]) -> float:
     return max(difference(encode([place]), together[[row]]) for row, place in enumerate(places))
 
 
-def warning(role: str, found: float) -> str:
-    """Say that the vectors of a role's texts depend on their batch, and by how much."""
+def warning(kind: str, found: float) -> str:
+    """Say that the vectors of a role's texts, or of images, depend on their batch, and by how
+    much."""
+    what = "an image" if kind == IMAGES else f"a {kind} text"
     return (
-        f"the model gives a {role} text another vector alone than beside others in a batch: they "
+        f"the model gives {what} another vector alone than beside others in a batch: they "
         f"differ by {found:.2g} of their length, so its scores depend on how texts are batched; "
         "`mlbench models check` tests this further"
     )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,13 @@ from mlbench.models.boundary import (
     kind_of,
 )
 from mlbench.models.company import rounding
+from mlbench.models.images import made_image, takes_images
 from mlbench.models.protocol import Bound, Fitted
 from mlbench.models.registry import LoadedModel
 from mlbench.ranking.vectors import TokenVectors, joined
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 METHODS = {"query": "encode_queries", "passage": "encode_passages"}
 
@@ -55,6 +59,11 @@ LONGEST, SHORTEST = 110_000, 5_500
 LONG_SECONDS = 5.0
 """A long text has so many characters: what the model encodes in that time, within these bounds."""
 FIRST = "en"
+IMAGES = (
+    ((64, 48), "RGB"), ((48, 64), "RGB"), ((40, 40), "RGBA"), ((32, 32), "L"), ((50, 20), "P"),
+    ((30, 30), "CMYK"), ((16, 16), "1"), ((300, 5), "RGB"), ((1, 1), "RGB"),
+)  # fmt: skip
+"""Sizes and modes of the images that are encoded."""
 SHORT_TEXTS = 162
 """How many texts the checks encode, beside a long one in each role."""
 
@@ -106,6 +115,26 @@ class _Trial:
         self.layout = self.layout or Layout.of(vectors, where)
         return vectors
 
+    def see(self, images: list[Image]) -> Vectors:
+        """Return the vectors of images."""
+        where = f"encode_images ({len(images)} images)"
+        with calling(self.model.spec, "encode_images"):
+            value = self.model.adapter.encode_images(list(images))
+        vectors = check_vectors(
+            value,
+            method=where,
+            rows=len(images),
+            text_id=lambda row: f"an image of the mode {images[row].mode} and {images[row].size}",
+            layout=self.layout,
+        )
+        self.layout = self.layout or Layout.of(vectors, where)
+        return vectors
+
+    @cached_property
+    def seen(self) -> Vectors:
+        """The vectors of all images, from one call."""
+        return self.see(_images())
+
     def encode(self, role: str, texts: list[str], language: str = FIRST) -> Vectors:
         """Return the vectors of ``texts``."""
         return self.checked(self.raw(role, [*texts], language), role, texts, language)
@@ -148,7 +177,7 @@ def check_adapter(model: LoadedModel) -> Iterator[CheckResult]:
         yield CheckResult("bind", True, detail)
         return
     trial = _Trial(model)
-    for name, check in CHECKS:
+    for name, check in (*CHECKS, *(IMAGE_CHECKS if takes_images(model) else ())):
         result = _result(trial, name, check)
         yield result
         if not result.passed and check is _returns_vectors:
@@ -290,3 +319,56 @@ CHECKS: tuple[tuple[str, Callable[[_Trial], str]], ...] = (
     ("roles", _roles),
     ("empty list", _empty_list),
 )
+
+
+def _images() -> list[Image]:
+    return [made_image(number, *each) for number, each in enumerate(IMAGES)]
+
+
+def _apart(trial: _Trial, what: str, vectors: Vectors) -> str:
+    """Compare the vectors of all images, got in another way, with those of one call."""
+    found = difference(trial.seen, vectors)
+    if found > trial.rounding:
+        raise Broken(f"{what}: vectors differ by {found:.2g}, allowed {trial.rounding:.0e}")
+    return f"within {found:.1g}" if found else "bit-identical"
+
+
+def _sees(trial: _Trial) -> str:
+    modes = ", ".join(dict.fromkeys(mode for _, mode in IMAGES))
+    return f"{trial.seen.shape[1]} dimensions as texts have, images of the modes {modes}"
+
+
+def _sees_in_order(trial: _Trial) -> str:
+    return _apart(trial, "in another order", trial.see(_images()[::-1])[::-1])
+
+
+def _sees_alone(trial: _Trial) -> str:
+    return _apart(trial, "one by one", joined([trial.see([image]) for image in _images()]))
+
+
+def _images_untouched(trial: _Trial) -> str:
+    images, before = _images(), [image.tobytes() for image in _images()]
+    trial.see(images)
+    if [image.tobytes() for image in images] != before:
+        raise Broken("encode_images changed an image that it was given")
+    return "images are left as they were"
+
+
+def _distinct_images(trial: _Trial) -> str:
+    alike = sum(
+        difference(trial.seen[[one]], trial.seen[[other]]) == 0
+        for one in range(len(IMAGES))
+        for other in range(one)
+    )
+    pairs = len(IMAGES) * (len(IMAGES) - 1) // 2
+    return f"information: {alike} of {pairs} pairs of images have equal vectors"
+
+
+IMAGE_CHECKS: tuple[tuple[str, Callable[[_Trial], str]], ...] = (
+    ("images", _sees),
+    ("images in order", _sees_in_order),
+    ("images alone", _sees_alone),
+    ("images untouched", _images_untouched),
+    ("distinct images", _distinct_images),
+)
+"""Further checks, of a model that takes images."""

@@ -1,180 +1,57 @@
-"""Encoding: each distinct text of a role and language once, checked and normalised.
+"""Encoding: each distinct text of a role and language and each image once, checked, normalised.
 
 A model that is not told the language (``language_free``) is given each text of a role once,
 whatever languages it stands in; texts that it reads as the same bytes (``canonical``) are one
-text. So all these tie exactly. What the embedding cache holds is not encoded again.
+text. So all these tie exactly. What the embedding cache holds is not encoded again. Images are
+decoded in threads while those before them are encoded.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.collector import uncollected
 from mlbench.common.progress import Step
 from mlbench.data.collection import Collection, Entries
+from mlbench.data.images import Images
 from mlbench.models import company
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
 from mlbench.models.cache import Source
+from mlbench.models.images import ROLE as IMAGES
+from mlbench.models.images import cost_of, ends_of_batches, opened, sees
 from mlbench.models.inputs import Inputs
+from mlbench.models.pace import Pace
+from mlbench.models.plan import Distinct, Plan, distinct_texts, longest_first
 from mlbench.models.protocol import Bound, Changeable, Fitted
-from mlbench.ranking.vectors import Floats, TokenVectors
+from mlbench.models.rows import Rows, mean_cosine, normalise
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+    from PIL.Image import Image
 
     from mlbench.models.cache import EmbeddingCache
     from mlbench.models.registry import LoadedModel
 
 
-COMPARED_AT_ONCE = 1024
+METHODS = {"query": "encode_queries", "passage": "encode_passages", IMAGES: "encode_images"}
+KINDS = {"query": "query texts", "passage": "passage texts", IMAGES: "images"}
+"""What is encoded: the method that does so, and what it is in words."""
 
 Ints = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 
-class Rows:
-    """The vectors of one role, a row an entry, filled in any order and copied once."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.dense: Floats | None = None
-        self.parts: list[csr_matrix | TokenVectors] = []
-        self.places: list[Ints] = []
-
-    def put(self, places: Ints, vectors: Vectors) -> None:
-        """Fill the rows ``places``."""
-        if isinstance(vectors, np.ndarray):
-            if self.dense is None:
-                self.dense = np.empty((self.size, vectors.shape[1]), np.float32)
-            self.dense[places] = vectors
-        else:
-            self.parts.append(vectors)
-            self.places.append(places)
-
-    def spread(self, same: Ints) -> Vectors:
-        """Return all rows; row i is the one that was put at ``same[i]``."""
-        if self.dense is not None:
-            others = np.flatnonzero(same != np.arange(self.size))
-            self.dense[others] = self.dense[same[others]]
-            return self.dense
-        row = np.empty(self.size, np.int64)
-        places = np.concatenate(self.places)
-        row[places] = np.arange(len(places))
-        if isinstance(self.parts[0], TokenVectors):
-            return TokenVectors.gathered(self.parts, row[same])
-        from scipy import sparse
-
-        return sparse.vstack(self.parts, format="csr", dtype=np.float32)[row[same]]
-
-
-@uncollected()
-def normalise(vectors: Vectors) -> Vectors:
-    """Divide each row, or each token's vector, by its Euclidean norm, in float64, and round to
-    float32; zero rows stay.
-
-    The norm is added in the fixed order of ``kernels.dot`` (sparse: of the columns), so that the
-    result is the same on every machine. The first call imports numba, which makes many objects.
-    """
-    from mlbench.ranking import kernels
-
-    if isinstance(vectors, TokenVectors):
-        return replace(vectors, vectors=normalise(vectors.vectors))
-    if isinstance(vectors, np.ndarray):
-        norms = kernels.norms(vectors)[:, None]
-        divided = np.divide(vectors, norms, where=norms > 0, out=vectors.astype(np.float64))
-        return divided.astype(np.float32)
-    rows = np.arange(vectors.shape[0])
-    csr = (vectors.indptr, vectors.indices, vectors.data)
-    norms = np.repeat(np.sqrt(kernels.sparse_pair_scores(*csr, *csr, rows, rows)), np.diff(csr[0]))
-    result = vectors.copy()
-    result.data = np.divide(
-        vectors.data, norms, where=norms > 0, out=vectors.data.astype(np.float64)
-    ).astype(np.float32)
-    return result
-
-
-def mean_cosine(vectors: Vectors, rows: Ints) -> float:
-    """Return the mean cosine of two different ones of ``rows``; 0 for fewer than two. What stands
-    for a text of several vectors is their sum.
-
-    Two zero rows count as alike (1), a zero row and another as unlike (0). From the length of
-    the sum of the n unit vectors, |sum|^2 = n + the cosines of all ordered pairs, with one more
-    dimension in which all zero rows, and they alone, are 1.
-    """
-    size, zeros = len(rows), 0
-    if size < 2:
-        return 0.0
-    total = np.zeros(vectors.shape[1])
-    for start in range(0, size, COMPARED_AT_ONCE):
-        part = vectors[rows[start : start + COMPARED_AT_ONCE]]
-        if isinstance(part, TokenVectors):
-            part = part.sums(part.vectors.astype(np.float64)).astype(np.float32)
-        part = normalise(part)
-        total += np.asarray(part.sum(0, dtype=np.float64)).ravel()
-        zeros += int((np.asarray(abs(part).sum(1)) == 0).sum())
-    return float((total @ total + zeros**2 - size) / (size * (size - 1)))
-
-
 COLLAPSED = 0.9999
 ENOUGH = 8
 """Distinct texts from which a model that gives them one vector is said to have collapsed."""
-
-
-@dataclass(frozen=True)
-class Distinct:
-    """The distinct texts of one role and language; ``language`` "" stands for all together."""
-
-    role: str
-    language: str
-    texts: list[str]
-    first: Ints
-    """(texts,) the first entry of the role that has each text."""
-    entry: Ints
-    """(entries,) index into ``texts`` of each entry of that language."""
-
-    @classmethod
-    def of(cls, role: str, language: str, texts: Sequence[str], start: int = 0) -> Distinct:
-        """Find the distinct texts in the order they first appear; ``start`` is the first entry."""
-        index: dict[str, int] = {}
-        size = len(texts)
-        entry = np.fromiter((index.setdefault(t, len(index)) for t in texts), np.int64, size)
-        first = np.unique(entry, return_index=True)[1] + start
-        return cls(role, language, list(index), first, entry)
-
-    def merged(self, keys: list[bytes]) -> tuple[Distinct, Ints]:
-        """Take texts of equal key (``keys`` has one a text) as one; return also the places of
-        the texts that stand for them."""
-        index = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        same = np.array([index[key] for key in keys], np.int64)
-        keep = np.unique(same, return_index=True)[1]
-        texts = [self.texts[place] for place in keep]
-        return replace(self, texts=texts, first=self.first[keep], entry=same[self.entry]), keep
-
-
-def distinct_texts(
-    role: str, entries: Entries, languages: tuple[str, ...], *, by_language: bool = True
-) -> Iterator[Distinct]:
-    """Yield the distinct texts of each language that has any, in the order they first appear."""
-    parts = {"": slice(0, len(entries))}
-    if by_language:
-        parts = {language: entries.slice(number) for number, language in enumerate(languages)}
-    for language, part in parts.items():
-        if entries.texts[part]:
-            yield Distinct.of(role, language, entries.texts[part], part.start)
-
-
-def longest_first(forms: Sequence[bytes], places: Iterable[int]) -> Ints:
-    """Return places of forms in the order of encoding: as little padding as can be, and the same
-    batches whatever order the texts came in."""
-    return np.array(sorted(places, key=lambda i: (-len(forms[i]), forms[i])), np.int64)
 
 
 def confirm(model: LoadedModel) -> None:
@@ -184,28 +61,19 @@ def confirm(model: LoadedModel) -> None:
             model.adapter.confirm()
 
 
+def plan_for(model: LoadedModel, collection: Collection) -> Plan:
+    """Return what a model is to encode of a collection.
+
+    Raises ModelError for images and a model that takes none.
+    """
+    free = attribute(model.spec, model.adapter, "language_free", False)
+    apart = sees(model, collection.languages)
+    return Plan.of(collection, by_language=not free, images_as_texts=not apart)
+
+
 def ready_to_score(model: LoadedModel, vectors: Vectors) -> Vectors:
     """Return vectors as they are scored: of length 1 where the similarity is the cosine."""
     return normalise(vectors) if model.similarity == "cosine" else vectors
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that is to be encoded for a collection, by role."""
-
-    queries: tuple[Distinct, ...]
-    passages: tuple[Distinct, ...]
-
-    @classmethod
-    def of(cls, collection: Collection, *, by_language: bool = True) -> Plan:
-        """Find the distinct texts of a collection, of each language or of all together."""
-
-        def find(role: str, entries: Entries) -> tuple[Distinct, ...]:
-            return tuple(
-                distinct_texts(role, entries, collection.languages, by_language=by_language)
-            )
-
-        return cls(find("query", collection.queries), find("passage", collection.passages))
 
 
 class Count(NamedTuple):
@@ -232,11 +100,12 @@ class Embedded:
 
 @dataclass(frozen=True)
 class _Job:
-    """What one group of texts needs; ``keys`` and all arrays but ``order`` have one element a
-    text.
+    """What one group of texts, or the images of all roles, need; ``keys`` and all arrays but
+    ``order`` have one element a text.
 
     ``sizes`` are the bytes of what the model reads; ``order`` is that of encoding, empty if all
-    are cached, and ``ends`` are the places in it where a batch may end.
+    are cached, and ``ends`` are the places in it where a batch may end. ``others`` are the groups
+    of the same images in the other role.
     """
 
     group: Distinct
@@ -246,6 +115,26 @@ class _Job:
     sizes: Ints
     order: Ints
     ends: Ints
+    others: tuple[Distinct, ...] = ()
+
+    @classmethod
+    def of(
+        cls, source: Source, keys: list[bytes], group: Distinct, others: tuple[Distinct, ...] = ()
+    ) -> _Job:
+        """Return a job of which all is missing, and no order is known yet."""
+        nothing = np.zeros(len(keys), np.int64)
+        none, missing = nothing[:0], np.ones(len(keys), bool)
+        return cls(group, source, keys, missing, nothing, none, none, others)
+
+    @property
+    def kind(self) -> str:
+        """What is encoded: the texts of a role, "query" or "passage", or images, "image"."""
+        return self.source.role
+
+    @property
+    def sides(self) -> tuple[Distinct, ...]:
+        """All groups."""
+        return (self.group, *self.others)
 
 
 class Encoding:
@@ -255,7 +144,8 @@ class Encoding:
     ``cache`` what is there: ``cached`` of all ``texts``. ``encode`` does the rest, which is
     ``cost`` bytes of what the model reads of them. Where ``collection`` is part of a larger one,
     ``whole`` is what the model reads and learns of.
-    Raises ModelError where the model raises or breaks the adapter's contract.
+    Raises ModelError where the model raises or breaks the adapter's contract, and for images and a
+    model that takes none.
     """
 
     def __init__(
@@ -275,11 +165,12 @@ class Encoding:
             "query": Rows(len(collection.queries)),
         }
         self._apart: dict[str, float] = {}
-        self._seconds = dict.fromkeys(self._rows, 0.0)
+        self._images = collection.images or Images()
+        plan = plan_for(model, collection)
+        self._seconds = dict.fromkeys([*self._rows, *([IMAGES] if plan.images else [])], 0.0)
         self._teach(whole or collection)
-        free = attribute(model.spec, model.adapter, "language_free", False)
-        plan = Plan.of(collection, by_language=not free)
-        self._jobs = [self._prepare(group) for group in (*plan.passages, *plan.queries)]
+        self._jobs = [self._prepare_images(plan.images)] if plan.images else []
+        self._jobs += [self._prepare(group) for group in plan.texts]
         self.cost = sum(int(job.sizes[job.missing].sum()) for job in self._jobs)
         self.texts = sum(len(job.keys) for job in self._jobs)
         self.cached = self.texts - sum(int(job.missing.sum()) for job in self._jobs)
@@ -293,21 +184,19 @@ class Encoding:
         pace, kept = self._inputs.pace(), self.cached
         try:
             for job in self._jobs:
-                for part in pace.cut(job.sizes[job.order], job.ends):
-                    batch = job.order[part]
-                    batch = batch[job.missing[batch]]
-                    if not len(batch):
-                        continue
-                    began = time.perf_counter()
-                    kept += self._encode(job, batch)
+                began = time.perf_counter()
+                for batch, images in self._batches(job, pace):
+                    kept += self._encode(job, batch, images)
                     took = time.perf_counter() - began
-                    self._seconds[job.group.role] += took
-                    pace.took(took)
+                    self._seconds[job.kind] += took
+                    if images is None:
+                        pace.took(took)
                     progress(int(job.sizes[batch].sum()), len(batch))
+                    began = time.perf_counter()
         except BaseException as error:
             if self.cache:
                 error.add_note(
-                    f"{kept:,} of {self.texts:,} texts are in the embedding cache; the same "
+                    f"{kept:,} of {self.texts:,} {self.what} are in the embedding cache; the same "
                     "command goes on from there"
                 )
             raise
@@ -315,15 +204,32 @@ class Encoding:
             confirm(self.model)
         self._inputs.remember()
         parts = {role: self._entries(role) for role in self._rows}
-        warnings = tuple(
-            f"the model gives all {role} texts nearly the same vector (mean cosine of two is "
-            f"{cosine:.5f}): it has collapsed, and ties count against it"
-            for role, vectors in parts.items()
-            if (cosine := mean_cosine(vectors, self._distinct(role))) > COLLAPSED
-        )
-        warnings += self._company_warnings()
-        counts = {role: self._count(role) for role in self._rows}
+        warnings = (*self._collapse_warnings(parts), *self._company_warnings())
+        counts = {kind: self._count(kind) for kind in self._seconds}
         return Embedded(parts["query"], parts["passage"], warnings, counts, self._seconds)
+
+    @property
+    def what(self) -> str:
+        """What is encoded, in words."""
+        return "texts and images" if IMAGES in self._seconds else "texts"
+
+    def _batches(self, job: _Job, pace: Pace) -> Iterator[tuple[Ints, list[Image] | None]]:
+        """Yield what is missing of a job, and the images where it is of images."""
+        if job.kind == IMAGES:
+            yield from self._batches_of_images(job)
+            return
+        for part in pace.cut(job.sizes[job.order], job.ends):
+            batch = job.order[part]
+            batch = batch[job.missing[batch]]
+            if len(batch):
+                yield batch, None
+
+    def _batches_of_images(self, job: _Job) -> Iterator[tuple[Ints, list[Image]]]:
+        parts = np.split(job.order, job.ends[:-1])
+        batches = [left for part in parts if len(left := part[job.missing[part]])]
+        names = ([job.group.texts[place] for place in batch] for batch in batches)
+        with contextlib.closing(opened(self._images.open, names)) as images:
+            yield from zip(batches, images, strict=True)
 
     @property
     def layout(self) -> Layout | None:
@@ -331,17 +237,19 @@ class Encoding:
         return self._layout
 
     def try_company(self) -> None:
-        """Find out whether vectors depend on what is in a batch, by a few texts of each role.
+        """Find out whether vectors depend on what is in a batch, by a few texts of each role, and a
+        few images; these are also seen to have the dimensions of texts before all are encoded.
 
         If so, ``encode`` warns. What an earlier run found is recalled; it alone tells where all
         vectors are in the cache. Raises ModelError as ``encode`` does.
         """
         if isinstance(self.model.adapter, Bound):
             return
-        for role in self._rows:
-            jobs = [job for job in self._jobs if job.group.role == role]
-            job = max(jobs, key=lambda job: len(job.keys))
-            if len(job.keys) < company.ENOUGH:
+        self._try_layout()
+        for kind in self._seconds:
+            jobs = [job for job in self._jobs if job.kind == kind]
+            job = max(jobs, key=lambda job: len(job.keys), default=None)
+            if job is None or len(job.keys) < company.ENOUGH:
                 continue
             texts = job.group.texts
             places = company.some_of(texts, range(len(texts)))
@@ -351,24 +259,46 @@ class Encoding:
                 "company", job.source, chosen, measure if job.missing.any() else None
             )
             if size is not None:
-                self._apart[role] = size
+                self._apart[kind] = size
+
+    def _try_layout(self) -> None:
+        """Encode an image and a text, so that vectors of another form are known at once."""
+        of_images = [job for job in self._jobs if job.kind == IMAGES]
+        others = [job for job in self._jobs if job.kind != IMAGES]
+        for job in (*others[:1], *of_images) if of_images else ():
+            if job.missing.any():
+                self._given(job, [int(np.flatnonzero(job.missing)[0])])
+
+    def _collapse_warnings(self, parts: Mapping[str, Vectors]) -> Iterator[str]:
+        """Yield which texts, or images, have all nearly one vector; ``parts`` are by role."""
+        for kind in self._seconds:
+            role, entries = self._distinct(kind)
+            cosine = mean_cosine(parts[role], entries)
+            if cosine > COLLAPSED:
+                yield (
+                    f"the model gives all {KINDS[kind]} nearly the same vector (mean cosine of two "
+                    f"is {cosine:.5f}): it has collapsed, and ties count against it"
+                )
 
     def _company_warnings(self) -> tuple[str, ...]:
         if not any(self._apart.values()):
             return ()
         allowed = company.rounding(self.model)
         return tuple(
-            company.warning(role, size) for role, size in self._apart.items() if size > allowed
+            company.warning(kind, size) for kind, size in self._apart.items() if size > allowed
         )
 
-    def _distinct(self, role: str) -> Ints:
-        """Return an entry of each distinct text of all languages; none if they are few."""
-        groups = [job.group for job in self._jobs if job.group.role == role]
+    def _distinct(self, kind: str) -> tuple[str, Ints]:
+        """Return a role and an entry in it of each distinct text of all languages, or each image;
+        no entry if they are few."""
+        groups = [job.group for job in self._jobs if job.kind == kind]
         entry = {text: at for g in groups for text, at in zip(g.texts, g.first, strict=True)}
-        return np.array([*entry.values()] if len(entry) >= ENOUGH else [], np.int64)
+        found = [at for at in entry.values() if at >= 0]
+        role = groups[0].role if groups else "query"
+        return role, np.array(found if len(found) >= ENOUGH else [], np.int64)
 
-    def _count(self, role: str) -> Count:
-        missing = np.concatenate([job.missing for job in self._jobs if job.group.role == role])
+    def _count(self, kind: str) -> Count:
+        missing = np.array([*chain(*(job.missing for job in self._jobs if job.kind == kind))], bool)
         return Count(int(missing.sum()), int((~missing).sum()))
 
     def _teach(self, collection: Collection) -> None:
@@ -396,19 +326,14 @@ class Encoding:
         source = self._inputs.source(group.role, group.language)
         read = self._inputs.read(source, group.texts)
         group, chosen = group.merged(read.keys)
-        keys, nothing = [read.keys[place] for place in chosen], np.zeros(len(chosen), np.int64)
-        none = nothing[:0]
-        job = _Job(group, source, keys, np.ones(len(keys), bool), nothing, none, none)
-        for places, vectors in self.cache.find(source, keys) if self.cache else ():
-            self._keep(job, places, self._checked(vectors, "the embedding cache", group, places))
-            job.missing[places] = False
+        job = self._recalled(_Job.of(source, [read.keys[place] for place in chosen], group))
         if not job.missing.any():
             return job
         if read.forms is None:
             forms = self._inputs.forms(group.role, group.texts)
         else:
             forms = [read.forms[place] for place in chosen]
-        order = np.arange(len(keys))
+        order = np.arange(len(forms))
         if self._inputs.by_form:
             order = longest_first(forms, order)
         return replace(
@@ -418,9 +343,29 @@ class Encoding:
             ends=np.cumsum(self._inputs.batch_sizes(group.role, [forms[place] for place in order])),
         )
 
-    def _encode(self, job: _Job, batch: Ints) -> int:
+    def _prepare_images(self, groups: tuple[Distinct, ...]) -> _Job:
+        """Take from the cache the images that are there; the rest are encoded in their order."""
+        source, (group, *others) = self._inputs.source(IMAGES, ""), groups
+        keys = source.keys(text.encode() for text in group.texts)
+        job = self._recalled(_Job.of(source, keys, group, tuple(others)))
+        sizes = [*map(self._images.size, group.texts)]
+        return replace(
+            job,
+            sizes=np.array([*map(cost_of, sizes)]),
+            order=np.arange(len(sizes)),
+            ends=np.array(ends_of_batches([width * height for width, height in sizes])),
+        )
+
+    def _recalled(self, job: _Job) -> _Job:
+        """Take what the cache holds of a job, which is then not missing."""
+        for places, vectors in self.cache.find(job.source, job.keys) if self.cache else ():
+            self._keep(job, places, self._checked(vectors, "the embedding cache", job, places))
+            job.missing[places] = False
+        return job
+
+    def _encode(self, job: _Job, batch: Ints, images: list[Image] | None) -> int:
         """Encode, store and keep some texts of a job; return how many are in the cache now."""
-        vectors = self._given(job, batch)
+        vectors = self._given(job, batch, images)
         stored = 0
         if self.cache:
             keys = [job.keys[place] for place in batch]
@@ -428,40 +373,54 @@ class Encoding:
         self._keep(job, batch, vectors)
         return stored
 
-    def _given(self, job: _Job, places: Ints | list[int]) -> Vectors:
-        """Return what the model gives for some texts of a job, from one call, checked."""
-        group, adapter = job.group, self.model.adapter
-        name = "encode_queries" if group.role == "query" else "encode_passages"
-        encode = adapter.encode_queries if group.role == "query" else adapter.encode_passages
-        with calling(self.model.spec, name):
-            value = encode([group.texts[place] for place in places], group.language)
-        where = f"model {self.model.spec}, {name} ({group.language or 'all languages'})"
-        return self._checked(value, where, group, places)
-
-    def _checked(
-        self, value: Any, where: str, group: Distinct, places: Ints | list[int]
+    def _given(
+        self, job: _Job, places: Ints | list[int], images: list[Image] | None = None
     ) -> Vectors:
-        """Return the vectors of some texts of a group, in float32, as the model gave them."""
+        """Return what the model gives for some texts of a job, from one call, checked."""
+        texts = [job.group.texts[place] for place in places]
+        given: tuple[Any, ...] = (texts, job.group.language)
+        if job.kind == IMAGES:
+            given = (images or [self._images.open(each) for each in texts],)
+        name = METHODS[job.kind]
+        with calling(self.model.spec, name):
+            value = getattr(self.model.adapter, name)(*given)
+        of = "" if job.kind == IMAGES else f" ({job.group.language or 'all languages'})"
+        return self._checked(value, f"model {self.model.spec}, {name}{of}", job, places)
+
+    def _checked(self, value: Any, where: str, job: _Job, places: Ints | list[int]) -> Vectors:
+        """Return the vectors of some texts of a job, in float32, as the model gave them."""
 
         def text_id(row: int) -> str:
-            entry = group.first[places[row]]
+            side = next(each for each in job.sides if each.first[places[row]] >= 0)
+            entries, entry = self._sides[side.role], side.first[places[row]]
             language = self.collection.languages[entries.language[entry]]
-            return f"{group.role} {entries.ids[entry]!r} ({language})"
+            return f"{job.kind} {entries.ids[entry]!r} ({language})"
 
-        entries = self.collection.queries if group.role == "query" else self.collection.passages
         vectors = check_vectors(
             value, method=where, rows=len(places), text_id=text_id, layout=self._layout
         )
         self._layout = self._layout or Layout.of(vectors, where)
         return vectors
 
+    @property
+    def _sides(self) -> dict[str, Entries]:
+        return {"passage": self.collection.passages, "query": self.collection.queries}
+
     def _keep(self, job: _Job, places: Ints, vectors: Vectors) -> None:
         ready = ready_to_score(self.model, vectors)
-        self._rows[job.group.role].put(job.group.first[places], ready)
+        for side in job.sides:
+            at = side.first[places]
+            there = np.flatnonzero(at >= 0)
+            if len(there) == len(at):
+                self._rows[side.role].put(at, ready)
+            elif len(there):
+                self._rows[side.role].put(at[there], ready[there])
 
     def _entries(self, role: str) -> Vectors:
-        groups = [job.group for job in self._jobs if job.group.role == role]
-        return self._rows[role].spread(np.concatenate([g.first[g.entry] for g in groups]))
+        same = np.empty(self._rows[role].size, np.int64)
+        for side in (each for job in self._jobs for each in job.sides if each.role == role):
+            same[side.entries] = side.first[side.entry]
+        return self._rows[role].spread(same)
 
 
 def encode_shown(work: Encoding, title: str, *, quiet: bool) -> tuple[Embedded, Step]:
@@ -471,13 +430,13 @@ def encode_shown(work: Encoding, title: str, *, quiet: bool) -> tuple[Embedded, 
     """
     done = work.cached
     if done and not quiet:
-        print(f"{title}: {done:,} of {work.texts:,} texts are in the cache", file=sys.stderr)
+        print(f"{title}: {done:,} of {work.texts:,} {work.what} are in the cache", file=sys.stderr)
     with Step(title, work.cost, "", quiet=quiet) as step:
 
         def progress(cost: int, texts: int) -> None:
             nonlocal done
             done += texts
             step.advance(cost)
-            step.say(f"{done:,} of {work.texts:,} texts")
+            step.say(f"{done:,} of {work.texts:,} {work.what}")
 
         return work.encode(progress), step

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
+from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlbench.common.errors import Fault, ModelError
 from mlbench.models.boundary import attribute, calling
 from mlbench.models.cache import KEY_BYTES, SCHEMA, Source, question_digest
+from mlbench.models.images import ROLE as IMAGES
 from mlbench.models.pace import Pace
 from mlbench.models.protocol import Batching, Bound, Canonical, Fitted, Truncating, Truncation
 
@@ -81,7 +83,10 @@ class Inputs:
         self._new: dict[str, bytes] = {}
 
     def source(self, role: str, language: str) -> Source:
-        """Say what vectors depend on beside the texts."""
+        """Say what vectors depend on beside the texts, or beside the images."""
+        form = "canonical" if self.by_form else "text"
+        if role == IMAGES:
+            form = f"image/1, decoded by Pillow {metadata.version('pillow')}"
         with calling(self.model.spec, "attributes prompts and options"):
             prompt = self._prompts.get(role, "")
             options = json.dumps(self._options, sort_keys=True)
@@ -91,7 +96,7 @@ class Inputs:
             prompt=prompt,
             language=language,
             options=options,
-            form="canonical" if self.by_form else "text",
+            form=form,
         )
 
     def read(self, source: Source, texts: Sequence[str]) -> Read:

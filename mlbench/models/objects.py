@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
+from mlbench.models.images import as_rgb
 from mlbench.models.neural.kinds import MODEL_TYPES
 from mlbench.models.neural.outputs import DENSE, LATE, SPARSE
 from mlbench.models.plugin import refuse_other_signatures
@@ -18,6 +19,8 @@ from mlbench.models.protocol import Adapter
 from mlbench.models.registry import LoadedModel, describe_adapter, load_adapter
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mlbench.models.cache import EmbeddingCache
 
 EXPECTED = (
@@ -109,18 +112,35 @@ class Encoder:
 
     def encode_queries(self, texts: list[str], language: str) -> Any:
         """Return the vectors of queries, float32 (n, d); the language is not looked at."""
-        return self._encode(self._model.encode_query, texts)
+        return self._encode(self._model.encode_query, self._typed(texts))
 
     def encode_passages(self, texts: list[str], language: str) -> Any:
         """Return the vectors of passages, float32 (n, d); the language is not looked at."""
-        return self._encode(self._model.encode_document, texts)
+        return self._encode(self._model.encode_document, self._typed(texts))
 
-    def _encode(self, method: Any, texts: list[str]) -> Any:
+    @property
+    def takes_images(self) -> bool:
+        """Whether the model encodes images, too."""
+        return self.family is DENSE and "image" in _modalities(self._model)
+
+    def encode_images(self, images: list[Image]) -> Any:
+        """Return the vectors of images, float32 (n, d), with which no role or prompt has to do."""
+        given = [{"image": as_rgb(image)} for image in images]
+        return self._encode(self._model.encode, given)
+
+    def _typed(self, texts: list[str]) -> list[Any]:
+        """Return texts as the library takes them: a model of images, too, would open a text that
+        looks like the path or the address of one, unless it is said to be a text."""
+        if _modalities(self._model) <= {"text"}:
+            return texts
+        return [{"text": text} for text in texts]
+
+    def _encode(self, method: Any, inputs: list[Any]) -> Any:
         with _training_as_before(self._model):
-            return self._vectors(method, texts)
+            return self._vectors(method, inputs)
 
-    def _vectors(self, method: Any, texts: list[str]) -> Any:
-        return np.asarray(method(texts, show_progress_bar=False), np.float32)
+    def _vectors(self, method: Any, inputs: list[Any]) -> Any:
+        return np.asarray(method(inputs, show_progress_bar=False), np.float32)
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the report; a model that wraps another may not have all of them."""
@@ -162,8 +182,8 @@ class LateEncoder(Encoder):
 
     family = LATE
 
-    def _vectors(self, method: Any, texts: list[str]) -> Any:
-        found = method(texts, show_progress_bar=False, convert_to_numpy=True)
+    def _vectors(self, method: Any, inputs: list[Any]) -> Any:
+        found = method(inputs, show_progress_bar=False, convert_to_numpy=True)
         return [np.asarray(each, np.float32) for each in found]
 
 
@@ -172,10 +192,10 @@ class SparseEncoder(Encoder):
 
     family = SPARSE
 
-    def _vectors(self, method: Any, texts: list[str]) -> Any:
+    def _vectors(self, method: Any, inputs: list[Any]) -> Any:
         from scipy import sparse
 
-        found = method(texts, show_progress_bar=False, convert_to_sparse_tensor=False)
+        found = method(inputs, show_progress_bar=False, convert_to_sparse_tensor=False)
         return sparse.csr_matrix(found.float().cpu().numpy())
 
 
@@ -184,6 +204,12 @@ ENCODERS: dict[str, type[Encoder]] = {
     "SparseEncoder": SparseEncoder,
 }
 """How encoders of the library's other classes are asked."""
+
+
+def _modalities(model: object) -> set[Any]:
+    """Return what kinds of input a model takes, "text" alone where it does not say."""
+    said = getattr(model, "modalities", None)
+    return {*said} if isinstance(said, list | tuple) else {"text"}
 
 
 def _is_the_librarys_own(model: object) -> bool:

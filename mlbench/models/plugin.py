@@ -45,6 +45,8 @@ ENCODER = Surface(
     ("encode_queries", "encode_passages"), (["text"], "en"), "(texts, language)",
     "it is an encoder: give it with --model",
 )  # fmt: skip
+OF_IMAGES = Surface(("encode_images",), (["image"],), "(images)", "")
+"""What an encoder of images has beside."""
 RERANKER = Surface(
     ("score_pairs",), (["query"], ["passage"]), "(queries, passages)",
     "it is a reranker: give it with --rerank, or to `mlbench models check` with --reranker",
@@ -166,6 +168,8 @@ def refuse_other_signatures(
     adapter: Any, where: str, expected: str, surface: Surface = ENCODER
 ) -> None:
     """Raise ModelError for a method that cannot be called with what the protocol says."""
+    if surface is ENCODER and callable(getattr(adapter, "encode_images", None)):
+        refuse_other_signatures(adapter, where, expected, OF_IMAGES)
     for name in surface.methods:
         lacking = _not_callable_with(getattr(adapter, name), *surface.example)
         if lacking:

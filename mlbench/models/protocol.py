@@ -20,6 +20,15 @@ give a text the same vector whichever texts are in the batch. To see whether it 
 each role are encoded alone and together before all others. Without ``identity``, the source code
 of the factory's module identifies the model, so declare one if weights or other modules matter.
 
+A model of images has one method more:
+
+        def encode_images(self, images): ...     # -> (n, d) array
+
+``images`` is a list of decoded images, ``PIL.Image.Image``, turned upright, of the mode and size
+that they are stored with ("RGB", "L", "P", "CMYK", ...). Row i is the vector of image i, and d is
+that of its texts. Each distinct image is given once, whether it is a query, a passage or both. A
+task with images refuses a model without this method before anything is encoded.
+
 Two optional methods are called before anything is encoded, ``fit`` once for each language and
 ``bind`` once for each role and language:
 
@@ -29,10 +38,12 @@ Two optional methods are called before anything is encoded, ``fit`` once for eac
 ``fit`` receives all distinct passages of a language. It is for models that need statistics of the
 collection, such as BM25. ``bind`` receives all ids of a role ("query" or "passage") and language,
 and their texts. It is for models that look up their vectors by id. Text i has id i, and texts may
-be repeated.
+be repeated. Such a model is given no images: they are texts of the language ``zxx`` to it, and each
+text is "sha256:" and the digest of an image's file. ``fit`` never receives these.
 
 A slow model may also have any of these:
 
+        takes_images = False         # it has encode_images, and cannot use it
         language_free = True         # no vector depends on the language; it is called with ""
         cacheable = True             # vectors may be cached: ``identity`` covers all they depend on
         prompts = {"query": "", "passage": ""}   # the text it puts before a text of each role
@@ -62,7 +73,10 @@ once texts were encoded. ``tokens`` is an estimate for ``mlbench run --dry-run``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SIMILARITIES = ("cosine", "dot")
 SIMILARITY_NAMES = {
@@ -81,6 +95,14 @@ class Adapter(Protocol):
 
     def encode_passages(self, texts: list[str], language: str) -> Any:
         """Return one vector a passage, (len(texts), d), or a list of one array (tokens, d) each."""
+
+
+@runtime_checkable
+class ImageEncoding(Protocol):
+    """An adapter that takes images, unless its ``takes_images`` is False."""
+
+    def encode_images(self, images: list[Image]) -> Any:
+        """Return one vector an image, (len(images), d), with the dimensions of its texts."""
 
 
 @runtime_checkable

@@ -1,18 +1,22 @@
 """Random vectors: the floor that any model must clear, and a check on the scorer.
 
-A text's vector depends on nothing but the seed, the role, the language and the text, so it is
-the same in any order, batch, process and machine.
+A text's vector depends on nothing but the seed, the role, the language and the text, and an image's
+on nothing but the seed and its pixels, so it is the same in any order, batch, process and machine.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import Fault, UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 DIMENSIONS = 64
 _BYTES = 12
@@ -38,21 +42,34 @@ class RandomVectors:
         """Return one vector a passage."""
         return self._draw("passage", language, texts)
 
+    def encode_images(self, images: list[Image]) -> npt.NDArray[np.float32]:
+        """Return one vector an image."""
+        return draw(f"{self._seed}\0image\0".encode(), map(_pixels, images), DIMENSIONS)
+
     def describe(self) -> dict[str, Any]:
         """Return facts for the report: nothing in it was trained."""
         return {"parameters": 0}
 
     def _draw(self, role: str, language: str, texts: list[str]) -> npt.NDArray[np.float32]:
         prefix = f"{self._seed}\0{role}\0{language}\0".encode()
-        stream = b"".join(
-            hashlib.shake_128(prefix + text.encode("utf-8", "surrogatepass")).digest(
-                DIMENSIONS * _BYTES
-            )
-            for text in texts
-        )
-        uniform = np.frombuffer(stream, np.uint8).reshape(len(texts), DIMENSIONS, _BYTES)
-        total: npt.NDArray[np.float32] = uniform.sum(axis=2, dtype=np.float32)
-        return (total + np.float32(_BYTES / 2)) / np.float32(256) - np.float32(_BYTES / 2)
+        raw = [text.encode("utf-8", "surrogatepass") for text in texts]
+        return draw(prefix, raw, DIMENSIONS)
+
+
+def draw(prefix: bytes, each: Iterable[bytes], dimensions: int) -> npt.NDArray[np.float32]:
+    """Return nearly normal coordinates, float32 (n, dimensions), that follow from a prefix and the
+    bytes of each alone."""
+    size = dimensions * _BYTES
+    stream = b"".join(hashlib.shake_128(prefix + raw).digest(size) for raw in each)
+    uniform = np.frombuffer(stream, np.uint8).reshape(-1, dimensions, _BYTES)
+    total: npt.NDArray[np.float32] = uniform.sum(axis=2, dtype=np.float32)
+    return (total + np.float32(_BYTES / 2)) / np.float32(256) - np.float32(_BYTES / 2)
+
+
+def _pixels(image: Image) -> bytes:
+    """Return all that an image shows, as bytes."""
+    palette = bytes(image.getpalette() or ())
+    return f"{image.mode} {image.size} {len(palette)} ".encode() + palette + image.tobytes()
 
 
 def make(value: str) -> RandomVectors:

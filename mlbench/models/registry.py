@@ -69,6 +69,12 @@ BUILT_IN = (
     ),
     BuiltIn("char-ngram", "mlbench.models.char_ngram", "CharNgram", "hashed character n-grams"),
     BuiltIn(
+        "pixels",
+        "mlbench.models.pixels",
+        "make",
+        "mean colours and edges of images, a floor for models of images; its texts are random",
+    ),
+    BuiltIn(
         "precomputed",
         "mlbench.models.precomputed",
         "make",
@@ -81,7 +87,7 @@ BUILT_IN = (
         "random",
         "mlbench.models.random_vectors",
         "make",
-        "random vectors, which any model should beat",
+        "random vectors of texts and images, which any model should beat",
         value="SEED",
     ),
     BuiltIn(

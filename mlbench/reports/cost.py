@@ -16,7 +16,8 @@ LEAST_SECONDS = 0.001
 @dataclass(frozen=True)
 class Cost:
     """What a model costs; None where it is not known. ``speeds`` are texts encoded a second by
-    role, ``bytes`` those of a passage's vectors, the mean, and memory is in bytes."""
+    role, and images ("image"), ``bytes`` those of a passage's vectors, the mean, and memory is in
+    bytes."""
 
     parameters: int | None
     dimension: int | None
@@ -34,7 +35,7 @@ def cost_of(model: ModelInfo, run: RunInfo | None) -> Cost:
         parameters=model.parameters,
         dimension=model.dimension,
         bytes=size.bytes if size else None,
-        speeds={role: speed_of(encoded.get(role)) for role in ("query", "passage")},
+        speeds={role: speed_of(encoded.get(role)) for role in (*ROLES, *encoded)},
         peak_memory=run.peak_memory if run else None,
         peak_gpu_memory=run.peak_gpu_memory if run else None,
         hardware=hardware_of(run) if run else "",
@@ -42,8 +43,8 @@ def cost_of(model: ModelInfo, run: RunInfo | None) -> Cost:
 
 
 def speed_of(encoded: Encoded | None) -> float | None:
-    """Return how many texts of a role were encoded a second; None where that is not known, or half
-    of them or more came from the embedding cache: the rest tells too little."""
+    """Return how many texts of a role, or images, were encoded a second; None where that is not
+    known, or half of them or more came from the embedding cache: the rest tells too little."""
     if encoded is None or encoded.seconds is None or encoded.seconds < LEAST_SECONDS:
         return None
     fresh = encoded.distinct - encoded.cached
@@ -81,7 +82,8 @@ def cost_facts(report: Report) -> list[tuple[str, str]]:
     return [*told, ("hardware", cost.hardware)] if told else []
 
 
-PLURALS = {"query": "queries", "passage": "passages"}
+ROLES = ("query", "passage")
+PLURALS = {"query": "queries", "passage": "passages", "image": "images"}
 
 
 def _or_nothing(write: Callable[[int], str]) -> Callable[[int | None], str]:

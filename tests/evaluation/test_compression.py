@@ -14,8 +14,9 @@ from scipy import sparse
 import mlbench
 from mlbench.common.errors import UsageError
 from mlbench.evaluation.compression import Ranges, Variant, compressed, signs, size_of, variants_of
-from mlbench.models.encoding import Embedded, normalise
+from mlbench.models.encoding import Embedded
 from mlbench.models.random_vectors import make
+from mlbench.models.rows import normalise
 from mlbench.ranking.vectors import TextSize, TokenVectors
 from tests.support.letters import Letters
 

@@ -16,8 +16,8 @@ from mlbench.evaluation.driver import local_engine, stream
 from mlbench.evaluation.evaluate import evaluate_held
 from mlbench.evaluation.partial import PartOfShards
 from mlbench.evaluation.results import finish
-from mlbench.models.encoding import normalise
 from mlbench.models.registry import load_adapter
+from mlbench.models.rows import normalise
 from mlbench.models.saved_vectors import INDEX, SavedVectors, read_index
 from tests.evaluation.building import QUIET, at_once, pass_in, records, streamed, task_of
 from tests.evaluation.models import Plain, Sparse, loaded

@@ -11,7 +11,15 @@ from scipy import sparse
 
 from mlbench.models import contract
 from mlbench.models.char_ngram import encode
-from mlbench.models.contract import CHECKS, LONGEST, SHORT_TEXTS, CheckResult, check_adapter
+from mlbench.models.contract import (
+    CHECKS,
+    IMAGE_CHECKS,
+    LONGEST,
+    SHORT_TEXTS,
+    CheckResult,
+    check_adapter,
+)
+from mlbench.models.images import takes_images
 from mlbench.models.registry import LoadedModel, load_adapter
 
 Encode = Callable[[list[str]], Any]
@@ -39,11 +47,13 @@ def _failed(adapter: Any) -> dict[str, str]:
     return {name: r.detail for name, r in _check(adapter).items() if not r.passed}
 
 
-@pytest.mark.parametrize("spec", ["bm25", "char-ngram", "random", "random:5"])
+@pytest.mark.parametrize("spec", ["bm25", "char-ngram", "pixels", "random", "random:5"])
 def test_built_in_models_keep_the_contract_to_the_bit(spec: str) -> None:
     results = {result.name: result for result in check_adapter(load_adapter(spec))}
     assert all(result.passed for result in results.values()), results
-    assert results.keys() == {name for name, _ in CHECKS}
+    of_images = IMAGE_CHECKS if takes_images(load_adapter(spec)) else ()
+    assert results.keys() == {name for name, _ in (*CHECKS, *of_images)}
+    assert bool(of_images) is (spec not in ("bm25", "char-ngram"))
     for name in ("repeatable", "order-free", "batch-free"):
         assert results[name].detail == "bit-identical"
 
@@ -219,3 +229,51 @@ def test_a_model_that_looks_vectors_up_by_id_is_not_tried() -> None:
     assert list(results) == ["bind"]
     assert results["bind"].passed
     assert "not tested" in results["bind"].detail
+
+
+class _Seeing(_Model):
+    """A model of images; ``see`` gives their vectors."""
+
+    def __init__(self, see: Callable[[list[Any]], Any]) -> None:
+        super().__init__(encode)
+        self.see = see
+
+    def encode_images(self, images: list[Any]) -> Any:
+        return self.see(images)
+
+
+def _colours(images: list[Any]) -> Any:
+    rows = np.array([np.asarray(image.convert("RGB")).mean((0, 1)) for image in images])
+    return np.pad(rows + 1, ((0, 0), (0, encode(["a"]).shape[1] - 3)))
+
+
+@pytest.mark.parametrize(
+    ("see", "names", "said"),
+    [
+        (_colours, [], ""),
+        (lambda images: _colours(images)[:, :7], ["images"], "of 7 dimensions"),
+        (lambda images: _colours(images)[1:], ["images"], "for 9 texts"),
+        (lambda images: _colours(images) * np.nan, ["images"], "NaN"),
+        (lambda images: _colours(images) + len(images), ["images alone"], "one by one"),
+        (
+            lambda images: _colours(images) + np.arange(len(images))[:, None],
+            ["images in order", "images alone"],
+            "in another order",
+        ),
+    ],
+)
+def test_models_of_images_are_seen_to_break_it(see: Any, names: list[str], said: str) -> None:
+    failed = _failed(_Seeing(see))
+    assert [name for name in names if name in failed] == names
+    assert bool(failed) is bool(names)
+    assert all(name.startswith("images") or name == "distinct images" for name in failed)
+    if names:
+        assert said in failed[names[0]]
+
+
+def test_an_image_that_is_changed_is_seen() -> None:
+    def paint(images: list[Any]) -> Any:
+        images[0].paste(0, (0, 0, 9, 9))
+        return _colours(images)
+
+    assert "changed an image" in _failed(_Seeing(paint))["images untouched"]

@@ -10,8 +10,9 @@ from mlbench.common.errors import ModelError
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
 from mlbench.models import encoding, pace
 from mlbench.models.cache import EmbeddingCache
-from mlbench.models.encoding import Encoding, Plan, encode_shown
+from mlbench.models.encoding import Encoding, encode_shown
 from mlbench.models.pace import MOST_TEXTS
+from mlbench.models.plan import Plan
 from mlbench.models.registry import LoadedModel
 from mlbench.ranking.vectors import arrays
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from mlbench.models.encoding import Rows, mean_cosine, normalise
+from mlbench.models.rows import Rows, mean_cosine, normalise
 from mlbench.ranking.vectors import TokenVectors
 
 

@@ -40,6 +40,7 @@ MOST_MEASURES = 32
 MOST_LISTED = 100
 MOST_SECONDS = 1e9
 ROLES = ("query", "passage")
+ENCODED = (*ROLES, "image")
 LONGEST = {"licence": 200, "note": 2000, "reason": 2000, "citation": 4000}
 LONGEST_ITEM = 200
 SHORT = ("identity", "adapter", "similarity", "dtype", "pooling", "device")
@@ -239,9 +240,11 @@ def _run(run: RunInfo) -> Iterator[Found]:
         if seconds > MOST_SECONDS:
             yield f"run.seconds.{step}", f"{seconds:g}", f"at most {MOST_SECONDS:g}"
     for role, of in run.encoded.items():
-        if role not in ROLES or not 0 <= of.cached <= of.distinct <= of.texts:
+        if role not in ENCODED or not 0 <= of.cached <= of.distinct <= of.texts:
             found = f"{of.cached} of {of.distinct} distinct of {of.texts} texts"
-            expected = "query and passage: at most as many cached as distinct, distinct as texts"
+            expected = (
+                "query, passage and image: at most as many cached as distinct, distinct as texts"
+            )
             yield f"run.encoded.{role}", found, expected
 
 

@@ -281,7 +281,8 @@ def _run_facts(entry: Entry) -> Iterator[Fact]:
         yield Fact("peak GPU memory", f"{run.peak_gpu_memory / 2**30:.2f} GiB")
     for role, of in run.encoded.items():
         if (speed := speed_of(of)) is not None:
-            yield Fact(f"{role} texts a second", three_digits(speed))
+            what = "images" if role == "image" else f"{role} texts"
+            yield Fact(f"{what} a second", three_digits(speed))
     counts = (
         f"{role} {of.distinct:,} ({of.cached:,} from the cache)" for role, of in run.encoded.items()
     )

@@ -76,6 +76,7 @@ class Endpoint:
 
     language_free = True
     cacheable = True
+    no_images = "an OpenAI-compatible server is sent texts only"
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.trust import refuse_untrusted
+from mlbench.models.images import ROLE as IMAGES
 from mlbench.models.neural.card import card_languages
 from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.folder import inspect_folder
@@ -43,12 +44,15 @@ from mlbench.models.neural.options import (
     parse_options,
     read_model_file,
 )
+from mlbench.models.neural.pictures import ImageForm, read_ahead
 from mlbench.models.neural.prompts import ROLES
 from mlbench.models.neural.vocabulary import known_rows
 from mlbench.models.protocol import Truncation
 from mlbench.ranking.vectors import Vectors, joined
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mlbench.models.cache import EmbeddingCache
 
 CHUNK = 8192
@@ -83,7 +87,7 @@ class Neural:
         self.prompts = self._facts.prompts
         chosen = self._facts.chosen(self.similarity, options.backend)
         self.identity = f"{VERSION}, sha256 {digest(checkpoint, self.prompts, chosen)}"
-        self.options = chosen | {"versions": versions()}
+        self.options = chosen | {"versions": versions(images=self._facts.images)}
         self._workers: Workers | None = None
         self._canonical: dict[str, dict[str, bytes]] = {role: {} for role in ROLES}
 
@@ -142,6 +146,20 @@ class Neural:
     def encode_passages(self, texts: list[str], language: str) -> Vectors:
         """Return the vectors of passages; the language is not looked at."""
         return self._encode("passage", texts)
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether the model encodes images, too."""
+        return self._facts.images
+
+    def encode_images(self, images: list[Image]) -> Vectors:
+        """Return the vectors of images; while some are encoded, the next are read in threads."""
+        form = self._forward.forms[IMAGES]
+        if not isinstance(form, ImageForm):
+            found = f"model {self.name} takes no images"
+            raise TypeError(found)
+        batches = read_ahead(form, self._loaded.model, images, self._budget)
+        return joined([joined([*self._run()(IMAGES, [rows])]) for rows in ahead(batches)])
 
     def canonical(self, role: str, texts: list[str]) -> list[bytes]:
         """Return the token ids of each text, int32, after prompt and truncation."""

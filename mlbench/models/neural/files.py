@@ -24,6 +24,7 @@ LARGEST = 16 * 2**20
 CODE_MEND = "read the code that it names, then give --trust-remote-code if you trust it to run here"
 MODULES = {
     "Transformer": True,
+    "CLIPModel": True,
     "StaticEmbedding": True,
     "Pooling": False,
     "Normalize": False,
@@ -42,8 +43,8 @@ MODULES = {
     "SparseAutoEncoder": True,
     "SparseStaticEmbedding": True,
 }
-"""The modules of sentence-transformers that a text encoder is made of, dense, of late interaction
-or sparse, and whether each has weights of its own."""
+"""The modules of sentence-transformers that an encoder is made of, dense, of late interaction or
+sparse, of texts alone or of images too, and whether each has weights of its own."""
 _PYLATE = {"pylate.models.Dense.Dense": "Dense"}
 """Classes of PyLate, in place of which sentence-transformers takes its own."""
 _VOCABULARY = re.compile(
@@ -91,6 +92,8 @@ PLAIN = re.compile(
     r".*\.(json|jinja|model|spm|tiktoken|vocab|codes|tokenizer)"
     r"|(vocab|merges|dict|added_tokens).*\.txt"
 )
+PROCESSORS = re.compile(r"(pre)?processor_config\.json")
+"""What says how images are read; a module with one may have no tokenizer."""
 TOKENIZERS = re.compile(
     r"(tokenizer|tekken|byte_maps)\.json|(vocab|merges).*|.*\.(model|spm|tiktoken|codes|tokenizer)"
 )

@@ -23,6 +23,7 @@ from mlbench.models.neural.files import (
     MODULES,
     OF_BYTES,
     PLAIN,
+    PROCESSORS,
     TOKENIZERS,
     TRANSFORMER,
     begins_with_mark,
@@ -37,7 +38,6 @@ from mlbench.models.neural.files import (
 )
 from mlbench.models.neural.graphs import Unreadable, choose_file, weight_files, which_file
 from mlbench.models.neural.kinds import (
-    IMAGES,
     MODEL_TYPES,
     OF_FAMILY,
     RERANKER,
@@ -62,8 +62,9 @@ _SETTINGS: tuple[tuple[str, type, str], ...] = (
     ("default_prompt_name", str, "the name of a prompt; null for none"),
     ("truncate_dim", int, "a number of dimensions; null for all"),
 )
+_LIKE_TRANSFORMER = ("MLMTransformer", "CLIPModel")
 _READ_TEXTS = ("Transformer", "StaticEmbedding", "SparseStaticEmbedding")
-_FIRST = (None, *_READ_TEXTS, "MLMTransformer", "Router", "Asym")
+_FIRST = (None, *_READ_TEXTS, *_LIKE_TRANSFORMER, "Router", "Asym")
 """Modules that texts can be given to; a class of other code may be one."""
 _TABLES = {"embedding.weight", "embeddings"}
 """The names that a StaticEmbedding's table may have, its own and model2vec's."""
@@ -218,7 +219,7 @@ class _Inspection:
     def _gives_vectors(self) -> bool:
         """Say whether some module makes the vectors of a text; of unknown classes one may."""
         return any(
-            name in (None, *self.family.made_by)
+            name in (None, "CLIPModel", *self.family.made_by)
             or (name == "Transformer" and self._output(folder) == "sentence_embedding")
             for name, folder in self.modules
         )
@@ -234,7 +235,7 @@ class _Inspection:
         name = module_name(kind)
         other = kind_of_class(kind)
         allowed = other is OF_FAMILY.get(self.family.library)
-        if other and not allowed and not (other is IMAGES and self.options.trust_remote_code):
+        if other and not allowed:
             found = f"names the class {kind!r}: {other.what}"
             self._fault(where, found, f"{self.family.what}, of modules of its own", other.mend)
             return
@@ -259,7 +260,8 @@ class _Inspection:
         if name in ("Router", "Asym"):
             self._router(folder, names)
         elif name is None or MODULES[name]:
-            self._weighty(folder, (name or "").replace("MLMT", "T"), names)
+            kind = "Transformer" if name in _LIKE_TRANSFORMER else name or ""
+            self._weighty(folder, kind, names)
 
     def _router(self, folder: str, names: list[str]) -> None:
         config = next((n for n in ("router_config.json", CONFIG_FILE) if n in names), None)
@@ -388,7 +390,7 @@ class _Inspection:
         """Say whether the folder has a tokenizer, or names one that needs no vocabulary."""
         if kind == "StaticEmbedding" or self.options.backend == "onnx":
             return TOKENIZER_FILE in names
-        if any(map(TOKENIZERS.fullmatch, names)):
+        if any(TOKENIZERS.fullmatch(name) or PROCESSORS.fullmatch(name) for name in names):
             return True
         said = [
             self._object(_join(folder, name))

@@ -11,10 +11,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BLOCK = 512
 """Texts that are tokenised at once."""
@@ -23,6 +26,9 @@ PROBES = ("a", "A few words in English, і трохи українською, �
 PLAIN, POSITIONS, EQUAL = "", "positions from the mask", "equal lengths"
 """How a batch is padded: as the library does it; with the position of each token counted from its
 text's first token; not at all, as all its texts have one length."""
+
+UNTYPED, TYPED, NAMED = "", "typed", "named"
+"""How texts are given: as they are; each as one of typed parts; with a word for all of them."""
 
 Features = dict[str, Any]
 
@@ -47,19 +53,42 @@ def cut(sizes: Sequence[int], budget: int, *, equal: bool = False) -> Iterator[s
         start = stop
 
 
-@dataclass
+@dataclass(frozen=True)
 class Asked:
-    """What the library is asked to do with the texts of a role: prompt, task, and the like."""
+    """What the library is asked to do with the texts of a role: prompt, task, and the like.
+
+    ``typed`` says how it is told that they are texts: a library that guesses would open a text that
+    looks like the path or the address of an image.
+    """
 
     prompt: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    typed: str = UNTYPED
 
     def features(self, model: Any, texts: Sequence[str]) -> Features:
         """Return the library's own tensors for a batch."""
-        given: Features = model.preprocess(
-            [sound(text) for text in texts], prompt=self.prompt or None, **self.arguments
+        given: Sequence[Any] = [sound(text) for text in texts]
+        said = {"modality": "text"} if self.typed == NAMED else {}
+        if self.typed == TYPED:
+            given = [{"text": text} for text in given]
+        found: Features = model.preprocess(
+            given, prompt=self.prompt or None, **self.arguments, **said
         )
-        return given
+        return found
+
+    def pictures(self, model: Any, images: Sequence[Image]) -> Features:
+        """Return the library's own tensors for a batch of images of the mode "RGB"."""
+        given = [{"image": image} for image in images]
+        found: Features = model.preprocess(given, prompt=self.prompt or None, **self.arguments)
+        return found
+
+
+def how_typed(model: Any, first: Any) -> str:
+    """Return how a model is told that its inputs are texts; ``first`` is the module that reads
+    them. A model of texts alone opens nothing."""
+    if set(model.modalities) <= {"text"}:
+        return UNTYPED
+    return TYPED if hasattr(first, "modality_config") else NAMED
 
 
 def sound(text: str) -> str:
@@ -109,15 +138,17 @@ class Form(ABC):
 
 @dataclass(frozen=True)
 class TokenForm(Form):
-    """Rows are token ids, int32; batches are padded. ``same`` is equal for all batches."""
+    """Rows are token ids, int32; batches are padded, to ``least`` tokens at least. ``same`` is
+    equal for all batches."""
 
     pad: int
     left: bool
     keys: tuple[str, ...]
     same: dict[str, Any]
+    least: int = field(default=1, kw_only=True)
 
     @classmethod
-    def of(cls, asked: Asked, features: Features) -> TokenForm:
+    def of(cls, asked: Asked, features: Features, least: int = 1) -> TokenForm:
         """Read off the tensors of PROBES how batches are padded."""
         ids, mask = (features[key].numpy() for key in ("input_ids", "attention_mask"))
         padded = ids[mask == 0]
@@ -128,7 +159,16 @@ class TokenForm(Form):
             left=bool(len(padded)) and not mask[:, 0].all(),
             keys=tuple(sorted(tensors)),
             same={key: value for key, value in features.items() if key not in tensors},
+            least=least,
         )
+
+    def size(self, row: bytes) -> int:
+        """Return the length of a row in tokens, with those that all rows are filled up to."""
+        return max(self.least, len(row) // 4)
+
+    def tokens(self, row: bytes) -> int:
+        """Return how many tokens are the text's own."""
+        return len(row) // 4
 
     def rows(self, model: Any, texts: Sequence[str]) -> list[bytes]:
         """Return the ids of each text, without padding."""
@@ -143,12 +183,12 @@ class TokenForm(Form):
         """Pad the rows to the longest."""
         import torch
 
-        width = max(1, *map(self.size, rows))
+        width = max(self.least, *map(self.size, rows))
         tensors = {key: np.zeros((len(rows), width), np.int64) for key in self.keys}
         ids, mask = tensors["input_ids"], tensors["attention_mask"]
         ids.fill(self.pad)
         for place, row in enumerate(rows):
-            n = self.size(row)
+            n = len(row) // 4
             span = slice(width - n, width) if self.left else slice(n)
             ids[place, span] = _ids(row)
             mask[place, span] = 1
@@ -166,7 +206,7 @@ class ExpandedForm(TokenForm):
     attend: bool
 
     @classmethod
-    def of(cls, asked: Asked, features: Features) -> ExpandedForm:
+    def of(cls, asked: Asked, features: Features, least: int = 1) -> ExpandedForm:
         """Read off the tensors of PROBES how batches are padded and filled up."""
         plain = TokenForm.of(asked, features)
         filled = features[EXPANSION]
@@ -217,7 +257,7 @@ class BagForm(Form):
     same: dict[str, Any]
 
     @classmethod
-    def of(cls, asked: Asked, features: Features) -> BagForm:
+    def of(cls, asked: Asked, features: Features, least: int = 1) -> BagForm:
         """Keep what is no tensor."""
         same = {key: value for key, value in features.items() if not hasattr(value, "numpy")}
         return cls(asked, same)
@@ -266,17 +306,29 @@ class TextForm(Form):
 
 def find_form(model: Any, asked: Asked) -> Form:
     """Return the first form that gives the library's own tensors back."""
-    features = asked.features(model, PROBES)
+    features, single = asked.features(model, PROBES), asked.features(model, PROBES[:1])
     kinds = ((ExpandedForm, EXPANSION), (TokenForm, "attention_mask"), (BagForm, "offsets"))
     for kind, needed in kinds:
         if {"input_ids", needed} <= features.keys():
-            form: Form = kind.of(asked, features)
-            if _equal(form.features(model, form.rows(model, PROBES)), features):
+            form: Form = kind.of(asked, features, _least(single))
+            rows = form.rows(model, PROBES)
+            alike = same_features(form.features(model, rows), features)
+            if alike and same_features(form.features(model, rows[:1]), single):
                 return form
     return TextForm(asked)
 
 
-def _equal(first: Features, second: Features) -> bool:
+def _least(single: Features) -> int:
+    """Return how many tokens all batches are padded to, seen by one of a single short text; 1 if
+    they are not."""
+    mask = single.get("attention_mask")
+    if mask is None or bool(mask.all()) or mask.ndim < 2:
+        return 1
+    return int(mask.shape[1])
+
+
+def same_features(first: Features, second: Features) -> bool:
+    """Say whether two batches are equal, bit by bit."""
     import torch
 
     if first.keys() != second.keys():

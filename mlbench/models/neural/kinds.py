@@ -44,7 +44,6 @@ CLASSIFIER = Kind(
     "give the encoder that it was made from, or train an encoder",
 )
 WORDS = Kind("a model of single words (a bag of words, or word embeddings)", _OBJECT)
-IMAGES = Kind("a CLIP model of images and texts", _OBJECT)
 OUTDATED = Kind(
     "a class that sentence-transformers had before version 1",
     "name sentence_transformers.models.Transformer in its place, and save the model again",
@@ -58,7 +57,6 @@ _CLASSES = (
     (re.compile(r"sentence_transformers\.cross_encoder\..*"), RERANKER),
     (re.compile(r"sentence_transformers\.multi_vector_encoder\..*|pylate\..*"), LATE),
     (re.compile(r"sentence_transformers\.(\w+\.)+(WordEmbeddings|BoW|WordWeights)"), WORDS),
-    (re.compile(r"sentence_transformers\.(\w+\.)+CLIPModel"), IMAGES),
     (
         re.compile(
             r"sentence_transformers\.models\."

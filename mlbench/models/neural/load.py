@@ -19,20 +19,23 @@ from mlbench.common.errors import (
     install_extra,
 )
 from mlbench.models.cache import packed, question_digest
+from mlbench.models.images import ROLE as IMAGES
 from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.files import read_json
 from mlbench.models.neural.folder import CONFIG_FILE
-from mlbench.models.neural.forms import Asked, Form, find_form
+from mlbench.models.neural.forms import Asked, Form, find_form, how_typed
 from mlbench.models.neural.kinds import model2vec_modules
 from mlbench.models.neural.merging import merge
 from mlbench.models.neural.options import NeuralOptions
 from mlbench.models.neural.outputs import LATE, WHOLE, Output
-from mlbench.models.neural.padding import pad_well, padding_notes
+from mlbench.models.neural.padding import pad_as_trained, pad_well, padding_notes
+from mlbench.models.neural.pictures import find_image_form
 from mlbench.models.neural.prompts import ROLES, choose_prompts, prompt_notes, what_is_asked
 from mlbench.models.neural.routes import (
     Route,
     both,
     differences,
+    find_image_route,
     find_route,
     set_length,
     set_pooling,
@@ -59,7 +62,8 @@ class Facts:
 
     By role are ``prompts``, ``lengths``, the tokens after which texts are cut (None: never),
     ``routes``, what differs where the model has modules of their own for each role (else empty),
-    and ``padding`` where the library's own would change vectors.
+    and ``padding`` where the library's own would change vectors. ``images`` says whether it takes
+    images.
     """
 
     prompts: dict[str, str]
@@ -72,6 +76,7 @@ class Facts:
     notes: tuple[str, ...]
     routes: dict[str, dict[str, Any]] = field(default_factory=dict)
     padding: dict[str, str] = field(default_factory=dict)
+    images: bool = False
 
     def chosen(self, similarity: str, backend: str) -> dict[str, Any]:
         """Return all that a vector depends on beside the files and prompts."""
@@ -103,8 +108,8 @@ class Facts:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model of the library, the forms in which it gets the texts of each role, the ways that
-    these take through it, its facts, and what is taken of what it gives."""
+    """A model of the library, the forms in which it gets the texts of each role, and images if it
+    takes any, the ways that texts take through it, its facts, and what is taken of its outputs."""
 
     model: Any
     forms: dict[str, Form]
@@ -216,10 +221,16 @@ def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list
     set_length(ways, options.max_length, notes)
     prompts = choose_prompts(model, options)
     notes += prompt_notes(model, checkpoint, options, prompts)
-    asked = {role: Asked(prompts[role], routes[role].arguments) for role in ROLES}
+    padding = pad_as_trained(model, checkpoint, notes)
+    asked = {
+        role: Asked(prompts[role], way.arguments, how_typed(model, way.modules[0]))
+        for role, way in routes.items()
+    }
+    of_images = find_image_route(model) if checkpoint.family.dense else None
     with probed(checkpoint.folder, options.trust_remote_code):
         found = {role: find_form(model, asked[role]) for role in ROLES}
         forms = pad_well(model, routes, found, output)
+        pictures = {IMAGES: find_image_form(model, of_images)} if of_images else {}
     notes += padding_notes(forms)
     facts = Facts(
         prompts=prompts,
@@ -231,9 +242,10 @@ def _ask(model: Any, checkpoint: Checkpoint, options: NeuralOptions, notes: list
         device=str(model.device),
         notes=tuple(notes),
         routes=differences(ways),
-        padding={role: form.padding for role, form in forms.items() if form.padding},
+        padding={role: form.padding for role, form in forms.items() if form.padding} | padding,
+        images=bool(pictures),
     )
-    return Loaded(model, forms, routes, facts, output)
+    return Loaded(model, forms | pictures, routes, facts, output)
 
 
 def _truncate(
@@ -281,9 +293,12 @@ _OF_THE_RUN = ("name", "revision", "base_model", "offline", "batch_tokens")
 """Options that change nothing of a loaded model."""
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that run a model."""
-    return {name: metadata.version(name) for name in LIBRARIES}
+def versions(*, images: bool = False) -> dict[str, str]:
+    """Return the versions of the libraries that run a model, of ``images`` too if it takes any."""
+    found = {name: metadata.version(name) for name in LIBRARIES}
+    if images and importlib.util.find_spec("torchvision") is not None:
+        found["torchvision"] = metadata.version("torchvision")
+    return found
 
 
 def digest(checkpoint: Checkpoint, prompts: dict[str, str], chosen: dict[str, Any]) -> str:
@@ -297,4 +312,4 @@ def facts_digest(checkpoint: Checkpoint, options: NeuralOptions) -> str:
     """Return the digest of the question for a model's facts."""
     given = {name: value for name, value in asdict(options).items() if name not in _OF_THE_RUN}
     said = json.dumps([__version__, versions(), given], sort_keys=True)
-    return question_digest("facts/3", [checkpoint.layout, checkpoint.sha256, said])
+    return question_digest("facts/4", [checkpoint.layout, checkpoint.sha256, said])

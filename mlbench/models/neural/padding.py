@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mlbench.models.boundary import difference
+from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.forms import (
     EQUAL,
     PLAIN,
@@ -61,6 +62,23 @@ def pad_well(
     return result
 
 
+def pad_as_trained(model: Any, checkpoint: Checkpoint, notes: list[str]) -> dict[str, str]:
+    """Fill all texts of a transformers checkpoint of SigLIP up to one length, as in its training:
+    it attends to padding, and the library would pad to the longest text of a batch.
+
+    Adds to the ``notes``, and returns what was done, as it changes vectors.
+    """
+    config: Any = getattr(getattr(model[0], "auto_model", None), "config", None)
+    if checkpoint.layout != "transformers" or config.model_type not in _FILLED_UP:
+        return {}
+    module = model[0]
+    module.processing_kwargs = {**(module.processing_kwargs or {})}
+    of_texts = {**(module.processing_kwargs.get("text") or {}), "padding": "max_length"}
+    module.processing_kwargs["text"] = of_texts
+    notes.append("all texts are filled up to the maximum length, as SigLIP is trained")
+    return {"texts": "max_length"}
+
+
 def padding_notes(forms: Mapping[str, Form]) -> list[str]:
     """Say how padding is kept from changing vectors."""
     return [
@@ -68,6 +86,10 @@ def padding_notes(forms: Mapping[str, Form]) -> list[str]:
         for padding, note in _NOTES.items()
         if (roles := [role for role, form in forms.items() if form.padding == padding])
     ]
+
+
+_FILLED_UP = ("siglip", "siglip2")
+"""Kinds of transformers models that are trained on texts of one length, padding included."""
 
 
 def _padded(model: Any, route: Route, form: Form, output: Output) -> Form:
@@ -83,7 +105,7 @@ def _padded(model: Any, route: Route, form: Form, output: Output) -> Form:
     apart = difference(alone, _vectors(model, form, [rows], output)[taken])
     if apart <= ROUNDING[route.dtype if route.dtype in ROUNDING else "float32"]:
         return form
-    if _takes_positions(route):
+    if _takes_positions(route) and "attention_mask" in form.features(model, rows[:1]):
         counted = replace(form, padding=POSITIONS)
         shifted = _vectors(model, counted, [rows], output)[taken]
         if difference(alone, shifted) <= apart * _LESS:

@@ -115,7 +115,10 @@ class Route:
         """Cut nothing meanwhile, nor fill anything up."""
         expansion, limits = self.expansion, _limits(self)
         before = [limit.get() for limit in limits]
+        filled = [each for each in _settings(self) if each.get("padding") == "max_length"]
         try:
+            for options in filled:
+                options["padding"] = True
             if expansion:
                 self.modules[0].query_expansion = None
             for limit in limits:
@@ -124,8 +127,24 @@ class Route:
         finally:
             for limit, length in zip(limits, before, strict=True):
                 limit.set(length)
+            for options in filled:
+                options["padding"] = "max_length"
             if expansion:
                 self.modules[0].query_expansion = expansion
+
+
+def find_image_route(model: Any) -> Route | None:
+    """Return the way of images, which have no role, as ``encode`` of the library takes it; None for
+    a model that has none."""
+    if not model.supports("image"):
+        return None
+    for task in (None, *NAMES["passage"], *NAMES["query"]):
+        try:
+            modules = tuple(_passed(model, task, "image"))
+        except _NoRouteError:
+            continue
+        return Route("image", modules, {"task": task} if task else {})
+    return None
 
 
 def find_route(model: Any, role: str, asked: Mapping[str, Any], where: str) -> Route:
@@ -153,17 +172,17 @@ def _is_router(module: Any) -> bool:
     return hasattr(module, "sub_modules") and hasattr(module, "_resolve_route")
 
 
-def _passed(modules: Iterable[Any], task: str | None) -> Iterator[Any]:
-    """Yield the modules that texts of a task pass, in order, those of routers in their place."""
+def _passed(modules: Iterable[Any], task: str | None, modality: str = "text") -> Iterator[Any]:
+    """Yield the modules that inputs of a task pass, in order, those of routers in their place."""
     for module in modules:
         if not _is_router(module):
             yield module
             continue
         try:
-            name = module._resolve_route(task=task, modality="text")
+            name = module._resolve_route(task=task, modality=modality)
         except ValueError as error:
             raise _NoRouteError from error
-        yield from _passed(module.sub_modules[name], task)
+        yield from _passed(module.sub_modules[name], task, modality)
 
 
 def _names(modules: Iterable[Any]) -> list[str]:
@@ -191,8 +210,7 @@ def _limits(route: Route) -> list[_Limit]:
     if hasattr(tokenizer, "enable_truncation"):
         return [_rust_limit(tokenizer)] if tokenizer.truncation else []
     limits = []
-    given = getattr(first, "processing_kwargs", None) or {}
-    for options in (given.get("common") or {}, given.get("text") or {}):
+    for options in _settings(route):
         if options.get("truncation", True) in (False, "do_not_truncate"):
             return []
         if options.get("max_length"):
@@ -203,6 +221,12 @@ def _limits(route: Route) -> list[_Limit]:
     if hasattr(tokenizer, "model_max_length"):
         limits.append(_attribute(tokenizer, "model_max_length"))
     return limits
+
+
+def _settings(route: Route) -> list[dict[str, Any]]:
+    """Return what the library is told to do with the texts of a role, what is in force last."""
+    given = getattr(route.modules[0], "processing_kwargs", None) or {}
+    return [given.get("common") or {}, given.get("text") or {}]
 
 
 def _getter(table: dict[str, Any]) -> Callable[[], Any]:

@@ -38,7 +38,10 @@ class CrossEncoderReranker:
 
     def score_pairs(self, queries: list[str], passages: list[str]) -> Any:
         """Return the score of each pair, float32 (n,); the library sorts pairs by length."""
-        pairs = list(zip(queries, passages, strict=True))
+        pairs: list[Any] = list(zip(queries, passages, strict=True))
+        if {*(getattr(self._model, "modalities", None) or ["text"])} > {"text"}:
+            # else it would open a text that looks like the path or the address of an image
+            pairs = [({"text": query}, {"text": passage}) for query, passage in pairs]
         scores = self._model.predict(pairs, batch_size=BATCH, show_progress_bar=False)
         return np.asarray(scores, np.float32).reshape(len(queries))
 

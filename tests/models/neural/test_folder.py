@@ -184,7 +184,7 @@ def test_lfs_pointers_are_named(full: Path, name: str) -> None:
         "sentence_transformers.evil.Evil",
         "sentence_transformers_evil.models.Transformer",
         "sentence_transformers.models.Transformer.evil",
-        "sentence_transformers.models.CLIPModel",
+        "sentence_transformers.models.CLIPModel.evil",
         "os.system",
         "",
         None,

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from mlbench.models.neural.kinds import (
-    IMAGES,
     LATE,
     OUTDATED,
     RERANKER,
@@ -35,7 +34,7 @@ ST = "sentence_transformers."
         (ST + "models.WordEmbeddings", WORDS),
         (ST + "sentence_transformer.modules.bow.BoW", WORDS),
         (ST + "models.WordWeights", WORDS),
-        (ST + "models.CLIPModel", IMAGES),
+        (ST + "models.CLIPModel", None),
         (ST + "models.XLMRoBERTa", OUTDATED),
         (ST + "models.Transformer", None),
         (ST + "sentence_transformer.modules.pooling.Pooling", None),
