@@ -26,7 +26,7 @@ from mlbench.data.task import Group, Kind, Setting, Task
 from mlbench.evaluation.suites import load_suite
 from mlbench.evaluation.tasks import load_task
 from mlbench.reports.tables import sizes_table
-from mlbench.reports.words import MISSING, name_of_all
+from mlbench.reports.words import MISSING, name_of_all, plural
 
 MOST_FILES = 50
 """Files that are listed one by one; of more, their folders are."""
@@ -318,9 +318,12 @@ def _settings(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
     )
     judged = sum(queries for queries, _ in counts.values())
     excluded = sum(excluded for _, excluded in counts.values())
-    text = (
-        f"{len(counts)} settings ({kinds}) with {judged:,} queries in all. In {excluded:,} cases, "
-        "a query is excluded from a setting because the pool has no passage relevant to it. "
+    text = f"{plural(len(counts), 'setting')} ({kinds}) with {judged:,} queries in all. "
+    text += (
+        f"In {plural(excluded, 'case')}, a query is excluded from a setting because the pool has "
+        "no passage relevant to it. "
+        if excluded
+        else "Every pool has a passage relevant to each of its queries. "
     )
     if task.pairs:
         both = ", in both directions" * (len(counts) == 2 * len(task.pairs))

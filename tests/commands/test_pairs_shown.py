@@ -200,6 +200,7 @@ def test_tasks_show(work):
     rows = [line.split() for line in text.splitlines()]
     assert all([*pair, *[str(count)] * 4] in rows for pair, count in PAIRS.items())
     assert "6 settings (6 crosslingual)" in text
+    assert "Every pool has a passage relevant" in " ".join(text.split())
     assert "searched by itself, in both directions." in " ".join(text.split())
     assert "all is the multilingual pool" not in text
     one = (

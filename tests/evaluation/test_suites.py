@@ -56,6 +56,7 @@ def test_the_suite_of_the_paper_has_its_columns() -> None:
     for each in suite.tasks[:2]:
         assert [*map(str, each.figures)] == columns
         assert str(each.headline) == "multilingual:AP"
+    assert [*map(str, suite.tasks[2].figures)] == ["monolingual:nDCG@10", "monolingual:R@100"]
 
 
 def test_the_suite_of_xquad_has_a_mean() -> None:
