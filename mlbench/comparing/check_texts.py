@@ -97,7 +97,7 @@ def _head(result: Check) -> str:
 def _fallen_line(result: Check) -> str:
     if not result.fallen:
         return ""
-    pairs = bool(result.task.pairs)
+    pairs = result.task.roles.two_ways
     parts = [
         f"{d.quantity.query_language} "
         f"{f'to {d.quantity.passage_language}' if pairs else kind_name(d.quantity.kind)} "

@@ -81,7 +81,7 @@ def notes(comparison: Comparison, whole: bool = True) -> list[str]:
     several, languages = len(comparison.models) > 2, len(comparison.task.roles.queries) > 1
     correction = "max-T over the same draws" if method.correction == "max-t" else "Holm"
     families = ["over all pairs of models"] * several
-    by = "pair" if comparison.task.pairs else "language"
+    by = "pair" if comparison.task.roles.two_ways else "language"
     families += [f"in tables by {by} over the {by}s of a kind"] * languages
     corrected = f" p is corrected ({correction}) {' and '.join(families)}." if families else ""
     lines = [

@@ -35,6 +35,7 @@ from mlbench.reports.drawing import (
     to_svg,
 )
 from mlbench.reports.pair_plots import Dots, draw_dots
+from mlbench.reports.pairs import pair_name, rows_name
 from mlbench.reports.words import KIND_NAMES, kind_name
 
 if TYPE_CHECKING:
@@ -52,10 +53,11 @@ def comparison_plots(comparison: Comparison) -> dict[str, tuple[bytes, str]]:
     drawn: dict[str, tuple[bytes, str]] = {}
     with plain_style():
         for model in comparison.models[1:]:
-            draw = _pair_difference if comparison.task.pairs else _difference
+            draw = _pair_difference if comparison.task.roles.two_ways else _difference
             heat = draw(comparison, model.label)
             if heat is not None:
-                alt = f"Differences of {model.label} to the first model by pair of languages."
+                by = pair_name(comparison.task.roles)
+                alt = f"Differences of {model.label} to the first model by {by}."
                 drawn[f"difference-{model.label}.svg"] = (to_svg(heat), alt)
         trade = _trade_off(comparison)
         if trade is not None:
@@ -137,8 +139,7 @@ def _pair_difference(comparison: Comparison, model: str) -> Figure | None:
         )
     )  # fmt: skip
     axes.axvline(0, color=INK, linewidth=0.8)
-    pivot = comparison.task.roles.pivot
-    axes.set_ylabel(f"pairs with {pivot}" if pivot else "queries and passages in", color=INK)
+    axes.set_ylabel(rows_name(comparison.task.roles), color=INK)
     return figure
 
 

@@ -23,10 +23,10 @@ from mlbench.comparing.differences import (
     shown_p,
 )
 from mlbench.comparing.quantities import Quantity
-from mlbench.data.task import Kind, Setting
+from mlbench.data.task import FROM_IMAGE, INTO_IMAGE, Kind, Setting
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.cost import Cost
-from mlbench.reports.pairs import row_name
+from mlbench.reports.pairs import pair_name, row_name
 from mlbench.reports.table import Table, narrow
 from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, mean, plural
 
@@ -122,13 +122,21 @@ def main_quantities(comparison: Comparison) -> list[Quantity]:
 
 
 def kinds_of(comparison: Comparison) -> tuple[str, ...]:
-    """Return the kinds of setting, and of pairs the directions."""
+    """Return the kinds of setting, and of pairs the directions; of images and texts the directions
+    in place of the mean over both."""
     roles = comparison.task.roles
     found = (roles.direction(setting) for setting in roles.settings(Kind))
-    return (*KIND_NAMES, *sorted({direction for direction in found if direction}))
+    kinds = [
+        kind
+        for kind in KIND_NAMES
+        if kind != Kind.CROSSLINGUAL.value or not roles.between_modalities
+    ]
+    return (*kinds, *sorted({direction for direction in found if direction}))
 
 
 def _short(kind: str) -> str:
+    if kind in (INTO_IMAGE, FROM_IMAGE):
+        return kind_name(kind).replace(" ", "\n", 1)
     return SHORT.get(kind, kind_name(kind))
 
 
@@ -261,7 +269,7 @@ def _repeated_notes(comparison: Comparison, kinds: Iterable[str]) -> tuple[str, 
 
 def _fine_block(comparison: Comparison, model: str) -> Block:
     """Return the differences of a model to the first by query language, or of pairs by pair."""
-    of_pairs = bool(comparison.task.pairs)
+    of_pairs = comparison.task.roles.two_ways
     return (_pair_block if of_pairs else _language_block)(comparison, model)
 
 
@@ -289,10 +297,11 @@ def _pair_block(comparison: Comparison, model: str) -> Block:
     first = comparison.models[0].label
     columns, of = pair_differences(comparison, model)
     rows = [(row, [each.get(quantity.kind) for quantity in columns]) for row, each in of.items()]
-    pivot = comparison.task.roles.pivot
-    corner = f"{model} - {first}\n{f'{pivot} with' if pivot else 'pair'}"
+    roles = comparison.task.roles
+    with_pivot = "texts in" if roles.between_modalities else f"{roles.pivot} with"
+    corner = f"{model} - {first}\n{with_pivot if roles.pivot else 'pair'}"
     table, notes = _differences_table(corner, columns, rows)
-    return Block(f"{model} against {first}, by pair of languages", table, notes)
+    return Block(f"{model} against {first}, by {pair_name(roles)}", table, notes)
 
 
 def _language_block(comparison: Comparison, model: str) -> Block:

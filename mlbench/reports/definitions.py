@@ -77,6 +77,13 @@ def _settings_words(report: Report) -> str:
             "Each pair of languages has queries and passages of its own. A query in one language "
             "of a pair is searched for among the pair's passages in the other."
         )
+    if report.task.roles.between_modalities:
+        return (
+            "Texts search images, and images search texts; nothing searches its own kind. Text to "
+            "image, the texts of a language search all images. Image to text, the images search "
+            "the texts of one language, and in the multilingual setting those of all languages "
+            "together."
+        )
     kinds = [kind for kind in SEARCHED if settings_of(report, kind)]
     parts = [f"in a {kind_name(kind)} setting {SEARCHED[kind]}" for kind in kinds]
     if not parts:

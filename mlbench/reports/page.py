@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mlbench.data.task import Kind
 from mlbench.data.texts import Texts
 from mlbench.ranking.ranks import Ranks
+from mlbench.reports.bias_words import counts_line, extremes_line, target_line
 from mlbench.reports.compression import COMPRESSION_NOTE, compression_lines, compression_table
 from mlbench.reports.cost import cost_facts
 from mlbench.reports.definitions import definitions
@@ -52,11 +53,10 @@ from mlbench.reports.words import (
     KIND_NAMES,
     MISSING,
     between,
-    counts_line,
     excluded_lines,
-    extremes_line,
     headline,
     kind_name,
+    kind_title,
     macro_score,
     mean_name,
     name_of_all,
@@ -65,8 +65,8 @@ from mlbench.reports.words import (
     own_language_preference,
     rank_distance_line,
     settings_of,
-    target_line,
     tie_lines,
+    told_kinds,
 )
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
     biased = most_biased(ranks, MOST_BIASED) if ranks is not None and mixed else []
     kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
     cross, pairs = settings_of(report, CROSS), bool(report.task.pairs)
+    two_ways = report.task.roles.two_ways
     texts = report.texts or (find_texts(report.task) if biased else Texts({}, {}))
     view = {
         "report": report,
@@ -147,11 +148,13 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "bias": _bias_sections(report),
         "biased": [_query(each, texts) for each in biased],
         "no_texts": texts.why,
-        "across": _across(report) if cross and not pairs else None,
-        "excluded": None if pairs or not any(s.excluded for s in cross) else excluded_table(report),
+        "across": _across(report) if cross and not two_ways else None,
+        "excluded": None
+        if two_ways or not any(s.excluded for s in cross)
+        else excluded_table(report),
         "excluded_lines": excluded_lines(report),
         "settings": [
-            (kind, kind_name(kind), settings_table(report, kind))
+            (kind, kind_title(report, kind), settings_table(report, kind))
             for kind in kinds
             if len(settings_of(report, kind)) <= MOST_ROWS
         ],
@@ -217,8 +220,11 @@ def _main_sections(report: Report) -> list[Section]:
     star = star_of(paper, report)
     if report.task.pairs:
         searched = ["Each pair of languages is searched by itself. The weakest pairs are first."]
+    title = "Scores by pair" if report.task.pairs else "Scores by query language"
+    if report.task.roles.between_modalities:
+        title, searched = "Scores by language of texts", [BETWEEN]
     main = Section(
-        "Scores by pair" if report.task.pairs else "Scores by query language",
+        title,
         paper,
         " ".join([*searched, "Macro: the mean over settings.", star]).rstrip(),
     )
@@ -325,6 +331,11 @@ def _across(report: Report) -> Section:
     )
 
 
+BETWEEN = (
+    "Text to image: the texts of a language search all images. Image to text: the images search "
+    "the texts of the language. Gap: the first measure of text to image minus that of image to "
+    "text."
+)
 MONO, MULTI = Kind.MONOLINGUAL.value, Kind.MULTILINGUAL.value
 SEARCHED = {
     MONO: "Mono: only passages in the query's own language are searched.",
@@ -337,8 +348,12 @@ SEARCHED = {
 def _tiles(report: Report) -> list[Tile]:
     name = mean_name(headline(report))
     tiles = [
-        Tile(f"{name} {kind_name(kind)}", number(score.value), _interval(score.low, score.high, 4))
-        for kind in KIND_NAMES
+        Tile(
+            f"{name} {kind_title(report, kind)}",
+            number(score.value),
+            _interval(score.low, score.high, 4),
+        )
+        for kind in told_kinds(report)
         if (score := macro_score(report, kind, headline(report))) is not None
     ]
     tiles += [

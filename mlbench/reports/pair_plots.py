@@ -17,7 +17,7 @@ from mlbench.reports.drawing import (
     tenth_above,
     ticks,
 )
-from mlbench.reports.pairs import directions, weakest_first
+from mlbench.reports.pairs import directions, pair_name, rows_name, weakest_first
 from mlbench.reports.report import Report
 from mlbench.reports.words import headline, mean_name
 
@@ -72,7 +72,8 @@ def draw_dots(plot: Dots) -> tuple[Figure, Axes]:
 
 
 def pairs_figure(report: Report, _: Ranks | None) -> Figure | None:
-    """Headline measure of each pair in both directions, the weakest pair at the top."""
+    """Headline measure of each pair, or language of texts, in both directions, the weakest at the
+    top."""
     measure = headline(report)
     of = directions(report)
     series = {
@@ -89,15 +90,21 @@ def pairs_figure(report: Report, _: Ranks | None) -> Figure | None:
             [row for row in weakest_first(of, measure) if row in told],
             series,
             {each.name: each.scores[measure].value for each in of if measure in each.scores},
-            title=f"{mean_name(measure)} by pair of languages",
-            subtitle="Each pair has passages of its own. The weakest is at the top; dashed lines "
-            "are macro scores.",
+            title=f"{mean_name(measure)} by {pair_name(report.task.roles)}",
+            subtitle=_subtitle(report),
             axis=mean_name(measure),
         )
     )
     limit = tenth_above(max(value for values in series.values() for value in values.values()))
     axes.set_xlim(-0.012 * limit, limit * 1.02)
     axes.set_xticks(ticks(limit))
-    pivot = report.task.roles.pivot
-    axes.set_ylabel(f"pairs with {pivot}" if pivot else "queries and passages in", color=INK)
+    axes.set_ylabel(rows_name(report.task.roles), color=INK)
     return figure
+
+
+def _subtitle(report: Report) -> str:
+    if report.task.roles.between_modalities:
+        first = "A wide gap: one direction works better."
+    else:
+        first = "Each pair has passages of its own."
+    return f"{first} The weakest is at the top; dashed lines are macro scores."

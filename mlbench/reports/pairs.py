@@ -58,6 +58,18 @@ def row_name(roles: Roles, asked: str, searched: str) -> str:
     return searched if asked == roles.pivot else asked
 
 
+def pair_name(roles: Roles) -> str:
+    """Return what a row is called: a pair of languages, or a language of texts."""
+    return "language of texts" if roles.between_modalities else "pair of languages"
+
+
+def rows_name(roles: Roles) -> str:
+    """Return what the rows of a plot are."""
+    if roles.between_modalities:
+        return "texts in"
+    return f"pairs with {roles.pivot}" if roles.pivot else "queries and passages in"
+
+
 def directions(report: Report) -> list[Direction]:
     """Return the directions of a report on pairs, that from the common language first, or of one
     on images and texts, that from texts first; else nothing."""

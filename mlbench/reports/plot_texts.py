@@ -16,7 +16,7 @@ def plot_texts(file: str, report: Report) -> tuple[str, str]:
     roles = report.task.roles
     there = {kind.value for kind in Kind if settings_of(report, kind.value)}
     there |= ({OWN} if roles.shared else set()) | ({SEVERAL} if len(roles.queries) > 1 else set())
-    alt, how = PLOT_TEXTS[file]
+    alt, how = (OF_TEXTS if roles.between_modalities else {}).get(file, PLOT_TEXTS[file])
     more = [said for needed, said in MORE_TEXTS.get(file, ()) if {*needed} <= there]
     return alt, " ".join([how, *more])
 
@@ -71,6 +71,20 @@ PLOT_TEXTS = {
         "the same bytes, the higher one is the better way to save them.",
     ),
 }
+
+
+OF_TEXTS = {
+    "macro.svg": (
+        "Bars: every macro score by direction, with 95% intervals.",
+        "Longer bars are better; a difference within the intervals may be chance.",
+    ),
+    "pairs.svg": (
+        "Dots: the score of texts in each language, searching images and searched by them.",
+        "Languages at the top are the weakest. If the dots of a language are far apart, the model "
+        "serves one direction better.",
+    ),
+}
+"""The same where texts search images and images search texts."""
 
 
 MORE_TEXTS = {

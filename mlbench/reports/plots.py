@@ -49,9 +49,11 @@ from mlbench.reports.words import (
     between,
     headline,
     kind_name,
+    kind_title,
     macro_score,
     mean_name,
     settings_of,
+    told_kinds,
 )
 
 if TYPE_CHECKING:
@@ -126,11 +128,12 @@ def _macro(report: Report, _: Ranks | None) -> Figure | None:
 
 def _macro_bars(report: Report) -> dict[str, tuple[str, dict[str, Score]]]:
     """Return name -> colour and macro scores of each kind, or of pairs each direction."""
+    macro, bars = report.scores.macro, {}
     if report.scores.directions:
         of = directions(report)
-        return {e.name: (colour, e.scores) for e, colour in zip(of, COLOURS, strict=False)}
-    macro = report.scores.macro
-    return {kind_name(k): (KIND_COLOURS[k], macro[k]) for k in KIND_NAMES if macro.get(k)}
+        bars = {e.name: (colour, e.scores) for e, colour in zip(of, COLOURS, strict=False)}
+    kinds = [k for k in told_kinds(report) if macro.get(k) and not report.task.pairs]
+    return bars | {kind_title(report, k): (KIND_COLOURS[k], macro[k]) for k in kinds}
 
 
 def _draw_bar(axes: Axes, place: float, score: Score, colour: str) -> float:
@@ -165,7 +168,7 @@ def _bar_label(score: Score) -> str:
 def _heatmap(report: Report, _: Ranks | None) -> Figure | None:
     """Headline measure by query and passage language, with the means without the diagonal."""
     cross = settings_of(report, Kind.CROSSLINGUAL.value)
-    if report.task.pairs or not any(setting.queries for setting in cross):
+    if report.task.roles.two_ways or not any(setting.queries for setting in cross):
         return None
     roles, name = report.task.roles, mean_name(headline(report))
     scores = score_matrix(report, headline(report))
@@ -202,7 +205,7 @@ def _languages(report: Report, _: Ranks | None) -> Figure | None:
         if report.scores.per_language.get(kind, {}).get(main)
     }
     languages = report.task.roles.queries
-    if len(languages) < 2 or not scores or report.task.pairs:
+    if len(languages) < 2 or not scores or report.task.roles.two_ways:
         return None
     step = len(scores) + 1.0
     height = 0.13 * step * len(languages)

@@ -9,6 +9,7 @@ from mlbench.common.terminal import fill
 from mlbench.data.task import Kind, PairSizes
 from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.measures.scores import Extremes
+from mlbench.reports.bias_words import bias_lines
 from mlbench.reports.compression import compression_lines, compression_table
 from mlbench.reports.cost import cost_line
 from mlbench.reports.known import languages_reading, marked_language
@@ -20,10 +21,10 @@ from mlbench.reports.words import (
     KIND_NAMES,
     MISSING,
     STAR,
-    bias_lines,
     excluded_lines,
     headline,
     kind_name,
+    kind_title,
     macro_score,
     marked_name,
     mean,
@@ -37,6 +38,7 @@ from mlbench.reports.words import (
     settings_of,
     star_line,
     tie_lines,
+    told_kinds,
     toward_random,
     truncation_reading,
 )
@@ -68,7 +70,7 @@ def paper_table(report: Report) -> Table:
     setting all its measures that there is room for. A kind or measure that the report lacks has
     no column; a missing value is "-". A report on pairs has ``pairs_table``.
     """
-    if report.task.pairs:
+    if report.task.roles.two_ways:
         return pairs_table(report)
     columns = _paper_columns(report)
     bias = report.scores.bias
@@ -99,24 +101,43 @@ def paper_table(report: Report) -> Table:
 
 def pairs_table(report: Report) -> Table:
     """Return a row a pair, the weakest first, with the first measures in each direction; then the
-    macro scores."""
-    of = directions(report)
+    macro scores. Of texts and images, a row is a language of texts, in the task's order, and the
+    last column is the gap: the main measure of text to image minus that of image to text."""
+    of, roles = directions(report), report.task.roles
     measures = report.measures[: MOST_COLUMNS // max(1, len(of))]
     columns = [(each, measure) for measure in measures for each in of]
-    rows = tuple(
-        (
+    names = weakest_first(of, headline(report))
+    if roles.between_modalities:
+        names.sort(key=report.task.languages.index)
+    rows = [
+        [
             marked_language(report, name),
             *(number(each.value(name, measure)) for each, measure in columns),
-        )
-        for name in weakest_first(of, headline(report))
-    )
+        ]
+        for name in names
+    ]
     means = [each.scores.get(measure) for each, measure in columns]
+    names_of = {each.name: each.name or "cross" for each in of}
+    if roles.between_modalities:
+        names_of = {name: name.replace(" ", "\n", 1) for name in names_of}
     headers = [
-        f"{narrow(marked_name(report, measure, CROSS), 7)}\n{each.name or 'cross'}"
+        f"{narrow(marked_name(report, measure, CROSS), 7)}\n{names_of[each.name]}"
         for each, measure in columns
     ]
-    footer = ("macro", *(number(score.value if score else None) for score in means))
-    return Table(("pair" if report.task.roles.pivot is None else "with", *headers), rows, footer)
+    footer = ["macro", *(number(score.value if score else None) for score in means)]
+    corner = "pair" if roles.pivot is None else "with"
+    if roles.between_modalities and len(of) == 2:
+        corner = "texts in"
+        headers.append("gap")
+        for row, name in zip(rows, names, strict=True):
+            row.append(_gap([each.value(name, measures[0]) for each in of]))
+        footer.append(_gap([score.value if score else None for score in means[:2]]))
+    return Table((corner, *headers), tuple(map(tuple, rows)), tuple(footer))
+
+
+def _gap(values: list[float | None]) -> str:
+    first, second = values
+    return MISSING if first is None or second is None else f"{first - second:+.4f}"
 
 
 def sizes_table(pairs: Iterable[PairSizes]) -> Table:
@@ -142,11 +163,12 @@ def macro_table(report: Report) -> Table:
     """Return every macro score with its 95% interval, a row a measure, a column a kind, and of
     pairs a direction."""
     of = {
-        kind_name(kind): report.scores.macro[kind]
-        for kind in KIND_NAMES
+        kind_title(report, kind): report.scores.macro[kind]
+        for kind in told_kinds(report)
         if report.scores.macro.get(kind)
     }
-    of |= {each.name: each.scores for each in directions(report) if each.name}
+    named = {each.name: each.scores for each in directions(report) if each.name}
+    of = named | of if report.task.roles.between_modalities else of | named
     rows = []
     for measure in report.measures:
         scores = [each.get(measure) for each in of.values()]

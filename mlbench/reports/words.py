@@ -38,6 +38,11 @@ KIND_NAMES = {
     Kind.CROSSLINGUAL.value: "cross-lingual",
     Kind.MULTILINGUAL.value: "multilingual",
 }
+OF_IMAGES = {
+    Kind.CROSSLINGUAL.value: "one language",
+    Kind.MULTILINGUAL.value: "image to mixed text",
+}
+"""The same where texts search images and images search texts."""
 
 
 def number(value: float | None, digits: int = 4, *, commas: bool = False) -> str:
@@ -75,6 +80,21 @@ def mean_name(measure: str) -> str:
 def kind_name(kind: str) -> str:
     """Return a kind of setting, or a direction, as it is written in text."""
     return KIND_NAMES.get(kind) or direction_name(kind)
+
+
+def kind_title(report: Report, kind: str) -> str:
+    """Return a kind of setting as a report names it: where texts and images search each other, the
+    multilingual one is of images in the texts of all languages."""
+    if report.task.roles.between_modalities:
+        return OF_IMAGES.get(kind, kind_name(kind))
+    return kind_name(kind)
+
+
+def told_kinds(report: Report) -> list[str]:
+    """Return the kinds whose macro scores a report tells of: not the mean over both directions
+    between texts and images, which nobody asks for."""
+    between, cross = report.task.roles.between_modalities, Kind.CROSSLINGUAL.value
+    return [kind for kind in KIND_NAMES if not (between and kind == cross)]
 
 
 def macro_score(report: Report, kind: str, measure: str) -> Score | None:
@@ -174,12 +194,16 @@ def _too_small(name: str, luck: float) -> list[str]:
 
 
 def _of_pairs(report: Report) -> list[str]:
-    """Return what pairs of languages score in each direction, and which are the weakest."""
+    """Return what pairs of languages, or texts and images, score in each direction, and which are
+    the weakest."""
     measure, pivot = headline(report), report.task.roles.pivot
     of = directions(report)
     parts = [f"{number(e.scores[measure].value)} {e.name}" for e in of if measure in e.scores]
+    roles = report.task.roles
     count = plural(len(report.task.pairs), "pair")
     over = f"Over {count} of languages" if pivot is None else f"Over {count} with {pivot}"
+    if roles.between_modalities:
+        over = f"Over texts in {plural(len(roles.queries) - 1, 'language')}"
     said = [f"{over} it has {mean_name(measure)} {' and '.join(parts).strip()}."]
     told = [
         (row, " and ".join(f"{value:.3f}" for value in values))
@@ -193,7 +217,7 @@ def _of_pairs(report: Report) -> list[str]:
 
 
 def _quality(report: Report, scores: dict[str, Score | None]) -> list[str]:
-    if report.task.pairs:
+    if report.task.roles.two_ways:
         return _of_pairs(report)
     name = mean_name(headline(report))
     mono, cross = scores[Kind.MONOLINGUAL.value], scores[Kind.CROSSLINGUAL.value]
@@ -266,10 +290,13 @@ def _mixed_without_own(report: Report, score: str) -> str:
     others = outranking_by_others(report)
     most = max(others, key=others.__getitem__, default="")
     line = f"In the multilingual pool it reaches {score}"
+    what = "passages"
+    if report.task.roles.between_modalities:
+        line, what = f"Images in the texts of all languages mixed: it reaches {score}", "texts"
     if not others or others[most] < FAVOURS:
         return f"{line}."
     return (
-        f"{line} and favours passages in {most}, which outrank relevant ones "
+        f"{line} and favours {what} in {most}, which outrank relevant ones "
         f"{others[most]:.2f} times as often as their share of the pool."
     )
 
@@ -333,8 +360,8 @@ def outranking_line(report: Report) -> str:
 def excluded_lines(report: Report) -> list[str]:
     """Return how many queries each kind of setting, and rank distance, leave out."""
     lines = []
-    for kind, name in KIND_NAMES.items():
-        settings = settings_of(report, kind)
+    for kind in KIND_NAMES:
+        settings, name = settings_of(report, kind), kind_title(report, kind)
         excluded = sum(setting.excluded for setting in settings)
         touched = sum(setting.excluded > 0 for setting in settings)
         everyone = excluded + sum(setting.queries for setting in settings)
@@ -365,7 +392,9 @@ def tie_lines(report: Report) -> list[str]:
             and (against := number(score.value)) != (for_it := number(score.optimistic))
         ]
         if moved:
-            parts.append(f"{kind_name(kind).capitalize()} scores {BOTH_WAYS}: {', '.join(moved)}.")
+            parts.append(
+                f"{kind_title(report, kind).capitalize()} scores {BOTH_WAYS}: {', '.join(moved)}."
+            )
     distance = report.scores.bias.rank_distance
     if distance is not None and distance.ties_matter:
         value, optimistic = (number(v, 1) for v in (distance.value, distance.optimistic))
@@ -387,67 +416,7 @@ def plural(count: int, noun: str, several: str = "") -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {several or noun + 's'}"
 
 
-READ_RECALL = "R@100"
-"""The recall by passage language that is given in words."""
 BOTH_WAYS = "with ties counted against the model and for it"
-
-
-def bias_lines(report: Report) -> list[str]:
-    """Return the sentences below, those that the report has."""
-    lines = (target_line(report), extremes_line(report), counts_line(report))
-    return [line for line in lines if line]
-
-
-def target_line(report: Report) -> str:
-    """Return what is lost without the own and another language's target; "" without any."""
-    removed = report.scores.bias.target_removed
-    if removed.own is None or removed.other is None:
-        return ""
-    return (
-        "Without the relevant passages in its own language, a query's multilingual AP changes by "
-        f"{removed.own.value:+.4f} on average; without those in another language, by "
-        f"{removed.other.value:+.4f}. For an unbiased model the two are equal."
-    )
-
-
-def extremes_line(report: Report) -> str:
-    """Return the worst language of the hardest kind of setting and, of the mixed pool, the recall
-    gap; "" for one language."""
-    bias, main = report.scores.bias, headline(report)
-    kinds = [kind for kind in KIND_NAMES if main in bias.by_query_language.get(kind, {})]
-    kind = kinds[-1] if kinds else Kind.MULTILINGUAL.value
-    found = bias.by_query_language.get(kind, {}).get(main)
-    parts = []
-    if found is not None and found.gap:
-        parts.append(
-            f"queries in {found.worst_language} score worst ({mean_name(main)} "
-            f"{found.worst:.4f}) and queries in {found.best_language} best ({found.best:.4f})"
-        )
-    recall = bias.recall.get(READ_RECALL)
-    if recall is not None:
-        e = recall.extremes
-        parts.append(
-            f"{100 * e.best:.0f}% of the relevant passages in {e.best_language} are in the top "
-            f"100, and {100 * e.worst:.0f}% of those in {e.worst_language}"
-        )
-    where = "pool" if kind == Kind.MULTILINGUAL.value else "settings"
-    return f"In the {kind_name(kind)} {where}, {'; '.join(parts)}." if parts else ""
-
-
-def counts_line(report: Report) -> str:
-    """Return how mAP changes from one language over two to all; "" for fewer than three."""
-    found = [c for c in report.scores.bias.language_counts if c.average_precision]
-    if len(found) < 3:
-        return ""
-    one, two, every = (
-        (plural(count.languages, "language"), f"{spread.value:.4f}")
-        for count in (found[0], found[1], found[-1])
-        if (spread := count.average_precision)
-    )
-    return (
-        f"With {one[0]} mAP is {one[1]}, with {two[0]} it is {two[1]} (the mean over "
-        f"{found[1].subsets:,} pairs), and with {every[0]} it is {every[1]}."
-    )
 
 
 STAR = "*"

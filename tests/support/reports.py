@@ -77,7 +77,9 @@ def report_of(
     ranks, recomputed = rank_collection(collection, *encoded)
     codes = collection.languages
     parsed = parse_measures(measures)
-    scores = compute_scores(ranks, _settings(codes, kinds), parsed)
+    between = collection.roles.between_modalities
+    settings = collection.roles.settings(kinds) if between else _settings(codes, kinds)
+    scores = compute_scores(ranks, settings, parsed)
     task = TaskInfo(
         name="parallel",
         version="1",

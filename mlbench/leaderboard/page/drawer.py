@@ -64,7 +64,7 @@ class Drawer:
 def task_drawer(row: Row, standings: Standings, *, by_language: bool) -> Drawer:
     """Return the drawer of a model on a task; figures by language only if there is room."""
     entry = row.entries[standings.name]
-    drawn, of_pairs = by_language and bool(row.figures), bool(standings.roles.pairs)
+    drawn, of_pairs = by_language and bool(row.figures), standings.roles.two_ways
     several = len(standings.roles.queries) > 1
     pairs, mixed = matrix(row.figures, standings.roles)
     groups = (
@@ -160,8 +160,8 @@ def _interval(cell: Cell, column: Column) -> str:
 
 def _by_language(row: Row, standings: Standings) -> Table:
     """Return each column by query language; cross-lingual is the mean over passage languages. Of
-    pairs, return the main score of each pair."""
-    if standings.roles.pairs:
+    pairs, return the main score of each pair, of images and texts that of each language."""
+    if standings.roles.two_ways:
         return _by_pair(row, standings)
     columns = [
         [score_text(value, column) for value in language_means(row.figures[column.key])]
@@ -173,8 +173,10 @@ def _by_language(row: Row, standings: Standings) -> Table:
 
 
 def _by_pair(row: Row, standings: Standings) -> Table:
-    """Return the main score of each pair in both directions, the weakest first."""
-    roles, main = standings.roles, standings.main
+    """Return the main score of each pair, or language of texts, in both directions, the weakest
+    first."""
+    roles = standings.roles
+    main = next((c for c in standings.columns if c.key == "cross"), standings.main)
     found: dict[str, dict[str, float]] = {}
     for setting in roles.settings([Kind.CROSSLINGUAL]):
         (searched,) = setting.passage_languages
@@ -190,7 +192,8 @@ def _by_pair(row: Row, standings: Standings) -> Table:
         for name, of in sorted(found.items(), key=lambda item: math.fsum(item[1].values()))
     ]
     title = column_head(main).partition("\n")[0]
-    return Table(("pair", *(f"{title}\n{kind_name(c)}" for c in columns)), tuple(rows))
+    corner = "texts in" if roles.between_modalities else "pair"
+    return Table((corner, *(f"{title}\n{kind_name(c)}" for c in columns)), tuple(rows))
 
 
 def _entry_facts(each: BoardEntry) -> Iterator[Fact]:

@@ -149,7 +149,7 @@ def _empty_map(standings: Standings) -> str:
     if "cross" not in keys:
         return ""
     roles = standings.roles
-    if roles.pairs:
+    if roles.two_ways:
         return ""
     none = np.full((len(roles.queries), len(roles.passages)), math.nan)
     return heat_map(roles, none, none[:, 0] if "multi" in keys else None)
