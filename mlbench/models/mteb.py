@@ -31,10 +31,13 @@ from mlbench.common.errors import (
     did_you_mean,
     install_extra,
 )
+from mlbench.models.images import as_rgb
 from mlbench.models.neural.options import NeuralOptions, parse_options
 from mlbench.models.protocol import Truncation
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mlbench.models.cache import EmbeddingCache
 
 TASK = "XQuADRetrieval"
@@ -195,7 +198,9 @@ class MtebModel:
             raise
         except ImportError as error:
             said = str(error).partition("\n")[0][:_LONGEST]
-            groups = ",".join(self._meta.extra_requirements_groups or ())
+            needed = [*(self._meta.extra_requirements_groups or ())]
+            needed += [each for each in self._meta.modalities if each != "text"]
+            groups = ",".join(dict.fromkeys(needed))
             mend = f"pip install 'mteb[{groups}]'" if groups else "install them"
             raise EnvironmentFault(Fault(self._where, said, "what it needs", mend)) from error
         except OSError as error:
@@ -217,6 +222,16 @@ class MtebModel:
         """Return the vectors of passages; the language is not looked at."""
         return self._encode("passage", texts)
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether the model encodes images, too."""
+        return "image" in self._meta.modalities
+
+    def encode_images(self, images: list[Image]) -> Any:
+        """Return the vectors of images, for which MTEB is told no role."""
+        with self._telling("encode images with"):
+            return _as_vectors(self._give({"image": [*map(as_rgb, images)]}, None))
+
     def _encode(self, role: str, texts: list[str]) -> Any:
         """Return vectors, (n, d) or sparse (n, d), or a list of one array (tokens, d) a text."""
         self._refuse_media(texts)
@@ -224,14 +239,20 @@ class MtebModel:
             return _as_vectors(self._ask(role, texts))
 
     def _ask(self, role: str, texts: list[str]) -> Any:
+        kind = importlib.import_module("mteb.types").PromptType(ROLES[role])
+        more = {"query": texts} if role == "query" else {"title": [""] * len(texts), "body": texts}
+        return self._give({"text": texts} | more, kind)
+
+    def _give(self, columns: dict[str, list[Any]], kind: Any) -> Any:
+        """Return what the model gives for the rows of some columns, as MTEB has them."""
         from datasets import Dataset
         from torch.utils.data import DataLoader
 
-        kind = importlib.import_module("mteb.types").PromptType(ROLES[role])
-        more = {"query": texts} if role == "query" else {"title": [""] * len(texts), "body": texts}
-        data = Dataset.from_dict({"text": texts} | more)
+        def batch(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+            return {name: [row[name] for row in rows] for name in columns}
+
         return self._model.encode(
-            DataLoader(data, batch_size=_BATCH),
+            DataLoader(Dataset.from_dict(columns), batch_size=_BATCH, collate_fn=batch),
             task_metadata=self._task,
             hf_split="test",
             hf_subset="default",

@@ -13,6 +13,7 @@ from mlbench.models import mteb as module
 from mlbench.models.contract import check_adapter
 from mlbench.models.registry import load_adapter
 from tests.models.neural.conftest import bare_folder, full_folder  # noqa: F401
+from tests.support.image_models import images, make_clip
 
 mteb = pytest.importorskip("mteb")
 torch = pytest.importorskip("torch")
@@ -217,3 +218,29 @@ def test_what_models_give_becomes_arrays() -> None:
     assert sparse.dtype == np.float32
     tokens = module._as_vectors([half, half.repeat(2, 1)])
     assert [each.shape for each in tokens] == [(1, 2), (2, 2)]
+
+
+def test_a_model_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MTEB's own class for CLIP, with a small one in place of the large one."""
+    from mteb.models.model_implementations import MODEL_REGISTRY
+    from mteb.models.model_implementations.clip_models import CLIPModel
+
+    name, folder = "openai/clip-vit-large-patch14", make_clip(tmp_path / "clip")
+
+    def load(name: str, revision: str, **given: Any) -> Any:
+        return CLIPModel(str(folder), "main", device="cpu")
+
+    meta = MODEL_REGISTRY[name].model_copy(update={"loader": load})
+    # torchvision is asked for, which the class itself does not need
+    monkeypatch.setattr(type(meta), "_check_requirements", lambda self: None)
+    monkeypatch.setitem(MODEL_REGISTRY, name, meta)
+    model = load_adapter(f"mteb:{name}")
+    ours = load_adapter(str(folder)).adapter
+    assert model.adapter.takes_images
+    found = model.adapter.encode_images(images())
+    np.testing.assert_allclose(found, ours.encode_images(images()), atol=1e-6)
+    texts = model.adapter.encode_queries(TEXTS, "")
+    np.testing.assert_allclose(texts, ours.encode_queries(TEXTS, ""), atol=2e-6)
+    assert all(result.passed for result in check_adapter(model))
+    with pytest.raises(ModelError, match="looks like the address of a file"):
+        model.adapter.encode_queries([str(tmp_path / "a.png")], "")
