@@ -36,7 +36,12 @@ from mlbench.evaluation.describing import (
 )
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.reranked import rank_and_rerank
-from mlbench.evaluation.rerankers import as_reranked, describe_reranking, with_reranker
+from mlbench.evaluation.rerankers import (
+    as_reranked,
+    describe_reranking,
+    refuse_images,
+    with_reranker,
+)
 from mlbench.evaluation.tasks import load_task
 from mlbench.evaluation.within_time import within_time
 from mlbench.measures.rank_measures import Measure
@@ -168,7 +173,10 @@ def open_collection(task: Task, options: Options) -> Collection | StreamedCollec
     """
     if streams(task, options):
         return _leave(task, options)
-    return _hold(task, options)
+    collection = _hold(task, options)
+    if options.rerank is not None:
+        refuse_images(task.name, collection)
+    return collection
 
 
 def _leave(task: Task, options: Options) -> StreamedCollection:

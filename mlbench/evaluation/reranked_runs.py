@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlbench.common.progress import Step
 from mlbench.data.collection import Collection
 from mlbench.data.task import Setting
-from mlbench.evaluation.rerankers import described, identity_after, name_after
+from mlbench.evaluation.rerankers import described, identity_after, name_after, refuse_images
 from mlbench.models.reranking.protocol import Reranker
 from mlbench.models.reranking.scoring import PairScores, PairScoring
 from mlbench.reports.report import Report
@@ -75,8 +75,9 @@ def rerank_runs(
 ) -> RerankedRuns:
     """Score the candidates of runs that were read again; ``title`` is the task's.
 
-    Raises ModelError where the reranker fails.
+    Raises UsageError for a task with images, ModelError where the reranker fails.
     """
+    refuse_images(title, collection)
     found = first.all
     texts = collection.queries.texts, collection.passages.texts
     work = PairScoring(reranker, texts, (found.query, found.passage), cache)

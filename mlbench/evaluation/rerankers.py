@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mlbench.common.errors import Fault, ModelError
+from mlbench.common.errors import Fault, ModelError, UsageError
+from mlbench.data.collection import Collection
 from mlbench.measures.scores import Scores
 from mlbench.models.boundary import calling
 from mlbench.models.protocol import Described
@@ -22,6 +23,13 @@ _FACTS: Mapping[str, Any] = {
     "parameters": int, "max_length": int, "device": str, "prompts": dict, "notes": tuple,
 }  # fmt: skip
 """What a report holds of what a reranker says of itself, and what it is made."""
+
+
+def refuse_images(task: str, collection: Collection) -> None:
+    """Raise UsageError for a collection with images: a reranker is given texts alone."""
+    if collection.images is not None:
+        found = f"task {task!r} has images, and a reranker reads texts"
+        raise UsageError(Fault("--rerank", found, "a task of texts, or no reranker"))
 
 
 def with_reranker(options: Options) -> Options:

@@ -191,6 +191,11 @@ def test_what_does_not_go_together_is_refused(choices: dict[str, Any], said: str
     assert said in str(caught.value)
 
 
+def test_a_reranker_of_texts_is_given_no_images() -> None:
+    with pytest.raises(UsageError, match="has images, and a reranker reads texts"):
+        mlbench.evaluate("pixels", "emoji-images", rerank=Shared(), **QUIET)
+
+
 def test_facts_must_be_what_a_report_can_hold() -> None:
     class Odd(Shared):
         def describe(self) -> dict[str, Any]:
