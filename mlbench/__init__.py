@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlbench.models.registry import list_models
     from mlbench.ranking.ranks_file import read_ranks
     from mlbench.reports.report import Report, read_report
+    from mlbench.training.trainer import train
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ _PLACES = {
     "load_task": "evaluation.tasks",
     "read_ranks": "ranking.ranks_file",
     "read_report": "reports.report",
+    "train": "training.trainer",
 }
 """Where each public name is; it is imported when it is first asked for."""
 
@@ -66,6 +68,7 @@ __all__ = [
     "load_task",
     "read_ranks",
     "read_report",
+    "train",
 ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
 from mlbench.common.progress import duration
+from mlbench.common.terminal import fill
 from mlbench.evaluation.options import Options
 from mlbench.training.config import SETTINGS, from_text, train_config
 from mlbench.training.processes import Processes
@@ -70,6 +71,12 @@ def _values(record: TrainingRecord) -> dict[str, object]:
 
 
 def _words(record: TrainingRecord) -> str:
+    if record.done_before:
+        done = fill(
+            f"This training was done before, on {record.date[:10]}; nothing was trained. The same "
+            "command with --overwrite trains the model anew."
+        )
+        return f"{done}\nmodel: {record.folder}\nrecord: {record.folder / RECORD_FILE}"
     first, last = (record.loss[0].loss, record.loss[-1].loss) if record.loss else (0.0, 0.0)
     lines = [
         f"{record.steps:,} steps of {record.plan['size']} pairs in {duration(record.seconds)}: "

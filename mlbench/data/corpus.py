@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -133,6 +133,32 @@ class StreamedCollection(Questions):
         return judged.query, judged.passage_language, judged.relevance
 
 
+@dataclass(frozen=True)
+class BetweenAll(Iterable[Judgement]):
+    """Judgements between all language versions of a query and of a passage, made one by one.
+
+    ``rows`` are the judgements by ids alone, without languages; ``asked`` are the languages in
+    which each query exists, and ``languages`` those in which passages may. There are as many
+    judgements as rows times pairs of languages, so they are better not held.
+    """
+
+    rows: tuple[Judgement, ...]
+    asked: Mapping[str, Sequence[str]]
+    languages: Sequence[str]
+
+    def __iter__(self) -> Iterator[Judgement]:
+        """Yield the judgements; the language of a query that there is not is ""."""
+        for query, _, passage, _, relevance, where in self.rows:
+            for query_language in self.asked.get(query, ("",)):
+                for language in self.languages:
+                    yield Judgement(query, query_language, passage, language, relevance, where)
+
+    def queries(self) -> set[tuple[str, str]]:
+        """Return the id and the language of each judged query."""
+        ids = {row.query_id for row in self.rows}
+        return {(id_, language) for id_ in ids for language in self.asked.get(id_, ("",))}
+
+
 @dataclass
 class StreamedRecords:
     """What a reader that can stream returns; see ``Records``.
@@ -141,23 +167,27 @@ class StreamedRecords:
     """
 
     queries: list[TextRecord] = field(default_factory=list)
-    judgements: list[Judgement] = field(default_factory=list)
+    judgements: list[Judgement] | BetweenAll = field(default_factory=list)
     shards: list[ShardSource] = field(default_factory=list)
     unjudged: list[TextRecord] = field(default_factory=list)
     parallel: bool = False
 
     def read_all(self) -> Records:
         """Read every shard; for collections that fit in memory."""
-        passages = [record for shard in self.shards for record in shard.records()]
-        judgements = self.judgements
+        return self.with_passages([r for shard in self.shards for r in shard.records()])
+
+    def with_passages(self, passages: list[TextRecord]) -> Records:
+        """Return the records with these passages, all judged ones that there are among them."""
         if self.parallel:
             present = {(passage.language, passage.id) for passage in passages}
-            judgements = _of_versions(judgements, present)
+            judgements = _of_versions(self.judgements, present)
+        else:
+            judgements = [*self.judgements]
         return Records(self.queries, passages, judgements, self.unjudged)
 
 
 def _of_versions(
-    judgements: Sequence[Judgement], present: Collection[tuple[str, str]]
+    judgements: Iterable[Judgement], present: Collection[tuple[str, str]]
 ) -> list[Judgement]:
     """Return the judgements of passages in the languages where they are ``present``.
 
@@ -207,7 +237,7 @@ def build_streamed(
 def _judged(
     languages: Sequence[str],
     index: dict[tuple[str, str], int],
-    judgements: Sequence[Judgement],
+    judgements: Iterable[Judgement],
     faults: list[Fault],
 ) -> Judged:
     number = {language: i for i, language in enumerate(languages)}

@@ -182,11 +182,11 @@ def open_collection(task: Task, options: Options) -> Collection | StreamedCollec
 def _leave(task: Task, options: Options) -> StreamedCollection:
     """Read all of a task but its passages, which are left where they are."""
     with Step(f"{task.name}: reading", 1, "task", quiet=not options.progress, brief=True):
-        return stream_collection(task, _locator(options))
+        return stream_collection(task, locator_of(options))
 
 
 def _hold(task: Task, options: Options) -> Collection:
-    places = _locator(options).of(task)
+    places = locator_of(options).of(task)
     with Step(f"{task.name}: reading", 1, "task", quiet=not options.progress, brief=True):
         data = read_collection(task, places, strict=options.strict)
         return data if options.max_seconds else _part_of(data, task, options)
@@ -214,7 +214,7 @@ def find_data(tasks: Iterable[Task], options: Options) -> None:
 
     Raises as ``evaluate`` does where some of it cannot be had.
     """
-    locator = _locator(options)
+    locator = locator_of(options)
     for task in tasks:
         if not streams(task, options):
             locator.of(task)
@@ -391,7 +391,8 @@ def _save_runs(
     return [saving]
 
 
-def _locator(options: Options) -> Locator:
+def locator_of(options: Options) -> Locator:
+    """Return what finds the files of tasks."""
     return Locator(options.data_dir and options.data_dir.absolute(), options.offline)
 
 

@@ -11,11 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import mlbench
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Collection
+from mlbench.data.corpus import StreamedCollection
 from mlbench.data.task import Task
-from mlbench.evaluation.options import Options
+from mlbench.evaluation.evaluate import open_collection
+from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training.overlap_record import Count, Example, Overlap
 from mlbench.training.similar_texts import TextIndex, plain
@@ -54,8 +55,8 @@ def overlap(
     ``options`` and ``changes`` are those of ``mlbench.evaluate``. No similar text is missed; see
     ``similar_texts``. A text that is a part of a longer one is not similar to it.
 
-    Raises UsageError for a threshold outside 0 to 1 and for a task that is streamed, DataError for
-    faulty data.
+    A task in shards is read once, and the training text is held (see ``overlap_streamed``). Raises
+    UsageError for a threshold outside 0 to 1, DataError for faulty data.
 
     >>> from mlbench.training.training_set import training_set
     >>> seen = overlap(training_set("sample", progress=False), "sample", progress=False)
@@ -64,8 +65,10 @@ def overlap(
     """
     if not 0 < threshold <= 1:
         raise UsageError(Fault("threshold", repr(threshold), "a number above 0, at most 1"))
-    task = load_task(task)
-    data = mlbench.load_collection(task, options, **changes)
+    task, chosen = load_task(task), chosen_options(options, changes)
+    data = open_collection(task, chosen)
+    if isinstance(data, StreamedCollection):
+        return _of_streamed(training, task, data, threshold, quiet=not chosen.progress)
     texts = [*dict.fromkeys(map(plain, (*data.queries.texts, *data.passages.texts)))]
     best, distinct = _most_similar(TextIndex(texts, threshold), texts, training)
     counts: list[Count] = []
@@ -79,17 +82,30 @@ def overlap(
                 count = Count(role, language, len(own), exact, len(found) - exact)
                 counts.append(count)
             examples += _examples(role, language, found)
-    return Overlap(
-        training=training.name,
-        training_digest=training.digest,
-        training_texts=distinct,
-        task=task.name,
-        version=task.version,
-        digest=data.digest,
-        threshold=threshold,
-        counts=tuple(counts),
-        examples=tuple(examples),
-    )
+    said = _said(training, distinct, task, data.digest, threshold)
+    return Overlap(**said, counts=tuple(counts), examples=tuple(examples))
+
+
+def _said(
+    training: TrainingSet, distinct: int, task: Task, digest: str, threshold: float
+) -> dict[str, Any]:
+    """Return what was compared."""
+    named = {"training": training.name, "training_digest": training.digest}
+    named |= {"task": task.name, "version": task.version, "digest": digest}
+    return {**named, "training_texts": distinct, "threshold": threshold}
+
+
+def _of_streamed(
+    training: TrainingSet, task: Task, data: StreamedCollection, threshold: float, *, quiet: bool
+) -> Overlap:
+    from mlbench.training.overlap_streamed import Trained, count_streamed
+
+    trained = Trained(training, threshold)
+    tallies, digest = count_streamed(trained, data, task.name, EXAMPLES, quiet=quiet)
+    said = _said(training, trained.texts, task, digest, threshold)
+    counts = tuple(tally.count for tally in tallies)
+    examples = tuple(each for tally in tallies for each in tally.longest.values())
+    return Overlap(**said, counts=counts, examples=examples)
 
 
 def _of(data: Collection, role: str, language: str) -> Sequence[str]:

@@ -39,7 +39,8 @@ class TrainingRecord:
     are those of the steps alone; ``peak_memory``, of the process, and that of one GPU are in bytes,
     None where the system won't say or there is none.
     ``evaluations`` are the figures in training, with their step; ``overlap`` says how much of what
-    is evaluated stands in the training text; ``kinds`` counts the batches.
+    is evaluated stands in the training text; ``kinds`` counts the batches. ``done_before``: the
+    training was found done, and nothing was trained.
     """
 
     folder: Path
@@ -65,11 +66,13 @@ class TrainingRecord:
     date: str = ""
     command: str = ""
     notes: tuple[str, ...] = ()
+    done_before: bool = field(default=False, compare=False)
 
     def save(self) -> None:
         """Write the record and the model's card. Raises EnvironmentFault where they can't be."""
         values = dataclasses.asdict(self) | {"schema": SCHEMA}
-        values.pop("folder")
+        for name in ("folder", "done_before"):
+            values.pop(name)
         content = json.dumps(values, indent=1, ensure_ascii=False, default=str) + "\n"
         write_atomically(self.folder / CARD_FILE, model_card(self).encode())
         write_atomically(self.folder / RECORD_FILE, content.encode())

@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training.base import STATIC_KIND, Base, check_libraries, open_base
 from mlbench.training.batches import HybridBatches
-from mlbench.training.config import TrainConfig
+from mlbench.training.config import TrainConfig, train_config
 from mlbench.training.job import CHECKPOINTS, LAST_GOOD, STATE_FILE, Course, Job
 from mlbench.training.overlap_record import Overlap
 from mlbench.training.processes import Processes
@@ -66,7 +66,7 @@ class Opened:
 
 
 def train(
-    config: TrainConfig,
+    config: TrainConfig | str | Path | Mapping[str, Any],
     options: Options | None = None,
     *,
     overwrite: bool = False,
@@ -74,16 +74,24 @@ def train(
 ) -> TrainingRecord:
     """Train what a configuration says, and return the record of it.
 
+    ``config`` is a TrainConfig, the path of a TOML file, or a dictionary of its fields, such as
+    ``{"data": "sample", "steps": 200, "batch_size": 8, "output": "models/first"}``.
+
     The model is written to ``config.output``: an ordinary folder of sentence-transformers with a
     card and ``training.json``. A training that was killed goes on from where it was; one that is
-    done is not done again. Of ``options`` count ``data_dir``, ``offline``, ``progress`` and
-    ``strict``, which refuses training text that holds anything of the task evaluated in training.
+    done is not done again, and its record has ``done_before``. Of ``options`` count ``data_dir``,
+    ``offline``, ``progress`` and ``strict``, which refuses training text that holds anything of the
+    task evaluated in training.
 
     Raises UsageError for what cannot be trained, or where the folder holds another training and
     not ``overwrite``; DataError for data that does not suffice; ModelError where the loss is no
     number any more; EnvironmentFault where a library, disk, memory or network are missing.
     """
     options, processes = options or Options(), Processes.here()
+    if isinstance(config, Mapping):
+        config = train_config(given=config)
+    elif not isinstance(config, TrainConfig):
+        config = train_config(config)
     opened = Opened.of(config, options)
     processes.join()
     base = open_base(config, opened.data, opened.plan.languages, options.offline)
@@ -172,7 +180,7 @@ def _known(job: Job, overwrite: bool) -> TrainingRecord | None:
     if done:
         record = read_training(folder)
         if record.fingerprint == job.fingerprint:
-            return record
+            return dataclasses.replace(record, done_before=True)
     other = done or (mark.is_file() and mark.read_text(encoding="utf-8") != job.fingerprint)
     strange = not mark.is_file() and folder.is_dir() and any(folder.iterdir())
     if other or strange:

@@ -7,8 +7,8 @@ So every reader serves, and training text can be compared with what is evaluated
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,8 @@ import mlbench
 from mlbench.common.errors import Fault, UsageError, did_you_mean
 from mlbench.data.collection import Collection, Entries
 from mlbench.data.task import Task
-from mlbench.evaluation.options import Options
+from mlbench.evaluation.evaluate import chosen_languages, locator_of, streams
+from mlbench.evaluation.options import Options, chosen_options
 
 IntArray = npt.NDArray[np.int64]
 
@@ -100,7 +101,7 @@ class TrainingSet:
         """
         asked = self._pairs(query_language, passage_language).query[rows]
         asked = asked + self._start(self.collection.queries, query_language)
-        refused = self._refused.get((query_language, passage_language))
+        refused = self._refused_of(query_language, passage_language)
         texts = self.collection.passages.texts
         if refused is None:
             return None
@@ -137,6 +138,20 @@ class TrainingSet:
         order = np.lexsort((found, asked, passage[found], query[asked], pair))
         return relevant[order], np.searchsorted(pair[order], np.arange(count * count + 1))
 
+    def _judgements(self, query_language: int, passage_language: int) -> tuple[IntArray, IntArray]:
+        """Return the query and the passage of each relevant judgement of two languages, given by
+        their places, ordered by the numbers of both."""
+        judgements, starts = self._sorted
+        place = query_language * len(self.languages) + passage_language
+        own = judgements[starts[place] : starts[place + 1]]
+        return self.collection.qrels.query[own], self.collection.qrels.passage[own]
+
+    def _refused_of(
+        self, query_language: str, passage_language: str
+    ) -> Mapping[int, Sequence[int]] | None:
+        """Return query -> passages of the other language that are judged not relevant, or None."""
+        return self._refused.get((query_language, passage_language))
+
     @cached_property
     def _refused(self) -> dict[tuple[str, str], dict[int, list[int]]]:
         """The languages of query and passage -> query -> passages that are judged not relevant."""
@@ -161,12 +176,10 @@ class TrainingSet:
         return self._known[name]
 
     def _select(self, query_language: str, passage_language: str) -> _Pairs:
-        (judgements, starts), data = self._sorted, self.collection
-        first, second = self.languages.index(query_language), self.languages.index(passage_language)
-        place = first * len(self.languages) + second
-        own = judgements[starts[place] : starts[place + 1]]
-        asked, found = data.qrels.query[own], data.qrels.passage[own]
-        query, passage = self._numbers
+        data, (query, passage) = self.collection, self._numbers
+        asked, found = self._judgements(
+            self.languages.index(query_language), self.languages.index(passage_language)
+        )
         return _Pairs(
             Rows(self._held(query[asked]), self._held(passage[found])),
             self._held(asked - self._start(data.queries, query_language)),
@@ -185,10 +198,15 @@ def training_set(
     it.
 
     ``options`` and ``changes`` are those of ``evaluate``: ``languages``, ``data_dir``, ``offline``
-    and so on. Raises UsageError for a task that there is not or that is streamed, DataError for
-    faulty data.
+    and so on. Of a task in shards only what is judged is held (see ``streamed_set``). Raises
+    UsageError for a task that there is not, DataError for faulty data.
     """
-    task = mlbench.load_task(task)
+    task, chosen = mlbench.load_task(task), chosen_options(options, changes)
+    if streams(task, replace(chosen, languages=None)):
+        from mlbench.training.streamed_set import read_streamed
+
+        languages = chosen_languages(task, chosen)
+        return read_streamed(task, languages, locator_of(chosen), quiet=not chosen.progress)
     return TrainingSet.of(task.name, mlbench.load_collection(task, options, **changes))
 
 

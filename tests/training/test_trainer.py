@@ -16,6 +16,7 @@ from mlbench.training.config import train_config
 from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.record import read_training
 from mlbench.training.trainer import train
+from tests.support.command_line import done
 
 pytest.importorskip("sentence_transformers")
 QUIET = Options(progress=False)
@@ -36,6 +37,13 @@ def cache(tmp_path_factory, monkeypatch):
 
 def config(folder, **changes):
     return train_config(None, {**GIVEN, "output": folder, **changes})
+
+
+def options(folder):
+    """The same configuration as options of the command line."""
+    given = {**GIVEN, "languages": ",".join(GIVEN["languages"]), "output": folder}
+    named = (("--" + name.replace("_", "-"), value) for name, value in given.items())
+    return [part for pair in named for part in pair]
 
 
 def vectors(folder):
@@ -78,7 +86,13 @@ def test_the_same_configuration_gives_the_same_model_and_another_seed_another(tm
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     first = train(config(tmp_path / "model"), QUIET)
     monkeypatch.setattr(trainer, "_trained", None)
-    assert train(config(tmp_path / "model", checkpoint_seconds=1), QUIET) == first
+    again = train(config(tmp_path / "model", checkpoint_seconds=1), QUIET)
+    assert again == first
+    assert (first.done_before, again.done_before) == (False, True)
+    assert "done_before" not in (tmp_path / "model" / "training.json").read_text()
+    said = done("train", "--quiet", *options(tmp_path / "model"), cwd=tmp_path)
+    assert said.startswith("This training was done before, on 20")
+    assert "nothing was trained" in said
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_model(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from mlbench.data.sources import READERS
 if TYPE_CHECKING:
     from mlbench.data.collection import Collection as Data
     from mlbench.data.collection import Records
-    from mlbench.data.corpus import StreamedCollection
+    from mlbench.data.corpus import StreamedCollection, StreamedRecords
     from mlbench.data.locations import DataFile
     from mlbench.data.task import Task
 
@@ -89,13 +89,19 @@ def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> St
     """
     from mlbench.data.corpus import build_streamed
 
+    return build_streamed(task.languages, stream_records(task, finder, absent=absent), task.roles)
+
+
+def stream_records(task: Task, finder: Finder, *, absent: bool = False) -> StreamedRecords:
+    """Read a task's records but its passages, unchecked; see ``stream_collection``."""
     module = _module(task)
     if not hasattr(module, "stream"):
         able = ", ".join(name for name, reader in READERS.items() if reader.streams)
         found = f"cannot be streamed: reader {task.source.reader!r} reads all passages at once"
         raise UsageError(Fault(f"task {task.name!r}", found, f"a task of reader {able}"))
     files = finder.of(task, READERS[task.source.reader].streamed, absent=absent)
-    return build_streamed(task.languages, module.stream(task, files), task.roles)
+    records: StreamedRecords = module.stream(task, files)
+    return records
 
 
 def _module(task: Task) -> ModuleType:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from mlbench.common.errors import did_you_mean
 from mlbench.data.collection import Judgement, TextRecord
+from mlbench.data.corpus import BetweenAll
 from mlbench.data.input_files import (
     INTEGER,
     Faults,
@@ -102,11 +103,18 @@ def across_languages(
 
 
 def across_unread(
-    rows: Sequence[Row], queries: Iterable[TextRecord], languages: Sequence[str]
-) -> list[Judgement]:
+    rows: Iterable[Row], queries: Iterable[TextRecord], languages: Sequence[str]
+) -> BetweenAll:
     """Relate as ``across_languages`` does, where passages may exist in any of the languages."""
-    passages = dict.fromkeys((row.passage_id for row in rows), languages)
-    return list(across_languages(rows, languages_of(queries), passages))
+    distinct: dict[tuple[str, str, int], Judgement] = {}
+    for row in rows:
+        name = (row.query_id, row.passage_id, row.relevance)
+        if name not in distinct:
+            distinct[name] = row.judgement("", "")
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+    asked = {id_: tuple(found) for id_, found in languages_of(queries).items()}
+    asked = {id_: alike.setdefault(found, found) for id_, found in asked.items()}
+    return BetweenAll(tuple(distinct.values()), asked, languages)
 
 
 def read_qrels(paths: Mapping[str, Path], faults: Faults) -> Iterator[Row]:

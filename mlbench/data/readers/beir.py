@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Judgement, Records, TextRecord
-from mlbench.data.corpus import StreamedRecords
+from mlbench.data.corpus import BetweenAll, StreamedRecords
 from mlbench.data.input_files import Faults
 from mlbench.data.locations import SHARD, DataFile
 from mlbench.data.readers import Files, Locate
@@ -78,6 +78,7 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     faults = Faults()
     queries, rows = _questions(task, files, faults)
     rows = [row._replace(language=row.language or single) for row in rows]
+    judgements: list[Judgement] | BetweenAll
     if parallel:
         judgements = across_unread(rows, queries, task.roles.passages)
     else:
@@ -114,7 +115,10 @@ def _judged(
     queries: Sequence[TextRecord], judgements: Iterable[Judgement], faults: Faults
 ) -> tuple[list[TextRecord], list[TextRecord]]:
     """Return the queries that are judged, and the others; every language must have a judged one."""
-    judged = {(row.query_id, row.query_language) for row in judgements}
+    if isinstance(judgements, BetweenAll):
+        judged = judgements.queries()
+    else:
+        judged = {(row.query_id, row.query_language) for row in judgements}
     kept = [query for query in queries if (query.id, query.language) in judged]
     left_out = [query for query in queries if (query.id, query.language) not in judged]
     for language in sorted({q.language for q in queries} - {q.language for q in kept}):

@@ -22,7 +22,7 @@ from mlbench.common.errors import (
     install_extra,
 )
 from mlbench.common.files import alone, slug
-from mlbench.data.collection import TextRecord
+from mlbench.data.collection import Judgement, TextRecord
 from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
 from mlbench.data.input_files import Faults
 from mlbench.data.readers import Files
@@ -80,7 +80,8 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     """
     faults = Faults()
     parallel = task.source.options.get("relevance") == "parallel"
-    records, rows = StreamedRecords(parallel=parallel), list[Row]()
+    judgements: list[Judgement] = []
+    records, rows = StreamedRecords(parallel=parallel), dict[tuple[str, str, int], Row]()
     queries: dict[tuple[str, str], TextRecord] = {}
     for language in task.roles.passages:
         for number, (id_, asked) in enumerate(ids_of(task, language)):
@@ -89,19 +90,22 @@ def stream(task: Task, files: Files) -> StreamedRecords:
             if dataset is None:
                 continue
             with _getting(id_):
-                found = _judgements(dataset, id_, language)
+                for row in _judgements(dataset, id_, language):
+                    if parallel:
+                        rows.setdefault((row.query_id, row.passage_id, row.relevance), row)
+                    else:
+                        judgements.append(row.judgement(asked, language))
                 for query in part.queries(asking, faults):
                     add_query(queries, query, faults)
                 if not number:
                     records.shards += _shards(dataset, id_, language, text_choice(task))
-            if parallel:
-                rows += found
-            else:
-                records.judgements += [row.judgement(asked, language) for row in found]
     faults.check()
     if parallel:
-        records.judgements = across_unread(rows, queries.values(), task.roles.passages)
-    judged = {(row.query_language, row.query_id) for row in records.judgements}
+        between = across_unread(rows.values(), queries.values(), task.roles.passages)
+        records.judgements, judged = between, {(code, id_) for id_, code in between.queries()}
+    else:
+        records.judgements = judgements
+        judged = {(row.query_language, row.query_id) for row in judgements}
     records.queries = [query for name, query in queries.items() if name in judged]
     records.unjudged = [query for name, query in queries.items() if name not in judged]
     return records
@@ -204,11 +208,9 @@ def _getting(id_: str) -> Iterator[None]:
         raise EnvironmentFault(Fault(id_, found, "its data", mend)) from None
 
 
-def _judgements(dataset: Any, id_: str, language: str) -> list[Row]:
-    return [
-        Row(row.query_id, row.doc_id, row.relevance, language, f"{id_}, judgement {i}")
-        for i, row in enumerate(dataset.qrels_iter(), 1)
-    ]
+def _judgements(dataset: Any, id_: str, language: str) -> Iterator[Row]:
+    for i, row in enumerate(dataset.qrels_iter(), 1):
+        yield Row(row.query_id, row.doc_id, row.relevance, language, f"{id_}, judgement {i}")
 
 
 def _shards(dataset: Any, id_: str, language: str, text: str) -> Iterator[DocumentShard]:

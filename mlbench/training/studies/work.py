@@ -12,6 +12,7 @@ from typing import Any
 from mlbench.common.errors import DataError, Fault, MlbenchError, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.data.sampling import cut_to_languages
+from mlbench.data.sources import in_shards
 from mlbench.evaluation.evaluate import chosen_languages, evaluate, streams
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
@@ -102,13 +103,19 @@ def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
 
 def _reading_once() -> Callable[[str, Options], TrainingSet]:
     """Return what reads training sets, each of them once, whatever languages it is cut to."""
-    whole: dict[str, TrainingSet] = {}
+    whole: dict[object, TrainingSet] = {}
 
     def read(name: str, options: Options) -> TrainingSet:
-        if name not in whole:
-            whole[name] = training_set(name, dataclasses.replace(options, languages=None))
-        data = whole[name]
-        languages = chosen_languages(load_task(name), options)
+        task = load_task(name)
+        streamed = in_shards(task)  # only what is judged in these languages is read
+        key = (name, options.languages) if streamed else name
+        if key not in whole:
+            languages = options.languages if streamed else None
+            whole[key] = training_set(task, dataclasses.replace(options, languages=languages))
+        data = whole[key]
+        if streamed:
+            return data
+        languages = chosen_languages(task, options)
         return TrainingSet.of(data.name, cut_to_languages(data.collection, languages))
 
     return read

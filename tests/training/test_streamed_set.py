@@ -1,0 +1,154 @@
+"""Training sets in shards: the same rows as of the whole collection, which is read at once here."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlbench.common.errors import DataError
+from mlbench.data.locator import Locator
+from mlbench.data.readers import read_collection
+from mlbench.data.sampling import cut_to_languages
+from mlbench.evaluation.tasks import load_task
+from mlbench.training import overlap as overlap_module
+from mlbench.training.overlap import overlap
+from mlbench.training.similar_texts import jaccard
+from mlbench.training.training_set import TrainingSet, training_set
+
+LANGUAGES = ("de", "en", "sw")
+HEADER = "query-id\tcorpus-id\tscore\n"
+TASK = """
+name = "shards"
+version = "1"
+title = "Shards"
+languages = ["de", "en", "sw"]
+licence = "CC0-1.0"
+citation = "none"
+[source]
+reader = "beir"
+[source.files]
+corpus = "{language}/corpus-{shard}.jsonl"
+queries = "{language}/queries.jsonl"
+qrels = "QRELS"
+[source.shards]
+de = 2
+en = 2
+sw = 2
+[source.options]
+relevance = "RELEVANCE"
+"""
+
+
+def text_of(chance, language, number):
+    """One text in eight is that of another number, so that some are the same."""
+    number = number if chance.random() < 0.875 else number + 1
+    return f"{language} sentence of the number {number}, with some more words"
+
+
+def make_task(folder, relevance):
+    """20 questions and 90 passages, not all in every language; 60 of the passages are judged."""
+    chance = np.random.default_rng(5)
+    for language in LANGUAGES:
+        (folder / language).mkdir(parents=True)
+        there = {role: chance.random(90) < 0.9 for role in ("queries", "corpus")}
+        there["queries"][20:] = False
+        for role, present in there.items():
+            numbers = np.flatnonzero(present).tolist()
+            parts = [numbers] if role == "queries" else [numbers[:25], numbers[25:]]
+            for part, some in enumerate(parts):
+                name = "queries.jsonl" if role == "queries" else f"corpus-{part}.jsonl"
+                lines = (
+                    json.dumps({"_id": f"{role[0]}{n}", "text": text_of(chance, language, n)})
+                    for n in some
+                )
+                (folder / language / name).write_text("".join(f"{line}\n" for line in lines))
+        rows = [(f"q{q}", f"c{q * 3 + i}", i % 2) for q in range(20) for i in range(3)]
+        if relevance == "same-language":
+            rows = [
+                row for row in rows
+                if there["queries"][int(row[0][1:])] and there["corpus"][int(row[1][1:])]
+            ]  # fmt: skip
+        content = "".join(f"{q}\t{p}\t{grade}\n" for q, p, grade in rows)
+        for name in (f"{language}/qrels.tsv", "qrels.tsv"):
+            (folder / name).write_text(HEADER + content)
+    qrels = "qrels.tsv" if relevance == "parallel" else "{language}/qrels.tsv"
+    path = folder / "shards.toml"
+    path.write_text(TASK.replace("QRELS", qrels).replace("RELEVANCE", relevance))
+    return path
+
+
+@pytest.fixture(params=["parallel", "same-language"], scope="module")
+def both(request, tmp_path_factory):
+    """The file of a task in shards, and its collection, held."""
+    path = make_task(tmp_path_factory.mktemp("shards"), request.param)
+    task = load_task(path)
+    return path, read_collection(task, Locator().of(task))
+
+
+def rows_of(data, pair):
+    """All rows of two languages: texts, negatives, and the numbers of both."""
+    rows = data.rows(*pair)
+    every = np.arange(len(rows.query))
+    wrong = data.negatives(*pair, every) or [[]] * len(every)
+    return sorted(zip(*data.texts(*pair, every), map(sorted, wrong), *rows, strict=True))
+
+
+@pytest.mark.parametrize("chosen", [LANGUAGES, ("de", "sw")])
+def test_rows_texts_and_negatives_are_those_of_the_collection_held(both, chosen):
+    path, whole = both
+    held = TrainingSet.of("shards", cut_to_languages(whole, chosen))
+    streamed = training_set(path, languages=chosen, progress=False)
+    assert streamed.languages == held.languages == chosen
+    some = 0
+    for pair in itertools.product(chosen, chosen):
+        ours, theirs = rows_of(streamed, pair), rows_of(held, pair)
+        some += len(ours)
+        assert [row[:3] for row in ours] == [row[:3] for row in theirs]
+        for place in (3, 4):  # what shares a number does so in the held one, too
+            linked = {(row[place], wanted[place]) for row, wanted in zip(ours, theirs, strict=True)}
+            assert len(linked) == len({number for number, _ in linked})
+            if streamed.collection.qrels.query.size == 0:  # between all languages: all of it does
+                assert len(linked) == len({number for _, number in linked})
+    assert some > 20
+    assert sorted(streamed.every_text()) == sorted(
+        (role, language, text) for role, language, text in held.every_text()
+    )
+
+
+def test_only_what_is_judged_is_held(both):
+    path, whole = both
+    data = training_set(path, progress=False)
+    judged = {whole.passages.texts[i] for i in whole.qrels.passage.tolist()}
+    assert set(data.collection.passages.texts) <= judged
+    assert len(data.collection.passages) < 0.8 * len(whole.passages)
+    assert len(data.collection.qrels.query) in (0, len(whole.qrels.query))
+    again = training_set(path, progress=False)
+    assert data.digest == again.digest != training_set(path, languages="de,en").digest
+    copy = pickle.loads(pickle.dumps(data))
+    assert np.array_equal(copy.rows("de", "en").query, data.rows("de", "en").query)
+
+
+def test_nothing_judged_in_any_shard_is_told(tmp_path):
+    path = make_task(tmp_path, "parallel")
+    (tmp_path / "qrels.tsv").write_text(HEADER + "q1\tnowhere\t1\nq2\tnowhere\t1\n")
+    with pytest.raises(DataError, match="language 'de': no passage that its judgements name"):
+        training_set(path, progress=False)
+
+
+def test_the_overlap_with_a_streamed_task_is_that_with_the_same_task_held(both, monkeypatch):
+    path, whole = both
+    data = training_set(path, languages="de,en", progress=False)
+    streamed = overlap(data, path, progress=False)
+    monkeypatch.setattr(overlap_module, "open_collection", lambda task, options: whole)
+    held = overlap(data, path, progress=False)
+    assert replace(streamed, examples=()) == replace(held, examples=())
+    for ours, theirs in zip(streamed.examples, held.examples, strict=True):
+        assert (ours.text, ours.similarity) == (theirs.text, theirs.similarity)
+        assert jaccard(ours.text, ours.training_text) == pytest.approx(ours.similarity, abs=1e-4)
+    assert streamed.total("passage").near > 0
+    assert streamed.total("query").exact > 0
