@@ -201,7 +201,7 @@ def run(args: Namespace) -> int:
 
 def _place(of_model: Path, task: Task, options: Options) -> Path:
     """Return where the report on a task goes; one on some of its languages has its own folder."""
-    from mlbench.evaluation.evaluate import chosen_languages
+    from mlbench.evaluation.choices import chosen_languages
     from mlbench.reports.subset import subset_folder
 
     whole, languages = of_model / slug(task.name), chosen_languages(task, options)
@@ -337,7 +337,8 @@ def _run_task(
 
     Returns what ``--json`` prints, and the report unless a part was counted.
     """
-    from mlbench.evaluation.evaluate import count_part, discard_state, evaluate, streams
+    from mlbench.evaluation.choices import streams
+    from mlbench.evaluation.evaluate import count_part, discard_state, evaluate
 
     task, folder = each.task, each.folder
     options = replace(

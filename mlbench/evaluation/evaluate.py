@@ -18,11 +18,10 @@ from mlbench.common.progress import Step
 from mlbench.data.absent import absent_warnings
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
-from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sampling import Draw, cut_to_languages, sample_warnings
-from mlbench.data.sources import in_shards
 from mlbench.data.task import Task
+from mlbench.evaluation.choices import chosen_languages, locator_of, streams
 from mlbench.evaluation.compression import compressed, refuse_unfit
 from mlbench.evaluation.describing import (
     chosen_measures,
@@ -56,7 +55,6 @@ from mlbench.ranking.counting import comparisons, rank_collection
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.reranking import Rescored
 from mlbench.reports.report import Report
-from mlbench.reports.subset import choose_languages
 from mlbench.reports.texts import shown_texts
 from mlbench.runs.writing import Saving, check_names, discard_runs, save_runs
 
@@ -116,39 +114,6 @@ def count_part(task: Task, model: LoadedModel, options: Options) -> tuple[Partia
     return partial, _pass(task, model, options).file
 
 
-def streams(task: Task, options: Options) -> bool:
-    """Say whether a task is read shard by shard.
-
-    Raises UsageError for choices that go with streamed tasks only, or with others only.
-    """
-    how, streamed = options.streaming, options.streaming.always or in_shards(task)
-    ray = {"--address": how.address, "--workers": how.workers}
-    only_streamed: dict[str, object] = {"--shard": how.part, "--work": how.work}
-    only_streamed |= {"--keep-embeddings": how.keep_embeddings, "--address": how.address}
-    only_streamed |= {"--engine ray": how.engine == "ray", "--workers": how.workers}
-    given = [name for name, value in only_streamed.items() if value]
-    if given and not streamed:
-        found = f"task {task.name!r} is held in memory, not streamed"
-        raise UsageError(Fault(", ".join(given), found, "a task in shards, or --stream"))
-    if how.engine != "ray" and any(ray.values()):
-        name = next(name for name, value in ray.items() if value)
-        raise UsageError(Fault(name, "given without --engine ray", "--engine ray"))
-    only_held: dict[str, object] = {"--save-run": options.save_run}
-    only_held |= {"--sample-questions": options.sample_questions}
-    only_held |= {"--sample-passages": options.sample_passages}
-    only_held |= {"--languages": options.languages, "--max-seconds": options.max_seconds}
-    only_held |= {"--quantize": options.quantize, "--truncate-dim": options.truncate_dim}
-    if options.rerank is not None and how.part is not None:
-        found = "given with --rerank, and parts are added up without a reranker"
-        raise UsageError(Fault("--shard", found, "all shards in one run, or no reranker"))
-    given = [name for name, value in only_held.items() if value]
-    if given and streamed:
-        found = f"task {task.name!r} is streamed"
-        mend = "copy its task file and leave languages out there" if options.languages else ""
-        raise UsageError(Fault(", ".join(given), found, "a task that is held in memory", mend))
-    return streamed
-
-
 def load_collection(
     task: str | Path | Task, options: Options | None = None, **changes: Any
 ) -> Collection:
@@ -196,17 +161,6 @@ def _part_of(whole: Collection, task: Task, options: Options) -> Collection:
     """Return the part of a collection that is asked for."""
     drawn = Draw(options.sample_questions, options.sample_passages).of(whole)
     return cut_to_languages(drawn, chosen_languages(task, options))
-
-
-def chosen_languages(task: Task, options: Options) -> tuple[str, ...]:
-    """Return the languages that were chosen of a task's. Raises UsageError for others."""
-    if options.languages is None:
-        return task.languages
-    given = options.languages
-    text = given if isinstance(given, str) else ",".join(given)
-    where = "--languages"
-    known, sets = task.languages, task.language_sets
-    return choose_languages(text, known, where, sets, roles=task.roles, all_of_them=True)
 
 
 def find_data(tasks: Iterable[Task], options: Options) -> None:
@@ -389,11 +343,6 @@ def _save_runs(
             saving_as, settings, collection, vectors, options.limits, saving.advance, rescored
         )
     return [saving]
-
-
-def locator_of(options: Options) -> Locator:
-    """Return what finds the files of tasks."""
-    return Locator(options.data_dir and options.data_dir.absolute(), options.offline)
 
 
 def _saving(model: LoadedModel, options: Options) -> Saving:

@@ -23,7 +23,7 @@ from mlbench.training.config import STATIC, TrainConfig
 from mlbench.training.tokenizer import make_tokenizer
 
 if TYPE_CHECKING:
-    from mlbench.training.training_set import TrainingSet
+    from mlbench.training.judged_pairs import TrainingSet
 
 NEEDED = ("sentence_transformers", "tokenizers")
 _TRAINABLE = ("sentence-transformers", "hub")

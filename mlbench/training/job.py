@@ -21,7 +21,7 @@ from mlbench.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from mlbench.training.base import Base
-    from mlbench.training.training_set import TrainingSet
+    from mlbench.training.judged_pairs import TrainingSet
 
 LAST_GOOD = "last-good"
 """Where the model is kept that a training had when its loss was no number any more."""

@@ -11,18 +11,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import mlbench
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
+from mlbench.data.readers import stream_collection
 from mlbench.data.task import Task
-from mlbench.evaluation.evaluate import open_collection
+from mlbench.evaluation.choices import locator_of, streams
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training.overlap_record import Count, Example, Overlap
 from mlbench.training.similar_texts import TextIndex, plain
 
 if TYPE_CHECKING:
-    from mlbench.training.training_set import TrainingSet
+    from mlbench.training.judged_pairs import TrainingSet
 
 THRESHOLD = 0.8
 """The similarity from which two texts are nearly equal."""
@@ -66,9 +68,10 @@ def overlap(
     if not 0 < threshold <= 1:
         raise UsageError(Fault("threshold", repr(threshold), "a number above 0, at most 1"))
     task, chosen = load_task(task), chosen_options(options, changes)
-    data = open_collection(task, chosen)
-    if isinstance(data, StreamedCollection):
-        return _of_streamed(training, task, data, threshold, quiet=not chosen.progress)
+    if streams(task, chosen):
+        left = stream_collection(task, locator_of(chosen))
+        return _of_streamed(training, task, left, threshold, quiet=not chosen.progress)
+    data = mlbench.load_collection(task, chosen)
     texts = [*dict.fromkeys(map(plain, (*data.queries.texts, *data.passages.texts)))]
     best, distinct = _most_similar(TextIndex(texts, threshold), texts, training)
     counts: list[Count] = []

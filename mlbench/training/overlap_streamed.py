@@ -13,9 +13,9 @@ from mlbench.common.progress import Step
 from mlbench.data.corpus import ShardSource, StreamedCollection, without_absent
 from mlbench.data.digests import add, sum_of_records
 from mlbench.evaluation.scan import Scan, ShardScan, wanted_passages
+from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.overlap_record import Count, Example
 from mlbench.training.similar_texts import TextIndex, plain
-from mlbench.training.training_set import TrainingSet
 
 AT_A_TIME = 8192
 """Questions that are compared at a time."""

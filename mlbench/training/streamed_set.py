@@ -32,7 +32,7 @@ from mlbench.data.digests import collection_digest, sum_of_judged, sum_of_record
 from mlbench.data.locator import Locator
 from mlbench.data.readers import stream_records
 from mlbench.data.task import Task
-from mlbench.training.training_set import IntArray, TrainingSet
+from mlbench.training.judged_pairs import IntArray, TrainingSet
 
 
 def read_streamed(

@@ -14,7 +14,7 @@ import numpy as np
 from mlbench.common.files import alone, cache_folder, write_atomically
 
 if TYPE_CHECKING:
-    from mlbench.training.training_set import TrainingSet
+    from mlbench.training.judged_pairs import TrainingSet
 
 MOST_TEXTS = 500_000
 """Texts that a tokenizer is trained on; of more, evenly spread ones."""

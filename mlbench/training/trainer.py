@@ -18,17 +18,18 @@ from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, write_atomically
 from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
 from mlbench.common.progress import Step
-from mlbench.evaluation.evaluate import streams
+from mlbench.evaluation.choices import streams
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training.base import STATIC_KIND, Base, check_libraries, open_base
 from mlbench.training.batches import HybridBatches
 from mlbench.training.config import TrainConfig, train_config
 from mlbench.training.job import CHECKPOINTS, LAST_GOOD, STATE_FILE, Course, Job
+from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.overlap_record import Overlap
 from mlbench.training.processes import Processes
 from mlbench.training.record import RECORD_FILE, TrainingRecord, loss_curve, read_training
-from mlbench.training.training_set import TrainingSet, training_set
+from mlbench.training.training_set import training_set
 
 MARK_FILE = "training.begun"
 """Says in a folder which training writes to it."""

@@ -167,21 +167,28 @@ def outside_values(
 
 
 def by_ranx(asked: list[tuple[dict, dict]]) -> list[dict[str, float]]:
-    """Evaluate (run, qrels) of several settings in one call: ranx compiles for each anew."""
-    run = {f"{i:02d} {q}": ranking for i, (of, _) in enumerate(asked) for q, ranking in of.items()}
-    positive = {
-        f"{i:02d} {q}": {p: g for p, g in judged.items() if g > 0}
-        for i, (_, of) in enumerate(asked)
-        for q, judged in of.items()
-    }
-    whole = ranx.Run(run)
-    ranx.evaluate(ranx.Qrels(positive), whole, list(RANX.values()), save_results_in_run=True)
+    """Evaluate (run, qrels) of several settings in one call by ranx, on arrays of passage numbers
+    and scores; its own dictionaries take much longer to compile.
+
+    Rows that fill the arrays up are irrelevant, and rank last.
+    """
+    numbers: dict[str, int] = {}
+    runs, judged = [], []
+    for run, qrels in asked:
+        for query, ranking in run.items():
+            best = sorted(ranking.items(), key=lambda each: -each[1])
+            runs.append([(numbers.setdefault(id_, len(numbers)), score) for id_, score in best])
+            graded = sorted(qrels[query].items(), key=lambda each: -each[1])
+            judged.append([(numbers[id_], grade) for id_, grade in graded])
+    arrays = []
+    for rows, filling in ((judged, (-1.0, 0.0)), (runs, (-2.0, -np.inf))):
+        longest = max(map(len, rows))
+        arrays.append(np.array([[*row, *[filling] * (longest - len(row))] for row in rows]))
+    found = ranx.evaluate(*arrays, list(RANX.values()), return_mean=False)
+    ends = np.cumsum([len(run) for run, _ in asked])
     return [
-        {
-            name: float(np.mean([whole.scores[key][f"{i:02d} {q}"] for q in of]))
-            for name, key in RANX.items()
-        }
-        for i, (_, of) in enumerate(asked)
+        {name: float(np.mean(found[key][start:end])) for name, key in RANX.items()}
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
     ]
 
 

@@ -11,10 +11,11 @@ import pytest
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
 from mlbench.data.task import Task
 from mlbench.training import overlap as module
+from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.overlap import THRESHOLD, overlap
 from mlbench.training.overlap_record import Count, read_overlaps
 from mlbench.training.similar_texts import jaccard, plain
-from mlbench.training.training_set import TrainingSet, training_set
+from mlbench.training.training_set import training_set
 from tests.data.readers.building import json_lines, make_task, write
 
 WORDS = ["river", "stone", "bridge", "garden", "window", "market", "winter", "candle", "forest"]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mlbench.common.errors import UsageError
 from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
-from mlbench.training.training_set import TrainingSet, training_set
+from mlbench.training.judged_pairs import TrainingSet
+from mlbench.training.training_set import training_set
 from tests.data.readers.building import json_lines, make_task, write
 from tests.support.pairs_task import write_pairs
 from tests.support.roles_task import write_task

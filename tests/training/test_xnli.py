@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mlbench.training.training_set import TrainingSet, training_set
+from mlbench.training.judged_pairs import TrainingSet
+from mlbench.training.training_set import training_set
 
 SCRIPT = Path(__file__).resolve().parents[2] / "studies" / "xnli.py"
 

@@ -13,19 +13,21 @@ from mlbench.common.errors import DataError, Fault, MlbenchError, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.data.sampling import cut_to_languages
 from mlbench.data.sources import in_shards
-from mlbench.evaluation.evaluate import chosen_languages, evaluate, streams
+from mlbench.evaluation.choices import chosen_languages, streams
+from mlbench.evaluation.evaluate import evaluate
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.reports.report import write_report
 from mlbench.training.base import open_base
 from mlbench.training.config import TrainConfig, train_config
+from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.overlap import overlap
 from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.studies.form import BASE
 from mlbench.training.studies.plan import Study
 from mlbench.training.studies.run import MODEL, Work, beside, resolved
 from mlbench.training.trainer import Opened, train
-from mlbench.training.training_set import TrainingSet, training_set
+from mlbench.training.training_set import training_set
 
 OVERLAP_FILE = "overlap.json"
 
