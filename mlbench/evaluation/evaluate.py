@@ -22,6 +22,7 @@ from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sampling import Draw, cut_to_languages, sample_warnings
 from mlbench.data.task import Task
 from mlbench.evaluation.choices import chosen_languages, locator_of, streams
+from mlbench.evaluation.clip_score import clip_score
 from mlbench.evaluation.compression import compressed, refuse_unfit
 from mlbench.evaluation.describing import (
     chosen_measures,
@@ -249,6 +250,8 @@ def evaluate_held(
         texts=shown_texts(found.ranks, collection),
         reranking=describe_reranking(model, options, found.pairs, found.first),
     )
+    clip = clip_score(collection, embedded, report.model, options.limits)
+    report = replace(report, clip_score=clip)
     return _with_variants(report, task, collection, model, embedded, options)
 
 

@@ -15,6 +15,7 @@ from mlbench.data.task import Kind
 from mlbench.data.texts import Texts
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.bias_words import counts_line, extremes_line, target_line
+from mlbench.reports.clip_score import clip_score_lines, clip_score_table
 from mlbench.reports.compression import COMPRESSION_NOTE, compression_lines, compression_table
 from mlbench.reports.cost import cost_facts
 from mlbench.reports.definitions import definitions
@@ -250,7 +251,17 @@ def _main_sections(report: Report) -> list[Section]:
         sections.append(
             Section("Reranking", reranking_table(report), *reranking_lines(report)[::-1])
         )
+    if report.clip_score:
+        said = " ".join(clip_score_lines(report))
+        sections.append(Section("CLIPScore", clip_score_table(report), CLIP_SCORE_NOTE, said))
     return sections
+
+
+CLIP_SCORE_NOTE = (
+    "Judged pairs: the mean over captions and their images. Image found first: over captions and "
+    "the image that each finds first, right or not. Caption found first: over images and the "
+    "caption of the language that each finds first. Macro: the mean over languages."
+)
 
 
 def _bias_sections(report: Report) -> list[Section]:

@@ -27,6 +27,7 @@ from mlbench.measures.scores import Scores, SettingScores, compute_scores
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
 from mlbench.ranking.vectors import TextSize
+from mlbench.reports.clip_score import ClipScore
 from mlbench.reports.per_query import PerQuery, choose_settings, per_query, require_pandas
 from mlbench.reports.reranking import Reranking
 from mlbench.reports.retrieved import Retrieved
@@ -201,7 +202,7 @@ class Report:
     a report on run files, query by query, which are a file of its folder too. ``texts`` are those
     of the queries that the page shows, where they are at hand. ``variants`` are the scores of
     vectors made smaller, ``variant_reports`` their whole reports, where they were made just now.
-    What is kept apart is left out of report.json and of comparisons.
+    What is kept apart is left out of report.json and comparisons.
     """
 
     task: TaskInfo
@@ -213,6 +214,7 @@ class Report:
     retrieved: Retrieved | None = None
     variants: tuple[VariantScores, ...] = ()
     reranking: Reranking | None = None
+    clip_score: ClipScore | None = None
     ranks: Ranks | None = field(default=None, compare=False, repr=False)
     values: PerQuery | None = field(default=None, compare=False, repr=False)
     texts: Texts | None = field(default=None, compare=False, repr=False)
@@ -471,10 +473,8 @@ def _converter() -> cattrs.Converter:
 
     converter = cattrs.Converter(forbid_extra_keys=False)
     apart: dict[str, Any] = {name: override(omit=True) for name in KEPT_APART}
-    converter.register_structure_hook(
-        Report,
-        make_dict_structure_fn(Report, converter, **apart),
-    )
+    hook = make_dict_structure_fn(Report, converter, **apart)
+    converter.register_structure_hook(Report, hook)
     return converter
 
 

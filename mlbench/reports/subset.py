@@ -92,6 +92,7 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
         ranks=cut,
         texts=None,
         variants=(),
+        clip_score=report.clip_score and report.clip_score.only(languages),
         reranking=report.reranking and replace(report.reranking, macro={}, rank_distance=None),
     )
 

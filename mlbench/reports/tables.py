@@ -10,6 +10,7 @@ from mlbench.data.task import Kind, PairSizes
 from mlbench.measures.language_counts import LanguageCount, Spread
 from mlbench.measures.scores import Extremes
 from mlbench.reports.bias_words import bias_lines
+from mlbench.reports.clip_score import clip_score_lines, clip_score_table
 from mlbench.reports.compression import compression_lines, compression_table
 from mlbench.reports.cost import cost_line
 from mlbench.reports.known import languages_reading, marked_language
@@ -334,6 +335,8 @@ def terminal_text(report: Report, *, verbose: bool = False) -> str:
         *(_details(report) if verbose else [fill(star_of(paper_table(report), report))]),
         *([compression_table(report).text()] if report.variants else []),
         *([reranking_table(report).text()] if report.reranking else []),
+        *([clip_score_table(report).text()] if report.clip_score and verbose else []),
+        *([fill(" ".join(clip_score_lines(report)))] if report.clip_score and verbose else []),
         *map(fill, [" ".join(compression_lines(report)), *reranking_lines(report), *warnings]),
     ]
     return "\n\n".join(block for block in blocks if block)

@@ -1,4 +1,4 @@
-"""Reports on images and texts that search each other: directions, the gap, whose texts are first."""
+"""Reports on images and texts that search each other: directions, and the gap between them."""
 
 from __future__ import annotations
 
