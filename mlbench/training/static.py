@@ -176,7 +176,8 @@ def _loop(job: Job) -> Course:
                 _keep(job, table, course)
                 saved = time.monotonic()
             if job.evaluate is not None and course.steps % job.config.evaluate_every == 0:
-                course.evaluations.append(job.evaluate(course.steps))
+                found = job.evaluate(course.steps)
+                course.evaluations.append(found | {"seconds": round(course.seconds, 3)})
     return course
 
 

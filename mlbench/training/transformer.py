@@ -228,7 +228,8 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
             control.should_save = True
         if self.job.evaluate is not None and step % config.evaluate_every == 0:
             if self._processes.first:
-                self.evaluations.append(self.job.evaluate(step))
+                found = self.job.evaluate(step)
+                self.evaluations.append(found | {"seconds": round(self.seconds, 3)})
             self._begun = time.perf_counter()
 
     def on_log(

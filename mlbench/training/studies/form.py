@@ -119,7 +119,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class StudyForm:
-    """A study file."""
+    """A study file. ``reach`` is a score in the evaluations in training: the report says after how
+    many seconds each arm first had it."""
 
     name: Annotated[str, _NAMED]
     title: Annotated[str, WORD]
@@ -131,6 +132,7 @@ class StudyForm:
     measure: Annotated[str, WORD] = "AP"
     baselines: tuple[Annotated[str, WORD], ...] = ()
     keep_models: bool = True
+    reach: Annotated[float, _MARGIN] | None = None
     elsewhere: dict[str, Elsewhere] = field(default_factory=dict)
     claims: dict[str, Claim] = field(default_factory=dict)
     notes: tuple[Annotated[str, WORD], ...] = ()
@@ -183,6 +185,10 @@ def _across(path: Path, table: dict[str, Any]) -> Iterator[Fault]:
         for axis in grid.keys() & train.keys():
             found = "given in [train], too"
             yield Fault(place(f"grid.{axis}"), found, "a field that is fixed or varied, not both")
+    evaluated = any(isinstance(of, dict) and "evaluate" in of for of in (train, grid))
+    if "reach" in table and not evaluated:
+        expected = "a task, as `reach` asks for a score of evaluations in training"
+        yield Fault(place("train.evaluate"), "missing", expected)
     for key, of in _tables(table, "elsewhere"):
         if not of.get("models") and not of.get("reports"):
             yield Fault(place(f"elsewhere.{key}"), "no model", "`models` or `reports`")

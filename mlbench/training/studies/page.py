@@ -124,7 +124,7 @@ def _view(report: StudyReport) -> dict[str, Any]:
             for task in report.tasks
             if (table := seen_table(task, form.measure)).rows
         ],
-        "cost": cost_table(report.costs),
+        "cost": cost_table(report.costs, report.study.form.reach),
         "facts_of_study": _facts(report),
     }
 

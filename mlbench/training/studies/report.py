@@ -35,7 +35,9 @@ STUDY_FILE = "study.json"
 @dataclass(frozen=True)
 class Cost:
     """What the trainings of an arm took: means over its seeds, the peak of all; None where it is
-    not recorded. ``memory`` is in bytes; ``texts_per_second`` is how fast its models encode."""
+    not recorded. ``memory`` is in bytes; ``texts_per_second`` is how fast its models encode;
+    ``reached`` is after how many seconds each training first had the score that the study wants to
+    be reached, None where it did not."""
 
     arm: str
     steps: float | None
@@ -45,10 +47,11 @@ class Cost:
     memory: int | None
     evaluating: float
     texts_per_second: float | None
+    reached: tuple[float | None, ...] = ()
 
     @classmethod
-    def of(cls, arm: str, records: Sequence[Mapping[str, Any]]) -> Cost:
-        """Return that of an arm by the records of its trainings."""
+    def of(cls, arm: str, records: Sequence[Mapping[str, Any]], reach: float | None = None) -> Cost:
+        """Return that of an arm by the records of its trainings; ``reach`` is a score."""
 
         def mean(name: str) -> float | None:
             values = [record[name] for record in records if record.get(name) is not None]
@@ -68,7 +71,21 @@ class Cost:
             max(memory, default=None),
             sum(evaluating) / len(evaluating),
             sum(of["texts"] for of in encoded) / seconds if seconds else None,
+            () if reach is None else tuple(seconds_to(reach, record) for record in records),
         )
+
+
+def seconds_to(score: float, record: Mapping[str, Any]) -> float | None:
+    """Return after how many seconds of steps an evaluation in training first had a score or more:
+    over all languages mixed or, where the task has no such setting, across or within languages."""
+    for evaluation in record.get("evaluations", ()):
+        for kind in ("multilingual", "crosslingual", "monolingual"):
+            values = [value for key, value in evaluation.items() if f"_{kind}_" in key]
+            if values:
+                if values[0] >= score and "seconds" in evaluation:
+                    return float(evaluation["seconds"])
+                break
+    return None
 
 
 def _peak(record: Mapping[str, Any]) -> int | None:
@@ -132,7 +149,7 @@ def study_report(
             if claim.arm in present and all(a in present or a == "all" for a in claim.than)
         }
         tasks.append(task_findings(there, claims, study.form.measure, draws=draws))
-    costs = tuple(Cost.of(arm, of) for arm, of in records.items())
+    costs = tuple(Cost.of(arm, of, study.form.reach) for arm, of in records.items())
     planned = len(study.cells)
     said = (*warnings, *_warnings(study, records, done, planned))
     return StudyReport(study, tuple(tasks), costs, records, (done, planned), said)

@@ -102,8 +102,9 @@ def seen_table(task: TaskFindings, measure: str) -> Table:
     return Table(headers, tuple(rows))
 
 
-def cost_table(costs: Sequence[Cost]) -> Table:
-    """Return what training took, a row an arm: means over the seeds, the highest peak."""
+def cost_table(costs: Sequence[Cost], reach: float | None = None) -> Table:
+    """Return what training took, a row an arm: means over the seeds, the highest peak; and the
+    seconds until a score was first reached, where one is given."""
     rows = tuple(
         (
             cost.arm,
@@ -114,12 +115,24 @@ def cost_table(costs: Sequence[Cost]) -> Table:
             number(cost.memory / 2**20 if cost.memory else None, 0, commas=True),
             number(cost.evaluating, 1, commas=True),
             number(cost.texts_per_second, 0, commas=True),
+            *((_reached(cost),) if reach is not None else ()),
         )
         for cost in costs
     )
     headers = ("arm", "steps", "pairs", "seconds", "pairs a\nsecond", "peak\nMiB",
                "seconds of\nevaluation", "texts\na second")  # fmt: skip
-    return Table(headers, rows)
+    return Table(headers + ((f"seconds\nto {reach:g}",) if reach is not None else ()), rows)
+
+
+def _reached(cost: Cost) -> str:
+    """Return the mean seconds of the trainings that reached the score, and how many did if not all
+    of them."""
+    seconds = [each for each in cost.reached if each is not None]
+    if not seconds:
+        return "not reached"
+    mean = number(sum(seconds) / len(seconds), 1, commas=True)
+    count = len(cost.reached)
+    return mean if len(seconds) == count else f"{mean} ({len(seconds)} of {count})"
 
 
 def claims_table(report: StudyReport) -> Table:

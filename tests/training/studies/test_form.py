@@ -33,6 +33,8 @@ def test_a_study_file_is_read(tmp_path):
         ('relation = "same"', 'relation = "equal"', "one of higher, lower, same"),
         ("[grid]", "[elsewhere.theirs]\n[grid]", "field elsewhere.theirs: no model"),
         ("question =", "asks =", "unknown field"),
+        ("seeds =", "reach = 0.2\nseeds =", "field train.evaluate: missing"),
+        ("seeds =", "reach = 0\nseeds =", "field reach: 0"),
     ],
 )
 def test_what_is_wrong_with_a_form_is_said(tmp_path, before, after, said):

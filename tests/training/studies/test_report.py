@@ -105,5 +105,6 @@ def test_one_seed_and_other_training_data_are_said(tmp_path):
     assert any("one seed" in said for said in made_of.warnings)
     assert "The models were not all trained with the same training data." in made_of.warnings
     assert {cost.steps for cost in made_of.costs} == {5}
+    assert {cost.reached for cost in made_of.costs} == {()}
     assert sorted(cost.pairs_per_second for cost in made_of.costs) == [0, 10, 20]
     assert all(result.verdict == "not shown" for result in made_of.claims)

@@ -92,3 +92,25 @@ def test_cost_stands_with_dashes_where_it_is_not_known():
 def test_figures_head_columns_shortly():
     assert column(Figure("crosslingual", "nDCG@10")) == "nDCG@10\ncross"
     assert column(Figure("multilingual", "same-language")) == "same-language\noutranking"
+
+
+def evaluated(*scores):
+    """The record of a training that was evaluated every second."""
+    at = [{"step": n, "t_multilingual_AP": s, "seconds": float(n)} for n, s in enumerate(scores, 1)]
+    cell = {"seconds": {"training": 3.0}, "encoded": {"texts": 1, "seconds": 1.0}}
+    return {"evaluations": at, "cell": cell}
+
+
+@pytest.mark.parametrize(
+    ("records", "shown"),
+    [
+        ([evaluated(0.1, 0.3, 0.2), evaluated(0.3)], "1.5"),
+        ([evaluated(0.1, 0.2, 0.3), evaluated(0.1, 0.1)], "3.0 (1 of 2)"),
+        ([evaluated(0.1), evaluated()], "not reached"),
+        ([{**evaluated(), "evaluations": [{"t_monolingual_AP": 0.4, "seconds": 2.0}]}], "2.0"),
+    ],
+)
+def test_the_seconds_until_a_score_is_reached(records, shown):
+    table = cost_table([Cost.of("arm", records, 0.3)], 0.3)
+    assert (table.headers[-1], table.rows[0][-1]) == ("seconds\nto 0.3", shown)
+    assert len(cost_table([Cost.of("arm", records)]).headers) == len(table.headers) - 1
