@@ -164,7 +164,10 @@ def _speed_text(found: Speed) -> str:
     costs = {
         "parameters": found.parameters and short_number(found.parameters),
         "dimension": f"{found.dimension:,}",
-        **{f"bytes a {role}": f"{of.size.bytes:,.0f}" for role, of in found.roles.items()},
+        **{
+            f"bytes {'an' if role == 'image' else 'a'} {role}": f"{of.size.bytes:,.0f}"
+            for role, of in found.roles.items()
+        },
         "peak memory": found.peak_memory and short_size(found.peak_memory),
         "peak GPU memory": found.peak_gpu_memory and short_size(found.peak_gpu_memory),
         "number format": found.dtype,

@@ -382,14 +382,16 @@ def _dry_run(tasks: list[Task], options: Options, args: Namespace) -> int:
     cells = [["-" if value is None else value for value in row.values()] for row in rows]
     print(plain_table([*map(str, rows[0])], cells))
     settings = ", ".join(f"{len(task.settings())} settings of {task.name}" for task in tasks)
-    total = sum(row["distinct"] or 0 for row in rows)
+    images = sum(row["distinct"] for row in rows if row["role"] == "image")
+    total = sum(row["distinct"] or 0 for row in rows) - images
     unknown = any(row["distinct"] is None for row in rows)
     more = " and the passages of all shards" if unknown else ""
+    more += f" and {images:,} images" if images else ""
     print(f"\n{args.model} would encode {total:,} texts{more}, each once, for {settings}")
     if reranks:
         print(f"{args.rerank} would score {pairs:,} pairs at most, of equal texts one")
     if "most_tokens" in rows[0]:
-        least, most = (sum(row[f"{which}_tokens"] or 0 for row in rows) for which in _TOKENS)
+        least, most = (sum(row.get(f"{which}_tokens") or 0 for row in rows) for which in _TOKENS)
         said = (
             f"The server would be sent {least:,} to {most:,} tokens{more}. This is an estimate, "
             "made from the characters: a vocabulary for many languages has about the first number, "

@@ -13,7 +13,9 @@ from pyarrow import parquet
 import mlbench
 from mlbench.common.errors import MlbenchError, ModelError
 from mlbench.data.images import IMAGE
-from mlbench.evaluation.options import Streaming
+from mlbench.evaluation.options import Options, Streaming
+from mlbench.evaluation.planning import planned_texts
+from mlbench.evaluation.tasks import load_task
 from mlbench.models.pixels import Pixels
 from mlbench.reports.cost import cost_line, cost_of
 from tests.support.image_collections import picture
@@ -210,3 +212,13 @@ def test_a_part_within_some_seconds(folder):
     assert found.task.sample is None
     part = evaluated("pixels", folder, "files", sample_questions=8, sample_passages=2)
     assert part.run.encoded["image"].distinct < IMAGES
+
+
+def test_a_plan_counts_images_beside_texts(folder):
+    task = load_task(task_file(folder, "files"))
+    rows = planned_texts(task, Options(data_dir=folder, progress=False))
+    assert {row["role"] for row in rows} == {"query", "passage", "image"}
+    assert rows[-1] == {
+        "task": "pictures", "role": "image", "language": IMAGE, "texts": 2 * IMAGES,
+        "distinct": IMAGES - 1, "characters": None,
+    }  # fmt: skip
