@@ -15,7 +15,7 @@ from mlbench.commands.output import print_json
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.terminal import WIDTH, fill
 from mlbench.data.locator import Locator
-from mlbench.data.texts import Texts
+from mlbench.data.texts import Name, Texts
 from mlbench.models.neural.options import OPTIONS
 from mlbench.reports.explain import (
     Explanation,
@@ -289,7 +289,7 @@ def _relevant(each: Explanation, rivals: Rivals | None, shown: Shown) -> Iterato
         score = _score(rivals.scores.get(name)) if rivals is not None else ""
         named = cleaned(f"{passage.language} {passage.passage_id}{score}")
         yield f"  rank {passage.rank:,}: {named}"
-        yield from _indented(shown.texts.passages.get(name))
+        yield from _indented(_passage(name, shown))
 
 
 def _of_language(
@@ -303,7 +303,7 @@ def _of_language(
     for rival in of:
         named = cleaned(f"{rival.language} {rival.passage_id}{_score(rival.score)}")
         yield f"  {named}: {_beats(rival, each)}"
-        yield from _indented(shown.texts.passages.get((language, rival.passage_id)))
+        yield from _indented(_passage((language, rival.passage_id), shown))
 
 
 def _beats(rival: Rival, each: Explanation) -> str:
@@ -324,12 +324,12 @@ def _in_short(place: int, each: Explanation, shown: Shown) -> Iterator[str]:
     score = _score(rivals.scores.get(name)) if rivals is not None else ""
     counts = f"{above:,} above" + (f", {tied:,} tied" if tied else "")
     yield fill(f"  relevant: {best.passage_id}{score}, rank {best.rank:,} ({counts})")
-    yield from _indented(shown.texts.passages.get(name))
+    yield from _indented(_passage(name, shown))
     for of in rivals.of.values() if rivals is not None else ():
         for rival in of:
             named = cleaned(f"{rival.passage_id}{_score(rival.score)}")
             yield f"  {_beats(rival, each)}: {named}"
-            yield from _indented(shown.texts.passages.get((rival.language, rival.passage_id)))
+            yield from _indented(_passage((rival.language, rival.passage_id), shown))
 
 
 def _score(score: float | None) -> str:
@@ -337,7 +337,13 @@ def _score(score: float | None) -> str:
 
 
 def _text(each: Explanation, shown: Shown) -> str:
-    return shown.texts.queries.get((each.language, each.query_id), "")
+    name = each.language, each.query_id
+    return shown.texts.queries.get(name) or shown.texts.place(name)
+
+
+def _passage(name: Name, shown: Shown) -> str:
+    """Return the text of a passage, or where its image lies; "" where neither is known."""
+    return shown.texts.passages.get(name) or shown.texts.place(name)
 
 
 def _indented(text: str | None) -> list[str]:
@@ -363,7 +369,7 @@ def _as_json(found: Sequence[Explanation], shown: Shown) -> list[dict[str, Any]]
         rivals = shown.rivals[place] if shown.rivals is not None else None
         for passage in table["passages"]:
             name = passage["language"], passage["passage_id"]
-            passage["text"] = shown.texts.passages.get(name)
+            passage["text"] = _passage(name, shown) or None
             passage["score"] = rivals.scores.get(name) if rivals is not None else None
         if rivals is not None:
             table["outranking"] = {
@@ -375,5 +381,5 @@ def _as_json(found: Sequence[Explanation], shown: Shown) -> list[dict[str, Any]]
 
 
 def _rival_json(rival: Rival, texts: Texts) -> dict[str, Any]:
-    text = texts.passages.get((rival.language, rival.passage_id))
-    return asdict(rival) | {"text": text}
+    name = rival.language, rival.passage_id
+    return asdict(rival) | {"text": texts.passages.get(name) or texts.place(name) or None}

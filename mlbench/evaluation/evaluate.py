@@ -34,6 +34,7 @@ from mlbench.evaluation.describing import (
     truncated,
     variant_scores,
 )
+from mlbench.evaluation.examples import examples_of
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.reranked import rank_and_rerank
 from mlbench.evaluation.rerankers import (
@@ -239,6 +240,7 @@ def evaluate_held(
         recomputed=found.recomputed,
         truncated=truncated(model, collection, options.cache),
     )
+    examples = examples_of(collection, embedded, found.ranks, options.limits)
     report = Report(
         task=describe_task(task, collection),
         model=describe_model(as_reranked(model, options), collection, embedded, facts),
@@ -247,7 +249,8 @@ def evaluate_held(
         run=run,
         warnings=(*sample_warnings(collection), *absent_warnings(collection), *embedded.warnings),
         ranks=found.ranks,
-        texts=shown_texts(found.ranks, collection),
+        texts=shown_texts(found.ranks, collection, examples),
+        examples=examples,
         reranking=describe_reranking(model, options, found.pairs, found.first),
     )
     clip = clip_score(collection, embedded, report.model, options.limits)

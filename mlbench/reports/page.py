@@ -20,6 +20,7 @@ from mlbench.reports.compression import COMPRESSION_NOTE, compression_lines, com
 from mlbench.reports.cost import cost_facts
 from mlbench.reports.definitions import definitions
 from mlbench.reports.drawing import shortened
+from mlbench.reports.examples import shown_examples
 from mlbench.reports.explain import (
     MOST_BIASED,
     Explanation,
@@ -50,6 +51,7 @@ from mlbench.reports.tables import (
 )
 from mlbench.reports.templating import Plot, Safe, Section, Tile, data_uri, page_environment
 from mlbench.reports.texts import find_texts
+from mlbench.reports.thumbnails import thumbnail
 from mlbench.reports.words import (
     KIND_NAMES,
     MISSING,
@@ -83,13 +85,15 @@ MOST_ROWS = 400
 @dataclass(frozen=True)
 class Query:
     """A query in full: ``line`` says in words how it fares; texts are "" where not at hand, and
-    ``passages`` are (rank and name, language, text) of the relevant ones."""
+    ``passages`` are (rank and name, language, text) of the relevant ones. ``uri`` holds a thumbnail
+    of a query that is an image."""
 
     line: str
     language: str
     text: str
     table: Table
     passages: tuple[tuple[str, str, str], ...]
+    uri: str = ""
 
 
 def report_pages(
@@ -136,7 +140,8 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
     kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
     cross, pairs = settings_of(report, CROSS), bool(report.task.pairs)
     two_ways = report.task.roles.two_ways
-    texts = report.texts or (find_texts(report.task) if biased else Texts({}, {}))
+    wanted = biased or report.examples
+    texts = report.texts or (find_texts(report.task) if wanted else Texts({}, {}))
     view = {
         "report": report,
         "reading": whole_reading(report),
@@ -149,6 +154,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         "bias": _bias_sections(report),
         "biased": [_query(each, texts) for each in biased],
         "no_texts": texts.why,
+        "examples": shown_examples(report.examples, texts),
         "across": _across(report) if cross and not two_ways else None,
         "excluded": None
         if two_ways or not any(s.excluded for s in cross)
@@ -182,6 +188,7 @@ def _contents(view: dict[str, Any]) -> list[tuple[str, str]]:
         ("plots", "Plots"): view["plots"],
         ("bias", "Language bias"): view["bias"],
         ("queries", "Most biased queries"): view["biased"],
+        ("examples", "Found first"): view["examples"],
         ("across", "Across languages"): view["across"],
         ("settings", "Settings"): True,
         ("ties", "Ties"): view["tie_lines"],
@@ -211,7 +218,9 @@ def _query(each: Explanation, texts: Texts) -> Query:
         if (text := texts.passages.get((passage.language, passage.passage_id)))
     ]
     text = shortened(texts.queries.get((each.language, each.query_id), ""), LONGEST_TEXT)
-    return Query(biased_line(each), each.language, text, passages_table(each), tuple(passages))
+    uri = thumbnail(texts, (each.language, each.query_id))
+    table = passages_table(each)
+    return Query(biased_line(each), each.language, text, table, tuple(passages), uri)
 
 
 def _main_sections(report: Report) -> list[Section]:

@@ -12,13 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.common.errors import (
-    DataError,
-    Fault,
-    IntegrityError,
-    UsageError,
-    first_faults,
-)
+from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError, first_faults
 from mlbench.common.files import sha256_of, write_atomically
 from mlbench.data.task import Kind, PairSizes, Roles
 from mlbench.data.texts import Texts
@@ -28,6 +22,7 @@ from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
 from mlbench.ranking.vectors import TextSize
 from mlbench.reports.clip_score import ClipScore
+from mlbench.reports.found_first import Example
 from mlbench.reports.per_query import PerQuery, choose_settings, per_query, require_pandas
 from mlbench.reports.reranking import Reranking
 from mlbench.reports.retrieved import Retrieved
@@ -202,7 +197,8 @@ class Report:
     a report on run files, query by query, which are a file of its folder too. ``texts`` are those
     of the queries that the page shows, where they are at hand. ``variants`` are the scores of
     vectors made smaller, ``variant_reports`` their whole reports, where they were made just now.
-    What is kept apart is left out of report.json and comparisons.
+    ``clip_score`` and ``examples`` are of images. What is kept apart is left out of report.json and
+    comparisons.
     """
 
     task: TaskInfo
@@ -215,6 +211,7 @@ class Report:
     variants: tuple[VariantScores, ...] = ()
     reranking: Reranking | None = None
     clip_score: ClipScore | None = None
+    examples: tuple[Example, ...] = ()
     ranks: Ranks | None = field(default=None, compare=False, repr=False)
     values: PerQuery | None = field(default=None, compare=False, repr=False)
     texts: Texts | None = field(default=None, compare=False, repr=False)

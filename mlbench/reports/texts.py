@@ -4,6 +4,7 @@ as wide as a terminal shows them."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from mlbench.common.errors import Fault, IntegrityError, MlbenchError, UsageError
@@ -17,6 +18,7 @@ from mlbench.data.task import Task
 from mlbench.data.texts import Texts
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.explain import MOST_BIASED, most_biased
+from mlbench.reports.found_first import Example
 from mlbench.reports.report import TaskInfo
 
 JOINERS = "\u200c\u200d"
@@ -58,11 +60,15 @@ def read_data(info: TaskInfo, task: Task, locator: Locator) -> Collection:
     return collection
 
 
-def shown_texts(ranks: Ranks, collection: Collection) -> Texts:
-    """Return the texts of the most biased queries and of their relevant passages."""
+def shown_texts(ranks: Ranks, collection: Collection, examples: Iterable[Example] = ()) -> Texts:
+    """Return the texts of the most biased queries and of their relevant passages, and those of
+    examples."""
     found = most_biased(ranks, MOST_BIASED)
     queries = [(each.language, each.query_id) for each in found]
     passages = [(p.language, p.passage_id) for each in found for p in each.passages]
+    for each in examples:
+        queries.append(each.names[0])
+        passages += each.names[1:]
     return Texts.some(collection, queries, passages)
 
 
