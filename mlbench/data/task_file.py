@@ -26,6 +26,7 @@ from mlbench.common.forms import (
     read_toml,
 )
 from mlbench.data.task import (
+    IMAGE,
     NAME,
     SHA256,
     Group,
@@ -304,6 +305,9 @@ def _roles(table: dict[str, Any], languages: list[Any]) -> tuple[Roles, list[tup
     if lacking and not wrong:
         found = f"{', '.join(map(str, lacking))} in neither query-languages nor passage-languages"
         wrong.append(("languages", found, "languages of queries or of passages"))
+    if IMAGE in languages[:-1]:
+        expected = f"{IMAGE!r}, the language of images, as the last one"
+        wrong.append(("languages", ", ".join(map(str, languages)), expected))
     pairs, faults = _pairs(table, languages)
     return Roles(tuple(of[0]), tuple(of[1]), pairs), wrong + faults
 

@@ -67,7 +67,8 @@ class Claims:
 
     ``starts`` (queries + 1,) cuts the rows; ``place`` (rows,), ``above`` and ``tied`` (rows,
     languages) are the table's; ``searched`` (queries,) is the one of the ``populations`` that each
-    query is searched in, None where it is all of them.
+    query is searched in, and ``spans`` (queries, 2) the first of those and the one after the last,
+    where texts search images and images texts; both are None where it is all of them.
     """
 
     starts: Ints
@@ -78,6 +79,7 @@ class Claims:
     tied: Ints
     populations: Populations
     searched: Ints | None = None
+    spans: Ints | None = None
 
     @property
     def queries(self) -> int:
@@ -95,6 +97,8 @@ class Claims:
 
     def where(self, query: int) -> slice:
         """Return the populations that a query is searched in, which follow one another."""
+        if self.spans is not None:
+            return slice(*self.spans[query].tolist())
         if self.searched is None:
             return slice(0, len(self.populations))
         return slice(int(self.searched[query]), int(self.searched[query]) + 1)

@@ -231,8 +231,20 @@ def claims_of(ranks: Ranks, queries: Ints) -> tuple[Claims, Ints]:
         tied=ranks.tied[rows].astype(np.int64),
         populations=populations_of(ranks),
         searched=None if searched is None else searched[queries],
+        spans=spans_of(ranks, queries),
     )
     return claims, rows
+
+
+def spans_of(ranks: Ranks, queries: Ints) -> Ints | None:
+    """Return the first language that each query is searched in and the one after the last,
+    (queries, 2), where texts search images and images texts; None elsewhere. Images are the last
+    language of a task, so those of texts follow one another."""
+    if not ranks.roles.between_modalities:
+        return None
+    pools = [ranks.columns(ranks.roles.pool_of(code)) for code in ranks.languages]
+    spans = np.array([(pool.min(), pool.max() + 1) for pool in pools], np.int64)
+    return np.asarray(spans[ranks.query_language[queries]])
 
 
 @dataclass(frozen=True)
@@ -283,6 +295,7 @@ def part_of(ranks: Ranks, collection: Collection, sample: Sample) -> Part:
             collection.passages.take(passages),
             Qrels(nothing, nothing, nothing.astype(np.int32)),
             pairs=collection.pairs,
+            images=collection.images,
         ),
         queries,
         passages,
