@@ -28,7 +28,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "study", metavar="STUDY",
         help="a study that comes with mlbench (quick, ratio, steps, languages, batch-size, "
-        "proportions), or the path of a study file",
+        "proportions, images, image-proportions), or the path of a study file",
     )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", dest="changes", type=_change,

@@ -3,10 +3,11 @@ the hub."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from mlbench.models.neural.load import load_model
 from mlbench.models.neural.merging import with_base
 from mlbench.models.neural.options import NeuralOptions
 from mlbench.models.registry import BUILT_IN
-from mlbench.training.config import STATIC, TrainConfig
+from mlbench.training.config import STATIC, TOWERS, TrainConfig
 from mlbench.training.tokenizer import make_tokenizer
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ NEEDED = ("sentence_transformers", "tokenizers")
 _TRAINABLE = ("sentence-transformers", "hub")
 """The kinds of models, as `mlbench models list` has them, that can be trained."""
 _EXPECTED = (
-    "`static`, the folder of a checkpoint of sentence-transformers or transformers, or ORG/NAME of "
-    "the hub"
+    "`static`, `clip`, the folder of a checkpoint of sentence-transformers or transformers, or "
+    "ORG/NAME of the hub"
 )
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _PROMPTS = {"query": "query", "passage": "document"}
@@ -47,6 +48,7 @@ class BaseKind:
 
 STATIC_KIND = BaseKind("static embeddings", 0.02)
 TRANSFORMER_KIND = BaseKind("a transformer", 3e-5)
+TOWERS_KIND = BaseKind("an image tower and a text tower", 1e-3)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Base:
     hub: bool = False
     notes: Sequence[str] = field(default=())
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether the model has a tower for images."""
+        return "image" in getattr(self.model, "modalities", ())
+
     def save(self, folder: Path) -> None:
         """Write the model as it is now, with its prompts. Raises EnvironmentFault on a full
         disk."""
@@ -71,7 +78,8 @@ class Base:
             self.model.prompts[name] = self.prompts[role]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.model.save(str(folder), create_model_card=False)
+            with without_bars():
+                self.model.save(str(folder), create_model_card=False)
         except OSError as error:
             found = f"cannot be written: {error.strerror or error}"
             raise EnvironmentFault(Fault(str(folder), found, "a disk with room")) from error
@@ -93,6 +101,8 @@ def open_base(
     check_libraries()
     if config.base == STATIC:
         return _new(config, data, languages)
+    if config.base == TOWERS:
+        return _new_towers(config, data, languages)
     folder, hub = _folder(config.base, offline)
     if not any(folder.rglob("*.safetensors")) and any(folder.rglob("*.onnx")):
         found = "holds an ONNX export only, whose weights are frozen"
@@ -113,6 +123,20 @@ def open_base(
     kind = STATIC_KIND if static else TRANSFORMER_KIND
     name = config.base if hub else folder.resolve().name
     return Base(name, kind, model, checkpoint.sha256, prompts, hub, loaded.facts.notes)
+
+
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """Let transformers show no progress bars of its own meanwhile."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def check_libraries(names: Sequence[str] = NEEDED) -> None:
@@ -155,6 +179,17 @@ def _new(config: TrainConfig, data: TrainingSet, languages: Sequence[str]) -> Ba
     total = hashlib.sha256(tokenizer.to_str().encode() + b"\n" + vectors.numpy().tobytes())
     prompts = {"query": config.query_prompt or "", "passage": config.passage_prompt or ""}
     return Base(STATIC, STATIC_KIND, model, total.hexdigest(), prompts)
+
+
+def _new_towers(config: TrainConfig, data: TrainingSet, languages: Sequence[str]) -> Base:
+    """Return an image tower and a text tower with random weights."""
+    from mlbench.training.towers import new_towers
+
+    words = make_tokenizer(data, languages, config.vocabulary)
+    with without_bars():
+        model, digest = new_towers(config, words)
+    prompts = {"query": config.query_prompt or "", "passage": config.passage_prompt or ""}
+    return Base(TOWERS, TOWERS_KIND, model, digest, prompts)
 
 
 def _folder(spec: str, offline: bool) -> tuple[Path, bool]:

@@ -3,9 +3,11 @@
 A batch holds rows; each row is a question in one language and a passage that answers it, in the
 same or in another. Of which kind a batch is, decides how the languages are drawn:
 
-* *mono*: one language for all questions and passages of the batch.
+* *mono*: one language for all questions and passages of the batch. Where the passages are images,
+  all captions of the batch are in one language.
 * *pair*: one pair of different languages for the whole batch.
-* *mixed*: for each row its own pair of different languages (X-Y of arXiv 2408.10536).
+* *mixed*: for each row its own pair of different languages (X-Y of arXiv 2408.10536). Where the
+  passages are images, each row's caption has its own language.
 * *multi*: for each row a question language and, independently of it, a passage language, so that
   both are the same in some rows.
 
@@ -29,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import DataError, Fault, UsageError, first_faults
+from mlbench.data.task import IMAGE
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -59,7 +62,7 @@ class Kind(StrEnum):
 
     def takes(self, query_language: str, passage_language: str) -> bool:
         """Say whether a row may be of a pair of languages."""
-        return _RULES[self].takes(query_language, passage_language)
+        return query_language != IMAGE and _RULES[self].takes(query_language, passage_language)
 
     @property
     def one_a_batch(self) -> bool:
@@ -76,8 +79,8 @@ class _Rule:
 
 
 _RULES = {
-    Kind.MONO: _Rule(operator.eq, True),
-    Kind.PAIR: _Rule(operator.ne, True),
+    Kind.MONO: _Rule(lambda query, passage: passage in (query, IMAGE), True),
+    Kind.PAIR: _Rule(lambda query, passage: passage not in (query, IMAGE), True),
     Kind.MIXED: _Rule(operator.ne, False),
     Kind.MULTI: _Rule(lambda query, passage: True, False),
 }

@@ -27,16 +27,19 @@ from mlbench.training.batches import Proportions
 
 STATIC = "static"
 """The base that is made anew: a tokenizer of the training text, and random vectors."""
+TOWERS = "clip"
+"""The base of an image tower and a text tower that are made anew."""
 ALPHA = 0.5
 """The share of monolingual batches where nothing else is said, as in arXiv 2408.10536."""
 
 
 class Loss(StrEnum):
-    """The losses: both are InfoNCE over the passages of the batch; the cached one encodes a large
-    batch in small parts."""
+    """The losses: all are InfoNCE over the passages of the batch; the cached one encodes a large
+    batch in small parts, and the symmetric one is the mean with that over the queries (CLIP's)."""
 
     MNRL = "mnrl"
     CACHED = "cached-mnrl"
+    SYMMETRIC = "symmetric"
 
 
 class Precision(StrEnum):
@@ -76,11 +79,18 @@ class TrainConfig:
     """
 
     base: Word = setting(
-        "what is trained: a checkpoint's folder, a name on the hub, or `static` for static token "
-        "embeddings made anew", "SPEC", STATIC,
+        "what is trained: a checkpoint's folder, a name on the hub, `static` for static token "
+        "embeddings made anew, or `clip` for a small image tower and text tower made anew",
+        "SPEC", STATIC,
     )  # fmt: skip
     data: Word = setting("the training set: a task's name or file", "TASK", "")
     output: Path = setting("the folder of the trained model", "FOLDER", Path())
+    text_data: Word | None = setting(
+        "a second training set, of text pairs, whose batches stand among those of data", "TASK"
+    )
+    text_share: Share = setting(
+        "the share of batches that are of text_data (default: 0.5)", "NUMBER", 0.5
+    )
     languages: tuple[str, ...] = setting(
         "the languages that are trained on, such as de,en (default: all of the data)", "CODES", ()
     )
@@ -99,7 +109,10 @@ class TrainConfig:
     steps: Count | None = setting("how long: so many batches", "N")
     pairs: Count | None = setting("how long: so many rows, in whole batches", "N")
     seconds: Positive | None = setting("how long: so many seconds of training", "NUMBER")
-    loss: Loss = setting("mnrl, or cached-mnrl for batches that do not fit", "NAME", Loss.MNRL)
+    loss: Loss = setting(
+        "mnrl; cached-mnrl for batches that do not fit; or symmetric, CLIP's, from queries to "
+        "passages and back", "NAME", Loss.MNRL,
+    )  # fmt: skip
     scale: Positive = setting(
         "cosines are multiplied by it, 1 / temperature (default: 20)", "NUMBER", 20.0
     )
@@ -125,8 +138,8 @@ class TrainConfig:
     seed: Natural = setting("the seed of batches and random vectors (default: 0)", "N", 0)
     query_prompt: str | None = setting("the text put before every query", "TEXT")
     passage_prompt: str | None = setting("the text put before every passage", "TEXT")
-    dimension: Count = setting("of the vectors of `static` (default: 128)", "N", 128)
-    vocabulary: Count = setting("tokens of `static` (default: 40000)", "N", 40_000)
+    dimension: Count = setting("of the vectors of `static` and `clip` (default: 128)", "N", 128)
+    vocabulary: Count = setting("tokens of `static` and `clip` (default: 40000)", "N", 40_000)
     evaluate: Word | None = setting("a task to be evaluated on in training", "TASK")
     evaluate_every: Count = setting("steps between evaluations (default: 500)", "N", 500)
     evaluate_questions: Count = setting(
@@ -202,11 +215,14 @@ def from_text(name: str, text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        try:
+            return float(text)  # ".5" is no number in TOML
+        except ValueError:
+            return text
 
 
 _TEXTS = {
-    *("base", "data", "output", "loss", "precision"),
+    *("base", "data", "text_data", "output", "loss", "precision"),
     *("query_prompt", "passage_prompt", "evaluate"),
 }
 
@@ -234,10 +250,12 @@ def _faults(table: Mapping[str, Any], place: Any) -> list[Fault]:
 
 def _beside(folder: Path, config: TrainConfig, own: Mapping[str, Any]) -> TrainConfig:
     """Return a configuration whose paths start at ``folder``, but those that were given."""
-    names = [n for n in ("base", "data", "evaluate") if getattr(config, n) and n not in own]
+    names = [
+        n for n in ("base", "data", "text_data", "evaluate") if getattr(config, n) and n not in own
+    ]
     there = {n: folder / getattr(config, n) for n in names}
     paths: dict[str, Any] = {n: str(path) for n, path in there.items() if path.exists()}
-    if config.base == STATIC:
+    if config.base in (STATIC, TOWERS):
         paths.pop("base", None)
     if "output" not in own:
         paths["output"] = folder / config.output

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbench.common.errors import Fault, ModelError
-from mlbench.training.batches import Batch, HybridBatches
+from mlbench.data.task import IMAGE
+from mlbench.training.batches import Batch, HybridBatches, Kind
 from mlbench.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from mlbench.training.base import Base
     from mlbench.training.judged_pairs import TrainingSet
 
+BESIDE = 1
+"""Tells the draws of training sets from those of batches."""
 LAST_GOOD = "last-good"
 """Where the model is kept that a training had when its loss was no number any more."""
 STATE_FILE, CHECKPOINTS = "training.state", "checkpoints"
@@ -86,7 +89,10 @@ class Course:
 
 @dataclass(frozen=True)
 class Job:
-    """What a trainer needs; ``evaluate`` returns figures of the model as it is after some step."""
+    """What a trainer needs; ``evaluate`` returns figures of the model as it is after some step.
+
+    ``beside`` is a second training set and its plan, whose batches stand among those of the first.
+    """
 
     config: TrainConfig
     data: TrainingSet
@@ -94,6 +100,7 @@ class Job:
     base: Base
     evaluate: Callable[[int], dict[str, float]] | None = None
     progress: bool = True
+    beside: tuple[TrainingSet, HybridBatches] | None = None
 
     @property
     def folder(self) -> Path:
@@ -118,26 +125,44 @@ class Job:
             "languages": list(self.plan.languages),
             "learning_rate": self.schedule.rate,
         }
+        told["text_data"] = self.beside and self.beside[0].digest
         all_of_it = [told, self.data.digest, self.base.digest]
         return hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest()
 
+    def batch(self, number: int) -> Batch:
+        """Return batch ``number``, of the first training set or of that beside it."""
+        return self._drawn(number)[1][number]
+
+    def kind(self, number: int) -> Kind:
+        """Return of which kind batch ``number`` is, without drawing its rows."""
+        return self._drawn(number)[1].kind(number)
+
+    def _drawn(self, number: int) -> tuple[TrainingSet, HybridBatches]:
+        """Draw which training set batch ``number`` is of; it depends on the seed and it alone."""
+        if self.beside is None:
+            return self.data, self.plan
+        chance = np.random.default_rng((self.config.seed, number, BESIDE)).random()
+        return self.beside if chance < self.config.text_share else (self.data, self.plan)
+
     def texts(self, batch: Batch, number: int) -> tuple[list[str], list[str], list[list[str]]]:
         """Return the queries, the passages and the hard negatives of each row of batch ``number``,
-        with their prompts; no negatives where the data has none."""
+        with their prompts; no negatives where the data has none. An image is its reference."""
+        data = self._drawn(number)[0]
         size = len(batch)
         queries, passages = [""] * size, [""] * size
         negatives: list[list[str]] = [[] for _ in range(size)]
         before = self.base.prompts
         for query_language, passage_language, places, rows in batch.by_pair():
-            asked, found = self.data.texts(query_language, passage_language, rows)
+            asked, found = data.texts(query_language, passage_language, rows)
+            prompt = "" if passage_language == IMAGE else before["passage"]
             for place, query, passage in zip(places.tolist(), asked, found, strict=True):
                 queries[place] = before["query"] + query
-                passages[place] = before["passage"] + passage
+                passages[place] = prompt + passage
             if most := self.config.negatives:
-                wrong = self.data.negatives(query_language, passage_language, rows) or []
+                wrong = data.negatives(query_language, passage_language, rows) or []
                 for place, texts in zip(places.tolist(), wrong, strict=bool(wrong)):
                     turned = [texts[(number + i) % len(texts)] for i in range(len(texts))]
-                    negatives[place] = [before["passage"] + text for text in turned[:most]]
+                    negatives[place] = [prompt + text for text in turned[:most]]
         return queries, passages, negatives
 
     def refuse_loss(self, loss: float, step: int) -> None:

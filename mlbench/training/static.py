@@ -160,7 +160,7 @@ def _loop(job: Job) -> Course:
         done = 0
         while schedule.share(course.steps, course.seconds) < 1:
             begun, number = time.perf_counter(), course.steps
-            batch = job.plan[number]
+            batch = job.batch(number)
             queries, passages, negatives = job.texts(batch, number)
             bags = tokens([*queries, *passages, *itertools.chain(*negatives)])
             rate = schedule.rate_at(number, course.seconds)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlbench.common.files import alone, cache_folder, write_atomically
+from mlbench.data.task import IMAGE
 
 if TYPE_CHECKING:
     from mlbench.training.judged_pairs import TrainingSet
@@ -53,8 +54,9 @@ def _place(data: TrainingSet, languages: Sequence[str], vocabulary: int) -> Path
 def _texts(data: TrainingSet, languages: Sequence[str]) -> Iterator[str]:
     """Yield the questions and passages in some languages, each language's from the first pair of
     languages that has them."""
-    most = MOST_TEXTS // (2 * len(languages)) + 1
-    for language in sorted(languages):
+    spoken = sorted(set(languages) - {IMAGE})
+    most = MOST_TEXTS // (2 * len(spoken)) + 1
+    for language in spoken:
         for role in (0, 1):
             for other in (language, *sorted(languages)):
                 pair = (language, other) if role == 0 else (other, language)

@@ -18,6 +18,7 @@ from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, write_atomically
 from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
 from mlbench.common.progress import Step
+from mlbench.data.task import IMAGE
 from mlbench.evaluation.choices import streams
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
@@ -43,11 +44,18 @@ _ROOM = 3 * 4
 
 @dataclass(frozen=True)
 class Opened:
-    """A training before its base is opened: its data and its plan of batches."""
+    """A training before its base is opened: its data and its plan of batches, and those of the
+    training set beside it."""
 
     config: TrainConfig
     data: TrainingSet
     plan: HybridBatches
+    beside: tuple[TrainingSet, HybridBatches] | None = None
+
+    @property
+    def sets(self) -> list[TrainingSet]:
+        """All training sets."""
+        return [self.data, *(self.beside or ())[:1]]
 
     @classmethod
     def of(
@@ -57,13 +65,26 @@ class Opened:
         read: Callable[[str, Options], TrainingSet] = training_set,
     ) -> Opened:
         """Read the data and make the plan. Raises as ``train``."""
-        languages = config.languages or None
-        data = read(config.data, dataclasses.replace(options, languages=languages))
-        used = tuple(code for code in data.languages if not languages or code in languages)
-        plan = HybridBatches(
-            data.rows, used, config.batch_size, config.mixing, config.seed, config.weights
-        )
-        return cls(config, data, plan)
+        beside = config.text_data and _planned(config, config.text_data, options, read)
+        return cls(config, *_planned(config, config.data, options, read), beside or None)
+
+
+def _planned(
+    config: TrainConfig,
+    name: str,
+    options: Options,
+    read: Callable[[str, Options], TrainingSet],
+) -> tuple[TrainingSet, HybridBatches]:
+    """Read a training set, and make its plan. Raises as ``train``."""
+    languages = config.languages
+    if languages and IMAGE in load_task(name).roles.passages:
+        languages = (*dict.fromkeys((*languages, IMAGE)),)
+    data = read(name, dataclasses.replace(options, languages=languages or None))
+    used = tuple(code for code in data.languages if not languages or code in languages)
+    plan = HybridBatches(
+        data.rows, used, config.batch_size, config.mixing, config.seed, config.weights
+    )
+    return data, plan
 
 
 def train(
@@ -96,8 +117,12 @@ def train(
     opened = Opened.of(config, options)
     processes.join()
     base = open_base(config, opened.data, opened.plan.languages, options.offline)
+    if IMAGE in opened.plan.languages and not base.takes_images:
+        expected = "`clip`, or the checkpoint of a model of images and texts"
+        lacks = f"reads no images, and {opened.data.name} has them"
+        raise UsageError(Fault(f"base {config.base}", lacks, expected))
     evaluate = _evaluation(config, base, options)
-    job = Job(config, opened.data, opened.plan, base, evaluate, options.progress)
+    job = Job(config, opened.data, opened.plan, base, evaluate, options.progress, opened.beside)
     known = _known(job, overwrite)
     if known is not None:
         return known
@@ -148,10 +173,11 @@ def _measured_overlap(opened: Opened, options: Options) -> list[Overlap]:
         return []
     title = f"{task.name}: looking for its texts in the training text"
     with Step(title, 1, "task", quiet=not options.progress, brief=True):
-        found = overlap(opened.data, task, quiet)
-    if found.fault and options.strict:
-        raise DataError(found.fault)
-    return [found]
+        found = [overlap(data, task, quiet) for data in opened.sets]
+    faults = [each.fault for each in found if each.fault]
+    if faults and options.strict:
+        raise DataError(*faults)
+    return found
 
 
 def _trained(job: Job, processes: Processes) -> Course:
@@ -231,6 +257,7 @@ def _record(job: Job, course: Course, command: str, processes: Processes) -> Tra
         config=config,
         base=job.base.describe(),
         data={"name": data.name, "digest": data.digest, "rows": rows},
+        text_data=job.beside and {"name": job.beside[0].name, "digest": job.beside[0].digest},
         plan=plan.describe(),
         kinds=dict(sorted(course.kinds.items())),
         steps=course.steps,

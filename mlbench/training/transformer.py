@@ -7,12 +7,11 @@ no texts, skips what is done at once, and its processes share each batch of the 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,19 @@ from sentence_transformers.sentence_transformer.losses import (
     MultipleNegativesRankingLoss,
 )
 from transformers import PrinterCallback, TrainerCallback
-from transformers.utils import logging
 
 from mlbench.common.errors import EnvironmentFault, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.progress import Step
+from mlbench.data.images import Images
+from mlbench.models.images import as_rgb
+from mlbench.training.base import without_bars
 from mlbench.training.config import Loss, Precision
 from mlbench.training.job import CHECKPOINTS, Course, Job
 from mlbench.training.processes import Processes
 
+IMAGES_KEPT = 4096
+"""Images of the training that are kept in memory, decoded."""
 COMPLETE_FILE = "mlbench.json"
 """What a checkpoint has when all of it is written."""
 STEPS_A_SECOND = 300
@@ -59,9 +62,11 @@ def plan_data(job: Job, steps: int, processes: int) -> Any:
     """Return the data set of a training: row ``step * processes + rank``, taken n times, gives the
     texts of the first n rows of that process's part of the step's batch."""
 
-    def texts(asked: dict[str, list[int]]) -> dict[str, list[str]]:
+    given = _typed(job)
+
+    def texts(asked: dict[str, list[int]]) -> dict[str, list[Any]]:
         counts: Counter[int] = Counter()
-        rows: list[list[str]] = []
+        rows: list[list[Any]] = []
         for number in asked["part"]:
             rows.append(part(number)[counts[number]])
             counts[number] += 1
@@ -70,17 +75,36 @@ def plan_data(job: Job, steps: int, processes: int) -> Any:
         return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
     @functools.lru_cache(maxsize=4)
-    def part(number: int) -> list[list[str]]:
+    def part(number: int) -> list[list[Any]]:
         step, rank = divmod(number, processes)
-        queries, passages, negatives = job.texts(job.plan[step].part(rank, processes), step)
+        queries, passages, negatives = job.texts(job.batch(step).part(rank, processes), step)
         return [
-            [query, passage, *wrong]
+            [given(text) for text in (query, passage, *wrong)]
             for query, passage, wrong in zip(queries, passages, negatives, strict=True)
         ]
 
     data = Dataset.from_dict({"part": range(steps * processes)})
     data.set_transform(texts)
     return data
+
+
+def _typed(job: Job) -> Callable[[str], Any]:
+    """Return what gives the model a text, or the image that a reference stands for.
+
+    A model that takes images is told which is which, so that it opens no file that a text names.
+    """
+    if not job.base.takes_images:
+        return lambda text: text
+    images = job.data.collection.images or Images()
+
+    @functools.lru_cache(IMAGES_KEPT)
+    def image(reference: str) -> Any:
+        return as_rgb(images.open(reference))
+
+    def given(text: str) -> dict[str, Any]:
+        return {"image": image(text)} if text in images else {"text": text}
+
+    return given
 
 
 def train_transformer(job: Job, processes: Processes) -> Course:
@@ -110,21 +134,9 @@ def train_transformer(job: Job, processes: Processes) -> Course:
     trainer.job = job
     trainer.remove_callback(PrinterCallback)
     _rates(trainer, watch)
-    with watch.bar, _quiet():
+    with watch.bar, without_bars():
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     return _course(job, trainer.state, watch)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Let transformers show no bars of its own meanwhile."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -163,6 +175,11 @@ def _loss(job: Job) -> Any:
     if config.loss is Loss.CACHED:
         return CachedMultipleNegativesRankingLoss(
             model, scale=config.scale, mini_batch_size=config.mini_batch
+        )
+    if config.loss is Loss.SYMMETRIC:
+        both = ("query_to_doc", "doc_to_query")
+        return MultipleNegativesRankingLoss(
+            model, scale=config.scale, directions=both, partition_mode="per_direction"
         )
     return MultipleNegativesRankingLoss(model, scale=config.scale)
 
@@ -250,13 +267,13 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         so_far = step * self.job.plan.size
         share = int(_SHARE * self.job.schedule.share(step, self.seconds))
         self.bar.advance((so_far if self._total else share) - self.bar.done)
-        if self.seconds:
+        if self.seconds and self._loss == self._loss:
             self.bar.say(f"loss {self._loss:.3f}, {so_far / self.seconds:,.0f} pairs/s")
 
 
 def _course(job: Job, state: Any, watch: _Watch) -> Course:
     losses: Sequence[float] = [each["loss"] for each in state.log_history if "loss" in each]
-    kinds = Counter(str(job.plan.kind(number)) for number in range(state.global_step))
+    kinds = Counter(str(job.kind(number)) for number in range(state.global_step))
     return Course(
         losses=[*losses],
         seconds=watch.seconds,

@@ -100,6 +100,24 @@ def test_weights_make_languages_more_frequent():
     assert chisquare(seen, np.array([1, 1, 3, 1]) / 6 * len(drawn)).pvalue > 0.01
 
 
+def test_with_images_a_batch_is_of_one_caption_language_or_of_several():
+    languages = ("de", "en", "ru", "zxx")
+    texts = {(query, passage) for query in languages for passage in languages[:3]}
+    made = MadeSet(languages, without=texts)  # captions and images are judged both ways
+    drawn = plan(Proportions.hybrid(0.5), languages=languages, size=12, seed=3, made=made)
+    seen = {kind: [] for kind in (Kind.MONO, Kind.MIXED)}
+    for number in range(200):
+        batch = drawn[number]
+        assert 3 not in batch.query_language
+        assert {*batch.passage_language.tolist()} == {3}
+        seen[batch.kind].append(len({*batch.query_language.tolist()}))
+    assert {*seen[Kind.MONO]} == {1}
+    assert max(seen[Kind.MIXED]) == 3
+    assert 70 < len(seen[Kind.MONO]) < 130
+    with pytest.raises(DataError, match="for the pair batches of the plan"):
+        plan(Proportions(pair=1), languages=languages, made=made)
+
+
 def test_processes_share_a_batch_in_equal_parts():
     batch = plan(Proportions.hybrid(0.5), size=8)[3]
     parts = [batch.part(rank, 2) for rank in range(2)]

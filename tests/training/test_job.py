@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlbench.training.batches import HybridBatches, Proportions
+from mlbench.training.batches import HybridBatches, Kind, Proportions
 from mlbench.training.config import train_config
 from mlbench.training.job import Job, Schedule
 from tests.training.made_set import MadeSet
@@ -60,6 +60,29 @@ def test_texts_stand_where_their_rows_do_with_prompts():
         count = 0 if found == "ru" else min(2, row % 4)
         assert len(set(negatives[place])) == count
         assert all(text.startswith(f"P: {found}n{row}.") for text in negatives[place])
+
+
+def test_batches_of_a_second_training_set_stand_among_those_of_the_first():
+    first, second = MadeSet(("de", "en"), 40), MadeSet(("de", "en"), 40)
+    second.texts = lambda *given: tuple(
+        [f"+{t}" for t in of] for of in MadeSet.texts(second, *given)
+    )
+    plans = [
+        HybridBatches(each.rows, each.languages, 8, Proportions.hybrid(alpha), seed=1)
+        for each, alpha in ((first, 1), (second, 0))
+    ]
+    given = {"data": "x", "output": "y", "steps": 1, "text_data": "z", "text_share": 0.25}
+    base = SimpleNamespace(prompts={"query": "", "passage": ""}, digest="b")
+    job = Job(train_config(None, given), first, plans[0], base, beside=(second, plans[1]))
+    of_second = 0
+    for number in range(400):
+        batch = job.batch(number)
+        queries = job.texts(batch, number)[0]
+        own = queries[0].startswith("+")
+        assert {query.startswith("+") for query in queries} == {own}
+        assert batch.kind == job.kind(number) == (Kind.MIXED if own else Kind.MONO)
+        of_second += own
+    assert 70 < of_second < 130
 
 
 def test_hard_negatives_take_turns_and_can_be_left_out():

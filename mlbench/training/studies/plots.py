@@ -222,10 +222,8 @@ def _baselines(axes: Axes, task: TaskFindings, of: Figure) -> None:
         if entrant.role == BASELINE and (value := task.value(entrant.label, of)) is not None
     ]
     near = [(n, v) for n, v in found if low - span <= v <= high + span]
-    for name, at in near:
+    for _, at in near:
         axes.axhline(at, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        axes.annotate(name, (1, at), (3, 0), xycoords=("axes fraction", "data"), va="center",
-                      textcoords="offset points", size=7.5, color=FAINT)  # fmt: skip
     low, high = (pick([end, *(v for _, v in near)]) for pick, end in ((min, low), (max, high)))
     room = [0.04, 0.04]
     for above in (True, False):
@@ -239,6 +237,31 @@ def _baselines(axes: Axes, task: TaskFindings, of: Figure) -> None:
                 textcoords="offset points", size=7.5, color=FAINT, ha="right",
             )  # fmt: skip
     axes.set_ylim(low - room[0] * (high - low), high + room[1] * (high - low))
+    bottom, top = axes.get_ylim()
+    heights = spread([(at - bottom) / (top - bottom) for _, at in near])
+    for (name, _), height in zip(near, heights, strict=True):
+        axes.annotate(name, (1, height), (3, 0), xycoords="axes fraction", va="center",
+                      textcoords="offset points", size=7.5, color=FAINT)  # fmt: skip
+
+
+def spread(heights: Sequence[float], least: float = 0.08) -> list[float]:
+    """Return heights of labels, shares of the axis, that are moved apart where two are nearer than
+    ``least``; they keep their order and what is between them."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    groups: list[list[float]] = []  # each its middle and its number of labels
+    for place in order:
+        groups.append([heights[place], 1])
+        while len(groups) > 1:
+            (one, n), (other, m) = groups[-2:]
+            if other - one >= least * (n + m) / 2:
+                break
+            groups[-2:] = [[(one * n + other * m) / (n + m), n + m]]
+    found = [0.0] * len(heights)
+    places = iter(order)
+    for middle, count in groups:
+        for number in range(int(count)):
+            found[next(places)] = middle + least * (number - (count - 1) / 2)
+    return found
 
 
 def _name_places(axes: Axes, report: StudyReport, look: _Look) -> None:

@@ -168,9 +168,16 @@ def _warnings(
             "can be shown."
         )
     every = [record for of in records.values() for record in of]
-    for what, path in (("training data", ("data", "digest")), ("hardware", ("hardware",))):
-        found = {json.dumps(_at(record, path), sort_keys=True) for record in every}
-        if len(found - {"null"}) > 1:
+    chosen = (("config", "data"), ("config", "languages"))
+    for what, path, of in (
+        ("training data", ("data", "digest"), chosen),
+        ("hardware", ("hardware",), ()),
+    ):
+        found: dict[str, set[str]] = {}
+        for record in every:
+            told = [json.dumps(_at(record, each), sort_keys=True) for each in (*of, path)]
+            found.setdefault(" ".join(told[:-1]), set()).add(told[-1])
+        if any(len(values - {"null"}) > 1 for values in found.values()):
             said.append(f"The models were not all trained with the same {what}.")
     return said
 

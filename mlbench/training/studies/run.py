@@ -162,7 +162,9 @@ def _train(study: Study, cell: Cell, folder: Path, work: Work) -> dict[str, Any]
 def resolved(study: Study, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a training with paths that start at the study's file as they are from
     here."""
-    named = {key: beside(study, config[key]) for key in ("data", "base") if key in config}
+    named = {
+        key: beside(study, config[key]) for key in ("data", "text_data", "base") if key in config
+    }
     return {**config, **named}
 
 

@@ -63,8 +63,9 @@ def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
     """
     path = folder / OVERLAP_FILE
     if not path.is_file():
-        names = dict.fromkeys(resolved(study, arm.config)["data"] for arm in study.arms)
-        sets = [training_set(name, _quiet(options)) for name in names]
+        configs = [resolved(study, arm.config) for arm in study.arms]
+        names = [c[key] for c in configs for key in ("data", "text_data") if c.get(key)]
+        sets = [training_set(name, _quiet(options)) for name in dict.fromkeys(names)]
         tasks = [load_task(beside(study, task)) for task in study.form.tasks]
         found = [
             overlap(data, task, _quiet(options)).values()

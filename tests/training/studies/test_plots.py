@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import itertools
 import json
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mlbench.training.studies.plots import front, proportions_of, study_plots
+from mlbench.training.studies.plots import front, proportions_of, spread, study_plots
 from mlbench.training.studies.report import study_report
 from tests.training.studies.made import STUDY, done_study
 
@@ -68,3 +71,17 @@ def test_several_series_and_recorded_seconds_are_drawn(tmp_path):
 )
 def test_the_front_is_what_no_other_point_is_better_than(points, best):
     assert front(points) == best
+
+
+@given(st.lists(st.integers(0, 40).map(lambda n: n / 40), max_size=6), st.sampled_from([0.08, 0.2]))
+def test_labels_are_moved_apart_and_no_further_than_they_must(heights, least):
+    moved = spread(heights, least)
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    placed = [moved[i] for i in order]
+    assert all(b - a >= least - 1e-9 for a, b in itertools.pairwise(placed))
+    assert sum(moved) == pytest.approx(sum(heights))
+    for i, height in enumerate(heights):
+        if all(
+            abs(height - other) >= len(heights) * least for other in heights[:i] + heights[i + 1 :]
+        ):
+            assert moved[i] == pytest.approx(height)
