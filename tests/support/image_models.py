@@ -125,6 +125,49 @@ def make_vision_tower(folder: Path) -> Path:
     return folder
 
 
+CHAT = (
+    "{% for m in messages %}{{ m.role }}: {% for c in m.content %}"
+    "{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}"
+    "{% endfor %}\n{% endfor %}"
+)
+
+
+def make_chat_model(folder: Path) -> Path:
+    """A transformers folder of a language model that sees, which gets all in messages (LLaVA)."""
+    import torch
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaModel,
+        LlavaProcessor,
+    )
+
+    tokenizer = _tokenizer("<s>", "</s>", "<pad>")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    tokenizer.model_max_length, tokenizer.padding_side = 4 * LENGTH, "left"
+    texts, pictures = _sides(tokenizer)
+    texts |= {"num_key_value_heads": 2, "max_position_embeddings": 8 * LENGTH}
+    config = LlavaConfig(
+        text_config=LlamaConfig(**texts),
+        vision_config=CLIPVisionConfig(**pictures),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-1,
+    )
+    torch.manual_seed(4)
+    with _quietly():
+        LlavaModel(config).save_pretrained(folder)
+        LlavaProcessor(
+            _clip_reader(),
+            tokenizer,
+            patch_size=8,
+            vision_feature_select_strategy="default",
+            chat_template=CHAT,
+            num_additional_image_tokens=1,
+        ).save_pretrained(folder)
+    return folder
+
+
 def saved_by_the_library(folder: Path, target: Path) -> Path:
     """A folder of sentence-transformers, made of one of transformers."""
     from sentence_transformers import SentenceTransformer

@@ -338,6 +338,8 @@ def _unknown(folder: Path) -> Fault:
     )
 
 
+_WANTED = re.compile(r"requires the (\w+) library but it was not found")
+"""What transformers says of a library that it lacks, such as torchvision."""
 _READERS = {
     "sentencepiece": ("*.model", "*.spm"),
     "google.protobuf": ("*.model", "*.spm"),
@@ -347,6 +349,10 @@ _READERS = {
 
 
 def _tell_of_tokenizer(folder: Path, error: Exception) -> None:
+    if wanted := _WANTED.search(str(error)):
+        found = f"it needs the library {wanted[1]}, which is not installed"
+        mend = f"pip install {wanted[1].lower()}"
+        raise EnvironmentFault(Fault(f"model {folder}", found, mend=mend)) from error
     for name, patterns in _READERS.items():
         files = [path for pattern in patterns for path in sorted(folder.rglob(pattern))]
         if files and not _installed(name):

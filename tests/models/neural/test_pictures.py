@@ -19,6 +19,7 @@ from tests.support.image_models import (
     LENGTH,
     WIDTH,
     images,
+    make_chat_model,
     make_clip,
     make_siglip,
     make_vision_tower,
@@ -228,6 +229,34 @@ def test_a_router_by_modality_takes_images(dimension, routed, sentinels):
     site.asked.clear()
     found = model.encode_queries(named, "en")
     assert apart(found, theirs.encode([{"text": text} for text in named])) < CLOSE
+    assert not site.asked
+
+
+def test_a_model_of_messages_takes_images(tmp_path, sentinels):
+    """A language model that sees, as embedding models made of such are."""
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    reads = Transformer(str(make_chat_model(tmp_path / "bare")))
+    assert "message" in reads.modality_config
+    theirs = library.SentenceTransformer(
+        modules=[reads, Pooling(WIDTH, "lasttoken")],
+        device="cpu",
+        prompts={"query": "Find the picture.", "document": ""},
+    )
+    theirs.save_pretrained(str(tmp_path / "model"))
+    model = load_adapter(str(tmp_path / "model")).adapter
+    pictures = theirs.encode([{"image": image} for image in images()])
+    assert apart(model.encode_images(images()), pictures) < CLOSE
+    named, site = sentinels
+    site.asked.clear()
+    texts = [*CAPTIONS, *named[:2]]
+    for given, asked in (
+        (model.encode_queries, theirs.encode_query),
+        (model.encode_passages, theirs.encode_document),
+    ):
+        expected = np.concatenate([asked([{"text": text}]) for text in texts])
+        assert apart(given(texts, "en"), expected) < CLOSE
     assert not site.asked
 
 

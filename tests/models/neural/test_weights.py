@@ -403,3 +403,11 @@ def test_half_precision_on_a_cpu_is_told_with_our_own_option(
     assert "model_kwargs" not in err
     load_adapter(str(folder), {"device": "cpu", "dtype": "float32"})
     assert capfd.readouterr().err == ""
+
+
+def test_a_library_that_a_model_needs_is_named(tmp_path: Path) -> None:
+    said = "Qwen2VLVideoProcessor requires the Torchvision library but it was not found in your"
+    expected = pytest.raises(EnvironmentFault, match="needs the library Torchvision")
+    with expected as caught, module.watched(tmp_path, tmp_path, trusted=False):
+        raise ImportError(said)
+    assert "pip install torchvision" in str(caught.value)
