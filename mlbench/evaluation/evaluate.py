@@ -279,9 +279,10 @@ def _with_variants(
         )
         texts = shown_texts(found.ranks, collection)
         described = describe_variant(report.model, variant, embedded)
+        clip = clip_score(collection, smaller, described, options.limits)
         made.append(
             replace(report, model=described, scores=found.scores, run=run, ranks=found.ranks,
-                    texts=texts)
+                    texts=texts, clip_score=clip, examples=())
         )  # fmt: skip
     scores = tuple(map(variant_scores, made))
     return replace(report, variants=scores, variant_reports=tuple(made))

@@ -222,3 +222,12 @@ def test_a_plan_counts_images_beside_texts(folder):
         "task": "pictures", "role": "image", "language": IMAGE, "texts": 2 * IMAGES,
         "distinct": IMAGES - 1, "characters": None,
     }  # fmt: skip
+
+
+def test_smaller_vectors_have_a_clip_score_of_their_own(folder, report):
+    found = evaluated(Telling(), folder, "files", quantize=("int8", "binary"))
+    assert found.clip_score == report.clip_score
+    assert found.examples == report.examples
+    scores = [each.clip_score for each in found.variant_reports]
+    assert all(score is not None and score != report.clip_score for score in scores)
+    assert [each.examples for each in found.variant_reports] == [(), ()]
