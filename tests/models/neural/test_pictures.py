@@ -11,9 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlbench.common.errors import ModelError
+from mlbench.data.collection import build_collection
+from mlbench.data.images import IMAGE
 from mlbench.models.contract import check_adapter
+from mlbench.models.encoding import Encoding
 from mlbench.models.objects import load_model
 from mlbench.models.registry import load_adapter
+from tests.support.image_collections import image_records
 from tests.support.image_models import (
     CAPTIONS,
     LENGTH,
@@ -230,6 +235,17 @@ def test_a_router_by_modality_takes_images(dimension, routed, sentinels):
     found = model.encode_queries(named, "en")
     assert apart(found, theirs.encode([{"text": text} for text in named])) < CLOSE
     assert not site.asked
+
+
+def test_towers_of_other_dimensions_are_refused_before_all_is_encoded(routed, tmp_path):
+    records = image_records({"en": [0, 1, 2]}, 3, tmp_path)
+    collection = build_collection(("en", IMAGE), records)
+    work = Encoding(load_adapter(str(routed(24))), collection)
+    with pytest.raises(ModelError) as error:
+        work.try_company()
+    said = str(error.value)
+    assert "encode_images: returned dense vectors of 24 dimensions" in said
+    assert f"returned dense vectors of {WIDTH} dimensions" in said
 
 
 def test_a_model_of_messages_takes_images(tmp_path, sentinels):
