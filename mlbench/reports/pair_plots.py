@@ -104,7 +104,7 @@ def pairs_figure(report: Report, _: Ranks | None) -> Figure | None:
 
 def _subtitle(report: Report) -> str:
     if report.task.roles.between_modalities:
-        first = "A wide gap: one direction works better."
+        first = "Where the dots are far apart, one direction works better."
     else:
         first = "Each pair has passages of its own."
     return f"{first} The weakest is at the top; dashed lines are macro scores."
