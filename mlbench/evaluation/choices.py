@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.locator import Locator
 from mlbench.data.sources import in_shards
-from mlbench.data.task import IMAGE, Task
+from mlbench.data.task import Task
 from mlbench.evaluation.options import Options
 from mlbench.reports.subset import choose_languages
 
@@ -32,9 +32,6 @@ def streams(task: Task, options: Options) -> bool:
     only_held |= {"--sample-passages": options.sample_passages}
     only_held |= {"--languages": options.languages, "--max-seconds": options.max_seconds}
     only_held |= {"--quantize": options.quantize, "--truncate-dim": options.truncate_dim}
-    if options.rerank is not None and IMAGE in task.languages:
-        found = f"task {task.name!r} has images, and rerankers take texts"
-        raise UsageError(Fault("--rerank", found, "no reranker, or a task of texts alone"))
     if options.rerank is not None and how.part is not None:
         found = "given with --rerank, and parts are added up without a reranker"
         raise UsageError(Fault("--shard", found, "all shards in one run, or no reranker"))
