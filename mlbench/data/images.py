@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -183,7 +184,11 @@ def size_of(raw: bytes, where: str) -> tuple[int, int]:
 
     Raises DataError, naming ``where``, for what is no image, or too large.
     """
-    return _opened(raw, where).size
+    from PIL import Image as Pillow
+
+    with warnings.catch_warnings():  # the limit below is told once, as an error
+        warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+        return _opened(raw, where).size
 
 
 def _opened(raw: bytes, where: str) -> Image:
@@ -197,7 +202,9 @@ def _opened(raw: bytes, where: str) -> Image:
     try:
         image = Pillow.open(io.BytesIO(raw), formats=FORMATS)
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise DataError(Fault(where, str(error).partition(",")[0], limits, smaller)) from None
+        pixels = re.search(r"[0-9]{2,}", str(error))
+        found = f"has {int(pixels[0]):,} pixels" if pixels else "has too many pixels"
+        raise DataError(Fault(where, found, limits, smaller)) from None
     except BROKEN:
         found = "is empty" if not raw else f"is no image: it begins with {raw[:8]!r}"
         raise DataError(Fault(where, found, f"an image in one of {', '.join(FORMATS)}")) from None

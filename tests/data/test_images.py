@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -105,13 +106,30 @@ def of_size(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-@pytest.mark.parametrize("size", [(20_000, 20_000), (10_000, 10_000), (2**31 - 1, 1)])
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ((20_000, 20_000), "400,000,000"),
+        ((10_000, 10_000), "10,000 x 10,000"),
+        ((2**31 - 1, 1), "2,147,483,647"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_too_many_pixels_are_refused_before_they_are_decoded(size):
-    for read in (decoded, size_of):
+def test_too_many_pixels_are_refused_before_they_are_decoded(size, told):
+    for read in (size_of, decoded):
         with pytest.raises(DataError, match=r"big\.png.*pixels") as error:
             read(of_size(*size), "big.png")
+        assert f"has {told} pixels" in str(error.value)
         assert "at most 89,478,485 pixels" in str(error.value)
+        assert "limit of" not in str(error.value)
+
+
+def test_too_many_pixels_are_told_once():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(DataError, match="10,000 x 10,000"):
+            size_of(of_size(10_000, 10_000), "big.png")
+    assert not told
 
 
 def test_too_many_bytes_are_refused(monkeypatch):

@@ -61,6 +61,7 @@ class FoundImages:
         self._options = task.source.options
         self._of: dict[str, tuple[str, str]] = {}
         self._places: dict[str, Place] = {}
+        self._without: set[Path] = set()  # files that lack the column of images
 
     @property
     def within_captions(self) -> bool:
@@ -83,6 +84,10 @@ class FoundImages:
         if "images" in self._task.source.files:
             self._read_rows(frozenset(wanted))
         elif "image-files" in self._options:
+            if wrong := [each for each in self._patterns() if PATTERN not in each]:
+                where, expected = f"task {self._task.name!r}, image-files", f"a path with {PATTERN}"
+                self._faults.add(where, f"no {PATTERN} in {wrong[0]}", expected)
+                return
             self._read_files(wanted)
         missing = [image for image in wanted if image not in self._of]
         if self._faults:
@@ -103,8 +108,13 @@ class FoundImages:
         value = each.row.fields.get(column)
         raw = bytes_of(value)
         if raw is None:
-            mend = did_you_mean(column, each.row.fields) if column not in each.row.fields else ""
-            found = f"{column!r} is {describe(value)}" if not mend else f"no {column!r}"
+            there = column in each.row.fields
+            if not there and each.path in self._without:
+                return
+            mend = "" if there else did_you_mean(column, each.row.fields)
+            found = f"{column!r} is {describe(value)}" if there else f"no {column!r}"
+            if not there:
+                self._without.add(each.path)
             expected = "the bytes of an image, or a struct whose 'bytes' they are"
             self._faults.add(each.row.where, found, expected, mend)
             return

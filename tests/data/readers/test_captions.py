@@ -180,6 +180,12 @@ def write_images(path: Path, *of: tuple[str, bytes], struct: bool = True, **more
     parquet.write_table(pa.table(table | more), path, row_group_size=1)
 
 
+def test_a_place_without_the_images_name_is_refused(tmp_path, read):
+    usual(tmp_path)
+    with pytest.raises(DataError, match=r"image-files: no \{image\} in others/\n.*\{image\}"):
+        read(options='image-files = "pictures/{image} others/"')
+
+
 @pytest.mark.parametrize("struct", [True, False])
 def test_images_in_a_parquet_file_of_their_own_equal_those_in_files(tmp_path, read, struct):
     usual(tmp_path)
@@ -242,7 +248,7 @@ def test_a_missing_image_is_named_and_where_to_get_it(tmp_path, read):
     [
         (b"<html>404</html>", "is no image: it begins with b'<html>40'"),
         (b"", "is empty"),
-        (of_size(20_000, 20_000), "400000000 pixels"),
+        (of_size(20_000, 20_000), "400,000,000 pixels"),
         (of_size(12_000, 12_000), "has 12,000 x 12,000 pixels"),
     ],
 )
@@ -326,8 +332,9 @@ def test_wrong_columns_of_images_are_named(tmp_path, read):
     usual(tmp_path)
     write_images(tmp_path / "images.parquet", ("a.png", picture(0)), ("b.png", picture(1)))
     files = f'{FILES}\nimages = "images.parquet"'
-    with pytest.raises(DataError, match=r"no 'pixel'\n.*\n.*pixels"):
+    with pytest.raises(DataError, match=r"row 1: no 'pixel'\n.*\n.*pixels") as error:
         read(files, 'image-bytes = "pixel"')
+    assert len(error.value.faults) == 1
     (tmp_path / "images.parquet").write_bytes(b"PAR1 or not")
     with pytest.raises(DataError, match="damaged Parquet file"):
         read(files, 'image-bytes = "pixels"')
