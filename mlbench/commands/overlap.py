@@ -8,6 +8,7 @@ from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import DataError
 from mlbench.common.terminal import fill, printable
+from mlbench.data.task import IMAGE
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training.overlap import THRESHOLD, overlap
@@ -74,6 +75,7 @@ def overlap_text(found: Overlap) -> str:
         f"{count.exact + count.near:,} of {count.texts:,} {name} ({count.share:.2%})"
         for count, name in zip(sums, ("questions", "passages"), strict=True)
     )
+    images = any(count.language == IMAGE for count in found.counts)
     lines = [
         fill(
             f"{found.training} ({found.training_texts:,} distinct texts) holds {said} of "
@@ -85,6 +87,7 @@ def overlap_text(found: Overlap) -> str:
         fill(
             "Exact: the same text but for case, blanks and Unicode form. Near: at least "
             f"{found.threshold:g} similar, by the trigrams of characters that two texts share."
+            + (" Of images, those are the same whose files have the same bytes." * images)
         ),
     ]
     longest = sorted(found.examples, key=lambda each: -len(each.text))[:SHOWN]

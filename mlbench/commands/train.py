@@ -11,6 +11,7 @@ from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
 from mlbench.common.progress import duration
 from mlbench.common.terminal import fill
+from mlbench.data.task import IMAGE
 from mlbench.evaluation.options import Options
 from mlbench.training.config import SETTINGS, from_text, train_config
 from mlbench.training.processes import Processes
@@ -94,22 +95,31 @@ def _show_plan(opened: Opened, args: Namespace) -> None:
     drawn = min(steps or SHOWN_BATCHES, SHOWN_BATCHES)
     batches = [plan[number] for number in range(drawn)]
     kinds = Counter(str(batch.kind) for batch in batches)
-    rows = {
-        f"{query}-{passage}": len(opened.data.rows(query, passage).query)
-        for query in plan.languages
-        for passage in plan.languages
-    }
+    rows = opened.data.counts(plan.languages)
+    beside = opened.beside and opened.beside[0].name
     if args.json:
-        told = {"steps": steps, "seconds": config.seconds, "plan": plan.describe()}
-        print_json(told | {"data": opened.data.name, "rows": rows, "drawn": dict(kinds)})
+        told: dict[str, object] = {"steps": steps, "seconds": config.seconds}
+        told |= {
+            "plan": plan.describe(),
+            "data": opened.data.name,
+            "rows": rows,
+            "drawn": dict(kinds),
+        }
+        told |= {"text_data": beside, "text_share": config.text_share if beside else None}
+        print_json(told)
         return
     long = f"{steps:,} steps" if steps else f"{config.seconds:g} s"
-    print(f"{config.base} is trained on {opened.data.name} for {long} of {plan.size} pairs.\n")
+    print(f"{config.base} is trained on {opened.data.name} for {long} of {plan.size} pairs.")
+    if beside:
+        print(f"{config.text_share:.0%} of the batches are of {beside}, which are drawn by chance.")
+    print()
     shares = dataclasses.asdict(plan.proportions)
     table = [[kind, f"{share:.0%}", kinds[kind]] for kind, share in shares.items() if share]
     print(plain_table(["batches", "planned", f"among the first {drawn:,}"], table))
     least, most = min(rows, key=rows.__getitem__), max(rows, key=rows.__getitem__)
+    texts = [code for code in plan.languages if code != IMAGE]
+    images = " and images" if len(texts) < len(plan.languages) else ""
     print(
-        f"\nThe data has {sum(rows.values()):,} pairs in {len(plan.languages)} languages: from "
+        f"\nThe data has {sum(rows.values()):,} pairs in {len(texts)} languages{images}: from "
         f"{rows[least]:,} ({least}) to {rows[most]:,} ({most}) a pair of languages."
     )

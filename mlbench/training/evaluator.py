@@ -25,9 +25,11 @@ class RetrievalEvaluator(BaseEvaluator):  # type: ignore[misc]
     task once, the same for every evaluation; None takes all. ``passages`` is how many passages of
     each language are searched beside the judged ones; None takes all. ``languages`` and
     ``options`` are those of ``mlbench.evaluate``. The figures are named like
-    ``xquad-r_multilingual_AP``; those of language bias are ``xquad-r_rank_distance`` (lower is
-    better) and ``xquad-r_same_language_outranking`` (1 is unbiased). The primary metric is the
-    task's first measure in the multilingual setting, or in the last that the task has.
+    ``xquad-r_multilingual_AP``, and where a task has directions, also like
+    ``emoji-images_text-to-image_Success@1``; those of language bias are
+    ``xquad-r_rank_distance`` (lower is better) and ``xquad-r_same_language_outranking`` (1 is
+    unbiased). The primary metric is the task's first measure in the multilingual setting, or in
+    the last that the task has.
     """
 
     def __init__(
@@ -76,6 +78,9 @@ class RetrievalEvaluator(BaseEvaluator):  # type: ignore[misc]
         }
         kinds = [kind.value for kind in Kind if f"{kind.value}_{headline}" in found]
         self.primary_metric = f"{kinds[-1]}_{headline}" if kinds else next(iter(found))
+        for direction, of_direction in report.scores.directions.items():
+            if headline in of_direction:
+                found[f"{direction}_{headline}"] = of_direction[headline].value
         bias = report.scores.bias
         if bias.rank_distance is not None:
             found[DISTANCE] = bias.rank_distance.value

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
 from mlbench.data.collection import Collection, Entries
+from mlbench.data.task import IMAGE
 
 IntArray = npt.NDArray[np.int64]
 
@@ -67,6 +68,19 @@ class TrainingSet:
         is not the set's.
         """
         return self._pairs(query_language, passage_language).rows
+
+    def counts(self, languages: Sequence[str]) -> dict[str, int]:
+        """Return how many judged pairs the rows of a training are drawn from, by languages
+        ("de-en"). Images are no questions, and beside them only pairs that there are count."""
+        counted = {
+            f"{query}-{passage}": len(self.rows(query, passage).query)
+            for query in languages
+            for passage in languages
+            if query != IMAGE
+        }
+        if IMAGE not in languages:
+            return counted
+        return {name: count for name, count in counted.items() if count}
 
     def texts(
         self, query_language: str, passage_language: str, rows: IntArray

@@ -14,6 +14,8 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.files import reading, write_atomically
+from mlbench.data.task import IMAGE
+from mlbench.training.config import Loss
 
 RECORD_FILE = "training.json"
 CARD_FILE = "README.md"
@@ -122,21 +124,25 @@ def model_card(record: TrainingRecord) -> str:
     mixed = ", ".join(f"{share:.0%} {kind}" for kind, share in shares.items())
     last = record.loss[-1].loss if record.loss else math.nan
     base = record.base["name"]
+    texts = [code for code in record.plan["languages"] if code != IMAGE]
+    images = len(texts) < len(record.plan["languages"])
     head = [
         *("---", "library_name: sentence-transformers", "pipeline_tag: sentence-similarity"),
         *("tags:", "- sentence-transformers", "- feature-extraction", "- mlbench"),
-        *("language:", *(f"- {json.dumps(code)}" for code in record.plan["languages"])),
+        *("language:", *(f"- {json.dumps(code)}" for code in texts)),
         *((f"base_model: {json.dumps(base)}",) if record.base.get("hub") else ()),
         "---",
     ]
+    both = ", both ways" if record.config.get("loss") == Loss.SYMMETRIC else ""
     prompts = {role: text for role, text in record.base.get("prompts", {}).items() if text}
     rows = [
         ("base", base),
         ("training set", f"{record.data['name']} (digest {record.data['digest'][:16]})"),
-        ("languages", ", ".join(record.plan["languages"])),
+        *(_beside(record)),
+        ("languages", ", ".join(texts) + (", and images" if images else "")),
         ("batches", f"{record.plan['size']} rows: {mixed}"),
         ("steps", f"{record.steps:,} ({record.pairs:,} rows)"),
-        ("loss", f"InfoNCE, scale {record.config['scale']:g}; {last:.4f} at the end"),
+        ("loss", f"InfoNCE{both}, scale {record.config['scale']:g}; {last:.4f} at the end"),
         ("learning rate", f"{record.config['learning_rate']:g}"),
         ("seed", str(record.config["seed"])),
         *((f"prompt of a {role}", json.dumps(text)) for role, text in prompts.items()),
@@ -146,12 +152,35 @@ def model_card(record: TrainingRecord) -> str:
         f"# {record.folder.name}",
         "A retriever trained by mlbench on batches that mix languages. It is an ordinary model of "
         "sentence-transformers:",
-        "```python\nfrom sentence_transformers import SentenceTransformer\n\n"
-        f"model = SentenceTransformer({json.dumps(record.folder.name)})\n"
-        'queries = model.encode_query(["a question"])\n'
-        'passages = model.encode_document(["a passage"])\n```',
+        _use(record.folder.name, images),
         "\n".join(table),
         f"`{RECORD_FILE}` holds all of the plan, the loss curve, versions and digests. "
         "`mlbench run --model FOLDER --task TASK` evaluates the model.",
     ]
     return "\n".join(head) + "\n\n" + "\n\n".join(text) + "\n"
+
+
+def _beside(record: TrainingRecord) -> list[tuple[str, str]]:
+    """Return the row of the second training set, if there is one."""
+    if record.text_data is None:
+        return []
+    told = f"{record.text_data['name']} (digest {record.text_data['digest'][:16]})"
+    return [("text pairs", f"{told}, {record.config['text_share']:.0%} of the batches")]
+
+
+def _use(name: str, images: bool) -> str:
+    """Return a program that uses the model."""
+    lines = ["from sentence_transformers import SentenceTransformer", ""]
+    lines += [f"model = SentenceTransformer({json.dumps(name)})"]
+    if images:
+        lines.insert(0, "from PIL import Image")
+        lines += [
+            'captions = model.encode([{"text": "a caption"}])',
+            'images = model.encode([{"image": Image.open("picture.png").convert("RGB")}])',
+        ]
+    else:
+        lines += [
+            'queries = model.encode_query(["a question"])',
+            'passages = model.encode_document(["a passage"])',
+        ]
+    return "\n".join(["```python", *lines, "```"])

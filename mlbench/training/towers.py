@@ -18,7 +18,7 @@ TOKENS = 48
 """Tokens that the text tower reads of a text, with those at its beginning and end."""
 LAYERS = {"text": 1, "image": 2}
 HEAD = 32
-"""Numbers of an attention head."""
+"""Numbers of an attention head, at least."""
 PAD, BEGIN, END = "[PAD]", "[BEGIN]", "[END]"
 
 
@@ -75,7 +75,7 @@ def _form(width: int, words: Any) -> Any:
     shared = {
         "hidden_size": width,
         "intermediate_size": 2 * width,
-        "num_attention_heads": max(1, width // HEAD),
+        "num_attention_heads": _heads(width),
         "projection_dim": width,
     }
     text = {
@@ -88,6 +88,12 @@ def _form(width: int, words: Any) -> Any:
     }
     image = {"image_size": SIDE, "patch_size": PATCH, "num_hidden_layers": LAYERS["image"]}
     return CLIPConfig(text_config=shared | text, vision_config=shared | image, projection_dim=width)
+
+
+def _heads(width: int) -> int:
+    """Return how many heads share ``width`` numbers evenly: as many as have HEAD each, or fewer."""
+    most = max(1, width // HEAD)
+    return next(count for count in range(most, 0, -1) if width % count == 0)
 
 
 def _eye() -> Any:

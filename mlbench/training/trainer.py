@@ -24,7 +24,7 @@ from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training.base import STATIC_KIND, Base, check_libraries, open_base
 from mlbench.training.batches import HybridBatches
-from mlbench.training.config import TrainConfig, train_config
+from mlbench.training.config import STATIC, TrainConfig, train_config
 from mlbench.training.job import CHECKPOINTS, LAST_GOOD, STATE_FILE, Course, Job
 from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.overlap_record import Overlap
@@ -66,7 +66,14 @@ class Opened:
     ) -> Opened:
         """Read the data and make the plan. Raises as ``train``."""
         beside = config.text_data and _planned(config, config.text_data, options, read)
-        return cls(config, *_planned(config, config.data, options, read), beside or None)
+        if beside and IMAGE in beside[0].languages:
+            found = f"{beside[0].name} has images"
+            mend = "give the training set with images as data"
+            raise UsageError(Fault("text_data", found, "a training set of texts", mend))
+        data, plan = _planned(config, config.data, options, read)
+        if config.base == STATIC and IMAGE in plan.languages:
+            raise _reads_no_images(config, data)
+        return cls(config, data, plan, beside or None)
 
 
 def _planned(
@@ -118,9 +125,7 @@ def train(
     processes.join()
     base = open_base(config, opened.data, opened.plan.languages, options.offline)
     if IMAGE in opened.plan.languages and not base.takes_images:
-        expected = "`clip`, or the checkpoint of a model of images and texts"
-        lacks = f"reads no images, and {opened.data.name} has them"
-        raise UsageError(Fault(f"base {config.base}", lacks, expected))
+        raise _reads_no_images(config, opened.data)
     evaluate = _evaluation(config, base, options)
     job = Job(config, opened.data, opened.plan, base, evaluate, options.progress, opened.beside)
     known = _known(job, overwrite)
@@ -143,6 +148,12 @@ def train(
         record.save()
         _tidy(job.folder)
     return record
+
+
+def _reads_no_images(config: TrainConfig, data: TrainingSet) -> UsageError:
+    expected = "`clip`, or the checkpoint of a model of images and texts"
+    lacks = f"reads no images, and {data.name} has them"
+    return UsageError(Fault(f"base {config.base}", lacks, expected))
 
 
 def _evaluation(
@@ -246,17 +257,12 @@ def _record(job: Job, course: Course, command: str, processes: Processes) -> Tra
         "learning_rate": job.schedule.rate,
     }
     config = json.loads(json.dumps(config))  # as it is read again
-    rows = {
-        f"{query}-{passage}": len(data.rows(query, passage).query)
-        for query in plan.languages
-        for passage in plan.languages
-    }
     return TrainingRecord(
         folder=job.folder,
         fingerprint=job.fingerprint,
         config=config,
         base=job.base.describe(),
-        data={"name": data.name, "digest": data.digest, "rows": rows},
+        data={"name": data.name, "digest": data.digest, "rows": data.counts(plan.languages)},
         text_data=job.beside and {"name": job.beside[0].name, "digest": job.beside[0].digest},
         plan=plan.describe(),
         kinds=dict(sorted(course.kinds.items())),
@@ -274,8 +280,18 @@ def _record(job: Job, course: Course, command: str, processes: Processes) -> Tra
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=command,
         processes=processes.count,
-        notes=(*job.base.notes, *course.notes),
+        notes=(*job.base.notes, *course.notes, *_untaught(job)),
     )
+
+
+def _untaught(job: Job) -> list[str]:
+    """Return a note where a model of images is trained on texts alone."""
+    if not job.base.takes_images or IMAGE in job.plan.languages:
+        return []
+    return [
+        f"The training set {job.data.name} has no images, so nothing taught the model which "
+        "caption belongs to which image."
+    ]
 
 
 def _versions() -> dict[str, str]:

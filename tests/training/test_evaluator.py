@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 
 import mlbench
+from mlbench.data.task import FROM_IMAGE, IMAGE, INTO_IMAGE
+from tests.support.image_collections import picture
 
 pytest.importorskip("sentence_transformers")
 from mlbench.training.evaluator import RetrievalEvaluator
 from tests.training.made_model import save_tiny
+
+TASK = """
+name = "made"
+version = "1"
+title = "Made"
+languages = ["de", "en", "zxx"]
+settings = ["crosslingual", "multilingual"]
+measures = ["AP"]
+licence = "CC0-1.0"
+citation = "none"
+
+[source]
+reader = "captions"
+
+[source.files]
+captions = "{language}.jsonl"
+
+[source.options]
+image-files = "pictures/{image}"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +65,28 @@ def test_figures_are_those_of_evaluate_on_the_same_sample(model, tmp_path):
         rows = [*csv.DictReader(file)]
     assert [row["steps"] for row in rows] == ["50", "100"]
     assert float(rows[0]["sample_multilingual_AP"]) == figures["sample_multilingual_AP"]
+
+
+def test_of_images_and_texts_both_directions_are_told(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for number in range(6):
+        (tmp_path / "pictures" / str(number)).write_bytes(picture(number))
+    for code in ("de", "en"):
+        rows = [{"image": str(n), "caption": f"{code} {n}"} for n in range(6)]
+        text = "\n".join(json.dumps(row) for row in rows)
+        (tmp_path / f"{code}.jsonl").write_text(text, encoding="utf-8")
+    (tmp_path / "made.toml").write_text(TASK, encoding="utf-8")
+    evaluator = RetrievalEvaluator(tmp_path / "made.toml", questions=None)
+    figures = evaluator("pixels")
+    scores = {INTO_IMAGE: [], FROM_IMAGE: []}
+    for row in evaluator.report.settings:
+        if len(row.passage_languages) == 1:
+            side = INTO_IMAGE if row.passage_languages == (IMAGE,) else FROM_IMAGE
+            scores[side].append(row.measures["AP"])
+    assert {len(each) for each in scores.values()} == {2}
+    for direction, values in scores.items():
+        assert figures[f"made_{direction}_AP"] == pytest.approx(sum(values) / 2)
+    assert evaluator.primary_metric == "made_multilingual_AP"
 
 
 def test_a_trainer_of_sentence_transformers_logs_them(model, tmp_path):

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from mlbench.common.errors import UsageError
 from mlbench.data.collection import build_collection
 from mlbench.data.images import IMAGE
+from mlbench.evaluation.options import Options
 from mlbench.training.batches import HybridBatches
 from mlbench.training.config import train_config
 from mlbench.training.job import Job
@@ -20,6 +22,7 @@ pytest.importorskip("accelerate")
 pytest.importorskip("sentence_transformers")
 from mlbench.models.images import as_rgb  # noqa: E402
 from mlbench.training.base import open_base  # noqa: E402
+from mlbench.training.trainer import Opened  # noqa: E402
 from mlbench.training.transformer import train_transformer  # noqa: E402
 
 LANGUAGES = ("de", "en", IMAGE)
@@ -103,6 +106,23 @@ def test_the_trainer_does_what_a_loop_by_hand_does(data, tmp_path):
         torch.testing.assert_close(found[name], wanted[name], atol=3e-4, rtol=0)
     moved = [n for n in wanted if not torch.allclose(wanted[n], before[n], atol=1e-4)]
     assert {name.split(".")[2] for name in moved} >= {"text_model", "vision_model"}
+
+
+def test_pairs_are_counted_from_captions_to_images(data):
+    assert data.counts(LANGUAGES) == {f"de-{IMAGE}": 8, f"en-{IMAGE}": 8}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"base": "static"}, "base static: reads no images, and emoji-images-train has them"),
+        ({"text_data": "emoji-images-train"}, "text_data: emoji-images-train has images"),
+    ],
+)
+def test_images_where_none_can_be_are_refused_in_a_dry_run(given, told, tmp_path):
+    given = {"data": "emoji-images-train", "base": "clip", "output": tmp_path, "steps": 1, **given}
+    with pytest.raises(UsageError, match=told):
+        Opened.of(train_config(None, given), Options(progress=False))
 
 
 def test_captions_are_questions_and_images_are_passages(data, tmp_path):

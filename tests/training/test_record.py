@@ -68,6 +68,26 @@ def test_the_card_tells_what_was_trained(tmp_path):
     assert "nan at the end" in model_card(nothing)
 
 
+def test_the_card_of_a_model_of_images_tells_how_to_give_it_one(tmp_path):
+    text = record(tmp_path / "my-model")
+    made = dataclasses.replace(
+        text,
+        plan=text.plan | {"languages": ["de", "zxx"]},
+        text_data={"name": "pairs", "digest": 64 * "e"},
+        config=text.config | {"loss": "symmetric", "text_share": 0.25},
+    )
+    card = model_card(made)
+    assert "zxx" not in card
+    for part in (
+        "| languages | de, and images |",
+        "| text pairs | pairs (digest eeeeeeeeeeeeeeee), 25% of the batches |",
+        "InfoNCE, both ways, scale 20",
+        'model.encode([{"image": ',
+    ):
+        assert part in card
+        assert part not in model_card(text)
+
+
 def test_a_loss_curve_is_made_of_means():
     losses = np.random.default_rng(0).random(1234).tolist()
     curve = loss_curve(losses)

@@ -38,6 +38,14 @@ def test_the_same_configuration_gives_the_same_towers(words):
     assert any(not torch.equal(w, other.state_dict()[n]) for n, w in one.state_dict().items())
 
 
+@pytest.mark.parametrize(("width", "heads"), [(1, 1), (33, 1), (64, 2), (65, 1), (96, 3), (100, 2)])
+def test_any_dimension_is_shared_by_heads_evenly(words, width, heads):
+    model, _ = new_towers(config(dimension=width), words)
+    assert model.encode([{"text": "ein Haus"}]).shape == (1, width)
+    form = model[0].auto_model.config
+    assert {form.text_config.num_attention_heads, form.vision_config.num_attention_heads} == {heads}
+
+
 def test_a_long_text_is_cut_and_still_ends(words):
     model, _ = new_towers(config(), words)
     tokenizer = model[0].tokenizer
