@@ -25,7 +25,9 @@ def test_the_benchmarks_run_at_a_tiny_size(tmp_path):
         "scipy",
     ):
         assert expected in names
-    assert all(row["ratio"] > 0 for row in rows)
+    of_memory = ["memory" in row["what"] for row in rows]
+    assert all(row["ratio"] >= 0 for row in rows)
+    assert all(row["ratio"] > 0 for row, memory in zip(rows, of_memory, strict=True) if not memory)
     assert picture.stat().st_size > 1000
 
 
