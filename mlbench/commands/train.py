@@ -116,10 +116,17 @@ def _show_plan(opened: Opened, args: Namespace) -> None:
     shares = dataclasses.asdict(plan.proportions)
     table = [[kind, f"{share:.0%}", kinds[kind]] for kind, share in shares.items() if share]
     print(plain_table(["batches", "planned", f"among the first {drawn:,}"], table))
-    least, most = min(rows, key=rows.__getitem__), max(rows, key=rows.__getitem__)
     texts = [code for code in plan.languages if code != IMAGE]
     images = " and images" if len(texts) < len(plan.languages) else ""
     print(
-        f"\nThe data has {sum(rows.values()):,} pairs in {len(texts)} languages{images}: from "
-        f"{rows[least]:,} ({least}) to {rows[most]:,} ({most}) a pair of languages."
+        f"\nThe data has {sum(rows.values()):,} pairs in {len(texts)} languages{images}: "
+        f"{_each(rows)}."
     )
+
+
+def _each(rows: dict[str, int]) -> str:
+    """Return in words how many pairs each pair of languages has."""
+    least, most = min(rows, key=rows.__getitem__), max(rows, key=rows.__getitem__)
+    if rows[least] == rows[most]:
+        return f"{rows[least]:,} in each pair of languages"
+    return f"from {rows[least]:,} ({least}) to {rows[most]:,} ({most}) a pair of languages"

@@ -171,7 +171,9 @@ def check_vectors(
     else:
         source = _floats(value, method)
     if source.shape[0] != rows or source.shape[1] == 0:
-        _refuse(method, f"returned shape {source.shape} for {rows} texts", "one row for each text")
+        what = "image" if method.endswith("encode_images") else "text"
+        said = f"returned shape {source.shape} for {rows} {what}s"
+        _refuse(method, said, f"one row for each {what}")
     if kind_of(source) == "sparse":
         source = _sound_csr(source, method)
     with np.errstate(over="ignore", invalid="ignore"):

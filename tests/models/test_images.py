@@ -207,6 +207,16 @@ def test_what_is_wrong_with_vectors_of_images_is_told_by_the_images_id(collectio
         Encoding(loaded(Broken()), collection).encode()
 
 
+def test_too_few_vectors_of_images_are_told_as_such(collection):
+    class Lazy(Seer):
+        def encode_images(self, images):
+            return super().encode_images(images)[1:]
+
+    told = r"returned shape \(\d+, 3\) for \d+ images\n  expected: one row for each image"
+    with pytest.raises(ModelError, match=told):
+        Encoding(loaded(Lazy()), collection).encode()
+
+
 def test_an_image_that_cannot_be_decoded_is_named(collection, pictures, tmp_path):
     path = tmp_path / "cut.png"
     buffer = io.BytesIO()

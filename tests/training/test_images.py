@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from mlbench.commands.cli import main
 from mlbench.common.errors import UsageError
 from mlbench.data.collection import build_collection
 from mlbench.data.images import IMAGE
@@ -22,7 +24,7 @@ pytest.importorskip("accelerate")
 pytest.importorskip("sentence_transformers")
 from mlbench.models.images import as_rgb  # noqa: E402
 from mlbench.training.base import open_base  # noqa: E402
-from mlbench.training.trainer import Opened  # noqa: E402
+from mlbench.training.trainer import Opened, train  # noqa: E402
 from mlbench.training.transformer import train_transformer  # noqa: E402
 
 LANGUAGES = ("de", "en", IMAGE)
@@ -123,6 +125,25 @@ def test_images_where_none_can_be_are_refused_in_a_dry_run(given, told, tmp_path
     given = {"data": "emoji-images-train", "base": "clip", "output": tmp_path, "steps": 1, **given}
     with pytest.raises(UsageError, match=told):
         Opened.of(train_config(None, given), Options(progress=False))
+
+
+def test_a_dry_run_counts_captions_with_images(tmp_path, capsys):
+    asked = ["train", "--data", "emoji-images-train", "--languages", "de,en", "--base", "clip"]
+    more = ["--text-data", "emoji-train", "--steps", "3", "--output", str(tmp_path), "--quiet"]
+    assert main([*asked, *more, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "50% of the batches are of emoji-train" in said
+    assert "2,366 pairs in 2 languages and images: 1,183 in each pair of languages." in said
+    assert main([*asked, *more, "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"] == {"de-zxx": 1183, "en-zxx": 1183}
+    assert (told["text_data"], told["text_share"]) == ("emoji-train", 0.5)
+
+
+def test_towers_trained_on_texts_alone_say_so(tmp_path):
+    given = {"data": "sample", "base": "clip", "dimension": 32, "vocabulary": 400, "steps": 1}
+    config = train_config(None, {**given, "batch_size": 4, "output": tmp_path / "model"})
+    assert any("has no images" in note for note in train(config, Options(progress=False)).notes)
 
 
 def test_captions_are_questions_and_images_are_passages(data, tmp_path):
