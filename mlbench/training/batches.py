@@ -219,6 +219,10 @@ class LanguageDraw:
 
     def _languages_without_pairs(self) -> Iterator[Fault]:
         for kind, pairs in self.pairs.items():
+            if not len(pairs) and IMAGE in self.languages:
+                found, mend = "all passages are images", "plan mono or mixed batches instead"
+                yield Fault(f"{kind} batches", found, "pairs of texts in two languages", mend)
+                continue
             there = set(pairs.ravel().tolist())
             within = "within it" if kind is Kind.MONO else "with any other language"
             for number, language in enumerate(self.languages):

@@ -238,6 +238,8 @@ def _faults(table: Mapping[str, Any], place: Any) -> list[Fault]:
     if len(lengths) != 1:
         found = f"{' and '.join(lengths)} given" if lengths else "none is given"
         faults.append(Fault(place(", ".join(_LENGTHS)), found, "exactly one of them"))
+    if "text_share" in table and "text_data" not in table:
+        faults.append(Fault(place("text_share"), "given without text_data", "both, or neither"))
     if "alpha" in table and "proportions" in table:
         faults.append(Fault(place("alpha"), "given beside proportions", "one of them"))
     shares = table.get("proportions")

@@ -114,7 +114,7 @@ def test_with_images_a_batch_is_of_one_caption_language_or_of_several():
     assert {*seen[Kind.MONO]} == {1}
     assert max(seen[Kind.MIXED]) == 3
     assert 70 < len(seen[Kind.MONO]) < 130
-    with pytest.raises(DataError, match="for the pair batches of the plan"):
+    with pytest.raises(DataError, match="pair batches: all passages are images"):
         plan(Proportions(pair=1), languages=languages, made=made)
 
 

@@ -109,3 +109,10 @@ def test_options_of_the_command_line_are_read_as_toml():
     assert from_text("alpha", "half") == "half"
     assert "option alpha: 'half'" in faults(data="x", output="y", steps=1, alpha="half")
     assert all(row.help for row in SETTINGS)
+
+
+def test_a_share_of_texts_needs_texts():
+    given = {"data": "x", "output": "y", "steps": 1, "text_share": 0.25}
+    with pytest.raises(UsageError, match="text_share: given without text_data"):
+        train_config(None, given)
+    assert train_config(None, {**given, "text_data": "z"}).text_share == 0.25

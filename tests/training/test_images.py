@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from mlbench.commands.cli import main
-from mlbench.common.errors import UsageError
+from mlbench.common.errors import DataError, UsageError
 from mlbench.data.collection import build_collection
 from mlbench.data.images import IMAGE
 from mlbench.evaluation.options import Options
-from mlbench.training.batches import HybridBatches
+from mlbench.training.batches import HybridBatches, Proportions
 from mlbench.training.config import train_config
 from mlbench.training.job import Job
 from mlbench.training.judged_pairs import TrainingSet
@@ -138,6 +138,13 @@ def test_a_dry_run_counts_captions_with_images(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["rows"] == {"de-zxx": 1183, "en-zxx": 1183}
     assert (told["text_data"], told["text_share"]) == ("emoji-train", 0.5)
+
+
+def test_batches_of_pairs_have_no_images(data):
+    with pytest.raises(DataError) as error:
+        HybridBatches(data.rows, LANGUAGES, 4, Proportions(pair=0.5, mixed=0.5), seed=0)
+    (fault,) = error.value.faults
+    assert (fault.where, fault.found) == ("pair batches", "all passages are images")
 
 
 def test_towers_trained_on_texts_alone_say_so(tmp_path):
