@@ -97,7 +97,15 @@ def first_faults(faults: Sequence[Fault], more: str = "faults") -> tuple[Fault, 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the entries of ``known`` nearest to ``name``, or all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if near:
-        return "did you mean " + " or ".join(repr(n) for n in near) + "?"
-    return "known: " + ", ".join(names) if names else ""
+    return nearest(name, names) or ("known: " + ", ".join(names) if names else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the entries of ``known`` nearest to ``name``, "" where none is near:
+    for a message that tells all of them already.
+
+    >>> nearest("ricall", ["recall", "mAP"]), nearest("xx", ["recall", "mAP"])
+    ("did you mean 'recall'?", '')
+    """
+    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    return "did you mean " + " or ".join(map(repr, near)) + "?" if near else ""

@@ -21,7 +21,14 @@ from pathlib import Path
 from types import GenericAlias, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, UsageError, did_you_mean
+from mlbench.common.errors import (
+    EnvironmentFault,
+    Fault,
+    MlbenchError,
+    UsageError,
+    did_you_mean,
+    nearest,
+)
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -72,8 +79,8 @@ def one_of(*names: str) -> Takes:
 
     def read(value: Any) -> Any:
         if value not in names:
-            hint = did_you_mean(value, names) if isinstance(value, str) else ""
-            raise Wrong(repr(value)[:MOST_SHOWN], expected, hint if hint.startswith("did") else "")
+            hint = nearest(value, names) if isinstance(value, str) else ""
+            raise Wrong(repr(value)[:MOST_SHOWN], expected, hint)
         return value
 
     expected = f"one of {', '.join(names)}"

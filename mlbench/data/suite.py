@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from mlbench.common.errors import DataError, Fault, did_you_mean
+from mlbench.common.errors import DataError, Fault, nearest
 from mlbench.common.files import shipped_folder
 from mlbench.common.forms import (
     WORD,
@@ -91,8 +91,7 @@ def faults_of_settings(where: str, figure: Figure) -> Iterator[Fault]:
         kinds = [*map(str, Kind)]
         directed = f"as in from-en or {INTO_IMAGE}"
         expected = f"a kind of setting before the colon, one of {', '.join(kinds)}, or {directed}"
-        hint = did_you_mean(figure.direction, kinds)
-        yield Fault(where, repr(str(figure)), expected, hint if hint.startswith("did") else "")
+        yield Fault(where, repr(str(figure)), expected, nearest(figure.direction, kinds))
 
 
 DIRECTION = re.compile(rf"(from|into)-({LANGUAGE.pattern})|{INTO_IMAGE}|{FROM_IMAGE}")

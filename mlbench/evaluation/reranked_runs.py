@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlbench.common.progress import Step
 from mlbench.data.collection import Collection
 from mlbench.data.task import Setting
-from mlbench.evaluation.rerankers import described, identity_after, name_after, refuse_images
+from mlbench.evaluation.rerankers import described, refuse_images, with_second_stage
 from mlbench.models.reranking.protocol import Reranker
 from mlbench.models.reranking.scoring import PairScores, PairScoring
 from mlbench.reports.report import Report
@@ -38,11 +38,7 @@ class RerankedRuns:
         seconds = report.run.seconds | {"reranking": round(self.step.seconds, 3)}
         return replace(
             report,
-            model=replace(
-                model,
-                name=name_after(model.name, reranker, depth),
-                identity=identity_after(model.identity, reranker, depth),
-            ),
+            model=with_second_stage(model, reranker, depth),
             run=replace(report.run, seconds=seconds),
             warnings=(*self._warnings(settings), *report.warnings),
             reranking=described(reranker, depth, self.pairs, (model.name, first.scores)),

@@ -20,7 +20,7 @@ from mlbench.data.task import Kind
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.partial import ShardRow
 from mlbench.evaluation.processes import in_processes
-from mlbench.evaluation.rerankers import described, identity_after, name_after, reranker_of
+from mlbench.evaluation.rerankers import described, reranker_of, with_second_stage
 from mlbench.evaluation.scan import BLOCK, blocks_of, worth_processes
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
@@ -88,11 +88,7 @@ def rerank_streamed(
     model = report.model
     return replace(
         report,
-        model=replace(
-            model,
-            name=name_after(model.name, reranker, depth),
-            identity=identity_after(model.identity, reranker, depth),
-        ),
+        model=with_second_stage(model, reranker, depth),
         run=replace(report.run, seconds=seconds),
         scores=scores,
         ranks=ranks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.data.collection import Collection
@@ -14,11 +14,13 @@ from mlbench.models.protocol import Described
 from mlbench.models.registry import LoadedModel
 from mlbench.models.reranking.protocol import Reranker
 from mlbench.models.reranking.scoring import PairScores
+from mlbench.reports.report import ModelInfo
 from mlbench.reports.reranking import Reranking
 
 if TYPE_CHECKING:
     from mlbench.evaluation.options import Options
 
+Named = TypeVar("Named", LoadedModel, ModelInfo)
 _FACTS: Mapping[str, Any] = {
     "parameters": int, "max_length": int, "device": str, "prompts": dict, "notes": tuple,
 }  # fmt: skip
@@ -42,22 +44,16 @@ def as_reranked(model: LoadedModel, options: Options) -> LoadedModel:
     identity."""
     if options.rerank is None:
         return model
-    reranker, depth = reranker_of(options), options.reranked_to
+    return with_second_stage(model, reranker_of(options), options.reranked_to)
+
+
+def with_second_stage(model: Named, reranker: Reranker, depth: int) -> Named:
+    """Return a first stage with the name and the identity that it has with the reranker."""
     return replace(
         model,
-        name=name_after(model.name, reranker, depth),
-        identity=identity_after(model.identity, reranker, depth),
+        name=f"{model.name}-then-{reranker.name}-{depth}",
+        identity=f"{model.identity}, the first {depth} reranked by {reranker.identity}",
     )
-
-
-def name_after(name: str, reranker: Reranker, depth: int) -> str:
-    """Return the name of a first stage and a reranker together."""
-    return f"{name}-then-{reranker.name}-{depth}"
-
-
-def identity_after(identity: str, reranker: Reranker, depth: int) -> str:
-    """Return the identity of a first stage and a reranker together."""
-    return f"{identity}, the first {depth} reranked by {reranker.identity}"
 
 
 def describe_reranking(

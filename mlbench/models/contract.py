@@ -105,27 +105,21 @@ class _Trial:
     def checked(self, value: Any, role: str, texts: list[str], language: str) -> Vectors:
         """Return ``value`` as Vectors, or raise what ``check_vectors`` does."""
         where = f"{METHODS[role]} ({language}, {len(texts)} texts)"
-        vectors = check_vectors(
-            value,
-            method=where,
-            rows=len(texts),
-            text_id=lambda row: f"{role} {texts[row][:40]!r}",
-            layout=self.layout,
-        )
-        self.layout = self.layout or Layout.of(vectors, where)
-        return vectors
+        return self._as_vectors(value, where, [f"{role} {text[:40]!r}" for text in texts])
 
     def see(self, images: list[Image]) -> Vectors:
         """Return the vectors of images."""
         where = f"encode_images ({len(images)} images)"
         with calling(self.model.spec, "encode_images"):
             value = self.model.adapter.encode_images(list(images))
+        names = [f"an image of the mode {image.mode} and {image.size}" for image in images]
+        return self._as_vectors(value, where, names)
+
+    def _as_vectors(self, value: Any, where: str, names: list[str]) -> Vectors:
+        """Return ``value`` as the vectors of what has these names, of the same layout as all
+        before. Raises what ``check_vectors`` does."""
         vectors = check_vectors(
-            value,
-            method=where,
-            rows=len(images),
-            text_id=lambda row: f"an image of the mode {images[row].mode} and {images[row].size}",
-            layout=self.layout,
+            value, method=where, rows=len(names), text_id=names.__getitem__, layout=self.layout
         )
         self.layout = self.layout or Layout.of(vectors, where)
         return vectors

@@ -28,8 +28,8 @@ from mlbench.common.errors import (
     MlbenchError,
     ModelError,
     UsageError,
-    did_you_mean,
     install_extra,
+    nearest,
 )
 from mlbench.models.images import as_rgb
 from mlbench.models.neural.options import NeuralOptions, parse_options
@@ -98,8 +98,7 @@ def find_meta(name: str, revision: str | None) -> Any:
         meta = mteb.get_model_meta(name, fetch_from_hf=False)
     except KeyError:
         found = f"MTEB {mteb.__version__} knows no such model"
-        near = did_you_mean(name, registry)
-        mend = near if near.startswith("did") else f"hub:{name}, if it is a model of the hub"
+        mend = nearest(name, registry) or f"hub:{name}, if it is a model of the hub"
         raise UsageError(Fault(where, found, "the name of a model in MTEB", mend)) from None
     if revision and revision != meta.revision:
         found = f"MTEB {mteb.__version__} knows it at revision {meta.revision}, not {revision}"

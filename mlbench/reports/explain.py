@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mlbench.common.errors import Fault, UsageError, did_you_mean
+from mlbench.common.errors import Fault, UsageError, did_you_mean, nearest
 from mlbench.data.task import language_among
 from mlbench.measures.bias import MixedPool, distances
 from mlbench.measures.rank_measures import average_precision
@@ -127,8 +127,9 @@ def chosen_languages(
 
 
 def _near(query_id: str, ranks: Ranks) -> str:
-    hint = did_you_mean(query_id, dict.fromkeys(ranks.query_ids))
-    return hint if hint.startswith("did") else "`mlbench explain FOLDER` lists some"
+    return (
+        nearest(query_id, dict.fromkeys(ranks.query_ids)) or "`mlbench explain FOLDER` lists some"
+    )
 
 
 def explain_row(ranks: Ranks, query: int, pool: Sequence[str] | None = None) -> Explanation:

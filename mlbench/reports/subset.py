@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from mlbench.common.errors import Fault, UsageError, did_you_mean
+from mlbench.common.errors import Fault, UsageError, nearest
 from mlbench.common.files import slug
 from mlbench.common.names import both_shortened
 from mlbench.data.digests import cut_digest
@@ -45,7 +45,7 @@ def choose_languages(
             expected = ", ".join(known)
             if sets:
                 expected += f"; or one of the sets {', '.join(sets)}"
-            mend = did_you_mean(language, (*known, *sets))
+            mend = nearest(language, (*known, *sets))
             faults.append(Fault(where, found, expected, mend))
         elif language in named[:number]:
             faults.append(Fault(where, f"{language!r} is named twice", "each language once"))

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean
+from mlbench.common.errors import DataError, Fault, UsageError, did_you_mean, nearest
 from mlbench.data.input_files import (
     Faults,
     describe,
@@ -90,7 +90,7 @@ def find_runs(paths: Sequence[str], pools: Sequence[str], roles: Roles) -> list[
 def _check_pools(paths: Sequence[str], pools: Sequence[str], languages: Sequence[str]) -> None:
     known = (*POOL_RULES, *languages)
     faults = [
-        Fault("--pool", f"{pool!r}", ", ".join(known), did_you_mean(pool, known))
+        Fault("--pool", f"{pool!r}", ", ".join(known), nearest(pool, known))
         for pool in pools
         if pool not in known
     ]

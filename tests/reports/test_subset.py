@@ -114,6 +114,9 @@ def test_a_set_of_languages_can_be_named():
         choose_languages("all-3", known, "--languages", SETS)
     with pytest.raises(UsageError, match=r"or one of the sets mine-2, all-3.*\n.*'mine-2'"):
         choose_languages("mine-3", known, "--languages", SETS)
+    with pytest.raises(UsageError) as refused:
+        choose_languages("xx", known, "--languages", {})
+    assert str(refused.value).count("ar, de, el") == 1  # told once
     with pytest.raises(UsageError, match="'el' is not one of its languages"):
         choose_languages("mine-2", ("ar", "de"), "--languages", SETS)
 

@@ -18,8 +18,8 @@ from mlbench.common.errors import (
     EnvironmentFault,
     Fault,
     UsageError,
-    did_you_mean,
     install_extra,
+    nearest,
 )
 from mlbench.common.files import alone, slug
 from mlbench.data.collection import Judgement, TextRecord
@@ -187,8 +187,7 @@ def _load(id_: str, where: str) -> Any:
         with _getting(id_):
             return ir_datasets.load(id_)
     except KeyError:
-        near = did_you_mean(id_, ir_datasets.registry)
-        near = near if near.startswith("did") else "see https://ir-datasets.com"
+        near = nearest(id_, ir_datasets.registry) or "see https://ir-datasets.com"
         fault = Fault(where, f"ir_datasets has no {id_!r}", "the id of a data set", near)
         raise UsageError(fault) from None
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlbench.common.errors import DataError, Fault, did_you_mean
+from mlbench.common.errors import DataError, Fault, nearest
 from mlbench.common.files import slug
 from mlbench.training.studies.form import EVERY, Claim, StudyForm, parse_study, study_path
 
@@ -158,8 +158,7 @@ def _claim_faults(where: str, claim: Claim, known: Sequence[str]) -> Iterator[Fa
     for label in (claim.arm, *(each for each in claim.than if each != EVERY)):
         if label not in known:
             expected = f"one of {'; '.join(known)}"
-            near = did_you_mean(label, known)
-            yield Fault(where, f"no arm is {label!r}", expected, near * near.startswith("did"))
+            yield Fault(where, f"no arm is {label!r}", expected, nearest(label, known))
     if claim.arm in claim.than:
         yield Fault(where, f"{claim.arm!r} is held against itself", "other arms")
     if EVERY not in claim.than:
