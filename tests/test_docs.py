@@ -10,7 +10,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
+import mlbench
 from mlbench.commands.cli import _parser
 from mlbench.measures.rank_measures import MEASURES
 
@@ -28,6 +30,29 @@ def load_reference():
 def test_the_reference_of_the_command_line_is_that_of_the_program():
     written = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert written == load_reference(), "run: python docs/reference.py > docs/cli.md"
+
+
+def test_every_page_is_in_the_navigation_of_the_site_once():
+    def pages(entry):
+        if isinstance(entry, str):
+            return [entry]
+        below = entry if isinstance(entry, list) else entry.values()
+        return [page for part in below for page in pages(part)]
+
+    named = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    assert len(named) == len(set(named))
+    docs = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert docs == {page for page in named if (ROOT / "docs" / page).exists()}
+    elsewhere = [page for page in named if page not in docs]
+    assert [page for page in elsewhere if not (ROOT / page).exists()] == []
+
+
+def test_the_page_of_functions_names_all_that_users_import():
+    text = (ROOT / "docs" / "api-reference.md").read_text(encoding="utf-8")
+    places = re.findall(r"^::: ([\w.]+)\.(\w+)$", text, re.M)
+    assert sorted(name for _module, name in places) == sorted(mlbench.__all__)
+    for module, name in places:
+        assert getattr(importlib.import_module(module), name) is getattr(mlbench, name)
 
 
 def code_blocks(page: Path) -> list[str]:
