@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -83,7 +84,8 @@ def run(args: Namespace) -> int:
         _show_plan(study, folder, every, args)
         return 0
     open_folder(study, folder)
-    warnings = measured_overlap(study, folder, options)
+    shown = dataclasses.replace(options, progress=not args.quiet)
+    warnings = measured_overlap(study, folder, shown)
     for warning in warnings:
         print(f"mlbench: warning: {warning}", file=sys.stderr)
     if not args.report:

@@ -11,7 +11,9 @@ from typing import Any
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 import mlbench
+from mlbench.data.sources import in_shards
 from mlbench.data.task import Kind, Task
+from mlbench.evaluation.choices import streams
 from mlbench.evaluation.options import Options
 from mlbench.reports.report import Report
 
@@ -23,13 +25,15 @@ class RetrievalEvaluator(BaseEvaluator):  # type: ignore[misc]
 
     Give it to a ``SentenceTransformerTrainer`` as ``evaluator``. ``questions`` are drawn from the
     task once, the same for every evaluation; None takes all. ``passages`` is how many passages of
-    each language are searched beside the judged ones; None takes all. ``languages`` and
-    ``options`` are those of ``mlbench.evaluate``. The figures are named like
-    ``xquad-r_multilingual_AP``, and where a task has directions, also like
-    ``emoji-images_text-to-image_Success@1``; those of language bias are
+    each language are searched beside the judged ones; None takes all. Of a task in shards all
+    questions and passages are taken. ``languages`` and ``options`` are those of
+    ``mlbench.evaluate``. The figures are named like ``xquad-r_multilingual_AP``, and where a task
+    has directions, also like ``emoji-images_text-to-image_Success@1``; those of language bias are
     ``xquad-r_rank_distance`` (lower is better) and ``xquad-r_same_language_outranking`` (1 is
     unbiased). The primary metric is the task's first measure in the multilingual setting, or in
     the last that the task has.
+
+    Raises UsageError where ``passages`` or ``languages`` are given for a task in shards.
     """
 
     def __init__(
@@ -41,11 +45,13 @@ class RetrievalEvaluator(BaseEvaluator):  # type: ignore[misc]
         options: Options | None = None,
     ) -> None:
         super().__init__()
-        self.task = mlbench.load_task(task)
-        changes: dict[str, Any] = {"sample_questions": questions, "sample_passages": passages}
+        self.task, options = mlbench.load_task(task), options or Options(progress=False)
+        drawn = None if options.streaming.always or in_shards(self.task) else questions
+        changes: dict[str, Any] = {"sample_questions": drawn, "sample_passages": passages}
         if languages is not None:
             changes["languages"] = tuple(languages)
-        self.options = replace(options or Options(progress=False), cache=None, **changes)
+        self.options = replace(options, cache=None, **changes)
+        streams(self.task, self.options)  # refuses what does not go together
         self.name = self.task.name
         self.report: Report | None = None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mlbench
 from mlbench.common.errors import Fault, UsageError
+from mlbench.common.progress import Step
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.readers import stream_collection
@@ -73,7 +74,8 @@ def overlap(
         return _of_streamed(training, task, left, threshold, quiet=not chosen.progress)
     data = mlbench.load_collection(task, chosen)
     texts = [*dict.fromkeys(map(plain, (*data.queries.texts, *data.passages.texts)))]
-    best, distinct = _most_similar(TextIndex(texts, threshold), texts, training)
+    with Step(_title(task.name), 1, "task", quiet=not chosen.progress, brief=True):
+        best, distinct = _most_similar(TextIndex(texts, threshold), texts, training)
     counts: list[Count] = []
     examples: list[Example] = []
     for role in ROLES:
@@ -87,6 +89,10 @@ def overlap(
             examples += _examples(role, language, found)
     said = _said(training, distinct, task, data.digest, threshold)
     return Overlap(**said, counts=tuple(counts), examples=tuple(examples))
+
+
+def _title(task: str) -> str:
+    return f"{task}: looking for its texts in the training text"
 
 
 def _said(
@@ -104,7 +110,8 @@ def _of_streamed(
     from mlbench.training.overlap_streamed import Trained, count_streamed
 
     trained = Trained(training, threshold)
-    tallies, digest = count_streamed(trained, data, task.name, EXAMPLES, quiet=quiet)
+    title = _title(task.name)
+    tallies, digest = count_streamed(trained, data, title, EXAMPLES, quiet=quiet)
     said = _said(training, trained.texts, task, digest, threshold)
     counts = tuple(tally.count for tally in tallies)
     examples = tuple(each for tally in tallies for each in tally.longest.values())

@@ -85,7 +85,7 @@ class Tally:
 
 
 def count_streamed(
-    trained: Trained, data: StreamedCollection, name: str, most: int, *, quiet: bool
+    trained: Trained, data: StreamedCollection, title: str, most: int, *, quiet: bool
 ) -> tuple[list[Tally], str]:
     """Return what is counted of each role and language that has texts, and the digest of the
     collection, which is made in passing; ``most`` examples of each are kept."""
@@ -98,7 +98,6 @@ def count_streamed(
         for start in range(0, len(own), AT_A_TIME):
             asked[language].take(own[start : start + AT_A_TIME])
     wanted, scans = wanted_passages(data), []
-    title = f"{name}: looking for its texts in the training text"
     with Step(title, len(data.shards), "shards", quiet=quiet) as step:
         for shard in data.shards:
             scans.append(_count_shard(shard, searched[shard.language], wanted[shard.language]))

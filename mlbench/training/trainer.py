@@ -17,9 +17,7 @@ from mlbench import __version__
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, write_atomically
 from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
-from mlbench.common.progress import Step
 from mlbench.data.task import IMAGE
-from mlbench.evaluation.choices import streams
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training.base import STATIC_KIND, Base, check_libraries, open_base
@@ -173,18 +171,13 @@ def _evaluation(
 def _measured_overlap(opened: Opened, options: Options) -> list[Overlap]:
     """Return what the training text has in common with the task that is evaluated in training.
 
-    Raises DataError where there is anything, and ``options.strict``. A streamed task is left out.
+    Raises DataError where there is anything, and ``options.strict``.
     """
     from mlbench.training.overlap import overlap
 
     if opened.config.evaluate is None:
         return []
-    task, quiet = load_task(opened.config.evaluate), dataclasses.replace(options, progress=False)
-    if streams(task, quiet):
-        return []
-    title = f"{task.name}: looking for its texts in the training text"
-    with Step(title, 1, "task", quiet=not options.progress, brief=True):
-        found = [overlap(data, task, quiet) for data in opened.sets]
+    found = [overlap(data, opened.config.evaluate, options) for data in opened.sets]
     faults = [each.fault for each in found if each.fault]
     if faults and options.strict:
         raise DataError(*faults)

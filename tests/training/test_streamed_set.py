@@ -5,19 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mlbench.common.errors import DataError
+from mlbench import evaluate
+from mlbench.common.errors import DataError, UsageError
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.data.sampling import cut_to_languages
+from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training import overlap as overlap_module
 from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.overlap import overlap
+from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.similar_texts import jaccard
 from mlbench.training.training_set import training_set
 
@@ -42,6 +46,18 @@ en = 2
 sw = 2
 [source.options]
 relevance = "RELEVANCE"
+"""
+STUDY = """
+name = "many"
+title = "Many"
+question = "Many?"
+tasks = ["PATH"]
+seeds = [1]
+[train]
+data = "PATH"
+steps = 2
+[grid]
+alpha = [0, 1]
 """
 
 
@@ -154,3 +170,37 @@ def test_the_overlap_with_a_streamed_task_is_that_with_the_same_task_held(both, 
         assert jaccard(ours.text, ours.training_text) == pytest.approx(ours.similarity, abs=1e-4)
     assert streamed.total("passage").near > 0
     assert streamed.total("query").exact > 0
+
+
+def test_a_training_and_a_study_measure_the_overlap_with_a_task_in_shards(both, tmp_path):
+    pytest.importorskip("sentence_transformers")
+    from mlbench.training.studies.plan import load_study
+    from mlbench.training.studies.work import measured_overlap
+    from mlbench.training.trainer import train
+
+    path, _ = both
+    wanted = overlap(training_set(path, languages="de", progress=False), path, progress=False)
+    small = {"steps": 2, "batch_size": 4, "dimension": 8, "vocabulary": 300, "languages": ["de"]}
+    given = {"data": str(path), "alpha": 1.0, "evaluate": str(path), "evaluate_every": 2}
+    record = train({**given, **small, "output": str(tmp_path / "model")}, Options(progress=False))
+    assert read_overlaps(tmp_path / "model" / "training.json") == [wanted]
+    assert wanted.warning in record.notes
+    with pytest.raises(DataError, match=re.escape(wanted.fault.found)):
+        train({**given, **small, "output": str(tmp_path / "no")}, Options(strict=True))
+    (tmp_path / "many.toml").write_text(STUDY.replace("PATH", str(path)))
+    study = load_study(tmp_path / "many.toml")
+    whole = overlap(training_set(path, progress=False), path, progress=False)
+    assert measured_overlap(study, tmp_path / "done", Options(progress=False)) == [whole.warning]
+    assert read_overlaps(tmp_path / "done" / "overlap.json") == [whole]
+
+
+def test_evaluation_in_training_takes_all_of_a_task_in_shards(both):
+    pytest.importorskip("sentence_transformers")
+    from mlbench.training.evaluator import RetrievalEvaluator
+
+    path, _ = both
+    figures = RetrievalEvaluator(path, questions=2)("char-ngram")
+    whole = evaluate("char-ngram", path, progress=False, cache=None)
+    assert figures["shards_multilingual_AP"] == whole.macro["multilingual"]["AP"]
+    with pytest.raises(UsageError, match="--sample-passages: task 'shards' is streamed"):
+        RetrievalEvaluator(path, passages=3)

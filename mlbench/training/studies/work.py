@@ -13,7 +13,7 @@ from mlbench.common.errors import DataError, Fault, MlbenchError, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.data.sampling import cut_to_languages
 from mlbench.data.sources import in_shards
-from mlbench.evaluation.choices import chosen_languages, streams
+from mlbench.evaluation.choices import chosen_languages
 from mlbench.evaluation.evaluate import evaluate
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
@@ -65,14 +65,9 @@ def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
     if not path.is_file():
         configs = [resolved(study, arm.config) for arm in study.arms]
         names = [c[key] for c in configs for key in ("data", "text_data") if c.get(key)]
-        sets = [training_set(name, _quiet(options)) for name in dict.fromkeys(names)]
+        sets = [training_set(name, options) for name in dict.fromkeys(names)]
         tasks = [load_task(beside(study, task)) for task in study.form.tasks]
-        found = [
-            overlap(data, task, _quiet(options)).values()
-            for data in sets
-            for task in tasks
-            if not streams(task, options)
-        ]
+        found = [overlap(data, task, options).values() for data in sets for task in tasks]
         write_atomically(path, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
     every = read_overlaps(path)
     faults = [each.fault for each in every if each.fault is not None]
