@@ -49,7 +49,11 @@ def _flags(action: argparse.Action) -> str:
 
 def _help(action: argparse.Action) -> str:
     default = action.default.as_posix() if hasattr(action.default, "as_posix") else action.default
-    return (action.help or "").replace("%(default)s", f"`{default}`").replace("|", "\\|")
+    text = (action.help or "").replace("%(default)s", f"`{default}`").replace("|", "\\|")
+    return "`".join(  # outside of `code`, a Markdown page would take <model> for a tag and drop it
+        part if number % 2 else part.replace("<", "\\<")
+        for number, part in enumerate(text.split("`"))
+    )
 
 
 if __name__ == "__main__":

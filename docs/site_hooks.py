@@ -8,6 +8,7 @@ site needs no address of a repository, and the strict build finds a link that le
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from pathlib import Path
@@ -30,13 +31,14 @@ INCLUDED = (
 LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"(^(```|~~~).*?^\2\s*$)", re.M | re.S)
 FETCHED = re.compile(
-    r"<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)"
+    r"<(?:script|img|iframe|source|link(?![^>]*canonical))\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)"
 )
 LANGUAGES = {".py": "python", ".toml": "toml", ".yml": "yaml", ".json": "json", ".md": "markdown"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Name headings as Git hosts do, so that a link to a section works in both places."""
+    config.site_url = os.environ.get("SITE_URL") or config.site_url
     config.mdx_configs.setdefault("toc", {})["slugify"] = slugify(case="lower")
     return config
 
