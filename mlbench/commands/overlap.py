@@ -24,8 +24,13 @@ LONGEST = 54
 def arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `overlap`."""
     parser.add_argument(
-        "--data", required=True, metavar="TASK", help="the training set: a task's name or file"
-    )
+        "--data", required=True, metavar="TASK",
+        help="the training set: a task's name or file, or ids of ir_datasets",
+    )  # fmt: skip
+    parser.add_argument(
+        "--languages", metavar="CODES",
+        help="the languages of the training set, such as de,en (default: all of the data)",
+    )  # fmt: skip
     shared(
         parser, "--task", action="append", required=True,
         help="a task that is evaluated, its name or file; may be repeated",
@@ -56,7 +61,7 @@ def run(args: Namespace) -> int:
     """Compare a training set with tasks, and print what they have in common."""
     options = Options(data_dir=args.data_dir, offline=args.offline, progress=not args.quiet)
     tasks = [load_task(task) for task in args.task]
-    training = training_set(args.data, options)
+    training = training_set(args.data, options, languages=args.languages)
     found = [overlap(training, task, options, threshold=args.threshold) for task in tasks]
     if args.json:
         print_json([each.values() for each in found])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlbench.common.errors import Fault, UsageError, did_you_mean
@@ -26,10 +26,15 @@ def list_tasks() -> list[str]:
     return sorted(stem for stem in stems if NAME.fullmatch(stem))
 
 
-def find_task(name_or_path: str | Path, check: Check = lambda task: ()) -> Task:
+def find_task(
+    name_or_path: str | Path,
+    check: Check = lambda task: (),
+    languages: Sequence[str] | None = None,
+) -> Task:
     """Return the built-in task of that name, or the task in the file of that path.
 
-    ``ir_datasets:ID``, or several ids with commas, is the task of these data sets. What ends in
+    ``ir_datasets:ID``, or several ids with commas, is the task of these data sets; ``{language}``
+    in an id stands for each of ``languages``, which nothing else needs. What ends in
     ``.toml`` or holds a separator is a path. The task file is checked as far as that goes without
     data (``task_file.parse_task``, ``sources.check_source``, and ``check``), and must be called as
     the task it holds. Raises UsageError if there is no such task, DataError if it is faulty.
@@ -37,7 +42,7 @@ def find_task(name_or_path: str | Path, check: Check = lambda task: ()) -> Task:
     if str(name_or_path).startswith("ir_datasets:"):
         from mlbench.data.readers.irds import make_task
 
-        return make_task(str(name_or_path))
+        return make_task(str(name_or_path), languages)
     path = Path(name_or_path)
     if path.suffix != ".toml" and len(path.parts) == 1:
         return _load(_built_in(str(name_or_path)), check)

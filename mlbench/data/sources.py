@@ -51,6 +51,9 @@ class Reader:
         return bool(self.streamed) or self.by_lines or self.by_id
 
 
+LANGUAGE = "{language}"
+"""What stands for the language of passages in an id, and for each language that is not named as a
+key of ``[source.ids]``."""
 QUERY_LANGUAGE = "{query-language}"
 """What stands for the language of queries in an id."""
 

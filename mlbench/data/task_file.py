@@ -25,6 +25,7 @@ from mlbench.common.forms import (
     one_of,
     read_toml,
 )
+from mlbench.data.sources import LANGUAGE
 from mlbench.data.task import (
     IMAGE,
     NAME,
@@ -194,7 +195,8 @@ def parse_task(path: Path, check: Check = lambda task: ()) -> Task:
 
 def _filled(path: Path, table: dict[str, Any]) -> Task:
     """Return the task that a table says. Raises DataError."""
-    form = fill_form(_TaskForm, table, fields_of(path), DataError, _across(path, table))
+    faults = _across(path, table)
+    form = fill_form(_TaskForm, _named_ids(table), fields_of(path), DataError, faults)
     source = form.source
     return Task(
         name=form.name,
@@ -232,6 +234,23 @@ def _filled(path: Path, table: dict[str, Any]) -> Task:
     )
 
 
+def _named_ids(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the table of a file with an id for each language of passages: ``{language}`` in
+    ``[source.ids]`` says that of all which have none."""
+    source, languages = table.get("source"), table.get("languages")
+    ids = source.get("ids") if isinstance(source, dict) else None
+    if not isinstance(ids, dict) or LANGUAGE not in ids or not isinstance(languages, list):
+        return table
+    searched = table.get("passage-languages", table.get("passage_languages"))
+    known = [*map(_meant, searched)] if isinstance(searched, list) else [*map(_meant, languages)]
+    named = {key: id_ for key, id_ in ids.items() if key != LANGUAGE}
+    others = (s for s in languages if isinstance(s, str) and _meant(s) in known)
+    made = {s: str(ids[LANGUAGE]).replace(LANGUAGE, s) for s in others}
+    own = {*map(_meant, named)}
+    named |= {s: id_ for s, id_ in made.items() if _meant(s) not in own}
+    return {**table, "source": {**table["source"], "ids": named}}
+
+
 def _further(
     path: Path, table: dict[str, Any], told: Sequence[Fault], check: Check
 ) -> Iterator[Fault]:
@@ -242,6 +261,8 @@ def _further(
     names = [fault.where.removeprefix(fields_of(path)("")) for fault in told]
     if "languages" in names:
         names += [f"source.{key}" for key in BY_LANGUAGE]
+    if f"source.ids.{LANGUAGE}" in names:
+        names.append("source.ids")
     if any(name.startswith("source.files") for name in names):
         names.append("source.sha256")
     sound = deepcopy(table)
@@ -348,6 +369,12 @@ def _across(path: Path, table: dict[str, Any]) -> Iterator[Fault]:
             one = "the task has one language" if len(languages) == 1 else "no languages fit them"
             expected = "a kind of setting that the languages have, or more languages"
             yield Fault(place("settings"), f"no setting, because {one}", expected)
+    source = table.get("source")
+    ids = source.get("ids") if isinstance(source, dict) else None
+    pattern = ids.get(LANGUAGE) if isinstance(ids, dict) else None
+    if pattern is not None and (not isinstance(pattern, str) or LANGUAGE not in pattern):
+        expected = f"an id with {LANGUAGE} in it"
+        yield Fault(place(f"source.ids.{LANGUAGE}"), repr(pattern), expected)
     sets = table.get("language-sets", table.get("language_sets"))
     for name, codes in sets.items() if isinstance(sets, dict) else ():
         where = place(f"language-sets.{name}")

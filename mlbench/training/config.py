@@ -83,7 +83,11 @@ class TrainConfig:
         "embeddings made anew, or `clip` for a small image tower and text tower made anew",
         "SPEC", STATIC,
     )  # fmt: skip
-    data: Word = setting("the training set: a task's name or file", "TASK", "")
+    data: Word = setting(
+        "the training set: a task's name or file, or ids of ir_datasets, in which {language} "
+        "stands for each of the languages, such as 'ir_datasets:mmarco/v2/{language}/train'",
+        "TASK", "",
+    )  # fmt: skip
     output: Path = setting("the folder of the trained model", "FOLDER", Path())
     text_data: Word | None = setting(
         "a second training set, of text pairs, whose batches stand among those of data", "TASK"

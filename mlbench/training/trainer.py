@@ -82,7 +82,7 @@ def _planned(
 ) -> tuple[TrainingSet, HybridBatches]:
     """Read a training set, and make its plan. Raises as ``train``."""
     languages = config.languages
-    if languages and IMAGE in load_task(name).roles.passages:
+    if languages and IMAGE in load_task(name, languages).roles.passages:
         languages = (*dict.fromkeys((*languages, IMAGE)),)
     data = read(name, dataclasses.replace(options, languages=languages or None))
     used = tuple(code for code in data.languages if not languages or code in languages)

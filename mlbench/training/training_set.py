@@ -25,10 +25,12 @@ def training_set(
     it.
 
     ``options`` and ``changes`` are those of ``evaluate``: ``languages``, ``data_dir``, ``offline``
-    and so on. Of a task in shards only what is judged is held (see ``streamed_set``). Raises
-    UsageError for a task that there is not, DataError for faulty data.
+    and so on. ``{language}`` in an id, as in ``ir_datasets:mmarco/v2/{language}/train``, stands for
+    each of the languages. Of a task in shards only what is judged is held (see ``streamed_set``).
+    Raises UsageError for a task that there is not, DataError for faulty data.
     """
-    task, chosen = mlbench.load_task(task), chosen_options(options, changes)
+    chosen = chosen_options(options, changes)
+    task = mlbench.load_task(task, chosen.languages)
     if streams(task, replace(chosen, languages=None)):
         languages = chosen_languages(task, chosen)
         return read_streamed(task, languages, locator_of(chosen), quiet=not chosen.progress)

@@ -6,13 +6,14 @@ import itertools
 import json
 import pickle
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mlbench import evaluate
-from mlbench.common.errors import DataError, UsageError
+from mlbench.common.errors import DataError, EnvironmentFault, UsageError
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.data.sampling import cut_to_languages
@@ -204,3 +205,35 @@ def test_evaluation_in_training_takes_all_of_a_task_in_shards(both):
     assert figures["shards_multilingual_AP"] == whole.macro["multilingual"]["AP"]
     with pytest.raises(UsageError, match="--sample-passages: task 'shards' is streamed"):
         RetrievalEvaluator(path, passages=3)
+
+
+def test_ids_of_ir_datasets_with_a_place_for_the_language_are_a_training_set(tmp_path, monkeypatch):
+    pytest.importorskip("ir_datasets")
+    pytest.importorskip("sentence_transformers")
+    from mlbench.training.config import train_config
+    from mlbench.training.studies.plan import load_study
+    from mlbench.training.studies.work import check_arms, measured_overlap
+    from mlbench.training.trainer import Opened
+    from tests.data.readers.test_irds import register_each
+
+    spec, quiet = f"ir_datasets:{register_each('de', 'en', 'fr')}", Options(progress=False)
+    data = training_set(spec, languages="de,fr", progress=False)
+    first, second = rows_of(data, ("de", "fr"))
+    assert first[:3] == ("what?", "fr  two", ["fr T one"])
+    assert second[:3] == ("who?", "fr U three", [])
+    given = {"data": spec, "alpha": 0, "steps": 2, "batch_size": 2}
+    config = train_config(given={**given, "languages": ["de", "fr"], "output": str(tmp_path)})
+    assert Opened.of(config, quiet).plan.languages == ("de", "fr")
+    with pytest.raises(UsageError, match="no languages are given"):
+        Opened.of(train_config(given={**given, "output": str(tmp_path)}), quiet)
+    text = STUDY.replace('tasks = ["PATH"]', 'tasks = ["sample"]').replace("PATH", spec)
+    text = text.replace("alpha = [0, 1]", 'languages = [["de"], ["de", "fr"]]')
+    (tmp_path / "many.toml").write_text(text.replace("steps = 2", "steps = 2\nbatch_size = 2"))
+    study = load_study(tmp_path / "many.toml", {"alpha": 1})
+    check_arms(study, quiet, data=True)
+    assert measured_overlap(study, tmp_path / "done", quiet) == []
+    (seen,) = read_overlaps(tmp_path / "done" / "overlap.json")
+    assert (seen.training, seen.training_texts) == (data.name, 2 + 3 * 2)
+    monkeypatch.setitem(sys.modules, "ir_datasets", None)
+    with pytest.raises(EnvironmentFault, match="the package ir_datasets is not installed"):
+        training_set(spec, languages="de,fr", progress=False)

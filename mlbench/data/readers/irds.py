@@ -6,7 +6,8 @@ https://arxiv.org/abs/2103.02280. The package downloads what it lacks to its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -27,8 +28,8 @@ from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedRecords
 from mlbench.data.input_files import Faults
 from mlbench.data.readers import Files
 from mlbench.data.readers._qrels import Row, across_unread, add_query
-from mlbench.data.sources import ids_of, text_choice
-from mlbench.data.task import Kind, Source, Task
+from mlbench.data.sources import LANGUAGE, ids_of, text_choice
+from mlbench.data.task import Kind, Source, Task, code_of
 
 PREFIX = "ir_datasets:"
 DOCUMENTS_IN_A_SHARD = 500_000
@@ -36,35 +37,75 @@ LONGEST_REASON = 160
 """Characters of what ``ir_datasets`` says that are shown."""
 
 
-def make_task(spec: str) -> Task:
+def make_task(spec: str, languages: Sequence[str] | None = None) -> Task:
     """Return the task of one or more ids, as in ``ir_datasets:mr-tydi/ar/test,mr-tydi/bn/test``.
 
-    Each id is a language of its own. Raises UsageError for an unknown id and for one whose
-    language ``ir_datasets`` does not tell.
+    Each id is a language of its own. ``{language}`` in one of them, as in
+    ``ir_datasets:mmarco/v2/{language}/train,msmarco-passage/train``, stands for each of
+    ``languages`` that has no other id. Then records of one id are translations, and a judgement
+    holds between all languages. Raises UsageError for an unknown id, for one whose language
+    ``ir_datasets`` does not tell or that is in another, and for ``{language}`` without languages.
     """
+    where, given = f"task {spec!r}", spec.removeprefix(PREFIX).split(",")
+    patterns = [id_ for id_ in given if LANGUAGE in id_]
     ids: dict[str, str] = {}
-    for id_ in spec.removeprefix(PREFIX).split(","):
-        language = _load(id_, f"task {spec!r}").docs_lang()
+    for id_ in given:
+        if id_ in patterns:
+            continue
+        language = _load(id_, where).docs_lang()
         if language is None or language in ids:
             found = "has no known language" if language is None else f"is also in {language}"
             expected = "one id for each language"
             mend = "write a task file with reader 'ir_datasets', which names the languages"
-            raise UsageError(Fault(f"task {spec!r}", f"{id_} {found}", expected, mend))
+            raise UsageError(Fault(where, f"{id_} {found}", expected, mend))
         ids[language] = id_
+    if patterns:
+        ids = _for_each(where, patterns, languages, ids)
     several = (Kind.MONOLINGUAL, Kind.MULTILINGUAL)
+    kinds = tuple(Kind) if patterns else several
+    title = spec.removeprefix(PREFIX).replace(",", ", ")
     return Task(
-        name=slug(spec.replace(":", "-").replace("/", "-").replace(",", "-")),
+        name=slug(re.sub("[:/,{}]+", "-", spec)),
         version="1",
-        title=f"{', '.join(ids.values())} of ir_datasets",
+        title=f"{title} of ir_datasets",
         languages=tuple(ids),
-        kinds=several if len(ids) > 1 else several[:1],
+        kinds=kinds if len(ids) > 1 else several[:1],
         measures=("nDCG@10", "AP", "RR", "R@100"),
         text="",
         licence="see https://ir-datasets.com",
-        citation=f"https://ir-datasets.com: {', '.join(ids.values())}",
-        source=Source(reader="ir_datasets", files={}, ids=ids),
+        citation=f"https://ir-datasets.com: {title}",
+        source=Source(
+            reader="ir_datasets",
+            files={},
+            ids=ids,
+            options={"relevance": "parallel"} if patterns and len(ids) > 1 else {},
+        ),
         path=Path(spec),
     )
+
+
+def _for_each(
+    where: str, patterns: Sequence[str], languages: Sequence[str] | None, ids: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the id of each of ``languages``, of which ``ids`` has some. Raises UsageError."""
+    if len(patterns) > 1:
+        expected = f"one id with {LANGUAGE}"
+        raise UsageError(Fault(where, f"{len(patterns)} ids with {LANGUAGE}", expected))
+    if not languages:
+        found = f"{LANGUAGE} in it, and no languages are given"
+        mend = "give a training its `languages`, such as de,fr; for anything else write a task file"
+        raise UsageError(Fault(where, found, f"the languages that {LANGUAGE} stands for", mend))
+    each = languages.split(",") if isinstance(languages, str) else languages
+    found_ids: dict[str, str] = {}
+    for spelling in map(str.strip, each):
+        code = code_of(spelling)
+        found_ids[code] = ids.get(code) or patterns[0].replace(LANGUAGE, spelling)
+        told = _load(found_ids[code], f"{where}, language {code!r}").docs_lang()
+        if told not in (None, code):
+            found = f"{found_ids[code]} is in {told!r}"
+            mend = f"for {told} name the id itself, after a comma"
+            raise UsageError(Fault(where, found, f"a data set in {code!r}", mend))
+    return found_ids
 
 
 def stream(task: Task, files: Files) -> StreamedRecords:
@@ -83,6 +124,7 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     judgements: list[Judgement] = []
     records, rows = StreamedRecords(parallel=parallel), dict[tuple[str, str, int], Row]()
     queries: dict[tuple[str, str], TextRecord] = {}
+    alike: set[str] = set()  # languages with a judgement that another one has, too
     for language in task.roles.passages:
         for number, (id_, asked) in enumerate(ids_of(task, language)):
             part = _Part(task, id_, language, asked)
@@ -92,7 +134,9 @@ def stream(task: Task, files: Files) -> StreamedRecords:
             with _getting(id_):
                 for row in _judgements(dataset, id_, language):
                     if parallel:
-                        rows.setdefault((row.query_id, row.passage_id, row.relevance), row)
+                        name = (row.query_id, row.passage_id, row.relevance)
+                        first = rows.setdefault(name, row).language
+                        alike |= {first, language} if first != language else set()
                     else:
                         judgements.append(row.judgement(asked, language))
                 for query in part.queries(asking, faults):
@@ -101,6 +145,7 @@ def stream(task: Task, files: Files) -> StreamedRecords:
                     records.shards += _shards(dataset, id_, language, text_choice(task))
     faults.check()
     if parallel:
+        _refuse_unlike(task, alike)
         between = across_unread(rows.values(), queries.values(), task.roles.passages)
         records.judgements, judged = between, {(code, id_) for id_, code in between.queries()}
     else:
@@ -109,6 +154,25 @@ def stream(task: Task, files: Files) -> StreamedRecords:
     records.queries = [query for name, query in queries.items() if name in judged]
     records.unjudged = [query for name, query in queries.items() if name not in judged]
     return records
+
+
+def _refuse_unlike(task: Task, alike: Container[str]) -> None:
+    """Raise DataError for languages that are not ``alike``: that judge nothing another one does,
+    so that questions and passages of the same ids are no translations."""
+    several = len(task.roles.passages) > 1
+    mend = "name one id for each language, with commas, and there are no pairs across languages"
+    faults = [
+        Fault(
+            f"{task.path}, {task.source.ids[code]}",
+            "none of its judgements is one of another language's, too",
+            "questions and passages that have the same ids in all languages",
+            mend,
+        )
+        for code in task.roles.passages
+        if several and code not in alike
+    ]
+    if faults:
+        raise DataError(*faults)
 
 
 def fetch(task: Task) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 from mlbench.common.errors import DataError, Fault, MlbenchError, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.data.sampling import cut_to_languages
-from mlbench.data.sources import in_shards
+from mlbench.data.sources import LANGUAGE, in_shards
 from mlbench.evaluation.choices import chosen_languages
 from mlbench.evaluation.evaluate import evaluate
 from mlbench.evaluation.options import Options
@@ -63,9 +63,7 @@ def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
     """
     path = folder / OVERLAP_FILE
     if not path.is_file():
-        configs = [resolved(study, arm.config) for arm in study.arms]
-        names = [c[key] for c in configs for key in ("data", "text_data") if c.get(key)]
-        sets = [training_set(name, options) for name in dict.fromkeys(names)]
+        sets = _training_sets(study, options)
         tasks = [load_task(beside(study, task)) for task in study.form.tasks]
         found = [overlap(data, task, options).values() for data in sets for task in tasks]
         write_atomically(path, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
@@ -74,6 +72,17 @@ def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
     if faults and options.strict:
         raise DataError(*faults)
     return [each.warning for each in every if each.warning]
+
+
+def _training_sets(study: Study, options: Options) -> list[TrainingSet]:
+    """Read all training sets of a study, whole; of one that is expanded by languages, those that
+    any arm trains on."""
+    wanted: dict[str, dict[str, None]] = {}
+    for config in (resolved(study, arm.config) for arm in study.arms):
+        for name in filter(None, (config.get("data"), config.get("text_data"))):
+            wanted.setdefault(name, {}).update(dict.fromkeys(config.get("languages", ())))
+    of = {name: (*codes,) if LANGUAGE in name else None for name, codes in wanted.items()}
+    return [training_set(n, dataclasses.replace(options, languages=c)) for n, c in of.items()]
 
 
 def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
@@ -104,7 +113,7 @@ def _reading_once() -> Callable[[str, Options], TrainingSet]:
     whole: dict[object, TrainingSet] = {}
 
     def read(name: str, options: Options) -> TrainingSet:
-        task = load_task(name)
+        task = load_task(name, options.languages)
         streamed = in_shards(task)  # only what is judged in these languages is read
         key = (name, options.languages) if streamed else name
         if key not in whole:

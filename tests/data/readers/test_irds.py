@@ -108,6 +108,28 @@ def register(
     return id_
 
 
+def register_each(*languages: str, unlike: str = "") -> str:
+    """Register one data set in several languages, and return its ids with ``{language}``; that of
+    ``unlike`` judges other passages."""
+
+    class Judged(Qrels):
+        def qrels_iter(self) -> Iterator[Qrel]:
+            yield from super().qrels_iter()
+            yield Qrel("q2", "3", 1, "0")
+
+    class Others(BaseQrels):
+        def qrels_iter(self) -> Iterator[Qrel]:
+            yield Qrel("q2", "1", 1, "0")
+
+    stem = f"test-{next(NUMBERS)}"
+    for code in languages:
+        documents = [Plain(d.doc_id, f"{code} {d.default_text()}") for d in DOCUMENTS]
+        judged = Others() if code == unlike else Judged()
+        parts = [Docs(documents, code), Queries(code), judged]
+        ir_datasets.registry.register(f"{stem}/{code}/train", Dataset(*parts))
+    return f"{stem}/{{language}}/train"
+
+
 def task_of(text: str = "", options: dict[str, str] | None = None, **ids: str) -> Task:
     return make_task(
         irds.Path("/nowhere"), "ir_datasets", {}, tuple(ids), text, ids=ids, options=options or {}
@@ -213,6 +235,75 @@ def test_a_task_by_ids_alone() -> None:
     assert two.kinds == (Kind.MONOLINGUAL, Kind.MULTILINGUAL)
     assert two.name != one.name
     assert "/" not in two.name
+
+
+def test_a_place_for_the_language_stands_for_those_that_are_given() -> None:
+    pattern, english = register_each("de", "fr", "en"), register("en")
+    task = find_task(f"ir_datasets:{pattern}", languages=("fr", "de"))
+    stem = pattern.partition("/")[0]
+    assert task.languages == ("fr", "de")
+    assert task.source.ids == {"fr": f"{stem}/fr/train", "de": f"{stem}/de/train"}
+    assert (task.kinds, task.source.options) == (tuple(Kind), {"relevance": "parallel"})
+    data = load(task)
+    assert len(data.qrels.query) == 3 * 2 * 2
+    beside = find_task(f"ir_datasets:{pattern},{english}", languages=("de", "en"))
+    assert beside.source.ids == {"de": f"{stem}/de/train", "en": english}
+    assert find_task(f"ir_datasets:{pattern}", languages=("fr",)).kinds == (Kind.MONOLINGUAL,)
+
+
+def test_a_task_file_says_the_ids_of_all_other_languages_at_once(tmp_path: Any) -> None:
+    pattern, english = register_each("de", "fr"), register("en")
+    ids = f'"{{language}}" = "{pattern}"'
+    text = f"""
+        name = "each"
+        version = "1"
+        title = "Each"
+        languages = ["de", "en", "fr"]
+        licence = "CC0-1.0"
+        citation = "none"
+        [source]
+        reader = "ir_datasets"
+        [source.ids]
+        en = "{english}"
+        {ids}
+    """
+    path = tmp_path / "each.toml"
+    path.write_text(text)
+    own = {code: pattern.replace("{language}", code) for code in ("de", "fr")}
+    assert find_task(path).source.ids == {"en": english, **own}
+    path.write_text(text.replace(ids, '"{language}" = "x/train"'))
+    with pytest.raises(DataError) as caught:
+        find_task(path)
+    assert [fault.where for fault in caught.value.faults] == [
+        f"{path}, field source.ids.{{language}}"
+    ]
+    assert "'x/train'" in str(caught.value)
+
+
+def test_languages_that_judge_nothing_alike_are_no_translations() -> None:
+    pattern = register_each("de", "en", "fr", unlike="en")
+    with pytest.raises(DataError) as caught:
+        load(find_task(f"ir_datasets:{pattern}", languages=("de", "en", "fr")))
+    (fault,) = caught.value.faults
+    assert pattern.replace("{language}", "en") in fault.where
+    assert "none of its judgements" in fault.found
+
+
+@pytest.mark.parametrize(
+    ("spec", "languages", "expected"),
+    [
+        ("test/{language}/a", None, "no languages are given"),
+        ("test/{language}/a,test/{language}/b", ("de",), "2 ids with {language}"),
+        ("mr-tydi/{language}/trian", ("ar", "bn"), "ir_datasets has no 'mr-tydi/ar/trian'"),
+        ("mr-tydi/ar/{language}", ("train",), "mr-tydi/ar/train is in 'ar'"),
+    ],
+)
+def test_a_place_for_the_language_that_makes_no_task(
+    spec: str, languages: tuple[str, ...] | None, expected: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_task(f"ir_datasets:{spec}", languages=languages)
+    assert expected in str(caught.value)
 
 
 def misses(build: Callable[[], str], expected: str) -> Any:
