@@ -71,7 +71,8 @@ class Saved:
     """A saved result: which task and model, and where it was read from.
 
     It has the table of ``ranks`` or, of run files, the ``values`` of each query and how deep the
-    files are. ``cost`` is None where nothing is known of it.
+    files are. ``clip`` is CLIPScore of each query, ``cost`` what it took: None where that is not
+    known.
     """
 
     where: str
@@ -82,6 +83,7 @@ class Saved:
     values: PerQuery | None = None
     retrieved: Retrieved | None = None
     cost: Cost | None = None
+    clip: PerQuery | None = None
 
     @property
     def table(self) -> Ranks:
@@ -100,7 +102,10 @@ def saved_report(report: Report, where: str) -> Saved:
     ranks = None if report.values is not None else report.table
     values, retrieved = report.values, report.retrieved
     cost = cost_of(report.model, report.run)
-    return Saved(where, report.task, report.model, report.measures, ranks, values, retrieved, cost)
+    return Saved(
+        where, report.task, report.model, report.measures, ranks, values, retrieved, cost,
+        report.clip_values,
+    )  # fmt: skip
 
 
 def read_saved(path: Path) -> Saved:

@@ -21,6 +21,8 @@ from mlbench.comparing.baseline import Result, Saved, refuse_other_task, saved_r
 from mlbench.comparing.comparison import Comparison, headline
 from mlbench.comparing.differences import (
     BETTER,
+    HIGHER,
+    LOWER,
     NOT_SHOWN,
     WORSE,
     Difference,
@@ -40,6 +42,7 @@ from mlbench.comparing.quantities import (
     chosen_names,
 )
 from mlbench.data.task import Kind, Setting
+from mlbench.measures.clip_score import CLIP_SCORES
 from mlbench.measures.randomisation import (
     FEWEST,
     ROUNDING,
@@ -106,13 +109,14 @@ class _Found:
 
 
 def default_measures(saved: Sequence[Saved]) -> tuple[str, ...]:
-    """Return the measures that all reports have, in the first one's order, and rank distance
-    where all have it: on a multilingual pool, not from run files."""
+    """Return the measures that all reports have, in the first one's order, and where all have them
+    rank distance (on a multilingual pool, not from run files) and CLIPScore (of images)."""
     shared = [m for m in saved[0].measures if all(m in other.measures for other in saved[1:])]
     task = saved[0].task
     mixed = task.roles.mixed and Kind.MULTILINGUAL.value in task.kinds
     spread = mixed and all(each.ranks is not None for each in saved)
-    return (*shared, *([RANK_DISTANCE] if spread else []))
+    clip = CLIP_SCORES if all(each.clip is not None for each in saved) else ()
+    return (*shared, *([RANK_DISTANCE] if spread else []), *clip)
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ class _Common:
         """Return what the samples of each result follow from."""
         cluster = dict(zip(self._ids(), unit.of.tolist(), strict=True))
         return [
-            SettingTable(each.table, each.task.kinds, unit, self.settings)
+            SettingTable(each.table, each.task.kinds, unit, self.settings, each.clip)
             if each.values is None
             else ValueTable(each.values, cluster, self.settings, each.task.roles)
             for each in self.saved
@@ -377,9 +381,12 @@ def _differences(
 
 def verdict(quantity: Quantity, low: float, high: float, p: float) -> str:
     """Return what a difference shows: better or worse where p is at most 0.05 and 0 lies outside
-    the interval; the direction is the measure's."""
+    the interval; the direction is the measure's. CLIPScore is higher or lower, as it is of each
+    model's own vectors."""
     if p > ALPHA or low <= 0 <= high or math.isnan(low):
         return NOT_SHOWN
+    if quantity.measure in CLIP_SCORES:
+        return HIGHER if low > 0 else LOWER
     return BETTER if (low > 0) != quantity.lower_is_better else WORSE
 
 
@@ -393,7 +400,8 @@ def standings(scores: Sequence[Value], differences: Sequence[Difference]) -> lis
         better = np.zeros((len(labels), len(labels)), bool)
         for (model, against), shown in verdicts.items():
             if shown != NOT_SHOWN:
-                winner, loser = (model, against) if shown == BETTER else (against, model)
+                first = shown in (BETTER, HIGHER)
+                winner, loser = (model, against) if first else (against, model)
                 better[labels.index(winner), labels.index(loser)] = True
         best, worst = (
             dict(zip(labels, at.tolist(), strict=True)) for at in place_intervals(better)

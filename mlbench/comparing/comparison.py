@@ -24,6 +24,7 @@ from mlbench.comparing.differences import (
     Value,
     measure_title,
 )
+from mlbench.measures.clip_score import CLIP_SCORES
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import ALPHA
 from mlbench.reports.report import TaskInfo
@@ -69,8 +70,9 @@ class Comparison:
 
 
 def headline(measures: Sequence[str]) -> str:
-    """Return the measure that a comparison is read by: the first, but for rank distance."""
-    others = [name for name in measures if name != RANK_DISTANCE]
+    """Return the measure that a comparison is read by: the first, but for rank distance and
+    CLIPScore."""
+    others = [name for name in measures if name not in (RANK_DISTANCE, *CLIP_SCORES)]
     return next(iter([*others, *measures]), "")
 
 
@@ -102,6 +104,11 @@ def notes(comparison: Comparison, whole: bool = True) -> list[str]:
         lines.append(
             "Of rank distance, lower is better; read it beside "
             f"{measure_title(comparison.headline)}."
+        )
+    if any(measure in CLIP_SCORES for measure in comparison.measures):
+        lines.append(
+            "CLIPScore is of each model's own vectors, of what queries find first or of what they "
+            "are judged with. Of other models than CLIP ViT-B/32, a higher one is not better."
         )
     return [*comparison.remarks, *lines, *_sensitivity_lines(comparison)]
 

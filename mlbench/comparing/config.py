@@ -141,7 +141,7 @@ def _refuse_unknown_measures(path: Path, names: tuple[str, ...]) -> None:
     from mlbench.comparing.quantities import chosen_names
 
     try:
-        chosen_names(names)
+        chosen_names(names, clip=False)
     except UsageError as error:
         where = f"{path}, field {_field(path, 'measures')}"
         faults = (replace(f, where=where, found=f"{f.where}: {f.found}") for f in error.faults)

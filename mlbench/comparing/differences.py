@@ -12,6 +12,8 @@ from mlbench.reports.cost import Cost
 from mlbench.reports.words import MISSING, mean_name, number
 
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
+HIGHER, LOWER = "higher", "lower"
+"""Of a figure that is neither better nor worse."""
 RANKS = 1000
 """Rank distances from here on are shown without decimals."""
 

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.data.task import Kind, Roles, Setting
+from mlbench.data.task import IMAGE, Kind, Roles, Setting
 from mlbench.measures.bias import rank_distance
+from mlbench.measures.clip_score import CLIP_SCORES, JUDGED_CLIP_SCORE
 from mlbench.measures.rank_measures import OFFERED, RANK_DISTANCE, is_rank_distance, parse_measure
 from mlbench.measures.significance import Clusters, Sample
 from mlbench.ranking.ranks import Ranks, SharedPool, shared_pools
@@ -42,21 +43,25 @@ class Quantity:
         return (self.query_language is not None) + (self.passage_language is not None)
 
 
-def chosen_names(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Return canonical names of measures, ``rank-distance`` among them; twice counts once. A string
-    is one name.
+def chosen_names(names: str | Iterable[str], *, clip: bool = True) -> tuple[str, ...]:
+    """Return canonical names of measures, ``rank-distance`` and, unless not ``clip``, CLIPScore
+    among them; twice counts once. A string is one name.
 
     Raises UsageError with every name that is no measure.
     """
     chosen: dict[str, None] = {}
+    more = (RANK_DISTANCE, *(CLIP_SCORES if clip else ()))
     faults: list[Fault] = []
     for name in [names] if isinstance(names, str) else names:
+        if name in more:
+            chosen[name] = None
+            continue
         try:
             known = is_rank_distance(name)
             chosen[RANK_DISTANCE if known else parse_measure(name).name] = None
         except UsageError as error:
             faults += [
-                replace(f, expected=f"{f.expected}, {RANK_DISTANCE}")
+                replace(f, expected=f"{f.expected}, {', '.join(more)}")
                 if f.expected == OFFERED
                 else f
                 for f in error.faults
@@ -67,7 +72,8 @@ def chosen_names(names: str | Iterable[str]) -> tuple[str, ...]:
 
 
 class SettingTable:
-    """The ranks of all settings of one model, from which the samples of any measure follow."""
+    """The ranks of all settings of one model, from which the samples of any measure follow, and
+    ``clip``, CLIPScore of each query, where it is known."""
 
     def __init__(
         self,
@@ -75,9 +81,11 @@ class SettingTable:
         kinds: Sequence[str],
         clusters: Clusters,
         settings: Sequence[Setting] | None = None,
+        clip: PerQuery | None = None,
     ) -> None:
         self.ranks = ranks
         self.clusters = clusters
+        self.clip = clip
         every = ranks.roles.settings([Kind(kind) for kind in kinds])
         self.settings = every if settings is None else settings
 
@@ -97,10 +105,35 @@ class SettingTable:
     def quantities(self, measure: str, *, optimistic: bool = False) -> dict[Quantity, list[Sample]]:
         """Return each quantity of a measure that has a query, with its settings' samples.
 
-        Ties count against the model, or for it where ``optimistic``.
+        Ties count against the model, or for it where ``optimistic``; of CLIPScore always against.
         """
+        if measure in CLIP_SCORES:
+            return _grouped(measure, self._clip_samples(measure), self.ranks.roles)
         samples = self._samples(measure, optimistic and self.ranks.ambiguous)
         return _grouped(measure, samples, self.ranks.roles)
+
+    def _clip_samples(self, measure: str) -> list[tuple[Setting, Sample]]:
+        known = {part.setting: part for part in self.clip.settings} if self.clip else {}
+        once = measure == JUDGED_CLIP_SCORE and self.ranks.roles.between_modalities
+        found = [
+            (s, known[s])
+            for s in self.settings
+            if s in known and known[s].query_ids
+            if not once or s.query_language != IMAGE  # the same pairs, from the other side
+        ]
+        return [
+            (s, Sample(self.clusters.of[self._queries(s, part.query_ids)], part.values[measure]))
+            for s, part in found
+        ]
+
+    def _queries(self, setting: Setting, ids: Sequence[str]) -> list[int]:
+        """Return which queries of the table the ids of a setting are."""
+        return [self._places[setting.query_language, id_] for id_ in ids]
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], int]:
+        languages = (self.ranks.languages[at] for at in self.ranks.query_language.tolist())
+        return {key: at for at, key in enumerate(zip(languages, self.ranks.query_ids, strict=True))}
 
     def _samples(self, measure: str, optimistic: bool) -> list[tuple[Setting, Sample]]:
         of = self.clusters.of
@@ -155,11 +188,12 @@ class ValueTable:
         }
 
     def quantities(self, measure: str, *, optimistic: bool = False) -> dict[Quantity, list[Sample]]:
-        """Return each quantity of a measure, with its settings' samples; of rank distance none.
+        """Return each quantity of a measure, with its settings' samples; of rank distance and
+        CLIPScore none.
 
         Raises UsageError for a measure that the run files were not scored by.
         """
-        if measure == RANK_DISTANCE:
+        if measure == RANK_DISTANCE or measure in CLIP_SCORES:
             return {}
         missing = [part for _, part in self.parts if measure not in part.values]
         if missing:

@@ -96,7 +96,7 @@ def _checked(
     evaluate: Evaluate | None = None,
 ) -> Check:
     """See ``check``; ``evaluate`` is what evaluates a model, where it is not ``mlbench``'s own."""
-    measures, margin = chosen_names(gate[0]), gate[1]
+    measures, margin = chosen_names(gate[0], clip=False), gate[1]
     old = saved_result(baseline)
     if RANK_DISTANCE in measures and not old.task.roles.mixed:
         found = f"{RANK_DISTANCE} on a task without passages of several languages together"

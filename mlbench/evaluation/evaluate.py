@@ -253,8 +253,8 @@ def evaluate_held(
         examples=examples,
         reranking=describe_reranking(model, options, found.pairs, found.first),
     )
-    clip = clip_score(collection, embedded, report.model, options.limits)
-    report = replace(report, clip_score=clip)
+    clip, each = clip_score(collection, embedded, report.model, task.kinds, options.limits)
+    report = replace(report, clip_score=clip, clip_values=each)
     return _with_variants(report, task, collection, model, embedded, options)
 
 
@@ -279,10 +279,10 @@ def _with_variants(
         )
         texts = shown_texts(found.ranks, collection)
         described = describe_variant(report.model, variant, embedded)
-        clip = clip_score(collection, smaller, described, options.limits)
+        clip, each = clip_score(collection, smaller, described, task.kinds, options.limits)
         made.append(
             replace(report, model=described, scores=found.scores, run=run, ranks=found.ranks,
-                    texts=texts, clip_score=clip, examples=())
+                    texts=texts, clip_score=clip, clip_values=each, examples=())
         )  # fmt: skip
     scores = tuple(map(variant_scores, made))
     return replace(report, variants=scores, variant_reports=tuple(made))

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+CLIP_SCORE, JUDGED_CLIP_SCORE = "clip-score", "judged-clip-score"
+"""What CLIPScore is called as a figure of a setting: of a query and what it finds first, and of a
+query and what it is judged with."""
+CLIP_SCORES = (CLIP_SCORE, JUDGED_CLIP_SCORE)
 WEIGHT = 2.5
 FORMULA = "2.5 max(cos, 0)"
 ROWS = 1 << 14

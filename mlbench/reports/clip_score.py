@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbench.common.errors import Fault, IntegrityError
+from mlbench.common.files import sha256_of
+from mlbench.reports.per_query import PerQuery, read_values
 from mlbench.reports.table import Table
 
 if TYPE_CHECKING:
     from mlbench.reports.report import Report
 
+CLIP_FILE = "clip-score.parquet"
+"""The file of a report's folder with the value of each query."""
 CLIP_VIT_B_32 = ("clip-vit-base-patch32", "clip-vit-b-32")
 """What the model that CLIPScore is defined with is called, on the hub and in
 sentence-transformers."""
@@ -35,7 +41,9 @@ class ClipScore:
 
     ``judged``, ``first_image`` and ``first_caption`` are the unweighted means over languages.
     ``comparable`` says whether the model is by its name CLIP ViT-B/32, with whose figures alone
-    published ones compare. ``prefixes`` are what was put before captions, by role.
+    published ones compare. ``prefixes`` are what was put before captions, by role. ``first_mixed``
+    is the mean over images and the caption that each finds first among those of all languages.
+    ``values_sha256`` is the digest of the file with the value of each query, None without one.
     """
 
     formula: str
@@ -45,6 +53,8 @@ class ClipScore:
     first_image: float | None
     first_caption: float | None
     by_language: dict[str, LanguageScore]
+    first_mixed: float | None = None
+    values_sha256: str | None = None
 
     @classmethod
     def of(
@@ -53,22 +63,55 @@ class ClipScore:
         names: Iterable[str],
         prefixes: dict[str, str],
         by_language: dict[str, LanguageScore],
+        first_mixed: float | None = None,
     ) -> ClipScore:
         """Return the means over languages; ``names`` are what the model is called."""
         basenames = {name.rstrip("/").rpartition("/")[2].lower() for name in names}
         means = _means([*by_language.values()])
-        return cls(formula, bool(basenames & {*CLIP_VIT_B_32}), prefixes, *means, by_language)
+        return cls(
+            formula, bool(basenames & {*CLIP_VIT_B_32}), prefixes, *means, by_language, first_mixed
+        )
 
     def only(self, languages: Sequence[str]) -> ClipScore | None:
-        """Return what holds of some of the languages: no language's figures depend on others."""
+        """Return what holds of some of the languages: no language's figures depend on others, but
+        for what is found first among all of them."""
         kept = {code: each for code, each in self.by_language.items() if code in languages}
         if not kept:
             return None
         judged, first_image, first_caption = _means([*kept.values()])
         return replace(
             self, judged=judged, first_image=first_image, first_caption=first_caption,
-            by_language=kept,
+            by_language=kept, values_sha256=None,
+            first_mixed=self.first_mixed if len(kept) == len(self.by_language) else None,
         )  # fmt: skip
+
+
+def with_clip_values(report: Report, folder: Path) -> Report:
+    """Write CLIPScore query by query to the folder of a report, or remove that of another one;
+    return the report with the digest of the file."""
+    path, digest = folder / CLIP_FILE, None
+    if report.clip_values is None:
+        path.unlink(missing_ok=True)
+    else:
+        report.clip_values.save(path)
+        digest = sha256_of(path)
+    clip = report.clip_score
+    return replace(report, clip_score=clip and replace(clip, values_sha256=digest))
+
+
+def read_clip_values(folder: Path, clip: ClipScore | None) -> PerQuery | None:
+    """Return CLIPScore query by query, None where the folder of a report does not have it.
+
+    Raises IntegrityError where it is not that which the report was written with.
+    """
+    path = folder / CLIP_FILE
+    if clip is None or clip.values_sha256 is None or not path.exists():
+        return None
+    if (found := sha256_of(path)) != clip.values_sha256:
+        expected = f"{clip.values_sha256}, as the report beside it says"
+        mend = "run the evaluation again"
+        raise IntegrityError(Fault(str(path), f"SHA-256 {found}", expected, mend))
+    return read_values(path)
 
 
 def _means(of: Sequence[LanguageScore]) -> tuple[float, float | None, float | None]:
@@ -91,6 +134,8 @@ def clip_score_table(report: Report) -> Table:
         (code, *map(_shown, (each.judged, each.first_image, each.first_caption)))
         for code, each in found.by_language.items()
     ]
+    if found.first_mixed is not None:
+        rows.append(("mixed", _shown(None), _shown(None), _shown(found.first_mixed)))
     means = map(_shown, (found.judged, found.first_image, found.first_caption))
     return Table(headers, tuple(rows), ("macro", *means))
 

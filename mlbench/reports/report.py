@@ -21,7 +21,7 @@ from mlbench.measures.scores import Scores, SettingScores, compute_scores
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
 from mlbench.ranking.vectors import TextSize
-from mlbench.reports.clip_score import ClipScore
+from mlbench.reports.clip_score import ClipScore, read_clip_values, with_clip_values
 from mlbench.reports.found_first import Example
 from mlbench.reports.per_query import PerQuery, choose_settings, per_query, require_pandas
 from mlbench.reports.reranking import Reranking
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache
 
 SCHEMA = "mlbench/report/1"
-KEPT_APART = ("ranks", "values", "texts", "variant_reports")
+KEPT_APART = ("ranks", "values", "texts", "variant_reports", "clip_values")
 """Fields of a report that report.json does not hold."""
 REPORT_FILE, RANKS_FILE, VALUES_FILE = "report.json", "ranks.parquet", "per-query.parquet"
 
@@ -197,8 +197,8 @@ class Report:
     a report on run files, query by query, which are a file of its folder too. ``texts`` are those
     of the queries that the page shows, where they are at hand. ``variants`` are the scores of
     vectors made smaller, ``variant_reports`` their whole reports, where they were made just now.
-    ``clip_score`` and ``examples`` are of images. What is kept apart is left out of report.json and
-    comparisons.
+    ``clip_score``, ``clip_values`` (of each query) and ``examples`` are of images. What is kept
+    apart is left out of report.json and comparisons.
     """
 
     task: TaskInfo
@@ -216,6 +216,7 @@ class Report:
     values: PerQuery | None = field(default=None, compare=False, repr=False)
     texts: Texts | None = field(default=None, compare=False, repr=False)
     variant_reports: tuple[Report, ...] = field(default=(), compare=False, repr=False)
+    clip_values: PerQuery | None = field(default=None, compare=False, repr=False)
 
     @property
     def table(self) -> Ranks:
@@ -333,7 +334,8 @@ def report_to_json(report: Report, ranks_sha256: str | None) -> str:
 
 def report_values(report: Report) -> dict[str, Any]:
     """Return all that a report says, by field, without its table of ranks."""
-    values = asdict(replace(report, ranks=None, values=None, texts=None, variant_reports=()))
+    bare = replace(report, ranks=None, values=None, texts=None, clip_values=None)
+    values = asdict(replace(bare, variant_reports=()))
     return {name: value for name, value in values.items() if name not in KEPT_APART}
 
 
@@ -356,13 +358,14 @@ def write_report(
         report.values.save(folder / VALUES_FILE)
     else:
         (folder / VALUES_FILE).unlink(missing_ok=True)
+    report = with_clip_values(report, folder)
     for name, content in pages.items():
         write_atomically(folder / name, content)
     write_atomically(folder / REPORT_FILE, report_to_json(report, digest).encode())
 
 
 def read_report(folder: str | Path) -> Report:
-    """Read a report folder and check that its two files belong together.
+    """Read a report folder and check that its files belong together.
 
     Raises DataError where a file is missing or the report was made from run files and has no
     table, IntegrityError where one is damaged, the table is not the one that report.json was
@@ -393,7 +396,7 @@ def read_report(folder: str | Path) -> Report:
         where = f"{path}, "
         placed = [replace(fault, where=where + fault.where) for fault in faults]
         raise IntegrityError(*first_faults(placed))
-    return replace(report, ranks=ranks)
+    return replace(report, ranks=ranks, clip_values=read_clip_values(folder, report.clip_score))
 
 
 def _task_faults(task: TaskInfo, ranks: Ranks, key: TaskKey) -> Iterator[Fault]:

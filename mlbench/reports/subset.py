@@ -93,6 +93,7 @@ def cut_report(report: Report, languages: tuple[str, ...], command: str) -> Repo
         texts=None,
         variants=(),
         clip_score=report.clip_score and report.clip_score.only(languages),
+        clip_values=report.clip_values and report.clip_values.chosen(settings, None),
         examples=(),
         reranking=report.reranking and replace(report.reranking, macro={}, rank_distance=None),
     )

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 import numpy as np
 
 from mlbench.data.task import Kind
+from mlbench.measures.clip_score import CLIP_SCORES, JUDGED_CLIP_SCORE
 from mlbench.measures.rank_measures import parse_measure
 from mlbench.measures.scores import SettingScores
 from mlbench.measures.significance import Score
@@ -74,6 +75,8 @@ def headline(report: Report) -> str:
 
 def mean_name(measure: str) -> str:
     """Return what the mean of a measure is called: the mean of AP is mAP."""
+    if measure in CLIP_SCORES:
+        return "judged CLIPScore" if measure == JUDGED_CLIP_SCORE else "CLIPScore"
     return f"m{measure}" if measure.startswith("AP") else measure
 
 

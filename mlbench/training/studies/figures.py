@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlbench.comparing.quantities import Quantity, SettingTable
-from mlbench.data.task import Kind
+from mlbench.data.task import IMAGE, Kind
 from mlbench.measures.bias import OwnOutranking
+from mlbench.measures.clip_score import CLIP_SCORES
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.seeds import Trained
 from mlbench.measures.significance import Clusters, MacroMeans, Sample
 from mlbench.ranking.ranks import Ranks
+from mlbench.reports.per_query import PerQuery
 from mlbench.reports.words import kind_name, mean_name
 from mlbench.training.studies.form import OUTRANKING
 
@@ -69,14 +71,27 @@ class Reader:
     figures: tuple[Figure, ...]
 
     @classmethod
-    def of(cls, ranks: Ranks, kinds: Sequence[str], measure: str, clusters: Clusters) -> Reader:
-        """Return the reader of a task; ``ranks`` is the table of any model on it."""
+    def of(
+        cls,
+        ranks: Ranks,
+        kinds: Sequence[str],
+        measure: str,
+        clusters: Clusters,
+        clip: PerQuery | None = None,
+    ) -> Reader:
+        """Return the reader of a task; ``ranks`` is the table of any model on it, and ``clip`` its
+        CLIPScore query by query, where that is known."""
         mixed = ranks.roles.mixed and not ranks.pairs and Kind.MULTILINGUAL in kinds
-        measures = (measure, *([RANK_DISTANCE] if mixed else []))
-        table = SettingTable(ranks, kinds, clusters)
+        of_images = CLIP_SCORES if clip is not None else ()
+        measures = (measure, *([RANK_DISTANCE] if mixed else []), *of_images)
+        table = SettingTable(ranks, kinds, clusters, clip=clip)
         names = [name for each in measures for name in table.quantities(each) if name.level < 2]
+        kinds_there = dict.fromkeys(
+            (q.kind, q.measure) for q in names if q.level == 0 and q.kind in [*Kind]
+        )
+        if ranks.roles.between_modalities:  # the mean over both directions tells nothing
+            names = [q for q in names if q.level or q.kind != Kind.CROSSLINGUAL]
         figures = [Figure(q.kind, q.measure, q.query_language or "") for q in names]
-        kinds_there = dict.fromkeys((q.kind, q.measure) for q in names if q.level == 0)
         figures += [Figure(*each, over) for each in kinds_there for over in (SEEN, UNSEEN)]
         if mixed and ranks.roles.shared:
             figures += [Figure(Kind.MULTILINGUAL.value, OUTRANKING, over)
@@ -84,23 +99,30 @@ class Reader:
         return cls(tuple(kinds), measures, clusters, tuple(figures))
 
     def arm(
-        self, seeds: Sequence[str], tables: Sequence[Ranks], languages: Sequence[str]
+        self,
+        seeds: Sequence[str],
+        tables: Sequence[Ranks],
+        languages: Sequence[str],
+        clips: Sequence[PerQuery | None] = (),
     ) -> Trained:
-        """Return an arm, ready to be drawn: a table a seed; ``languages`` are those it has seen,
-        none where that is not known."""
-        means = [MacroMeans.of(self._groups(each, languages), self.clusters.count)
-                 for each in tables]  # fmt: skip
+        """Return an arm, ready to be drawn: a table a seed, and CLIPScore query by query where it
+        is known; ``languages`` are those it has seen, none where that is not known."""
+        of_seed = zip(tables, clips or [None] * len(tables), strict=True)
+        means = [MacroMeans.of(self._groups(ranks, clip, languages), self.clusters.count)
+                 for ranks, clip in of_seed]  # fmt: skip
         parts: list[MacroMeans | OwnOutranking] = [MacroMeans.beside(means)]
         if any(figure.measure == OUTRANKING for figure in self.figures):
             of, count = self.clusters.of, self.clusters.count
             parts.append(OwnOutranking.beside([OwnOutranking.of(r, of, count) for r in tables]))
         return Trained(tuple(seeds), tuple(parts))
 
-    def _groups(self, ranks: Ranks, languages: Sequence[str]) -> list[list[Sample]]:
+    def _groups(
+        self, ranks: Ranks, clip: PerQuery | None, languages: Sequence[str]
+    ) -> list[list[Sample]]:
         """Return the samples of each figure but outranking; none where it has no setting."""
-        table = SettingTable(ranks, self.kinds, self.clusters)
+        table = SettingTable(ranks, self.kinds, self.clusters, clip=clip)
         of_measure = {measure: table.quantities(measure) for measure in self.measures}
-        every = set(ranks.roles.queries) | set(ranks.roles.passages)
+        every = {*ranks.roles.queries, *ranks.roles.passages} - {IMAGE}
         known = set(languages) if languages and not every <= set(languages) else None
         return [
             _samples(of_measure[figure.measure], figure, known)
@@ -121,18 +143,21 @@ def _samples(
     deepest = max((q.level for q, _ in own), default=0)
 
     def fits(name: Quantity) -> bool:
-        languages = {name.query_language, name.passage_language} - {None}
-        return name.level == deepest and (languages <= seen) is (figure.over == SEEN)
+        languages = {name.query_language, name.passage_language} - {None, IMAGE}
+        known = bool(languages) and (languages <= seen) is (figure.over == SEEN)
+        return name.level == deepest and known
 
     return [sample for name, samples in own if fits(name) for sample in samples]
 
 
 def macro_figures(figures: Sequence[Figure]) -> list[Figure]:
-    """Return the macro means, those of the kinds of settings first."""
+    """Return the macro means, those of the kinds of settings first, CLIPScore last."""
     kinds = [kind.value for kind in Kind]
 
     def order(figure: Figure) -> tuple[bool, int, str]:
         of_the_pool = figure.measure in (RANK_DISTANCE, OUTRANKING)
+        if figure.measure in CLIP_SCORES:
+            return True, len(kinds) + 1 + CLIP_SCORES.index(figure.measure), figure.kind
         known = kinds.index(figure.kind) if figure.kind in kinds else len(kinds)
         return of_the_pool, known, figure.measure
 

@@ -145,15 +145,16 @@ def task_findings(
     """
     first = entrants[0].read(entrants[0].seeds[0])
     clusters = question_clusters(first.table)
-    reader = Reader.of(first.table, first.task.kinds, measure, clusters)
+    reader = Reader.of(first.table, first.task.kinds, measure, clusters, first.clip_values)
     arms = []
     for entrant in entrants:
-        tables = []
+        tables, clips = [], []
         for seed in entrant.seeds:
             report = entrant.read(seed)
             _refuse_other_data(first, report, f"{entrant.label}, seed {seed}")
             tables.append(report.table)
-        arms.append(reader.arm(entrant.seeds, tables, entrant.languages))
+            clips.append(report.clip_values)
+        arms.append(reader.arm(entrant.seeds, tables, entrant.languages, clips))
     drawn = draw_seeds(arms, clusters.count, draws=draws)
     values = tuple(_values(entrants, reader.figures, drawn))
     pairs = tuple(_pairs(entrants, reader.figures, drawn, claims.values()))

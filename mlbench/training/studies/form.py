@@ -27,6 +27,7 @@ from mlbench.common.forms import (
 )
 from mlbench.data.suite import DIRECTION
 from mlbench.data.task import NAME, Kind
+from mlbench.measures.clip_score import CLIP_SCORE, CLIP_SCORES, JUDGED_CLIP_SCORE
 from mlbench.measures.rank_measures import RANK_DISTANCE, is_rank_distance, parse_measure
 
 OUTRANKING = "same-language"
@@ -57,7 +58,7 @@ def read_figure(value: Any) -> str:
         raise Wrong(repr(value), f"multilingual:{measure}, which is of the mixed pool alone")
     if is_rank_distance(measure):
         return f"{kind}:{RANK_DISTANCE}"
-    if measure == OUTRANKING:
+    if measure in (OUTRANKING, *CLIP_SCORES):
         return str(value)
     try:
         return f"{kind}:{parse_measure(measure).name}"
@@ -72,7 +73,8 @@ _NAMED = if_only(
 )
 _FIGURE = Takes(
     "a kind of setting and a measure, such as 'multilingual:AP', or 'multilingual:rank-distance' "
-    f"or 'multilingual:{OUTRANKING}'",
+    f"or 'multilingual:{OUTRANKING}', or of images 'text-to-image:{CLIP_SCORE}' or "
+    f"'text-to-image:{JUDGED_CLIP_SCORE}'",
     read_figure,
 )
 _VALUES = if_only(lambda v: isinstance(v, list) and v, "a list that is not empty")

@@ -41,6 +41,11 @@ from mlbench.training.studies.tables import (
 )
 
 PAGE_FILE = "study.html"
+CLIP_NOTE = (
+    "CLIPScore is how near what a query finds first is to it in the model's own vectors; the "
+    "judged one is how near what it should find is. Each arm has vectors of its own, so a higher "
+    "one is no better retrieval by itself. Values and intervals are as above."
+)
 MOST_PAIRS = 60
 """Pairs of arms that the page lists for a figure; ``pairs.csv`` has all."""
 
@@ -80,7 +85,8 @@ def study_text(report: StudyReport) -> str:
     """Return what `mlbench study` prints at its end, at most 80 columns wide."""
     blocks = [fill(report.study.form.question.strip()), fill(" ".join(reading(report)))]
     for task in report.tasks:
-        blocks += [f"On {task.task.name}:", arms_table(task, intervals=False).text()]
+        tables = [arms_table(task, intervals=False, clip=clip) for clip in (False, True)]
+        blocks += [f"On {task.task.name}:", *(table.text() for table in tables if table.rows)]
     blocks += [_claim_text(result) for result in report.claims]
     return "\n\n".join(blocks)
 
@@ -103,7 +109,7 @@ def _view(report: StudyReport) -> dict[str, Any]:
         "reading": reading(report),
         "claims": [_claim(result) for result in report.claims],
         "claims_table": claims_table(report),
-        "arms": [_arms(task) for task in report.tasks],
+        "arms": [each for task in report.tasks for each in _arms(task)],
         "pairs": [each for task in report.tasks for each in _pairs(task)],
         "languages": [
             Section(
@@ -144,13 +150,17 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
     }
 
 
-def _arms(task: TaskFindings) -> Section:
+def _arms(task: TaskFindings) -> list[Section]:
     note = (
         "Means over the seeds, with 95% intervals over seeds and "
         f"{plural(task.questions, 'question')}. Baselines are single models; their intervals are "
         "over the questions alone."
     )
-    return Section(task.task.name, arms_table(task, intervals=True), note)
+    sections = [Section(task.task.name, arms_table(task, intervals=True), note)]
+    clip = arms_table(task, intervals=True, clip=True)
+    if clip.rows:
+        sections.append(Section(f"{task.task.name}: CLIPScore", clip, CLIP_NOTE))
+    return sections
 
 
 def _pairs(task: TaskFindings) -> list[Section]:

@@ -10,7 +10,8 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from mlbench.common.names import shortened_apart
-from mlbench.data.task import Kind
+from mlbench.data.task import FROM_IMAGE, Kind
+from mlbench.measures.clip_score import CLIP_SCORE
 from mlbench.reports.drawing import (
     FAINT,
     INK,
@@ -67,7 +68,7 @@ def study_plots(report: StudyReport) -> list[StudyPlot]:
             for draw, kind, alt, how in (
                 (_curves, "curves", f"Scores on {name} by {axis}.", CURVES),
                 (_trade_off, "trade-off",
-                 f"Cross-lingual against monolingual scores on {name}.", TRADE_OFF),
+                 f"Scores across languages against those within languages on {name}.", TRADE_OFF),
                 (_triangles, "proportions",
                  f"Scores on {name} by the proportions of batches.", TRIANGLES),
                 (_cost, "cost", f"Scores on {name} by the seconds of training.", COST),
@@ -85,9 +86,10 @@ CURVES = (
     "stands at the edge. Of rank distance and same-language outranking, lower is better."
 )
 TRADE_OFF = (
-    "Each point is an arm with its 95% intervals; filled ones are such that no other arm is better "
+    "Each point is an arm with its 95% intervals; filled ones are such that no other arm is higher "
     "in both. Squares are baselines; the values of those that lie far off stand below."
 )
+TELLS = {False: "Up and to the right is better.", True: "Captions that images find first."}
 TRIANGLES = (
     "A corner is batches of one kind alone, an edge is a mixture of two kinds, and the inside one "
     "of all three. Darker is better."
@@ -315,20 +317,23 @@ def _legend(figure: Drawing, look: _Look) -> None:
 
 
 def _trade_off(report: StudyReport, task: TaskFindings) -> Drawing | None:
-    """Cross-lingual, and multilingual, against monolingual scores, a point an arm."""
-    measure = report.study.form.measure
-    mono = Figure(MONO, measure)
+    """Cross-lingual, and multilingual, against monolingual scores, a point an arm; of images
+    CLIPScore of the captions found first, in all languages against in each."""
+    measure, within = report.study.form.measure, MONO
+    if Figure(FROM_IMAGE, CLIP_SCORE) in task.figures:
+        measure, within = CLIP_SCORE, FROM_IMAGE
+    mono = Figure(within, measure)
     others = [f for f in (Figure(CROSS, measure), Figure(MULTI, measure)) if f in task.figures]
     if mono not in task.figures or not others:
         return None
     name = mean_name(measure)
     look = _Look.of(report)
     figure, panels = _panels(len(others), f"The trade-off in {name}: {task.task.name}",
-                             "Up and to the right is better.", 3.1, look.room)  # fmt: skip
+                             TELLS[measure == CLIP_SCORE], 3.1, look.room)  # fmt: skip
     for axes, of in zip(panels, others, strict=True):
         grid(axes)
         _points(axes, task, mono, of, look)
-        axes.set_xlabel(f"monolingual {name}")
+        axes.set_xlabel(f"{kind_name(within)} {name}")
         axes.set_ylabel(f"{kind_name(of.kind)} {name}")
         axes.locator_params(nbins=5)
     _key(figure, look)

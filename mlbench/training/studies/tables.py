@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from mlbench.common.names import shortened_apart
 from mlbench.comparing.differences import shown_p
-from mlbench.data.task import Kind
+from mlbench.data.task import FROM_IMAGE, INTO_IMAGE, Kind
+from mlbench.measures.clip_score import CLIP_SCORE, CLIP_SCORES
 from mlbench.reports.table import Table
 from mlbench.reports.tables import ranged
 from mlbench.reports.words import MISSING, kind_name, mean_name, number, plural
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mlbench.training.studies.report import Cost, StudyReport
 
 SHORT = {"monolingual": "mono", "crosslingual": "cross", "multilingual": "multi"}
+OF_IMAGES = {INTO_IMAGE: "to image", FROM_IMAGE: "to text"}
 LONGEST = 30
 AGREES = {True: "", False: " (against the claim)"}
 
@@ -38,12 +40,17 @@ def column(figure: Figure) -> str:
         return "rank\ndistance"
     if figure.measure == "same-language":
         return "same-language\noutranking"
-    return f"{mean_name(figure.measure)}\n{SHORT.get(figure.kind, figure.kind)}"
+    short = {**SHORT, **OF_IMAGES}.get(figure.kind, figure.kind)
+    if figure.measure in CLIP_SCORES:
+        return f"{'found first' if figure.measure == CLIP_SCORE else 'judged'}\n{short}"
+    return f"{mean_name(figure.measure)}\n{short}"
 
 
-def arms_table(task: TaskFindings, *, intervals: bool) -> Table:
-    """Return the macro figures of every arm and baseline, a row each."""
-    figures = macro_figures(task.figures)
+def arms_table(task: TaskFindings, *, intervals: bool, clip: bool = False) -> Table:
+    """Return the macro figures of every arm and baseline, a row each; all but CLIPScore, or of
+    ``clip`` that alone."""
+    every = macro_figures(task.figures)
+    figures = [figure for figure in every if (figure.measure in CLIP_SCORES) == clip]
     names = shortened_apart([each.label for each in task.entrants], LONGEST)
     rows = []
     for entrant in task.entrants:
@@ -57,7 +64,7 @@ def arms_table(task: TaskFindings, *, intervals: bool) -> Table:
             else:
                 cells.append(number(value.value, figure.digits))
         rows.append((names[entrant.label], *cells))
-    return Table(("arm", *map(column, figures)), tuple(rows))
+    return Table(("arm", *map(column, figures)), tuple(rows) if figures else ())
 
 
 def pairs_table(task: TaskFindings, figure: Figure) -> Table:
@@ -222,7 +229,8 @@ def reading(report: StudyReport) -> list[str]:
 
 
 def _best(task: TaskFindings) -> Iterator[str]:
-    best = {f: v for f, v in best_of(task).items() if f.kind in SHORT}
+    best = {f: v for f, v in best_of(task).items() if f.kind in {**SHORT, **OF_IMAGES}}
+    best = {f: v for f, v in best.items() if f.measure not in CLIP_SCORES}
     found = [
         f"{figure.title} with {best[figure].arm} ({number(best[figure].value, figure.digits)})"
         for figure in macro_figures(list(best))
