@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from mlbench.commands.cli import EXIT_CODES, _parser
+from mlbench.commands.cli import EXIT_CODES, parser_of
 
 
 def reference() -> str:
@@ -16,7 +16,7 @@ def reference() -> str:
         "Made from the program by `python docs/reference.py > docs/cli.md`; a test keeps it true.",
         "",
     ]
-    for parser in _commands(_parser()):
+    for parser in _commands(parser_of()):
         lines += [f"## {parser.prog}", "", parser.description or "", ""]
         lines += ["| argument | meaning |", "|---|---|"]
         lines += [f"| {_flags(action)} | {_help(action)} |" for action in _arguments(parser)]

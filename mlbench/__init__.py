@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlbench.reports.report import Report, read_report
     from mlbench.training.trainer import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     "MlbenchError": "common.errors",

@@ -302,6 +302,21 @@ COMMANDS = (
         """, foreign=True,
     ),
     Command(
+        "doctor", "doctor:doctor", "arguments",
+        "show versions, devices, libraries, the cache, data at hand and extras, for a report of a "
+        "problem", """
+        mlbench doctor
+        mlbench doctor --json
+        """,
+    ),
+    Command(
+        "completion", "completion:completion", "arguments",
+        "print a script that completes commands, options and the names of tasks in a shell", """
+        mlbench completion bash > ~/.local/share/bash-completion/completions/mlbench
+        mlbench completion zsh > ~/.zfunc/_mlbench
+        """,
+    ),
+    Command(
         "trust", "trust:change_trust", "arguments",
         "allow a file to run the code that it names, until it or that code changes; list such "
         "files, or withdraw the trust", """
@@ -340,7 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         refuse_untrusted(() if given[:1] == ["trust"] else foreign_settings())
-        args = _parser(given).parse_args(given)
+        args = parser_of(given).parse_args(given)
     except MlbenchError as error:
         print(f"mlbench: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -416,7 +431,7 @@ class _Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def _parser(given: Sequence[str] | None = None) -> argparse.ArgumentParser:
+def parser_of(given: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """Return the parser of all commands; of ``given`` words only the one they name is loaded."""
     parser = argparse.ArgumentParser(
         prog="mlbench",

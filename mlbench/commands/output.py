@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tabulate import MIN_PADDING, tabulate
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.files import slug
 from mlbench.common.names import both_shortened
-from mlbench.common.terminal import fill
+from mlbench.common.terminal import fill, printable
 from mlbench.data.task import Task
 from mlbench.models.registry import LoadedModel
 from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo, parse_report
@@ -49,6 +49,23 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         cells, header, tablefmt="simple", colalign=numbers or None, disable_numparse=True
     )
     return table
+
+
+def fact_lines(facts: Iterable[tuple[str, str]]) -> str:
+    """Return a line or more for each (name, value) that has a value, values below each other."""
+    shown = [(name, value) for name, value in facts if value]
+    width = max(10, *(len(name) + 1 for name, _ in shown))
+    return "\n".join(
+        textwrap.fill(
+            printable(value),
+            WIDTH,
+            initial_indent=f"{name:<{width}}",
+            subsequent_indent=" " * width,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for name, value in shown
+    )
 
 
 def print_json(value: Any) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from argparse import ArgumentParser, Namespace
 
 from mlbench.commands.options import shared
-from mlbench.commands.output import WIDTH, plain_table, print_json
+from mlbench.commands.output import fact_lines, plain_table, print_json
 from mlbench.data.suite import list_suites
 from mlbench.evaluation.suites import load_suite
 
@@ -50,26 +49,19 @@ def show(args: Namespace) -> int:
         facts = {"citation": suite.citation, "notes": suite.notes, "mean": suite.mean}
         print_json({"name": suite.name, "title": suite.title, **facts, "tasks": tasks})
         return 0
-    facts_ = [
-        ("suite", suite.name),
-        ("title", suite.title),
-        ("headline", "the mean of the tasks' headlines" if suite.mean else "none of its own"),
-        ("citation", suite.citation),
-        ("file", str(suite.path)),
-        *(("note", note) for note in suite.notes),
-    ]
-    for name, value in facts_:
-        lead, rest = f"{name:<10}", " " * 10
-        if value:
-            print(
-                textwrap.fill(
-                    value, WIDTH, initial_indent=lead, subsequent_indent=rest,
-                    break_long_words=False, break_on_hyphens=False,
-                )
-            )  # fmt: skip
+    said = fact_lines(
+        [
+            ("suite", suite.name),
+            ("title", suite.title),
+            ("headline", "the mean of the tasks' headlines" if suite.mean else "none of its own"),
+            ("citation", suite.citation),
+            ("file", str(suite.path)),
+            *(("note", note) for note in suite.notes),
+        ]
+    )
     rows = []
     for each in suite.tasks:
         others = [str(figure) for figure in each.figures if figure != each.headline]
         rows.append([each.task.name, str(each.headline), ", ".join(others) or "-"])
-    print("\n" + plain_table(["task", "headline", "other figures"], rows))
+    print(f"{said}\n\n{plain_table(['task', 'headline', 'other figures'], rows)}")
     return 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mlbench.commands.options import shared
-from mlbench.commands.output import WIDTH, plain_table, print_json
+from mlbench.commands.output import WIDTH, fact_lines, plain_table, print_json
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
 from mlbench.common.sizes import short_size
@@ -39,29 +39,27 @@ def list_arguments(parser: ArgumentParser) -> None:
 
 def show_tasks(args: Namespace) -> int:
     """List the built-in tasks by group, and say whether their data is on this machine."""
-    tasks = [load_task(name) for name in list_tasks()]
-    locator = Locator(args.data_dir, offline=True)
-    here = {task.name: _at_hand(locator.look(task)) for task in tasks}
+    here = data_at_hand(args.data_dir)
     if args.json:
         keys = ("name", "version", "title", "group", "languages", "licence")
         rows = [
             {key: getattr(task, key) for key in keys}
             | {"settings": len(task.settings())}
-            | asdict(here[task.name])
-            for task in tasks
+            | asdict(at_hand)
+            for task, at_hand in here
         ]
         print_json(rows)
         return 0
     for group, heading in HEADINGS.items():
-        of_group = [task for task in tasks if task.group == group]
+        of_group = [(task, at_hand) for task, at_hand in here if task.group == group]
         if of_group:
-            print(f"{heading}\n\n{_list(of_group, here)}\n")
+            print(f"{heading}\n\n{_list(of_group)}\n")
     said = (
         "Sizes are of the files on this machine. `mlbench tasks fetch TASK` gets the others, "
         "`mlbench tasks show TASK` lists the settings and says the licence in full. A task can "
         "also be a file of your own."
     )
-    if not all(at_hand.files for at_hand in here.values()):
+    if not all(at_hand.files for _, at_hand in here):
         said += " Data marked ? is kept by the package ir_datasets."
     print(fill(said))
     return 0
@@ -95,16 +93,23 @@ class AtHand:
         return {0: "no", self.files: "yes"}.get(self.files_here, "part")
 
 
+def data_at_hand(folder: Path | None) -> list[tuple[Task, AtHand]]:
+    """Return how much of the data of each built-in task is on this machine; ``folder`` is that of
+    ``--data-dir``. Raises UsageError if there is no such folder."""
+    locator = Locator(folder, offline=True)
+    tasks = [load_task(name) for name in list_tasks()]
+    return [(task, _at_hand(locator.look(task))) for task in tasks]
+
+
 def _at_hand(found: Sequence[DataFile | None]) -> AtHand:
     here = [file for file in found if file is not None]
     return AtHand(len(found), len(here), sum(file.size or 0 for file in here))
 
 
-def _list(tasks: Sequence[Task], here: Mapping[str, AtHand]) -> str:
+def _list(tasks: Iterable[tuple[Task, AtHand]]) -> str:
     """Return two lines a task: its name and figures, its title."""
     lines = [f"{'task':<24}{'languages':>9}{'settings':>10}{'size':>10}  {'data':<6}licence"]
-    for task in tasks:
-        at_hand = here[task.name]
+    for task, at_hand in tasks:
         size = short_size(at_hand.bytes_here) if at_hand.files_here else "-"
         licence = textwrap.shorten(task.licence.partition(" (")[0], 19, placeholder="...")
         lines.append(
@@ -270,23 +275,10 @@ def _page(
         *(("note", note) for note in task.notes),
         *((name, " ".join(codes)) for name, codes in task.language_sets.items()),
     ]
-    width = max(10, *(len(name) + 1 for name, _ in facts))
-    lines = [
-        textwrap.fill(
-            value,
-            WIDTH,
-            initial_indent=f"{name:<{width}}",
-            subsequent_indent=" " * width,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for name, value in facts
-        if value
-    ]
     sizes = _sizes(collection)
     if isinstance(collection, Collection) and collection.pairs:
         sizes = sizes_table(collection.sizes()).text()
-    return "\n\n".join(["\n".join(lines), sizes, _settings(task, counts)])
+    return "\n\n".join([fact_lines(facts), sizes, _settings(task, counts)])
 
 
 def _sizes(collection: Collection | StreamedCollection) -> str:

@@ -74,6 +74,14 @@ def _gpus() -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
+def physical_memory() -> int | None:
+    """Return the machine's memory in bytes; None where the system won't say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
 def peak_memory() -> int | None:
     """Return the most memory this process has held, in bytes; None where the system won't say."""
     if sys.platform == "win32":

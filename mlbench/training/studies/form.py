@@ -146,6 +146,11 @@ def studies_folder() -> Path:
     return shipped_folder("studies")
 
 
+def list_studies() -> list[str]:
+    """Return the names of the built-in studies, sorted."""
+    return sorted(path.stem for path in studies_folder().glob("*.toml"))
+
+
 def study_path(name_or_path: str | Path) -> Path:
     """Return the file of the built-in study of that name, or the path that is given.
 

@@ -1,0 +1,254 @@
+"""``mlbench doctor``: what this installation runs on, on one screen, for a report of a problem."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import textwrap
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from mlbench import __version__
+from mlbench.commands.options import shared
+from mlbench.commands.output import WIDTH, fact_lines, print_json
+from mlbench.commands.tasks import data_at_hand
+from mlbench.common.errors import MlbenchError
+from mlbench.common.files import cache_folder
+from mlbench.common.hardware import hardware, physical_memory
+from mlbench.common.sizes import short_size
+from mlbench.models.cache import size_limit
+
+DISTRIBUTION = "mlbench-retrieval"
+GIVES = {
+    "sentence-transformers": "neural models, from folders and the hub",
+    "docs": "the documentation site",
+    "mteb": "models of MTEB's registry, and its results",
+    "onnx": "ONNX models, without torch",
+    "peft": "checkpoints with adapters",
+    "ir-datasets": "tasks of ir_datasets ids",
+    "train": "mlbench train and study",
+    "ray": "runs and studies over several machines",
+    "test": "the test suite",
+}
+"""What an extra of the installation is for."""
+CORE = ("numpy", "numba", "scipy", "pyarrow", "datasets", "torch", "transformers")
+"""Packages whose version is shown, where they are installed."""
+INDENT = " " * 34
+PATHS = ("MLBENCH_DATA", "MLBENCH_CACHE", "HF_HOME")
+WORDS = (
+    "MLBENCH_CACHE_SIZE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE",
+)  # fmt: skip
+HIDDEN = ("MLBENCH_TRUST", "MLBENCH_CONFIG", "OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN",
+          "HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY")  # fmt: skip
+"""Variables of the environment that change what mlbench does; of the last only that they are set
+is said, because their values may hold a secret."""
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `doctor`."""
+    shared(parser, "--data-dir", "--json")
+
+
+def doctor(args: Namespace) -> int:
+    """Show versions, devices, libraries, the cache, data at hand, and extras."""
+    facts = {
+        "mlbench": __version__,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "packages": {name: found for name in CORE if (found := _version(name))},
+        "machine": _machine(),
+        "blas": _blas(),
+        "cache": _cache(),
+        "data": _data(args.data_dir),
+        "extras": _extras(),
+        "environment": _environment(),
+    }
+    if args.json:
+        print_json(facts)
+    else:
+        print(_screen(facts))
+    return 0
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _machine() -> dict[str, Any]:
+    """Return the processor, its memory, and the devices that torch finds, where it is installed."""
+    torch = None
+    if find_spec("torch"):
+        try:
+            torch = import_module("torch")
+        except (ImportError, OSError) as error:
+            return _hardware() | {"devices": f"torch cannot be imported: {error}"}
+    if torch is None:
+        return _hardware() | {"devices": "unknown: torch is not installed"}
+    other = "mps" if torch.backends.mps.is_available() else None
+    names = list(hardware().gpus) or ([other] if other else [])
+    return _hardware() | {"devices": ", ".join(names) or "no GPU that torch can use"}
+
+
+def _hardware() -> dict[str, Any]:
+    import llvmlite.binding
+
+    found = hardware()
+    return {
+        "processor": found.processor,
+        "kind": llvmlite.binding.get_host_cpu_name(),
+        "cores": found.cores,
+        "usable": found.usable,
+        "memory": physical_memory(),
+    }
+
+
+def _blas() -> list[str]:
+    """Return the libraries that multiply matrices or start threads, as they were loaded."""
+    import numpy as np
+    import scipy.linalg  # noqa: F401 - loads the BLAS of scipy
+    from threadpoolctl import threadpool_info
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    shown = []
+    for library in threadpool_info():
+        kernel = f", kernel {library['architecture']}" if library.get("architecture") else ""
+        name = f"{library['internal_api']} {library.get('version') or ''}".strip()
+        shown.append(f"{name}{kernel}, {library['num_threads']} threads")
+    return sorted({*shown})
+
+
+def _cache() -> dict[str, Any]:
+    folder = cache_folder()
+    sizes = {
+        part.name: sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
+        for part in sorted(folder.iterdir() if folder.is_dir() else ())
+        if part.is_dir()
+    }
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        limit: int | str = size_limit()
+    except MlbenchError as error:
+        limit = str(error)
+    free = shutil.disk_usage(there).free
+    return {"folder": _short(folder), "bytes": sizes, "embeddings_limit": limit, "free": free}
+
+
+def _data(folder: Path | None) -> dict[str, Any]:
+    """Return which tasks' data is on this machine, or why that cannot be said."""
+    try:
+        at_hand = data_at_hand(folder)
+    except MlbenchError as error:
+        return {"fault": "; ".join(f"{each.where}: {each.found}" for each in error.faults)}
+    words = {"yes": "whole", "part": "part"}
+    found: dict[str, list[str]] = {"whole": [], "part": []}
+    for task, here in at_hand:
+        if here.shown in words:
+            found[words[here.shown]].append(task.name)
+    return {"tasks": len(at_hand)} | found
+
+
+def _extras() -> dict[str, dict[str, Any]]:
+    """Return, by extra, what it gives, and which of its packages are missing or too old."""
+    try:
+        names = metadata(DISTRIBUTION).get_all("Provides-Extra") or []
+        needs = [Requirement(line) for line in requires(DISTRIBUTION) or []]
+    except PackageNotFoundError:  # imported from a folder that is not installed
+        return {}
+
+    def needed(extra: str) -> Iterator[Requirement]:
+        """Yield what an extra needs beside what mlbench itself does."""
+        for need in needs:
+            if not need.marker or "extra ==" not in str(need.marker):
+                continue
+            if need.marker.evaluate({"extra": extra}):
+                if need.name == DISTRIBUTION:
+                    for other in need.extras:
+                        yield from needed(other)
+                else:
+                    yield need
+
+    return {
+        name: {"gives": GIVES.get(name, ""), "missing": _missing(needed(name))} for name in names
+    }
+
+
+def _missing(needs: Iterable[Requirement]) -> list[str]:
+    return [
+        f"{need.name}{need.specifier}"
+        for need in needs
+        if (found := _version(need.name)) is None
+        or not need.specifier.contains(found, prereleases=True)
+    ]
+
+
+def _environment() -> dict[str, str]:
+    found = {name: _short(Path(os.environ[name])) for name in PATHS if os.environ.get(name)}
+    found |= {name: os.environ[name] for name in WORDS if os.environ.get(name)}
+    return found | {name: "set" for name in HIDDEN if os.environ.get(name)}
+
+
+def _short(path: Path) -> str:
+    """Return a path without the name of the user's home."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):
+        return str(path)
+
+
+def _screen(facts: Mapping[str, Any]) -> str:
+    machine, cache, data = facts["machine"], facts["cache"], facts["data"]
+    memory = short_size(machine["memory"]) if machine["memory"] else "unknown memory"
+    packages = ", ".join(f"{name} {found}" for name, found in facts["packages"].items())
+    lines = [
+        ("mlbench", f"{facts['mlbench']}, {facts['python']}, {facts['system']}"),
+        ("packages", packages),
+        ("processor", f"{machine['processor']} ({machine['kind']}), {machine['usable']} of "
+                      f"{machine['cores']} cores may be used, {memory}"),
+        ("devices", machine["devices"]),
+        *(("blas", library) for library in facts["blas"]),
+        ("cache", _cache_in_words(cache)),
+        ("data", data.get("fault") or _data_in_words(data)),
+    ]  # fmt: skip
+    if environment := facts["environment"]:
+        shown = ", ".join(f"{name}={value}" for name, value in environment.items())
+        lines.append(("variables", shown.replace("=set", " is set")))
+    return f"{fact_lines(lines)}\n\n{_extras_in_words(facts['extras'])}"
+
+
+def _cache_in_words(cache: Mapping[str, Any]) -> str:
+    parts = [f"{name} {short_size(size)}" for name, size in cache["bytes"].items() if size]
+    limit = cache["embeddings_limit"]
+    most = f"at most {short_size(limit)}" if isinstance(limit, int) else limit
+    held = ", ".join(parts) or "empty"
+    return f"{cache['folder']}: {held}; embeddings {most}; {short_size(cache['free'])} free on disk"
+
+
+def _data_in_words(data: Mapping[str, Any]) -> str:
+    part = f"; parts of {', '.join(data['part'])}" if data["part"] else ""
+    whole = ", ".join(data["whole"])
+    return f"{len(data['whole'])} of {data['tasks']} tasks are on this machine: {whole}{part}"
+
+
+def _extras_in_words(extras: Mapping[str, Mapping[str, Any]]) -> str:
+    if not extras:
+        return f"The package {DISTRIBUTION} is not installed, so its extras are unknown."
+    rows = [f"{'extra':<23}{'installed':<11}gives"]
+    for name, extra in extras.items():
+        missing = extra["missing"]
+        rows.append(f"{name:<23}{'no' if missing else 'yes':<11}{extra['gives']}")
+        if missing:
+            said = f"missing: {', '.join(missing)}"
+            rows.append(textwrap.fill(said, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT))
+    return "\n".join(rows)

@@ -1,0 +1,90 @@
+import json
+import tomllib
+from importlib.metadata import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlbench import __version__
+from mlbench.commands import doctor
+from mlbench.commands.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def facts(capsys, monkeypatch, tmp_path):
+    def run(*options, **environment):
+        monkeypatch.setenv("MLBENCH_CACHE", str(tmp_path / "cache"))
+        for name in (*doctor.PATHS, *doctor.WORDS, *doctor.HIDDEN):
+            if name != "MLBENCH_CACHE":
+                monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        assert main(["doctor", *options]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_what_is_said_is_what_is_installed(facts):
+    found = json.loads(facts("--json"))
+    assert found["mlbench"] == __version__
+    assert found["packages"]["numpy"] == np.__version__
+    assert found["machine"]["usable"] <= found["machine"]["cores"]
+    assert "sample" in found["data"]["whole"]
+    assert found["cache"]["bytes"] == {}
+    assert found["extras"]["sentence-transformers"]["missing"] == []
+
+
+def test_every_extra_has_its_purpose():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {*doctor.GIVES} == {*project["optional-dependencies"]}
+
+
+def test_what_an_extra_lacks_is_named(facts, monkeypatch):
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "peft" else known(name))
+    extras = json.loads(facts("--json"))["extras"]
+    assert [need.split(">")[0] for need in extras["peft"]["missing"]] == ["peft"]
+    assert extras["onnx"]["missing"] == []
+    # an extra that takes in another lacks what that one lacks
+    assert any(need.startswith("peft") for need in extras["test"]["missing"])
+
+
+def test_too_old_a_package_is_missing(facts, monkeypatch):
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda n: "0.1" if n == "onnxruntime" else known(n))
+    assert json.loads(facts("--json"))["extras"]["onnx"]["missing"][0].startswith("onnxruntime>=")
+
+
+def test_the_cache_is_measured(facts, tmp_path):
+    (tmp_path / "cache" / "embeddings").mkdir(parents=True)
+    (tmp_path / "cache" / "embeddings" / "a").write_bytes(b"x" * 2048)
+    assert json.loads(facts("--json"))["cache"]["bytes"] == {"embeddings": 2048}
+    assert "embeddings 2.00 KiB" in facts()
+
+
+def test_no_secret_is_shown(facts):
+    secret = "sk-very-secret"
+    shown = facts(HF_TOKEN=secret, OPENAI_API_KEY=secret, HTTPS_PROXY=f"http://me:{secret}@proxy")
+    assert secret not in shown
+    assert secret not in facts("--json", HF_TOKEN=secret)
+    assert "HF_TOKEN is set" in " ".join(shown.split())
+
+
+def test_wrong_settings_are_said_and_do_not_stop_it(facts):
+    shown = " ".join(facts(MLBENCH_DATA="/no/such", MLBENCH_CACHE_SIZE="much").split())
+    assert "data folder /no/such: no such folder" in shown
+    assert "MLBENCH_CACHE_SIZE" in shown
+
+
+def test_it_fits_on_a_screen(facts):
+    lines = facts(MLBENCH_CACHE="/no/cache").splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_package_is_the_one_that_is_released():
+    assert metadata(doctor.DISTRIBUTION)["Version"] == __version__
