@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Action, ArgumentParser, Namespace, _SubParsersAction
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import shtab
 
@@ -15,7 +15,7 @@ from mlbench.training.studies.form import list_studies
 SHELLS = ("bash", "zsh")
 FILES = ("FILE", "FOLDER", "CONFIG", "REPORT", "ENTRY", "PARTIAL", "RUN")
 """Placeholders of arguments that are files or folders."""
-NAMES = {
+NAMES: dict[str, Callable[[], list[str]]] = {
     "TASK": list_tasks,
     "SUITE": list_suites,
     "STUDY": list_studies,
