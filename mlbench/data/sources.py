@@ -137,7 +137,7 @@ READERS: Mapping[str, Reader] = {
             name="captions",
             module="mlbench.data.readers.captions",
             roles=("captions",),
-            optional=("names", "images"),
+            optional=("more-captions", "names", "images"),
             texts=("caption",),
             options={
                 "caption": (),
@@ -146,6 +146,7 @@ READERS: Mapping[str, Reader] = {
                 "image-bytes": (),
                 "image-files": (),
                 "incomplete": ("refuse", "skip"),
+                "leave-out": (),
             },
         ),
         Reader(

@@ -41,6 +41,7 @@ def test_names() -> None:
     large += [*belebele, "multi-eup", "mkqa", "africlirmatrix"]
     xtreme = ["xtreme-r-lareqa", "xtreme-r-tatoeba", "ntrex", "flores", "bucc"]
     emoji = ["emoji-names", "emoji-train", "emoji-images", "emoji-images-train"]
+    emoji += ["emoji-images-all", "emoji-images-no-flags"]
     large += ["xflickr-co", "xflickr-co-captions", "xtd10", "wit", "xm3600"]
     large += [f"multi30k-{name}" for name in ("2016", "2017", "2018", "coco")]
     assert list_tasks() == sorted([*large, "mlqa-paragraph", *lareqa, *xtreme, *emoji])

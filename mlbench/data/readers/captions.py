@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlbench.common.errors import did_you_mean
@@ -20,6 +23,8 @@ from mlbench.data.readers._rows import Row, read_rows
 from mlbench.data.task import IMAGE, Task, language_among, spellings
 
 LANGUAGE = "{language}"
+ROLES = ("captions", "more-captions")
+"""Whose rows are captions."""
 
 
 class Caption(NamedTuple):
@@ -46,7 +51,9 @@ def read(task: Task, locate: Locate) -> Records:
     found = FoundImages(task, locate, faults)
     captions = _lines(task, locate, table, faults)
     if captions is None:
-        captions = _rows(task, locate, table, found, faults)
+        files = [(code, path) for role in ROLES if role in task.source.files
+                 for code, path in locate(role).items()]  # fmt: skip
+        captions = _rows(files, table, found, faults)
     if IMAGE in task.languages and not faults:
         found.find(dict.fromkeys(caption.image for caption in captions))
     faults.check()
@@ -87,6 +94,9 @@ def _lines(task: Task, locate: Locate, table: _Table, faults: Faults) -> list[Ca
     line; None where there is no such file."""
     if "names" not in task.source.files:
         return None
+    if "more-captions" in task.source.files:
+        where, found = f"task {task.name!r}, files.more-captions", "given beside names"
+        faults.add(where, found, "rows of captions, which say themselves what they describe")
     path = locate("names")[""]
     names = [line.text.strip().partition("#")[0] for line in read_lines(path, faults)]
     captions: list[Caption] = []
@@ -97,20 +107,24 @@ def _lines(task: Task, locate: Locate, table: _Table, faults: Faults) -> list[Ca
             expected = "as many lines in each file: line n is a caption of the image that is named"
             faults.add(str(file), found, f"{expected} in line n")
         for line, image in zip(lines, names, strict=False):
+            if table.left_out(image):
+                continue
             captions += table.captions(language, image, line.text, line.where)
     return captions
 
 
 def _rows(
-    task: Task, locate: Locate, table: _Table, found: FoundImages, faults: Faults
+    files: Iterable[tuple[str, Path]], table: _Table, found: FoundImages, faults: Faults
 ) -> list[Caption]:
-    """Return captions that are in rows, and note images that are in them."""
+    """Return captions that are in rows of files, each of a language or of all, and note images that
+    are in them."""
     captions: list[Caption] = []
-    for language, path in locate("captions").items():
+    for language, path in files:
         if found.within_captions:
             for each in image_rows(path, faults):
                 image = table.image(each.row)
-                found.note_row(each, image)
+                if image is not None and not table.left_out(image):
+                    found.note_row(each, image)
                 captions += table.of_row(each.row, language, image)
             continue
         for row in read_rows(DataFile(language, path.name, path), faults):
@@ -126,10 +140,15 @@ class _Table:
     faults: Faults
     missed: set[tuple[str, str]] = field(default_factory=set)
 
+    @cached_property
+    def without(self) -> list[str]:
+        """Patterns of the names of images that are left out."""
+        return self.task.source.options.get("leave-out", "").split()
+
     def of_row(self, row: Row, language: str, image: str | None) -> Iterator[Caption]:
         """Yield the captions of a row of a file of that language, "" where it is of all."""
         pattern = self.task.source.options.get("caption", "caption")
-        if image is None:
+        if image is None or self.left_out(image):
             return
         if LANGUAGE in pattern:
             for code in self.task.languages:
@@ -140,6 +159,10 @@ class _Table:
         own = language or self._language(row)
         if own:
             yield from self.captions(own, image, self._get(row, pattern), row.where)
+
+    def left_out(self, image: str) -> bool:
+        """Whether the task is without this image."""
+        return any(fnmatchcase(image, pattern) for pattern in self.without)
 
     def image(self, row: Row) -> str | None:
         """Return the id of a row's image, or None after noting that it has none."""

@@ -128,6 +128,23 @@ def test_several_rows_of_an_image_are_several_captions(tmp_path, read):
     assert read().digest != whole
 
 
+def test_captions_of_two_files_and_images_left_out(tmp_path, read):
+    usual(tmp_path)
+    whole = judged(read())
+    for code in ("de", "en"):
+        lines = (tmp_path / f"{code}.jsonl").read_text("utf-8").splitlines(keepends=True)
+        (tmp_path / f"{code}.jsonl").write_text("".join(lines[:1]), encoding="utf-8")
+        (tmp_path / f"{code}-2.jsonl").write_text("".join(lines[1:]), encoding="utf-8")
+    files = FILES + '\nmore-captions = "{language}-2.jsonl"'
+    assert judged(read(files)) == whole
+    assert judged(read()) != whole
+    (tmp_path / "others/b.png").unlink()  # what is left out is not looked for
+    left = judged(read(files, OPTIONS + '\nleave-out = "c* b.*"'))
+    assert left == [each for each in whole if each[1] == each[3] == "a.png"]
+    with pytest.raises(DataError, match=r"more-captions: given beside names"):
+        read(f'{files}\nnames = "de.jsonl"')
+
+
 def columns(image: str, de: object, en: object) -> dict[str, object]:
     return {"picture": image, "de": {"said": de}, "en": {"said": en}}
 

@@ -276,3 +276,30 @@ def test_the_script_builds_tables_from_the_packages(tmp_path: Path) -> None:
     asked = everything["1f1e9-1f1ea"]["keywords_en"]
     assert asked == {"names": "", "train": "flag"}[flag_side]
     assert len(everything) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("emoji-images-all", 1906), ("emoji-images-no-flags", 1636)]
+)
+def test_all_emoji_are_those_of_both_sides(
+    pictures: dict[str, Collection], name: str, count: int
+) -> None:
+    task = find_task(name)
+    data = read_collection(task, Locator(offline=True).of(task))
+    assert data.passages.counts.tolist() == [count] * 12
+    both: dict[tuple[str, int], str] = {}
+    for each in pictures.values():
+        own = each.passages
+        both |= dict(zip(zip(own.ids, own.language.tolist(), strict=True), own.texts, strict=True))
+    if name == "emoji-images-no-flags":
+        both = {key: text for key, text in both.items() if not is_flag(key[0])}
+    found = zip(data.passages.ids, data.passages.language.tolist(), strict=True)
+    assert dict(zip(found, data.passages.texts, strict=True)) == both
+    assert any("must not be judged by this task" in note for note in task.notes)
+
+
+def is_flag(id_: str) -> bool:
+    """Whether an emoji is in the group of flags of Unicode's emoji-test.txt."""
+    points = [int(point, 16) for point in id_.split("-") if point != "fe0f"]
+    regional = all(0x1F1E6 <= point <= 0x1F1FF for point in points)
+    return regional or points[0] in {0x1F3C1, 0x1F6A9, 0x1F38C, 0x1F3F4, 0x1F3F3}
