@@ -38,7 +38,7 @@ from mlbench.leaderboard.ranking.columns import Column, Measured, measure, task_
 from mlbench.leaderboard.ranking.standings import all_standings
 from mlbench.measures.significance import MacroMeans, Sample
 from mlbench.reports.report import Encoded, ModelInfo, RunInfo
-from tests.leaderboard.browser import Browser, find_browser, running_browser
+from tests.support.browser import Browser, find_browser, running_browser
 
 NAME = "made-up"
 

@@ -12,6 +12,7 @@ from mlbench.commands.options import shared
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.forms import fields_of, fill_form, read_toml
+from mlbench.comparing.baseline import saved_result
 from mlbench.comparing.compare import compare as compared
 from mlbench.comparing.comparison import (
     comparison_json,
@@ -50,12 +51,21 @@ def arguments(parser: ArgumentParser) -> None:
         parser, "--output", default=None,
         help="write comparison.json, .md, .csv, .tex and plots to FOLDER",
     )  # fmt: skip
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE",
+        help="write a page with charts that answer to the mouse and the keyboard: one file",
+    )  # fmt: skip
 
 
 def compare(args: Namespace) -> int:
     """Compare saved reports of one task, paired."""
     axis, xs = (None, None) if args.x is None else read_axis(args.x, args.reports)
-    comparison = compared(args.reports, args.measure, xs=xs, axis=axis, correction=args.correction)
+    saved = [saved_result(path) for path in args.reports]
+    comparison = compared(saved, args.measure, xs=xs, axis=axis, correction=args.correction)
+    if args.html is not None:
+        from mlbench.comparing.comparison_page import comparison_page
+
+        write_atomically(args.html, comparison_page(comparison, saved).encode())
     if args.output is not None:
         from mlbench.comparing.comparison_plots import comparison_plots
 
@@ -78,6 +88,8 @@ def compare(args: Namespace) -> int:
     print(write(comparison).rstrip("\n"))
     if args.output is not None and args.format == "text":
         print(f"\nwritten: {args.output / 'comparison.json'}, .md, .csv, .tex and plots")
+    if args.html is not None and args.format == "text":
+        print(f"\npage: {args.html}")
     return 0
 
 

@@ -146,7 +146,7 @@ def _column(quantity: Quantity) -> str:
     return f"{_short(quantity.kind)}\n{narrow(measure_title(quantity.measure), LONGEST_NAME)}"
 
 
-def _said(quantity: Quantity) -> str:
+def in_words(quantity: Quantity) -> str:
     """Return a macro mean in words: cross-lingual mAP, rank distance."""
     title = measure_title(quantity.measure)
     return title if quantity.measure == RANK_DISTANCE else f"{kind_name(quantity.kind)} {title}"
@@ -239,7 +239,7 @@ def _ties_notes(
     for v in moved[:MOST_TIED]:
         measure, size = v.quantity.measure, max(v.value, v.optimistic)
         ends = (shown(end, measure, size=size) for end in (v.value, v.optimistic))
-        said.append(f"{v.model} {_said(v.quantity)} {' to '.join(ends)}")
+        said.append(f"{v.model} {in_words(v.quantity)} {' to '.join(ends)}")
     if len(moved) > MOST_TIED:
         said.append(f"and {len(moved) - MOST_TIED} more, which --format json has")
     turns = any(d.ties_decide for d in differences) if verdicts else False
@@ -441,7 +441,7 @@ def _pair_blocks(comparison: Comparison) -> Iterator[Block]:
         )
         headers = ("pair", "difference", "95% interval", "p", "least", "better")
         notes = (*_ties_notes(comparison, differences), *_left_out(comparison))
-        yield Block(f"Differences, {_said(quantity)}", Table(headers, rows), notes)
+        yield Block(f"Differences, {in_words(quantity)}", Table(headers, rows), notes)
 
 
 def _standings_blocks(comparison: Comparison) -> Iterator[Block]:
@@ -458,7 +458,7 @@ def _standings_blocks(comparison: Comparison) -> Iterator[Block]:
                 score = shown(s.value, quantity.measure) + mark
                 name = f"{s.model} {names[s.model]}"
                 rows.append((name, score, " ".join(ends), place, s.groups))
-        title = _said(quantity)
+        title = in_words(quantity)
         notes = (
             LETTERS,
             *_scores_notes(comparison, [quantity]),

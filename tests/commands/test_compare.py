@@ -43,8 +43,13 @@ def folder(original: Path, tmp_path: Path) -> Path:
 def test_compare_prints_and_writes_and_needs_neither_model_nor_data(folder):
     for name in ("model.py", "mine.toml", "en.txt", "de.txt", "tr.txt"):
         (folder / name).unlink()
-    done = mlbench("compare", "good", "bad", "--output", "out", cwd=folder)
+    done = mlbench(
+        "compare", "good", "bad", "--output", "out", "--html", "shared/page.html", cwd=folder
+    )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"page: {Path('shared', 'page.html')}\n")
+    page = (folder / "shared" / "page.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
     assert "B is" in done.stdout
     assert "worse" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80

@@ -132,7 +132,10 @@ def test_compare_check_and_baseline(work):
     assert {*rows} == {*OTHERS}
     lost = [sum(d.difference for d in of.values()) for of in rows.values()]
     assert lost == sorted(lost)
-    done("compare", *reports, "--output", "compared", cwd=work)
+    done("compare", *reports, "--output", "compared", "--html", "compared.html", cwd=work)
+    page = (work / "compared.html").read_text()
+    assert ("By pair" in page, '<figure class="map' in page) == (True, False)
+    assert page.count("data-row") >= 2 * len(OTHERS)
     drawn = sorted(path.name for path in (work / "compared/plots").iterdir())
     assert drawn == ["cost.svg", "difference-B.svg"]
     text = done("compare", *reports, cwd=work)

@@ -160,7 +160,9 @@ def test_compare_check_and_baseline(work):
     found = json.loads(done("compare", *reports, "--format", "json", cwd=work))
     pairs = {(d["query_language"], d["passage_language"]) for d in found["differences"]}
     assert {pair for pair in pairs if pair[1]} == {*cells(mlbench.read_report(work / reports[0]))}
-    done("compare", *reports, "--output", "compared", cwd=work)
+    done("compare", *reports, "--output", "compared", "--html", "compared.html", cwd=work)
+    page = (work / "compared.html").read_text()
+    assert page.count('<td class="score') == 2 * len(cells(mlbench.read_report(work / reports[0])))
     assert (work / "compared/plots/difference-B.svg").exists()
     text = done("compare", *reports, cwd=work)
     block = text.partition("B - A\nqueries in")[2] or text.partition("queries in")[2]

@@ -20,8 +20,8 @@ from mlbench.leaderboard.ranking.columns import Column
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import Values
 from mlbench.reports.report import read_report
-from tests.leaderboard.browser import NAMES, Browser, find_browser, running_browser
 from tests.leaderboard.synthetic import chosen_score, evidence, standings, standings_of, unpacked
+from tests.support.browser import NAMES, Browser, find_browser, running_browser
 from tests.support.command_line import mlbench
 from tests.support.pairs_task import write_pairs
 from tests.support.roles_task import write_task

@@ -1,0 +1,197 @@
+"""The page of a comparison: its numbers, what names cannot do, and its charts in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from html import unescape
+
+import numpy as np
+import pytest
+
+from mlbench.comparing.baseline import Saved, saved_report
+from mlbench.comparing.charts import Point, plane_chart, row_chart, steps
+from mlbench.comparing.compare import compare
+from mlbench.comparing.comparison import Comparison
+from mlbench.comparing.comparison_page import comparison_page, reading
+from mlbench.comparing.differences import shown
+from tests.comparing.test_comparison import model
+from tests.support.browser import NAMES, Browser, find_browser, running_browser
+from tests.support.reports import collection_of, languages, renamed, report_of, vectors
+
+HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)> "\'&'
+
+
+def tips(page: str) -> list[str]:
+    return [unescape(text) for text in re.findall(r'data-tip="([^"]*)"', page)]
+
+
+@pytest.fixture(scope="module")
+def three() -> tuple[Comparison, Sequence[Saved]]:
+    saved = [model(noise) for noise in (0.6, 1.2, 1.25)]
+    wild = replace(saved[1], model=replace(saved[1].model, name=HOSTILE), where=HOSTILE)
+    saved = [saved[0], wild, saved[2]]
+    return compare(saved, draws=500), saved
+
+
+@pytest.fixture(scope="module")
+def page(three) -> str:
+    return comparison_page(*three)
+
+
+def test_every_main_figure_difference_and_cell_is_on_it_with_its_interval(three, page):
+    comparison, _ = three
+    said = tips(page)
+    for value in comparison.scores:
+        q = value.quantity
+        if q.measure in (comparison.headline, "rank-distance"):
+            own = [tip for tip in said if tip.startswith(f"{value.model} ")]
+            number = shown(value.value, q.measure)
+            ends = " to ".join(shown(end, q.measure) for end in (value.low, value.high))
+            assert any(f"{number}, 95% interval {ends}" in tip for tip in own), value
+    for d in comparison.differences:
+        q = d.quantity
+        if q.measure == comparison.headline and q.level == 0:
+            number = shown(d.difference, q.measure, sign=True)
+            (tip,) = {tip for tip in said if tip.startswith(f"{d.model} - {d.against}: {number},")}
+            assert (d.better == "") == ("no difference shown" in tip)
+
+
+def test_the_summary_says_what_is_shown_and_what_is_not(three):
+    first, *_, last = reading(three[0])
+    best = max(
+        (v for v in three[0].scores if (v.quantity.kind, v.quantity.level) == ("monolingual", 0)),
+        key=lambda v: v.value,
+    )
+    assert first == (
+        f"Monolingual mAP is highest for A (noise-0.6), at {best.value:.4f}, and it is shown to be "
+        "better than all others."
+    )
+    assert last.startswith("Rank distance is lowest for A (noise-0.6)")
+    same = compare([model(1.2), model(1.2)], draws=200)
+    assert reading(same)[0].endswith("but it is not shown to be better than B.")
+
+
+def test_it_holds_one_script_and_asks_for_nothing(page):
+    assert page.count("<script") == 1
+    assert "onerror=alert(1)>" not in page
+    assert not re.search(r'\b(?:src|srcset|href)="(?!#)|url\(|@import|https?://', page)
+
+
+def test_its_size_for_five_models_on_eleven_languages_stays_small():
+    collection = collection_of(languages(11), 6)
+    saved = [
+        saved_report(renamed(report_of(collection, vectors(collection, noise))[0], f"m{noise}"), "")
+        for noise in (0.9, 1.1, 1.3, 1.5, 1.7)
+    ]
+    text = comparison_page(compare(saved, ["AP", "rank-distance"], draws=50), saved)
+    # Scores, differences to the first, and outranking.
+    assert text.count('<figure class="map') == 5 + 4 + 5
+    assert 200_000 < len(text.encode()) < 2_000_000
+    many = [*saved] * 5
+    many_text = comparison_page(compare(many, ["AP", "rank-distance"], draws=10), many)
+    assert "more heat maps" in many_text
+    assert len(many_text.encode()) < 2_000_000
+
+
+def test_a_series_is_drawn_along_its_axis():
+    saved = [model(noise) for noise in (0.6, 1.2)]
+    text = comparison_page(compare(saved, ["AP"], xs=[1, 0.5], axis="share <b>", draws=50))
+    assert 'id="series"' in text
+    assert any(", share <b> 0.5: mAP" in tip for tip in tips(text))
+    assert "share <b>" not in text
+    assert 'id="bias"' not in text
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.031, 0.0362), (-2789.0, 80.0), (0.5, 0.5)])
+def test_steps_are_round_and_hold_the_ends(low, high):
+    at = np.array(steps(low, high))
+    assert at[0] <= low
+    assert at[-1] >= high
+    assert 2 <= len(at) <= 7
+    assert np.allclose(np.diff(at), at[1] - at[0])
+
+
+def test_places_are_linear_in_the_values():
+    points = [
+        Point(i, v, v - 0.1, v + 0.1, "", up=(v, v, v)) for i, v in enumerate((0.2, 0.4, 0.8))
+    ]
+    chart = row_chart("t", [("row", points)], str)
+    (row,) = chart.rows
+    left, _, right, _ = chart.inner
+    ends = [float(text) for _, text in chart.ticks]
+    for mark, point in zip(row, points, strict=True):
+        share = (point.value - ends[0]) / (ends[-1] - ends[0])
+        assert mark.x == pytest.approx(left + share * (right - left), abs=0.06)
+    (row,) = plane_chart("t", "x", points, "ABC").rows
+    assert [mark.text for mark in row] == ["A", "B", "C"]
+    assert [mark.y for mark in row] == sorted((mark.y for mark in row), reverse=True)
+
+
+@pytest.fixture(scope="module")
+def browser(page, tmp_path_factory) -> Iterator[Browser]:
+    program = find_browser()
+    if program is None:
+        pytest.skip(f"no browser found ({', '.join(NAMES)}): apt-get install chromium")
+    file = tmp_path_factory.mktemp("page") / "comparison.html"
+    file.write_text(page, encoding="utf-8")
+    with running_browser(program, tmp_path_factory.mktemp("profile")) as running:
+        running.view(390, 800)
+        running.open(file)
+        yield running
+        assert running.complaints() == []
+        assert set(running.requests()) <= {file.as_uri(), "data:,"}
+
+
+TIP = "(tip => tip.hidden ? null : tip.textContent)(document.querySelector('.tip'))"
+FOCUSED = "document.activeElement.getAttribute('aria-label')"
+
+
+def test_names_stay_text_and_a_phone_scrolls_no_page_sideways(browser):
+    assert browser.run("document.title") == "3 models on parallel - mlbench"
+    assert (
+        browser.run("[...document.querySelectorAll('.models bdi')].map(e => e.textContent)")[2]
+        == HOSTILE
+    )
+    assert browser.run("document.documentElement.scrollWidth") == 390
+
+
+def test_a_mark_answers_to_the_mouse(browser):
+    x, y, said = browser.run(
+        "(mark => { mark.scrollIntoView({block: 'center'});"
+        "const at = mark.querySelector('.reach').getBoundingClientRect();"
+        "return [at.x + at.width / 2, at.y + at.height / 2, mark.dataset.tip] })"
+        "(document.querySelector('#scores .mark'))"
+    )
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    browser.wait(lambda: browser.run(TIP) == said)
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
+    browser.wait(lambda: browser.run(TIP) is None)
+
+
+def test_a_chart_is_one_stop_of_the_tab_key_and_arrows_walk_it(browser):
+    plots = browser.run("document.querySelectorAll('[data-plot]').length")
+    assert browser.run("document.querySelectorAll('[data-plot] [tabindex=\"0\"]').length") == plots
+    browser.run("document.querySelector('.mark').focus()")
+    walked = []
+    for key in ("Home", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "ArrowLeft"):
+        browser.press(key)
+        walked.append(browser.run(FOCUSED)[:2])
+        assert browser.run(TIP) == browser.run(FOCUSED)
+    assert walked == ["A ", "B ", "C ", "C ", "B ", "A "]
+    browser.press("Escape")
+    assert browser.run(TIP) is None
+    browser.run("document.querySelector('.map td[data-tip]').focus()")
+    browser.press("ArrowRight")
+    browser.press("ArrowDown")
+    columns = browser.run("[...document.querySelector('.map').querySelectorAll('thead th')].length")
+    assert columns == 3
+    cell = browser.run(
+        "[document.activeElement.cellIndex, document.activeElement.parentNode.rowIndex]"
+    )
+    assert cell == [2, 2]
+    at = browser.run(
+        "(t => [t.left, t.right])(document.querySelector('.tip').getBoundingClientRect())"
+    )
+    assert 0 <= at[0] < at[1] <= 390
