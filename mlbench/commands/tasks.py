@@ -23,6 +23,7 @@ from mlbench.data.locator import Locator, MissingData
 from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.sources import READERS, in_shards
 from mlbench.data.task import Group, Kind, Setting, Task
+from mlbench.evaluation.scan import wanted_passages
 from mlbench.evaluation.suites import load_suite
 from mlbench.evaluation.tasks import load_task
 from mlbench.reports.tables import sizes_table
@@ -189,9 +190,7 @@ def _checked(task: Task, locator: Locator, strict: bool) -> tuple[str, Questions
 def _checked_shards(
     task: Task, collection: StreamedCollection, strict: bool
 ) -> tuple[str, Questions]:
-    judged = collection.judgements
-    languages = (collection.languages[code] for code in judged.passage_language.tolist())
-    wanted = set(zip(languages, judged.passage_ids, strict=True))
+    wanted = wanted_passages(collection)
     passages = 0
     present: dict[str, set[str]] = {language: set() for language in collection.languages}
     with Step(f"{task.name}: reading", len(collection.shards), "shards") as step:
@@ -199,7 +198,7 @@ def _checked_shards(
             for batch in shard.passages():
                 passages += len(batch)
                 present[shard.language] |= {
-                    passage.id for passage in batch if (shard.language, passage.id) in wanted
+                    passage.id for passage in batch if passage.id in wanted[shard.language]
                 }
             step.advance(1)
     collection = without_absent(collection, present)
@@ -208,7 +207,7 @@ def _checked_shards(
     sizes = f"{len(collection.queries):,} queries, {passages:,} passages"
     lacking = len(set(collection.absent.passages)) if collection.absent else 0
     missing = f", of which {lacking:,} are missing" if lacking else ""
-    return f"{sizes}, {len(wanted):,} judged passages{missing}", collection
+    return f"{sizes}, {sum(map(len, wanted.values())):,} judged passages{missing}", collection
 
 
 def fetch_arguments(parser: ArgumentParser) -> None:

@@ -135,6 +135,9 @@ class Qrels:
     relevance: npt.NDArray[np.int32]
 
 
+JudgedPairs = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]
+
+
 class Questions(ABC):
     """What can be said of a task's queries and judgements, wherever its passages are."""
 
@@ -144,10 +147,10 @@ class Questions(ABC):
     unjudged: frozenset[tuple[str, str]]
     """Language and id of queries that were left out because they have no judgement."""
 
-    @property
     @abstractmethod
-    def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
-        """Query index, passage language and relevance of each judgement, of one length."""
+    def judged_pairs(self) -> Iterable[JudgedPairs]:
+        """Return the judgements, in parts: query index, passage language and relevance of each, of
+        one length."""
 
     @property
     @abstractmethod
@@ -157,16 +160,17 @@ class Questions(ABC):
     @cached_property
     def relevant_by_language(self) -> npt.NDArray[np.int64]:
         """Number of relevant passages of each query in each language, (queries, languages)."""
-        query, language, relevance = self.judged_pairs
         counts = np.zeros((len(self.queries), len(self.languages)), np.int64)
-        np.add.at(counts, (query[relevance > 0], language[relevance > 0]), 1)
+        for query, language, relevance in self.judged_pairs():
+            np.add.at(counts, (query[relevance > 0], language[relevance > 0]), 1)
         return counts
 
     @cached_property
     def judged(self) -> npt.NDArray[np.bool_]:
         """Whether each query has a judgement, whatever it says, of shape (queries,)."""
         judged = np.zeros(len(self.queries), bool)
-        judged[self.judged_pairs[0]] = True
+        for query, _, _ in self.judged_pairs():
+            judged[query] = True
         if self.absent is not None:
             judged[self.absent.query] = True
         return judged
@@ -249,11 +253,10 @@ class Collection(Questions):
         queries, passages = (dict(zip(self.languages, each, strict=True)) for each in counts)
         return Roles.counted(self.languages, queries, passages, self.pairs)
 
-    @property
-    def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
+    def judged_pairs(self) -> list[JudgedPairs]:
         """See ``Questions``."""
         qrels = self.qrels
-        return qrels.query, self.passages.language[qrels.passage], qrels.relevance
+        return [(qrels.query, self.passages.language[qrels.passage], qrels.relevance)]
 
     @cached_property
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,9 @@ from mlbench.common.errors import Fault
 from mlbench.data.absent import Absent, Lost, add_pair, check_relevant, dangling
 from mlbench.data.collection import (
     Entries,
+    JudgedPairs,
     Judgement,
+    Qrels,
     Questions,
     Records,
     Spoken,
@@ -101,6 +103,57 @@ class Judged:
     passage_ids: tuple[str, ...]
     relevance: npt.NDArray[np.int32]
 
+    def of(self, queries: slice) -> Judged:
+        """Return the judgements of some queries."""
+        start, stop = np.searchsorted(self.query, (queries.start, queries.stop)).tolist()
+        part = slice(start, stop)
+        return Judged(
+            self.query[part],
+            self.passage_language[part],
+            self.passage_ids[part],
+            self.relevance[part],
+        )
+
+    def rows(self) -> Iterator[tuple[int, int, str, int]]:
+        """Yield query, passage language, passage id and relevance of each."""
+        columns = self.query.tolist(), self.passage_language.tolist(), self.passage_ids
+        return zip(*columns, self.relevance.tolist(), strict=True)
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Judged:
+        """Return those that are ``kept``."""
+        ids = tuple(self.passage_ids[i] for i in np.flatnonzero(kept).tolist())
+        return Judged(self.query[kept], self.passage_language[kept], ids, self.relevance[kept])
+
+
+@dataclass(frozen=True)
+class JudgedOnce:
+    """Judgements between all versions of a query and of a passage, each held once.
+
+    ``query``, ``passage`` (int64) and ``relevance`` (int32) are of one length; the first two number
+    ids. ``entries`` (languages, ids) says which query an id is in a language, -1 where there is
+    none. Of ``passage_ids``, which are sorted, ``may_exist`` (languages, ids) says whether one can
+    be in a language.
+    """
+
+    query: npt.NDArray[np.int64]
+    passage: npt.NDArray[np.int64]
+    relevance: npt.NDArray[np.int32]
+    passage_ids: tuple[str, ...]
+    entries: npt.NDArray[np.int64]
+    may_exist: npt.NDArray[np.bool_]
+
+    def of(self, queries: slice) -> Judged:
+        """Return the judgements of some queries, those of one language at the most."""
+        inside = (self.entries >= queries.start) & (self.entries < queries.stop)
+        entry = np.where(inside, self.entries, -1).max(axis=0, initial=-1)[self.query]
+        rows = np.flatnonzero(entry >= 0)
+        row, language = np.nonzero(self.may_exist.T[self.passage[rows]])
+        row = rows[row]
+        order = np.lexsort((self.passage[row], language, entry[row]))
+        row, language = row[order], language[order]
+        ids = tuple(map(self.passage_ids.__getitem__, self.passage[row].tolist()))
+        return Judged(entry[row], language.astype(np.int16), ids, self.relevance[row])
+
 
 @dataclass(frozen=True)
 class StreamedCollection(Questions):
@@ -109,11 +162,13 @@ class StreamedCollection(Questions):
     ``languages`` fixes the order of everything that is by language; ``shards`` are ordered by
     it, then by number. A judged passage may turn out to be in no shard (see ``without_absent``).
     If ``parallel``, records of one id are translations, which need not exist in every language.
+    ``judgements`` are read by query language (``judged_in``), as those between all languages are
+    too many to be held.
     """
 
     languages: tuple[str, ...]
     queries: Entries
-    judgements: Judged
+    judgements: Judged | JudgedOnce
     shards: tuple[ShardSource, ...]
     absent: Absent | None = None
     unjudged: frozenset[tuple[str, str]] = frozenset()
@@ -126,11 +181,30 @@ class StreamedCollection(Questions):
         queries = dict(zip(self.languages, counts, strict=True))
         return Roles.counted(self.languages, queries, Counter(s.language for s in self.shards))
 
-    @property
-    def judged_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int32]]:
+    def judged_in(self, language: int) -> Judged:
+        """Return the judgements of the queries in a language, by its number."""
+        return self.judgements.of(self.queries.slice(language))
+
+    def judged_parts(self) -> Iterator[Judged]:
+        """Yield the judgements of the queries in each language; together they are sorted."""
+        return map(self.judged_in, range(len(self.languages)))
+
+    def relevant(self, number: Mapping[tuple[int, str], int]) -> Qrels:
+        """Return the judgements of relevant passages, sorted by query and passage; ``number`` is
+        that of a passage by its language and id."""
+        parts = []
+        for judged in self.judged_parts():
+            own = judged.only(judged.relevance > 0)
+            names = zip(own.passage_language.tolist(), own.passage_ids, strict=True)
+            passage = np.fromiter((number[name] for name in names), np.int64, len(own.query))
+            order = np.lexsort((passage, own.query))
+            parts.append((own.query[order], passage[order], own.relevance[order]))
+        return Qrels(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def judged_pairs(self) -> Iterator[JudgedPairs]:
         """See ``Questions``."""
-        judged = self.judgements
-        return judged.query, judged.passage_language, judged.relevance
+        for judged in self.judged_parts():
+            yield judged.query, judged.passage_language, judged.relevance
 
 
 @dataclass(frozen=True)
@@ -219,7 +293,11 @@ def build_streamed(
     for language in roles.passages:
         if not any(shard.language == language for shard in records.shards):
             faults.append(none_of("passage", language, "shard of passages"))
-    judged = _judged(languages, index, records.judgements, faults)
+    judged: Judged | JudgedOnce
+    if isinstance(records.judgements, BetweenAll):
+        judged = _judged_once(languages, index, records.judgements, faults)
+    else:
+        judged = _judged(languages, index, records.judgements, faults)
     raise_faults(faults)
     number = {language: i for i, language in enumerate(languages)}
     shards = sorted(records.shards, key=lambda shard: number[shard.language])
@@ -263,6 +341,36 @@ def _judged(
     )
 
 
+def _judged_once(
+    languages: Sequence[str],
+    index: Mapping[tuple[str, str], int],
+    between: BetweenAll,
+    faults: list[Fault],
+) -> JudgedOnce:
+    seen: dict[tuple[str, str], Judgement] = {}
+    for judgement in between.rows:
+        if between.asked.get(judgement.query_id):
+            add_pair(seen, (judgement.query_id, judgement.passage_id), judgement, faults)
+        else:
+            faults.append(dangling(judgement, "query"))
+    check_relevant(seen.values(), faults)
+    queries = {id_: i for i, id_ in enumerate(dict.fromkeys(query for query, _ in seen))}
+    ids = sorted({passage for _, passage in seen})
+    passages = {id_: i for i, id_ in enumerate(ids)}
+    entries = np.full((len(languages), len(queries)), -1, np.int64)
+    for number, language in enumerate(languages):
+        entries[number] = [index.get((language, id_), -1) for id_ in queries]
+    searched = np.array([language in between.languages for language in languages], bool)
+    return JudgedOnce(
+        np.fromiter((queries[query] for query, _ in seen), np.int64, len(seen)),
+        np.fromiter((passages[passage] for _, passage in seen), np.int64, len(seen)),
+        np.fromiter((row.relevance for row in seen.values()), np.int32, len(seen)),
+        tuple(ids),
+        entries,
+        np.repeat(searched[:, np.newaxis], len(ids), axis=1),
+    )
+
+
 def without_absent(
     collection: StreamedCollection, present: Mapping[str, Container[str]]
 ) -> StreamedCollection:
@@ -272,25 +380,50 @@ def without_absent(
     there in another language of a parallel collection is left out without a count. Raises
     DataError, as ``Absent.refuse``, if no relevant passage is left.
     """
-    judged, languages = collection.judgements, collection.languages
-    ids, query = judged.passage_ids, judged.query.tolist()
-    codes = [languages[number] for number in judged.passage_language.tolist()]
-    here = np.array([id_ in present[code] for code, id_ in zip(codes, ids, strict=True)], bool)
-    if here.all():
+    lost: dict[Lost, None] = {}
+    complete, relevant = True, False
+    for judged in collection.judged_parts():
+        here = _here(collection.languages, judged, present)
+        complete = complete and bool(here.all())
+        relevant = relevant or bool((judged.relevance[here] > 0).any())
+        lost |= dict.fromkeys(_lost(collection, judged, here, present))
+    if complete:
         return collection
-    parallel = collection.parallel
-    lost = [
-        Lost(query[i], "" if parallel else codes[i], ids[i], int(judged.relevance[i]))
-        for i in np.flatnonzero(~here).tolist()
-        if not (parallel and any(ids[i] in found for found in present.values()))
-    ]
-    absent = Absent.of([*dict.fromkeys(lost)])
-    if absent is not None and not (judged.relevance[here] > 0).any():
+    absent = Absent.of([*lost])
+    if absent is not None and not relevant:
         absent.refuse()
-    kept = Judged(
-        judged.query[here],
-        judged.passage_language[here],
-        tuple(ids[i] for i in np.flatnonzero(here).tolist()),
-        judged.relevance[here],
-    )
-    return replace(collection, judgements=kept, absent=absent)
+    return replace(collection, judgements=_kept(collection, present), absent=absent)
+
+
+def _here(
+    languages: Sequence[str], judged: Judged, present: Mapping[str, Container[str]]
+) -> npt.NDArray[np.bool_]:
+    """Return whether the passage of each judgement was found."""
+    of = [present[language] for language in languages]
+    names = zip(judged.passage_language.tolist(), judged.passage_ids, strict=True)
+    return np.fromiter((id_ in of[code] for code, id_ in names), bool, len(judged.query))
+
+
+def _lost(
+    collection: StreamedCollection,
+    judged: Judged,
+    here: npt.NDArray[np.bool_],
+    present: Mapping[str, Container[str]],
+) -> Iterator[Lost]:
+    """Yield the judgements that are not ``here``, nor in another language if it is parallel."""
+    for i in np.flatnonzero(~here).tolist():
+        id_, language = judged.passage_ids[i], collection.languages[judged.passage_language[i]]
+        if not collection.parallel or not any(id_ in found for found in present.values()):
+            said = "" if collection.parallel else language
+            yield Lost(int(judged.query[i]), said, id_, int(judged.relevance[i]))
+
+
+def _kept(
+    collection: StreamedCollection, present: Mapping[str, Container[str]]
+) -> Judged | JudgedOnce:
+    """Return the judgements of passages that were found."""
+    judged, languages = collection.judgements, collection.languages
+    if isinstance(judged, Judged):
+        return judged.only(_here(languages, judged, present))
+    found = [[id_ in present[language] for id_ in judged.passage_ids] for language in languages]
+    return replace(judged, may_exist=judged.may_exist & np.array(found, bool))

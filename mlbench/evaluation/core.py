@@ -95,17 +95,13 @@ def _order(entries: Entries) -> Ints:
 
 def _qrels(streamed: StreamedCollection, order: Ints, names: list[tuple[int, str]]) -> Qrels:
     """Return the judgements of relevant passages; queries stand in ``order``."""
-    judged = streamed.judgements
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     row = {name: number for number, name in enumerate(names)}
-    relevant = np.flatnonzero(judged.relevance > 0)
-    query = place[judged.query[relevant]]
-    languages = judged.passage_language[relevant].tolist()
-    ids = [judged.passage_ids[i] for i in relevant]
-    passage = np.array([row[name] for name in zip(languages, ids, strict=True)], np.int64)
-    sort = np.lexsort((passage, query))
-    return Qrels(query[sort], passage[sort], judged.relevance[relevant][sort])
+    found = streamed.relevant(row)
+    query = place[found.query]
+    sort = np.lexsort((found.passage, query))
+    return Qrels(query[sort], found.passage[sort], found.relevance[sort])
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
 from mlbench.evaluation.evaluate import open_collection
@@ -25,8 +23,7 @@ def planned_pairs(task: Task, options: Options) -> int:
     collection = open_collection(task, options)
     if isinstance(collection, Collection):
         return most_candidates(collection, options.reranked_to)
-    judged = collection.judgements
-    asked = len(np.unique(judged.query[judged.relevance > 0]))
+    asked = int((collection.relevant_by_language > 0).any(axis=1).sum())
     return asked * len(collection.roles.passages) * options.reranked_to
 
 

@@ -148,17 +148,11 @@ class Scan:
         """Return the digest of the collection: that of ``Collection.digest``, read at once."""
         languages, queries = collection.languages, collection.queries
         codes = [languages[number] for number in queries.language.tolist()]
-        judged = collection.judgements
-        judgements = (
-            (codes[query], queries.ids[query], languages[language], id_, str(relevance))
-            for query, language, id_, relevance in zip(
-                judged.query.tolist(),
-                judged.passage_language.tolist(),
-                judged.passage_ids,
-                judged.relevance.tolist(),
-                strict=True,
-            )
-        )
+        parts = (
+            ((languages[asked], queries.ids[query], languages[language], id_, str(relevance))
+             for query, language, id_, relevance in judged.rows())
+            for asked, judged in enumerate(collection.judged_parts())
+        )  # fmt: skip
         return collection_digest(
             languages,
             {"query": queries.counts.tolist(), "passage": self.passages.tolist()},
@@ -167,7 +161,7 @@ class Scan:
                     "query", zip(codes, queries.ids, queries.texts, strict=True)
                 ),
                 "passage": add(*(int(shard.total, 16) for shard in self.shards)),
-                "qrels": sum_of_records("qrels", judged_records(judgements)),
+                "qrels": add(*(sum_of_records("qrels", judged_records(part)) for part in parts)),
             },
         )
 
@@ -175,12 +169,10 @@ class Scan:
 def wanted_passages(collection: StreamedCollection) -> dict[str, dict[str, bool]]:
     """Return language -> the ids of its judged passages -> whether one is relevant."""
     wanted: dict[str, dict[str, bool]] = {language: {} for language in collection.languages}
-    judged = collection.judgements
-    for language, id_, relevance in zip(
-        judged.passage_language.tolist(), judged.passage_ids, judged.relevance.tolist(), strict=True
-    ):
-        of_language = wanted[collection.languages[language]]
-        of_language[id_] = of_language.get(id_, False) or relevance > 0
+    for judged in collection.judged_parts():
+        for _, language, id_, relevance in judged.rows():
+            of_language = wanted[collection.languages[language]]
+            of_language[id_] = of_language.get(id_, False) or relevance > 0
     return wanted
 
 

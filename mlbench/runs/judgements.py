@@ -16,18 +16,17 @@ def describe_judgements(task: Task, streamed: StreamedCollection) -> TaskInfo:
 
     Its digest is over the languages, the queries' ids and the judgements.
     """
-    judged, languages, queries = streamed.judgements, streamed.languages, streamed.queries
-    rows = zip(
-        (languages[i] for i in queries.language[judged.query].tolist()),
-        (queries.ids[i] for i in judged.query.tolist()),
-        (languages[i] for i in judged.passage_language.tolist()),
-        judged.passage_ids,
-        map(str, judged.relevance.tolist()),
-        strict=True,
-    )
-    hasher = hashlib.sha256("\n".join([MARK, *languages]).encode())
-    for row in sorted(rows):
-        hasher.update(("\n" + "\t".join(row)).encode())
+    languages, queries = streamed.languages, streamed.queries
+    hasher, relevant_pairs = hashlib.sha256("\n".join([MARK, *languages]).encode()), 0
+    for asked in sorted(languages):
+        judged = streamed.judged_in(languages.index(asked))
+        rows = (
+            (asked, queries.ids[query], languages[language], id_, str(relevance))
+            for query, language, id_, relevance in judged.rows()
+        )
+        for row in sorted(rows):
+            hasher.update(("\n" + "\t".join(row)).encode())
+        relevant_pairs += int((judged.relevance > 0).sum())
     return TaskInfo(
         name=task.name,
         version=task.version,
@@ -41,7 +40,7 @@ def describe_judgements(task: Task, streamed: StreamedCollection) -> TaskInfo:
         queries=dict(zip(languages, queries.counts.tolist(), strict=True)),
         passages={},
         passage_languages=task.roles.passages,
-        relevant_pairs=int((judged.relevance > 0).sum()),
+        relevant_pairs=relevant_pairs,
         language_sets=dict(task.language_sets),
         notes=task.notes,
     )

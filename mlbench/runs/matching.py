@@ -93,15 +93,13 @@ class Targets:
     @classmethod
     def of_judgements(cls, streamed: StreamedCollection) -> Targets:
         """Return what runs on a task are held against whose passages are not read."""
-        queries, judged = streamed.queries, streamed.judgements
-        names = list(zip(judged.passage_language.tolist(), judged.passage_ids, strict=True))
-        entries = sorted(set(names))
+        queries = streamed.queries
+        entries = sorted({(code, id_) for judged in streamed.judged_parts()
+                          for _, code, id_, _ in judged.rows()})  # fmt: skip
         entry = {name: i for i, name in enumerate(entries)}
         languages = [language for language, _ in entries]
         starts = np.searchsorted(languages, np.arange(len(streamed.languages) + 1))
-        passage = np.array([entry[name] for name in names], np.int64)
-        relevant = np.flatnonzero(judged.relevance > 0)
-        rows = relevant[np.lexsort((passage[relevant], judged.query[relevant]))]
+        qrels = streamed.relevant(entry)
         ids = [id_ for _, id_ in entries]
         return cls(
             languages=streamed.languages,
@@ -109,9 +107,9 @@ class Targets:
             queries=_queries(streamed),
             passages=Texts.of("passage", ids, starts.astype(np.int64), whole=False),
             judged=streamed.judged,
-            query=judged.query[rows],
-            passage=passage[rows],
-            relevance=judged.relevance[rows],
+            query=qrels.query,
+            passage=qrels.passage,
+            relevance=qrels.relevance,
             pool_sizes=None,
         )
 
