@@ -51,7 +51,7 @@ def _help(action: argparse.Action) -> str:
     default = action.default.as_posix() if hasattr(action.default, "as_posix") else action.default
     text = (action.help or "").replace("%(default)s", f"`{default}`").replace("|", "\\|")
     return "`".join(  # outside of `code`, a Markdown page would take <model> for a tag and drop it
-        part if number % 2 else part.replace("<", "\\<")
+        part if number % 2 else part.replace("<", "&lt;")
         for number, part in enumerate(text.split("`"))
     )
 

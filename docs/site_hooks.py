@@ -122,4 +122,7 @@ def source_page(path: str) -> str:
         heading = [] if place.is_file() else [f"## {name}", ""]
         text = file.read_text(encoding="utf-8").rstrip()
         blocks += [*heading, f"~~~~~~{LANGUAGES.get(file.suffix, 'text')}", text, "~~~~~~", ""]
-    return "\n".join([f"# {path}", "", "This is a part of mlbench's repository.", "", *blocks])
+    wide = [] if len(inside) > 1 else ["---", "hide: [toc]", "---", ""]
+    return "\n".join(
+        [*wide, f"# {path}", "", "This is a part of mlbench's repository.", "", *blocks]
+    )
