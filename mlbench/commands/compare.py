@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from mlbench.commands.options import shared
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.forms import fields_of, fill_form, read_toml
-from mlbench.comparing.baseline import saved_result
+from mlbench.comparing.baseline import Saved, saved_result
 from mlbench.comparing.compare import compare as compared
 from mlbench.comparing.comparison import (
+    Comparison,
     comparison_json,
     csv_comparison,
     latex_comparison,
@@ -55,6 +57,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--html", type=Path, metavar="FILE",
         help="write a page with charts that answer to the mouse and the keyboard: one file",
     )  # fmt: skip
+    shared(parser, "--latex", "--intervals")
 
 
 def compare(args: Namespace) -> int:
@@ -62,10 +65,7 @@ def compare(args: Namespace) -> int:
     axis, xs = (None, None) if args.x is None else read_axis(args.x, args.reports)
     saved = [saved_result(path) for path in args.reports]
     comparison = compared(saved, args.measure, xs=xs, axis=axis, correction=args.correction)
-    if args.html is not None:
-        from mlbench.comparing.comparison_page import comparison_page
-
-        write_atomically(args.html, comparison_page(comparison, saved).encode())
+    others = _write_files(comparison, saved, args)
     if args.output is not None:
         from mlbench.comparing.comparison_plots import comparison_plots
 
@@ -88,9 +88,32 @@ def compare(args: Namespace) -> int:
     print(write(comparison).rstrip("\n"))
     if args.output is not None and args.format == "text":
         print(f"\nwritten: {args.output / 'comparison.json'}, .md, .csv, .tex and plots")
-    if args.html is not None and args.format == "text":
-        print(f"\npage: {args.html}")
+    if args.format == "text":
+        for what, path in others.items():
+            print(f"\n{what}: {path}")
     return 0
+
+
+def _write_files(
+    comparison: Comparison, saved: Sequence[Saved], args: Namespace
+) -> dict[str, Path]:
+    """Write what is asked for besides the folder; return what each file is."""
+    if args.intervals and args.latex is None:
+        raise UsageError(Fault("--intervals", "given without --latex", "both, or neither"))
+    written = {}
+    if args.html is not None:
+        from mlbench.comparing.comparison_page import comparison_page
+
+        write_atomically(args.html, comparison_page(comparison, saved).encode(), "--html")
+        written["page"] = args.html
+    if args.latex is not None:
+        from mlbench.comparing.comparison_latex import latex_tables_of
+        from mlbench.reports.latex import latex_tables
+
+        tables = latex_tables_of(comparison, intervals=args.intervals)
+        write_atomically(args.latex, latex_tables(tables).encode(), "--latex")
+        written["LaTeX tables"] = args.latex
+    return written
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,15 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "FOLDER",
         "help": "the leaderboard's folder",
     },
+    "--latex": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "also write tables in the form of papers, in LaTeX for the package booktabs",
+    },
+    "--intervals": {
+        "action": "store_true",
+        "help": "with --latex: write the 95%% intervals, too",
+    },
     "--note": {"default": "", "metavar": "TEXT", "help": "anything else to know"},
     "--json": {"action": "store_true", "help": "print JSON"},
     "--verbose": {

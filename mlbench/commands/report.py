@@ -16,8 +16,9 @@ from mlbench.commands.output import (
     summary,
 )
 from mlbench.common.errors import DataError, Fault, UsageError
-from mlbench.common.files import check_writable
+from mlbench.common.files import check_writable, write_atomically
 from mlbench.common.terminal import fill
+from mlbench.reports.latex import latex_report, latex_tables
 from mlbench.reports.per_query import check_table_name, save_table
 from mlbench.reports.report import REPORT_FILE, Report, parse_report, read_report, rescored
 from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
@@ -49,6 +50,7 @@ def arguments(parser: ArgumentParser) -> None:
         help="also write what every query scores in every setting, as a table: FILE.csv or "
         "FILE.parquet",
     )  # fmt: skip
+    shared(parser, "--latex", "--intervals")
     shared(
         parser, "--task", help="the task's file, for showing texts, if it is not a built-in task"
     )
@@ -66,6 +68,8 @@ def report(args: Namespace) -> int:
         return _report_suite(args)
     if args.per_query is not None:
         check_table_name(args.per_query, "--per-query")
+    if args.intervals and args.latex is None:
+        raise UsageError(Fault("--intervals", "given without --latex", "both, or neither"))
     folders = [args.folder] if (args.folder / REPORT_FILE).exists() else []
     folders += sorted(path.parent for path in args.folder.glob(f"*/**/{REPORT_FILE}"))
     if not folders:
@@ -94,7 +98,7 @@ def _report_suite(args: Namespace) -> int:
     """Read the reports on a suite's tasks together, and write the suite's page."""
     from mlbench.evaluation.suites import load_suite
 
-    others = {"--languages": args.languages, "--per-query": args.per_query}
+    others = {"--languages": args.languages, "--per-query": args.per_query, "--latex": args.latex}
     if given := [name for name, value in others.items() if value is not None]:
         raise UsageError(Fault("--suite", f"given with {' and '.join(given)}", "one of them"))
     suite = load_suite(args.suite)
@@ -119,6 +123,11 @@ def _end(made: dict[Path, Report], args: Namespace) -> int:
     """Write the values of all queries if they are asked for, and print JSON if that is."""
     if args.per_query is not None:
         _save_per_query(list(made.values()), args)
+    if args.latex is not None:
+        tables = [latex_report(each, intervals=args.intervals) for each in made.values()]
+        write_atomically(args.latex, latex_tables(tables).encode(), "--latex")
+        if not args.json:
+            print(f"LaTeX tables: {args.latex}")
     if args.json:
         print_json([{"folder": str(folder)} | summary(report) for folder, report in made.items()])
     return 0

@@ -49,7 +49,7 @@ MOST_COLUMNS = 6
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
 
 
-def _paper_columns(report: Report) -> list[tuple[str, str]]:
+def paper_columns(report: Report) -> list[tuple[str, str]]:
     """Return the (kind, measure) columns that this report can fill."""
     main, others = headline(report), list(report.measures[1:])
     kinds = [kind for kind in KIND_NAMES if settings_of(report, kind)]
@@ -73,7 +73,7 @@ def paper_table(report: Report) -> Table:
     """
     if report.task.roles.two_ways:
         return pairs_table(report)
-    columns = _paper_columns(report)
+    columns = paper_columns(report)
     bias = report.scores.bias
     languages = report.task.roles.queries
     short = {MONO: "mono", CROSS: "cross", MULTI: "multi"}

@@ -44,10 +44,13 @@ def test_compare_prints_and_writes_and_needs_neither_model_nor_data(folder):
     for name in ("model.py", "mine.toml", "en.txt", "de.txt", "tr.txt"):
         (folder / name).unlink()
     done = mlbench(
-        "compare", "good", "bad", "--output", "out", "--html", "shared/page.html", cwd=folder
-    )
+        "compare", "good", "bad", "--output", "out", "--html", "shared/page.html",
+        "--latex", "shared/tables.tex", "--intervals", cwd=folder,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f"page: {Path('shared', 'page.html')}\n")
+    assert f"page: {Path('shared', 'page.html')}\n" in done.stdout
+    tables = (folder / "shared" / "tables.tex").read_text(encoding="utf-8")
+    assert tables.count("\\begin{table}") == 2
     page = (folder / "shared" / "page.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     assert "B is" in done.stdout
