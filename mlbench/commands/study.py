@@ -153,7 +153,8 @@ def _change(text: str) -> tuple[str, Any]:
     if not equals or not name.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE")
     name = name.strip().replace("-", "_")
-    return name, from_text(name, value.strip())
+    kept = value if name.endswith("_prompt") else value.strip()  # a prompt may end with a blank
+    return name, from_text(name, kept)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tomllib
 from collections.abc import Mapping
@@ -207,11 +208,17 @@ def train_config(
 
 
 def from_text(name: str, text: str) -> Any:
-    """Return the value of TOML that an option of the command line stands for.
+    """Return the value of TOML that an option of the command line stands for. What is written as a
+    list, a table or a quoted text of TOML is one, whatever the field.
 
     >>> from_text("languages", "de,en"), from_text("alpha", "0.5"), from_text("base", "static")
     (['de', 'en'], 0.5, 'static')
+    >>> from_text("languages", '["de", "en"]'), from_text("base", '["static", "xlm-roberta-base"]')
+    (['de', 'en'], ['static', 'xlm-roberta-base'])
     """
+    if text.startswith(("[", "{", '"', "'")):
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            return tomllib.loads(f"value = {text}")["value"]
     if name == "languages":
         return [code.strip() for code in text.split(",")]
     if name in _TEXTS:

@@ -116,3 +116,20 @@ def test_a_share_of_texts_needs_texts():
     with pytest.raises(UsageError, match="text_share: given without text_data"):
         train_config(None, given)
     assert train_config(None, {**given, "text_data": "z"}).text_share == 0.25
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ('query_prompt="query: "', "query: "),
+        ("query_prompt=query: ", "query: "),
+        ('languages=["ar", "de"]', ["ar", "de"]),
+        ("languages=ar,de", ["ar", "de"]),
+        ('base=["static", "xlm-roberta-base"]', ["static", "xlm-roberta-base"]),
+        ("base = static", "static"),
+    ],
+)
+def test_a_changed_field_of_a_study_is_as_written(given, value):
+    from mlbench.commands.study import _change
+
+    assert _change(given) == (given.partition("=")[0].strip(), value)
