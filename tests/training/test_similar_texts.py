@@ -74,3 +74,28 @@ def test_similarity_by_hand():
 def test_nothing_is_similar_to_nothing():
     assert found([], ["abc"], 0.5) == {}
     assert found(["abc"], [], 0.5) == {}
+
+
+def test_pairs_are_those_that_minhash_estimates():
+    """MinHash of datasketch, of 256 permutations, whose estimate of a similarity J has the standard
+    error sqrt(J (1 - J) / 256); 5 of them are allowed, as pairs are many."""
+    pytest.importorskip("datasketch")
+    from benchmarks.overlap_minhash import estimated_pairs
+
+    generator = np.random.default_rng(8)
+    words = ["".join(generator.choice([*"abcdefghij"], 5)) for _ in range(200)]
+    own = [" ".join(generator.choice(words, 12)) for _ in range(120)]
+    other = [plain(edited(text, generator)) for text in own] + own[:10]
+    other += [" ".join(generator.choice(words, 12)) for _ in range(100)]
+    exact, estimates = found(own, other, 0.7), estimated_pairs(own, other, 0.7, 256)
+    assert len(exact) > 110
+    error = {pair: 5 * (value * (1 - value) / 256) ** 0.5 for pair, value in exact.items()}
+    both = exact.keys() & estimates.keys()
+    assert all(abs(estimates[pair] - exact[pair]) <= error[pair] for pair in both)
+    bound = 0.7 + 5 * (0.7 * 0.3 / 256) ** 0.5
+    sure = {pair for pair, value in estimates.items() if value > bound}
+    assert len(sure) > 40
+    assert sure <= exact.keys()
+    missed = exact.keys() - estimates.keys()
+    assert all(exact[pair] < bound for pair in missed)
+    assert {(i, 120 + i): 1.0 for i in range(10)}.items() <= exact.items() & estimates.items()
