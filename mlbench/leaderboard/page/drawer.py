@@ -177,15 +177,15 @@ def _by_pair(row: Row, standings: Standings) -> Table:
     first."""
     roles = standings.roles
     main = next((c for c in standings.columns if c.key == "cross"), standings.main)
+    of_kind = {c.kind: c for c in reversed(standings.columns)}
     found: dict[str, dict[str, float]] = {}
     for setting in roles.settings([Kind.CROSSLINGUAL]):
         (searched,) = setting.passage_languages
         asked = setting.query_language
         place = roles.queries.index(asked), roles.passages.index(searched)
         direction = roles.direction(setting) or main.kind
-        found.setdefault(row_name(roles, asked, searched), {})[direction] = float(
-            row.figures[main.key][place]
-        )
+        figures = row.figures[of_kind.get(direction, main).key]
+        found.setdefault(row_name(roles, asked, searched), {})[direction] = float(figures[place])
     columns = sorted({direction for of in found.values() for direction in of})
     rows = [
         (name, *(score_text(of.get(column), main) for column in columns))

@@ -30,7 +30,8 @@ MISSING = 64**3 - 1
 SCHEMA = "mlbench/leaderboard/1"
 FORMULAS = (*FORMULA, "\t", "\r", "＝", "＋", "－", "＠")
 """What makes a spreadsheet take a cell for a formula; the last four are their wide forms."""
-KEYS = ("mean", "mono", "cross", "from", "into", "multi", "recall", "distance")
+KEYS = ("mean", "mono", "cross", "from", "into", "to_image", "to_text", "multi", "recall",
+        "distance")  # fmt: skip
 
 
 def standings_csv(standings: Sequence[Standings]) -> str:

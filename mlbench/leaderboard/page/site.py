@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlbench import __version__
-from mlbench.data.task import Roles
+from mlbench.data.task import IMAGE, Roles
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.page.drawer import Drawer, overall_drawer, task_drawer
 from mlbench.leaderboard.page.export import (
@@ -74,10 +74,9 @@ def page(standings: Sequence[Standings]) -> str:
     script = _source(environment, "leaderboard.js")
     tasks = {each.name: each for each in standings if each.task}
     cells = sum(
-        row.figures["cross"].size
+        max((of.size for of in row.figures.values() if of.ndim > 1), default=0)
         for each in standings
         for row in each.rows
-        if "cross" in row.figures
     )
     by_language = cells <= MOST_CELLS
 
@@ -188,14 +187,23 @@ def _facts_of_suite(standings: Standings) -> str:
 def _languages(roles: Roles) -> str:
     """Say how many languages there are, and which, by role where they differ."""
     asked, searched = (
-        f"{plural(len(codes), f'{role}language')} ({', '.join(codes)})"
-        for role, codes in (("query ", roles.queries), ("passage ", roles.passages))
+        _listed(codes, role)
+        for role, codes in (("query", roles.queries), ("passage", roles.passages))
     )
     if roles.pairs:
         return f"{plural(len(roles.pairs), 'pair')} of {asked.replace('query ', '')}"
     if roles.queries == roles.passages:
         return asked.replace("query ", "")
     return f"{asked}; {searched}"
+
+
+def _listed(codes: Sequence[str], role: str) -> str:
+    """Return the languages of a role; images, which are queries or passages too, are told so."""
+    texts = [code for code in codes if code != IMAGE]
+    if not texts:
+        return f"{role}: images"
+    images = " and images" if IMAGE in codes else ""
+    return f"{plural(len(texts), f'{role} language')} ({', '.join(texts)}){images}"
 
 
 def plots(standings: Standings) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.comparing.quantities import Quantity, SettingTable
-from mlbench.data.task import Kind, Roles, Setting
+from mlbench.data.task import FROM_IMAGE, INTO_IMAGE, Kind, Roles, Setting
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
@@ -36,6 +36,7 @@ from mlbench.reports.values import AGREEMENT
 
 MONO, CROSS, MULTI = (kind.value for kind in Kind)
 SHORT = {MONO: "mono", CROSS: "cross", MULTI: "multi"}
+OF_IMAGES = {INTO_IMAGE: "to_image", FROM_IMAGE: "to_text"}
 RECALL = "R@10"
 
 
@@ -66,19 +67,26 @@ MEAN = Column("mean", "", "")
 
 def columns_of(kinds: Sequence[str], measures: Sequence[str], roles: Roles) -> tuple[Column, ...]:
     """Return a task's columns: its main measure by kind of setting and, of pairs, by direction,
-    recall, rank distance.
+    recall, rank distance. Where texts and images search each other, the directions take the place
+    of the mean over both.
 
     The main measure is the first of the task's ``measures``. Recall is R@10, or the first recall
     among them, in the mixed pool if there is one. Kinds of which the languages make no setting
     have no column; without a mixed pool there is no rank distance.
     """
     kinds = [kind.value for kind in roles.kinds(kinds)]
+    of = {roles.direction(setting) for setting in roles.settings([Kind.CROSSLINGUAL])} - {None}
+    directions = sorted(filter(None, of)) if CROSS in kinds else []
+    if directions and roles.between_modalities:
+        kinds.remove(CROSS)
     main = next(iter(measures), "AP")
     columns = [Column(SHORT[kind], kind, main) for kind in SHORT if kind in kinds]
-    of = {roles.direction(setting) for setting in roles.settings([Kind.CROSSLINGUAL])} - {None}
-    columns += [Column(name.partition("-")[0], name, main) for name in sorted(filter(None, of))]
+    columns += [
+        Column(OF_IMAGES.get(name) or name.partition("-")[0], name, main) for name in directions
+    ]
     recalls = [m for m in measures if m.startswith("R@") and m != main]
-    where = next((kind for kind in (MULTI, MONO, CROSS) if kind in kinds), None)
+    where = next((each for each in (MULTI, MONO, CROSS) if each in kinds), None)
+    where = where or next(iter(reversed(directions)), None)
     if recalls and where:
         columns.append(Column("recall", where, RECALL if RECALL in recalls else recalls[0]))
     if MULTI in kinds:
@@ -89,7 +97,7 @@ def columns_of(kinds: Sequence[str], measures: Sequence[str], roles: Roles) -> t
 def main_column(columns: Sequence[Column]) -> Column:
     """Return the column that a task is sorted by at first: the hardest setting's main measure."""
     by_key = {column.key: column for column in columns}
-    return next(by_key[key] for key in ("multi", "cross", "mono") if key in by_key)
+    return next(by_key[key] for key in ("multi", "cross", "mono", *by_key) if key in by_key)
 
 
 def stated(entry: Entry, column: Column) -> Score | None:

@@ -102,6 +102,22 @@ def test_columns_follow_from_the_task() -> None:
     assert [c.lower_is_better for c in several] == [False, False, True]
 
 
+def test_images_and_texts_have_directions_in_place_of_their_mean() -> None:
+    codes = ("de", "en", "zxx")
+    found = columns_of([*Kind], ["Success@1", "R@10"], Roles(codes, codes))
+    assert [(c.key, c.kind) for c in found] == [
+        ("multi", "multilingual"), ("to_text", "image-to-text"), ("to_image", "text-to-image"),
+        ("recall", "multilingual"), ("distance", "multilingual"),
+    ]  # fmt: skip
+    one_by_one = columns_of(["crosslingual"], ["AP", "R@10"], Roles(codes, codes))
+    assert [(c.key, c.kind) for c in one_by_one] == [
+        ("to_text", "image-to-text"), ("to_image", "text-to-image"), ("recall", "text-to-image"),
+    ]  # fmt: skip
+    assert main_column(one_by_one).key == "to_text"
+    one_way = columns_of([*Kind], ["AP"], Roles(("de", "en"), ("zxx",)))
+    assert [c.key for c in one_way] == ["cross"]
+
+
 def test_what_an_entry_does_not_say_is_none() -> None:
     entry = evidence("parallel", "m", 1.5).entry.entry
     assert stated(entry, Column("x", "monolingual", "P@3")) is None

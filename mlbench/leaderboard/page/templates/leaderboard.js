@@ -9,6 +9,7 @@
   [...LETTERS].forEach((letter, code) => { CODE[letter.charCodeAt(0)] = code; });
   const MISSING = 64 ** 3 - 1;
   const UNIT = 1e5;
+  const IMAGE = "zxx"; /* the language of images, which every choice of languages holds */
   const FILTERS = ["find", "evidence", "contamination", "size"];
 
   const read = id => JSON.parse(document.getElementById(id).textContent);
@@ -35,7 +36,10 @@
     return Object.assign(table, { section, element, shown: null });
   });
   const named = Object.create(null); /* so that an address with "constructor" finds nothing */
-  for (const table of tables) named[table.name] = table;
+  for (const table of tables) {
+    named[table.name] = table;
+    table.languages = table.languages.filter(code => code !== IMAGE);
+  }
   for (const table of tables) {
     if (table.languages.length) continue;
     const [first = [], ...others] = Object.keys(table.headlines).map(name => named[name].languages);
@@ -59,9 +63,9 @@
 
   function taskScore(task, row, column, languages) {
     const values = figuresOf(task.name, row.slug, column.key);
-    if (!values) return null;
+    if (!values || !languages.length) return null;
     const [asked, searched] = [task.query_languages, task.passage_languages].map(codes =>
-      languages.map(code => codes.indexOf(code)).filter(i => i >= 0));
+      [...languages, IMAGE].map(code => codes.indexOf(code)).filter(i => i >= 0));
     let sum = 0, count = 0;
     const add = value => { if (value !== null) { sum += value; count++; } };
     for (const i of asked) {
@@ -199,12 +203,17 @@
     }
     const rows = count === table.rows.length ? "" : `${count} of ${table.rows.length} models. `;
     const languages = state.languages;
+    const ofImages = [table.query_languages, table.passage_languages].every(each => each.includes(IMAGE));
+    const kinds = ofImages
+      ? "each direction over these languages, and multi, recall and rank distance over all images, "
+        + "in the texts of all languages"
+      : "mono over these languages, cross over pairs of them, and multi, recall and rank distance "
+        + "over queries in them, in the pool of all languages";
     table.section.querySelector(".reading").hidden = Boolean(languages);
     status.classList.toggle("chosen", Boolean(languages));
     status.textContent = rows + (!languages ? "" : !languages.length ? "No language is chosen."
-      : `Scores are over ${languages.join(", ")}: mono over these languages, cross over pairs of them, and `
-        + "multi, recall and rank distance over queries in them, in the pool of all languages. Ranks are by "
-        + "score alone, without intervals. Plots and details below are over all languages.");
+      : `Scores are over ${languages.join(", ")}: ${kinds}. Ranks are by score alone, `
+        + "without intervals. Plots and details below are over all languages.");
     status.hidden = !status.textContent;
   }
 
