@@ -88,6 +88,13 @@ def test_links_between_pages_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_name_in_angle_brackets_is_lost_as_a_tag(page):
+    text = re.sub(r"^```.*?^```|^    .*?$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    outside = re.sub(r"(`+).+?\1", "", text, flags=re.S)
+    assert re.findall(r"<[a-z][^>\n]*>", outside) == []
+
+
 def test_every_measure_is_documented():
     text = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
     assert [name for name in MEASURES if f"`{name}" not in text] == []
