@@ -11,7 +11,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "mlbench"
 ORDER = (
     *("common", "data", "ranking", "models", "measures", "reports"),
-    *("runs", "evaluation", "comparing", "training", "leaderboard", "commands"),
+    *("runs", "evaluation", "comparing", "training", "leaderboard"),
+    *("integrations", "commands"),
 )
 """Packages from the lowest: each may import those before it."""
 DEEPEST = 13

@@ -94,6 +94,7 @@ COMMANDS = (
         mlbench report results/bm25/xquad-r --languages ar,de,en
         mlbench report results/bm25/xquad-r --per-query bm25.csv
         mlbench report results/bm25 --suite paper
+        mlbench report --from-card checkpoints/my-model
         """,
     ),
     Command(
@@ -179,6 +180,16 @@ COMMANDS = (
         """, foreign=True,
     ),
     Command(
+        "card", "card:card", "arguments",
+        "write the figures of reports into a model's card, for the Hugging Face hub", """
+        mlbench card results/my-model/xquad-r --to checkpoints/my-model
+        mlbench card results/my-model --to checkpoints/my-model --suite paper --evidence \
+        https://example.org/reports
+        mlbench card results/my-model --to checkpoints/my-model --dry-run
+        mlbench card results/my-model --push me/my-model
+        """,
+    ),
+    Command(
         "submit", "submit:submit", "arguments",
         "write a report as an entry of the leaderboard, ready for a pull request", """
         mlbench submit results/bm25/xquad-r --to leaderboards --submitter 'Ada Lovelace'
@@ -209,6 +220,11 @@ COMMANDS = (
         mlbench leaderboard build --output site
         mlbench leaderboard build my-leaderboard --output site
         """,
+    ),
+    Command(
+        "leaderboard badge", "leaderboard:badge", "badge_arguments",
+        "write an entry's badge, an SVG for a model's README",
+        "mlbench leaderboard badge leaderboards/xquad-r/bm25 --to badge.svg",
     ),
     Command(
         "leaderboard report", "leaderboard:report", "report_arguments",

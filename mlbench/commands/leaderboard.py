@@ -23,9 +23,17 @@ from mlbench.leaderboard.checking.submit import reported, write_record
 from mlbench.leaderboard.checking.submit import withdraw as mark
 from mlbench.leaderboard.checking.validate import Findings, Options
 from mlbench.leaderboard.checking.validate import validate as check_entries
-from mlbench.leaderboard.entries.board import Board, leaderboards_folder, read_board, root_of
+from mlbench.leaderboard.entries.board import (
+    Board,
+    find_entry,
+    leaderboards_folder,
+    read_board,
+    root_of,
+)
 from mlbench.leaderboard.entries.entry import TASK_FILE, Level, Source
 from mlbench.leaderboard.entries.strict import seen
+from mlbench.leaderboard.page.badge import badge as make_badge
+from mlbench.leaderboard.page.badge import badge_markdown
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.columns import measured_entries, with_tables
 from mlbench.leaderboard.ranking.standings import all_standings
@@ -176,6 +184,31 @@ def _suite(named: str | None, board: Board) -> Suite | None:
         raise UsageError(Fault(f"--suite {named}", found, expected, "there is no overall score"))
     has_all = all(each.task.name in board.tasks for each in suite.tasks)
     return suite if named or has_all else None
+
+
+def badge_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `leaderboard badge`."""
+    shared(parser, "entry")
+    parser.add_argument(
+        "--to", type=Path, required=True, metavar="FILE", help="where to write it: FILE.svg"
+    )
+    shared(parser, "--quiet")
+
+
+def badge(args: Namespace) -> int:
+    """Check an entry, write its badge, and print the line of Markdown that shows it."""
+    if args.to.suffix != ".svg":
+        raise UsageError(Fault(f"--to {args.to}", "not called .svg", "a file such as badge.svg"))
+    entry = find_entry(args.entry)
+    content = make_badge(entry)
+    within = (PurePosixPath(entry.place.folder),)
+    checked = check_entries(root_of(entry.path), Options(today(), within, quiet=args.quiet))
+    if (error := checked.error()) is not None:
+        raise error
+    write_atomically(args.to, content.encode(), "--to")
+    print(f"written: {args.to}\n\nThis line shows it in a README beside it:\n")
+    print(badge_markdown(entry, args.to.name))
+    return 0
 
 
 def report_arguments(parser: ArgumentParser) -> None:

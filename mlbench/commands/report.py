@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from mlbench.commands.options import shared
@@ -31,10 +31,16 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `report`."""
     parser.add_argument(
         "folder",
+        nargs="?",
         type=Path,
         metavar="FOLDER",
         help="a report's folder, or a folder with several reports",
     )
+    parser.add_argument(
+        "--from-card", type=Path, metavar="CARD",
+        help="instead of reports: show the figures that a model's card states, a README.md or the "
+        "folder with it",
+    )  # fmt: skip
     shared(parser, "--languages")
     parser.add_argument(
         "--suite", metavar="SUITE",
@@ -64,6 +70,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 def report(args: Namespace) -> int:
     """Score saved tables again, check that report.json says the same, and render."""
+    if args.from_card is not None:
+        return _show_card(args)
+    if args.folder is None:
+        raise UsageError(Fault("FOLDER", "not given", "a report's folder, or --from-card CARD"))
     if args.suite is not None:
         return _report_suite(args)
     if args.per_query is not None:
@@ -92,6 +102,28 @@ def report(args: Namespace) -> int:
         print_report(fresh, folder, args)
         made[folder] = fresh
     return _end(made, args)
+
+
+def _show_card(args: Namespace) -> int:
+    """Show the figures that a model's card states."""
+    from mlbench.integrations.card_reading import card_text, read_card
+
+    others = {"FOLDER": args.folder, "--languages": args.languages, "--suite": args.suite,
+              "--output": args.output, "--per-query": args.per_query, "--task": args.task,
+              "--data-dir": args.data_dir, "--latex": args.latex,
+              "--intervals": args.intervals or None}  # fmt: skip
+    if given := [name for name, value in others.items() if value is not None]:
+        raise UsageError(Fault("--from-card", f"given with {' and '.join(given)}", "it alone"))
+    found = read_card(args.from_card)
+    if args.json:
+        figures = {
+            key: [asdict(each) for each in getattr(found, key)] for key in ("ours", "others")
+        }
+        print_json({"card": str(found.path), "level": "reported"} | figures
+                   | {"left_out": found.left_out})  # fmt: skip
+    else:
+        print(card_text(found))
+    return 0
 
 
 def _report_suite(args: Namespace) -> int:
