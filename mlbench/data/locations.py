@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -22,6 +22,8 @@ PAIR = re.compile(r"\{(first|second)\}")
 SHARD = re.compile(r"\{(shards?)(?::0([1-9]))?\}")
 """A shard's number, from 0, or how many there are, with leading zeros to a width if one is given:
 ``{shard}``, ``{shard:05}``, ``{shards:05}``."""
+SEVERAL = "mul"
+"""BCP 47's code for several languages: by it, ``shards`` tells how many files of all there are."""
 HUB = re.compile(
     r"hf://datasets/(?P<repository>[^/@\s]+/[^/@\s]+)(@(?P<revision>[^/\s]+))?/(?P<path>.+)"
 )
@@ -94,7 +96,8 @@ def wanted_files(task: Task) -> Iterator[DataFile]:
     source = task.source
     for role, pattern in source.files.items():
         for pair, language in _places(task, role, pattern):
-            count = source.shards.get(language, 0) if SHARD.search(pattern) else None
+            shards = source.shards.get(language or of_all(role), 0)
+            count = shards if SHARD.search(pattern) else None
             written = [*_fillings(task, pair, language)]
             for shard in (None,) if count is None else range(count):
                 name, *others = dict.fromkeys(
@@ -162,8 +165,9 @@ def _resolved(pattern: str, filling: dict[str, str], shard: int | None, count: i
     return SHARD.sub(lambda found: f"{numbers[found[1]] or 0:0{found[2] or 1}}", text)
 
 
-def check_locations(task: Task) -> list[Fault]:
-    """Return what is wrong with a task's paths, addresses and digests; opens no file.
+def check_locations(task: Task, joined: Collection[str] = ()) -> list[Fault]:
+    """Return what is wrong with a task's paths, addresses and digests; opens no file. Files of the
+    roles ``joined`` may come in shards of all languages together.
 
     A placeholder is one of ``LANGUAGES`` or of shards, in an address also ``{path}``. What is
     downloaded must have an address of its own and a relative path without "..", and over
@@ -182,7 +186,7 @@ def check_locations(task: Task) -> list[Fault]:
             faults.append(
                 source_fault(task, f"url.{role}", "no files of this role", "a role", hint)
             )
-    faults += _check_shards(task)
+    faults += _check_shards(task, joined)
     files = list(wanted_files(task))
     names = {file.name for file in files}
     of_others = _of_any_language(task, {file.role for file in files if file.sha256 is None})
@@ -228,13 +232,13 @@ def _check_placeholders(task: Task, field: str, pattern: str, known: list[str]) 
     ]
 
 
-def _check_shards(task: Task) -> list[Fault]:
+def _check_shards(task: Task, joined: Collection[str]) -> list[Fault]:
     """Find patterns with a shard but no number of shards, and the other way round."""
     source = task.source
     sharded = {role: pattern for role, pattern in source.files.items() if SHARD.search(pattern)}
     faults = []
     for role, pattern in sharded.items():
-        if not by_language(pattern):
+        if not by_language(pattern) and role not in joined:
             found = f"{pattern!r} holds no {{language}}"
             faults.append(source_fault(task, f"files.{role}", found, "shards of each language"))
         if not re.search(r"\{shard(:|\})", pattern):
@@ -242,22 +246,39 @@ def _check_shards(task: Task) -> list[Fault]:
             faults.append(
                 source_fault(task, f"files.{role}", found, "a path of its own for each shard")
             )
-    if sharded:
-        faults += check_by_language(task, "shards", "the number of shards of every language")
-    elif source.shards:
+    whole = {of_all(role) for role in sharded if role in joined and not by_language(sharded[role])}
+    faults += [
+        source_fault(task, f"shards.{code}", "missing", "the number of shards of all languages")
+        for code in sorted(whole - source.shards.keys())
+    ]
+    if any(by_language(pattern) for pattern in sharded.values()) or sharded.keys() - {*joined}:
+        expected = "the number of shards of every language"
+        faults += check_by_language(task, "shards", expected, whole)
+    elif unneeded := sorted(source.shards.keys() - whole):
         found = "given, but no path holds {shard}"
+        if whole:
+            found = f"given for {', '.join(unneeded)}, and no path of these holds {{shard}}"
         faults.append(source_fault(task, "shards", found, "'folder/{language}/{shard}.jsonl.gz'"))
     return faults
 
 
-def check_by_language(task: Task, field: str, expected: str) -> list[Fault]:
-    """Return what is wrong with the languages of a table of ``[source]``: all must be there.
+def of_all(role: str) -> str:
+    """Return what the number of shards of a role that are of all languages is called by: the
+    language of images, or that of several languages."""
+    return IMAGE if role == "images" else SEVERAL
+
+
+def check_by_language(
+    task: Task, field: str, expected: str, others: Collection[str] = ()
+) -> list[Fault]:
+    """Return what is wrong with the languages of a table of ``[source]``: all must be there, and
+    ``others`` may.
 
     Others may be, too, in a copy of a task file that has some of its languages.
     """
     given = getattr(task.source, field)
     languages = [code for code in task.roles.passages if code != IMAGE]
-    unknown = sorted(given.keys() - set(languages))
+    unknown = sorted(given.keys() - {*languages, *others})
     faults = [
         source_fault(task, f"{field}.{language}", "missing", expected, _near(language, unknown))
         for language in languages

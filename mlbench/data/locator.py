@@ -28,6 +28,7 @@ from mlbench.data.checksums import RecordedChecksums, Stamp
 from mlbench.data.download import Download, NoConnection, download
 from mlbench.data.hub import HubFile, at_commit, look_up, place_of
 from mlbench.data.locations import SHARD, DataFile, Origin, wanted_files
+from mlbench.data.sources import READERS
 from mlbench.data.task import Task
 
 MOST_NAMES = 20
@@ -86,12 +87,13 @@ class Locator:
     def of(self, task: Task, streamed: Collection[str] = (), *, absent: bool = False) -> Files:
         """Find all files of ``task``.
 
-        Those of the roles ``streamed``, and all that come in shards, are neither downloaded nor
-        checked here; they may also lie on the hub or, if ``absent``, be nowhere. Raises as
-        ``fetch`` does.
+        Those of the roles ``streamed``, and all shards but those of roles that are ``joined``, are
+        neither downloaded nor checked here; they may also lie on the hub or, if ``absent``, be
+        nowhere. Raises as ``fetch`` does.
         """
         files = task.source.files
-        apart = [r for r in files if r in streamed or SHARD.search(files[r])]
+        joined = READERS[task.source.reader].joined
+        apart = [r for r in files if r in streamed or (SHARD.search(files[r]) and r not in joined)]
         whole = [role for role in files if role not in apart]
         found = self.fetch(task, whole)
         folders = (*([self.data_dir] if self.data_dir else []), task.path.parent)

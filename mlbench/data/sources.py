@@ -25,7 +25,8 @@ class Reader:
     ``per_language`` must hold ``{language}``, those in ``per_pair`` ``{first}`` and ``{second}``.
     ``options`` maps each key of ``[source.options]`` to its allowed values, none for any string;
     those in ``required`` must be given. ``texts`` are the values of ``text``, the default first.
-    Roles in ``streamed`` may come in shards and be read piece by piece.
+    Roles in ``streamed`` may come in shards and be read piece by piece, those in ``joined`` in
+    shards of each language or of all, which are read one after the other.
     ``by_lines`` says that passages are lines of one file, which can be left there, ``by_id`` that
     ``[source.ids]`` must name the data of each language, ``asked_in_one`` that judgements of
     passages of a language are of queries in one language (``asked_in``).
@@ -41,6 +42,7 @@ class Reader:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     streamed: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
     by_lines: bool = False
     by_id: bool = False
     asked_in_one: bool = False
@@ -148,6 +150,7 @@ READERS: Mapping[str, Reader] = {
                 "incomplete": ("refuse", "skip"),
                 "leave-out": (),
             },
+            joined=("captions", "more-captions", "images"),
         ),
         Reader(
             name="mewsli-x",
@@ -184,7 +187,7 @@ def check_source(task: Task) -> list[Fault]:
         *_check_ids(task, reader),
         *_check_options(task, reader),
         *_check_text(task, reader),
-        *check_locations(task),
+        *check_locations(task, reader.joined),
     ]
 
 
@@ -216,7 +219,8 @@ def asked_in(task: Task, language: str) -> str:
 def in_shards(task: Task) -> bool:
     """Whether a task's passages come in shards, so that it had better be streamed."""
     reader = READERS[task.source.reader]
-    return reader.by_id or any(SHARD.search(path) for path in task.source.files.values())
+    files = task.source.files
+    return reader.by_id or any(SHARD.search(files.get(role, "")) for role in reader.streamed)
 
 
 def _check_languages(task: Task, reader: Reader) -> list[Fault]:
@@ -252,8 +256,9 @@ def _check_roles(task: Task, reader: Reader) -> list[Fault]:
             found = f"{pattern!r} does not hold {{first}} and {{second}}"
             expected = "files of each pair, such as 'folder/{first}-{second}.ext'"
             faults.append(source_fault(task, f"files.{role}", found, expected))
-    able = f"; shards of {', '.join(reader.streamed)}" if reader.streamed else ""
-    for role in sorted(files.keys() & set(known) - set(reader.streamed)):
+    sharded = (*reader.streamed, *reader.joined)
+    able = f"; shards of {', '.join(sharded)}" if sharded else ""
+    for role in sorted(files.keys() & set(known) - set(sharded)):
         if SHARD.search(files[role]):
             found = f"reader {name} reads no {role!r} in shards"
             faults.append(source_fault(task, f"files.{role}", found, f"one file{able}"))

@@ -46,6 +46,13 @@ class Files(Protocol):
         """The folders that a relative path is looked for in, in this order."""
 
 
+def paths_of(locate: Locate, role: str) -> list[tuple[str, Path]]:
+    """Return the language, "" for all, and the path of each file of a role, shard by shard."""
+    if isinstance(locate, Files):
+        return [(file.language, file.path) for file in locate.corpus(role) if file.path]
+    return [*locate(role).items()]
+
+
 class Finder(Protocol):
     """What finds the files of tasks; usually a ``files.Locator``."""
 

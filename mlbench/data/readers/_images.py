@@ -13,7 +13,7 @@ from mlbench.common.files import reading
 from mlbench.data.collection import TextRecord
 from mlbench.data.images import MOST_BYTES, Images, Place, bytes_of, reference_of, size_of
 from mlbench.data.input_files import Faults, describe
-from mlbench.data.readers import Files, Locate
+from mlbench.data.readers import Files, Locate, paths_of
 from mlbench.data.readers._rows import Row
 from mlbench.data.task import IMAGE, Task
 
@@ -140,7 +140,7 @@ class FoundImages:
     def _read_rows(self, wanted: Collection[str]) -> None:
         """Note the images of the file ``images`` that are wanted, by the field that names them."""
         name = self._options.get("image", "image")
-        for path in self._locate("images").values():
+        for _, path in paths_of(self._locate, "images"):
             for each in image_rows(path, self._faults):
                 image = each.row.fields.get(name)
                 if type(image) not in (int, str):

@@ -17,7 +17,7 @@ from mlbench.common.errors import did_you_mean
 from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.input_files import Faults, describe, read_lines
 from mlbench.data.locations import DataFile
-from mlbench.data.readers import Locate
+from mlbench.data.readers import Locate, paths_of
 from mlbench.data.readers._images import FoundImages, image_rows
 from mlbench.data.readers._rows import Row, read_rows
 from mlbench.data.task import IMAGE, Task, language_among, spellings
@@ -52,7 +52,7 @@ def read(task: Task, locate: Locate) -> Records:
     captions = _lines(task, locate, table, faults)
     if captions is None:
         files = [(code, path) for role in ROLES if role in task.source.files
-                 for code, path in locate(role).items()]  # fmt: skip
+                 for code, path in paths_of(locate, role)]  # fmt: skip
         captions = _rows(files, table, found, faults)
     if IMAGE in task.languages and not faults:
         found.find(dict.fromkeys(caption.image for caption in captions))

@@ -10,13 +10,15 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+import mlbench
 from mlbench.common.errors import DataError
 from mlbench.data.catalog import find_task
 from mlbench.data.collection import Collection
 from mlbench.data.images import IMAGE, reference_of
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
-from mlbench.data.task import Kind
+from mlbench.data.task import Kind, Task
+from mlbench.ranking.ranks_file import ranks_to_bytes
 from tests.data.test_images import encoded, of_size
 from tests.support.image_collections import picture
 
@@ -44,15 +46,21 @@ OPTIONS = 'image-files = "pictures/{image} others/{image}"'
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., Collection]:
-    def read(
-        files: str = FILES, options: str = OPTIONS, languages: str = "de en zxx"
-    ) -> Collection:
+def task(tmp_path: Path) -> Callable[..., Task]:
+    def task(files: str = FILES, options: str = OPTIONS, languages: str = "de en zxx") -> Task:
         text = HEAD.format(languages=json.dumps(languages.split()), files=files, options=options)
         path = tmp_path / "pictures.toml"
         path.write_text(text, encoding="utf-8")
-        task = find_task(str(path))
-        return read_collection(task, Locator(tmp_path).of(task))
+        return find_task(str(path))
+
+    return task
+
+
+@pytest.fixture
+def read(tmp_path: Path, task: Callable[..., Task]) -> Callable[..., Collection]:
+    def read(*of: str, **changes: str) -> Collection:
+        found = task(*of, **changes)
+        return read_collection(found, Locator(tmp_path).of(found))
 
     return read
 
@@ -232,6 +240,57 @@ def test_images_beside_their_captions_equal_those_in_files(tmp_path, read):
         DataError, match=r"image 'a\.png' has other bytes than at .*de\.parquet, row 1"
     ):
         read('captions = "{language}.parquet"', 'image-bytes = "pixels"')
+
+
+OF_ALL = 'caption = "{language}"\nimage-bytes = "pixels"\n[source.shards]\nmul = 2'
+APART = 'image-bytes = "pixels"\n[source.shards]\nzxx = 2'
+BY_LANGUAGE = 'image-bytes = "pixels"\n[source.shards]\nde = 2\nen = 1'
+
+
+@pytest.mark.parametrize(
+    ("files", "options"),
+    [
+        ('captions = "data/all-{shard:05}-of-{shards:05}.parquet"', OF_ALL),
+        (f'{FILES}\nimages = "data/all-{{shard:05}}-of-{{shards:05}}.parquet"', APART),
+        ('captions = "data/{language}-{shard}.parquet"', BY_LANGUAGE),
+    ],
+)
+def test_shards_of_parquet_files_give_the_table_of_files(tmp_path, read, task, files, options):
+    usual(tmp_path)
+    (tmp_path / "data").mkdir()
+    a, b = ("a.png", picture(0)), ("b.png", picture(1))
+    dog, cats = ["ein Hund"], ["eine Katze", "ein Kater"]
+    place = tmp_path / "data"
+    write_images(place / "all-00000-of-00002.parquet", a, de=[dog], en=[["a dog"]])
+    write_images(place / "all-00001-of-00002.parquet", b, de=[cats], en=[[]])
+    write_images(place / "de-0.parquet", a, caption=[dog])
+    write_images(place / "de-1.parquet", b, caption=[cats])
+    write_images(place / "en-0.parquet", a, caption=[["a dog"]])
+    tables = []
+    for given in ((), (files, options)):
+        report = mlbench.evaluate("pixels", task(*given), cache=None, progress=False)
+        tables.append(ranks_to_bytes(report.table, report.task.key))
+        data = read(*given)
+        assert data.images is not None
+        assert sorted(data.images.places) == sorted(map(reference_of, (a[1], b[1])))
+    assert tables[0] == tables[1]
+
+
+def test_shards_that_are_not_counted_are_refused(tmp_path, read):
+    usual(tmp_path)
+    for files, options, said in (
+        (f'{FILES}\nimages = "{{shard}}.parquet"', 'image-bytes = "pixels"',
+         "shards.zxx: missing"),
+        ('captions = "{shard}.jsonl"', OPTIONS, "shards.mul: missing"),
+        ('captions = "{shard}.jsonl"', OPTIONS + "\n[source.shards]\nmul = 1\nzxx = 1",
+         "shards: given for zxx"),
+        ('captions = "{language}-{shard}.jsonl"', OPTIONS + "\n[source.shards]\nde = 1",
+         "shards.en: missing"),
+    ):  # fmt: skip
+        with pytest.raises(DataError, match=said):
+            read(files, options)
+    with pytest.raises(DataError, match=r"de-0\.jsonl"):
+        read('captions = "{language}-{shard}.jsonl"', OPTIONS + "\n[source.shards]\nde = 1\nen = 1")
 
 
 def test_an_image_given_twice_is_refused(tmp_path, read):
