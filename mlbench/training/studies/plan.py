@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -128,6 +128,7 @@ def load_study(
     form = parse_study(path, changes or {}, tasks, seeds)
     if changes:
         form = _without_lost_claims(form, parse_study(path))
+    form = _with_labels(form)
     arms = tuple(_arms(form))
     labels = [arm.label for arm in arms]
     twice = sorted({label for label in labels if labels.count(label) > 1})
@@ -142,16 +143,77 @@ def load_study(
 
 def _without_lost_claims(form: StudyForm, own: StudyForm) -> StudyForm:
     """Return a changed form without the claims that name an arm which ``own``, the file as it is,
-    has and the changed one has not."""
-    lost = {arm.label for arm in _arms(own)} - {arm.label for arm in _arms(form)}
-    named = {name: lost & {claim.arm, *claim.than} for name, claim in form.claims.items()}
-    notes = [
-        f"The claim {name!r} is not tested: {' and '.join(sorted(arms))} is not trained here."
-        for name, arms in named.items()
-        if arms
-    ]
-    claims = {name: claim for name, claim in form.claims.items() if not named[name]}
+    has and the changed one has not, or two that are one now."""
+    known = _names(form)
+    lost = _names(own).keys() - known.keys()
+    notes, claims = [], {}
+    for name, claim in form.claims.items():
+        others = {known.get(other, other) for other in claim.than}
+        if arms := lost & {claim.arm, *claim.than}:
+            why = f"{' and '.join(sorted(arms))} is not trained here"
+        elif claim.arm in known and known[claim.arm] in others:
+            why = f"{known[claim.arm]} would be held against itself"
+        else:
+            claims[name] = claim
+            continue
+        notes.append(f"The claim {name!r} is not tested: {why}.")
     return replace(form, claims=claims, notes=(*form.notes, *notes))
+
+
+def _with_labels(form: StudyForm) -> StudyForm:
+    """Return a form whose claims name arms by their labels, where they name them by their place."""
+    known = _names(form)
+    claims = {
+        name: replace(
+            claim,
+            arm=known.get(claim.arm, claim.arm),
+            than=tuple(known.get(other, other) for other in claim.than),
+        )
+        for name, claim in form.claims.items()
+    }
+    return replace(form, claims=claims)
+
+
+def _names(form: StudyForm) -> dict[str, str]:
+    """Return the label of each arm by all that a claim may call it."""
+    of_axes = [_names_on(axis, values).items() for axis, values in form.grid.items()]
+    return {
+        ", ".join(name for name, _ in parts): ", ".join(label for _, label in parts)
+        for parts in itertools.product(*of_axes)
+    }
+
+
+EXTREMES: Mapping[str, Callable[..., float]] = {
+    "largest": max,
+    "smallest": min,
+    "most": max,
+    "fewest": min,
+}
+"""What a claim may say before the name of an axis, for the value at its end."""
+
+
+def _names_on(axis: str, values: Sequence[Any]) -> dict[str, str]:
+    """Return the label of each value of an axis by all that a claim may call it: by the label, by
+    its place on the axis, and a table by its fields where no other value has the same.
+
+    >>> _names_on("batch_size", [32, 64])["largest batch size"]
+    'batch size 64'
+    >>> _names_on("budget", [{"pairs": 100}, {"seconds": 5}])["pairs"]
+    'pairs 100'
+    """
+    labels = [value_label(axis, value, values) for value in values]
+    places = _places(values)
+    names: dict[str, str] = {}
+    if None not in places:
+        for word, extreme in EXTREMES.items():
+            names[f"{word} {_words(axis)}"] = labels[places.index(extreme(places))]
+    fields = [
+        " ".join(map(_words, value)) if isinstance(value, Mapping) else "" for value in values
+    ]
+    for name, label in zip(fields, labels, strict=True):
+        if name and fields.count(name) == 1:
+            names[name] = label
+    return names | {label: label for label in labels}
 
 
 def _claim_faults(where: str, claim: Claim, known: Sequence[str]) -> Iterator[Fault]:

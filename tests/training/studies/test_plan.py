@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mlbench.common.errors import DataError
-from mlbench.training.studies.plan import load_study, part_of
+from mlbench.training.studies.plan import _names_on, load_study, part_of
 from tests.training.studies.made import STUDY, write_study
 
 
@@ -91,6 +91,44 @@ def test_claims_about_arms_that_a_change_leaves_out_are_not_tested(tmp_path):
     assert len(some.form.notes) == len(whole.form.notes) + len(lost)
     assert all("noise 1.6 is not trained here" in note for note in some.form.notes[-len(lost) :])
     assert load_study(path, {"noise": [0.8, 1.0, 1.6]}).form == whole.form
+
+
+def claimed(study):
+    """The arms of each claim of a study."""
+    return {name: (claim.arm, *claim.than) for name, claim in study.form.claims.items()}
+
+
+def test_claims_name_arms_by_their_place_whatever_the_values_are():
+    whole = load_study("batch-size")
+    assert claimed(whole)["larger-at-equal-pairs"] == (
+        "batch size 512, pairs 65536",
+        "batch size 32, pairs 65536",
+    )
+    changes = {"batch_size": [128, 16, 64], "budget": [{"pairs": 100}, {"seconds": 2}]}
+    other = load_study("batch-size", changes)
+    assert claimed(other) == {
+        "larger-at-equal-pairs": ("batch size 128, pairs 100", "batch size 16, pairs 100"),
+        "larger-at-equal-seconds": ("batch size 128, seconds 2", "batch size 16, seconds 2"),
+        "larger-across": ("batch size 128, seconds 2", "batch size 16, seconds 2"),
+    }
+    assert other.form.notes == whole.form.notes
+    pairs_alone = load_study("batch-size", {"budget": [{"pairs": 100}]})
+    assert [*claimed(pairs_alone)] == ["larger-at-equal-pairs"]
+    assert [note for note in pairs_alone.form.notes if "largest batch size, seconds" in note]
+    one = load_study("batch-size", {"batch_size": [64]})
+    assert not one.form.claims
+    assert "batch size 64, seconds 15 would be held against itself" in one.form.notes[-1]
+    two_budgets = load_study("batch-size", {"budget": [{"pairs": 100}, {"pairs": 200}]})
+    assert not two_budgets.form.claims
+
+
+def test_the_ends_of_an_axis_of_lists_and_of_one_that_has_none():
+    lists = [["de"], ["de", "en", "fr"], ["de", "en"]]
+    names = _names_on("languages", lists)
+    assert names["most languages"] == "3 languages"
+    assert names["fewest languages"] == "1 languages"
+    assert [*_names_on("base", ["a", "b"])] == ["base a", "base b"]
+    assert [*_names_on("languages", [["de"], ["en"]])] == ["1 languages: de", "1 languages: en"]
 
 
 def test_parts_of_the_cells_add_up(tmp_path):
