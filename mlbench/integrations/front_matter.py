@@ -4,6 +4,7 @@ has something to say, so that all else stays byte for byte."""
 from __future__ import annotations
 
 import codecs
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,7 +68,7 @@ def _parsed(head: str, where: str, above: int = 0) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(head)
+        values = yaml.load(head, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError) as error:  # a day that no calendar has is a ValueError
         place = getattr(error, "problem_mark", None)
         line = f", line {place.line + 1 + above}" if place else ""
@@ -161,6 +162,7 @@ def _edited(
     if not card.values.get(INDEX):
         return None
     node = _value_of(yaml.compose(card.head, Loader=yaml.SafeLoader), INDEX)
+    ends = _ends(card.head)
     spans: list[tuple[int, int, bool]] = []
     last = None
     for element, values in zip(node.value, card.index, strict=True):
@@ -169,7 +171,7 @@ def _edited(
             if values.get("results"):
                 return None
             continue
-        items = [_lines_of(card.head, item) for item in results.value]
+        items = [_lines_of(card.head, item, ends) for item in results.value]
         if any(item is None for item in items):
             return None
         for (start, end), result in zip(filter(None, items), values["results"], strict=True):
@@ -200,7 +202,7 @@ def _value_of(mapping: Any, key: str) -> Any:
     return next((value for name, value in mapping.value if name.value == key), None)
 
 
-def _lines_of(text: str, item: Any) -> tuple[int, int] | None:
+def _lines_of(text: str, item: Any, ends: Sequence[int]) -> tuple[int, int] | None:
     """Return where the lines of an item of a list begin and end; None where they are not its own.
 
     The lines end behind its last value, so that comments and blank lines below stay.
@@ -208,16 +210,27 @@ def _lines_of(text: str, item: Any) -> tuple[int, int] | None:
     start = text.rfind("\n", 0, item.start_mark.index) + 1
     if text[start : item.start_mark.index].strip() != "-":
         return None
-    end = text.find("\n", max(item.start_mark.index, _end(item) - 1))
+    end = text.find("\n", max(item.start_mark.index, _end(item, ends) - 1))
     return start, len(text) if end < 0 else end + 1
 
 
-def _end(node: Any) -> int:
+def _ends(text: str) -> list[int]:
+    """Return where each value of a YAML ends, in order. Nodes do not say it of aliases, which stand
+    elsewhere, and of blocks, whose end is where the next value begins."""
+    import yaml
+
+    return [
+        event.end_mark.index
+        for event in yaml.parse(text, Loader=yaml.SafeLoader)
+        if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent)
+        and not isinstance(event, yaml.CollectionStartEvent)
+        and (isinstance(event, yaml.NodeEvent) or event.end_mark.index > event.start_mark.index)
+    ]
+
+
+def _end(node: Any, ends: Sequence[int]) -> int:
     """Return where the last value below a node ends."""
-    if not isinstance(node.value, list) or not node.value or node.flow_style:
-        return int(node.end_mark.index)
-    last = node.value[-1]
-    return _end(last[1] if isinstance(last, tuple) else last)
+    return ends[bisect_right(ends, node.end_mark.index) - 1]
 
 
 def _written_again(
@@ -239,7 +252,7 @@ def _written_again(
     start = card.head.rfind("\n", 0, key.start_mark.index) + 1
     following = root.value[at + 1][0].start_mark.index if at + 1 < len(root.value) else None
     if following is None:
-        newline = card.head.find("\n", max(_end(value) - 1, 0))
+        newline = card.head.find("\n", max(_end(value, _ends(card.head)) - 1, 0))
         rest = "" if newline < 0 else card.head[newline:]
         return card.head[:start] + block + ("\r" * (card.newline != "\n" and bool(rest))) + rest
     return card.head[:start] + block + card.newline + card.head[following:]

@@ -3,6 +3,7 @@ what the result says, and a comparison of lines for what it left alone."""
 
 from __future__ import annotations
 
+import difflib
 import re
 
 import pytest
@@ -58,6 +59,8 @@ tags:
 - a
 - "b: c"
 """
+SHARED = [{**OTHER, "task": {"type": name}} for name in "abc"]
+ALIASED = yaml.safe_dump({"model-index": [{"name": "m", "results": SHARED}]}) + "# the end\n"
 DUMPED = yaml.safe_dump(
     {"license": "mit", "model-index": [{"name": "m", "results": [OTHER, *OURS]}], "z": 1},
     sort_keys=False,
@@ -81,7 +84,9 @@ def values(raw: bytes) -> dict:
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize("head", [STYLED, DUMPED, "license: mit\n", "# nothing but this\n"])
+@pytest.mark.parametrize(
+    "head", [STYLED, DUMPED, ALIASED, "license: mit\n", "# nothing but this\n"]
+)
 def test_only_our_results_change(head: str, newline: str) -> None:
     before = card_of(head, newline=newline)
     after = changed(before)
@@ -120,6 +125,14 @@ def test_ours_are_appended_where_there_are_none_yet() -> None:
     assert [r["dataset"]["type"] for r in values(after.encode())["model-index"][0]["results"]] == [
         *("mteb/sts12", "theirs", "x", "ours", "ours")
     ]
+
+
+def test_aliases_of_others_stay() -> None:
+    assert "*id" in ALIASED
+    before = card_of(ALIASED)
+    told = list(difflib.ndiff(*(raw.decode().splitlines() for raw in (before, changed(before)))))
+    assert [line for line in told if line.startswith("- ")] == []
+    assert [line for line in told if line.startswith("+ ")] != []
 
 
 def test_flow_style_is_written_again_and_says_the_same() -> None:
