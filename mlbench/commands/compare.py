@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlbench.commands.options import shared
+from mlbench.commands.options import check_columns, shared, write_figures
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.forms import fields_of, fill_form, read_toml
@@ -57,11 +57,16 @@ def arguments(parser: ArgumentParser) -> None:
         "--html", type=Path, metavar="FILE",
         help="write a page with charts that answer to the mouse and the keyboard: one file",
     )  # fmt: skip
-    shared(parser, "--latex", "--intervals")
+    shared(parser, "--figures", "--columns", "--latex", "--intervals")
 
 
 def compare(args: Namespace) -> int:
     """Compare saved reports of one task, paired."""
+    check_columns(args)
+    if args.figures is not None and args.output is None:
+        raise UsageError(Fault("--figures", "given without --output", "a folder for them"))
+    if args.intervals and args.latex is None:
+        raise UsageError(Fault("--intervals", "given without --latex", "both, or neither"))
     axis, xs = (None, None) if args.x is None else read_axis(args.x, args.reports)
     saved = [saved_result(path) for path in args.reports]
     comparison = compared(saved, args.measure, xs=xs, axis=axis, correction=args.correction)
@@ -98,9 +103,12 @@ def _write_files(
     comparison: Comparison, saved: Sequence[Saved], args: Namespace
 ) -> dict[str, Path]:
     """Write what is asked for besides the folder; return what each file is."""
-    if args.intervals and args.latex is None:
-        raise UsageError(Fault("--intervals", "given without --latex", "both, or neither"))
-    written = {}
+    written: dict[str, Path] = {}
+    if args.figures is not None:
+        from mlbench.comparing.comparison_figures import comparison_figures
+
+        write_figures(args.output, comparison_figures(comparison, args.figures, args.columns or 1))
+        written["figures"] = args.output / "figures"
     if args.html is not None:
         from mlbench.comparing.comparison_page import comparison_page
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.errors import Fault, UsageError
+from mlbench.common.files import write_atomically
 from mlbench.common.sizes import parse_size
 from mlbench.common.threads import usable_processors
 from mlbench.models.neural.options import OPTIONS
+
+FORMATS = ("pdf", "png", "svg")
+"""Of figures for papers."""
 
 
 def positive(text: str) -> int:
@@ -36,6 +42,14 @@ def part(text: str) -> tuple[int, int]:
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/4")
     return int(match[1]), int(match[2])
+
+
+def figure_formats(text: str) -> tuple[str, ...]:
+    """Parse formats of figures, such as ``pdf,png``."""
+    found = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
+    if not all(form in FORMATS for form in found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(FORMATS)}")
+    return found
 
 
 MODEL = "a model's name or path, or KIND:VALUE; `mlbench models list` shows what is possible"
@@ -91,6 +105,18 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "FOLDER",
         "help": "the leaderboard's folder",
     },
+    "--figures": {
+        "type": figure_formats,
+        "metavar": "FORMATS",
+        "help": "also write figures for papers to FOLDER/figures, as pdf, png or svg; several "
+        "formats with commas between them",
+    },
+    "--columns": {
+        "type": int,
+        "choices": (1, 2),
+        "help": "with --figures: how many columns of a paper they are wide: 1 is 3.3 inches, 2 is "
+        "6.9 (default: 1)",
+    },
     "--latex": {
         "type": Path,
         "metavar": "FILE",
@@ -109,6 +135,19 @@ SHARED: dict[str, dict[str, Any]] = {
     "--quiet": {"action": "store_true", "help": "do not show progress"},
 }
 """Settings of ``add_argument`` by the name of the argument."""
+
+
+def check_columns(args: argparse.Namespace) -> int:
+    """Return the columns that figures are wide. Raises UsageError where no figures are wanted."""
+    if args.columns is not None and args.figures is None:
+        raise UsageError(Fault("--columns", "given without --figures", "both, or neither"))
+    return args.columns or 1
+
+
+def write_figures(folder: Path, figures: Mapping[str, bytes]) -> None:
+    """Write figures for papers below the folder of what they show."""
+    for name, content in figures.items():
+        write_atomically(folder / "figures" / name, content)
 
 
 def shared(parser: Any, *names: str, **changes: Any) -> None:

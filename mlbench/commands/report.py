@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from mlbench.commands.options import shared
+from mlbench.commands.options import check_columns, shared, write_figures
 from mlbench.commands.output import (
     ROOM_FOR_A_REPORT,
     print_json,
@@ -19,6 +19,7 @@ from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, write_atomically
 from mlbench.common.terminal import fill
 from mlbench.reports.latex import latex_report, latex_tables
+from mlbench.reports.paper_figures import paper_figures
 from mlbench.reports.per_query import check_table_name, save_table
 from mlbench.reports.report import REPORT_FILE, Report, parse_report, read_report, rescored
 from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
@@ -56,7 +57,7 @@ def arguments(parser: ArgumentParser) -> None:
         help="also write what every query scores in every setting, as a table: FILE.csv or "
         "FILE.parquet",
     )  # fmt: skip
-    shared(parser, "--latex", "--intervals")
+    shared(parser, "--figures", "--columns", "--latex", "--intervals")
     shared(
         parser, "--task", help="the task's file, for showing texts, if it is not a built-in task"
     )
@@ -78,6 +79,7 @@ def report(args: Namespace) -> int:
         return _report_suite(args)
     if args.per_query is not None:
         check_table_name(args.per_query, "--per-query")
+    check_columns(args)
     if args.intervals and args.latex is None:
         raise UsageError(Fault("--intervals", "given without --latex", "both, or neither"))
     folders = [args.folder] if (args.folder / REPORT_FILE).exists() else []
@@ -130,7 +132,12 @@ def _report_suite(args: Namespace) -> int:
     """Read the reports on a suite's tasks together, and write the suite's page."""
     from mlbench.evaluation.suites import load_suite
 
-    others = {"--languages": args.languages, "--per-query": args.per_query, "--latex": args.latex}
+    others = {
+        "--languages": args.languages,
+        "--per-query": args.per_query,
+        "--latex": args.latex,
+        "--figures": args.figures,
+    }
     if given := [name for name, value in others.items() if value is not None]:
         raise UsageError(Fault("--suite", f"given with {' and '.join(given)}", "one of them"))
     suite = load_suite(args.suite)
@@ -155,6 +162,11 @@ def _end(made: dict[Path, Report], args: Namespace) -> int:
     """Write the values of all queries if they are asked for, and print JSON if that is."""
     if args.per_query is not None:
         _save_per_query(list(made.values()), args)
+    if args.figures is not None:
+        for folder, each in made.items():
+            write_figures(folder, paper_figures(each, args.figures, check_columns(args)))
+            if not args.json:
+                print(f"figures: {folder / 'figures'}")
     if args.latex is not None:
         tables = [latex_report(each, intervals=args.intervals) for each in made.values()]
         write_atomically(args.latex, latex_tables(tables).encode(), "--latex")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlbench.commands.options import part, positive, shared
+from mlbench.commands.options import check_columns, part, positive, shared, write_figures
 from mlbench.commands.output import plain_table, print_json
 from mlbench.common.terminal import fill
 from mlbench.evaluation.options import Options
@@ -18,6 +18,7 @@ from mlbench.reports.words import plural
 from mlbench.training.config import from_text
 from mlbench.training.studies.estimate import estimate, planned_steps
 from mlbench.training.studies.page import study_text, write_study
+from mlbench.training.studies.paper_figures import study_figures
 from mlbench.training.studies.plan import Study, load_study, part_of
 from mlbench.training.studies.report import STUDY_FILE, study_report
 from mlbench.training.studies.run import Job, carry_out, done_of, jobs, open_folder, trainings
@@ -63,7 +64,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help="train nothing; make the report of what is done"
     )
-    shared(parser, "--data-dir", "--offline", "--json", "--quiet")
+    shared(parser, "--figures", "--columns", "--data-dir", "--offline", "--json", "--quiet")
     shared(
         parser, "--strict",
         help="stop with exit code 3 if a training set holds anything that is evaluated",
@@ -72,6 +73,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Carry a study out as far as it is not done, and report it."""
+    columns = check_columns(args)
     study = load_study(args.study, dict(args.changes), tasks=args.task or None, seeds=args.seeds)
     options = Options(
         data_dir=args.data_dir, offline=args.offline, strict=args.strict, progress=False
@@ -96,6 +98,8 @@ def run(args: Namespace) -> int:
             return 0
     report = study_report(study, folder, warnings)
     page = write_study(report, folder)
+    if args.figures is not None:
+        write_figures(folder, study_figures(report, args.figures, columns))
     if args.json:
         print((folder / STUDY_FILE).read_text(encoding="utf-8"), end="")
     else:

@@ -195,10 +195,12 @@ def grid(axes: Axes, axis: Literal["both", "x", "y"] = "both") -> None:
     axes.set_axisbelow(True)
 
 
-def to_svg(figure: Figure) -> bytes:
-    """Return the figure as SVG, without a date, with rules for dark mode."""
+def to_svg(figure: Figure, *, dark: bool = True) -> bytes:
+    """Return the figure as SVG, without a date, with rules for dark mode unless not ``dark``."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "mlbench"})
+    if not dark:
+        return buffer.getvalue()
     rules = "".join(
         f'[style*="{part}: {light}"]{{{part}:{dark} !important}}'
         for light, dark in DARK.items()

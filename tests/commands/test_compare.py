@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from mlbench.commands.cli import main
 from mlbench.commands.compare import read_axis
 from mlbench.common.errors import DataError, UsageError
 from mlbench.comparing.config import overridden, read_config
@@ -63,6 +64,35 @@ def test_compare_prints_and_writes_and_needs_neither_model_nor_data(folder):
     assert "plots/difference-B.svg" in page
     table = json.loads((folder / "out" / "comparison.json").read_text())
     assert [model["where"] for model in table["models"]] == ["good", "bad"]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (["--intervals"], "given without --latex"),
+        (["--columns", "2"], "given without --figures"),
+        (["--figures", "pdf"], "given without --output"),
+    ],
+)
+def test_what_needs_something_else_says_so(original, given, why, capsys):
+    assert main(["compare", str(original / "good"), str(original / "bad"), *given]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_figures_are_written_in_the_formats_and_the_width_asked_for(
+    original, tmp_path, monkeypatch
+):
+    def drawn(comparison, formats, columns):
+        return {f"a.{form}": str(columns).encode() for form in formats}
+
+    monkeypatch.setattr("mlbench.comparing.comparison_figures.comparison_figures", drawn)
+    monkeypatch.setattr("mlbench.comparing.comparison_plots.comparison_plots", lambda _: {})
+    given = ["compare", *(str(original / name) for name in ("good", "bad")), "--measure", "AP"]
+    with pytest.raises(SystemExit, match="2"):
+        main([*given, "--output", str(tmp_path), "--figures", "pdf,gif"])
+    assert main([*given, "--output", str(tmp_path), "--figures", "PDF, svg", "--columns", "2"]) == 0
+    found = {path.name: path.read_text() for path in (tmp_path / "figures").iterdir()}
+    assert found == {"a.pdf": "2", "a.svg": "2"}
 
 
 def test_compare_takes_a_series_and_several_forms(folder):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlbench.training.studies.paper_figures import study_figures
 from mlbench.training.studies.plots import front, proportions_of, spread, study_plots
 from mlbench.training.studies.report import study_report
 from tests.training.studies.made import STUDY, done_study
@@ -85,3 +86,23 @@ def test_labels_are_moved_apart_and_no_further_than_they_must(heights, least):
             abs(height - other) >= len(heights) * least for other in heights[:i] + heights[i + 1 :]
         ):
             assert moved[i] == pytest.approx(height)
+
+
+def test_figures_for_papers_are_curves_or_rows_of_arms(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "mlbench.training.studies.paper_figures.figure_bytes",
+        lambda figure, form: drawn.append(figure) or b"",
+    )
+    study, place = done_study(tmp_path, STUDY)
+    report = study_report(study, place, draws=50)
+    files = study_figures(report, ["pdf"])
+    assert next(iter(files)) == "parallel-mAP-monolingual.pdf"
+    (task,) = report.tasks
+    figure = task.figures[0]
+    trained = [each for each in task.entrants if each.role == "trained"]
+    values = [task.value(each.label, figure).value for each in trained]
+    of_title = {each.axes[0].get_ylabel(): each.axes[0] for each in drawn}
+    (line,) = of_title[figure.title].lines
+    assert sorted(line.get_ydata()) == pytest.approx(sorted(values))
+    assert list(line.get_xdata()) == sorted(each.x for each in trained)
