@@ -37,7 +37,7 @@ class Cost:
     """What the trainings of an arm took: means over its seeds, the peak of all; None where it is
     not recorded. ``memory`` is in bytes; ``texts_per_second`` is how fast its models encode;
     ``reached`` is after how many seconds each training first had the score that the study wants to
-    be reached, None where it did not."""
+    be reached, None where it did not or ``untimed``: where the seconds were not recorded."""
 
     arm: str
     steps: float | None
@@ -48,6 +48,7 @@ class Cost:
     evaluating: float
     texts_per_second: float | None
     reached: tuple[float | None, ...] = ()
+    untimed: tuple[bool, ...] = ()
 
     @classmethod
     def of(cls, arm: str, records: Sequence[Mapping[str, Any]], reach: float | None = None) -> Cost:
@@ -72,6 +73,7 @@ class Cost:
             sum(evaluating) / len(evaluating),
             sum(of["texts"] for of in encoded) / seconds if seconds else None,
             () if reach is None else tuple(seconds_to(reach, record) for record in records),
+            () if reach is None else tuple(not _timed(record) for record in records),
         )
 
 
@@ -86,6 +88,12 @@ def seconds_to(score: float, record: Mapping[str, Any]) -> float | None:
                     return float(evaluation["seconds"])
                 break
     return None
+
+
+def _timed(record: Mapping[str, Any]) -> bool:
+    """Return whether the record of a training says when each of its evaluations was."""
+    evaluations = record.get("evaluations")
+    return evaluations is not None and all("seconds" in each for each in evaluations)
 
 
 def _peak(record: Mapping[str, Any]) -> int | None:

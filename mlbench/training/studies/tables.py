@@ -133,13 +133,16 @@ def cost_table(costs: Sequence[Cost], reach: float | None = None) -> Table:
 
 def _reached(cost: Cost) -> str:
     """Return the mean seconds of the trainings that reached the score, and how many did if not all
-    of them."""
+    of them; and how many have no record of the seconds."""
     seconds = [each for each in cost.reached if each is not None]
+    unknown, count = sum(cost.untimed), len(cost.reached)
+    if unknown == count:
+        return "seconds not recorded"
+    left = f"; seconds of {unknown} not recorded" if unknown else ""
     if not seconds:
-        return "not reached"
+        return f"not reached{left}"
     mean = number(sum(seconds) / len(seconds), 1, commas=True)
-    count = len(cost.reached)
-    return mean if len(seconds) == count else f"{mean} ({len(seconds)} of {count})"
+    return mean if len(seconds) == count else f"{mean} ({len(seconds)} of {count}{left})"
 
 
 def claims_table(report: StudyReport) -> Table:

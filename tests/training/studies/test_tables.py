@@ -101,6 +101,14 @@ def evaluated(*scores):
     return {"evaluations": at, "cell": cell}
 
 
+def untimed(*scores):
+    """The same of a training that did not record when its evaluations were."""
+    record = evaluated(*scores)
+    for each in record["evaluations"]:
+        del each["seconds"]
+    return record
+
+
 @pytest.mark.parametrize(
     ("records", "shown"),
     [
@@ -108,6 +116,10 @@ def evaluated(*scores):
         ([evaluated(0.1, 0.2, 0.3), evaluated(0.1, 0.1)], "3.0 (1 of 2)"),
         ([evaluated(0.1), evaluated()], "not reached"),
         ([{**evaluated(), "evaluations": [{"t_monolingual_AP": 0.4, "seconds": 2.0}]}], "2.0"),
+        ([untimed(0.4), untimed(0.1)], "seconds not recorded"),
+        ([{"cell": evaluated()["cell"]}], "seconds not recorded"),
+        ([untimed(0.4), evaluated(0.1)], "not reached; seconds of 1 not recorded"),
+        ([untimed(0.4), evaluated(0.3)], "1.0 (1 of 2; seconds of 1 not recorded)"),
     ],
 )
 def test_the_seconds_until_a_score_is_reached(records, shown):
