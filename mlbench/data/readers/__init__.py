@@ -105,7 +105,10 @@ def stream_records(task: Task, finder: Finder, *, absent: bool = False) -> Strea
     if not hasattr(module, "stream"):
         able = ", ".join(name for name, reader in READERS.items() if reader.streams)
         found = f"cannot be streamed: reader {task.source.reader!r} reads all passages at once"
-        raise UsageError(Fault(f"task {task.name!r}", found, f"a task of reader {able}"))
+        mend = ""
+        if READERS[task.source.reader].joined:
+            mend = "run it without --stream: images are forgotten once they are encoded"
+        raise UsageError(Fault(f"task {task.name!r}", found, f"a task of reader {able}", mend))
     files = finder.of(task, READERS[task.source.reader].streamed, absent=absent)
     records: StreamedRecords = module.stream(task, files)
     return records

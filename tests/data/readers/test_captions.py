@@ -11,12 +11,12 @@ from PIL import Image
 from pyarrow import parquet
 
 import mlbench
-from mlbench.common.errors import DataError
+from mlbench.common.errors import DataError, UsageError
 from mlbench.data.catalog import find_task
 from mlbench.data.collection import Collection
 from mlbench.data.images import IMAGE, reference_of
 from mlbench.data.locator import Locator
-from mlbench.data.readers import read_collection
+from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.task import Kind, Task
 from mlbench.ranking.ranks_file import ranks_to_bytes
 from tests.data.test_images import encoded, of_size
@@ -274,6 +274,12 @@ def test_shards_of_parquet_files_give_the_table_of_files(tmp_path, read, task, f
         assert data.images is not None
         assert sorted(data.images.places) == sorted(map(reference_of, (a[1], b[1])))
     assert tables[0] == tables[1]
+
+
+def test_captions_are_not_streamed_and_the_message_says_what_to_do(tmp_path, task):
+    usual(tmp_path)
+    with pytest.raises(UsageError, match="without --stream: images are forgotten"):
+        stream_collection(task(), Locator(tmp_path))
 
 
 def test_shards_that_are_not_counted_are_refused(tmp_path, read):
