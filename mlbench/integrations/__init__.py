@@ -1,1 +1,1 @@
-"""mlbench where people already work: cards of models on the Hugging Face hub, and other tools."""
+"""mlbench where people already work: models' cards on the Hugging Face hub, and MTEB."""

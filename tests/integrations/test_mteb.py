@@ -1,0 +1,145 @@
+"""mlbench and MTEB on the same vectors, with the MTEB that is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import mlbench
+from mlbench.common.errors import EnvironmentFault, UsageError
+from mlbench.data.task import Kind
+from mlbench.integrations import mteb as module
+from mlbench.reports.report import Report
+from tests.support.mteb_encoder import ForMteb, Hashed
+
+mteb = pytest.importorskip("mteb", reason="MTEB is not installed: pip install '.[mteb]'")
+
+LANGUAGES = "de,en,zh"
+SAME = {"ndcg_at_10": "nDCG@10", "map_at_1000": "AP", "recall_at_10": "R@10", "mrr_at_10": "RR@10",
+        "precision_at_3": "P@3", "hit_rate_at_1": "Success@1"}  # fmt: skip
+ROUNDED = 6e-6
+"""MTEB rounds to five decimals."""
+
+
+class Both(NamedTuple):
+    """The same model through both programs."""
+
+    report: Report
+    results: Any
+    predictions: Path
+
+
+def _both(size: int, folder: Path) -> Both:
+    model = Hashed(size)
+    made = module.tasks("sample", languages=LANGUAGES)
+    predictions = folder / "predictions"
+    results = mteb.evaluate(
+        ForMteb(model), made, cache=mteb.ResultCache(folder), prediction_folder=predictions,
+        encode_kwargs={"show_progress_bar": False}, show_progress_bar=False, co2_tracker=False,
+    )  # fmt: skip
+    measures = tuple(SAME.values())
+    report = mlbench.evaluate(
+        model, "sample", measures=measures, languages=LANGUAGES, progress=False, cache=None
+    )
+    return Both(report, results, predictions)
+
+
+@pytest.fixture(scope="module", params=[1, 127], ids=["many ties", "few ties"])
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return _both(request.param, tmp_path_factory.mktemp("mteb"))
+
+
+def _subsets(results: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for result in results.task_results:
+        yield from ((each["hf_subset"], each) for each in result.scores["test"])
+
+
+def test_scores_agree_to_what_ties_leave_open(both: Both) -> None:
+    theirs = dict(_subsets(both.results))
+    assert len(theirs) == 3 + 6 + 3
+    open_ = 0
+    for ours in both.report.settings:
+        found = theirs[module.subset_name(ours.query_language, ours.kind, ours.passage_languages)]
+        for name, measure in SAME.items():
+            low, high = ours.measures[measure], ours.optimistic[measure]
+            open_ += high > low + 1e-9
+            assert low - ROUNDED <= found[name] <= high + ROUNDED, (found["hf_subset"], name)
+    if both.report.model.name == "hashed-1":
+        assert open_ > 50
+    else:  # two of 72 scores are open: nearly all must be equal
+        assert open_ < 4
+
+
+def test_the_mean_of_mteb_is_the_macro_score(both: Both) -> None:
+    for result in both.results.task_results:
+        kind = result.task_name.removeprefix("mlbench-sample-")
+        low = both.report.macro[kind]["nDCG@10"]
+        high = max(low, both.report.scores.macro[kind]["nDCG@10"].optimistic or low)
+        assert low - ROUNDED <= result.get_score() <= high + ROUNDED
+        assert result.dataset_revision == both.report.task.digest
+
+
+def test_tasks_hold_what_mlbench_counts() -> None:
+    made = module.tasks("sample", languages=LANGUAGES)
+    names = [each.metadata.name for each in made]
+    kinds = ("monolingual", "crosslingual", "multilingual")
+    assert names == [f"mlbench-sample-{kind}" for kind in kinds]
+    assert made[1].metadata.hf_subsets == ["de-en", "de-zh", "en-de", "en-zh", "zh-de", "zh-en"]
+    assert made[1].metadata.eval_langs["de-zh"] == ["deu-Latn", "zho-Hans"]
+    made[2].load_data()
+    data = made[2].dataset["de-multilingual"]["test"]
+    collection = mlbench.load_collection("sample", languages=LANGUAGES, progress=False)
+    german = collection.queries.slice(collection.languages.index("de"))
+    assert data["queries"]["text"][:] == [*collection.queries.texts[german]]
+    assert data["corpus"]["text"][:] == [*collection.passages.texts]
+    first = data["queries"]["id"][0]
+    relevant = collection.qrels.passage[collection.qrels.query == german.start]
+    assert {*data["relevant_docs"][first]} == {
+        f"{collection.languages[collection.passages.language[at]]}:{collection.passages.ids[at]}"
+        for at in relevant
+    }
+    chosen = made[0].filter_languages(["deu"])
+    chosen.load_data()
+    assert [*chosen.dataset] == ["de-de"]
+    chosen.unload_data()
+    assert chosen.metadata.name == "mlbench-sample-monolingual"
+
+
+def test_queries_without_a_relevant_passage_are_left_out(data_dir: Path) -> None:
+    """In the setting of a kind, MTEB counts the queries that mlbench counts."""
+    given: dict[str, Any] = {"languages": "de,vi", "data_dir": data_dir}
+    (cross,) = module.tasks("mlqa-r", kinds="crosslingual", **given)
+    collection = mlbench.load_collection("mlqa-r", progress=False, **given)
+    cross.load_data()
+    for setting in collection.roles.settings([Kind.CROSSLINGUAL]):
+        (other,) = setting.passage_languages
+        data = cross.dataset[f"{setting.query_language}-{other}"]["test"]
+        counted, excluded = collection.query_counts(setting)
+        assert excluded > counted == len(data["queries"]) == len(data["relevant_docs"])
+        assert len(data["corpus"]) == collection.passages.counts[collection.languages.index(other)]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("ar", "ara-Arab"), ("zh-Hant", "zho-Hant"), ("deu-Latn", "deu-Latn"), ("qqq", "qqq-Zyyy"),
+     ("pt-BR", "por-Latn")],
+)  # fmt: skip
+def test_languages_are_spelled_as_mteb_spells_them(code: str, expected: str) -> None:
+    assert module.language_script(code) == expected
+
+
+def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="'emoji-images': has images"):
+        module.tasks("emoji-images")
+    with pytest.raises(UsageError, match=r"'mono'(.|\n)*one of monolingual"):
+        module.tasks("sample", kinds=["mono"])
+    with pytest.raises(UsageError, match="nosuchtask"):
+        module.tasks("nosuchtask")
+    with pytest.raises(UsageError, match="is streamed"):
+        module.tasks("miracl")
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(EnvironmentFault, match=r"mteb is not installed(.|\n)*\[mteb\]"):
+        module.tasks("sample")
