@@ -58,15 +58,21 @@ def test_a_study_trains_reports_goes_on_and_refuses_another(file, capsys):
     assert values["cells"][0]["training"]["steps"] == 4
 
 
-def test_parts_of_a_study_add_up(file, capsys, undrawn):
+def test_parts_of_a_study_add_up(file, capsys, undrawn, monkeypatch):
     one = (file, "--seeds", "1")
     assert study(*one, "--shard", "1/2") == 0
     assert "2 of all 3 models are" in capsys.readouterr().out
     assert not Path("study-results/small/study.html").exists()
     assert study(*one, "--report") == 0
     assert "1 of 2 models are trained" in " ".join(capsys.readouterr().out.split())
-    assert study(*one, "--shard", "2/2") == 0
+    monkeypatch.setattr(
+        "mlbench.commands.study.study_figures",
+        lambda report, formats, columns: {f"{columns}.{form}": b"" for form in formats},
+    )
+    assert study(*one, "--shard", "2/2", "--figures", "pdf,png", "--columns", "2") == 0
     assert "page: " in capsys.readouterr().out
+    drawn = {path.name for path in Path("study-results/small/figures").iterdir()}
+    assert drawn == {"2.pdf", "2.png"}
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(file, capsys):
