@@ -186,14 +186,19 @@ def main() -> None:
     )
     standings = timed("ranking, five columns", lambda: all_standings(board, tables))
     files = timed("writing", lambda: site_files(standings))  # type: ignore[arg-type]
-    for name, content in files.items():  # type: ignore[attr-defined]
-        print(f"{name:<48}{len(content) / 1e6:9.2f} MB")
+    sizes = {name: len(content) / 1e6 for name, content in files.items()}  # type: ignore[attr-defined]
+    for name, size in sizes.items():
+        if "/" not in name:
+            print(f"{name:<48}{size:9.2f} MB")
+    pages = [size for name, size in sizes.items() if name.startswith("models/")]
+    print(f"{f'{len(pages):,} pages of models':<48}{sum(pages):9.2f} MB")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{'peak memory':<48}{peak:9.0f} MB")
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.output or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():  # type: ignore[attr-defined]
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         program = find_browser()
         if program is None:

@@ -30,7 +30,7 @@ from mlbench.leaderboard.entries.entry import (
     Withdrawal,
 )
 from mlbench.leaderboard.entries.tables import described, task_key
-from mlbench.leaderboard.page.export import LETTERS, MISSING, UNIT
+from mlbench.leaderboard.page.packing import LETTERS, MISSING, UNIT
 from mlbench.leaderboard.ranking.columns import Measured, measure, present_mean, task_columns
 from mlbench.leaderboard.ranking.rows import Standings
 from mlbench.leaderboard.ranking.standings import all_standings

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlbench.leaderboard.page.export import UNIT, packed
+from mlbench.leaderboard.page.packing import UNIT, packed
 from mlbench.leaderboard.page.plots import level_of
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import rank_text, score_text
@@ -36,6 +36,7 @@ KEYS = ("mono", "cross", "multi", "recall", "distance")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     for name, content in site_files(standings()).items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     return folder / "index.html"
 

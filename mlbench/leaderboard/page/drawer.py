@@ -15,14 +15,16 @@ from mlbench.leaderboard.page.plots import heat_map
 from mlbench.leaderboard.page.wording import (
     CONTAMINATIONS,
     LEVELS,
+    Fact,
     column_head,
     column_title,
     difference_text,
+    interval_text,
     rank_text,
     score_text,
 )
-from mlbench.leaderboard.ranking.columns import MEAN, Column, language_means, stated
-from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
+from mlbench.leaderboard.ranking.columns import MEAN, language_means, stated
+from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import Score, Values
 from mlbench.reports.cost import hardware_of, speed_of
 from mlbench.reports.pairs import row_name
@@ -37,15 +39,6 @@ COMPARED = ("identity", "adapter", "similarity", "dimension", "dtype", "paramete
             "pooling")  # fmt: skip
 """What is compared of a model's two entries; how it was named may differ."""
 ROUTE = ("parameters", "max_length", "pooling", "dtype")
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A line of a drawer; ``link`` is an https address, or ""."""
-
-    label: str
-    text: str
-    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def overall_drawer(row: Row, standings: Standings) -> Drawer:
     rows = []
     for column in (*standings.columns[1:], MEAN):
         cell = row.cells[column.key]
-        score, interval = score_text(cell.value, column), _interval(cell, column)
+        score, interval = score_text(cell.value, column), interval_text(cell, column) or MISSING
         rows.append((column_title(column), score, interval, rank_text(cell)))
     return Drawer(Table(("headline", "score", "95% interval", "rank"), tuple(rows)))
 
@@ -121,7 +114,7 @@ def _scores(row: Row, standings: Standings) -> Table:
         line = [
             column_title(column),
             score_text(cell.value, column),
-            _interval(cell, column),
+            interval_text(cell, column) or MISSING,
             rank_text(cell),
         ]
         if ties:
@@ -151,11 +144,6 @@ def _with_ties_for_it(row: Row, standings: Standings) -> dict[str, str]:
     return {
         c.key: score_text(found.optimistic if found else None, c) for c, found in stands.items()
     }
-
-
-def _interval(cell: Cell, column: Column) -> str:
-    low, high = (score_text(end, column) for end in (cell.low, cell.high))
-    return MISSING if cell.low is None else between(low, high)
 
 
 def _by_language(row: Row, standings: Standings) -> Table:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mlbench.leaderboard.entries.strict import FORMULA, visible
+from mlbench.leaderboard.page.packing import packed
 from mlbench.leaderboard.page.wording import (
     column_head,
     cost_texts,
@@ -23,10 +24,6 @@ from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import Values
 from mlbench.reports.table import Table, escape_markdown
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-UNIT = 100_000
-"""Scores of 0 to 1 are rounded to five decimals."""
-MISSING = 64**3 - 1
 SCHEMA = "mlbench/leaderboard/1"
 FORMULAS = (*FORMULA, "\t", "\r", "＝", "＋", "－", "＠")
 """What makes a spreadsheet take a cell for a formula; the last four are their wide forms."""
@@ -185,25 +182,6 @@ def _score(cell: Cell) -> dict[str, Any]:
     machine."""
     ends = {"low": cell.low, "high": cell.high}
     return asdict(cell) | {k: None if end is None else round(end, 6) for k, end in ends.items()}
-
-
-def packed(values: Values) -> str:
-    """Return scores from 0 to 1 as text, three letters each, row by row; NaN is ``///``.
-
-    >>> import numpy as np
-    >>> packed(np.array([0.0, 1.0, math.nan]))
-    'AAAYag///'
-    """
-    numbers = [MISSING if math.isnan(v) else round(UNIT * v) for v in values.ravel().tolist()]
-    return "".join(LETTERS[n >> 12] + LETTERS[n >> 6 & 63] + LETTERS[n & 63] for n in numbers)
-
-
-def script_json(value: Any) -> str:
-    """Return JSON that can stand in a script element: nothing in it can end or escape it."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
 
 
 def figures_data(standings: Sequence[Standings]) -> dict[str, Any]:

@@ -6,27 +6,31 @@ same entries give the same bytes.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
 import numpy as np
 
 from mlbench import __version__
 from mlbench.data.task import IMAGE, Roles
-from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.page.drawer import Drawer, overall_drawer, task_drawer
 from mlbench.leaderboard.page.export import (
     board_data,
     figures_data,
-    script_json,
     standings_csv,
     standings_json,
     standings_markdown,
 )
+from mlbench.leaderboard.page.model_pages import model_page, model_pages
+from mlbench.leaderboard.page.packing import script_json
 from mlbench.leaderboard.page.plots import CostAxis, Point, cost_plot, heat_map
+from mlbench.leaderboard.page.rendering import (
+    content_policy,
+    page_environment,
+    source,
+    style_of,
+)
 from mlbench.leaderboard.page.wording import (
     CONTAMINATIONS,
     LEVELS,
@@ -42,9 +46,6 @@ from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import DRAWS, SEED
 from mlbench.reports.words import HEAVY_TIES, plural
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 MOST_CELLS = 20_000
 """Cells of heat maps that are written into the page; those of larger boards the script fills."""
 COSTS = (
@@ -56,12 +57,14 @@ COSTS = (
 
 
 def site_files(standings: Sequence[Standings]) -> dict[str, bytes]:
-    """Return file name -> content: index.html, leaderboard.csv, .json and .md."""
+    """Return file name -> content: index.html, leaderboard.csv, .json and .md, and a page of each
+    model."""
     return {
         "index.html": page(standings).encode(),
         "leaderboard.csv": standings_csv(standings).encode(),
         "leaderboard.json": standings_json(standings).encode(),
         "leaderboard.md": standings_markdown(standings).encode(),
+        **model_pages(standings, partial(drawer, by_language=True)),
     }
 
 
@@ -69,9 +72,9 @@ def page(standings: Sequence[Standings]) -> str:
     """Return the page: HTML that asks for nothing, whose script and style are its own."""
     from markupsafe import Markup
 
-    environment = _environment()
-    style = _source(environment, "report/report.css") + _source(environment, "leaderboard.css")
-    script = _source(environment, "leaderboard.js")
+    environment = page_environment()
+    style = style_of(environment)
+    script = source(environment, "leaderboard.js")
     tasks = {each.name: each for each in standings if each.task}
     cells = sum(
         max((of.size for of in row.figures.values() if of.ndim > 1), default=0)
@@ -80,19 +83,15 @@ def page(standings: Sequence[Standings]) -> str:
     )
     by_language = cells <= MOST_CELLS
 
-    def drawer(row: Row, of: Standings) -> Drawer:
-        if of.task is None:
-            return overall_drawer(row, of)
-        return task_drawer(row, of, by_language=by_language)
-
     return environment.get_template("leaderboard.html.jinja").render(
         **{each.__name__: each for each in WRITTEN_BY},
         standings=standings,
-        drawer_of=drawer,
+        drawer_of=partial(drawer, by_language=by_language),
+        model_page=model_page,
         frames={} if by_language else {name: _empty_map(task) for name, task in tasks.items()},
         levels=LEVELS,
         contaminations=CONTAMINATIONS,
-        policy=_policy(style, script),
+        policy=content_policy(style, script),
         style=Markup(style),
         script=Markup(script),
         board=Markup(script_json(board_data(standings))),
@@ -104,42 +103,11 @@ def page(standings: Sequence[Standings]) -> str:
     )
 
 
-def _environment() -> Environment:
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def shown(value: Any) -> Any:
-        return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    report = PrefixLoader({"report": PackageLoader("mlbench.reports")})
-    return Environment(
-        loader=ChoiceLoader([PackageLoader("mlbench.leaderboard.page"), report]),
-        autoescape=True,
-        finalize=shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-def _source(environment: Environment, name: str) -> str:
-    loader = environment.loader
-    return loader.get_source(environment, name)[0] if loader else ""
-
-
-def _policy(style: str, script: str) -> str:
-    """Return the content security policy: this style and this script, and nothing else."""
-    return (
-        f"default-src 'none'; style-src {_sha256(style)}; script-src {_sha256(script)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    )
-
-
-def _sha256(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+def drawer(row: Row, of: Standings, *, by_language: bool) -> Drawer:
+    """Return a model on a task, or over a suite, in full."""
+    if of.task is None:
+        return overall_drawer(row, of)
+    return task_drawer(row, of, by_language=by_language)
 
 
 def _empty_map(standings: Standings) -> str:

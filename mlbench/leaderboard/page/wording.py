@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mlbench.common.sizes import short_number
 from mlbench.leaderboard.entries.entry import Contamination, Entry, Level
@@ -12,6 +13,7 @@ from mlbench.leaderboard.ranking.rows import Cell, Cost, Row, Standings
 from mlbench.reports.words import (
     HEAVY_TIES,
     MISSING,
+    between,
     kind_name,
     mean_name,
     number,
@@ -41,6 +43,15 @@ DASH = "–"
 NAMED_AT_MOST = 4
 
 
+@dataclass(frozen=True)
+class Fact:
+    """A line of what is known of an entry; ``link`` is an https address, or ""."""
+
+    label: str
+    text: str
+    link: str = ""
+
+
 def column_title(column: Column) -> str:
     """Return a column's name in text, such as "multilingual mAP"."""
     if column == MEAN:
@@ -64,6 +75,13 @@ def column_head(column: Column) -> str:
 def score_text(value: float | None, column: Column) -> str:
     """Return a score as it is shown, "-" where it is missing."""
     return number(value, 1, commas=True) if column.lower_is_better else number(value)
+
+
+def interval_text(cell: Cell, column: Column) -> str | None:
+    """Return the ends of a score's interval in words, None where it has none."""
+    if cell.low is None or cell.high is None:
+        return None
+    return between(score_text(cell.low, column), score_text(cell.high, column))
 
 
 def difference_text(value: float | None, column: Column) -> str:

@@ -109,7 +109,8 @@ class Standings:
     """The models on one ``task``, or over those of a ``suite``, in the order of the main column.
 
     ``tasks`` are their names; ``headlines`` say which column of a task is its headline in the
-    suite, of those that the leaderboard has.
+    suite, of those that the leaderboard has. ``entries`` are all of a task, those that others took
+    the place of and those withdrawn too, by slug, then date.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Standings:
     withdrawn: tuple[BoardEntry, ...] = ()
     suite: Suite | None = None
     headlines: Mapping[str, str] = field(default_factory=dict)
+    entries: tuple[BoardEntry, ...] = ()
 
     @property
     def title(self) -> str:

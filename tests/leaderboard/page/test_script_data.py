@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from mlbench.leaderboard.page.export import (
-    UNIT,
     board_data,
     figures_data,
-    packed,
-    script_json,
     standings_json,
 )
+from mlbench.leaderboard.page.packing import UNIT, packed, script_json
 from tests.leaderboard.synthetic import entries, standings, unpacked
 
 SCORES = st.one_of(st.just(math.nan), st.floats(0, 1))
