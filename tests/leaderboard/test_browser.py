@@ -36,7 +36,7 @@ KEYS = ("mono", "cross", "multi", "recall", "distance")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     for name, content in site_files(standings()).items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder / "index.html"
 
@@ -519,6 +519,41 @@ def test_dark_mode_has_a_dark_ground_and_light_ink(browser: Browser, site: Path)
     (ground, ink), (dark_ground, dark_ink) = brightness
     assert min(ground, dark_ink) > 600
     assert max(ink, dark_ground) < 200
+
+
+def test_models_are_ranked_in_the_setting_that_is_chosen(browser: Browser, site: Path) -> None:
+    read = (
+        "[...document.querySelectorAll('.ranking tbody tr')]"
+        ".map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    table = table_of("parallel")
+    named = {row.name: row for row in table.rows if row.figures}
+    try:
+        for asked, pool in (("ar", "all"), ("de", "de"), ("ar", "el")):
+            browser.open(site.parent / "settings/parallel.html", f"#query={asked}&pool={pool}")
+            found = browser.run(read)
+            at = table.roles.queries.index(asked)
+            key = "multi" if pool == "all" else "mono" if pool == asked else "cross"
+            place = (at, table.roles.passages.index(pool)) if key == "cross" else (at,)
+            scores = {name: float(row.figures[key][place]) for name, row in named.items()}
+            expected = sorted(scores.values(), reverse=True)
+            assert [cells[2] for cells in found] == [f"{value:.4f}" for value in expected]
+            ranked = sorted((v for n, v in scores.items() if not named[n].unranked), reverse=True)
+            for rank, name, score, *_ in found:
+                row = named.get(name.partition("\n")[0])
+                if row is not None and row.unranked:
+                    assert rank == "-"
+                elif row is not None:
+                    shown = [f"{value:.4f}" for value in ranked]
+                    assert int(rank) == 1 + shown.index(score)
+        browser.run(
+            "(s => { s.value = 'el'; s.dispatchEvent(new Event('input')) })"
+            "(document.querySelector('select[name=pool]'))"
+        )
+        assert browser.run("location.hash") == "#query=ar&pool=el"
+        assert browser.complaints() == []
+    finally:
+        browser.open(site)
 
 
 def site_of(task: Path) -> Path:

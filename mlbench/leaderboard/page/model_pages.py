@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbench import __version__
+from mlbench.common.errors import DataError
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import EntryKind
+from mlbench.leaderboard.page.badge import badge
 from mlbench.leaderboard.page.rendering import content_policy, page_environment, style_of
 from mlbench.leaderboard.page.wording import (
     Fact,
@@ -19,6 +21,7 @@ from mlbench.leaderboard.page.wording import (
     score_text,
 )
 from mlbench.leaderboard.ranking.rows import Row, Standings
+from mlbench.reports.templating import data_uri
 from mlbench.reports.words import plural
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Section:
 
     ``row`` and ``drawer`` are None where all its entries are withdrawn. ``said`` is its main score
     in words, ``history`` a line for each entry, ``commands`` how to make the entry's table again
-    and how to check it.
+    and how to check it. ``badge`` is SVG, "" where the entry has no headline score.
     """
 
     standings: Standings
@@ -45,6 +48,12 @@ class Section:
     drawer: Drawer | None
     history: tuple[Fact, ...] = ()
     commands: tuple[str, ...] = ()
+    badge: str = ""
+
+    @property
+    def badge_file(self) -> str:
+        """Where its badge stands, seen from the leaderboard's page."""
+        return f"badges/{self.standings.name}/{self.row.slug}.svg" if self.row else ""
 
 
 def model_page(slug: str) -> str:
@@ -53,21 +62,26 @@ def model_page(slug: str) -> str:
 
 
 def model_pages(standings: Sequence[Standings], drawer_of: DrawerOf) -> dict[str, bytes]:
-    """Return file name -> page of each model that has, or had, an entry."""
+    """Return file name -> page of each model that has, or had, an entry, and the badges of those
+    that stand."""
     from markupsafe import Markup
 
     environment = page_environment()
     style, template = style_of(environment), environment.get_template("model.html.jinja")
     pages = {}
     for slug, name in _names(standings).items():
+        made = (_section(slug, each, drawer_of) for each in standings)
+        sections = [each for each in made if each is not None]
         page = template.render(
             name=name,
-            sections=[made for each in standings if (made := _section(slug, each, drawer_of))],
+            sections=sections,
+            data_uri=data_uri,
             policy=content_policy(style),
             style=Markup(style),
             version=__version__,
         )
         pages[model_page(slug)] = page.encode()
+        pages |= {each.badge_file: each.badge.encode() for each in sections if each.badge}
     return pages
 
 
@@ -94,7 +108,14 @@ def _section(slug: str, standings: Standings, drawer_of: DrawerOf) -> Section | 
         return Section(standings, None, said, None, history)
     drawer = drawer_of(row, standings)
     commands = tuple(_commands(shown))
-    return Section(standings, row, _said(row, standings), drawer, history, commands)
+    return Section(standings, row, _said(row, standings), drawer, history, commands, _badge(shown))
+
+
+def _badge(each: BoardEntry) -> str:
+    try:
+        return badge(each)
+    except DataError:
+        return ""
 
 
 def _said(row: Row, standings: Standings) -> str:

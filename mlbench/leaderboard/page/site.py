@@ -31,6 +31,7 @@ from mlbench.leaderboard.page.rendering import (
     source,
     style_of,
 )
+from mlbench.leaderboard.page.setting_pages import has_settings, setting_page, setting_pages
 from mlbench.leaderboard.page.wording import (
     CONTAMINATIONS,
     LEVELS,
@@ -57,13 +58,14 @@ COSTS = (
 
 
 def site_files(standings: Sequence[Standings]) -> dict[str, bytes]:
-    """Return file name -> content: index.html, leaderboard.csv, .json and .md, and a page of each
-    model."""
+    """Return file name -> content: index.html, leaderboard.csv, .json and .md, a page of each
+    model, and one of each task's settings."""
     return {
         "index.html": page(standings).encode(),
         "leaderboard.csv": standings_csv(standings).encode(),
         "leaderboard.json": standings_json(standings).encode(),
         "leaderboard.md": standings_markdown(standings).encode(),
+        **setting_pages(standings),
         **model_pages(standings, partial(drawer, by_language=True)),
     }
 
@@ -88,6 +90,8 @@ def page(standings: Sequence[Standings]) -> str:
         standings=standings,
         drawer_of=partial(drawer, by_language=by_language),
         model_page=model_page,
+        setting_page=setting_page,
+        has_settings=has_settings,
         frames={} if by_language else {name: _empty_map(task) for name, task in tasks.items()},
         levels=LEVELS,
         contaminations=CONTAMINATIONS,

@@ -9,6 +9,7 @@ from functools import cache
 import pytest
 
 from mlbench.leaderboard.entries.entry import Level, Lifting
+from mlbench.leaderboard.page.badge import badge
 from mlbench.leaderboard.page.model_pages import model_page
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import score_text
@@ -67,7 +68,8 @@ def test_it_has_every_score_that_the_standings_have() -> None:
 
 def test_no_page_has_a_script_or_asks_for_anything() -> None:
     for page in map(Page, pages().values()):
-        assert not page.all("script", "img", "iframe", "b")
+        assert not page.all("script", "iframe", "b")
+        assert all((a["src"] or "").startswith("data:image/svg+xml;") for a in page.all("img"))
         assert not [
             a for _, attrs in page.tags for a in attrs if a.startswith("on") or a == "style"
         ]
@@ -75,7 +77,10 @@ def test_no_page_has_a_script_or_asks_for_anything() -> None:
         assert policy.startswith("default-src 'none'; style-src 'sha256-")
         assert "script-src" not in policy
         links = [a["href"] or "" for a in page.all("a")]
-        assert all(re.match(r"https://example\.org/|#on-|\.\./index\.html", link) for link in links)
+        assert all(
+            re.match(r"https://example\.org/|#on-|\.\./(index\.html|badges/)", link)
+            for link in links
+        )
         ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
         assert len(ids) == len(set(ids))
 
@@ -128,3 +133,13 @@ def test_a_model_that_was_withdrawn_from_one_task_has_the_other() -> None:
     text = page_of(kept, gone)
     assert "Its entries on this task were withdrawn." in text
     assert "incomplete, no entry for parallel" in text
+
+
+def test_the_badge_of_each_entry_that_stands_has_an_address() -> None:
+    found = site_files(standings())
+    standing = {f"badges/{of.name}/{r.slug}.svg" for of in standings() if of.task for r in of.rows}
+    assert {name for name in found if name.startswith("badges/")} == standing
+    assert "badges/parallel/regretted.svg" not in found
+    strong = next(row for row in standings()[2].rows if row.slug == "strong")
+    assert found["badges/parallel/strong.svg"].decode() == badge(strong.entries["parallel"])
+    assert '<a href="../badges/parallel/strong.svg"><img' in pages()["models/strong.html"]

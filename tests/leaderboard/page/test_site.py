@@ -126,7 +126,7 @@ def test_it_asks_for_nothing() -> None:
         elif link:
             assert tag == "a"
             assert re.match(
-                r"https://example\.org/|#|models/[a-z0-9._-]+\.html$|leaderboard\.(csv|json|md)$",
+                r"https://example\.org/|#|(models|settings)/[a-z0-9._-]+\.html$|leaderboard\.(csv|json|md)$",
                 link,
             )
 

@@ -1,0 +1,195 @@
+"""A page for each task that ranks the models in one setting: a query language and a pool.
+
+It holds the main score of every model in every setting, from which the script ranks; and tables of
+the same scores, by query language or direction, for a reader without one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlbench import __version__
+from mlbench.data.task import IMAGE, Kind, Roles, Setting
+from mlbench.leaderboard.entries.strict import visible
+from mlbench.leaderboard.page.packing import UNIT, packed, script_json
+from mlbench.leaderboard.page.rendering import (
+    content_policy,
+    page_environment,
+    source,
+    style_of,
+)
+from mlbench.leaderboard.page.wording import column_head
+from mlbench.leaderboard.ranking.rows import Row, Standings
+from mlbench.measures.significance import Values
+from mlbench.reports.words import kind_name, number, plural
+
+MOST_CELLS = 20_000
+"""Scores that the tables of a page hold; those of further models are for the script alone."""
+FEWEST_MODELS = 10
+
+
+@dataclass(frozen=True)
+class Line:
+    """A model in a table: its scores as text, and whether each is the best of the ranked ones."""
+
+    slug: str
+    name: str
+    unranked: str
+    scores: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A table: the settings of a query language, or of a direction, and the models in them."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def setting_page(task: str) -> str:
+    """Return where the page of a task's settings stands, seen from the leaderboard's page."""
+    return f"settings/{task}.html"
+
+
+def setting_pages(standings: Sequence[Standings]) -> dict[str, bytes]:
+    """Return file name -> page of each task that has several settings and a table of any model."""
+    return {
+        setting_page(each.name): _page(each).encode() for each in standings if has_settings(each)
+    }
+
+
+def has_settings(standings: Standings) -> bool:
+    """Whether there is a setting to choose, and a model that is scored in it."""
+    return len(_settings(standings)) > 1 and any(row.figures for row in standings.rows)
+
+
+def _page(standings: Standings) -> str:
+    from markupsafe import Markup
+
+    environment = page_environment()
+    style, script = style_of(environment), source(environment, "settings.js")
+    settings = _settings(standings)
+    scored = [(row, _scores(row, standings, settings)) for row in standings.rows if row.figures]
+    most = max(FEWEST_MODELS, MOST_CELLS // len(settings))
+    return environment.get_template("settings.html.jinja").render(
+        standings=standings,
+        measure=column_head(standings.main).partition("\n")[0],
+        count=plural(len(settings), "setting"),
+        groups=list(_groups(standings.roles, settings, scored[:most])),
+        left_out=max(0, len(scored) - most),
+        policy=content_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(script_json(_data(standings, settings, scored))),
+        version=__version__,
+    )
+
+
+def _settings(standings: Standings) -> list[Setting]:
+    """Return the settings of a task, by query language, its own and the mixed pool first."""
+    if standings.task is None:
+        return []
+    roles, order = standings.roles, (Kind.MULTILINGUAL, Kind.MONOLINGUAL, Kind.CROSSLINGUAL)
+    found = roles.settings([kind for kind in order if kind.value in standings.task.kinds])
+    return sorted(found, key=lambda setting: roles.queries.index(setting.query_language))
+
+
+def _scores(row: Row, standings: Standings, settings: Sequence[Setting]) -> Values:
+    """Return a model's main score in each setting, NaN where it has none."""
+    roles, of_main = standings.roles, standings.main.measure
+    columns = [column for column in standings.columns if column.measure == of_main]
+
+    def score(setting: Setting) -> float:
+        asked = roles.queries.index(setting.query_language)
+        if setting.kind is not Kind.CROSSLINGUAL:
+            key = next((c.key for c in columns if c.kind == setting.kind.value), "")
+            return float(row.figures[key][asked]) if key in row.figures else math.nan
+        searched = roles.passages.index(setting.passage_languages[0])
+        values = (float(row.figures[c.key][asked, searched]) for c in columns if c.by_pair)
+        return next((value for value in values if not math.isnan(value)), math.nan)
+
+    return np.array([score(setting) for setting in settings])
+
+
+def _groups(
+    roles: Roles, settings: Sequence[Setting], scored: Sequence[tuple[Row, Values]]
+) -> Iterator[Group]:
+    """Yield a table for each query language, or for each direction where settings have one."""
+    numbers: dict[str, list[int]] = {}
+    for number_, setting in enumerate(settings):
+        direction = roles.direction(setting)
+        asked = _language(setting.query_language)
+        title = _title(direction) if direction else f"Queries in {asked}"
+        numbers.setdefault(title, []).append(number_)
+    for title, chosen in numbers.items():
+        of = [(row, values[chosen]) for row, values in scored]
+        ranked = [values for row, values in of if not row.unranked]
+        best = [
+            max((v for values in ranked if not math.isnan(v := values[i])), default=math.nan)
+            for i in range(len(chosen))
+        ]
+        columns = tuple(_column(roles, settings[i]) for i in chosen)
+        yield Group(title, columns, tuple(_line(row, values, best) for row, values in of))
+
+
+def _line(row: Row, values: Values, best: Sequence[float]) -> Line:
+    texts = [number(None if math.isnan(v) else float(v)) for v in values]
+    tops = [not row.unranked and text == number(top) for text, top in zip(texts, best, strict=True)]
+    return Line(row.slug, row.name, row.unranked, tuple(zip(texts, tops, strict=True)))
+
+
+def _title(direction: str) -> str:
+    name = kind_name(direction)
+    return f"{name[0].upper()}{name[1:]}"
+
+
+def _column(roles: Roles, setting: Setting) -> str:
+    """Return what tells a setting from the others of its table."""
+    if roles.direction(setting):
+        asked, searched = setting.query_language, setting.passage_languages[0]
+        return _language(searched if asked == roles.pivot else asked)
+    return pool_name(roles, setting)
+
+
+def pool_name(roles: Roles, setting: Setting) -> str:
+    """Return what a pool is called: its language, or all of several languages together."""
+    pool = setting.passage_languages
+    if len(pool) == 1:
+        return _language(pool[0])
+    return f"all {len(pool)}" if pool == roles.passages else f"all {len(pool)} of texts"
+
+
+def _language(code: str) -> str:
+    return "images" if code == IMAGE else code
+
+
+def _data(
+    standings: Standings, settings: Sequence[Setting], scored: Sequence[tuple[Row, Values]]
+) -> dict[str, Any]:
+    """Return what the script ranks: settings, models, and three letters for each score."""
+    roles = standings.roles
+    return {
+        "unit": UNIT,
+        "settings": [
+            [setting.query_language, _language(setting.query_language),
+             ",".join(setting.passage_languages) if len(setting.passage_languages) == 1 else "all",
+             pool_name(roles, setting)]
+            for setting in settings
+        ],
+        "models": [
+            {"slug": row.slug, "name": visible(row.name), "unranked": row.unranked,
+             "evidence": str(row.level), "scores": packed(_as_shown(values))}
+            for row, values in scored
+        ],
+    }  # fmt: skip
+
+
+def _as_shown(values: Values) -> Values:
+    """Return scores as the tables show them, so that the script shows the same."""
+    return np.array([v if math.isnan(v) else float(number(v)) for v in values.tolist()])

@@ -1,0 +1,114 @@
+"""The page of a task's settings: every score of every setting, with a script and without."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+
+from mlbench.data.task import Kind
+from mlbench.leaderboard.page import setting_pages as pages_module
+from mlbench.leaderboard.page.setting_pages import setting_page, setting_pages
+from tests.leaderboard.page.test_site import Page
+from tests.leaderboard.synthetic import HOSTILE, standings, unpacked
+
+
+@cache
+def html(task: str = "parallel") -> str:
+    return setting_pages(standings())[setting_page(task)].decode()
+
+
+@cache
+def data(task: str = "parallel") -> dict:
+    blocks = Page(html(task)).blocks
+    return json.loads(next(block for block in blocks if block.startswith("{")))
+
+
+def table_of(name: str):
+    return next(each for each in standings() if each.name == name)
+
+
+def expected(task: str, row, asked: str, pool: str) -> float:
+    """The score of a setting, taken from the figures of its kind in the plainest way."""
+    roles = table_of(task).roles
+    at = roles.queries.index(asked)
+    if pool == "all":
+        return float(row.figures["multi"][at])
+    if pool == asked:
+        return float(row.figures["mono"][at])
+    return float(row.figures["cross"][at, roles.passages.index(pool)])
+
+
+@pytest.mark.parametrize("task", ["apart", "parallel"])
+def test_the_script_has_the_score_of_every_setting(task: str) -> None:
+    of = table_of(task)
+    settings = of.roles.settings(Kind)
+    found = data(task)["settings"]
+    assert len(found) == len(settings)
+    assert {(asked, pool) for asked, _, pool, _ in found} == {
+        (s.query_language, "all" if len(s.passage_languages) > 1 else s.passage_languages[0])
+        for s in settings
+    }
+    rows = {row.slug: row for row in of.rows if row.figures}
+    assert [model["slug"] for model in data(task)["models"]] == list(rows)
+    for model in data(task)["models"]:
+        row = rows[model["slug"]]
+        wanted = [expected(task, row, asked, pool) for asked, _, pool, _ in found]
+        np.testing.assert_allclose(unpacked(model["scores"]), wanted, rtol=0, atol=0.00005 + 1e-9)
+
+
+def test_the_tables_say_the_same_without_a_script() -> None:
+    rows = {row.slug: row for row in table_of("parallel").rows if row.figures}
+    tables = re.findall(
+        r"<h3[^>]*>Queries in (\w+)</h3>.*?<thead>(.*?)</thead>(.*?)</table>", html(), re.S
+    )
+    assert [asked for asked, _, _ in tables] == list(table_of("parallel").roles.queries)
+    for asked, head, body in tables:
+        pools = ["all", *re.findall(r'<th scope="col">(\w+)</th>', head)[1:]]
+        pools = [pool for pool in pools if not pool.startswith("all")]
+        lines = re.findall(r'models/([^"]+)\.html.*?</th>(.*?)</tr>', body)
+        assert [slug for slug, _ in lines] == list(rows)
+        for slug, cells in lines:
+            texts = re.findall(r"[\d.]+(?=<)|-(?=<)", cells)
+            wanted = [expected("parallel", rows[slug], asked, pool) for pool in ("all", *pools)]
+            assert texts == [f"{value:.4f}" for value in wanted]
+
+
+def test_the_best_ranked_model_of_each_setting_is_bold() -> None:
+    bold = re.findall(r"<strong>([\d.]+)</strong>", html())
+    settings = data()["settings"]
+    scores = np.stack([unpacked(m["scores"]) for m in data()["models"] if not m["unranked"]])
+    assert len(bold) >= len(settings)
+    assert {f"{value:.4f}" for value in np.nanmax(scores, axis=0)} == set(bold)
+
+
+def test_it_asks_for_nothing_and_interprets_nothing() -> None:
+    page = Page(html())
+    assert not page.all("img", "iframe", "b")
+    assert len(page.all("script")) == 2
+    assert HOSTILE.partition(" ")[0] in page.text
+    assert "\u202e" not in html()
+    assert [m["name"] for m in data()["models"] if "hacked" in m["name"]]
+    (policy,) = [a["content"] or "" for a in page.all("meta") if "http-equiv" in a]
+    assert "script-src 'sha256-" in policy
+    assert "innerHTML" not in html()
+
+
+def test_a_reported_model_has_no_setting_and_a_disputed_one_no_rank() -> None:
+    models = {model["slug"]: model for model in data()["models"]}
+    assert "paper" not in models
+    assert models["doubtful"]["unranked"] == "disputed"
+
+
+def test_its_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages_module, "MOST_CELLS", 24)
+    monkeypatch.setattr(pages_module, "FEWEST_MODELS", 1)
+    found = setting_pages(standings())[setting_page("parallel")].decode()
+    most, settings = 24 // len(data()["settings"]), len(data()["settings"])
+    assert found.count("<td>") == most * settings + found.count("<thead") * 0
+    left = len(data()["models"]) - most
+    assert f"The tables hold the first models of the board; {left} more" in found
+    assert len(json.loads(next(b for b in Page(found).blocks if b[0] == "{"))["models"]) > most
