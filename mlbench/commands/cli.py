@@ -95,6 +95,8 @@ COMMANDS = (
         mlbench report results/bm25/xquad-r --per-query bm25.csv
         mlbench report results/bm25 --suite paper
         mlbench report --from-card checkpoints/my-model
+        mlbench report results/bm25/xquad-r --mteb mteb-results
+        mlbench report --from-mteb mteb-results
         """,
     ),
     Command(

@@ -30,7 +30,7 @@ DISTRIBUTION = "mlbench-retrieval"
 GIVES = {
     "sentence-transformers": "neural models, from folders and the hub",
     "docs": "the documentation site",
-    "mteb": "models of MTEB's registry, and tasks for it",
+    "mteb": "models of MTEB, tasks for it, its results",
     "onnx": "ONNX models, without torch",
     "peft": "checkpoints with adapters",
     "ir-datasets": "tasks of ir_datasets ids",

@@ -16,7 +16,7 @@ from mlbench.commands.output import (
     summary,
 )
 from mlbench.common.errors import DataError, Fault, UsageError
-from mlbench.common.files import check_writable, write_atomically
+from mlbench.common.files import check_writable, slug, write_atomically
 from mlbench.common.terminal import fill
 from mlbench.reports.latex import latex_report, latex_tables
 from mlbench.reports.paper_figures import paper_figures
@@ -42,6 +42,11 @@ def arguments(parser: ArgumentParser) -> None:
         help="instead of reports: show the figures that a model's card states, a README.md or the "
         "folder with it",
     )  # fmt: skip
+    parser.add_argument(
+        "--from-mteb", type=Path, metavar="PATH",
+        help="instead of reports: read what MTEB wrote, a file of results or a folder with some; "
+        "rankings it saved (its prediction_folder) become reports, all else is shown as reported",
+    )  # fmt: skip
     shared(parser, "--languages")
     parser.add_argument(
         "--suite", metavar="SUITE",
@@ -50,21 +55,28 @@ def arguments(parser: ArgumentParser) -> None:
     shared(
         parser, "--output", default=None,
         help="with --languages: where to write the report (default: FOLDER/languages-<codes>); "
-        "with --suite: where to write its page (default: FOLDER/suites/<suite>)",
+        "with --suite: where to write its page (default: FOLDER/suites/<suite>); "
+        "with --from-mteb: where to write the reports (default: results)",
     )  # fmt: skip
     parser.add_argument(
         "--per-query", type=Path, metavar="FILE",
         help="also write what every query scores in every setting, as a table: FILE.csv or "
         "FILE.parquet",
     )  # fmt: skip
+    parser.add_argument(
+        "--mteb", type=Path, metavar="FOLDER",
+        help="also write the report as MTEB's results, into FOLDER/results",
+    )  # fmt: skip
     shared(parser, "--figures", "--columns", "--latex", "--intervals")
     shared(
-        parser, "--task", help="the task's file, for showing texts, if it is not a built-in task"
+        parser,
+        "--task",
+        help="the task's file, if it is not a built-in task: to show texts, and for --from-mteb",
     )
     shared(
         parser, "--data-dir",
-        help="the folder with the task's data, for showing texts (default: $MLBENCH_DATA, then the "
-        "cache)",
+        help="the folder with the task's data, to show texts and for --from-mteb (default: "
+        "$MLBENCH_DATA, then the cache)",
     )  # fmt: skip
     shared(parser, "--verbose", "--json")
 
@@ -73,8 +85,11 @@ def report(args: Namespace) -> int:
     """Score saved tables again, check that report.json says the same, and render."""
     if args.from_card is not None:
         return _show_card(args)
+    if args.from_mteb is not None:
+        return _read_mteb(args)
     if args.folder is None:
-        raise UsageError(Fault("FOLDER", "not given", "a report's folder, or --from-card CARD"))
+        expected = "a report's folder, --from-card CARD or --from-mteb PATH"
+        raise UsageError(Fault("FOLDER", "not given", expected))
     if args.suite is not None:
         return _report_suite(args)
     if args.per_query is not None:
@@ -128,6 +143,37 @@ def _show_card(args: Namespace) -> int:
     return 0
 
 
+def _read_mteb(args: Namespace) -> int:
+    """Write reports on the rankings that MTEB saved, and show the figures that it reports."""
+    from mlbench.integrations.mteb_results import read_mteb, reports_from, results_text
+
+    others = {"FOLDER": args.folder, "--languages": args.languages, "--suite": args.suite,
+              "--per-query": args.per_query, "--figures": args.figures, "--latex": args.latex,
+              "--mteb": args.mteb}  # fmt: skip
+    if given := [name for name, value in others.items() if value is not None]:
+        raise UsageError(Fault("--from-mteb", f"given with {' and '.join(given)}", "one of them"))
+    found = read_mteb(args.from_mteb)
+    made = {}
+    for each in reports_from(found, args.task, args.data_dir, args.command_line):
+        place = (args.output or Path("results")) / slug(each.model.name) / slug(each.task.name)
+        check_writable(place, ROOM_FOR_A_REPORT)
+        refuse_other_report(place, each)
+        each.save(place)
+        print_report(each, place, args)
+        made[place] = each
+    covered = {(each.model, each.task) for each in found.predictions}
+    rest = [each for each in found.results if (each.model, each.task) not in covered]
+    if rest and not args.json:
+        print(results_text(rest))
+    if args.json:
+        print_json({
+            "reports": [{"folder": str(folder)} | summary(each) for folder, each in made.items()],
+            "level": "reported",
+            "results": [asdict(each) for each in rest],
+        })  # fmt: skip
+    return 0
+
+
 def _report_suite(args: Namespace) -> int:
     """Read the reports on a suite's tasks together, and write the suite's page."""
     from mlbench.evaluation.suites import load_suite
@@ -172,6 +218,13 @@ def _end(made: dict[Path, Report], args: Namespace) -> int:
         write_atomically(args.latex, latex_tables(tables).encode(), "--latex")
         if not args.json:
             print(f"LaTeX tables: {args.latex}")
+    if args.mteb is not None:
+        from mlbench.integrations.mteb_writing import save_task_results
+
+        for each in made.values():
+            files = save_task_results(each, args.mteb)
+            if not args.json:
+                print("\n".join(f"MTEB's results: {file}" for file in files))
     if args.json:
         print_json([{"folder": str(folder)} | summary(report) for folder, report in made.items()])
     return 0

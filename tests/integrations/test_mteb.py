@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ import mlbench
 from mlbench.common.errors import EnvironmentFault, UsageError
 from mlbench.data.task import Kind
 from mlbench.integrations import mteb as module
+from mlbench.integrations.mteb_results import read_mteb, reports_from, results_text
+from mlbench.integrations.mteb_writing import save_task_results, task_results
 from mlbench.reports.report import Report
 from tests.support.mteb_encoder import ForMteb, Hashed
 
@@ -143,3 +146,71 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentFault, match=r"mteb is not installed(.|\n)*\[mteb\]"):
         module.tasks("sample")
+
+
+def test_predictions_of_mteb_become_the_report_on_the_runs(both: Both, tmp_path: Path) -> None:
+    (folder := tmp_path / "mteb").mkdir()
+    for part in (both.predictions, both.predictions.parent / "results"):
+        shutil.copytree(part, folder / part.name)
+    found = read_mteb(folder)
+    (report,) = reports_from(found)
+    assert report.model.name == f"tests/{both.report.model.name}"
+    assert report.task.digest == both.report.task.digest
+    assert report.retrieved is not None
+    assert {*report.retrieved.files} == {str(each.path) for each in found.predictions}
+    theirs = dict(_subsets(both.results))
+    for ours in report.settings:
+        each = theirs[module.subset_name(ours.query_language, ours.kind, ours.passage_languages)]
+        for name, measure in SAME.items():
+            if measure in ours.measures:
+                assert ours.measures[measure] == pytest.approx(each[name], abs=ROUNDED)
+    for result in found.results:
+        assert result.revision == report.task.digest
+
+
+def test_a_report_becomes_results_of_mteb(both: Both, tmp_path: Path) -> None:
+    files = save_task_results(both.report, tmp_path)
+    assert [file.stem for file in files] == [each.task_name for each in both.results.task_results]
+    assert len({*tmp_path.rglob("model_meta.json")} & {files[0].parent / "model_meta.json"}) == 1
+    assert len(files[0].relative_to(tmp_path).parts) == 4  # results, model, revision, file
+    results = mteb.ResultCache(tmp_path).load_results()
+    (of_model,) = results.model_results
+    assert of_model.model_name == f"mlbench/{both.report.model.name}"
+    theirs = dict(_subsets(both.results))
+    ours = dict(_subsets(of_model))
+    assert ours.keys() == theirs.keys()
+    optimistic = {
+        module.subset_name(each.query_language, each.kind, each.passage_languages): each.optimistic
+        for each in both.report.settings
+    }
+    for subset, each in ours.items():
+        names = {name for name in theirs[subset] if "nauc" not in name}
+        assert each.keys() == names
+        assert each["languages"] == theirs[subset]["languages"]
+        for name, measure in SAME.items():
+            high = optimistic[subset][measure]
+            assert each[name] - 2 * ROUNDED <= theirs[subset][name] <= high + ROUNDED
+    if both.report.model.name == "hashed-127":  # hardly any ties: all measures are equal
+        assert sum(
+            each[name] == pytest.approx(theirs[subset][name], abs=2 * ROUNDED)
+            for subset, each in ours.items()
+            for name in each
+            if "_at_" in name
+        ) > 0.95 * sum("_at_" in name for each in ours.values() for name in each)
+    read = read_mteb(tmp_path)
+    assert not reports_from(read)
+    text = results_text(read.results)
+    assert "They are reported" in text.replace("\n", " ")
+    assert "mlbench-sample-multilingual" in text
+
+
+def test_only_measures_that_mteb_knows_are_written(both: Both, tmp_path: Path) -> None:
+    report = both.report
+    (folder := tmp_path / "mteb").mkdir()
+    shutil.copytree(both.predictions, folder, dirs_exist_ok=True)
+    (of_runs,) = reports_from(read_mteb(folder))
+    (first, *_) = task_results(of_runs)
+    scores = first.scores["test"][0]
+    assert {"ndcg_at_10", "recall_at_10", "main_score"} <= scores.keys()
+    assert not {name for name in scores if name.startswith("map")}  # AP has no cutoff
+    assert of_runs.task.digest == report.task.digest  # the languages that were ranked
