@@ -24,7 +24,7 @@ from mlbench.data.task import Kind, Setting, Task
 from mlbench.evaluation.describing import chosen_measures, describe_task
 from mlbench.evaluation.evaluate import load_collection
 from mlbench.evaluation.tasks import load_task
-from mlbench.integrations.mteb import PREFIX, SPLIT, subset_name
+from mlbench.integrations.mteb_names import PREFIX, SPLIT, subset_name
 from mlbench.reports.report import Report
 from mlbench.reports.table import Table
 from mlbench.reports.words import MISSING, mean, plural
@@ -179,7 +179,7 @@ def _report(
         subset_name(each.query_language, each.kind.value, each.passage_languages): each
         for each in data.roles.settings(task.kinds)
     }
-    measures = chosen_measures(task, None)
+    measures = chosen_measures(task, ())
     info = describe_task(task, data)
     with tempfile.TemporaryDirectory() as place:
         given, places = _run_files(found, settings, Path(place))
@@ -225,7 +225,8 @@ def _run_files(
     found: Iterable[Predictions], settings: dict[str, Setting], folder: Path
 ) -> tuple[list[Given], dict[str, str]]:
     """Write each subset as a run file, and return these and what to call them in messages."""
-    given, places = [], {}
+    given: list[Given] = []
+    places: dict[str, str] = {}
     for each in found:
         for subset, ranking in each.rankings.items():
             where = f"{each.path}, subset {subset!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import mlbench
 from mlbench.common.errors import EnvironmentFault, UsageError
 from mlbench.data.task import Kind
 from mlbench.integrations import mteb as module
+from mlbench.integrations.mteb_names import language_script, subset_name
 from mlbench.integrations.mteb_results import read_mteb, reports_from, results_text
 from mlbench.integrations.mteb_writing import save_task_results, task_results
 from mlbench.reports.report import Report
@@ -65,7 +67,7 @@ def test_scores_agree_to_what_ties_leave_open(both: Both) -> None:
     assert len(theirs) == 3 + 6 + 3
     open_ = 0
     for ours in both.report.settings:
-        found = theirs[module.subset_name(ours.query_language, ours.kind, ours.passage_languages)]
+        found = theirs[subset_name(ours.query_language, ours.kind, ours.passage_languages)]
         for name, measure in SAME.items():
             low, high = ours.measures[measure], ours.optimistic[measure]
             open_ += high > low + 1e-9
@@ -131,7 +133,7 @@ def test_queries_without_a_relevant_passage_are_left_out(data_dir: Path) -> None
      ("pt-BR", "por-Latn")],
 )  # fmt: skip
 def test_languages_are_spelled_as_mteb_spells_them(code: str, expected: str) -> None:
-    assert module.language_script(code) == expected
+    assert language_script(code) == expected
 
 
 def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +145,7 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         module.tasks("nosuchtask")
     with pytest.raises(UsageError, match="is streamed"):
         module.tasks("miracl")
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentFault, match=r"mteb is not installed(.|\n)*\[mteb\]"):
         module.tasks("sample")
 
@@ -160,7 +162,7 @@ def test_predictions_of_mteb_become_the_report_on_the_runs(both: Both, tmp_path:
     assert {*report.retrieved.files} == {str(each.path) for each in found.predictions}
     theirs = dict(_subsets(both.results))
     for ours in report.settings:
-        each = theirs[module.subset_name(ours.query_language, ours.kind, ours.passage_languages)]
+        each = theirs[subset_name(ours.query_language, ours.kind, ours.passage_languages)]
         for name, measure in SAME.items():
             if measure in ours.measures:
                 assert ours.measures[measure] == pytest.approx(each[name], abs=ROUNDED)
@@ -180,7 +182,7 @@ def test_a_report_becomes_results_of_mteb(both: Both, tmp_path: Path) -> None:
     ours = dict(_subsets(of_model))
     assert ours.keys() == theirs.keys()
     optimistic = {
-        module.subset_name(each.query_language, each.kind, each.passage_languages): each.optimistic
+        subset_name(each.query_language, each.kind, each.passage_languages): each.optimistic
         for each in both.report.settings
     }
     for subset, each in ours.items():
