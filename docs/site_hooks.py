@@ -16,6 +16,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Link, Navigation
 from mkdocs.structure.pages import Page
 from pymdownx.slugs import slugify
 
@@ -75,6 +76,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         LINK.sub(of_the_site, part) if number % 3 == 0 else part if number % 3 == 1 else ""
         for number, part in enumerate(parts)
     )
+
+
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
+    """Lead to the leaderboard's page where ``LEADERBOARD`` says that there is one, and where."""
+    if address := os.environ.get("LEADERBOARD"):
+        nav.items.append(Link("Leaderboard", address))
+    return nav
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -31,9 +31,10 @@ from mlbench.leaderboard.entries.board import (
     root_of,
 )
 from mlbench.leaderboard.entries.entry import TASK_FILE, Level, Source
-from mlbench.leaderboard.entries.strict import seen
+from mlbench.leaderboard.entries.strict import link_fault, seen
 from mlbench.leaderboard.page.badge import badge as make_badge
 from mlbench.leaderboard.page.badge import badge_markdown
+from mlbench.leaderboard.page.changes import read_previous
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.columns import measured_entries, with_tables
 from mlbench.leaderboard.ranking.standings import all_standings
@@ -145,11 +146,20 @@ def build_arguments(parser: ArgumentParser) -> None:
         help="the suite that the overall board is over: a built-in suite's name or a suite file, "
         f"with a mean (default: {OVERALL_SUITE}, if the leaderboard has its tasks)",
     )  # fmt: skip
+    parser.add_argument(
+        "--previous", type=Path, metavar="PATH",
+        help="the folder of a build before, or its leaderboard.json: the page then says what "
+        "changed since, and changes.json and changes.md do",
+    )  # fmt: skip
+    parser.add_argument(
+        "--docs", default="", metavar="ADDRESS",
+        help="where the documentation is: an https address, or a path seen from the page",
+    )  # fmt: skip
     shared(parser, "--quiet")
 
 
 def build(args: Namespace) -> int:
-    """Make the leaderboard's page, and the standings as CSV, JSON and Markdown."""
+    """Make the leaderboard's pages, and the standings as CSV, JSON and Markdown."""
     if args.folder and args.earlier:
         raise UsageError(Fault("FOLDER and --entries", "both given", "FOLDER alone"))
     folder = args.folder or args.earlier or leaderboards_folder()
@@ -158,11 +168,12 @@ def build(args: Namespace) -> int:
         mend = "add a task with `mlbench leaderboard add-task REPORT --to FOLDER`"
         raise DataError(Fault(str(folder), "no task in it", f"a {TASK_FILE} for each task", mend))
     suite = _suite(args.suite, board)
+    previous = read_previous(args.previous) if args.previous else None
     count = sum(len(with_tables(task)) for task in board.tasks.values())
     with Step("measuring", count, "entries", quiet=args.quiet) as step:
         tables = measured_entries(board, lambda: step.advance(1))
     with Step("ranking", 1, "leaderboard", quiet=args.quiet) as step:
-        files = site_files(all_standings(board, tables, suite))
+        files = site_files(all_standings(board, tables, suite), previous, _docs(args.docs))
         step.advance(1)
     for name, content in files.items():
         write_atomically(args.output / name, content)
@@ -174,6 +185,14 @@ def build(args: Namespace) -> int:
         f"{entries} entries, {overall}"
     )
     return 0
+
+
+def _docs(address: str) -> str:
+    """Return where the documentation is. Raises UsageError for what is no link."""
+    if link_fault(address) and (":" in address or address.startswith("//")):
+        expected = "an https address, or a path seen from the page such as ../index.html"
+        raise UsageError(Fault("--docs", repr(address), expected))
+    return address
 
 
 def _suite(named: str | None, board: Board) -> Suite | None:

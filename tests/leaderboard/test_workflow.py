@@ -126,3 +126,27 @@ def test_files_outside_the_leaderboard_are_refused(
     git("reset", "--hard", base)
     git("merge", "--no-ff", "-m", "merge", "entry")
     assert run(script) == 3
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[Any, Any]:
+    table: dict[Any, Any] = yaml.safe_load((FOLDER / "pages.yml").read_text())
+    return table
+
+
+def test_pages_are_validated_before_they_are_built_and_only_the_last_job_may_publish(
+    pages: dict[Any, Any],
+) -> None:
+    assert pages["permissions"] == {"contents": "read", "pages": "read"}
+    assert pages["concurrency"] == {"group": "pages", "cancel-in-progress": False}
+    build, publish = (pages["jobs"][name] for name in ("build", "publish"))
+    assert "permissions" not in build
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    assert [list(step) for step in publish["steps"]] == [["id", "uses"]]
+    runs = [step["run"] for step in build["steps"] if "run" in step]
+    order = ["leaderboard validate", "mkdocs build --strict", "curl", "leaderboard build"]
+    places = [next(i for i, run in enumerate(runs) if said in run) for said in order]
+    assert places == sorted(places)
+    assert not any("${{" in run for run in runs)
+    (checkout,) = [s for s in build["steps"] if s.get("uses", "").startswith("actions/checkout@")]
+    assert checkout["with"] == {"persist-credentials": False}

@@ -14,6 +14,15 @@ import numpy as np
 
 from mlbench import __version__
 from mlbench.data.task import IMAGE, Roles
+from mlbench.leaderboard.page.changes import (
+    Build,
+    Old,
+    builds_of,
+    by_kind,
+    changes_json,
+    changes_markdown,
+    said,
+)
 from mlbench.leaderboard.page.drawer import Drawer, overall_drawer, task_drawer
 from mlbench.leaderboard.page.export import (
     board_data,
@@ -57,20 +66,33 @@ COSTS = (
 """What quality is drawn against, by fields of ``Cost``."""
 
 
-def site_files(standings: Sequence[Standings]) -> dict[str, bytes]:
+def site_files(
+    standings: Sequence[Standings], previous: Old | None = None, docs: str = ""
+) -> dict[str, bytes]:
     """Return file name -> content: index.html, leaderboard.csv, .json and .md, a page of each
-    model, and one of each task's settings."""
-    return {
-        "index.html": page(standings).encode(),
+    model, and one of each task's settings.
+
+    With a ``previous`` build, there are changes.json and changes.md, and the page tells what
+    changed. ``docs`` is the address of the documentation, https or seen from the page.
+    """
+    builds = None if previous is None else builds_of(standings, previous)
+    files = {
+        "index.html": page(standings, builds, docs).encode(),
         "leaderboard.csv": standings_csv(standings).encode(),
         "leaderboard.json": standings_json(standings).encode(),
         "leaderboard.md": standings_markdown(standings).encode(),
         **setting_pages(standings),
         **model_pages(standings, partial(drawer, by_language=True)),
     }
+    if builds is not None:
+        files["changes.json"] = changes_json(builds).encode()
+        files["changes.md"] = changes_markdown(builds).encode()
+    return files
 
 
-def page(standings: Sequence[Standings]) -> str:
+def page(
+    standings: Sequence[Standings], builds: Sequence[Build] | None = None, docs: str = ""
+) -> str:
     """Return the page: HTML that asks for nothing, whose script and style are its own."""
     from markupsafe import Markup
 
@@ -92,6 +114,11 @@ def page(standings: Sequence[Standings]) -> str:
         model_page=model_page,
         setting_page=setting_page,
         has_settings=has_settings,
+        builds=builds,
+        by_kind=by_kind,
+        said=said,
+        slugs={each.slug for of in standings for each in of.entries},
+        docs=docs,
         frames={} if by_language else {name: _empty_map(task) for name, task in tasks.items()},
         levels=LEVELS,
         contaminations=CONTAMINATIONS,

@@ -401,7 +401,7 @@
     chooser.querySelector("summary").focus();
   });
   window.addEventListener("hashchange", () => {
-    if (location.hash === "#reading") return;
+    if (["#reading", "#changes"].includes(location.hash)) return;
     parse();
     show();
   });
