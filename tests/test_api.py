@@ -211,9 +211,9 @@ def test_a_report_shows_itself(expected):
 def test_a_report_is_a_frame(expected):
     pytest.importorskip("pandas")
     frame = expected.to_frame()
-    assert len(frame) == len(expected.settings) == 132
-    mono = frame[frame.kind == "monolingual"]
-    assert mono.AP.mean() == pytest.approx(expected.macro["monolingual"]["AP"], abs=1e-12)
+    assert len(frame) == len(expected.settings) * len(expected.measures) == 132 * 7
+    mono = frame[(frame.kind == "monolingual") & (frame.measure == "AP")]
+    assert mono.value.mean() == pytest.approx(expected.macro["monolingual"]["AP"], abs=1e-12)
 
 
 def test_progress_can_be_turned_off(capsys):

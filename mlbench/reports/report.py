@@ -23,6 +23,7 @@ from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
 from mlbench.ranking.vectors import TextSize
 from mlbench.reports.clip_score import ClipScore, read_clip_values, with_clip_values
 from mlbench.reports.found_first import Example
+from mlbench.reports.frames import settings_table
 from mlbench.reports.per_query import PerQuery, choose_settings, per_query, require_pandas
 from mlbench.reports.reranking import Reranking
 from mlbench.reports.retrieved import Retrieved
@@ -31,6 +32,7 @@ from mlbench.reports.variants import VariantScores
 
 if TYPE_CHECKING:
     import cattrs
+    import pyarrow as pa
 
     from mlbench.models.cache import EmbeddingCache
 
@@ -244,25 +246,14 @@ class Report:
         """What is known of every setting: its languages, its queries and its scores."""
         return self.scores.settings
 
+    def to_arrow(self) -> pa.Table:
+        """Return a pyarrow Table with a row for each measure of each setting; see ``frames``."""
+        return settings_table(self)
+
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame with a row a setting and a column a measure.
-
-        Raises EnvironmentFault where pandas is not installed.
-        """
+        """Return ``to_arrow`` as a pandas DataFrame. Raises EnvironmentFault without pandas."""
         require_pandas()
-        import pandas as pd
-
-        rows = [
-            {
-                "kind": setting.kind,
-                "query_language": setting.query_language,
-                "passage_languages": " ".join(setting.passage_languages),
-                "queries": setting.queries,
-            }
-            | setting.measures
-            for setting in self.settings
-        ]
-        return pd.DataFrame(rows)
+        return self.to_arrow().to_pandas()
 
     def per_query(
         self,
