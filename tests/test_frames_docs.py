@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import doctest
 from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "frames.md"
+from tests.support.page_examples import run_examples
 
 
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pandas", "polars", "duckdb"):
         pytest.importorskip(name, reason=f"docs/frames.md needs {name}, which is not installed")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    test = doctest.DocTestParser().get_doctest(
-        PAGE.read_text(encoding="utf-8"), names, PAGE.name, str(PAGE), 0
-    )
-    told: list[str] = []
-    done = doctest.DocTestRunner().run(test, out=told.append, clear_globs=False)
-    assert done.attempted > 15
-    assert not done.failed, "".join(told)
-    report, mixed, mono = (test.globs[name] for name in ("report", "mixed", "mono"))
+    names = run_examples("frames.md", 20)
+    report, mixed, mono = (names[name] for name in ("report", "mixed", "mono"))
     of = {
         (each.kind, each.query_language): each.measures["RR"]
         for each in report.settings

@@ -16,6 +16,7 @@ from mlbench.commands.cli import main
 from mlbench.common.errors import DataError, UsageError
 from mlbench.data.task import Kind
 from mlbench.reports.report import read_report, write_report
+from tests.support.page_examples import run_examples
 from tests.support.reports import collection_of, example, languages, report_of, vectors
 
 DEEP = 1000
@@ -77,6 +78,12 @@ def test_values_are_those_of_ranx_on_the_run_files(saved, report, tmp_path):
     for ours, name in RANX.items():
         np.testing.assert_allclose(found.arrays()[ours], arrays[name], atol=1e-12)
         assert found.scores()[ours] == pytest.approx(dict(theirs.scores[name]), abs=1e-12)
+
+
+def test_the_page_on_runs_shows_what_other_tools_print(tmp_path, monkeypatch):
+    """Here, because this module has ranx compiled already."""
+    monkeypatch.chdir(tmp_path)
+    run_examples("runs.md", 15)
 
 
 @pytest.mark.parametrize("apart", [False, True])
