@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from mlbench import __version__
+from mlbench.commands.once import Once
 from mlbench.common.errors import EnvironmentFault, MlbenchError
 from mlbench.common.streams import stdout_guard
 from mlbench.common.threads import limit_libraries
@@ -189,6 +190,15 @@ COMMANDS = (
         https://example.org/reports
         mlbench card results/my-model --to checkpoints/my-model --dry-run
         mlbench card results/my-model --push me/my-model
+        """,
+    ),
+    Command(
+        "track", "track:run", "arguments",
+        "log finished reports to MLflow, Weights & Biases or TensorBoard", """
+        mlbench track results/my-model/xquad-r --to tensorboard
+        mlbench track results/my-model --to mlflow --at sqlite:///mlflow.db --project retrieval
+        mlbench track results/step-100 results/step-200 --to mlflow --steps 100,200 --name my-model
+        WANDB_MODE=offline mlbench track results/my-model --to wandb
         """,
     ),
     Command(
@@ -432,23 +442,6 @@ def _terminate(number: int, frame: Any) -> NoReturn:
     raise Terminated
 
 
-class _Once(argparse.Action):
-    """Keep the value of an option, and refuse a second one, which argparse would take silently."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        before = getattr(namespace, self.dest, self.default)
-        if option_string and before is not self.default:
-            message = f"given twice ({before} and {values}), but a command takes one value"
-            raise argparse.ArgumentError(self, message)
-        setattr(namespace, self.dest, values)
-
-
 def parser_of(given: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """Return the parser of all commands; of ``given`` words only the one they name is loaded."""
     parser = argparse.ArgumentParser(
@@ -484,7 +477,7 @@ def _add(place: Any, name: str, command: Command, load: bool) -> None:
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     for store in (None, "store"):
-        parser.register("action", store, _Once)
+        parser.register("action", store, Once)
     if load:
         action, add_arguments = command.load()
         add_arguments(parser)

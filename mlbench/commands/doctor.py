@@ -35,6 +35,7 @@ GIVES = {
     "peft": "checkpoints with adapters",
     "ir-datasets": "tasks of ir_datasets ids",
     "train": "mlbench train and study",
+    "track": "mlbench track, to MLflow and TensorBoard",
     "ray": "runs and studies over several machines",
     "test": "the test suite",
 }

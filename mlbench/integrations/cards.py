@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlbench.common.errors import DataError, Fault, UsageError
@@ -32,9 +32,10 @@ from mlbench.integrations.card_section import (
     with_blocks,
 )
 from mlbench.integrations.front_matter import parse_card, with_results
+from mlbench.integrations.report_folders import reports_in
 from mlbench.leaderboard.entries.board import BoardEntry, find_entry
 from mlbench.leaderboard.entries.entry import ENTRY_FILE
-from mlbench.reports.report import RANKS_FILE, REPORT_FILE, Report, parse_report, read_report
+from mlbench.reports.report import RANKS_FILE, Report, read_report
 from mlbench.reports.report import rescored as scored_again
 from mlbench.reports.suite_report import SuiteReport, suite_report
 from mlbench.reports.table import escape_markdown
@@ -179,7 +180,7 @@ def stated_of(
     several of one task.
     """
     url, entries = _evidence(evidence)
-    found = [each for report in reports for each in _found(report)]
+    found = [each for report in reports for each in reports_in(report)]
     _refuse_strangers([Stated(report, Evidence()) for report, _ in found])
     stated = []
     for saved, folder in found:
@@ -203,25 +204,6 @@ def stated_of(
 
 def _named(stated: Sequence[Stated]) -> set[str]:
     return {each.evidence.entry[0] for each in stated if each.evidence.entry}
-
-
-def _found(report: Report | str | Path) -> list[tuple[Report, Path | None]]:
-    """Return a report, or those in a folder, each with its folder if it has one. Reports on vectors
-    made smaller count only where they are named."""
-    if isinstance(report, Report):
-        return [(report, None)]
-    folder = Path(report)
-    if (folder / REPORT_FILE).exists():
-        return [(parse_report(folder / REPORT_FILE)[0], folder)]
-    paths = sorted(path.parent for path in folder.glob(f"*/**/{REPORT_FILE}"))
-    found = [(parse_report(path / REPORT_FILE)[0], path) for path in paths]
-    whole: list[tuple[Report, Path | None]] = [
-        (report, path) for report, path in found if not report.model.variant
-    ]
-    if not whole:
-        fault = Fault(str(folder), f"no {REPORT_FILE} in it", "the folder of a report")
-        raise DataError(replace(fault, mend="make one with `mlbench run`"))
-    return whole
 
 
 def _with_table(report: Report, folder: Path | None) -> tuple[Report, str]:
