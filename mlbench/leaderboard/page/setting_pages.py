@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlbench import __version__
-from mlbench.data.task import IMAGE, Kind, Roles, Setting
+from mlbench.data.task import FROM_IMAGE, IMAGE, Kind, Roles, Setting
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.page.packing import UNIT, packed, script_json
 from mlbench.leaderboard.page.rendering import (
@@ -123,7 +123,8 @@ def _groups(
     """Yield a table for each query language, or for each direction where settings have one."""
     numbers: dict[str, list[int]] = {}
     for number_, setting in enumerate(settings):
-        direction = roles.direction(setting)
+        of_images = FROM_IMAGE if roles.between_modalities else None
+        direction = roles.direction(setting) or of_images
         asked = _language(setting.query_language)
         title = _title(direction) if direction else f"Queries in {asked}"
         numbers.setdefault(title, []).append(number_)
@@ -154,15 +155,13 @@ def _column(roles: Roles, setting: Setting) -> str:
     if roles.direction(setting):
         asked, searched = setting.query_language, setting.passage_languages[0]
         return _language(searched if asked == roles.pivot else asked)
-    return pool_name(roles, setting)
+    return pool_name(setting)
 
 
-def pool_name(roles: Roles, setting: Setting) -> str:
+def pool_name(setting: Setting) -> str:
     """Return what a pool is called: its language, or all of several languages together."""
     pool = setting.passage_languages
-    if len(pool) == 1:
-        return _language(pool[0])
-    return f"all {len(pool)}" if pool == roles.passages else f"all {len(pool)} of texts"
+    return _language(pool[0]) if len(pool) == 1 else f"all {len(pool)}"
 
 
 def _language(code: str) -> str:
@@ -173,13 +172,12 @@ def _data(
     standings: Standings, settings: Sequence[Setting], scored: Sequence[tuple[Row, Values]]
 ) -> dict[str, Any]:
     """Return what the script ranks: settings, models, and three letters for each score."""
-    roles = standings.roles
     return {
         "unit": UNIT,
         "settings": [
             [setting.query_language, _language(setting.query_language),
              ",".join(setting.passage_languages) if len(setting.passage_languages) == 1 else "all",
-             pool_name(roles, setting)]
+             pool_name(setting)]
             for setting in settings
         ],
         "models": [

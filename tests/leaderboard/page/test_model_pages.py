@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import replace
 from functools import cache
@@ -10,6 +11,7 @@ import pytest
 
 from mlbench.leaderboard.entries.entry import Level, Lifting
 from mlbench.leaderboard.page.badge import badge
+from mlbench.leaderboard.page.changes import Old
 from mlbench.leaderboard.page.model_pages import model_page
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import score_text
@@ -143,3 +145,19 @@ def test_the_badge_of_each_entry_that_stands_has_an_address() -> None:
     strong = next(row for row in standings()[2].rows if row.slug == "strong")
     assert found["badges/parallel/strong.svg"].decode() == badge(strong.entries["parallel"])
     assert '<a href="../badges/parallel/strong.svg"><img' in pages()["models/strong.html"]
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    found = site_files(standings(), Old({}), "../index.html")
+    pages = {name: Page(raw.decode()) for name, raw in found.items() if name.endswith(".html")}
+    places = {name: {a["id"] for _, a in page.tags if "id" in a} for name, page in pages.items()}
+    assert len(pages) > 10
+    for name, page in pages.items():
+        for link in (a["href"] or "" for a in page.all("a")):
+            if link.startswith("https://") or (name, link) == ("index.html", "../index.html"):
+                continue
+            path, _, place = link.partition("#")
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+            target = target if path else name
+            assert target in found, (name, link)
+            assert not place or place in places[target], (name, link)

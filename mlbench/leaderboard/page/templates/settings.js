@@ -73,8 +73,8 @@
     const rows = ranked(setting);
     body.replaceChildren(...rows.map(line));
     const first = rows.find(row => row.rank === "1");
-    status.textContent = `Queries in ${asked}, passages in ${searched}: `
-      + (first ? `${first.model.name} is first with ${text(first.value)}.` : "no model has a rank.");
+    status.textContent = `Queries: ${asked}; passages: ${searched}. `
+      + (first ? `${first.model.name} is first with ${text(first.value)}.` : "No model has a rank.");
   }
 
   function choose(asked, searched) {
