@@ -4,14 +4,19 @@ On a plain Git host the pages link to files of the repository by relative paths,
 ``../tasks/README.md``. Here these files become pages of the site too: Markdown as it is, and any
 other file or folder that a page links to as a page under ``source/`` that shows its text. So the
 site needs no address of a repository, and the strict build finds a link that leads nowhere.
+
+The notebooks in docs/notebooks/ become pages, too, with what they printed when they were saved.
 """
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import posixpath
 import re
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -48,6 +53,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages from outside docs/, and a page for each other file that a page links to."""
     for path in INCLUDED:
         files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        name = site_path(path.relative_to(ROOT).as_posix())
+        files.append(File.generated(config, name, content=notebook_page(path)))
     shown = set()
     for file in files.documentation_pages():
         home = repository_path(file.src_uri)
@@ -108,7 +116,7 @@ def site_path(path: str) -> str:
     if path == "README.md":
         return "index.md"
     if path.startswith("docs/"):
-        return path.removeprefix("docs/")
+        return re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
     if path in INCLUDED:
         return path
     if f"{path}/README.md" in INCLUDED:
@@ -134,3 +142,31 @@ def source_page(path: str) -> str:
     return "\n".join(
         [*wide, f"# {path}", "", "This is a part of mlbench's repository.", "", *blocks]
     )
+
+
+def notebook_page(path: Path) -> str:
+    """Return a notebook as Markdown: its text, its code, and what each cell printed or drew."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(text)
+            continue
+        parts.append(f"~~~~~~python\n{text}\n~~~~~~")
+        alt = cell["metadata"].get("mlbench", {}).get("alt", "")
+        parts += [shown(output, alt) for output in cell["outputs"]]
+    name = html.escape(path.name)
+    parts.append(f'<a href="{name}" download>This page is a notebook: download it.</a>')
+    return "\n\n".join(parts) + "\n"
+
+
+def shown(output: dict[str, Any], alt: str) -> str:
+    """Return what a cell of a notebook printed or drew, as Markdown or HTML."""
+    data = output.get("data", {})
+    if "image/png" in data:
+        picture = "".join(data["image/png"]).strip()
+        return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">'
+    if "text/html" in data:
+        return '<div class="printed">' + "".join(data["text/html"]) + "</div>"
+    text = "".join(output.get("text") or data.get("text/plain", ())).rstrip()
+    return f"~~~~~~text\n{text}\n~~~~~~"

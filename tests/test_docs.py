@@ -44,6 +44,9 @@ def test_every_page_is_in_the_navigation_of_the_site_once():
     assert len(named) == len(set(named))
     docs = {path.name for path in (ROOT / "docs").glob("*.md")}
     assert docs == {page for page in named if (ROOT / "docs" / page).exists()}
+    notebooks = {path.stem for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
+    docs |= {f"notebooks/{name}.md" for name in notebooks}
+    assert docs <= {*named}
     elsewhere = {page for page in named if page not in docs}
     shown = {page for page in elsewhere if page.startswith("source/")}  # as a listing
     paths = elsewhere - shown | {page[len("source/") : -len(".md")] for page in shown}
