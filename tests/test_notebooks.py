@@ -45,7 +45,7 @@ def test_a_notebook_prints_what_it_was_saved_with(path, tmp_path):
     nbformat.validate(saved)
     again = runner().executed(path, tmp_path)
     assert printed(again) == printed(saved)
-    assert len(printed(saved)) >= 6
+    assert len(printed(saved)) >= 5
     assert "stderr" not in [name for _kind, name, _text, _data in printed(saved)]
 
 

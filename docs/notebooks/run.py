@@ -13,7 +13,8 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 def executed(path: Path, folder: Path) -> nbformat.NotebookNode:
     """Return the notebook run from its first cell to its last, in ``folder``, in a new kernel."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    where = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=300, coalesce_streams=True, resources=where).execute()
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
