@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -195,27 +196,34 @@ def grid(axes: Axes, axis: Literal["both", "x", "y"] = "both") -> None:
     axes.set_axisbelow(True)
 
 
+def saved(figure: Figure, form: str, **options: Any) -> bytes:
+    """Return the figure as ``savefig`` writes it. A name's character that the font lacks is a box,
+    and matplotlib's lines about each of them, which name our code, are kept from the terminal."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        figure.savefig(buffer, format=form, **options)
+    return buffer.getvalue()
+
+
 def to_svg(figure: Figure, *, dark: bool = True) -> bytes:
     """Return the figure as SVG, without a date, with rules for dark mode unless not ``dark``."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "mlbench"})
+    content = saved(figure, "svg", metadata={"Date": None, "Creator": "mlbench"})
     if not dark:
-        return buffer.getvalue()
+        return content
     rules = "".join(
         f'[style*="{part}: {light}"]{{{part}:{dark} !important}}'
         for light, dark in DARK.items()
         for part in ("fill", "stroke")
     )
     dark_mode = f'<style type="text/css">@media (prefers-color-scheme:dark){{{rules}}}</style>'
-    head, tag, rest = buffer.getvalue().decode().partition("<defs>")
+    head, tag, rest = content.decode().partition("<defs>")
     return f"{head}{dark_mode}{tag}{rest}".encode()
 
 
 def to_png(figure: Figure, dpi: int) -> bytes:
     """Return the figure as PNG, without the name of the software that drew it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    return buffer.getvalue()
+    return saved(figure, "png", dpi=dpi, metadata={"Software": None})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ differs in its marker or in brightness too, so that it can be told apart in grey
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlbench.reports.drawing import GRID, INK, Values, plain_style, to_svg
+from mlbench.reports.drawing import GRID, INK, Values, plain_style, saved, to_png, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,13 +87,11 @@ def figure_bytes(figure: Figure, form: str) -> bytes:
     """Return a figure as ``pdf``, ``png`` or ``svg``, without a date and the same each time."""
     if form == "svg":
         return to_svg(figure, dark=False)
-    buffer = io.BytesIO()
-    if form == "pdf":
-        known = {"CreationDate": None, "Creator": "mlbench", "Producer": None}
-        figure.savefig(buffer, format="pdf", metadata=known)
-    else:
-        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
+    if form == "png":
+        return to_png(figure, DPI)
+    return saved(
+        figure, form, metadata={"CreationDate": None, "Creator": "mlbench", "Producer": None}
+    )
 
 
 def _blank(columns: int, height: float) -> Figure:

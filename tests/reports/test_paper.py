@@ -123,3 +123,11 @@ def test_images_and_texts_have_the_figures_that_they_can_fill(image_report, figu
     assert "heatmap.pdf" not in drawn
     labels = [text.get_text() for text in drawn["macro.pdf"].legends[0].get_texts()]
     assert labels[:2] == ["text to image", "image to text"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("form", ["pdf", "png", "svg"])
+def test_a_name_that_the_font_lacks_is_drawn_without_a_word(form):
+    with paper_style():
+        figure = heat_map(Matrix(["模型"], ["de"], np.ones((1, 1)), (0, 1)), "", "")
+        assert len(figure_bytes(figure, form)) > 1000
