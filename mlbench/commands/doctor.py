@@ -8,6 +8,7 @@ import shutil
 import textwrap
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
@@ -132,18 +133,36 @@ def _blas() -> list[str]:
 
 def _cache() -> dict[str, Any]:
     folder = cache_folder()
-    sizes = {
-        part.name: sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
-        for part in sorted(folder.iterdir() if folder.is_dir() else ())
-        if part.is_dir()
-    }
-    there = next(each for each in (folder, *folder.parents) if each.exists())
+    there = next(each for each in (folder, *folder.parents) if os.path.exists(each))
+    try:
+        parts = sorted(part.name for part in os.scandir(folder) if part.is_dir())
+    except FileNotFoundError:
+        parts = []
+    except OSError as error:
+        return {"folder": _short(folder), "fault": f"cannot be read: {error.strerror}"}
     try:
         limit: int | str = size_limit()
     except MlbenchError as error:
-        limit = str(error)
+        limit = _said(error)
     free = shutil.disk_usage(there).free
+    sizes = {part: _size(folder / part) for part in parts}
     return {"folder": _short(folder), "bytes": sizes, "embeddings_limit": limit, "free": free}
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of the files below a folder, as far as they may be seen and are still there
+    when their turn comes: another process may be cleaning up."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += os.stat(os.path.join(place, name)).st_size
+    return size
+
+
+def _said(error: MlbenchError) -> str:
+    """Return what is wrong, on one line."""
+    return "; ".join(f"{each.where}: {each.found}" for each in error.faults)
 
 
 def _data(folder: Path | None) -> dict[str, Any]:
@@ -151,7 +170,7 @@ def _data(folder: Path | None) -> dict[str, Any]:
     try:
         at_hand = data_at_hand(folder)
     except MlbenchError as error:
-        return {"fault": "; ".join(f"{each.where}: {each.found}" for each in error.faults)}
+        return {"fault": _said(error)}
     words = {"yes": "whole", "part": "part"}
     found: dict[str, list[str]] = {"whole": [], "part": []}
     for task, here in at_hand:
@@ -229,6 +248,8 @@ def _screen(facts: Mapping[str, Any]) -> str:
 
 
 def _cache_in_words(cache: Mapping[str, Any]) -> str:
+    if "fault" in cache:
+        return f"{cache['folder']} {cache['fault']}"
     parts = [f"{name} {short_size(size)}" for name, size in cache["bytes"].items() if size]
     limit = cache["embeddings_limit"]
     most = f"at most {short_size(limit)}" if isinstance(limit, int) else limit
@@ -251,5 +272,8 @@ def _extras_in_words(extras: Mapping[str, Mapping[str, Any]]) -> str:
         rows.append(f"{name:<23}{'no' if missing else 'yes':<11}{extra['gives']}")
         if missing:
             said = f"missing: {', '.join(missing)}"
-            rows.append(textwrap.fill(said, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT))
+            rows.append(
+                textwrap.fill(said, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT,
+                              break_on_hyphens=False)
+            )  # fmt: skip
     return "\n".join(rows)

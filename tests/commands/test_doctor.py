@@ -88,3 +88,29 @@ def test_it_fits_on_a_screen(facts):
 
 def test_the_package_is_the_one_that_is_released():
     assert metadata(doctor.DISTRIBUTION)["Version"] == __version__
+
+
+def test_a_cache_that_changes_or_may_not_be_read(facts, monkeypatch, tmp_path):
+    part = tmp_path / "cache" / "embeddings"
+    part.mkdir(parents=True)
+    (part / "held").write_bytes(b"1234")
+    (part / "gone").symlink_to("nowhere")  # as a file that is removed while sizes are added up
+    assert json.loads(facts("--json"))["cache"]["bytes"] == {"embeddings": 4}
+
+    def refused(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(doctor.os, "scandir", refused)
+    assert "cannot be read: Permission denied" in " ".join(facts().split())
+
+
+def test_a_wrong_size_is_told_on_its_line(facts):
+    line = " ".join(facts(MLBENCH_CACHE_SIZE="banana").split())
+    assert "embeddings MLBENCH_CACHE_SIZE: 'banana' is not a size such as 500M or 20G;" in line
+
+
+def test_what_is_missing_is_not_broken_at_hyphens(facts, monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    lines = facts().partition("\n\n")[2].splitlines()
+    assert not [line for line in lines if line.endswith("-")]
+    assert max(map(len, lines)) <= 80
