@@ -123,9 +123,14 @@ def _answering(name: str) -> Iterator[None]:
 
 def _fault(name: str, error: Exception) -> EnvironmentFault:
     """Return what went wrong: what the hub refused, or that it cannot be reached."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     where = f"the model {name} on the hub"
+    if isinstance(error, OfflineModeIsEnabled):
+        found, mend = "the hub may not be asked", "unset HF_HUB_OFFLINE; try again"
+        return EnvironmentFault(Fault(where, found, "HF_HUB_OFFLINE not set", mend))
     if status is None:
         found = f"the hub cannot be reached ({type(error).__name__})"
         return EnvironmentFault(Fault(where, found, "an answer", "check the network; try again"))

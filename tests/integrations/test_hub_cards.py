@@ -128,6 +128,14 @@ def test_a_hub_that_is_not_there(work: Path, hub: Hub, monkeypatch: pytest.Monke
     assert "the hub cannot be reached" in found.stderr
 
 
+def test_a_hub_that_may_not_be_asked(work: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    found = push(work)
+    assert found.returncode == 5
+    assert "unset HF_HUB_OFFLINE" in found.stderr
+    assert not hub.tokens
+
+
 def test_a_name_that_no_model_can_have(work: Path, hub: Hub) -> None:
     found = push(work, name="a/b/c")
     assert found.returncode == 2
