@@ -15,6 +15,7 @@ from mlbench.commands.output import plain_table, print_json
 from mlbench.common.terminal import fill
 from mlbench.evaluation.options import Options
 from mlbench.reports.words import plural
+from mlbench.training.base import check_libraries
 from mlbench.training.config import from_text
 from mlbench.training.studies.estimate import estimate, planned_steps
 from mlbench.training.studies.page import study_text, write_study
@@ -85,6 +86,8 @@ def run(args: Namespace) -> int:
     if args.dry_run:
         _show_plan(study, folder, every, args)
         return 0
+    if args.engine == "local" and not args.report and not all(job.done for job in todo):
+        check_libraries()  # before what is evaluated is looked for in the training text
     open_folder(study, folder)
     shown = dataclasses.replace(options, progress=not args.quiet)
     warnings = measured_overlap(study, folder, shown)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlbench.commands.cli import main
-from mlbench.common.errors import DataError, IntegrityError, UsageError
+from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError, UsageError
 from mlbench.training.studies.form import studies_folder
 from mlbench.training.studies.plan import load_study
 from mlbench.training.studies.work import check_arms
@@ -90,7 +90,7 @@ def test_fields_can_be_set(file, capsys):
     assert study(file, "--dry-run", "--set", "steps=7", "--set", "alpha=[0, 0.5, 1]") == 0
     assert "6 models" in capsys.readouterr().out
     assert study(file, "--set", "nothing=7") == UsageError.exit_code
-    assert "alpha 0: option nothing: unknown field" in capsys.readouterr().err
+    assert "mlbench: error: option nothing: unknown field" in capsys.readouterr().err
     assert study(file, "--set", "alpha=1") == DataError.exit_code
     assert "field grid.alpha: 1" in capsys.readouterr().err
 
@@ -108,3 +108,17 @@ def test_the_studies_that_come_with_mlbench_can_be_trained(name):
     assert plan.form.question.strip().endswith("?")
     assert plan.form.claims
     check_arms(plan, OPTIONS, data=True)
+
+
+def test_a_fault_that_all_arms_share_is_said_once(file, capsys):
+    assert study(file, "--set", "stepz=7", "--dry-run") == UsageError.exit_code
+    said = capsys.readouterr().err
+    assert said.count("stepz: unknown field") == 1
+    assert "alpha 0: " not in said
+
+
+def test_a_library_that_lacks_is_said_before_overlap_is_counted(file, capsys, monkeypatch):
+    monkeypatch.setattr("mlbench.training.base.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("mlbench.commands.study.measured_overlap", None)
+    assert study(file) == EnvironmentFault.exit_code
+    assert "training: not installed: sentence-transformers" in capsys.readouterr().err

@@ -86,10 +86,10 @@ def _training_sets(study: Study, options: Options) -> list[TrainingSet]:
 
 
 def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
-    """Raise UsageError with what is wrong with the training of any arm, all of it at once; with
-    ``data`` also DataError for what is wrong with its plan of batches."""
+    """Raise UsageError with what is wrong with the training of any arm, all of it at once and what
+    all arms share once; with ``data`` also DataError for what is wrong with its plan of batches."""
     quiet, read = _quiet(options), _reading_once()
-    faults: list[Fault] = []
+    found: dict[Fault, list[str]] = {}
     kind: type[MlbenchError] = UsageError
     for arm in study.arms:
         try:
@@ -98,9 +98,13 @@ def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
                 Opened.of(config, quiet, read)
         except MlbenchError as error:
             kind = type(error)
-            faults += [
-                dataclasses.replace(f, where=f"{arm.label}: {f.where}") for f in error.faults
-            ]
+            for fault in error.faults:
+                found.setdefault(fault, []).append(arm.label)
+    faults = []
+    for fault, labels in found.items():
+        everywhere = len(labels) == len(study.arms)  # then it is of no arm, and is said once
+        wheres = ("",) if everywhere else (f"{label}: " for label in labels)
+        faults += [dataclasses.replace(fault, where=f"{where}{fault.where}") for where in wheres]
     if BASE in study.form.baselines and any("base" in arm.point for arm in study.arms):
         expected = "baselines without it, where the base is varied"
         faults.append(Fault(f"{study.path}, field baselines", f"{BASE!r}", expected))

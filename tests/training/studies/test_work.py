@@ -65,7 +65,7 @@ def test_cells_and_the_untrained_base_are_made_and_evaluated(tmp_path):
     ("before", "after", "error", "said"),
     [
         ("alpha = [0, 1]", "alpha = [0, 2]", UsageError, "alpha 2: option alpha: 2"),
-        ("steps = 4", "step = 4", UsageError, "alpha 0: option step: unknown field"),
+        ("steps = 4", "step = 4", UsageError, "option step: unknown field"),
         ("steps = 4", "", UsageError, "none is given"),
         ("batch_size = 8", "batch_size = 8000", DataError, "8,000 rows, the batch size"),
         ('"es"', '"xx"', UsageError, "xx"),
