@@ -133,7 +133,7 @@ def _blas() -> list[str]:
 
 def _cache() -> dict[str, Any]:
     folder = cache_folder()
-    there = next(each for each in (folder, *folder.parents) if os.path.exists(each))
+    there = next(each for each in (folder, *folder.parents) if os.access(each, os.F_OK))
     try:
         parts = sorted(part.name for part in os.scandir(folder) if part.is_dir())
     except FileNotFoundError:
@@ -156,7 +156,7 @@ def _size(folder: Path) -> int:
     for place, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                size += os.stat(os.path.join(place, name)).st_size
+                size += Path(place, name).stat().st_size
     return size
 
 

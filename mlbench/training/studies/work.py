@@ -102,7 +102,7 @@ def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
                 found.setdefault(fault, []).append(arm.label)
     faults = []
     for fault, labels in found.items():
-        everywhere = len(labels) == len(study.arms)  # then it is of no arm, and is said once
+        everywhere = len(labels) == len(study.arms) > 1  # then it is of no arm, and is said once
         wheres = ("",) if everywhere else (f"{label}: " for label in labels)
         faults += [dataclasses.replace(fault, where=f"{where}{fault.where}") for where in wheres]
     if BASE in study.form.baselines and any("base" in arm.point for arm in study.arms):
