@@ -157,7 +157,7 @@ def form_path(name_or_path: str | Path, folder: Path, what: str) -> Path:
     if path.suffix != ".toml" and len(path.parts) == 1:
         if path.name not in names:
             found, near = f"no built-in {what} has this name", did_you_mean(path.name, names)
-            expected = f"one of {', '.join(names)}, or the path of a {what} file (ending in .toml)"
+            expected = f"a built-in {what}, or the path of a {what} file (ending in .toml)"
             raise UsageError(Fault(f"{what} {path.name!r}", found, expected, near))
         return folder / f"{path.name}.toml"
     if not path.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,7 @@ def _figures(comparison: Comparison, columns: int) -> Iterator[tuple[str, Figure
         if len(rows) > 1 and all(of.values for of in series):
             across = in_words(quantity)
             yield f"languages-{file}", dots(rows, series, across, "queries in", columns)
-    yield from _planes(comparison, values, columns)
+    yield from _planes(comparison, names, values, columns)
     for label in [*names][1:]:
         heat = _heat_map(comparison, label, columns)
         if heat is not None:
@@ -111,14 +111,17 @@ def _differences(comparison: Comparison, quantity: Quantity, columns: int) -> Fi
 
 
 def _planes(
-    comparison: Comparison, values: dict[tuple[str, Quantity], Value], columns: int
+    comparison: Comparison,
+    names: Mapping[str, str],
+    values: dict[tuple[str, Quantity], Value],
+    columns: int,
 ) -> Iterator[tuple[str, Figure]]:
     main, title = comparison.headline, measure_title(comparison.headline)
     mono = Quantity(Kind.MONOLINGUAL.value, main)
     for kind in (Kind.CROSSLINGUAL.value, Kind.MULTILINGUAL.value):
         other = Quantity(kind, main)
         points = [
-            (m.label, _interval(values[m.label, mono]), _interval(values[m.label, other]))
+            (names[m.label], _interval(values[m.label, mono]), _interval(values[m.label, other]))
             for m in comparison.models
             if (m.label, mono) in values and (m.label, other) in values
         ]

@@ -229,7 +229,7 @@ def _refuse_strangers(stated: Sequence[Stated]) -> None:
     """Refuse reports of several models, and several of one part of a task."""
     models = {each.report.model.identity or each.report.model.name for each in stated}
     if len(models) > 1:
-        names = " and ".join(dict.fromkeys(each.report.model.name for each in stated))
+        names = ", ".join(dict.fromkeys(each.report.model.name for each in stated))
         found = f"reports of {len(models)} models ({names})"
         raise DataError(Fault("the card", found, "reports of one model"))
     keys = [each.key for each in stated]

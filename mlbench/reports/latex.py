@@ -21,6 +21,9 @@ SPECIAL = {
     "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
 }  # fmt: skip
 PACKAGES = "% Needs \\usepackage{booktabs}, \\usepackage[T1]{fontenc} and \\usepackage{textcomp}.\n"
+OTHER_LETTERS = "% Some names are not in Latin letters: compile with LuaLaTeX or XeLaTeX.\n"
+LAST_LATIN = 0x24F
+"""The last letter of Unicode's Latin Extended-B."""
 SEARCHED = {
     Kind.MONOLINGUAL.value: "Mono: passages in the language of the query are searched.",
     Kind.CROSSLINGUAL.value: "Cross: the mean over the other languages, each searched by itself.",
@@ -61,7 +64,9 @@ def escape_latex(text: str) -> str:
 
 def latex_tables(tables: Sequence[LatexTable]) -> str:
     """Return tables as a file that a paper can ``\\input``."""
-    return PACKAGES + "\n" + "\n".join(map(_table, tables))
+    text = "\n".join(map(_table, tables))
+    beyond = any(ord(character) > LAST_LATIN for character in text)
+    return PACKAGES + OTHER_LETTERS * beyond + "\n" + text
 
 
 def _table(table: LatexTable) -> str:

@@ -108,7 +108,7 @@ def dots(
 ) -> Figure:
     """Return values with their intervals by row, a marker a series, the first row at the top."""
     step = max(0.17, 0.085 * len(series) + 0.05)
-    figure = _blank(columns, step * len(rows) + 0.45 + 0.17 * _legend_rows(series, columns))
+    figure = _blank(columns, step * len(rows) + 0.45 + 0.17 * _legend_rows(len(series), columns))
     axes = figure.subplots()
     for number, of in enumerate(series):
         aside = (number - (len(series) - 1) / 2) * (0.75 / max(1, len(series)))
@@ -132,17 +132,17 @@ def dots(
     axes.set_axisbelow(True)
     axes.locator_params(axis="x", nbins=6)
     axes.spines[["top", "right"]].set_visible(False)
-    _legend(figure, series, columns)
+    _legend(figure, len(series), columns)
     return figure
 
 
-def _legend_rows(series: Sequence[Series], columns: int) -> int:
-    return 0 if len(series) < 2 else math.ceil(len(series) / (3 * columns))
+def _legend_rows(names: int, columns: int) -> int:
+    return 0 if names < 2 else math.ceil(names / (3 * columns))
 
 
-def _legend(figure: Figure, series: Sequence[Series], columns: int) -> None:
-    if len(series) > 1:
-        figure.legend(loc="outside upper center", ncols=min(len(series), 3 * columns),
+def _legend(figure: Figure, names: int, columns: int) -> None:
+    if names > 1:
+        figure.legend(loc="outside upper center", ncols=min(names, 3 * columns),
                       handletextpad=0.3, columnspacing=1.0, borderaxespad=0.1)  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def curve(
 ) -> Figure:
     """Return values with their intervals along an axis, a line and a marker a series; ``places``
     are those of the names in the series."""
-    figure = _blank(columns, 2.1 + 0.17 * _legend_rows(series, columns))
+    figure = _blank(columns, 2.1 + 0.17 * _legend_rows(len(series), columns))
     axes = figure.subplots()
     for number, of in enumerate(series):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
@@ -164,7 +164,7 @@ def curve(
                   linestyle=("-", "--", ":", "-.")[number % 4])  # fmt: skip
     axes.set(xlabel=across, ylabel=up)
     _open(axes)
-    _legend(figure, series, columns)
+    _legend(figure, len(series), columns)
     return figure
 
 
@@ -172,17 +172,18 @@ def plane(
     points: Sequence[tuple[str, Interval, Interval]], across: str, up: str, columns: int = 1
 ) -> Figure:
     """Return named points of two scores with the intervals of both."""
-    figure = _blank(columns, 2.5)
+    figure = _blank(columns, 2.4 + 0.17 * _legend_rows(len(points), columns))
     axes = figure.subplots()
     for number, (name, x, y) in enumerate(points):
         colour = COLOURS[number % len(COLOURS)]
         axes.hlines(y[0], x[1], x[2], color=colour, linewidth=0.8)
         axes.vlines(x[0], y[1], y[2], color=colour, linewidth=0.8)
-        axes.plot(x[0], y[0], MARKERS[number % len(MARKERS)], color=colour, markersize=4.5)
-        axes.annotate(name, (x[0], y[0]), (3, 3), textcoords="offset points", size=7.5)
+        axes.plot(x[0], y[0], MARKERS[number % len(MARKERS)], color=colour, markersize=4.5,
+                  label=name)  # fmt: skip
     axes.margins(0.12)
     axes.set(xlabel=across, ylabel=up)
     _open(axes)
+    _legend(figure, len(points), columns)
     return figure
 
 

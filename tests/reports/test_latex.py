@@ -106,3 +106,9 @@ def test_latex_prints_what_names_hold(tmp_path):
 
 def test_names_are_escaped_once():
     assert escape_latex("a\\b\n{c}") == r"a\textbackslash{}b \{c\}"
+
+
+def test_a_file_says_what_its_names_need():
+    report, _ = example()
+    assert "LuaLaTeX" not in latex_tables([latex_report(report)])
+    assert "LuaLaTeX" in latex_tables([latex_report(renamed(report, "模型"))])
