@@ -8,14 +8,16 @@ runs, and ``mlbench score``'s functions make a report of them.
 from __future__ import annotations
 
 import json
+import math
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlbench.common.errors import DataError, Fault, IntegrityError
+from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError
 from mlbench.common.files import sha256_of
 from mlbench.common.terminal import fill, printable
 from mlbench.data.collection import Collection
@@ -36,6 +38,7 @@ META, PREDICTIONS = "model_meta.json", "_predictions.json"
 OURS = re.compile(rf"{PREFIX}(.+)-({'|'.join(Kind)})")
 SHOWN = ("ndcg_at_10", "map_at_1000", "recall_at_100")
 UNKNOWN = "unknown"
+TASK_RESULT, PREDICTIONS_FILE = "a TaskResult as MTEB writes it", "predictions as MTEB writes them"
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,11 @@ class MtebFolder:
 def read_mteb(path: str | Path) -> MtebFolder:
     """Read what MTEB wrote: one file of results or predictions, or all in a folder.
 
-    Files of other programs are passed over. Raises DataError where nothing of MTEB is found, or
-    for a file that is damaged.
+    JSON of other programs is passed over. Raises DataError where nothing of MTEB is found, or for
+    a file that is damaged, whoever wrote it.
     """
     path = Path(path)
-    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
+    files = [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*.json")))
     faults = Faults()
     results, predictions = [], []
     for file in files:
@@ -104,23 +107,28 @@ def read_mteb(path: str | Path) -> MtebFolder:
 def _result(path: Path, value: dict[str, Any], faults: Faults) -> list[MtebResult]:
     try:
         scores = {
-            split: {
-                each["hf_subset"]: {
-                    name: float(score)
-                    for name, score in each.items()
-                    if isinstance(score, int | float) and not isinstance(score, bool)
-                }
-                for each in entries
-            }
+            split: {str(each["hf_subset"]): dict(_figures(each)) for each in entries}
             for split, entries in value["scores"].items()
         }
-    except (AttributeError, KeyError, TypeError) as error:
-        faults.add(str(path), f"scores without {error}", "a TaskResult as MTEB writes it")
+    except KeyError as error:
+        faults.add(str(path), f"scores without {error}", TASK_RESULT)
+        return []
+    except (AttributeError, TypeError):
+        faults.add(str(path), "scores of another form", TASK_RESULT)
         return []
     said = {"revision": "dataset_revision", "mteb": "mteb_version"}
     names = {ours: str(value.get(theirs) or UNKNOWN) for ours, theirs in said.items()}
     task = str(value["task_name"])
     return [MtebResult(str(path), _model(path, faults), task, scores=scores, **names)]
+
+
+def _figures(entry: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the figures of a subset; MTEB writes NaN for what it could not compute."""
+    for name, score in entry.items():
+        if isinstance(score, int | float) and not isinstance(score, bool):
+            with suppress(OverflowError):
+                if math.isfinite(score):
+                    yield name, float(score)
 
 
 def _model(path: Path, faults: Faults) -> str:
@@ -139,8 +147,15 @@ def _predictions(path: Path, value: Any, faults: Faults) -> list[Predictions]:
     try:
         model = str(value["mteb_model_meta"]["model_name"])
         rankings = {name: of[SPLIT] for name, of in value.items() if name != "mteb_model_meta"}
-    except (AttributeError, KeyError, TypeError) as error:
-        faults.add(str(path), f"no {error}", "predictions as MTEB writes them")
+        counts = [len(of.keys()) for ranking in rankings.values() for of in ranking.values()]
+    except KeyError as error:
+        faults.add(str(path), f"no {error}", PREDICTIONS_FILE)
+        return []
+    except (AttributeError, TypeError):
+        faults.add(str(path), "rankings of another form", PREDICTIONS_FILE)
+        return []
+    if not any(counts):
+        faults.add(str(path), "no passage is ranked", PREDICTIONS_FILE)
         return []
     return [Predictions(path, model, task, rankings)]
 
@@ -150,7 +165,8 @@ def reports_from(
 ) -> list[Report]:
     """Return a report for each model and task whose predictions were saved.
 
-    ``task`` is the file of a task that is not built in. Raises IntegrityError where the results
+    ``task`` is the file of a task that is not built in. Raises UsageError for rankings on another
+    one that is not; IntegrityError where the results
     beside them were made on other data than is at hand; DataError for rankings that do not fit it.
     """
     groups: dict[tuple[str, str], list[Predictions]] = {}
@@ -159,11 +175,21 @@ def reports_from(
         if match:
             groups.setdefault((each.model, match[1]), []).append(each)
     own = None if task is None else load_task(task)
+    tasks = {name: own if own and own.name == name else _built_in(name, found)
+             for (_, name), found in groups.items()}  # fmt: skip
     return [
-        _report(own if own and own.name == name else load_task(name), model, found,
-                folder.revisions(name, model), data_dir, command)
+        _report(tasks[name], model, found, folder.revisions(name, model), data_dir, command)
         for (model, name), found in groups.items()
-    ]  # fmt: skip
+    ]
+
+
+def _built_in(name: str, found: Sequence[Predictions]) -> Task:
+    try:
+        return load_task(name)
+    except UsageError:
+        said, expected = f"rankings on the task {name!r}", "a built-in task, or the one of --task"
+        mend = "name the task's file with --task"
+        raise UsageError(Fault(str(found[0].path), said, expected, mend)) from None
 
 
 def _report(
@@ -210,7 +236,7 @@ def _data(
     if revisions == {whole.digest} or (not revisions and seen == {*whole.roles.passages}):
         return whole
     chosen = tuple(code for code in whole.languages if code in seen)
-    part = load_collection(task, data_dir=data_dir, languages=chosen, progress=False)
+    part = load_collection(task, data_dir=data_dir, languages=chosen or None, progress=False)
     if revisions and revisions != {part.digest}:
         where = ", ".join(str(each.path) for each in found)
         raise IntegrityError(
@@ -246,7 +272,8 @@ def _run_files(
 def _moved(fault: Fault, places: dict[str, str]) -> Fault:
     for path, where in places.items():
         if fault.where == path or fault.where.startswith(f"{path},"):
-            return replace(fault, where=where + fault.where.removeprefix(path))
+            where += fault.where.removeprefix(path)
+            return replace(fault, where=where, mend="evaluate with MTEB again")
     return fault
 
 

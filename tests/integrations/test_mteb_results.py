@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mlbench
-from mlbench.common.errors import DataError, IntegrityError
+from mlbench.common.errors import DataError, IntegrityError, UsageError
 from mlbench.integrations.mteb_results import read_mteb, reports_from, results_text
 from tests.support.command_line import mlbench as command
 
@@ -100,6 +100,7 @@ def test_rankings_of_other_data(tmp_path: Path) -> None:
     [
         ('{"task_name": "T", "scores": {"test": [{"ndcg_at_10": 1}]}}', "without 'hf_subset'"),
         ('{"task_name": "T", "scores": [1]}', "TaskResult as MTEB writes it"),
+        ('{"task_name": "T", "scores": {"test": {"a": 1}}}', "scores of another form"),
         ('{"task_name": "T"', "broken JSON"),
         ('{"a": 1}', "no results of MTEB"),
     ],
@@ -108,6 +109,45 @@ def test_damaged_files(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "T.json").write_text(text)
     with pytest.raises(DataError, match=message):
         read_mteb(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", "rankings of another form"),
+        ('{"de-de": {"test": {}}}', "no 'mteb_model_meta'"),
+        ('{"mteb_model_meta": {"model_name": "m"}}', "no passage is ranked"),
+        ('{"mteb_model_meta": {"model_name": "m"}, "de-de": {"test": {"q": {}}}}', "no passage"),
+        ('{"mteb_model_meta": {"model_name": "m"}, "de-de": {"test": [1]}}', "of another form"),
+        ('{"mteb_model_meta": {"model_name": "m"}, "de-de": {"test": {"q": 1}}}', "another form"),
+    ],
+)
+def test_damaged_rankings(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mlbench-sample-monolingual_predictions.json").write_text(text)
+    with pytest.raises(DataError, match=f"_predictions.json: .*{message}"):
+        read_mteb(tmp_path)
+
+
+def test_rankings_on_a_task_that_is_not_built_in(tmp_path: Path) -> None:
+    path = _ranked(tmp_path, {"de-de": {"q": {"de:p": 1.0}}}, "mlbench-mine-monolingual")
+    with pytest.raises(UsageError, match=r"rankings on the task 'mine'(.|\n)*--task") as found:
+        reports_from(read_mteb(tmp_path))
+    assert str(path) in str(found.value)
+
+
+def test_passages_without_a_language_of_the_task(tmp_path: Path) -> None:
+    _ranked(tmp_path, {"de-de": {"q-bees-1": {"xx:p": 1.0}}})
+    with pytest.raises(DataError, match="subset 'de-de', 'q-bees-1', 'xx:p'"):
+        reports_from(read_mteb(tmp_path))
+
+
+def test_what_is_no_figure_is_left_out_and_folders_are_no_files(tmp_path: Path) -> None:
+    """MTEB writes NaN for what it cannot compute, which JSON of ours does not have."""
+    entry = {"hf_subset": "ar", "main_score": 0.5, "nauc": float("nan"), "large": 10**400}
+    _result(tmp_path, scores={"test": [entry]})
+    (tmp_path / "folder.json").mkdir()
+    (result,) = read_mteb(tmp_path).results
+    assert result.scores == {"test": {"ar": {"main_score": 0.5}}}
 
 
 def test_the_command(tmp_path: Path) -> None:
