@@ -162,6 +162,7 @@ def build(args: Namespace) -> int:
     """Make the leaderboard's pages, and the standings as CSV, JSON and Markdown."""
     if args.folder and args.earlier:
         raise UsageError(Fault("FOLDER and --entries", "both given", "FOLDER alone"))
+    docs = _docs(args.docs)
     folder = args.folder or args.earlier or leaderboards_folder()
     board = read_board(folder)
     if not board.tasks:
@@ -173,7 +174,7 @@ def build(args: Namespace) -> int:
     with Step("measuring", count, "entries", quiet=args.quiet) as step:
         tables = measured_entries(board, lambda: step.advance(1))
     with Step("ranking", 1, "leaderboard", quiet=args.quiet) as step:
-        files = site_files(all_standings(board, tables, suite), previous, _docs(args.docs))
+        files = site_files(all_standings(board, tables, suite), previous, docs)
         step.advance(1)
     for name, content in files.items():
         write_atomically(args.output / name, content)

@@ -18,6 +18,7 @@ from mlbench.commands.output import (
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, slug, write_atomically
 from mlbench.common.terminal import fill
+from mlbench.integrations.mteb_names import need_mteb
 from mlbench.reports.latex import latex_report, latex_tables
 from mlbench.reports.paper_figures import paper_figures
 from mlbench.reports.per_query import check_table_name, save_table
@@ -26,6 +27,11 @@ from mlbench.reports.subset import choose_languages, cut_report, refuse_other_re
 from mlbench.reports.suite_report import reports_on, suite_folder, suite_report
 from mlbench.reports.texts import find_texts
 from mlbench.reports.words import plural
+
+OF_REPORTS = ("--per-query", "--mteb", "--figures", "--columns", "--latex", "--intervals")
+"""What is also written of each report."""
+WHOLE = ("FOLDER", "--languages", "--suite", *OF_REPORTS)
+"""What has a meaning only where saved reports are named."""
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -94,6 +100,8 @@ def report(args: Namespace) -> int:
         return _report_suite(args)
     if args.per_query is not None:
         check_table_name(args.per_query, "--per-query")
+    if args.mteb is not None:
+        need_mteb("mlbench report --mteb")
     check_columns(args)
     if args.intervals and args.latex is None:
         raise UsageError(Fault("--intervals", "given without --latex", "both, or neither"))
@@ -121,16 +129,19 @@ def report(args: Namespace) -> int:
     return _end(made, args)
 
 
+def _refuse(option: str, args: Namespace, *others: str) -> None:
+    """Raise UsageError for options that are given and mean nothing together with ``option``."""
+    given = [each for each in others if getattr(args, each.strip("-").lower().replace("-", "_"))]
+    if given:
+        expected = f"{option} without {'it' if len(given) == 1 else 'them'}"
+        raise UsageError(Fault(option, f"given with {' and '.join(given)}", expected))
+
+
 def _show_card(args: Namespace) -> int:
     """Show the figures that a model's card states."""
     from mlbench.integrations.card_reading import card_text, read_card
 
-    others = {"FOLDER": args.folder, "--languages": args.languages, "--suite": args.suite,
-              "--output": args.output, "--per-query": args.per_query, "--task": args.task,
-              "--data-dir": args.data_dir, "--latex": args.latex,
-              "--intervals": args.intervals or None}  # fmt: skip
-    if given := [name for name, value in others.items() if value is not None]:
-        raise UsageError(Fault("--from-card", f"given with {' and '.join(given)}", "it alone"))
+    _refuse("--from-card", args, *WHOLE, "--from-mteb", "--output", "--task", "--data-dir")
     found = read_card(args.from_card)
     if args.json:
         figures = {
@@ -147,11 +158,7 @@ def _read_mteb(args: Namespace) -> int:
     """Write reports on the rankings that MTEB saved, and show the figures that it reports."""
     from mlbench.integrations.mteb_results import read_mteb, reports_from, results_text
 
-    others = {"FOLDER": args.folder, "--languages": args.languages, "--suite": args.suite,
-              "--per-query": args.per_query, "--figures": args.figures, "--latex": args.latex,
-              "--mteb": args.mteb}  # fmt: skip
-    if given := [name for name, value in others.items() if value is not None]:
-        raise UsageError(Fault("--from-mteb", f"given with {' and '.join(given)}", "one of them"))
+    _refuse("--from-mteb", args, *WHOLE)
     found = read_mteb(args.from_mteb)
     made = {}
     for each in reports_from(found, args.task, args.data_dir, args.command_line):
@@ -178,14 +185,7 @@ def _report_suite(args: Namespace) -> int:
     """Read the reports on a suite's tasks together, and write the suite's page."""
     from mlbench.evaluation.suites import load_suite
 
-    others = {
-        "--languages": args.languages,
-        "--per-query": args.per_query,
-        "--latex": args.latex,
-        "--figures": args.figures,
-    }
-    if given := [name for name, value in others.items() if value is not None]:
-        raise UsageError(Fault("--suite", f"given with {' and '.join(given)}", "one of them"))
+    _refuse("--suite", args, "--languages", *OF_REPORTS)
     suite = load_suite(args.suite)
     reports = reports_on(suite, args.folder)
     if not reports:
@@ -219,15 +219,27 @@ def _end(made: dict[Path, Report], args: Namespace) -> int:
         if not args.json:
             print(f"LaTeX tables: {args.latex}")
     if args.mteb is not None:
-        from mlbench.integrations.mteb_writing import save_task_results
-
-        for each in made.values():
-            files = save_task_results(each, args.mteb)
-            if not args.json:
-                print("\n".join(f"MTEB's results: {file}" for file in files))
+        _save_for_mteb(made, args)
     if args.json:
         print_json([{"folder": str(folder)} | summary(report) for folder, report in made.items()])
     return 0
+
+
+def _save_for_mteb(made: dict[Path, Report], args: Namespace) -> None:
+    """Write reports as MTEB's results; where two would be the same file, the one that has all
+    languages of the other. Raises UsageError where neither has."""
+    from mlbench.integrations.mteb_writing import mteb_model, save_task_results
+
+    first: dict[tuple[str, ...], Path] = {}
+    for folder, each in sorted(made.items(), key=lambda item: -len(item[1].task.languages)):
+        other = first.setdefault((*mteb_model(each), each.task.name), folder)
+        if other != folder and not {*each.task.languages} < {*made[other].task.languages}:
+            found = f"{other} and {folder} are of one model and task, which MTEB keeps once"
+            raise UsageError(Fault("--mteb", found, "the folder of one of them"))
+    for folder in first.values():
+        files = save_task_results(made[folder], args.mteb)
+        if not args.json:
+            print("\n".join(f"MTEB's results: {file}" for file in files))
 
 
 def _save_per_query(reports: list[Report], args: Namespace) -> None:

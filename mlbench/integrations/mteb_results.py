@@ -272,8 +272,8 @@ def _run_files(
 def _moved(fault: Fault, places: dict[str, str]) -> Fault:
     for path, where in places.items():
         if fault.where == path or fault.where.startswith(f"{path},"):
-            where += fault.where.removeprefix(path)
-            return replace(fault, where=where, mend="evaluate with MTEB again")
+            named = where + fault.where.removeprefix(path)
+            return replace(fault, where=named, mend="evaluate with MTEB again")
     return fault
 
 

@@ -96,13 +96,20 @@ def save_task_results(report: Report, folder: str | Path) -> list[Path]:
     return [Path(cache.get_task_result_path(result.task_name, meta)) for result in made]
 
 
+def mteb_model(report: Report) -> tuple[str, str]:
+    """Return what the model of a report is called in MTEB, and its revision."""
+    name = report.model.name.removeprefix("mteb:")
+    revision = slug(report.model.identity) if report.model.identity else NO_REVISION
+    return name if "/" in name else f"mlbench/{name}", revision
+
+
 def _meta(report: Report) -> Any:
     """Return what MTEB is told of the model."""
-    name = report.model.name.removeprefix("mteb:")
+    name, revision = mteb_model(report)
     meta: Any = importlib.import_module("mteb.models.model_meta").ModelMeta
     said = {
-        "name": name if "/" in name else f"mlbench/{name}",
-        "revision": slug(report.model.identity) if report.model.identity else NO_REVISION,
+        "name": name,
+        "revision": revision,
         "embed_dim": report.model.dimension,
         "n_parameters": report.model.parameters,
         "max_tokens": report.model.max_length,

@@ -130,6 +130,7 @@ def test_reports_of_two_models_and_of_a_sample(folder: Path) -> None:
         (("run", "--model", "random", "--suite", "tow"), 2, "no built-in suite"),
         (("report", ".", "--suite", "two.toml"), 3, "no report on a task of the suite"),
         (("report", ".", "--suite", "two.toml", "--languages", "de"), 2, "--languages"),
+        (("report", ".", "--suite", "two.toml", "--mteb", "x"), 2, "given with --mteb"),
         (("suites", "show", "papr"), 2, "did you mean 'paper'"),
         (("tasks", "fetch"), 2, "no task"),
     ],

@@ -84,6 +84,8 @@ def test_a_card_without_our_tasks(tmp_path: Path) -> None:
         (("report",), 2, "--from-card CARD"),
         (("report", "x", "--from-card", "."), 2, "given with FOLDER"),
         (("report", "--from-card", ".", "--suite", "paper"), 2, "given with --suite"),
+        (("report", "--from-card", ".", "--mteb", "x", "--figures", "pdf"), 2, "and --figures"),
+        (("report", "--from-mteb", ".", "--intervals"), 2, "given with --intervals"),
         (("report", "--from-card", "nowhere"), 5, "cannot be read"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import mlbench
+from mlbench.commands.cli import main
 from mlbench.common.errors import EnvironmentFault, UsageError
 from mlbench.data.task import Kind
 from mlbench.integrations import mteb as module
@@ -204,6 +206,23 @@ def test_a_report_becomes_results_of_mteb(both: Both, tmp_path: Path) -> None:
     text = results_text(read.results)
     assert "They are reported" in text.replace("\n", " ")
     assert "mlbench-sample-multilingual" in text
+
+
+def test_reports_that_would_be_one_file(
+    both: Both, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Reports on fewer languages are passed over; of two on other languages neither is first."""
+    both.report.save(tmp_path / "whole")
+    for codes in ("en", "de"):
+        assert main(["report", str(tmp_path / "whole"), "--languages", codes]) == 0
+    assert main(["report", str(tmp_path / "whole"), "--mteb", str(tmp_path / "mteb")]) == 0
+    path = next((tmp_path / "mteb").rglob("mlbench-sample-monolingual.json"))
+    assert json.loads(path.read_text())["dataset_revision"] == both.report.task.digest
+    (tmp_path / "cut").mkdir()
+    for codes in ("en", "de"):
+        (tmp_path / "whole" / f"languages-{codes}").rename(tmp_path / "cut" / codes)
+    assert main(["report", str(tmp_path / "cut"), "--mteb", str(tmp_path / "mteb")]) == 2
+    assert "which MTEB keeps once" in capsys.readouterr().err
 
 
 def test_only_measures_that_mteb_knows_are_written(both: Both, tmp_path: Path) -> None:

@@ -150,3 +150,10 @@ def test_pages_are_validated_before_they_are_built_and_only_the_last_job_may_pub
     assert not any("${{" in run for run in runs)
     (checkout,) = [s for s in build["steps"] if s.get("uses", "").startswith("actions/checkout@")]
     assert checkout["with"] == {"persist-credentials": False}
+
+
+def test_pull_requests_build_the_documentation_and_look_at_it() -> None:
+    table = yaml.safe_load((FOLDER / "test.yml").read_text())
+    assert "pull_request" in table[True]
+    runs = [step.get("run", "") for step in table["jobs"]["docs"]["steps"]]
+    assert runs[-2:] == ["mkdocs build --strict", "pytest tests/test_site.py"]

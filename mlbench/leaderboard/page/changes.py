@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mlbench.common.errors import DataError, Fault
-from mlbench.common.forms import fill_form
+from mlbench.common.forms import fill_form, one_of
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import Level
 from mlbench.leaderboard.entries.strict import parse_json, read_bounded, visible
@@ -46,7 +46,7 @@ class Change:
     """One change of a ``model`` in some ``standings``: what was ``before`` and is ``now``, in
     words, "" for nothing; ``date`` is that of the entry or record, "" of places."""
 
-    kind: str
+    kind: Annotated[str, one_of(*KINDS)]
     standings: str
     model: str
     slug: str
@@ -154,7 +154,7 @@ def _picked(table: dict[str, Any]) -> Any:
     found = _only(table, OldStandings)
     if isinstance(rows, list):
         found["rows"] = [_only(row, OldRow) for row in rows]
-        for row in found["rows"]:
+        for row in (row for row in found["rows"] if isinstance(row, dict)):
             for key, kind in (("scores", OldCell), ("entries", OldEntry)):
                 if isinstance(of := row.get(key), dict):
                     row[key] = {name: _only(each, kind) for name, each in of.items()}

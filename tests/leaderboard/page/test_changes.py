@@ -149,6 +149,11 @@ def test_without_a_previous_build_nothing_is_said() -> None:
             '[{"name": "a", "main": "multi", "rows": [{"model": 1}], "withdrawn": []}]}',
             "standings 0, rows",
         ),
+        (
+            '{"schema": "mlbench/leaderboard/1", "standings": '
+            '[{"name": "a", "main": "multi", "rows": [5], "withdrawn": [5]}]}',
+            "standings 0, rows: 5",
+        ),
     ],
 )
 def test_what_is_no_build_is_refused(tmp_path: Path, content: str, said: str) -> None:
@@ -158,6 +163,27 @@ def test_what_is_no_build_is_refused(tmp_path: Path, content: str, said: str) ->
         read_previous(path)
     assert said in str(found.value)
     assert str(path) in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"schema": "mlbench/leaderboard-changes/2", "builds": []}', "no mlbench/leaderboard-c"),
+        (
+            '{"schema": "mlbench/leaderboard-changes/1", "builds": [{"until": "", "changes": '
+            '[{"kind": "renamed", "standings": "a", "model": "b", "slug": "c"}]}]}',
+            "build 0, changes.kind: 'renamed'",
+        ),
+    ],
+)
+def test_changes_of_another_form_are_refused(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "leaderboard.json").write_text(
+        '{"schema": "mlbench/leaderboard/1", "standings": []}'
+    )
+    (tmp_path / "changes.json").write_text(content)
+    with pytest.raises(DataError) as found:
+        read_previous(tmp_path)
+    assert said in str(found.value)
 
 
 def test_nothing_there(tmp_path: Path) -> None:
