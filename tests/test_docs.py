@@ -15,6 +15,7 @@ import yaml
 
 import mlbench
 from mlbench.commands.cli import parser_of
+from mlbench.commands.doctor import GIVES
 from mlbench.measures.rank_measures import MEASURES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,6 +97,30 @@ def test_no_name_in_angle_brackets_is_lost_as_a_tag(page):
     text = re.sub(r"^```.*?^```|^    .*?$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     outside = re.sub(r"(`+).+?\1", "", text, flags=re.S)
     assert re.findall(r"<[a-z][^>\n]*>", outside) == []
+
+
+def test_the_readme_leads_to_every_page_of_the_docs():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")}
+    reached = set(re.findall(r"\(docs/(\w[\w-]*\.md)", text))
+    assert pages - reached == {"index.md", "api-reference.md"}  # both are made for the site
+
+
+def test_what_doctor_says_of_extras_is_what_the_page_shows():
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^([\w-]+) {2,}(?:yes|no) {2,}(.+)$", text, re.M))
+    assert shown == GIVES
+
+
+def test_a_folder_given_to_the_container_is_written_as_its_owner():
+    lines = [
+        line
+        for page in (ROOT / "Containerfile", ROOT / "docs" / "install.md")
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if "--volume" in line
+    ]
+    assert len(lines) == 2
+    assert all("--userns keep-id" in line for line in lines)
 
 
 def test_every_measure_is_documented():
