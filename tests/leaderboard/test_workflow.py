@@ -157,3 +157,14 @@ def test_pull_requests_build_the_documentation_and_look_at_it() -> None:
     assert "pull_request" in table[True]
     runs = [step.get("run", "") for step in table["jobs"]["docs"]["steps"]]
     assert runs[-2:] == ["mkdocs build --strict", "pytest tests/test_site.py"]
+
+
+def test_pages_can_be_published_though_the_published_board_cannot_be_read(
+    pages: dict[Any, Any],
+) -> None:
+    assert pages[True]["workflow_dispatch"]["inputs"]["fresh"]["default"] is False
+    steps = pages["jobs"]["build"]["steps"]
+    (got,) = [step for step in steps if "curl" in step.get("run", "")]
+    (built,) = [step for step in steps if "leaderboard build" in step.get("run", "")]
+    assert got["if"] == "${{ !inputs.fresh }}"
+    assert "if [ -f previous/leaderboard.json ]" in built["run"]
