@@ -86,9 +86,9 @@ def run(args: Namespace) -> int:
     if args.dry_run:
         _show_plan(study, folder, every, args)
         return 0
+    open_folder(study, folder)
     if args.engine == "local" and not args.report and not all(job.done for job in todo):
         check_libraries()  # before what is evaluated is looked for in the training text
-    open_folder(study, folder)
     shown = dataclasses.replace(options, progress=not args.quiet)
     warnings = measured_overlap(study, folder, shown)
     for warning in warnings:
