@@ -17,7 +17,7 @@ def reference() -> str:
         "",
     ]
     for parser in _commands(parser_of()):
-        lines += [f"## {parser.prog}", "", parser.description or "", ""]
+        lines += [f"## {parser.prog}", "", " ".join((parser.description or "").split()), ""]
         lines += ["| argument | meaning |", "|---|---|"]
         lines += [f"| {_flags(action)} | {_help(action)} |" for action in _arguments(parser)]
         if parser.epilog:

@@ -19,6 +19,7 @@ from mlbench import __version__
 from mlbench.commands.once import Once
 from mlbench.common.errors import EnvironmentFault, MlbenchError
 from mlbench.common.streams import stdout_guard
+from mlbench.common.terminal import fill
 from mlbench.common.threads import limit_libraries
 from mlbench.common.trust import foreign_settings, refuse_untrusted
 from mlbench.common.user_folders import lend_folders
@@ -26,7 +27,7 @@ from mlbench.common.user_folders import lend_folders
 EXIT_CODES = """exit codes:
   0 success             1 a regression found by a check
   2 wrong usage         3 bad input data         4 model failure
-  5 environment (disk, memory, network)          6 integrity (digest, damaged file)
+  5 environment (disk, memory, network)    6 integrity (digest, damaged file)
   70 a defect of mlbench itself
   130 interrupted       143 terminated"""
 INTERNAL_ERROR = 70
@@ -446,8 +447,10 @@ def parser_of(given: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """Return the parser of all commands; of ``given`` words only the one they name is loaded."""
     parser = argparse.ArgumentParser(
         prog="mlbench",
-        description="Benchmark retrieval within languages, across languages and over "
-        "mixed-language collections.",
+        description=fill(
+            "Benchmark retrieval within languages, across languages and over mixed-language "
+            "collections."
+        ),
         epilog="examples:\n"
         "  mlbench run --model char-ngram --task sample\n"
         "  mlbench run --model bm25 --task xquad-r --data-dir data\n"
@@ -471,7 +474,7 @@ def _add(place: Any, name: str, command: Command, load: bool) -> None:
     parser = place.add_parser(
         name,
         help=command.help,
-        description=command.help[0].upper() + command.help[1:] + ".",
+        description=fill(command.help[0].upper() + command.help[1:] + "."),
         epilog="\n  ".join(["examples:", *examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -119,6 +119,7 @@ def train(
         config = train_config(given=config)
     elif not isinstance(config, TrainConfig):
         config = train_config(config)
+    check_libraries()  # before the data is read
     opened = Opened.of(config, options)
     processes.join()
     base = open_base(config, opened.data, opened.plan.languages, options.offline)

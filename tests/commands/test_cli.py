@@ -472,3 +472,18 @@ def test_help_names_every_command_and_imports_nothing_heavy(capsys):
 )
 def test_sizes(text, value):
     assert size(text) == value
+
+
+def test_what_help_says_of_commands_fits_the_terminal():
+    from mlbench.commands.cli import COMMANDS, EXIT_CODES, parser_of
+
+    said = [EXIT_CODES, parser_of().description or ""]
+    for command in COMMANDS:
+        parser = parser_of(command.name.split())
+        for word in command.name.split():
+            (below,) = (a for a in parser._actions if a.dest == "==SUPPRESS==" and a.choices)
+            parser = below.choices[word]
+        said.append(parser.description or "")
+    lines = [line for text in said for line in text.splitlines()]
+    assert len(lines) > len(COMMANDS)
+    assert [line for line in lines if len(line) > 80] == []

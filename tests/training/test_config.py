@@ -133,3 +133,13 @@ def test_a_changed_field_of_a_study_is_as_written(given, value):
     from mlbench.commands.study import _change
 
     assert _change(given) == (given.partition("=")[0].strip(), value)
+
+
+def test_missing_libraries_are_said_before_the_data_is_read(monkeypatch, tmp_path):
+    from mlbench.common.errors import EnvironmentFault
+    from mlbench.training import base
+    from mlbench.training.trainer import train
+
+    monkeypatch.setattr(base.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(EnvironmentFault, match="not installed: "):
+        train({"data": "no-such-data", "steps": 1, "output": str(tmp_path / "model")})
