@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlbench.evaluation.options import Options, Streaming
     from mlbench.evaluation.tasks import load_task
     from mlbench.evaluation.vectors import evaluate_vectors
-    from mlbench.integrations.cards import write_card
+    from mlbench.integrations.cards.writing import write_card
     from mlbench.models.objects import load_model
     from mlbench.models.registry import list_models
     from mlbench.ranking.ranks_file import read_ranks
@@ -48,7 +48,7 @@ _PLACES = {
     "read_ranks": "ranking.ranks_file",
     "read_report": "reports.report",
     "train": "training.trainer",
-    "write_card": "integrations.cards",
+    "write_card": "integrations.cards.writing",
 }
 """Where each public name is; it is imported when it is first asked for."""
 

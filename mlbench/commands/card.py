@@ -7,9 +7,16 @@ from pathlib import Path
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.terminal import fill
-from mlbench.integrations.card_figures import NAMESPACE
-from mlbench.integrations.cards import README, RESULTS, CardChange, changed_card, local, stated_of
-from mlbench.integrations.hub_cards import open_pull_request, read_model
+from mlbench.integrations.cards.figures import NAMESPACE
+from mlbench.integrations.cards.hub import open_pull_request, read_model
+from mlbench.integrations.cards.writing import (
+    README,
+    RESULTS,
+    CardChange,
+    changed_card,
+    local,
+    stated_of,
+)
 
 SHOWN = (
     f"The hub shows the figures in {README} at once. It shows those in {RESULTS} only when there "

@@ -18,7 +18,6 @@ from mlbench.commands.output import (
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, slug, write_atomically
 from mlbench.common.terminal import fill
-from mlbench.integrations.mteb_names import need_mteb
 from mlbench.reports.latex import latex_report, latex_tables
 from mlbench.reports.paper_figures import paper_figures
 from mlbench.reports.per_query import check_table_name, save_table
@@ -101,6 +100,8 @@ def report(args: Namespace) -> int:
     if args.per_query is not None:
         check_table_name(args.per_query, "--per-query")
     if args.mteb is not None:
+        from mlbench.integrations.mteb.names import need_mteb
+
         need_mteb("mlbench report --mteb")
     check_columns(args)
     if args.intervals and args.latex is None:
@@ -139,7 +140,7 @@ def _refuse(option: str, args: Namespace, *others: str) -> None:
 
 def _show_card(args: Namespace) -> int:
     """Show the figures that a model's card states."""
-    from mlbench.integrations.card_reading import card_text, read_card
+    from mlbench.integrations.cards.reading import card_text, read_card
 
     _refuse("--from-card", args, *WHOLE, "--from-mteb", "--output", "--task", "--data-dir")
     found = read_card(args.from_card)
@@ -156,7 +157,7 @@ def _show_card(args: Namespace) -> int:
 
 def _read_mteb(args: Namespace) -> int:
     """Write reports on the rankings that MTEB saved, and show the figures that it reports."""
-    from mlbench.integrations.mteb_results import read_mteb, reports_from, results_text
+    from mlbench.integrations.mteb.reading import read_mteb, reports_from, results_text
 
     _refuse("--from-mteb", args, *WHOLE)
     found = read_mteb(args.from_mteb)
@@ -228,7 +229,7 @@ def _end(made: dict[Path, Report], args: Namespace) -> int:
 def _save_for_mteb(made: dict[Path, Report], args: Namespace) -> None:
     """Write reports as MTEB's results; where two would be the same file, the one that has all
     languages of the other. Raises UsageError where neither has."""
-    from mlbench.integrations.mteb_writing import mteb_model, save_task_results
+    from mlbench.integrations.mteb.writing import mteb_model, save_task_results
 
     first: dict[tuple[str, ...], Path] = {}
     for folder, each in sorted(made.items(), key=lambda item: -len(item[1].task.languages)):

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
 from mlbench.common.terminal import printable
-from mlbench.integrations.tracking import TOOLS, track
+from mlbench.integrations.tracking.tools import TOOLS, track
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -1,1 +1,1 @@
-"""mlbench where people already work: models' cards on the Hugging Face hub, and MTEB."""
+"""mlbench where people already work: cards on the Hugging Face hub, MTEB, MLflow and its like."""

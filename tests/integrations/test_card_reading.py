@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 import mlbench
-from mlbench.integrations.card_reading import card_text, read_card
+from mlbench.integrations.cards.reading import card_text, read_card
 from tests.support.command_line import done
 from tests.support.command_line import mlbench as run
 from tests.support.reports import example

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mlbench.common.errors import DataError
-from mlbench.integrations.front_matter import parse_card, with_results
+from mlbench.integrations.cards.front_matter import parse_card, with_results
 
 OTHER = {
     "task": {"type": "sts"},

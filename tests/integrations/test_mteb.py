@@ -16,9 +16,9 @@ from mlbench.commands.cli import main
 from mlbench.common.errors import EnvironmentFault, UsageError
 from mlbench.data.task import Kind
 from mlbench.integrations import mteb as module
-from mlbench.integrations.mteb_names import language_script, subset_name
-from mlbench.integrations.mteb_results import read_mteb, reports_from, results_text
-from mlbench.integrations.mteb_writing import save_task_results, task_results
+from mlbench.integrations.mteb.names import language_script, subset_name
+from mlbench.integrations.mteb.reading import read_mteb, reports_from, results_text
+from mlbench.integrations.mteb.writing import save_task_results, task_results
 from mlbench.reports.report import Report
 from tests.support.mteb_encoder import ForMteb, Hashed
 

@@ -10,7 +10,7 @@ import pytest
 
 import mlbench
 from mlbench.common.errors import DataError, IntegrityError, UsageError
-from mlbench.integrations.mteb_results import read_mteb, reports_from, results_text
+from mlbench.integrations.mteb.reading import read_mteb, reports_from, results_text
 from tests.support.command_line import mlbench as command
 
 

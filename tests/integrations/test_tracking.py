@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import EnvironmentFault, UsageError
-from mlbench.integrations import tracking
-from mlbench.integrations.tracked import Step, figures_of, read_runs
-from mlbench.integrations.tracking import track
+from mlbench.integrations.tracking import tools, track
+from mlbench.integrations.tracking.runs import Step, figures_of, read_runs
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.report import Report
 from tests.support.command_line import mlbench as run
@@ -208,12 +207,12 @@ def test_what_does_not_fit_is_refused(saved: tuple[Path, Report, Report], tmp_pa
     folder = saved[0]
     two = [folder / "a", folder / "b"]
     for tool in ("wandb", "mlflow", "tensorboard"):
-        gone = mock.patch.object(tracking, "find_spec", return_value=None)
+        gone = mock.patch.object(tools, "find_spec", return_value=None)
         with gone, pytest.raises(EnvironmentFault, match=f"needs the package {tool}") as caught:
             track(two, tool)
         install = "pip install wandb" if tool == "wandb" else r"pip install '.[track]'"
         assert install in str(caught.value)
-    there = mock.patch.object(tracking, "find_spec", return_value=True)
+    there = mock.patch.object(tools, "find_spec", return_value=True)
     with there:
         for message, options in {
             "1 steps for 2 reports": {"steps": [1]},
@@ -233,7 +232,7 @@ def test_what_does_not_fit_is_refused(saved: tuple[Path, Report, Report], tmp_pa
 
 def test_no_secret_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123abcd")
-    told = tracking.without_secrets("key 0123abcd\nat postgresql://ada:pw@db/x")
+    told = tools.without_secrets("key 0123abcd\nat postgresql://ada:pw@db/x")
     assert told == "key *** at postgresql://***@db/x"
 
 

@@ -20,7 +20,7 @@ from mlbench.data.collection import Collection
 from mlbench.data.task import IMAGE, Kind, Setting, Task
 from mlbench.evaluation.evaluate import load_collection
 from mlbench.evaluation.tasks import load_task
-from mlbench.integrations.mteb_names import (
+from mlbench.integrations.mteb.names import (
     MAIN_SCORE,
     SPLIT,
     language_script,

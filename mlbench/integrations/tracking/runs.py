@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.files import reading, sha256_of, slug
-from mlbench.integrations.card_figures import Evidence, Stated, groups
+from mlbench.integrations.cards.figures import Evidence, Stated, groups
 from mlbench.integrations.report_folders import reports_in
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.pairs import directions

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench.integrations.tracked import TrackedRun, contents, figures_of, named
-from mlbench.integrations.tracking import Logged, without_secrets
+from mlbench.integrations.tracking.runs import TrackedRun, contents, figures_of, named
+from mlbench.integrations.tracking.tools import Logged, without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

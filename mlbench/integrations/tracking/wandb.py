@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.common.errors import EnvironmentFault, Fault
-from mlbench.integrations.tracked import TrackedRun, contents, figures_of, named
-from mlbench.integrations.tracking import Logged, without_secrets
+from mlbench.integrations.tracking.runs import TrackedRun, contents, figures_of, named
+from mlbench.integrations.tracking.tools import Logged, without_secrets
 
 FOREIGN = r"\W"
 WHOLE = "logged-by-mlbench"

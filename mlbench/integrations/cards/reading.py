@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from mlbench.common.files import reading
 from mlbench.common.terminal import fill, printable
 from mlbench.data.catalog import list_tasks
-from mlbench.integrations.card_figures import NAMESPACE, is_ours
-from mlbench.integrations.front_matter import parse_card
+from mlbench.integrations.cards.figures import NAMESPACE, is_ours
+from mlbench.integrations.cards.front_matter import parse_card
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.table import Table
 from mlbench.reports.words import MISSING, kind_name, plural

@@ -26,7 +26,7 @@ from mlbench.data.task import Kind, Setting, Task
 from mlbench.evaluation.describing import chosen_measures, describe_task
 from mlbench.evaluation.evaluate import load_collection
 from mlbench.evaluation.tasks import load_task
-from mlbench.integrations.mteb_names import PREFIX, SPLIT, subset_name
+from mlbench.integrations.mteb.names import PREFIX, SPLIT, subset_name
 from mlbench.reports.report import Report
 from mlbench.reports.table import Table
 from mlbench.reports.words import MISSING, mean, plural

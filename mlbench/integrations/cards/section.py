@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from mlbench.common.errors import DataError, Fault, UsageError
-from mlbench.integrations.card_figures import Evidence, Stated, figure_name, groups
+from mlbench.integrations.cards.figures import Evidence, Stated, figure_name, groups
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.plot_texts import plot_texts
 from mlbench.reports.plots import plot_png

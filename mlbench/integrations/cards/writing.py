@@ -15,7 +15,7 @@ from pathlib import Path
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import reading, sha256_of, write_atomically
 from mlbench.data.suite import Suite
-from mlbench.integrations.card_figures import (
+from mlbench.integrations.cards.figures import (
     SUITE,
     Evidence,
     Stated,
@@ -24,14 +24,14 @@ from mlbench.integrations.card_figures import (
     results_of,
     suite_results,
 )
-from mlbench.integrations.card_section import (
+from mlbench.integrations.cards.front_matter import parse_card, with_results
+from mlbench.integrations.cards.section import (
     PICTURES,
     block_of,
     picture_of,
     suite_block,
     with_blocks,
 )
-from mlbench.integrations.front_matter import parse_card, with_results
 from mlbench.integrations.report_folders import reports_in
 from mlbench.leaderboard.entries.board import BoardEntry, find_entry
 from mlbench.leaderboard.entries.entry import ENTRY_FILE

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mlbench.common.errors import EnvironmentFault, Fault, UsageError, did_you_mean, install_extra
 from mlbench.common.terminal import printable
-from mlbench.integrations.tracked import TrackedRun, read_runs
+from mlbench.integrations.tracking.runs import TrackedRun, read_runs
 
 PROJECT = "mlbench"
 SECRETS = ("WANDB_API_KEY", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD", "HF_TOKEN")
@@ -88,7 +88,7 @@ def track(
         raise EnvironmentFault(Fault(f"--to {to}", found, mend=tool.install))
     folders = [reports] if isinstance(reports, str | Path) else list(reports)
     runs = read_runs(folders, steps, name)
-    module = importlib.import_module(f"mlbench.integrations.to_{to}")
+    module = importlib.import_module(f"mlbench.integrations.tracking.{to}")
     with _failing(tool):
         return list(module.log(runs, None if at is None else str(at), project or PROJECT))
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlbench.common.files import without_empty_folders
-from mlbench.integrations.tracked import TrackedRun, figures_of, named, text_of
-from mlbench.integrations.tracking import Logged
+from mlbench.integrations.tracking.runs import TrackedRun, figures_of, named, text_of
+from mlbench.integrations.tracking.tools import Logged
 
 FOLDER = "runs"
 FOREIGN = r"[^\w.@:() -]"

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlbench.common.errors import EnvironmentFault, Fault, UsageError
 from mlbench.common.files import slug
-from mlbench.integrations.mteb_names import (
+from mlbench.integrations.mteb.names import (
     CUTOFFS,
     MAIN_SCORE,
     SPLIT,
