@@ -44,7 +44,7 @@ from mlbench.reports.words import plural
 
 OVERALL_SUITE = "lareqa"
 RECORDED = ("sampled", "reproduced", "disputed")
-FIGURE = re.compile(r"([a-z]+):([^=]+)=(\d*\.?\d+)")
+FIGURE = re.compile(r"([A-Za-z][\w-]*):(.+)=([0-9]*\.?[0-9]+)")
 
 
 def day(text: str) -> datetime.date:
@@ -237,7 +237,8 @@ def report_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="NAME", help="the model's name")
     parser.add_argument(
         "--score", action="append", default=[], metavar="KIND:MEASURE=VALUE",
-        help="a published figure such as monolingual:AP=0.79; may be repeated",
+        help="a published figure of a kind of setting, or of a direction of the task, such as "
+        "monolingual:AP=0.79 or text-to-image:Success@1=0.58; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--rank-distance", type=float, metavar="VALUE", help="the published rank distance"
@@ -260,23 +261,26 @@ def report_arguments(parser: ArgumentParser) -> None:
 
 def report(args: Namespace) -> int:
     """Write an entry with the figures of a publication."""
-    macro: dict[str, dict[str, Score]] = {}
+    figures: dict[str, dict[str, Score]] = {}
     for text in args.score:
         match = FIGURE.fullmatch(text)
         if match is None:
-            expected = "KIND:MEASURE=VALUE, such as monolingual:AP=0.79"
+            expected = (
+                "KIND:MEASURE=VALUE, such as monolingual:AP=0.79, or with a direction in place of "
+                "the kind, such as text-to-image:Success@1=0.58"
+            )
             raise UsageError(Fault("--score", repr(text), expected))
-        kind, name, value = match.groups()
-        if name in macro.get(kind, {}):
-            raise UsageError(Fault("--score", f"{kind}:{name} given twice", "each figure once"))
-        macro.setdefault(kind, {})[name] = Score(float(value))
+        over, name, value = match.groups()
+        if name in figures.get(over, {}):
+            raise UsageError(Fault("--score", f"{over}:{name} given twice", "each figure once"))
+        figures.setdefault(over, {})[name] = Score(float(value))
     distance = None if args.rank_distance is None else Score(args.rank_distance)
     by = declared(args)
     if by.link is None:
         raise UsageError(Fault("--link", "not given", "where the figures are published (https)"))
     model = ModelInfo(args.model, parameters=args.parameters, dimension=args.dimension)
     by = replace(by, source=Source(args.citation, by.link))
-    done = reported(args.to, args.task, model, macro, distance, by)
+    done = reported(args.to, args.task, model, figures, distance, by)
     print_submitted(done)
     return 0
 

@@ -209,6 +209,12 @@ class Roles:
         return f"{'from' if setting.query_language == self.pivot else 'into'}-{self.pivot}"
 
     @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions that settings across languages have, sorted; none where they have none."""
+        found = map(self.direction, self.settings([Kind.CROSSLINGUAL]))
+        return tuple(sorted({direction for direction in found if direction}))
+
+    @property
     def one_asked(self) -> bool:
         """Whether all queries are in one language, and the passages in several, not of pairs."""
         return len(self.queries) == 1 and len(self.passages) > 1 and not self.pairs

@@ -77,7 +77,7 @@ def test_from_a_model_to_a_pull_request(
     [
         (("--score", "AP=0.5"), "--score"),
         (("--score", "multilingual:AP=2.5"), "macro.multilingual.AP: 2.5"),
-        (("--score", "bilingual:AP=0.5"), "no such kind in the task"),
+        (("--score", "bilingual:AP=0.5"), "no such kind of setting or direction"),
         (("--score", "multilingual:Foo=0.5"), "measures: measure 'Foo'"),
         (("--rank-distance", "-1", "--score", "multilingual:AP=0.5"), "rank_distance: -1.0"),
         (("--rank-distance", "nan", "--score", "multilingual:AP=0.5"), "rank_distance: nan"),

@@ -12,13 +12,20 @@ import datetime
 import hashlib
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from mlbench.common.errors import DataError, EnvironmentFault, Fault, UsageError, did_you_mean
+from mlbench.common.errors import (
+    DataError,
+    EnvironmentFault,
+    Fault,
+    UsageError,
+    did_you_mean,
+    nearest,
+)
 from mlbench.common.files import sha256_of, slug, write_atomically
 from mlbench.common.names import both_shortened
 from mlbench.leaderboard.checking.copies import names_alike, other_owner
@@ -61,7 +68,7 @@ from mlbench.leaderboard.entries.fields import (
     record_faults,
     withdrawal_faults,
 )
-from mlbench.leaderboard.entries.strict import MAX_JSON, parse_json, read_bounded, visible
+from mlbench.leaderboard.entries.strict import MAX_JSON, parse_json, read_bounded, shown, visible
 from mlbench.leaderboard.entries.tables import (
     MAX_TABLE,
     bias_summary,
@@ -146,24 +153,43 @@ def reported(
     root: Path,
     task: str,
     model: ModelInfo,
-    macro: dict[str, dict[str, Score]],
+    figures: dict[str, dict[str, Score]],
     rank_distance: Score | None,
     declared: Declared,
 ) -> Submitted:
-    """Write an entry with figures from a publication. Raises UsageError where they will not do."""
+    """Write an entry with figures from a publication.
+
+    ``figures`` maps a kind of setting, or a direction of the task such as "text-to-image", to
+    measure -> score. Raises UsageError where they will not do.
+    """
     board = read_board(root)
+    known = _known_task(board, task)
+    _refuse_unknown(figures, known)
     entry = Entry(
         ranks_sha256=None,
-        task=task_key(_known_task(board, task), ""),
+        task=task_key(known, ""),
         model=model,
-        measures=tuple(dict.fromkeys(name for of_kind in macro.values() for name in of_kind)),
-        macro=macro,
+        measures=tuple(dict.fromkeys(name for of in figures.values() for name in of)),
+        macro={over: of for over, of in figures.items() if over not in known.directions},
+        directions={over: of for over, of in figures.items() if over in known.directions},
         bias=BiasSummary(rank_distance),
         run=None,
         truncated=None,
         declared=replace(declared, kind=EntryKind.REPORTED),
     )
     return _write(board, entry, None)
+
+
+def _refuse_unknown(figures: Iterable[str], task: LeaderboardTask) -> None:
+    """Raise UsageError where figures are of a kind of setting or a direction that a task lacks."""
+    known = [*map(str, task.roles.kinds(task.kinds)), *task.directions]
+    found = f"task {task.name!r} has no such kind of setting or direction"
+    if faults := [
+        Fault(f"published figure of {shown(over)}", found, ", ".join(known), nearest(over, known))
+        for over in figures
+        if over not in known
+    ]:
+        raise UsageError(*faults)
 
 
 def entry_of(report: Report, ranks_sha256: str, declared: Declared) -> Entry:
@@ -182,6 +208,7 @@ def entry_of(report: Report, ranks_sha256: str, declared: Declared) -> Entry:
         ),
         measures=report.measures,
         macro=report.scores.macro,
+        directions=report.scores.directions,
         bias=bias_summary(report.scores.bias),
         run=replace(
             run,

@@ -431,10 +431,11 @@ def implausible(entry: Entry, roles: Roles) -> Iterator[tuple[str, str, str]]:
     Scores within and across languages are held against each other only where queries and passages
     have the same languages: elsewhere they are scores of other queries.
     """
-    for kind, of_kind in entry.macro.items():
-        for name in ("AP", "RR"):
-            if (score := of_kind.get(name)) and score.value > PERFECT:
-                yield f"macro.{kind}.{name}", f"{score.value:.4f}", f"at most {PERFECT}"
+    for key, figures in (("macro", entry.macro), ("directions", entry.directions)):
+        for over, of in figures.items():
+            for name in ("AP", "RR"):
+                if (score := of.get(name)) and score.value > PERFECT:
+                    yield f"{key}.{over}.{name}", f"{score.value:.4f}", f"at most {PERFECT}"
     ap = {kind: of_kind["AP"].value for kind, of_kind in entry.macro.items() if "AP" in of_kind}
     within, across = ap.get(Kind.MONOLINGUAL), ap.get(Kind.CROSSLINGUAL)
     if {*roles.queries} != {*roles.passages} or within is None or across is None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.common.forms import fill_form
-from mlbench.data.task import PairSizes, Roles
+from mlbench.data.task import Kind, PairSizes, Roles
 from mlbench.leaderboard.entries.strict import (
     MAX_JSON,
     parse_json,
@@ -142,7 +142,8 @@ class Entry:
     """One model on one task: what its report says, under the keys of report.json, and what its
     submitter declares.
 
-    ``ranks_sha256`` is the digest of the entry's table. ``macro`` maps kind -> measure -> score.
+    ``ranks_sha256`` is the digest of the entry's table. ``macro`` maps kind -> measure -> score,
+    ``directions`` direction -> measure -> score, empty in old entries and where a task has none.
     ``truncated`` maps a role to the share of its distinct texts that the model cut, None where
     unknown. A reported entry has the figures that its source gives, with NaN for what else a score
     has, "" for what is not known of the model and the collection, and neither table nor run.
@@ -153,6 +154,7 @@ class Entry:
     model: ModelInfo
     measures: tuple[str, ...]
     macro: dict[str, dict[str, Score]]
+    directions: dict[str, dict[str, Score]] = field(default_factory=dict, kw_only=True)
     bias: BiasSummary
     run: RunInfo | None
     truncated: dict[str, float] | None
@@ -162,6 +164,11 @@ class Entry:
     def kind(self) -> EntryKind:
         """What the entry brings."""
         return self.declared.kind
+
+    @property
+    def figures(self) -> dict[str, dict[str, Score]]:
+        """What it states by kind of setting and by direction: that -> measure -> score."""
+        return self.macro | self.directions
 
 
 @dataclass(frozen=True)
@@ -195,6 +202,11 @@ class LeaderboardTask:
         """Which languages the queries and the passages have."""
         pairs = tuple(pair.languages for pair in self.pairs)
         return Roles.counted(self.languages, self.queries, self.passages, pairs)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions that its scores are given by, sorted; none where it has none."""
+        return self.roles.directions if Kind.CROSSLINGUAL in self.kinds else ()
 
 
 @dataclass(frozen=True)
@@ -242,6 +254,7 @@ RUN_LEFT_OUT = ("recomputed", "truncated")
 ADDED_TO_MODEL = ("routes", "sizes", "languages")
 ADDED_TO_RUN = ("cores", "gpus", "peak_gpu_memory")
 ADDED_TO_DECLARED = ("in_training",)
+ADDED_TO_ENTRY = ("directions",)
 """What the first entries do not have: it is left out where it is empty."""
 MODEL_LEFT_OUT = ("variant",)
 """What is in a report's ``model`` and not in an entry's, whose vectors are the model's own."""
@@ -267,6 +280,7 @@ def table_of(document: Document) -> dict[str, Any]:
         for of_role in table["run"]["encoded"].values():
             _drop_empty(of_role, ("seconds",))
     if isinstance(document, Entry):
+        _drop_empty(table, ADDED_TO_ENTRY)
         for key in MODEL_LEFT_OUT:
             del table["model"][key]
         _drop_empty(table["model"], ADDED_TO_MODEL)

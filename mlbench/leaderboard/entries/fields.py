@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
@@ -220,6 +220,8 @@ def _evidence(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
     kinds = task.roles.kinds(task.kinds)
     if set(entry.macro) != set(kinds):
         yield "macro", shown(", ".join(entry.macro) or "none"), ", ".join(kinds)
+    if entry.directions and set(entry.directions) != set(task.directions):
+        yield "directions", shown(", ".join(entry.directions)), _listed(task.directions)
     if not SHA256.fullmatch(entry.declared.report_sha256 or ""):
         yield "declared.report_sha256", shown(entry.declared.report_sha256), "64 hex digits"
     if entry.run is not None:
@@ -260,14 +262,19 @@ def _reported(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
         )
     if entry.declared.source is None:
         yield "declared.source", "null", "the publication of the figures"
-    names = {name for of_kind in entry.macro.values() for name in of_kind}
+    names = {name for of in entry.figures.values() for name in of}
     if names != set(entry.measures):
         yield "measures", shown(entry.measures), ", ".join(sorted(names))
-    for kind, of_kind in entry.macro.items():
-        if kind not in task.kinds:
-            yield f"macro.{kind}", "no such kind in the task", ", ".join(task.kinds)
-        for name, score in of_kind.items():
-            yield from _reported_score(f"macro.{kind}.{name}", score, 1)
+    kinds = task.roles.kinds(task.kinds)
+    for key, what, figures, known in (
+        ("macro", "kind", entry.macro, kinds),
+        ("directions", "direction", entry.directions, task.directions),
+    ):
+        for name, of in figures.items():
+            if name not in known:
+                yield f"{key}.{name}", f"no such {what} in the task", _listed(known)
+            for measure, score in of.items():
+                yield from _reported_score(f"{key}.{name}.{measure}", score, 1)
     distance = entry.bias.rank_distance
     if distance is not None:
         most = sum(task.passages.values())
@@ -276,9 +283,14 @@ def _reported(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
         yield "bias", "more than a rank distance", "what the publication says"
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none: the task has none"
+
+
 def _reported_score(key: str, score: Score, most: float) -> Iterator[Found]:
     if not 0 <= score.value <= most:
-        yield key, f"{score.value}", f"0 to {most:g}"
+        percent = f", because {score.value:g}% is {score.value / 100:g}" if most == 1 else ""
+        yield key, f"{score.value}", f"0 to {most:g}{percent if 1 < score.value <= 100 else ''}"
     for field in fields(score)[1:]:
         if not math.isnan(getattr(score, field.name)):
             yield f"{key}.{field.name}", f"{getattr(score, field.name)}", "null in a reported entry"

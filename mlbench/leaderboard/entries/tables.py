@@ -281,13 +281,18 @@ def score_faults(entry: Entry, ranks: Ranks, kinds: Sequence[str]) -> Iterator[F
     """Yield key, found and expected of each score that does not follow from the table.
 
     ``kinds`` are those of the task. Scores agree where they differ by at most 1e-9, or 1e-9 of
-    their size where they are above 1.
+    their size where they are above 1. Old entries state no scores by direction.
     """
     settings = ranks.roles.settings([Kind(kind) for kind in kinds])
     scores = compute_scores(ranks, settings, parse_measures(entry.measures))
-    true = replace(entry, macro=scores.macro, bias=bias_summary(scores.bias))
+    true = replace(
+        entry,
+        macro=scores.macro,
+        directions=scores.directions if entry.directions else {},
+        bias=bias_summary(scores.bias),
+    )
     said, found = table_of(entry), table_of(true)
-    for key in ("macro", "bias"):
-        for where, one, other in differences(said[key], found[key], key):
+    for key in ("macro", "directions", "bias"):
+        for where, one, other in differences(said.get(key, {}), found.get(key, {}), key):
             claimed, true_value = both_shortened(repr(one), repr(other), 180)
             yield where, claimed, f"{true_value}, from the table"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mlbench.common.sizes import three_digits
 from mlbench.data.task import Kind, Roles
 from mlbench.leaderboard.entries.board import BoardEntry
-from mlbench.leaderboard.entries.entry import Entry
+from mlbench.leaderboard.entries.entry import Entry, EntryKind
 from mlbench.leaderboard.entries.strict import link_fault
 from mlbench.leaderboard.page.plots import heat_map
 from mlbench.leaderboard.page.wording import (
@@ -23,7 +23,7 @@ from mlbench.leaderboard.page.wording import (
     rank_text,
     score_text,
 )
-from mlbench.leaderboard.ranking.columns import MEAN, language_means, stated
+from mlbench.leaderboard.ranking.columns import MEAN, Column, language_means, stated
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import Score, Values
 from mlbench.reports.cost import hardware_of, speed_of
@@ -128,12 +128,24 @@ def _scores(row: Row, standings: Standings) -> Table:
                 MISSING if change.low is None else between(low, high),
             ]
         rows.append(tuple(line))
+    rows += [(*line, *[MISSING] * (len(rows[0]) - len(line))) for line in _others(row, standings)]
     headers = ["", "score", "95% interval", f"rank of {standings.ranked:,}"]
     if ties:
         headers.append("ties counted for it")
     if row.previous:
         headers += ["entry before", "change", "95% interval"]
     return Table(tuple(headers), tuple(rows))
+
+
+def _others(row: Row, standings: Standings) -> Iterator[tuple[str, str]]:
+    """Yield what a publication states beside the board's columns, as title and score."""
+    entry = row.entries[standings.name].entry
+    shown = {(column.kind, column.measure) for column in standings.columns}
+    for over, of in entry.figures.items() if entry.kind is EntryKind.REPORTED else ():
+        for measure, score in of.items():
+            if (over, measure) not in shown:
+                column = Column("", over, measure)
+                yield column_title(column), score_text(score.value, column)
 
 
 def _with_ties_for_it(row: Row, standings: Standings) -> dict[str, str]:

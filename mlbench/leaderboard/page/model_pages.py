@@ -122,9 +122,13 @@ def _said(row: Row, standings: Standings) -> str:
     """Return a model's main score with its interval and its place, in a sentence."""
     column, cell = standings.main, row.cells[standings.main.key]
     if cell.value is None:
-        return f"It has no {column_title(column).removeprefix('the ')} here: {row.unranked}."
+        lacking = column_title(column).removeprefix("the ")
+        known = ", ".join(_known(row, standings) if standings.task else ())
+        if not known:
+            return f"It has no {lacking} here: {row.unranked}."
+        return f"{_capital(known)}; it has no {lacking}, and no rank: {row.unranked}."
     title = column_title(column)
-    score = f"{title[0].upper()}{title[1:]} is {score_text(cell.value, column)}"
+    score = f"{_capital(title)} is {score_text(cell.value, column)}"
     if (interval := interval_text(cell, column)) is not None:
         score += f" (95% interval {interval})"
     if row.unranked:
@@ -133,6 +137,19 @@ def _said(row: Row, standings: Standings) -> str:
     told = f"{score}, {place} {rank_text(cell)} of {plural(standings.ranked, 'ranked model')}"
     near = ", and the data cannot distinguish it from the first" if cell.shares_first else ""
     return f"{told}{near}."
+
+
+def _known(row: Row, standings: Standings) -> list[str]:
+    """Return the scores of a model that has some without the main one."""
+    return [
+        f"{column_title(column)} is {score_text(value, column)}"
+        for column in standings.columns
+        if (value := row.cells[column.key].value) is not None
+    ]
+
+
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def _line(each: BoardEntry, shown: BoardEntry | None) -> Fact:

@@ -75,8 +75,7 @@ def columns_of(kinds: Sequence[str], measures: Sequence[str], roles: Roles) -> t
     have no column; without a mixed pool there is no rank distance.
     """
     kinds = [kind.value for kind in roles.kinds(kinds)]
-    of = {roles.direction(setting) for setting in roles.settings([Kind.CROSSLINGUAL])} - {None}
-    directions = sorted(filter(None, of)) if CROSS in kinds else []
+    directions = roles.directions if CROSS in kinds else ()
     if directions and roles.between_modalities:
         kinds.remove(CROSS)
     main = next(iter(measures), "AP")
@@ -104,7 +103,7 @@ def stated(entry: Entry, column: Column) -> Score | None:
     """Return what an entry itself says of a column, None where it says nothing."""
     if column.measure == RANK_DISTANCE:
         return entry.bias.rank_distance
-    return entry.macro.get(column.kind, {}).get(column.measure)
+    return entry.figures.get(column.kind, {}).get(column.measure)
 
 
 @dataclass(frozen=True, eq=False)

@@ -460,10 +460,11 @@ def macro_difference(
     rank distance as a share of that of a random order."""
     parsed = parse_measures(measures)
     one, other = (compute_scores(ranks, settings, parsed) for ranks in (theirs, ours))
+    again_of = other.macro | other.directions
     differences = [
-        abs(score.value - other.macro[kind][name].value)
-        for kind, of_kind in one.macro.items()
-        for name, score in of_kind.items()
+        abs(score.value - again_of[over][name].value)
+        for over, of in (one.macro | one.directions).items()
+        for name, score in of.items()
     ]
     distance, again = one.bias.rank_distance, other.bias.rank_distance
     if distance and again and one.bias.random:
