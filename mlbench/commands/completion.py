@@ -9,7 +9,7 @@ import shtab
 
 from mlbench.data.catalog import list_tasks
 from mlbench.data.suite import list_suites
-from mlbench.models.registry import BUILT_IN
+from mlbench.models.built_in import BUILT_IN
 from mlbench.training.studies.form import list_studies
 
 SHELLS = ("bash", "zsh")

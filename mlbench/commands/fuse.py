@@ -15,7 +15,8 @@ from mlbench.common.files import write_atomically
 from mlbench.common.progress import Step
 from mlbench.evaluation.processes import in_processes
 from mlbench.runs.fusing import Fusion, fuse_runs, fused_lines
-from mlbench.runs.reading import PASSAGE, QUERY, filled, matching_files, placeholders, read_run
+from mlbench.runs.patterns import PASSAGE, QUERY, filled, matching_files, placeholders
+from mlbench.runs.reading import read_run
 from mlbench.runs.writing import GZIP_LEVEL
 
 METHODS = ("rrf", "isr", "log_isr", "logn_isr", "rbc", "bordafuse", "w_bordafuse", "condorcet",

@@ -26,14 +26,8 @@ from mlbench.reports.subset import choose_languages, cut_task, refuse_other_repo
 from mlbench.runs.first_passages import FirstPassages
 from mlbench.runs.judgements import describe_judgements
 from mlbench.runs.matching import Targets
-from mlbench.runs.reading import find_runs
-from mlbench.runs.scoring import (
-    About,
-    Read,
-    read_runs,
-    runs_report,
-    score_read,
-)
+from mlbench.runs.patterns import find_runs
+from mlbench.runs.run_reports import About, Read, read_runs, runs_report, score_read
 
 if TYPE_CHECKING:
     from mlbench.data.collection import Collection

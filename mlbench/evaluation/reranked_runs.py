@@ -15,7 +15,8 @@ from mlbench.models.reranking.scoring import PairScores, PairScoring
 from mlbench.reports.report import Report
 from mlbench.reports.words import kind_name
 from mlbench.runs.first_passages import FirstPassages
-from mlbench.runs.scoring import Read, Scored
+from mlbench.runs.run_reports import Read
+from mlbench.runs.scoring import Scored
 
 if TYPE_CHECKING:
     from mlbench.models.cache import EmbeddingCache

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from mlbench.data.task import Setting
 from mlbench.runs.matching import Placed, Targets
-from mlbench.runs.rankings import Hits, Rankings
-from mlbench.runs.reading import Ints, pool_number
+from mlbench.runs.rankings import Hits, Rankings, pool_number
+from mlbench.runs.reading import Ints
 
 Floats = npt.NDArray[np.float32]
 

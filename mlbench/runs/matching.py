@@ -18,7 +18,8 @@ from mlbench.data.collection import Collection, Questions
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.input_files import Faults
 from mlbench.data.task import Kind, PairSizes, Setting, spellings
-from mlbench.runs.reading import Given, Ints, Name, RunFile, duplicates
+from mlbench.runs.patterns import Given
+from mlbench.runs.reading import Ints, Name, RunFile, duplicates
 
 ANY = -1
 """No language is said: it can be each of the task's."""

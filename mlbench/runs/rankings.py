@@ -7,6 +7,7 @@ and the order of its lines say nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -15,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.data.input_files import Faults
-from mlbench.data.task import Kind
+from mlbench.data.task import Kind, Setting
 from mlbench.runs.matching import Placed, Targets
-from mlbench.runs.reading import Given, Ints, RunFile
+from mlbench.runs.patterns import Given
+from mlbench.runs.reading import Ints, RunFile
 
 
 @dataclass(frozen=True)
@@ -167,3 +169,9 @@ def name_order(run: RunFile) -> Ints:
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     return place
+
+
+def pool_number(setting: Setting, languages: Sequence[str]) -> int:
+    """Return the number of a setting's pool: that of its language, or after these that of all."""
+    mixed = setting.kind is Kind.MULTILINGUAL
+    return len(languages) if mixed else languages.index(setting.passage_languages[0])

@@ -12,7 +12,8 @@ from pathlib import Path
 from mlbench.data.texts import Name
 from mlbench.reports.explain import Explanation
 from mlbench.reports.rivals import Rival, Rivals, ranked_rivals
-from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, RunFile, filled, read_run
+from mlbench.runs.patterns import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, filled
+from mlbench.runs.reading import RunFile, read_run
 
 Ordered = dict[str, list[tuple[str, float]]]
 """Passage language -> (id, score), best first."""

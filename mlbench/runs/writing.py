@@ -25,7 +25,9 @@ from mlbench.ranking.products import Limits
 from mlbench.ranking.reranking import Rescored, of_part
 from mlbench.ranking.topk import Doubles, Progress, Searched, Top, query_rows, top_passages
 from mlbench.ranking.vectors import Vectors
-from mlbench.runs.reading import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, Ints, filled, pool_number
+from mlbench.runs.patterns import ALL_LANGUAGES, EXAMPLE, PASSAGE, QUERY, filled
+from mlbench.runs.rankings import pool_number
+from mlbench.runs.reading import Ints
 
 FOLDER = Path(EXAMPLE).parts[0]
 SUFFIX = ".trec.gz"

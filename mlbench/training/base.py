@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, UsageError, install_extra
+from mlbench.models.built_in import BUILT_IN
 from mlbench.models.neural.folder import inspect_folder
 from mlbench.models.neural.load import load_model
 from mlbench.models.neural.merging import with_base
 from mlbench.models.neural.options import NeuralOptions
-from mlbench.models.registry import BUILT_IN
 from mlbench.training.config import STATIC, TOWERS, TrainConfig
 from mlbench.training.tokenizer import make_tokenizer
 

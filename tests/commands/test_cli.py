@@ -475,7 +475,8 @@ def test_sizes(text, value):
 
 
 def test_what_help_says_of_commands_fits_the_terminal():
-    from mlbench.commands.cli import COMMANDS, EXIT_CODES, parser_of
+    from mlbench.commands.cli import EXIT_CODES, parser_of
+    from mlbench.commands.table import COMMANDS
 
     said = [EXIT_CODES, parser_of().description or ""]
     for command in COMMANDS:

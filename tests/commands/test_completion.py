@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 
-from mlbench.commands.cli import COMMANDS, main
+from mlbench.commands.cli import main
+from mlbench.commands.table import COMMANDS
 
 ASK = """
 source "$1"; shift

@@ -14,7 +14,7 @@ import mlbench
 from mlbench.common.errors import ModelError, UsageError
 from mlbench.evaluation.planning import planned_pairs
 from mlbench.models.char_ngram import encode
-from mlbench.runs.reading import EXAMPLE
+from mlbench.runs.patterns import EXAMPLE
 from tests.oracles.scores import exact_score
 from tests.runs.building import scored
 from tests.support.command_line import done

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.common.files import sha256_of
+from mlbench.leaderboard.checking.findings import Findings
 from mlbench.leaderboard.checking.submit import Submitted, add_task, reported, submit, write_record
-from mlbench.leaderboard.checking.validate import Findings, Options, validate
+from mlbench.leaderboard.checking.validate import Options, validate
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
     RANKS_FILE,

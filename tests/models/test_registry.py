@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import MlbenchError, ModelError, UsageError
+from mlbench.models.built_in import BUILT_IN
 from mlbench.models.contract import check_adapter
 from mlbench.models.protocol import SIMILARITIES, Adapter
-from mlbench.models.registry import BUILT_IN, list_models, load_adapter
+from mlbench.models.registry import list_models, load_adapter
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "example_plugin"
 Install = Callable[[str, dict[str, str]], Path]

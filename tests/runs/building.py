@@ -12,8 +12,9 @@ from mlbench.data.input_files import Faults
 from mlbench.data.task import Kind, Roles
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.runs.matching import Matching, Targets
+from mlbench.runs.patterns import find_runs
 from mlbench.runs.rankings import Rankings
-from mlbench.runs.reading import find_runs, read_run
+from mlbench.runs.reading import read_run
 from mlbench.runs.scoring import Scored, score_runs
 
 Run = Mapping[str, Mapping[str, float]]

@@ -13,8 +13,9 @@ from mlbench.ranking.products import Limits
 from mlbench.ranking.reranking import FirstStage
 from mlbench.runs.first_passages import FirstPassages
 from mlbench.runs.matching import Matching, Targets
+from mlbench.runs.patterns import EXAMPLE, find_runs
 from mlbench.runs.rankings import Rankings
-from mlbench.runs.reading import EXAMPLE, find_runs, read_run
+from mlbench.runs.reading import read_run
 from mlbench.runs.scoring import score_runs
 from tests.runs.building import trec
 from tests.runs.test_writing import MODELS, few_second_scores, graded, save

@@ -9,7 +9,8 @@ from mlbench.data.collection import Judgement, Records, TextRecord, build_collec
 from mlbench.data.corpus import Judged, StreamedCollection
 from mlbench.data.task import Roles
 from mlbench.runs.matching import Matching, Targets
-from mlbench.runs.reading import find_runs, read_run
+from mlbench.runs.patterns import find_runs
+from mlbench.runs.reading import read_run
 from tests.runs.building import lines, messages
 
 CODES = ("de", "en", "tr")

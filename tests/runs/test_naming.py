@@ -6,7 +6,7 @@ import pytest
 
 from mlbench.common.errors import DataError, UsageError
 from mlbench.data.task import Roles
-from mlbench.runs.reading import Given, find_runs, matching_files
+from mlbench.runs.patterns import Given, find_runs, matching_files
 
 LANGUAGES = ("de", "en", "zh", "zh-Hans")
 ROLES = Roles(LANGUAGES, LANGUAGES)

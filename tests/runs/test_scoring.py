@@ -16,8 +16,9 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.counting import rank_collection
 from mlbench.runs.matching import Matching, Targets
+from mlbench.runs.patterns import find_runs
 from mlbench.runs.rankings import Rankings
-from mlbench.runs.reading import find_runs, read_run
+from mlbench.runs.reading import read_run
 from mlbench.runs.scoring import score_runs
 from tests.runs.building import rankings_of, scored, trec
 from tests.support.strategies import CODES, parallel_collection, parallel_records, vectors_for

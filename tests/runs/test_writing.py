@@ -17,7 +17,7 @@ from mlbench.measures.scores import compute_scores
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.products import Limits
 from mlbench.ranking.reranking import FirstStage, Rescored
-from mlbench.runs.reading import EXAMPLE
+from mlbench.runs.patterns import EXAMPLE
 from mlbench.runs.writing import Saving, discard_runs, save_runs
 from tests.runs.building import scored
 from tests.support.strategies import CODES, parallel_collection, parallel_records, vectors_for

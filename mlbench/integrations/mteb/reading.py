@@ -31,8 +31,8 @@ from mlbench.reports.report import Report
 from mlbench.reports.table import Table
 from mlbench.reports.words import MISSING, mean, plural
 from mlbench.runs.matching import Targets
-from mlbench.runs.reading import Given
-from mlbench.runs.scoring import About, read_runs, runs_report, score_read
+from mlbench.runs.patterns import Given
+from mlbench.runs.run_reports import About, read_runs, runs_report, score_read
 
 META, PREDICTIONS = "model_meta.json", "_predictions.json"
 OURS = re.compile(rf"{PREFIX}(.+)-({'|'.join(Kind)})")

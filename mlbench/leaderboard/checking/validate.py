@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from mlbench.common.errors import DataError, Fault, IntegrityError, MlbenchError
+from mlbench.common.errors import Fault
 from mlbench.common.progress import Step
 from mlbench.data.task import Kind, Roles
 from mlbench.leaderboard.checking.changes import Changes, change_faults
@@ -20,17 +19,20 @@ from mlbench.leaderboard.checking.copies import (
     resemblances,
     table_print,
 )
+from mlbench.leaderboard.checking.documents import (
+    lifting_findings,
+    record_findings,
+    withdrawal_findings,
+)
+from mlbench.leaderboard.checking.findings import Findings
 from mlbench.leaderboard.entries.board import (
-    LIFTED,
     WITHDRAWN,
-    Board,
     BoardEntry,
     Place,
     Tree,
     load_board,
     place_of,
     read_tree,
-    record_path,
     run_folder,
 )
 from mlbench.leaderboard.entries.entry import (
@@ -41,77 +43,14 @@ from mlbench.leaderboard.entries.entry import (
     Entry,
     EntryKind,
     Found,
-    Level,
-    Lifting,
-    Record,
     faults_at,
 )
 from mlbench.leaderboard.entries.fields import (
     entry_faults,
-    evidence_faults,
-    lifting_faults,
-    record_faults,
     task_faults,
-    withdrawal_faults,
 )
-from mlbench.leaderboard.entries.strict import seen, shown
+from mlbench.leaderboard.entries.strict import shown
 from mlbench.leaderboard.entries.tables import entry_table, score_faults, table_faults
-
-MOST_OF_A_FILE = 20
-
-
-@dataclass
-class Findings:
-    """``malformed`` ends with exit code 3, ``contradictory`` with 6; ``flags`` are for review.
-
-    ``checked`` are the entries whose tables and scores were checked.
-    """
-
-    malformed: list[Fault] = field(default_factory=list)
-    contradictory: list[Fault] = field(default_factory=list)
-    flags: list[Fault] = field(default_factory=list)
-    checked: list[Place] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def gathering(self) -> Iterator[None]:
-        """Take up the faults of an error instead of raising it."""
-        try:
-            yield
-        except DataError as error:
-            self.malformed += error.faults
-        except IntegrityError as error:
-            self.contradictory += error.faults
-
-    def add(self, other: Findings) -> None:
-        """Take up all that another validation found."""
-        self.malformed += other.malformed
-        self.contradictory += other.contradictory
-        self.flags += other.flags
-        self.checked += other.checked
-
-    def error(self, *, strict: bool = False) -> MlbenchError | None:
-        """Return the error to raise, with all faults in it; None where there is none.
-
-        With ``strict`` what is flagged is a fault too.
-        """
-        contradictory = self.contradictory + (self.flags if strict else [])
-        faults = [*contradictory, *self.malformed]
-        if not faults:
-            return None
-        return (IntegrityError if contradictory else DataError)(*_some_of_each_file(faults))
-
-
-def _some_of_each_file(faults: Iterable[Fault]) -> Iterator[Fault]:
-    """Yield at most 20 faults of each file, and how many more there are."""
-    counts: Counter[str] = Counter()
-    for fault in dict.fromkeys(map(seen, faults)):
-        file = fault.where.partition(", ")[0]
-        counts[file] += 1
-        if counts[file] <= MOST_OF_A_FILE:
-            yield fault
-    for file, count in counts.items():
-        if count > MOST_OF_A_FILE:
-            yield Fault(file, f"{count - MOST_OF_A_FILE:,} more faults")
 
 
 @dataclass(frozen=True)
@@ -329,95 +268,6 @@ def _history(entry: BoardEntry, earlier: Sequence[BoardEntry]) -> Iterator[Found
         yield "declared.submitter", shown(entry.entry.declared.submitter), expected
     if entry.entry.kind is EntryKind.REPORTED and (entry.path / RANKS_FILE).exists():
         yield "declared.kind", "reported, but there is a table", "evidence, or no table"
-
-
-def record_findings(
-    board: Board, path: PurePosixPath, where: str, today: datetime.date
-) -> Findings:
-    """Check a record by itself, against its path and against the entry it names."""
-    record = board.records[path]
-    found = Findings()
-    found.malformed += faults_at(where, record_faults(record, today))
-    found.contradictory += faults_at(where, evidence_faults(record))
-    expected = record_path(record.task, record.slug, record.entry_sha256, record.level, record.date)
-    if path != expected:
-        found.contradictory.append(
-            Fault(where, "its name does not match its contents", f"{expected}")
-        )
-    entry = _named(board, record)
-    if entry is None:
-        what = f"{shown(record.entry_sha256)} of {shown(record.slug)} is not an entry"
-        found.contradictory.append(
-            Fault(f"{where}, entry_sha256", what, "the SHA-256 of an entry.json")
-        )
-    elif entry.entry.kind is EntryKind.REPORTED and record.level is not Level.DISPUTED:
-        what = "of a reported entry, which has no evidence"
-        found.contradictory.append(Fault(f"{where}, level", f"{record.level}, {what}", "disputed"))
-    return found
-
-
-def lifting_findings(
-    board: Board, path: PurePosixPath, where: str, today: datetime.date
-) -> Findings:
-    """Check the lifting of disputes by itself, against its path and against what it lifts."""
-    lifting = board.liftings[path]
-    found = Findings()
-    found.malformed += faults_at(where, lifting_faults(lifting, today))
-    digest = lifting.entry_sha256
-    expected = record_path(lifting.task, lifting.slug, digest, LIFTED, lifting.date)
-    if path != expected:
-        wrong = Fault(where, "its name does not match its contents", f"{expected}")
-        found.contradictory.append(wrong)
-    entry = _named(board, lifting)
-    if entry is None:
-        what = f"{shown(digest)} of {shown(lifting.slug)} is not an entry"
-        wrong = Fault(f"{where}, entry_sha256", what, "the SHA-256 of an entry.json")
-        found.contradictory.append(wrong)
-        return found
-    days = {each.date for each in entry.records if each.level is Level.DISPUTED}
-    for number, day in enumerate(lifting.disputes):
-        if day not in days or day > lifting.date:
-            what = f"{shown(day)}, when the entry was not disputed"
-            if day in days:
-                what = f"{shown(day)}, after the day of the lifting"
-            told = Fault(f"{where}, disputes[{number}]", what, "the day of a dispute before it")
-            found.contradictory.append(told)
-    if lifting.by == entry.entry.declared.submitter:
-        what = f"by {shown(lifting.by)}, who submitted the entry"
-        found.flags.append(Fault(f"{where}, by", what, "another maintainer"))
-    return found
-
-
-def _named(board: Board, record: Record | Lifting) -> BoardEntry | None:
-    return next(
-        (
-            entry
-            for entry in board.entries()
-            if (entry.place.task, entry.slug, entry.sha256)
-            == (record.task, record.slug, record.entry_sha256)
-        ),
-        None,
-    )
-
-
-def withdrawal_findings(
-    board: Board, path: PurePosixPath, where: str, today: datetime.date
-) -> Findings:
-    """Check a withdrawal by itself, against its path and against the entry beside it."""
-    withdrawal = board.withdrawals[path]
-    found = Findings()
-    found.malformed += faults_at(where, withdrawal_faults(withdrawal, today))
-    if path.name != f"withdrawn-{withdrawal.date}.json":
-        found.contradictory.append(Fault(f"{where}, date", withdrawal.date, "the date in its name"))
-    place = place_of(path)
-    entry = next((entry for entry in board.entries() if entry.place == place), None)
-    if entry is not None and withdrawal.entry_sha256 != entry.sha256:
-        digest = shown(withdrawal.entry_sha256)
-        found.contradictory.append(Fault(f"{where}, entry_sha256", digest, entry.sha256))
-    if entry is not None and withdrawal.by != entry.entry.declared.submitter:
-        by = f"by {shown(withdrawal.by)}, not by its submitter"
-        found.flags.append(Fault(f"{where}, by", by, shown(entry.entry.declared.submitter)))
-    return found
 
 
 PERFECT = 0.999

@@ -34,22 +34,24 @@ from mlbench.leaderboard.entries.tables import (
     table_faults,
 )
 from mlbench.leaderboard.verifying.agreement import FALSE_ALARM, Agreement, Resolution, compare
-from mlbench.leaderboard.verifying.claims import COARSE, TOLERANCES, Tolerance
-from mlbench.leaderboard.verifying.samples import (
+from mlbench.leaderboard.verifying.checks import (
     Names,
-    Part,
     certain_checks,
-    draw,
     evidence_checks,
     evidence_example,
-    find_places,
     macro_difference,
+    population_names,
+    table_checks,
+)
+from mlbench.leaderboard.verifying.claims import COARSE, TOLERANCES, Tolerance
+from mlbench.leaderboard.verifying.samples import (
+    Part,
+    draw,
+    find_places,
     part_of,
     parts_of,
-    population_names,
     populations_of,
     share_seen,
-    table_checks,
 )
 from mlbench.leaderboard.verifying.verification import (
     Check,

@@ -29,14 +29,13 @@ from mlbench.leaderboard.verifying.agreement import (
     threshold,
 )
 from mlbench.leaderboard.verifying.betting import STAKES
+from mlbench.leaderboard.verifying.checks import Names, population_names
 from mlbench.leaderboard.verifying.claims import Vectors, see
 from mlbench.leaderboard.verifying.samples import (
-    Names,
     cuts_of,
     draw,
     find_places,
     part_of,
-    population_names,
     populations_of,
     searched_of,
 )
