@@ -31,7 +31,13 @@ from mlbench.leaderboard.entries.entry import (
 )
 from mlbench.leaderboard.entries.tables import described, task_key
 from mlbench.leaderboard.page.packing import LETTERS, MISSING, UNIT
-from mlbench.leaderboard.ranking.columns import Measured, measure, present_mean, task_columns
+from mlbench.leaderboard.ranking.columns import (
+    Measured,
+    measure,
+    present_mean,
+    task_columns,
+    task_settings,
+)
 from mlbench.leaderboard.ranking.rows import Standings
 from mlbench.leaderboard.ranking.standings import all_standings
 from mlbench.measures.significance import Score, Values
@@ -97,7 +103,7 @@ def evidence(
     )
     entry = entry_of(replace(report, model=model), "0" * 64, declared)
     made = placed(task, entry, run, records)
-    return Made(made, measure(ranks, task_columns(task_of(task))))
+    return Made(made, measure(ranks, task_columns(task_of(task)), task_settings(task_of(task))))
 
 
 def reported(task: str, name: str, **scores: float) -> Made:

@@ -16,7 +16,7 @@ from mlbench.leaderboard.page.packing import UNIT, packed
 from mlbench.leaderboard.page.plots import level_of
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.page.wording import rank_text, score_text
-from mlbench.leaderboard.ranking.columns import Column
+from mlbench.leaderboard.ranking.columns import Column, task_settings
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import Values
 from mlbench.reports.report import read_report
@@ -538,14 +538,18 @@ def test_models_are_ranked_in_the_setting_that_is_chosen(browser: Browser, site:
             scores = {name: float(row.figures[key][place]) for name, row in named.items()}
             expected = sorted(scores.values(), reverse=True)
             assert [cells[2] for cells in found] == [f"{value:.4f}" for value in expected]
-            ranked = sorted((v for n, v in scores.items() if not named[n].unranked), reverse=True)
-            for rank, name, score, *_ in found:
+            number = next(i for i, each in enumerate(task_settings(table.task)) if (
+                each.query_language == asked
+                and each.passage_languages == (table.roles.passages if pool == "all" else (pool,))
+            ))  # fmt: skip
+            for rank, name, _, interval, *_ in found:
                 row = named.get(name.partition("\n")[0])
-                if row is not None and row.unranked:
-                    assert rank == "-"
-                elif row is not None:
-                    shown = [f"{value:.4f}" for value in ranked]
-                    assert int(rank) == 1 + shown.index(score)
+                if row is None:
+                    continue  # a name whose hidden letters are written out
+                cell = row.settings[number]
+                first = "\n≈ first" if cell.shares_first else ""
+                assert rank == rank_text(cell) + first
+                assert interval == f"{cell.low:.4f} to {cell.high:.4f}"
         browser.run(
             "(s => { s.value = 'el'; s.dispatchEvent(new Event('input')) })"
             "(document.querySelector('select[name=pool]'))"

@@ -1,7 +1,9 @@
 """A page for each task that ranks the models in one setting: a query language and a pool.
 
-It holds the main score of every model in every setting, from which the script ranks; and tables of
-the same scores, by query language or direction, for a reader without one.
+It holds the main score of every model in every setting, with its interval and the places that the
+data allow, of which the script shows one setting; and tables of the same scores and places, by
+query language or direction, for a reader without one. Boards that are too large for the intervals
+have scores alone, from which the script ranks, and the page says so.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ from mlbench.leaderboard.page.rendering import (
     source,
     style_of,
 )
-from mlbench.leaderboard.page.wording import column_head
-from mlbench.leaderboard.ranking.rows import Row, Standings
-from mlbench.measures.significance import Values
-from mlbench.reports.words import kind_name, number, plural
+from mlbench.leaderboard.page.wording import column_head, rank_text
+from mlbench.leaderboard.ranking.columns import task_settings
+from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
+from mlbench.measures.significance import ALPHA, DRAWS, Values
+from mlbench.reports.words import HEAVY_TIES, kind_name, number, plural
 
 MOST_CELLS = 20_000
 """Scores that the tables of a page hold; those of further models are for the script alone."""
@@ -34,13 +37,24 @@ FEWEST_MODELS = 10
 
 
 @dataclass(frozen=True)
+class Score:
+    """A score as text, whether it is the best of the ranked ones, and in words its places and what
+    it is with ties counted for the model; "" where there is nothing to say."""
+
+    text: str
+    best: bool
+    places: str = ""
+    ties: str = ""
+
+
+@dataclass(frozen=True)
 class Line:
-    """A model in a table: its scores as text, and whether each is the best of the ranked ones."""
+    """A model in a table."""
 
     slug: str
     name: str
     unranked: str
-    scores: tuple[tuple[str, bool], ...]
+    scores: tuple[Score, ...]
 
 
 @dataclass(frozen=True)
@@ -75,12 +89,19 @@ def _page(standings: Standings) -> str:
     environment = page_environment()
     style, script = style_of(environment), source(environment, "settings.js")
     settings = _settings(standings)
+    drawn = any(row.settings for row in standings.rows)
     scored = [(row, _scores(row, standings, settings)) for row in standings.rows if row.figures]
     most = max(FEWEST_MODELS, MOST_CELLS // len(settings))
     return environment.get_template("settings.html.jinja").render(
         standings=standings,
         measure=column_head(standings.main).partition("\n")[0],
         count=plural(len(settings), "setting"),
+        drawn=drawn,
+        draws=f"{DRAWS:,}",
+        chance=f"{ALPHA:.2f}",
+        ties=any(row.ties for row in standings.rows),
+        heavy_ties=HEAVY_TIES,
+        models=plural(len(scored), "model"),
         groups=list(_groups(standings.roles, settings, scored[:most])),
         left_out=max(0, len(scored) - most),
         policy=content_policy(style, script),
@@ -92,12 +113,8 @@ def _page(standings: Standings) -> str:
 
 
 def _settings(standings: Standings) -> list[Setting]:
-    """Return the settings of a task, by query language, its own and the mixed pool first."""
-    if standings.task is None:
-        return []
-    roles, order = standings.roles, (Kind.MULTILINGUAL, Kind.MONOLINGUAL, Kind.CROSSLINGUAL)
-    found = roles.settings([kind for kind in order if kind.value in standings.task.kinds])
-    return sorted(found, key=lambda setting: roles.queries.index(setting.query_language))
+    """Return the settings of a task, none over a suite."""
+    return [] if standings.task is None else task_settings(standings.task)
 
 
 def _scores(row: Row, standings: Standings, settings: Sequence[Setting]) -> Values:
@@ -136,13 +153,17 @@ def _groups(
             for i in range(len(chosen))
         ]
         columns = tuple(_column(roles, settings[i]) for i in chosen)
-        yield Group(title, columns, tuple(_line(row, values, best) for row, values in of))
+        yield Group(title, columns, tuple(_line(row, values, best, chosen) for row, values in of))
 
 
-def _line(row: Row, values: Values, best: Sequence[float]) -> Line:
+def _line(row: Row, values: Values, best: Sequence[float], chosen: Sequence[int]) -> Line:
     texts = [number(None if math.isnan(v) else float(v)) for v in values]
     tops = [not row.unranked and text == number(top) for text, top in zip(texts, best, strict=True)]
-    return Line(row.slug, row.name, row.unranked, tuple(zip(texts, tops, strict=True)))
+    cells = [row.settings[i] if row.settings else Cell() for i in chosen]
+    places = ["" if cell.best is None else rank_text(cell) for cell in cells]
+    ties = [number(row.ties[i]) if i in row.ties else "" for i in chosen]
+    found = map(Score, texts, tops, places, ties)
+    return Line(row.slug, row.name, row.unranked, tuple(found))
 
 
 def _title(direction: str) -> str:
@@ -171,7 +192,8 @@ def _language(code: str) -> str:
 def _data(
     standings: Standings, settings: Sequence[Setting], scored: Sequence[tuple[Row, Values]]
 ) -> dict[str, Any]:
-    """Return what the script ranks: settings, models, and three letters for each score."""
+    """Return what the script shows: settings, models, and of each three letters for each score and
+    each end of its interval, the places, and what ties decide, by the number of the setting."""
     return {
         "unit": UNIT,
         "settings": [
@@ -182,10 +204,33 @@ def _data(
         ],
         "models": [
             {"slug": row.slug, "name": visible(row.name), "unranked": row.unranked,
-             "evidence": str(row.level), "scores": packed(_as_shown(values))}
+             "evidence": str(row.level), "scores": packed(_as_shown(values)), **_drawn(row)}
             for row, values in scored
         ],
     }  # fmt: skip
+
+
+def _drawn(row: Row) -> dict[str, Any]:
+    """Return the intervals and places of a model in each setting, nothing where none were drawn.
+
+    A place is its best and its worst one, 0 of those without any; ``near`` has 1 for each setting
+    in which the model cannot be told from the first."""
+    if not row.settings:
+        return {}
+    ends = {
+        end: packed(_as_shown(np.array([_or_nan(getattr(cell, end)) for cell in row.settings])))
+        for end in ("low", "high")
+    }
+    return ends | {
+        "best": [cell.best or 0 for cell in row.settings],
+        "worst": [cell.worst or 0 for cell in row.settings],
+        "near": "".join(str(int(cell.near_first)) for cell in row.settings),
+        "ties": {str(i): number(value) for i, value in row.ties.items()},
+    }
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _as_shown(values: Values) -> Values:

@@ -38,6 +38,8 @@ MONO, CROSS, MULTI = (kind.value for kind in Kind)
 SHORT = {MONO: "mono", CROSS: "cross", MULTI: "multi"}
 OF_IMAGES = {INTO_IMAGE: "to_image", FROM_IMAGE: "to_text"}
 RECALL = "R@10"
+MOST_RANKED = 10_000
+"""Scores by setting that have intervals: drawing so many takes about half a minute."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,17 @@ class Measured:
     ``figures`` has the mean of each query language, float64 (Q,), of a cross-lingual column that
     of each pair of query and passage language (Q, P); NaN where there is no query. ``means`` is
     the macro mean ready to be drawn, ``shares`` (questions,) what each question adds to it.
+    ``settings`` are the main scores of each query in each of the settings that were asked for, None
+    where it has no query; ``optimistic`` has their means with ties counted for the model, None
+    where ties leave nothing open.
     """
 
     questions: tuple[str, ...]
     figures: Mapping[str, Values]
     means: Mapping[str, MacroMeans]
     shares: Mapping[str, Values]
+    settings: tuple[Sample | None, ...] = ()
+    optimistic: tuple[float | None, ...] | None = None
 
     def same_questions(self, other: Measured) -> bool:
         """Whether two tables ask the same, so that they can be compared."""
@@ -142,8 +149,8 @@ def language_means(figures: Values) -> list[float | None]:
     return [present_mean(of) for of in figures.reshape(len(figures), -1)]
 
 
-def measure(ranks: Ranks, columns: Sequence[Column]) -> Measured:
-    """Take every column of a table of ranks."""
+def measure(ranks: Ranks, columns: Sequence[Column], settings: Sequence[Setting] = ()) -> Measured:
+    """Take every column of a table of ranks, and the main score in each of ``settings``."""
     clusters = question_clusters(ranks)
     kinds = list(
         dict.fromkeys(column.kind if column.kind in SHORT else CROSS for column in columns)
@@ -158,7 +165,24 @@ def measure(ranks: Ranks, columns: Sequence[Column]) -> Measured:
         means[column.key] = MacroMeans.of([whole], clusters.count)
         shares[column.key] = contributions([whole], clusters.count)[:, 0]
     questions = tuple(np.unique(question_names(ranks)).tolist())
-    return Measured(questions, figures, means, shares)
+    main = main_column(columns).measure
+    each_setting = tuple(_of_setting(taken[main], setting, main) for setting in settings)
+    optimistic = None
+    if settings and ranks.ambiguous:
+        at_best = table.quantities(main, optimistic=True)
+        found = (_of_setting(at_best, setting, main) for setting in settings)
+        optimistic = tuple(mean(each.values) if each else None for each in found)
+    return Measured(questions, figures, means, shares, each_setting, optimistic)
+
+
+def _of_setting(
+    samples: Mapping[Quantity, Sequence[Sample]], setting: Setting, measure: str
+) -> Sample | None:
+    """Return what each query scores in a setting, None where it has none."""
+    several = setting.kind is Kind.MULTILINGUAL
+    passage = None if several else setting.passage_languages[0]
+    found = samples.get(Quantity(setting.kind.value, measure, setting.query_language, passage))
+    return found[0] if found else None
 
 
 def _figures(samples: Mapping[Quantity, Sequence[Sample]], column: Column, roles: Roles) -> Values:
@@ -185,6 +209,20 @@ def task_columns(task: LeaderboardTask) -> tuple[Column, ...]:
     return columns_of(task.kinds, task.headline, task.roles)
 
 
+def task_settings(task: LeaderboardTask) -> list[Setting]:
+    """Return the settings of a task, by query language, its own and the mixed pool first."""
+    roles, order = task.roles, (Kind.MULTILINGUAL, Kind.MONOLINGUAL, Kind.CROSSLINGUAL)
+    found = roles.settings([kind for kind in order if kind.value in task.kinds])
+    return sorted(found, key=lambda setting: roles.queries.index(setting.query_language))
+
+
+def ranked_settings(task: BoardTask) -> list[Setting]:
+    """Return the settings that models are ranked in with intervals: all of them, or none where
+    there are more than ``MOST_RANKED`` scores in all."""
+    settings = task_settings(task.task)
+    return settings if len(settings) * len(with_tables(task)) <= MOST_RANKED else []
+
+
 def with_tables(task: BoardTask) -> tuple[BoardEntry, ...]:
     """Return the entries with a table that stand, and those that they took the place of."""
     current = task.current()
@@ -204,8 +242,9 @@ def measured_entries(
     tables = {}
     for task in board.tasks.values():
         first: Measured | None = None
+        settings = ranked_settings(task)
         for entry in with_tables(task):
-            found = tables[entry.place] = _measured(entry)
+            found = tables[entry.place] = _measured(entry, settings)
             first = first or found
             if not found.same_questions(first):
                 where = str(entry.path / RANKS_FILE)
@@ -214,10 +253,10 @@ def measured_entries(
     return tables
 
 
-def _measured(entry: BoardEntry) -> Measured:
+def _measured(entry: BoardEntry, settings: Sequence[Setting]) -> Measured:
     columns = task_columns(entry.task)
     digest = entry.entry.ranks_sha256 or ""
-    found = measure(read_table(entry.path / RANKS_FILE, entry.task, digest), columns)
+    found = measure(read_table(entry.path / RANKS_FILE, entry.task, digest), columns, settings)
     faults = []
     for column in columns:
         said, value = stated(entry.entry, column), found.value(column.key)

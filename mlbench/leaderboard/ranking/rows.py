@@ -89,6 +89,9 @@ class Row:
     """A model. ``unranked`` says why it has no place, "" if it has one.
 
     ``entries`` maps a task to the model's entry; ``figures`` a column to the means by language.
+    ``settings`` has the main score of each of ``task_settings`` with its interval and places,
+    nothing where these were not drawn; ``ties`` what it is with ties counted for the model, by its
+    number there, where that is ``HEAVY_TIES`` or more above it.
     """
 
     slug: str
@@ -102,6 +105,8 @@ class Row:
     entries: Mapping[str, BoardEntry]
     figures: Mapping[str, Values] = field(default_factory=dict)
     previous: Previous | None = None
+    settings: tuple[Cell, ...] = ()
+    ties: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from mlbench.comparing.rank_intervals import (
     Part,
     added_shares,
     drawn_means,
-    rank_intervals,
 )
 from mlbench.data.suite import Suite, SuiteTask
 from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Place
+from mlbench.leaderboard.ranking.by_setting import heavy_ties, placed, setting_cells
 from mlbench.leaderboard.ranking.columns import (
     MEAN,
     Column,
@@ -57,12 +57,14 @@ class Scored:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """All columns of a task's tables; ``number`` is an entry's place in each column."""
+    """All columns of a task's tables; ``number`` is an entry's place in each column and among the
+    ``settings``."""
 
     columns: tuple[Column, ...]
     scored: Mapping[str, Scored]
     number: Mapping[Place, int]
     tables: Tables
+    settings: Sequence[tuple[Cell, ...]]
 
 
 def task_standings(task: BoardTask, tables: Tables) -> Standings:
@@ -87,6 +89,7 @@ def task_standings(task: BoardTask, tables: Tables) -> Standings:
         },
         {entry.place: i for i, entry in enumerate(entries)},
         tables,
+        setting_cells(of, ranked),
     )
     main = main_column(columns)
     return Standings(
@@ -115,18 +118,7 @@ def score(
     """Give each of n tables its interval, and those ``ranked`` (n,) their places among them."""
     questions = 1 + max(int(part.question.max(initial=-1)) for part in parts)
     shares, drawn = added_shares(parts, questions), drawn_means(parts, questions)
-    low, high = percentiles(drawn)
-    places = rank_intervals(
-        shares[ranked], drawn[:, ranked], lower_is_better=column.lower_is_better
-    )
-    cells = [
-        Cell(value, *ends) for value, *ends in zip(values, low.tolist(), high.tolist(), strict=True)
-    ]
-    for i, best, worst, near in zip(
-        np.flatnonzero(ranked), places.best.tolist(), places.worst.tolist(),
-        places.near_first.tolist(), strict=True,
-    ):  # fmt: skip
-        cells[i] = replace(cells[i], best=best, worst=worst, near_first=near)
+    cells = placed(values, shares, drawn, ranked, lower_is_better=column.lower_is_better)
     return Scored(values, drawn, cells)
 
 
@@ -152,6 +144,8 @@ def _row(task: BoardTask, entry: BoardEntry, table: _Table) -> Row:
         entries={task.task.name: entry},
         figures={} if at is None else table.tables[entry.place].figures,
         previous=_previous(task, entry, table),
+        settings=() if at is None else table.settings[at],
+        ties={} if at is None else heavy_ties(table.tables[entry.place]),
     )
 
 

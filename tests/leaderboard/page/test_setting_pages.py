@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 from mlbench.data.task import IMAGE, Kind, Roles
 from mlbench.leaderboard.page import setting_pages as pages_module
 from mlbench.leaderboard.page.setting_pages import setting_page, setting_pages
+from mlbench.leaderboard.page.wording import rank_text
+from mlbench.leaderboard.ranking.columns import task_settings
 from tests.leaderboard.page.test_site import Page
-from tests.leaderboard.synthetic import HOSTILE, standings, unpacked
+from tests.leaderboard.synthetic import HOSTILE, evidence, standings, standings_of, unpacked
 
 
 @cache
@@ -61,7 +64,8 @@ def test_the_script_has_the_score_of_every_setting(task: str) -> None:
 
 
 def test_the_tables_say_the_same_without_a_script() -> None:
-    rows = {row.slug: row for row in table_of("parallel").rows if row.figures}
+    of = table_of("parallel")
+    rows = {row.slug: row for row in of.rows if row.figures}
     tables = re.findall(
         r"<h3[^>]*>Queries in (\w+)</h3>.*?<thead>(.*?)</thead>(.*?)</table>", html(), re.S
     )
@@ -72,9 +76,49 @@ def test_the_tables_say_the_same_without_a_script() -> None:
         lines = re.findall(r'models/([^"]+)\.html.*?</th>(.*?)</tr>', body)
         assert [slug for slug, _ in lines] == list(rows)
         for slug, cells in lines:
-            texts = re.findall(r"[\d.]+(?=<)|-(?=<)", cells)
+            texts = re.findall(r"<td>(?:<strong>)?([^<]+)", cells)
             wanted = [expected("parallel", rows[slug], asked, pool) for pool in ("all", *pools)]
             assert texts == [f"{value:.4f}" for value in wanted]
+            found = dict(zip(task_settings(of.task), rows[slug].settings, strict=True))
+            places = [rank_text(cell) for s, cell in found.items() if s.query_language == asked]
+            below = re.findall(r"<small>([^<]+)", cells)
+            assert below == ([] if rows[slug].unranked else places)
+
+
+@pytest.mark.parametrize("task", ["apart", "parallel"])
+def test_the_script_has_the_interval_and_the_places_of_every_score(task: str) -> None:
+    rows = {row.slug: row for row in table_of(task).rows}
+    for model in data(task)["models"]:
+        cells = rows[model["slug"]].settings
+        for end in ("low", "high"):
+            wanted = [getattr(cell, end) for cell in cells]
+            wanted = np.array([np.nan if value is None else value for value in wanted])
+            found = unpacked(model[end])
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=0.00005 + 1e-9)
+        assert model["best"] == [cell.best or 0 for cell in cells]
+        assert model["worst"] == [cell.worst or 0 for cell in cells]
+        assert model["near"] == "".join("1" if cell.near_first else "0" for cell in cells)
+
+
+def test_what_ties_decide_stands_below_the_score() -> None:
+    (board,) = standings_of([evidence("parallel", name, 1.0, seed=i) for i, name in
+                             enumerate("ab", 1)])  # fmt: skip
+    rows = [replace(row, ties={0: 0.98765} if row.slug == "a" else {}) for row in board.rows]
+    page = setting_pages([replace(board, rows=tuple(rows))])[setting_page("parallel")].decode()
+    assert page.count("<small>ties: 0.9877</small>") == 1
+    assert '"ties":{"0":"0.9877"}' in page
+    assert "the score with ties counted for the model stands below" in page
+    assert "stands below" not in html()
+
+
+def test_a_board_without_intervals_by_setting_says_so() -> None:
+    of = table_of("parallel")
+    bare = replace(of, rows=tuple(replace(row, settings=(), ties={}) for row in of.rows))
+    page = setting_pages([bare])[setting_page("parallel")].decode()
+    assert "Ranks on this page are by score alone" in page
+    assert "the board is too large for an interval of every score" in page
+    assert "95% interval" not in page
+    assert "by score alone, so" not in html()
 
 
 def test_the_best_ranked_model_of_each_setting_is_bold() -> None:

@@ -6,6 +6,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const { query, pool } = document.getElementById("controls").elements;
   const status = document.getElementById("status");
+  const drawn = data.models.some(model => model.best);
   const body = document.querySelector(".ranking tbody");
 
   /* Three letters, five decimals; "///" is missing. */
@@ -33,21 +34,39 @@
     select.value = known.some(([code]) => code === wanted) ? wanted : known[0][0];
   }
 
+  /* The range of places, or by score alone where the page has no intervals: models whose scores
+     read the same share a place. */
+  function rankOf({ model, value }, setting, before, place) {
+    if (model.unranked || value === null) return "-";
+    if (!model.best) return before && text(before.value) === text(value) ? before.rank : String(place);
+    const best = model.best[setting], worst = model.worst[setting];
+    return best === worst ? String(best) : `${best}–${worst}`;
+  }
+
   /* The best first; models without a rank stand at their score, and those without a score last. */
   function ranked(setting) {
     const rows = data.models.map((model, order) => ({ model, order, value: scoreAt(model.scores, setting) }));
     rows.sort((a, b) => (b.value ?? -1) - (a.value ?? -1) || a.order - b.order);
     let place = 0, before = null;
     for (const row of rows) {
-      if (row.model.unranked || row.value === null) { row.rank = "-"; continue; }
+      row.rank = rankOf(row, setting, before, place + 1);
+      if (row.rank === "-") continue;
       place += 1;
-      row.rank = before && text(before.value) === text(row.value) ? before.rank : String(place);
       before = row;
     }
     return rows;
   }
 
-  function line({ model, value, rank }) {
+  /* Whether a ranked model cannot be told from the first. */
+  const near = ({ model, rank }, setting) => rank !== "-" && model.near?.[setting] === "1";
+
+  function interval(model, setting) {
+    const [low, high] = [model.low, model.high].map(ends => ends ? scoreAt(ends, setting) : null);
+    return low === null ? "-" : `${text(low)} to ${text(high)}`;
+  }
+
+  function line(found, setting) {
+    const { model, value, rank } = found;
     const row = document.createElement("tr");
     const name = make("bdi", model.name);
     const link = make("a", name);
@@ -62,19 +81,33 @@
     bar.max = 1;
     bar.value = value ?? 0;
     bar.textContent = text(value);
-    row.append(make("td", rank), head, make("td", text(value)), make("td", bar, "bar"),
-      make("td", make("span", model.evidence, `badge ${model.evidence}`)));
+    const place = make("td", rank), score = make("td", text(value));
+    if (near(found, setting) && rank !== "1") place.append(make("small", "≈ first"));
+    if (model.ties?.[setting]) score.append(make("small", `ties: ${model.ties[setting]}`));
+    row.append(place, head, score, ...(drawn ? [make("td", interval(model, setting))] : []),
+      make("td", bar, "bar"), make("td", make("span", model.evidence, `badge ${model.evidence}`)));
     return row;
+  }
+
+  /* What a sentence says of the best score, and which models the data cannot tell from it. */
+  function told(rows, setting) {
+    const ranked = rows.filter(({ rank }) => rank !== "-");
+    if (!ranked.length) return "No model has a rank.";
+    const [first, ...others] = ranked;
+    if (!drawn) return `${first.model.name} is first with ${text(first.value)}.`;
+    const alike = others.filter(each => near(each, setting)).map(({ model }) => model.name);
+    const named = alike.length > 3 ? `${alike.length} others` : alike.join(" and ");
+    return `${first.model.name} has the best score, ${text(first.value)}`
+      + (alike.length ? `; the data cannot distinguish it from ${named}.`
+        : others.length ? ", and all others are shown to be worse." : ".");
   }
 
   function show() {
     const setting = data.settings.findIndex(each => each[0] === query.value && each[2] === pool.value);
     const [, asked, , searched] = data.settings[setting];
     const rows = ranked(setting);
-    body.replaceChildren(...rows.map(line));
-    const first = rows.find(row => row.rank === "1");
-    status.textContent = `Queries: ${asked}; passages: ${searched}. `
-      + (first ? `${first.model.name} is first with ${text(first.value)}.` : "No model has a rank.");
+    body.replaceChildren(...rows.map(row => line(row, setting)));
+    status.textContent = `Queries: ${asked}; passages: ${searched}. ${told(rows, setting)}`;
   }
 
   function choose(asked, searched) {
