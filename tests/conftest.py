@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 from pathlib import Path
 
@@ -18,7 +20,27 @@ from tests.support.model_repository import make_repository
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
+NUMBERS = itertools.count()
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_sessionstart() -> None:
+    """Import the tests without a look for garbage: a million lasting objects take seconds."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from here on, but not among what was imported."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give each worker a run of neighbours, so that fixtures of a module are made once."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.option.dist == "load" else None
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +68,17 @@ def sample_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "results" / "char-ngram" / "sample"
 
 
+@pytest.fixture(scope="session")
+def _isolation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where every test has its folders: ``mktemp`` looks at all there are to find a free name."""
+    return tmp_path_factory.mktemp("isolation")
+
+
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated(_isolation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test a cache and settings of its own, so that none sees what another left."""
-    monkeypatch.setenv("MLBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("MLBENCH_CONFIG", str(tmp_path_factory.mktemp("config")))
+    own = _isolation / str(next(NUMBERS))
+    for variable in ("CACHE", "CONFIG"):
+        (own / variable).mkdir(parents=True)
+        monkeypatch.setenv(f"MLBENCH_{variable}", str(own / variable))
     monkeypatch.delenv("MLBENCH_TRUST", raising=False)

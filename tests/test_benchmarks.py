@@ -6,10 +6,18 @@ import json
 
 import pytest
 
+from benchmarks import others
 from benchmarks.__main__ import main
+from tests.support.uncompiled import uncompiled_ranx
 
 
-def test_the_benchmarks_run_at_a_tiny_size(tmp_path):
+def by_ranx_uncompiled(*given, by=others.PEERS["ranx"]):
+    with uncompiled_ranx():
+        return by(*given)
+
+
+def test_the_benchmarks_run_at_a_tiny_size(tmp_path, monkeypatch):
+    monkeypatch.setitem(others.PEERS, "ranx", by_ranx_uncompiled)
     result, picture = tmp_path / "result.json", tmp_path / "result.png"
     assert main(["--tiny", "--json", str(result), "--plot", str(picture)]) == 0
     rows = json.loads(result.read_text())["rows"]
@@ -56,7 +64,7 @@ def test_what_was_measured_is_shown_where_a_later_group_fails(tmp_path, capsys):
 
 
 def test_what_does_not_compute_the_same_is_not_timed():
-    from benchmarks import others, scoring
+    from benchmarks import scoring
     from benchmarks.data import xquad_r_shape
     from mlbench.data.task import Kind
 

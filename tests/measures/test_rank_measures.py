@@ -9,7 +9,6 @@ import ir_measures
 import numpy as np
 import pytest
 import pytrec_eval
-import ranx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from mlbench.reports.words import mean_name
 from tests.oracles import measures as oracle
 from tests.oracles.scores import all_scores, pessimistic_order
 from tests.support.strategies import CODES
+from tests.support.uncompiled import uncompiled_ranx
 
 LANGUAGES = CODES[:3]
 
@@ -168,7 +168,7 @@ def outside_values(
 
 def by_ranx(asked: list[tuple[dict, dict]]) -> list[dict[str, float]]:
     """Evaluate (run, qrels) of several settings in one call by ranx, on arrays of passage numbers
-    and scores; its own dictionaries take much longer to compile.
+    and scores.
 
     Rows that fill the arrays up are irrelevant, and rank last.
     """
@@ -184,7 +184,8 @@ def by_ranx(asked: list[tuple[dict, dict]]) -> list[dict[str, float]]:
     for rows, filling in ((judged, (-1.0, 0.0)), (runs, (-2.0, -np.inf))):
         longest = max(map(len, rows))
         arrays.append(np.array([[*row, *[filling] * (longest - len(row))] for row in rows]))
-    found = ranx.evaluate(*arrays, list(RANX.values()), return_mean=False)
+    with uncompiled_ranx() as ranx:
+        found = ranx.evaluate(*arrays, list(RANX.values()), return_mean=False)
     ends = np.cumsum([len(run) for run, _ in asked])
     return [
         {name: float(np.mean(found[key][start:end])) for name, key in RANX.items()}

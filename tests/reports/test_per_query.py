@@ -18,6 +18,7 @@ from mlbench.data.task import Kind
 from mlbench.reports.report import read_report, write_report
 from tests.support.page_examples import run_examples
 from tests.support.reports import collection_of, example, languages, report_of, vectors
+from tests.support.uncompiled import uncompiled_ranx
 
 DEEP = 1000
 """More passages than the sample has, so that run files are whole rankings."""
@@ -66,24 +67,24 @@ def test_values_are_those_of_ir_measures_on_the_run_files(saved, report, chosen,
 
 
 def test_values_are_those_of_ranx_on_the_run_files(saved, report, tmp_path):
-    import ranx
-
     qrels, packed = files_of(saved, "ar-multilingual")
     run = tmp_path / "run.trec"
     run.write_bytes(gzip.decompress(packed.read_bytes()))
-    theirs = ranx.Run.from_file(str(run), kind="trec")
-    judged = ranx.Qrels.from_file(str(qrels), kind="trec")
-    arrays = ranx.evaluate(judged, theirs, list(RANX.values()), return_mean=False)
+    with uncompiled_ranx() as ranx:
+        theirs = ranx.Run.from_file(str(run), kind="trec")
+        judged = ranx.Qrels.from_file(str(qrels), kind="trec")
+        arrays = ranx.evaluate(judged, theirs, list(RANX.values()), return_mean=False)
     found = report.per_query("multilingual", "ar", measures=RANX)
     for ours, name in RANX.items():
         np.testing.assert_allclose(found.arrays()[ours], arrays[name], atol=1e-12)
         assert found.scores()[ours] == pytest.approx(dict(theirs.scores[name]), abs=1e-12)
 
 
-def test_the_page_on_runs_shows_what_other_tools_print(tmp_path, monkeypatch):
-    """Here, because this module has ranx compiled already."""
+def test_the_page_on_runs_shows_what_other_tools_print(saved, tmp_path, monkeypatch):
+    # After ``saved``, so that mlbench's own code is compiled.
     monkeypatch.chdir(tmp_path)
-    run_examples("runs.md", 15)
+    with uncompiled_ranx():
+        run_examples("runs.md", 15)
 
 
 @pytest.mark.parametrize("apart", [False, True])

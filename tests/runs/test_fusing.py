@@ -1,15 +1,11 @@
 """Fused runs: reciprocal ranks and weighted sums by hand; what does not fit is refused.
 
-ranx compiles its code for a minute where it never ran; here it runs uncompiled, in a process.
+ranx compiles its code for a minute where it never ran; here it runs uncompiled.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,9 +18,11 @@ from mlbench.common.errors import DataError, UsageError
 from mlbench.runs.fusing import ON_RANKS, PARAMETERS, WEIGHTED, Fusion, fuse_runs, fused_lines
 from mlbench.runs.rank_fusion import BY_VOTE
 from mlbench.runs.reading import read_run
+from tests.oracles.ranx_on_ties import beside_ranx
 from tests.runs.building import lines, trec
+from tests.support.command_line import mlbench
+from tests.support.uncompiled import uncompiled_ranx
 
-ROOT = Path(__file__).resolve().parents[2]
 ONE = {"q1": {"a": 3.0, "b": 2.0, "c": 2.0, "d": -1.0}, "q2": {"a": 0.5, "x": 0.25}}
 OTHER = {"q1": {"b": 90.0, "e": 20.0, "a": 15.0}, "q2": {"y": 5.0, "a": 4.0, "x": 1.0}}
 
@@ -42,28 +40,6 @@ COMMANDS = {
     "no file": [f"x/{PATTERN}", f"w/{PATTERN}", "--output", f"z/{PATTERN}"],
     "no pattern": [f"x/{PATTERN}", "other", "--output", f"z/{PATTERN}"],
 }
-SCRIPT = """
-import contextlib, io, json, pathlib, sys, warnings
-from mlbench.commands.cli import main
-from mlbench.commands.fuse import METHODS, NORMS
-from mlbench.runs.fusing import ON_RANKS, WEIGHTED, Fusion, fuse_runs
-from mlbench.runs.reading import read_run
-
-done = {}
-for name, arguments in json.loads(sys.argv[1]).items():
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(["fuse", *arguments])
-    done[name] = [code, out.getvalue(), err.getvalue()]
-runs = [read_run(pathlib.Path(name)) for name in ("one", "other")]
-given = {"gmnz": {"gamma": 0.5}, "rbc": {"phi": 0.8}}
-for method in METHODS:
-    weights = (0.3, 0.7) if method in WEIGHTED else None
-    for norm in [None] if method in ON_RANKS else NORMS:
-        fused = fuse_runs(runs, Fusion(method, norm, given.get(method, {}), weights), 3)
-        done[f"{method} {norm}"] = {query: len(ranking) for query, ranking in fused.items()}
-print(json.dumps(done))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +58,8 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(runs):
     """Name of a command -> its exit code, standard output and standard error."""
-    process = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(COMMANDS)],
-        cwd=runs, env={**os.environ, "NUMBA_DISABLE_JIT": "1", "HOME": "/dev/null"},
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout)
+    with uncompiled_ranx():
+        return {name: mlbench("fuse", *given, cwd=runs) for name, given in COMMANDS.items()}
 
 
 def ranking(path):
@@ -122,7 +93,7 @@ def test_reciprocal_rank_fusion_is_the_sum_over_runs_of_one_over_k_plus_rank(run
                  if passage in run[query]]  # fmt: skip
         return round(sum(1 / (10 + rank) for rank in ranks), 12)
 
-    assert done["rrf"][:2] == [0, "fused.trec: 2 queries, 8 lines, rrf of 2 runs\n"]
+    assert done["rrf"][:2] == (0, "fused.trec: 2 queries, 8 lines, rrf of 2 runs\n")
     assert ranking(runs / "fused.trec") == by_hand(score)
 
 
@@ -211,11 +182,16 @@ def test_options_that_do_not_fit_are_named(fusion, runs, found):
     assert found in str(error.value)
 
 
-def test_every_method_and_norm_that_is_offered_works(done):
+def test_every_method_and_norm_that_is_offered_works(runs, done):
     assert {*ON_RANKS, *WEIGHTED, *PARAMETERS} <= set(METHODS)
+    files = [read_run(runs / name) for name in ("one", "other")]
+    given = {"gmnz": {"gamma": 0.5}, "rbc": {"phi": 0.8}}
     for method in METHODS:
+        weights = (0.3, 0.7) if method in WEIGHTED else None
         for norm in [None] if method in ON_RANKS else NORMS:
-            assert done[f"{method} {norm}"] == {"q1": 3, "q2": 3}
+            with uncompiled_ranx():
+                fused = fuse_runs(files, Fusion(method, norm, given.get(method, {}), weights), 3)
+            assert {query: len(ranking) for query, ranking in fused.items()} == {"q1": 3, "q2": 3}
 
 
 TIED = {"p0": 1e8, "p1": 1e8, "p2": 1e8, "p3": 1e8}
@@ -232,13 +208,7 @@ ON_TIES = [
 
 
 def test_every_method_and_norm_is_ranx_s_on_runs_with_ties(tmp_path):
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.oracles.ranx_on_ties", json.dumps(ON_TIES)],
-        cwd=tmp_path, env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
-    rows = json.loads(process.stdout)
+    rows = beside_ranx(ON_TIES, tmp_path)
     assert {method for method, *_ in rows} == set(METHODS) - set(BY_VOTE)
     assert {norm for _, norm, *_ in rows} == {None, *NORMS}
     for method, norm, right, ours in rows:
