@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +33,8 @@ from mlbench.ranking.vectors import arrays, of_arrays
 from mlbench.reports.report import ModelInfo, RunInfo, TaskInfo
 
 if TYPE_CHECKING:
+    import cattrs
+
     from mlbench.evaluation.core import Core, ShardCounts
     from mlbench.evaluation.options import Options
     from mlbench.models.registry import LoadedModel
@@ -198,6 +201,14 @@ def _nearest(head: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Nea
     }
 
 
+@cache
+def _converter() -> cattrs.Converter:
+    """Return what makes a partial result of JSON; what it learns of a class it learns once."""
+    import cattrs
+
+    return cattrs.Converter(forbid_extra_keys=False)
+
+
 def read_partial(path: Path) -> Partial:
     """Read a partial result. Raises IntegrityError where it is damaged or is none."""
     import cattrs
@@ -205,7 +216,7 @@ def read_partial(path: Path) -> Partial:
 
     mend = "count its shards again: the same `mlbench run` with --overwrite"
     head, parts = unseal(path, SCHEMA, mend)
-    converter = cattrs.Converter(forbid_extra_keys=False)
+    converter = _converter()
     try:
         shards = converter.structure(head["shards"], tuple[ShardRow, ...])
         done = converter.structure(head["done"], dict[str, Done])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -457,6 +458,7 @@ def parse_report(path: Path) -> tuple[Report, str]:
     return report, digest
 
 
+@cache
 def _converter() -> cattrs.Converter:
     """Return what makes a report of JSON; its table of ranks is no part of that."""
     import cattrs

@@ -30,6 +30,12 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def small_report(model_repository: Path) -> Path:
+    """The folder of a saved report."""
+    return model_repository / "results" / "numbers" / "mine"
+
+
 SPECS = (
     "evil.py:make", "./evil.py:make", "below/evil.py:make", "below/../evil.py:make",
     "../evil.py:make", "python:evil:make", "python:below.evil:make", "evil.py:make.deeper",
@@ -38,11 +44,11 @@ SPECS = (
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("file", ["mlbench.toml", "pyproject.toml", "other.toml"])
-def test_code_named_by_a_file_does_not_run(stranger, sample_report, tmp_path, file, spec):
+def test_code_named_by_a_file_does_not_run(stranger, small_report, tmp_path, file, spec):
     table = "[tool.mlbench]\n" if file == "pyproject.toml" else ""
     (stranger / file).write_text(f'{table}model = "{spec}"\n')
     named = ["--config", file] if file == "other.toml" else []
-    done = mlbench("check", *named, "--baseline", sample_report, cwd=stranger)
+    done = mlbench("check", *named, "--baseline", small_report, cwd=stranger)
     assert done.returncode == 2
     assert file in done.stderr
     assert "model" in done.stderr
@@ -50,18 +56,18 @@ def test_code_named_by_a_file_does_not_run(stranger, sample_report, tmp_path, fi
     assert not (tmp_path / "ran").exists()
 
 
-def test_an_absolute_path_and_a_link_are_code_too(stranger, sample_report, tmp_path):
+def test_an_absolute_path_and_a_link_are_code_too(stranger, small_report, tmp_path):
     (stranger / "link.py").symlink_to(tmp_path / "evil.py")
     for spec in (f"{tmp_path.as_posix()}/evil.py:make", "link.py:make"):
         (stranger / "mlbench.toml").write_text(f'model = "{spec}"\n')
-        done = mlbench("check", "--baseline", sample_report, cwd=stranger)
+        done = mlbench("check", "--baseline", small_report, cwd=stranger)
         assert done.returncode == 2
         assert not (tmp_path / "ran").exists()
 
 
-def test_flags_for_neural_models_are_no_word_for_other_code(stranger, sample_report, tmp_path):
+def test_flags_for_neural_models_are_no_word_for_other_code(stranger, small_report, tmp_path):
     (stranger / "mlbench.toml").write_text('model = "evil.py:make"\n')
-    given = ["--trust-remote-code", "--allow-pickle", "--baseline", sample_report]
+    given = ["--trust-remote-code", "--allow-pickle", "--baseline", small_report]
     assert mlbench("check", *given, cwd=stranger).returncode == 2
     assert not (tmp_path / "ran").exists()
 
@@ -84,28 +90,26 @@ def test_the_user_s_own_model_or_report_is_the_word(stranger):
 
 
 @pytest.mark.parametrize("place", ["..", "../elsewhere", "below/../../x", "link", "{absolute}"])
-def test_nothing_is_written_outside_the_folder_of_the_file(
-    stranger, sample_report, tmp_path, place
-):
+def test_nothing_is_written_outside_the_folder_of_the_file(stranger, small_report, tmp_path, place):
     (stranger / "link").symlink_to(tmp_path)
     place = place.format(absolute=(tmp_path / "absolute").as_posix())
     (stranger / "mlbench.toml").write_text(
-        f'report = "{sample_report.as_posix()}"\noutput = "{place}"\n'
+        f'report = "{small_report.as_posix()}"\noutput = "{place}"\n'
     )
     before = sorted(tmp_path.iterdir())
-    done = mlbench("check", "--baseline", sample_report, cwd=stranger)
+    done = mlbench("check", "--baseline", small_report, cwd=stranger)
     assert (done.returncode, "field output" in done.stderr) == (2, True)
     assert sorted(tmp_path.iterdir()) == before
     for word in (["--output", "own"], ["--config", "mlbench.toml", "--output", "../own"]):
-        done = mlbench("check", "--baseline", sample_report, *word, cwd=stranger)
+        done = mlbench("check", "--baseline", small_report, *word, cwd=stranger)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "own" / "check.json").exists()
 
 
-def test_a_folder_beside_the_file_is_written_to(stranger, sample_report):
-    text = f'report = "{sample_report.as_posix()}"\noutput = "below/out"\n'
+def test_a_folder_beside_the_file_is_written_to(stranger, small_report):
+    text = f'report = "{small_report.as_posix()}"\noutput = "below/out"\n'
     (stranger / "mlbench.toml").write_text(text)
-    assert mlbench("check", "--baseline", sample_report, cwd=stranger).returncode == 0
+    assert mlbench("check", "--baseline", small_report, cwd=stranger).returncode == 0
     assert (stranger / "below" / "out" / "check.json").exists()
 
 
