@@ -37,7 +37,7 @@ from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.columns import Column, Measured, measure, task_columns
 from mlbench.leaderboard.ranking.standings import all_standings
 from mlbench.measures.significance import MacroMeans, Sample
-from mlbench.reports.report import Encoded, ModelInfo, RunInfo
+from mlbench.reports.provenance import Encoded, ModelInfo, RunInfo
 from tests.support.browser import Browser, find_browser, running_browser
 
 NAME = "made-up"

@@ -14,7 +14,7 @@ from benchmarks.data import Problem, xquad_r_shape
 from benchmarks.late import agree
 from benchmarks.scoring import row, table_of
 from benchmarks.timing import Clock, peak_memory, side_by_side
-from mlbench.ranking.products import slices
+from mlbench.ranking.tiles import slices
 
 VOCABULARY, TOPICAL = 30_522, 8
 ACTIVE = {"query": 24, "passage": 120}

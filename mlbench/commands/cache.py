@@ -11,7 +11,8 @@ from typing import Any
 from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
 from mlbench.common.errors import IntegrityError
-from mlbench.models.cache import EmbeddingCache, Entry, Head, embeddings_folder, size_limit
+from mlbench.models.cache import EmbeddingCache, Entry, embeddings_folder, size_limit
+from mlbench.models.cache_files import Head
 
 HELD = {"query": "queries", "passage": "passages", "pair": "pairs"}
 """What the cache holds for a role, as it is called above a column."""

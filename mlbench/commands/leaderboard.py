@@ -40,7 +40,8 @@ from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.columns import measured_entries, with_tables
 from mlbench.leaderboard.ranking.standings import all_standings
 from mlbench.measures.significance import Score
-from mlbench.reports.report import ModelInfo, read_report
+from mlbench.reports.provenance import ModelInfo
+from mlbench.reports.report import read_report
 from mlbench.reports.words import plural
 
 OVERALL_SUITE = "lareqa"

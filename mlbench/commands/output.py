@@ -20,7 +20,8 @@ from mlbench.common.names import both_shortened
 from mlbench.common.terminal import fill, printable
 from mlbench.data.task import Task
 from mlbench.models.registry import LoadedModel
-from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo, parse_report
+from mlbench.reports.provenance import ModelInfo, TaskInfo
+from mlbench.reports.report import REPORT_FILE, Report, parse_report
 from mlbench.reports.suite_report import SuiteReport
 from mlbench.reports.tables import terminal_text
 

@@ -21,7 +21,7 @@ from mlbench.data.task import Task
 from mlbench.evaluation.describing import chosen_measures, describe_task
 from mlbench.evaluation.options import DEFAULT_DEPTH
 from mlbench.evaluation.tasks import load_task
-from mlbench.reports.report import TaskInfo
+from mlbench.reports.provenance import TaskInfo
 from mlbench.reports.subset import choose_languages, cut_task, refuse_other_report
 from mlbench.runs.first_passages import FirstPassages
 from mlbench.runs.judgements import describe_judgements

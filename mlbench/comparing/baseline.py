@@ -29,14 +29,12 @@ from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes, read_ranks
 from mlbench.reports.cost import Cost, cost_of
 from mlbench.reports.per_query import PerQuery, read_values
+from mlbench.reports.provenance import ModelInfo, RunInfo, TaskInfo
 from mlbench.reports.report import (
     RANKS_FILE,
     REPORT_FILE,
     VALUES_FILE,
-    ModelInfo,
     Report,
-    RunInfo,
-    TaskInfo,
     parse_report,
     read_report,
     rescored,

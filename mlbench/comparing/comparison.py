@@ -27,7 +27,7 @@ from mlbench.comparing.differences import (
 from mlbench.measures.clip_score import CLIP_SCORES
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import ALPHA
-from mlbench.reports.report import TaskInfo
+from mlbench.reports.provenance import TaskInfo
 from mlbench.reports.table import Table, escape_markdown
 from mlbench.reports.words import kind_name, plural
 

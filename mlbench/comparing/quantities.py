@@ -14,7 +14,8 @@ from mlbench.measures.bias import rank_distance
 from mlbench.measures.clip_score import CLIP_SCORES, JUDGED_CLIP_SCORE
 from mlbench.measures.rank_measures import OFFERED, RANK_DISTANCE, is_rank_distance, parse_measure
 from mlbench.measures.significance import Clusters, Sample
-from mlbench.ranking.ranks import Ranks, SharedPool, shared_pools
+from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.shared_pools import SharedPool, shared_pools
 from mlbench.reports.per_query import PerQuery
 
 

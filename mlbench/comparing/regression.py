@@ -25,7 +25,8 @@ from mlbench.data.task import Task
 from mlbench.measures.bias import rank_distance
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, TaskInfo
+from mlbench.reports.provenance import ModelInfo, TaskInfo
+from mlbench.reports.report import REPORT_FILE, Report
 
 if TYPE_CHECKING:
     from mlbench.evaluation.options import Options

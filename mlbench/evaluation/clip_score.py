@@ -26,7 +26,7 @@ from mlbench.ranking.reranking import of_part
 from mlbench.ranking.topk import Searched, query_rows, top_passages
 from mlbench.reports.clip_score import ClipScore, LanguageScore
 from mlbench.reports.per_query import PerQuery, SettingValues
-from mlbench.reports.report import ModelInfo
+from mlbench.reports.provenance import ModelInfo
 
 
 def clip_score(

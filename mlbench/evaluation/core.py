@@ -25,8 +25,9 @@ from mlbench.models.protocol import Truncation
 from mlbench.models.saved_vectors import SavedFile
 from mlbench.ranking.counting import DEFAULT_LIMITS, Counter, Counts, relevant_pairs, sorted_table
 from mlbench.ranking.nearest import Nearest
-from mlbench.ranking.products import Counts32, Ints, Limits, Pairs
+from mlbench.ranking.products import Counts32, Limits, Pairs
 from mlbench.ranking.ranks import Ranks
+from mlbench.ranking.tiles import Ints
 from mlbench.ranking.vectors import Vectors, arrays
 
 if TYPE_CHECKING:

@@ -28,15 +28,8 @@ from mlbench.models.inputs import Inputs
 from mlbench.models.plan import Plan
 from mlbench.models.protocol import Described
 from mlbench.ranking.vectors import text_size
-from mlbench.reports.report import (
-    Encoded,
-    ModelInfo,
-    Report,
-    RouteInfo,
-    RunInfo,
-    TaskInfo,
-    Truncated,
-)
+from mlbench.reports.provenance import Encoded, ModelInfo, RouteInfo, RunInfo, TaskInfo, Truncated
+from mlbench.reports.report import Report
 from mlbench.reports.subset import marked_as_cut
 from mlbench.reports.variants import VariantScores
 

@@ -44,7 +44,7 @@ from mlbench.evaluation.saving_vectors import SavedFiles, open_saved, save_queri
 from mlbench.evaluation.scan import Scan, cost, scan
 from mlbench.models.encoding import confirm
 from mlbench.models.protocol import Fitted
-from mlbench.reports.report import TaskInfo
+from mlbench.reports.provenance import TaskInfo
 
 if TYPE_CHECKING:
     from mlbench.data.task import Task

@@ -18,7 +18,7 @@ from mlbench.ranking.products import DEFAULT_MEMORY, Limits
 if TYPE_CHECKING:
     from mlbench.evaluation.compression import Variant
     from mlbench.models.cache import EmbeddingCache
-    from mlbench.reports.report import TaskInfo
+    from mlbench.reports.provenance import TaskInfo
 
 
 def _own_cache() -> EmbeddingCache | None:

@@ -30,7 +30,7 @@ from mlbench.ranking.nearest import Nearest
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_from_table, ranks_to_bytes
 from mlbench.ranking.vectors import arrays, of_arrays
-from mlbench.reports.report import ModelInfo, RunInfo, TaskInfo
+from mlbench.reports.provenance import ModelInfo, RunInfo, TaskInfo
 
 if TYPE_CHECKING:
     import cattrs
@@ -38,14 +38,12 @@ if TYPE_CHECKING:
     from mlbench.evaluation.core import Core, ShardCounts
     from mlbench.evaluation.options import Options
     from mlbench.models.registry import LoadedModel
-    from mlbench.reports.report import TaskInfo
+    from mlbench.reports.provenance import TaskInfo
 
 
 SCHEMA = "mlbench/partial/2"
 SUFFIX = ".partial"
 ANEW = "begin again with --overwrite, or keep the partial results of this run elsewhere (--work)"
-
-
 MOST_SHARDS = 5
 LONGEST_VALUE = 100
 

@@ -27,8 +27,8 @@ from mlbench.measures.scores import compute_scores
 from mlbench.models.reranking.scoring import PairScoring
 from mlbench.ranking.counting import Counts
 from mlbench.ranking.nearest import Nearest
-from mlbench.ranking.products import Ints
 from mlbench.ranking.reranking import Candidates, Ranked
+from mlbench.ranking.tiles import Ints
 from mlbench.reports.report import Report
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from mlbench.models.protocol import Described
 from mlbench.models.registry import LoadedModel
 from mlbench.models.reranking.protocol import Reranker
 from mlbench.models.reranking.scoring import PairScores
-from mlbench.reports.report import ModelInfo
+from mlbench.reports.provenance import ModelInfo
 from mlbench.reports.reranking import Reranking
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from mlbench.data.task import Kind
 from mlbench.evaluation.partial import Done, Partial, differing, empty_counts
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
-from mlbench.reports.report import Encoded, Report, RunInfo, Truncated
+from mlbench.reports.provenance import Encoded, RunInfo, Truncated
+from mlbench.reports.report import Report
 
 MOST_NAMES = 10
 

@@ -24,7 +24,7 @@ from mlbench.models.registry import LoadedModel
 from mlbench.ranking.counting import scorer_of
 from mlbench.ranking.ranks import Ints
 from mlbench.reports.explain import Explanation
-from mlbench.reports.report import ModelInfo
+from mlbench.reports.provenance import ModelInfo
 from mlbench.reports.rivals import Rivals, ranked_rivals
 
 

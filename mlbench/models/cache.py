@@ -14,14 +14,13 @@ recently make room.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,85 +29,32 @@ from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, Usage
 from mlbench.common.files import ABANDONED_SECONDS, cache_folder, write_atomically
 from mlbench.common.sealed import Sealed, digest_of, open_sealed, seal
 from mlbench.common.sizes import parse_size
-from mlbench.ranking.vectors import TokenVectors, Vectors, joined
+from mlbench.models.cache_files import (
+    ANSWER,
+    ANSWER_SCHEMA,
+    COLUMNS,
+    KEY_BYTES,
+    SCHEMA,
+    VECTORS,
+    Head,
+    Source,
+    answer_of,
+    checked_head,
+    head_of,
+    parts_of,
+    vectors_of,
+)
+from mlbench.ranking.vectors import Vectors, joined
 
-SCHEMA = "mlbench/embeddings/2"
-ANSWER_SCHEMA = "mlbench/answer/1"
-KEY_BYTES = 32
 DEFAULT_LIMIT = 20 * 2**30
 LIMIT_VARIABLE = "MLBENCH_CACHE_SIZE"
 JOINED_TEXTS = 2048
 
-VECTORS, ANSWER = ".vectors", ".answer"
-TOKENS, COLUMNS, COUNTS = "tokens", "columns", "counts"
-"""Further parts of a file: how many vectors each text has, where these are several; the columns of
-the values of sparse vectors, and how many values each text has."""
 _NAMES = tuple(f"[0-9a-f]*{suffix}" for suffix in (VECTORS, ANSWER, ".note"))
 """Files of the cache; an answer was called a note before."""
-NO_VECTORS = "not vectors as mlbench writes them"
 _UNFINISHED = tuple(f".{name}.*.tmp" for name in _NAMES)
 
 T = TypeVar("T")
-
-
-def packed(parts: Iterable[bytes]) -> bytes:
-    """Join parts, each after its length in 8 bytes, so that no other parts give the same bytes."""
-    return b"".join(len(part).to_bytes(8, "little") + part for part in parts)
-
-
-@dataclass(frozen=True)
-class Source:
-    """All that a vector depends on beside its text.
-
-    ``language`` is "" for a model that is not told it; ``form`` says what stands for a text:
-    itself ("text"), or the bytes that the model's ``canonical`` gives for it ("canonical"). Of
-    images, whose ``role`` is "image", it says how they are decoded; the digest of the file's bytes
-    stands for an image.
-    """
-
-    identity: str
-    role: str
-    prompt: str = ""
-    language: str = ""
-    options: str = ""
-    form: str = "text"
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) over all fields."""
-        return hashlib.sha256(packed(map(str.encode, astuple(self)))).hexdigest()
-
-    def keys(self, texts: Iterable[bytes]) -> list[bytes]:
-        """Return the key of each text: SHA-256 over the schema, all fields and the text.
-
-        Every part is preceded by its length, so that no other parts give the same bytes.
-        """
-        prefix = hashlib.sha256(packed(map(str.encode, (SCHEMA, *astuple(self)))))
-        keys = []
-        for text in texts:
-            hasher = prefix.copy()
-            hasher.update(packed((text,)))
-            keys.append(hasher.digest())
-        return keys
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a file of vectors holds; ``model`` is a name for people, and no more."""
-
-    model: str
-    source: Source
-    rows: int
-    dimension: int
-
-
-def question_digest(question: str, *parts: Iterable[str]) -> str:
-    """Return the digest (hex) of a question and of lists of all that its answer depends on."""
-    total = hashlib.sha256(packed([ANSWER_SCHEMA.encode(), question.encode()]))
-    for part in parts:
-        raw = packed(field.encode("utf-8", "surrogatepass") for field in part)
-        total.update(packed([raw]))
-    return total.hexdigest()
 
 
 class Hit(NamedTuple):
@@ -207,7 +153,7 @@ class EmbeddingCache:
         """Take from ``wanted`` what a file of vectors holds."""
 
         def read(sealed: Sealed) -> Hit | None:
-            _check_vectors(sealed)
+            checked_head(sealed)
             keys = sealed.read("keys").tobytes()
             starts = range(0, len(keys), KEY_BYTES)
             rows = {
@@ -217,7 +163,7 @@ class EmbeddingCache:
             }
             if not rows:
                 return None
-            vectors = _vectors(sealed)[list(rows.values())]
+            vectors = vectors_of(sealed)[list(rows.values())]
             places = [wanted.pop(key) for key in rows]
             return Hit(np.array(places, np.int64), vectors)
 
@@ -280,7 +226,7 @@ class EmbeddingCache:
         if not self._storing:
             return None
         table = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
-        parts = _parts(vectors)
+        parts = parts_of(vectors)
         head = {"model": model, "source": asdict(source)}
         if COLUMNS in parts:
             head["dimension"] = vectors.shape[1]
@@ -306,7 +252,7 @@ class EmbeddingCache:
         """Return the answer to a question (see ``question_digest``), if it is kept."""
 
         def read(sealed: Sealed) -> bytes:
-            return _answer(sealed, about)
+            return answer_of(sealed, about)
 
         return self._open(self._answer(about), ANSWER_SCHEMA, read)
 
@@ -374,7 +320,7 @@ class EmbeddingCache:
                 continue
             head, fault = None, ""
             try:
-                head = _look(file.path, check=check)
+                head = head_of(file.path, check=check)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -400,87 +346,6 @@ class EmbeddingCache:
                 Fault(str(self.folder), f"cannot be cleared: {error}", "a folder you may write to")
             ) from error
         return sum(file.size for file in files)
-
-
-def _look(path: Path, *, check: bool) -> Head | None:
-    """Return the head of vectors, None for an answer; with ``check``, read all.
-
-    Raises IntegrityError.
-    """
-    schema = SCHEMA if path.suffix == VECTORS else ANSWER_SCHEMA
-    with open_sealed(path, schema) as sealed:
-        if check:
-            sealed.read_all()
-        if path.suffix == VECTORS:
-            return _check_vectors(sealed)
-        _answer(sealed, path.stem)
-        return None
-
-
-def _parts(vectors: Vectors) -> dict[str, npt.NDArray[Any]]:
-    """Return the parts of a file that hold vectors, little-endian."""
-    if isinstance(vectors, np.ndarray):
-        return {"vectors": vectors.astype("<f4", copy=False)}
-    if isinstance(vectors, TokenVectors):
-        return _parts(vectors.vectors) | {TOKENS: vectors.counts.astype("<i4")}
-    columns = vectors.indices.astype(_column_type(vectors.shape[1]), copy=False)
-    counts = np.diff(vectors.indptr).astype("<i4")
-    return _parts(vectors.data) | {COLUMNS: columns, COUNTS: counts}
-
-
-def _column_type(dimension: int) -> str:
-    return "<i4" if dimension <= 2**31 else "<i8"
-
-
-def _check_vectors(sealed: Sealed) -> Head:
-    """Return the head of a file of vectors. Raises IntegrityError where it is none."""
-    try:
-        source = Source(**sealed.head["source"])
-        rows, (held, *width) = int(sealed.form("keys")[1][0]), sealed.form("vectors")[1]
-        dimension = int(width[0] if width else sealed.head["dimension"])
-        expected: dict[str, tuple[str, tuple[int, ...]]] = {"keys": ("|u1", (rows, KEY_BYTES))}
-        if not width:
-            expected[COLUMNS] = (_column_type(dimension), (held,))
-            expected[COUNTS] = ("<i4", (rows,))
-        elif sealed.has(TOKENS):
-            expected[TOKENS] = ("<i4", (rows,))
-        else:
-            held = rows
-        expected["vectors"] = ("<f4", (held, *width))
-        sound = all(sealed.form(name) == form for name, form in expected.items())
-        if not sound or min(rows, dimension) < 1:
-            raise ValueError
-        return Head(str(sealed.head["model"]), source, rows, dimension)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        raise sealed.fault(NO_VECTORS) from None
-
-
-def _vectors(sealed: Sealed) -> Vectors:
-    """Return the vectors of a file that ``_check_vectors`` has passed. Raises IntegrityError."""
-    vectors = sealed.read("vectors").astype(np.float32, copy=False)
-    name = COUNTS if vectors.ndim == 1 else TOKENS
-    if not sealed.has(name):
-        return vectors
-    starts = np.append(0, np.cumsum(sealed.read(name), dtype=np.int64))
-    if starts[-1] != len(vectors):
-        raise sealed.fault(NO_VECTORS)
-    if name == TOKENS:
-        return TokenVectors(vectors, starts)
-    from scipy import sparse
-
-    columns, shape = sealed.read(COLUMNS), (len(starts) - 1, sealed.head["dimension"])
-    try:
-        result = sparse.csr_matrix((vectors, columns, starts), shape)
-        result.check_format(full_check=True)
-    except ValueError:
-        raise sealed.fault(NO_VECTORS) from None
-    return result
-
-
-def _answer(sealed: Sealed, about: str) -> bytes:
-    if sealed.head.get("about") != about:
-        raise sealed.fault("damaged: it is the answer to another question")
-    return bytes(sealed.read("answer"))
 
 
 def _is_unfinished(file: _File) -> bool:

@@ -25,7 +25,7 @@ from mlbench.data.collection import Collection, Entries
 from mlbench.data.images import Images
 from mlbench.models import company
 from mlbench.models.boundary import Layout, Vectors, attribute, calling, check_vectors
-from mlbench.models.cache import Source
+from mlbench.models.cache_files import Source
 from mlbench.models.images import ROLE as IMAGES
 from mlbench.models.images import cost_of, ends_of_batches, opened, sees
 from mlbench.models.inputs import Inputs
@@ -47,8 +47,6 @@ KINDS = {"query": "query texts", "passage": "passage texts", IMAGES: "images"}
 
 Ints = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
-
-
 COLLAPSED = 0.9999
 ENOUGH = 8
 """Distinct texts from which a model that gives them one vector is said to have collapsed."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlbench.common.errors import Fault, ModelError
 from mlbench.models.boundary import attribute, calling
-from mlbench.models.cache import KEY_BYTES, SCHEMA, Source, question_digest
+from mlbench.models.cache_files import KEY_BYTES, SCHEMA, Source, question_digest
 from mlbench.models.images import ROLE as IMAGES
 from mlbench.models.pace import Pace
 from mlbench.models.protocol import Batching, Bound, Canonical, Fitted, Truncating, Truncation

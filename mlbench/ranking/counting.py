@@ -22,19 +22,9 @@ from mlbench.common.threads import one_blas_thread
 from mlbench.data.collection import Collection, Entries
 from mlbench.data.task import IMAGE, Kind
 from mlbench.ranking.maxsim import MaxSim
-from mlbench.ranking.products import (
-    Bands,
-    Bounded,
-    Counts32,
-    Dense,
-    Ints,
-    Limits,
-    Pairs,
-    Rows,
-    Sparse,
-    Tile,
-)
+from mlbench.ranking.products import Bounded, Counts32, Dense, Limits, Pairs, Sparse
 from mlbench.ranking.ranks import Ranks, first_of_runs
+from mlbench.ranking.tiles import Bands, Ints, Rows, Tile
 from mlbench.ranking.vectors import TokenVectors, Vectors
 
 Progress = Callable[[int], None]

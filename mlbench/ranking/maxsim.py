@@ -12,25 +12,17 @@ from typing import Any, Self
 import numpy as np
 
 from mlbench.common.errors import EnvironmentFault
-from mlbench.ranking.products import (
-    PASSAGE_TILE,
-    SMALLEST_TILE,
+from mlbench.ranking.error_bounds import (
     UNIT_ROUNDOFF_32,
     UNIT_ROUNDOFF_64,
-    Bounded,
     Floats,
-    Ints,
-    Limits,
-    Rows,
-    Tile,
-    cut_tiles,
     error_bound,
     largest_norm,
-    memory_fault,
     scaled,
-    slices_by_language,
     underflow_bound,
 )
+from mlbench.ranking.products import PASSAGE_TILE, SMALLEST_TILE, Bounded, Limits, memory_fault
+from mlbench.ranking.tiles import Ints, Rows, Tile, cut_tiles, slices_by_language
 from mlbench.ranking.vectors import TokenVectors
 
 QUERY_TOKENS = 1024

@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,92 +18,22 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.errors import EnvironmentFault, Fault
+from mlbench.ranking.error_bounds import (
+    Floats,
+    error_bound,
+    exponent_of,
+    largest_norm,
+    largest_whole,
+    rounded_up,
+    scaled,
+    underflow_bound,
+)
+from mlbench.ranking.tiles import Bands, Ints, Rows, Tile, cut_tiles, slices, slices_by_language
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-Ints = npt.NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class Rows:
-    """The table's rows: query i owns ``starts[i]:starts[i + 1]``, each a relevant passage and
-    its exact score, the threshold that other passages are counted against.
-
-    ``bands`` keeps what was made of the thresholds of a tile's queries for its next tile.
-    """
-
-    starts: Ints
-    passage: Ints
-    threshold: npt.NDArray[np.float64]
-    bands: dict[tuple[int, int], Bands] = field(default_factory=dict)
-
-    def of(self, queries: slice) -> slice:
-        """Return the rows of some queries."""
-        return slice(int(self.starts[queries.start]), int(self.starts[queries.stop]))
-
-    def within(self, queries: slice) -> Ints:
-        """Return where each query's rows begin and end among the rows of some queries."""
-        starts: Ints = self.starts[queries.start : queries.stop + 1] - self.starts[queries.start]
-        return starts
-
-
-@dataclass(frozen=True)
-class Bands:
-    """The thresholds of a tile's queries as ``tile_kernels`` wants them, for passages whose norms
-    are at most ``largest``, scaled by ``exponent``."""
-
-    largest: float
-    exponent: int
-    edges: npt.NDArray[np.void]
-    grid: npt.NDArray[np.void]
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A block of work: some queries against some passages, which belong to ``languages``;
-    ``edges`` says where each of these begins and ends within the passages."""
-
-    queries: slice
-    passages: slice
-    languages: slice
-    edges: Ints
-
-    @property
-    def size(self) -> int:
-        """Number of scores in the tile."""
-        height = self.queries.stop - self.queries.start
-        return int(height * (self.passages.stop - self.passages.start))
-
-
-def cut_tiles(queries: Sequence[slice], passages: Iterable[slice], starts: Ints) -> list[Tile]:
-    """Return the tiles of some passages, one for each of the parts of queries."""
-    tiles = []
-    for part in passages:
-        first = int(np.searchsorted(starts, part.start, "right")) - 1
-        last = int(np.searchsorted(starts, part.stop, "left"))
-        edges = np.clip(starts[first : last + 1], part.start, part.stop) - part.start
-        tiles += [Tile(rows, part, slice(first, last), edges) for rows in queries]
-    return tiles
-
-
-def slices(size: int, most: int) -> list[slice]:
-    """Cut ``size`` things evenly into as few parts as have ``most`` of them at most."""
-    parts = -(-size // most)
-    cuts = [size * part // parts for part in range(parts)]
-    return [slice(a, b) for a, b in pairwise([*cuts, size])]
-
-
-def slices_by_language(starts: Ints, width: int) -> list[slice]:
-    """Cut passages by language: as many whole ones as fit into ``width``, or even parts of one."""
-    cuts = [0]
-    for begin, end in pairwise(starts.tolist()):
-        if end - cuts[-1] > width:
-            cuts += [begin + part.start for part in slices(end - begin, width)]
-    return [slice(a, b) for a, b in pairwise([*cuts, int(starts[-1])]) if b > a]
-
-
-Floats = npt.NDArray[np.float32]
 Counts32 = npt.NDArray[np.int32]
 
 DEFAULT_MEMORY = 256 * 2**20
@@ -112,7 +42,6 @@ SPARSE_QUERY_TILE, SPARSE_PASSAGE_TILE = 4096, 2**16
 SMALLEST_TILE = 64
 MOST_COUNTED = 2**15
 """Passages of a tile, at most, whose counts are kept in 16 bits."""
-UNIT_ROUNDOFF_32, UNIT_ROUNDOFF_64 = 2.0**-24, 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -231,7 +160,7 @@ class Bounded(ABC):
         """Return ``longest``, found once and rounded up."""
         key = (passages.start, passages.stop)
         if key not in self.largest:
-            self.largest[key] = _rounded_up(self.longest(passages))
+            self.largest[key] = rounded_up(self.longest(passages))
         return self.largest[key]
 
     def block(self, size: int) -> Floats:
@@ -254,7 +183,7 @@ class Dense(Bounded):
         self.queries = np.ascontiguousarray(queries, np.float32)
         self.passages = np.ascontiguousarray(passages, np.float32)
         super().__init__(self.queries, passage_starts)
-        self._whole = _largest_whole(self.queries)
+        self._whole = largest_whole(self.queries)
         self.largest_whole: dict[tuple[int, int], float] = {}
 
     def count(self, tile: Tile, rows: Rows, above: Counts32, tied: Counts32) -> int:
@@ -281,7 +210,7 @@ class Dense(Bounded):
             return False
         key = (passages.start, passages.stop)
         if key not in self.largest_whole:
-            self.largest_whole[key] = _largest_whole(self.passages[passages])
+            self.largest_whole[key] = largest_whole(self.passages[passages])
         return bool(self._whole * self.largest_whole[key] <= most)
 
     def over(self, passages: Floats, passage_starts: Ints) -> Self:
@@ -386,66 +315,6 @@ class Sparse:
             by_column.shape[0], above, tied,
         )  # fmt: skip
         return 0
-
-
-def error_bound(dimension: int) -> float:
-    """Return c such that a float32 product differs from the exact score by at most c |q| |p|.
-
-    A sum of d float32 products, added in any order and with or without fused multiply-adds,
-    differs from its true value by at most gamma_d times the sum of the products' magnitudes,
-    gamma_d = d u / (1 - d u), u = 2**-24 (Higham, Accuracy and Stability of Numerical
-    Algorithms, 2002, section 3.1), and that sum is at most |q| |p| (Cauchy-Schwarz). The second
-    term covers the float64 score, norms and thresholds.
-    """
-    single, double = dimension * UNIT_ROUNDOFF_32, (dimension + 8) * UNIT_ROUNDOFF_64
-    return single / (1 - single) + 4 * double / (1 - double)
-
-
-def underflow_bound(dimension: int, largest: float) -> float:
-    """Return how far a float32 product may be off beside that, because numbers vanish.
-
-    A product or a coordinate that is scaled down loses at most 2**-126, also where the processor
-    takes subnormal numbers for 0: d products lose d times that, and the d coordinates of a query
-    as much times |p|, which is at most ``largest``. What the coordinates of a passage lose lies
-    within ``error_bound``, as the scaled norm of the longest is at least 2**-40.
-    """
-    return dimension * 2.0**-125 * (1 + largest)
-
-
-def largest_norm(vectors: Floats) -> float:
-    """Return an upper bound of the rows' norms, within a part in a thousand of the largest.
-
-    From float32 sums of squares where these neither overflow nor vanish, else from float64.
-    """
-    from mlbench.ranking import kernels
-
-    square = float(kernels.largest_square(vectors))
-    if 1e-30 < square < 1e30:
-        return float(np.sqrt(square * (1 + 2 * vectors.shape[1] * UNIT_ROUNDOFF_32)))
-    return float(kernels.norms(vectors).max(initial=0.0))
-
-
-def _largest_whole(vectors: Floats) -> float:
-    from mlbench.ranking import kernels
-
-    return float(kernels.largest_whole(vectors))
-
-
-def _rounded_up(norm: float) -> float:
-    """Return ``norm`` or up to a 32nd part more: tiles of like norms share their bands, and those
-    of normalised vectors lose nothing to speak of."""
-    mantissa, exponent = np.frexp(norm)
-    return float(np.ldexp((np.ceil(mantissa * 64 - 2.0**-10) + 2.0**-10) / 64, exponent))
-
-
-def exponent_of(largest: float) -> int:
-    """Return 0, or the power of two that brings an extreme norm near 1 (no float32 overflow)."""
-    return int(np.frexp(largest)[1]) if largest and not 2.0**-40 < largest < 2.0**40 else 0
-
-
-def scaled(vectors: Floats, exponent: int) -> Floats:
-    """Divide vectors by 2 to that exponent."""
-    return np.ldexp(vectors, -exponent) if exponent else vectors
 
 
 def memory_fault(need: int, allowed: int) -> Fault:

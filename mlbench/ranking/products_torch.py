@@ -13,20 +13,10 @@ from typing import Any
 import numpy as np
 
 from mlbench.common.errors import EnvironmentFault, Fault, UsageError
+from mlbench.ranking.error_bounds import Floats, scaled
 from mlbench.ranking.maxsim import MaxSim, slices_by_tokens
-from mlbench.ranking.products import (
-    Bounded,
-    Counts32,
-    Dense,
-    Floats,
-    Ints,
-    Limits,
-    Rows,
-    Tile,
-    cut_tiles,
-    scaled,
-    slices,
-)
+from mlbench.ranking.products import Bounded, Counts32, Dense, Limits
+from mlbench.ranking.tiles import Ints, Rows, Tile, cut_tiles, slices
 
 GPU_QUERY_TILE, GPU_PASSAGE_TILE = 4096, 8192
 GPU_QUERY_TOKENS, GPU_PASSAGE_TOKENS = 8192, 32768

@@ -31,17 +31,10 @@ from mlbench.ranking.counting import (
     scorer_of,
     sorted_table,
 )
-from mlbench.ranking.products import Ints, Limits
+from mlbench.ranking.products import Limits
 from mlbench.ranking.ranks import Ranks
-from mlbench.ranking.topk import (
-    Best,
-    Doubles,
-    Searched,
-    Top,
-    best_of,
-    query_rows,
-    top_passages,
-)
+from mlbench.ranking.tiles import Ints
+from mlbench.ranking.topk import Best, Doubles, Searched, Top, best_of, query_rows, top_passages
 from mlbench.ranking.vectors import Vectors
 
 Floats = npt.NDArray[np.float32]

@@ -21,7 +21,8 @@ import numpy.typing as npt
 from mlbench.data.collection import Collection
 from mlbench.ranking.counting import Scorer, relevant_pairs, scorer_of
 from mlbench.ranking.nearest import Nearest, named
-from mlbench.ranking.products import Bounded, Ints, Limits, Pairs
+from mlbench.ranking.products import Bounded, Limits, Pairs
+from mlbench.ranking.tiles import Ints
 from mlbench.ranking.vectors import Vectors
 
 Progress = Callable[[int], None]

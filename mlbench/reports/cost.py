@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from mlbench.common.hardware import gpus_in_words
 from mlbench.common.sizes import short_number, short_size, three_digits
-from mlbench.reports.report import Encoded, ModelInfo, Report, RunInfo
+from mlbench.reports.provenance import Encoded, ModelInfo, RunInfo
+from mlbench.reports.report import Report
 
 LEAST_SECONDS = 0.001
 """Reports give seconds to three decimals; less is no time that anything could take."""

@@ -7,14 +7,13 @@ they hold is shown, never interpreted, neither as HTML nor as Markdown.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlbench.data.task import Kind
 from mlbench.data.texts import Texts
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.bias_words import counts_line, extremes_line, target_line
+from mlbench.reports.bias_sections import bias_sections
 from mlbench.reports.clip_score import clip_score_lines, clip_score_table
 from mlbench.reports.compression import COMPRESSION_NOTE, compression_lines, compression_table
 from mlbench.reports.cost import cost_facts
@@ -28,21 +27,18 @@ from mlbench.reports.explain import (
     most_biased,
     passages_table,
 )
+from mlbench.reports.facts import facts_of
 from mlbench.reports.pairs import directions
 from mlbench.reports.plot_cache import cached_plots
 from mlbench.reports.plot_texts import plot_texts
+from mlbench.reports.reading import own_language_preference
 from mlbench.reports.report import Report
 from mlbench.reports.stages import reranking_lines, reranking_table
 from mlbench.reports.table import Table, escape_markdown
 from mlbench.reports.tables import (
-    bias_table,
-    counts_table,
     crosslingual_table,
-    distance_table,
     excluded_table,
-    extremes_table,
     macro_table,
-    outranking_table,
     paper_table,
     settings_table,
     sizes_table,
@@ -58,15 +54,11 @@ from mlbench.reports.words import (
     between,
     excluded_lines,
     headline,
-    kind_name,
     kind_title,
     macro_score,
     mean_name,
     name_of_all,
     number,
-    outranking_line,
-    own_language_preference,
-    rank_distance_line,
     settings_of,
     tie_lines,
     told_kinds,
@@ -151,7 +143,7 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
             Plot(f"plots/{name}", data_uri(svg), *plot_texts(name, report))
             for name, svg in plots.items()
         ],
-        "bias": _bias_sections(report),
+        "bias": bias_sections(report),
         "biased": [_query(each, texts) for each in biased],
         "no_texts": texts.why,
         "examples": shown_examples(report.examples, texts),
@@ -167,13 +159,13 @@ def _view(report: Report, ranks: Ranks | None, plots: dict[str, bytes]) -> dict[
         ],
         "tie_lines": tie_lines(report),
         "cost_facts": cost_facts(report),
-        "model_facts": _facts(asdict(report.model)),
-        "task_facts": _facts(
+        "model_facts": facts_of(asdict(report.model)),
+        "task_facts": facts_of(
             asdict(report.task) | {"kinds": tuple(kinds)},
             skip=("queries", "passages", "languages", "passage_languages", "pairs"),
         ),
         "counts": sizes_table(report.task.pairs) if pairs else _counts_table(report),
-        "run_facts": _facts(asdict(report.run), skip=("command",)),
+        "run_facts": facts_of(asdict(report.run), skip=("command",)),
         "definitions": definitions(report),
     }
     view["contents"] = _contents(view)
@@ -273,69 +265,6 @@ CLIP_SCORE_NOTE = (
 )
 
 
-def _bias_sections(report: Report) -> list[Section]:
-    """Return what there is of language bias; of run files, which lack most of it, nothing."""
-    if report.retrieved is not None:
-        return []
-    sections = (
-        Section(
-            "Rank distance",
-            distance_table(report),
-            "The percentage shows where the value lies between the least possible (0%) and the "
-            "mean of a random order (100%).",
-            rank_distance_line(report),
-        ),
-        Section(
-            "Outranking",
-            outranking_table(report),
-            "Rows are query languages, columns passage languages. 2 means that passages in a "
-            "language outrank relevant ones twice as often as their share of the pool; 1 is "
-            f"unbiased. {_means_of_outranking(report)}".rstrip(),
-            outranking_line(report) or "No passage ranks above a relevant one.",
-        ),
-        Section(
-            "Other measures of bias",
-            bias_table(report),
-            "All values are over the multilingual pool, with their 95% intervals. They are "
-            "defined at the end of the report.",
-            target_line(report),
-        ),
-        Section(
-            "Best and worst language",
-            extremes_table(report),
-            _extremes_of(report),
-            extremes_line(report),
-        ),
-        Section(
-            "Scores by the number of languages",
-            counts_table(report),
-            "Both queries and pool are cut to this number of languages. Each value is the mean "
-            "over the choices of languages, with the range from the lowest to the highest. With "
-            "one language, mAP is monolingual; with more, it is multilingual.",
-            counts_line(report),
-        ),
-    )
-    return [section for section in sections if section.table.rows]
-
-
-def _means_of_outranking(report: Report) -> str:
-    """Say what the means of the outranking matrix are, "" where it has none."""
-    roles = report.task.roles
-    own = "the last column is the query's own language" if roles.shared else ""
-    others = " over queries in other languages" if roles.shared else ""
-    mean = f"the last row is the mean{others}" if len(roles.mixing) > 1 else ""
-    said = ", and ".join(filter(None, (own, mean)))
-    return said and f"{said[0].upper()}{said[1:]}."
-
-
-def _extremes_of(report: Report) -> str:
-    """Say whose means the best and worst are."""
-    bias, recall = report.scores.bias, "recall in the multilingual pool, by passage language"
-    if not bias.by_query_language:
-        return f"The means are those of {recall}."
-    return f"The means are by query language{f', or, for {recall}' if bias.recall else ''}."
-
-
 def _across(report: Report) -> Section:
     name, mono = mean_name(headline(report)), bool(settings_of(report, Kind.MONOLINGUAL.value))
     if report.task.roles.one_asked:
@@ -396,66 +325,6 @@ def _tiles(report: Report) -> list[Tile]:
 
 def _interval(low: float, high: float, digits: int) -> str:
     return between(number(low, digits), number(high, digits))
-
-
-def _facts(table: dict[str, Any], skip: tuple[str, ...] = ()) -> list[tuple[str, str]]:
-    """Return (label, text) of each field that has a value."""
-    return [
-        (name.replace("_", " "), _fact(name, value))
-        for name, value in table.items()
-        if name not in skip and value not in (None, {}, ())
-    ]
-
-
-def _fact(name: str, value: Any) -> str:
-    if name in FACTS:
-        return FACTS[name](value)
-    if isinstance(value, dict):
-        return _pairs(value, "{}: {}")
-    if isinstance(value, (list, tuple)):
-        return ", ".join(kind_name(entry) for entry in value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _pairs(table: dict[str, Any], form: str) -> str:
-    return ", ".join(form.format(name, value) for name, value in table.items())
-
-
-def _truncated(roles: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Say by role which languages' texts were cut, and what that lost."""
-    said = []
-    for role, languages in roles.items():
-        cut = [
-            f"{code} {of['texts_share']:.1%} ({of['tokens_share']:.1%})"
-            for code, of in languages.items()
-            if of["texts"]
-        ]
-        said.append(f"{role} texts (tokens cut off): {', '.join(cut) if cut else 'none'}")
-    return "; ".join(said)
-
-
-FACTS: dict[str, Callable[[Any], str]] = {
-    "peak_memory": lambda size: f"{size / 2**30:.2f} GiB",
-    "seconds": lambda steps: _pairs(steps, "{} {:.1f} s"),
-    "peak_gpu_memory": lambda size: f"{size / 2**30:.2f} GiB",
-    "encoded": lambda roles: _pairs(roles, "{0}: {1[distinct]:,} distinct of {1[texts]:,} texts"),
-    "prompts": lambda prompts: _pairs(prompts, "{}: {!r}"),
-    "first_input": lambda first: _pairs(first, "{}: {!r}"),
-    "truncated": _truncated,
-    "versions": lambda versions: _pairs(versions, "{} {}"),
-    "language_sets": lambda sets: "; ".join(f"{n}: {' '.join(codes)}" for n, codes in sets.items()),
-    "notes": "; ".join,
-    "routes": lambda roles: "; ".join(
-        f"{role}: {_pairs({n: v for n, v in of.items() if v is not None}, '{} {}')}"
-        for role, of in roles.items()
-    ),
-    "sizes": lambda roles: "; ".join(
-        f"{role}: {of['vectors']:,.4g} vectors of {of['coordinates'] / of['vectors']:,.4g} "
-        f"coordinates, {of['bytes']:,.0f} bytes a text"
-        for role, of in roles.items()
-    ),
-}
-"""Fields of a report that are shown in a form of their own."""
 
 
 def _counts_table(report: Report) -> Table:

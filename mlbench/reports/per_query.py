@@ -28,7 +28,8 @@ from mlbench.common.files import write_atomically
 from mlbench.data.task import Kind, Setting, language_among
 from mlbench.measures.bias import Values, rank_distance
 from mlbench.measures.rank_measures import RANK_DISTANCE, is_rank_distance, parse_measures
-from mlbench.ranking.ranks import Ints, Ranks, shared_pools
+from mlbench.ranking.ranks import Ints, Ranks
+from mlbench.ranking.shared_pools import shared_pools
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbench import __version__
-from mlbench.models.cache import question_digest
+from mlbench.models.cache_files import question_digest
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.plots import plots
 from mlbench.reports.report import Report, report_values

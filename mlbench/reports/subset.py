@@ -16,7 +16,8 @@ from mlbench.data.task import IMAGE, Kind, Roles, language_among
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.ranks import pair_totals
-from mlbench.reports.report import REPORT_FILE, Report, TaskInfo, parse_report
+from mlbench.reports.provenance import TaskInfo
+from mlbench.reports.report import REPORT_FILE, Report, parse_report
 
 
 def choose_languages(

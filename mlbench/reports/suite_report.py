@@ -31,7 +31,8 @@ from mlbench.measures.significance import (
     percentiles,
     question_names,
 )
-from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, parse_report, read_report
+from mlbench.reports.provenance import ModelInfo
+from mlbench.reports.report import REPORT_FILE, Report, parse_report, read_report
 from mlbench.reports.values import finite
 
 SCHEMA = "mlbench/suite/1"

@@ -19,7 +19,7 @@ from mlbench.data.texts import Texts
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.explain import MOST_BIASED, most_biased
 from mlbench.reports.found_first import Example
-from mlbench.reports.report import TaskInfo
+from mlbench.reports.provenance import TaskInfo
 
 JOINERS = "\u200c\u200d"
 """Characters without a width that Persian and the scripts of India are spelt with."""

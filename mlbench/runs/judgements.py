@@ -6,7 +6,7 @@ import hashlib
 
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.task import Task
-from mlbench.reports.report import TaskInfo
+from mlbench.reports.provenance import TaskInfo
 
 MARK = "mlbench/judgements/1"
 

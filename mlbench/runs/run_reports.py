@@ -17,7 +17,8 @@ from mlbench.common.files import sha256_of
 from mlbench.common.hardware import processor_name
 from mlbench.data.task import Kind, Roles
 from mlbench.measures.rank_measures import Measure
-from mlbench.reports.report import ModelInfo, Report, RunInfo, TaskInfo
+from mlbench.reports.provenance import ModelInfo, RunInfo, TaskInfo
+from mlbench.reports.report import Report
 from mlbench.reports.retrieved import Depth, Retrieved
 from mlbench.reports.words import kind_name, plural
 from mlbench.runs.matching import Matching, Targets, Unjudged, Unknown

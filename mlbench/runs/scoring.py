@@ -14,17 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.data.task import Kind, Roles, Setting
+from mlbench.measures.bias_scores import BiasScores, TargetRemoved, extremes
 from mlbench.measures.rank_measures import Measure
-from mlbench.measures.scores import (
-    BiasScores,
-    Scores,
-    SettingScores,
-    Statistics,
-    TargetRemoved,
-    direction_scores,
-    extremes,
-    mean_scores,
-)
+from mlbench.measures.scores import Scores, SettingScores, Statistics, direction_scores, mean_scores
 from mlbench.measures.significance import DRAWS, LEVEL, SEED, Sample, macro_intervals, mean
 from mlbench.reports.per_query import PerQuery, SettingValues
 from mlbench.reports.retrieved import Depth

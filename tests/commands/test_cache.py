@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mlbench.commands.cache import clear, info, verify
-from mlbench.models.cache import Source, open_cache
+from mlbench.models.cache import open_cache
+from mlbench.models.cache_files import Source
 
 PLAIN, JSON = Namespace(json=False), Namespace(json=True)
 

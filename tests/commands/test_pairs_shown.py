@@ -24,8 +24,8 @@ from mlbench.measures.scores import compute_scores
 from mlbench.models.char_ngram import encode
 from mlbench.ranking.ranks import Ranks
 from mlbench.reports.pairs import directions, weakest_first
+from mlbench.reports.reading import reading
 from mlbench.reports.tables import macro_table, paper_table, settings_table
-from mlbench.reports.words import reading
 from tests.support.command_line import done
 from tests.support.command_line import mlbench as run
 from tests.support.pairs_task import PAIRS, pair_file, write_pairs
@@ -100,7 +100,7 @@ def test_the_page_pretends_no_pool(work, report, monkeypatch):
     sizes = [re.split(r" *\| *", row.strip("| ")) for row in text.splitlines() if row[:1] == "|"]
     for pair, count in PAIRS.items():
         assert [" ".join(pair), *[str(count)] * 4] in sizes
-    monkeypatch.setattr("mlbench.reports.words.chance", lambda report: 0.0)
+    monkeypatch.setattr("mlbench.reports.reading.chance", lambda report: 0.0)
     means = slow_means(work)
     into, out = (np.mean([means[k] for k in means if k[side] == "en"]) for side in (1, 0))
     said = f"Over 3 pairs with en it has RR {out:.4f} from en and {into:.4f} into en."
@@ -108,8 +108,8 @@ def test_the_page_pretends_no_pool(work, report, monkeypatch):
 
 
 def test_more_pairs_than_three_are_named_from_the_weakest(report, monkeypatch):
-    monkeypatch.setattr("mlbench.reports.words.chance", lambda report: 0.0)
-    monkeypatch.setattr("mlbench.reports.words.NAMED_PAIRS", 2)
+    monkeypatch.setattr("mlbench.reports.reading.chance", lambda report: 0.0)
+    monkeypatch.setattr("mlbench.reports.reading.NAMED_PAIRS", 2)
     rows = weakest_first(directions(report), "RR")
     sentence = reading(report)[1]
     assert re.findall(r"(\w+) \([01]\.\d+ and [01]\.\d+\)", sentence) == [*rows[:2], rows[-1]]

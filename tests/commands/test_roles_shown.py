@@ -17,10 +17,12 @@ from mlbench.data.task import Kind, Roles
 from mlbench.evaluation.tasks import load_task
 from mlbench.leaderboard.checking.validate import implausible
 from mlbench.measures.significance import Score
+from mlbench.reports.bias_tables import outranking_table
 from mlbench.reports.plots import plots
+from mlbench.reports.reading import FAVOURS, reading
 from mlbench.reports.subset import cut_task
-from mlbench.reports.tables import crosslingual_table, outranking_table, paper_table
-from mlbench.reports.words import FAVOURS, mean_name, reading
+from mlbench.reports.tables import crosslingual_table, paper_table
+from mlbench.reports.words import mean_name
 from mlbench.runs.judgements import describe_judgements
 from tests.support.command_line import done
 from tests.support.command_line import mlbench as run
@@ -120,7 +122,7 @@ def test_what_needs_the_querys_own_language_is_left_out_without_it(alone):
 
 
 def test_the_reading_says_what_it_compares(work, alone, monkeypatch):
-    monkeypatch.setattr("mlbench.reports.words.chance", lambda report: 0.0)
+    monkeypatch.setattr("mlbench.reports.reading.chance", lambda report: 0.0)
     report = mlbench.read_report(work / "res/char-ngram/roles")
     assert "the score within languages, though not over queries in the same languages." in " ".join(
         reading(report)

@@ -12,7 +12,7 @@ from mlbench.common.errors import DataError, UsageError
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.models.char_ngram import encode
-from mlbench.reports.words import chance
+from mlbench.reports.reading import chance
 from tests.oracles.scores import exact_score
 from tests.support.pairs_task import PAIRS, TASK, pair_file, write_pairs
 

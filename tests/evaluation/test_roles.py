@@ -15,7 +15,7 @@ from mlbench.data.readers import read_collection, stream_collection
 from mlbench.data.task import Kind
 from mlbench.evaluation.tasks import load_task
 from mlbench.models.char_ngram import encode
-from mlbench.reports.words import chance
+from mlbench.reports.reading import chance
 from tests.oracles.measures import average_precision
 from tests.support.roles_task import PASSAGES, QUERIES, TASK, write_task
 

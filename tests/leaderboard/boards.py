@@ -26,7 +26,8 @@ from mlbench.leaderboard.entries.entry import (
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes, read_ranks
-from mlbench.reports.report import ModelInfo, Report, write_report
+from mlbench.reports.provenance import ModelInfo
+from mlbench.reports.report import Report, write_report
 from tests.support.reports import collection_of, languages, report_of, vectors
 
 DAY = datetime.date(2025, 6, 1)

@@ -42,7 +42,8 @@ from mlbench.leaderboard.ranking.rows import Standings
 from mlbench.leaderboard.ranking.standings import all_standings
 from mlbench.measures.significance import Score, Values
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.report import ModelInfo, Report
+from mlbench.reports.provenance import ModelInfo
+from mlbench.reports.report import Report
 from tests.support.reports import collection_of, languages, report_of, vectors
 
 DAY = datetime.date(2025, 6, 1)

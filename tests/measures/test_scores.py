@@ -14,13 +14,14 @@ from mlbench.measures.bias import (
     own_target_removed,
     recall_by_language,
 )
+from mlbench.measures.bias_scores import extremes
 from mlbench.measures.rank_measures import parse_measures
-from mlbench.measures.scores import extremes, score_settings
+from mlbench.measures.scores import score_settings
 from mlbench.measures.significance import Sample, macro_intervals
 from mlbench.ranking.counting import rank_collection
+from mlbench.reports.bias_tables import bias_table, counts_table, extremes_table
 from mlbench.reports.bias_words import bias_lines
 from mlbench.reports.definitions import definitions
-from mlbench.reports.tables import bias_table, counts_table, extremes_table
 from tests.measures.test_bias import several_a_language
 from tests.ranking.test_ranks import random_table
 from tests.support.reports import (

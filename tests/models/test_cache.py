@@ -16,16 +16,9 @@ from scipy import sparse
 from mlbench.common.errors import EnvironmentFault, UsageError
 from mlbench.common.sealed import digest_of, seal
 from mlbench.models import cache as module
-from mlbench.models.cache import (
-    DEFAULT_LIMIT,
-    KEY_BYTES,
-    SCHEMA,
-    EmbeddingCache,
-    Source,
-    open_cache,
-    question_digest,
-    size_limit,
-)
+from mlbench.models import cache_files
+from mlbench.models.cache import DEFAULT_LIMIT, EmbeddingCache, open_cache, size_limit
+from mlbench.models.cache_files import KEY_BYTES, SCHEMA, Source, question_digest
 from mlbench.ranking.vectors import TokenVectors
 
 SOURCE = Source("declared: a model", "passage", "passage: ", "en", "{}", "text")
@@ -211,7 +204,8 @@ def test_a_damaged_file_of_vectors_is_said_removed_and_stored_anew(cache, warned
 
 
 def test_a_file_of_vectors_of_an_older_schema_is_said_and_removed(cache, warned, monkeypatch):
-    monkeypatch.setattr(module, "SCHEMA", "mlbench/embeddings/0")
+    for each in (module, cache_files):
+        monkeypatch.setattr(each, "SCHEMA", "mlbench/embeddings/0")
     cache.store(SOURCE, SOURCE.keys(TEXTS), VECTORS)
     monkeypatch.undo()
     assert found(cache) == {}
@@ -562,7 +556,7 @@ def test_each_field_changes_the_keys_and_the_folder(name):
 def test_the_text_and_the_schema_change_the_key(monkeypatch):
     assert SOURCE.keys([b"a"]) != SOURCE.keys([b"b"])
     before = SOURCE.keys([b"a"])
-    monkeypatch.setattr(module, "SCHEMA", "mlbench/embeddings/99")
+    monkeypatch.setattr(cache_files, "SCHEMA", "mlbench/embeddings/99")
     assert SOURCE.keys([b"a"]) != before
 
 

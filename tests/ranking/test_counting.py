@@ -14,7 +14,8 @@ from scipy import sparse
 from mlbench.common.errors import EnvironmentFault
 from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
 from mlbench.ranking.counting import Counter, count_outranking, rank_collection, relevant_pairs
-from mlbench.ranking.products import Limits, Pairs, Rows
+from mlbench.ranking.products import Limits, Pairs
+from mlbench.ranking.tiles import Rows
 from tests.conftest import REPOSITORY
 from tests.oracles import scores as oracle
 from tests.support.strategies import CODES, parallel_collection, table_digest, vectors_for

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mlbench.ranking import kernels
-from mlbench.ranking.products import error_bound
+from mlbench.ranking.error_bounds import error_bound
 from tests.oracles.scores import exact_score, true_score
 
 

@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench.ranking.products import (
-    Bounded,
-    Dense,
-    Limits,
-    Pairs,
-    Rows,
-    cut_tiles,
-    slices,
-    slices_by_language,
-)
+from mlbench.ranking.products import Bounded, Dense, Limits, Pairs
+from mlbench.ranking.tiles import Rows, cut_tiles, slices, slices_by_language
 
 SIZES = st.lists(st.integers(0, 50), min_size=1, max_size=8)
 

@@ -12,8 +12,9 @@ from mlbench.data.task import Kind
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.kernels import sum_runs
-from mlbench.ranking.ranks import Ranks, shared_pools
+from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
+from mlbench.ranking.shared_pools import shared_pools
 from tests.support.strategies import CODES, parallel_collection, parallel_records, vectors_for
 
 KEY = TaskKey("t", "1", "d" * 64, ("monolingual",))

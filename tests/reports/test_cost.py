@@ -10,7 +10,7 @@ from scipy import sparse
 import mlbench
 from mlbench.reports.cost import cost_facts, cost_line, cost_of, hardware_of, speed_of
 from mlbench.reports.page import report_pages
-from mlbench.reports.report import Encoded
+from mlbench.reports.provenance import Encoded
 from mlbench.reports.tables import terminal_text
 from tests.support.letters import Letters
 from tests.support.reports import example

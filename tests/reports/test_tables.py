@@ -9,18 +9,17 @@ import ir_measures
 import pytest
 
 from mlbench.data.task import Kind
-from mlbench.measures.scores import BiasScores
+from mlbench.measures.bias_scores import BiasScores
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports import words
+from mlbench.reports import reading, words
+from mlbench.reports.bias_tables import distance_table, outranking_table
 from mlbench.reports.page import report_pages
 from mlbench.reports.report import Report
 from mlbench.reports.tables import (
     crosslingual_table,
-    distance_table,
     excluded_table,
     macro_table,
-    outranking_table,
     paper_table,
     settings_table,
     terminal_text,
@@ -152,7 +151,7 @@ def test_a_task_s_own_choices_lead_and_it_gets_no_word_of_what_it_has_not(
     report, ranks = report_of(collection, vectors(collection), kinds, measures)
     assert [" ".join(h.split()) for h in paper_table(report).headers[1:]] == headers.split(", ")
     main = words.mean_name(measures[0])
-    said = " ".join(words.reading(report))
+    said = " ".join(reading.reading(report))
     assert main in said
     assert report_of_pages(report, ranks).count(main) > 2
     shown = terminal_text(report, verbose=True) + report_of_pages(report, ranks)
@@ -181,13 +180,13 @@ def test_chance_is_the_mean_over_the_places_of_one_relevant_passage(name: str) -
     run = {str(i): {("+" if i == j else f"{j}"): -j for j in range(size)} for i in range(size)}
     measure = ir_measures.parse_measure(name)
     expected = ir_measures.calc_aggregate([measure], qrels, run)[measure]
-    assert words.chance(report) == pytest.approx(expected)
+    assert reading.chance(report) == pytest.approx(expected)
 
 
 def test_one_language_has_no_bias() -> None:
     report, _ = example(1)
-    assert words.rank_distance_line(report) == ""
-    assert words.outranking_line(report) == ""
+    assert reading.rank_distance_line(report) == ""
+    assert reading.outranking_line(report) == ""
     assert "distance" not in terminal_text(report, verbose=True)
 
 
@@ -218,7 +217,7 @@ def test_bias_tables() -> None:
     table = outranking_table(report)
     assert table.rows[1][2] == table.rows[1][-1] == f"{bias.outranking['de']['de']:.2f}"
     diagonal = [bias.outranking[language][language] for language in report.task.languages]
-    own = words.own_language_preference(report)
+    own = reading.own_language_preference(report)
     assert own == pytest.approx(math.fsum(v for v in diagonal if v is not None) / 3)
     assert table.footer[-1] == f"{own:.2f}"
 
@@ -256,14 +255,14 @@ def with_scores(
 def test_reading_across_languages(mono: float, cross: float, says: str) -> None:
     report = with_scores(mono, cross)
     report = replace(report, task=replace(report.task, passages={"ar": 1000, "de": 1000}))
-    assert says in " ".join(words.reading(report))
+    assert says in " ".join(reading.reading(report))
 
 
 @pytest.mark.parametrize(
     ("own", "says"), [(1.5, "it favours"), (1.0, "hardly any preference"), (0.5, "it avoids")]
 )
 def test_reading_of_the_own_language(own: float, says: str) -> None:
-    sentence = words.reading(with_scores(0.8, 0.8, own=own))[-1]
+    sentence = reading.reading(with_scores(0.8, 0.8, own=own))[-1]
     assert says in sentence
     assert f"{own:.2f} times" in sentence
 
@@ -271,14 +270,14 @@ def test_reading_of_the_own_language(own: float, says: str) -> None:
 def test_reading_says_when_questions_differ() -> None:
     collection = collection_of(languages(4), apart=True)
     report, _ = report_of(collection, vectors(collection))
-    assert "not over the same questions" in " ".join(words.reading(report))
-    assert "not over the same questions" not in " ".join(words.reading(example(3)[0]))
+    assert "not over the same questions" in " ".join(reading.reading(report))
+    assert "not over the same questions" not in " ".join(reading.reading(example(3)[0]))
 
 
 def test_reading_of_a_weak_model_and_of_a_random_one() -> None:
-    assert "next to nothing" in words.reading(with_scores(0.02, 0.01))[0]
+    assert "next to nothing" in reading.reading(with_scores(0.02, 0.01))[0]
     generator_only, _ = example(3, noise=1000)
-    assert "next to nothing" in words.reading(generator_only)[0]
+    assert "next to nothing" in reading.reading(generator_only)[0]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
@@ -287,27 +286,27 @@ def test_reading_of_a_tiny_task(size: int) -> None:
         return replace(report, task=replace(report.task, passages={"ar": size, "de": size}))
 
     small = "too small to tell much"
-    perfect = words.reading(sized(with_scores(1.0, 1.0)))
+    perfect = reading.reading(sized(with_scores(1.0, 1.0)))
     assert "next to nothing" not in " ".join(perfect)
     assert small in perfect[-1]
-    luck = words.chance(sized(with_scores(0, 0)))
-    weak = words.reading(sized(with_scores(0.99 * luck, 0)))
+    luck = reading.chance(sized(with_scores(0, 0)))
+    weak = reading.reading(sized(with_scores(0.99 * luck, 0)))
     assert "next to nothing" in weak[0]
     assert small in weak[-1]
-    assert small not in " ".join(words.reading(example(3)[0]))
+    assert small not in " ".join(reading.reading(example(3)[0]))
 
 
 def test_reading_of_a_collapsed_model() -> None:
     collection = collection_of(languages(3))
     report, _ = report_of(collection, equal_vectors(collection))
-    sentences = words.reading(report)
+    sentences = reading.reading(report)
     assert sentences[0].startswith("Ties decide")
     assert "1.0000" in sentences[0]
     assert "mAP 0.0" in words.tie_lines(report)[0]
     assert "1.0000" in words.tie_lines(report)[0]
     assert report.scores.bias.rank_distance is not None
     assert report.scores.bias.rank_distance.value == report.scores.bias.floor
-    assert " 0% of the way" in words.rank_distance_line(report)
+    assert " 0% of the way" in reading.rank_distance_line(report)
 
 
 def test_a_rank_distance_beyond_random_says_so() -> None:
@@ -315,21 +314,21 @@ def test_a_rank_distance_beyond_random_says_so() -> None:
     bias = report.scores.bias
     assert bias.random is not None
     far = replace(bias, rank_distance=Score(2 * bias.random, 1, 2, 1))
-    line = words.rank_distance_line(replace(report, scores=replace(report.scores, bias=far)))
+    line = reading.rank_distance_line(replace(report, scores=replace(report.scores, bias=far)))
     assert f"{bias.random:.1f}, so it is beyond random" in line
 
 
 def test_reading_of_a_perfect_model() -> None:
     report, _ = example(3, noise=0, pull=0)
-    assert "100 of 100 queries, mAP 1.0000" in words.reading(report)[0]
-    assert words.outranking_line(report) == ""
+    assert "100 of 100 queries, mAP 1.0000" in reading.reading(report)[0]
+    assert reading.outranking_line(report) == ""
     assert words.tie_lines(report) == []
 
 
 def test_nothing_to_read() -> None:
     report, _ = example(2)
     empty = replace(report, scores=replace(report.scores, macro={}, settings=()))
-    assert "nothing to read" in words.reading(empty)[0]
+    assert "nothing to read" in reading.reading(empty)[0]
     assert terminal_text(empty, verbose=True).startswith(terminal_text(empty))
 
 

@@ -15,7 +15,8 @@ from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranks
-from mlbench.reports.report import Encoded, ModelInfo, Report, RunInfo, TaskInfo
+from mlbench.reports.provenance import Encoded, ModelInfo, RunInfo, TaskInfo
+from mlbench.reports.report import Report
 from tests.support.strategies import CODES
 
 MEASURES = ("AP", "RR", "nDCG@10", "R@1", "R@10", "Success@1")

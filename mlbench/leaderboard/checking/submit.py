@@ -80,7 +80,8 @@ from mlbench.leaderboard.entries.tables import (
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_to_bytes
-from mlbench.reports.report import REPORT_FILE, ModelInfo, Report, RunInfo, read_report, rescored
+from mlbench.reports.provenance import ModelInfo, RunInfo
+from mlbench.reports.report import REPORT_FILE, Report, read_report, rescored
 from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.record import RECORD_FILE
 

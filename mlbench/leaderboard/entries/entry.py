@@ -28,7 +28,7 @@ from mlbench.leaderboard.entries.strict import (
 )
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks_file import TaskKey
-from mlbench.reports.report import ModelInfo, RunInfo
+from mlbench.reports.provenance import ModelInfo, RunInfo
 from mlbench.reports.values import NOTHING, differences, finite
 
 SCHEMA = "mlbench/entry/2"

@@ -30,7 +30,7 @@ from mlbench.leaderboard.entries.strict import link_fault, name_fault, shown
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.significance import Score
 from mlbench.models.protocol import SIMILARITIES
-from mlbench.reports.report import ModelInfo, RouteInfo, RunInfo
+from mlbench.reports.provenance import ModelInfo, RouteInfo, RunInfo
 
 if TYPE_CHECKING:
     from mlbench.leaderboard.entries.board import Place

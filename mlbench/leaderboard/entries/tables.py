@@ -30,8 +30,9 @@ from mlbench.leaderboard.entries.entry import (
 )
 from mlbench.leaderboard.entries.strict import parse_json, read_bounded, shown, visible
 from mlbench.leaderboard.entries.unpacking import Malformed, unpacked
+from mlbench.measures.bias_scores import BiasScores
 from mlbench.measures.rank_measures import parse_measures
-from mlbench.measures.scores import BiasScores, compute_scores
+from mlbench.measures.scores import compute_scores
 from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import SCHEMA, TaskKey, ranks_from_table
 from mlbench.reports.report import Report

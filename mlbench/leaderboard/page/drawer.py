@@ -28,7 +28,7 @@ from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import Score, Values
 from mlbench.reports.cost import hardware_of, speed_of
 from mlbench.reports.pairs import row_name
-from mlbench.reports.report import ModelInfo, RouteInfo
+from mlbench.reports.provenance import ModelInfo, RouteInfo
 from mlbench.reports.table import Table
 from mlbench.reports.words import MISSING, between, kind_name, number
 

@@ -29,7 +29,8 @@ from mlbench.leaderboard.page.wording import column_head, rank_text
 from mlbench.leaderboard.ranking.columns import task_settings
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import ALPHA, DRAWS, Values
-from mlbench.reports.words import HEAVY_TIES, kind_name, number, plural
+from mlbench.reports.reading import HEAVY_TIES
+from mlbench.reports.words import kind_name, number, plural
 
 MOST_CELLS = 20_000
 """Scores that the tables of a page hold; those of further models are for the script alone."""

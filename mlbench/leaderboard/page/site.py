@@ -34,12 +34,7 @@ from mlbench.leaderboard.page.export import (
 from mlbench.leaderboard.page.model_pages import model_page, model_pages
 from mlbench.leaderboard.page.packing import script_json
 from mlbench.leaderboard.page.plots import CostAxis, Point, cost_plot, heat_map
-from mlbench.leaderboard.page.rendering import (
-    content_policy,
-    page_environment,
-    source,
-    style_of,
-)
+from mlbench.leaderboard.page.rendering import content_policy, page_environment, source, style_of
 from mlbench.leaderboard.page.setting_pages import has_settings, setting_page, setting_pages
 from mlbench.leaderboard.page.wording import (
     CONTAMINATIONS,
@@ -54,7 +49,8 @@ from mlbench.leaderboard.page.wording import (
 )
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import DRAWS, SEED
-from mlbench.reports.words import HEAVY_TIES, plural
+from mlbench.reports.reading import HEAVY_TIES
+from mlbench.reports.words import plural
 
 MOST_CELLS = 20_000
 """Cells of heat maps that are written into the page; those of larger boards the script fills."""

@@ -10,15 +10,8 @@ from mlbench.common.sizes import short_number
 from mlbench.leaderboard.entries.entry import Contamination, Entry, Level
 from mlbench.leaderboard.ranking.columns import MEAN, SHORT, Column, stated
 from mlbench.leaderboard.ranking.rows import Cell, Cost, Row, Standings
-from mlbench.reports.words import (
-    HEAVY_TIES,
-    MISSING,
-    between,
-    kind_name,
-    mean_name,
-    number,
-    plural,
-)
+from mlbench.reports.reading import HEAVY_TIES
+from mlbench.reports.words import MISSING, between, kind_name, mean_name, number, plural
 
 LEVELS = {
     Level.REPORTED: "These figures are copied from a publication. There is no table of ranks, "

@@ -17,7 +17,7 @@ from mlbench.leaderboard.ranking.columns import Measured
 from mlbench.leaderboard.ranking.rows import Cell
 from mlbench.measures.randomisation import contributions
 from mlbench.measures.significance import DRAWS, MacroMeans, Sample, Values, mean, percentiles
-from mlbench.reports.words import HEAVY_TIES
+from mlbench.reports.reading import HEAVY_TIES
 
 MOST_DRAWN = 2 * 10**7
 """Means that are held at a time."""

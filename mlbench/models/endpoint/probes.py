@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench.models.boundary import difference
-from mlbench.models.cache import packed, question_digest
+from mlbench.models.cache_files import packed, question_digest
 from mlbench.models.company import ROUNDING
 
 if TYPE_CHECKING:

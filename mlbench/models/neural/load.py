@@ -11,14 +11,8 @@ from importlib import metadata
 from typing import Any
 
 from mlbench import __version__
-from mlbench.common.errors import (
-    EnvironmentFault,
-    Fault,
-    ModelError,
-    UsageError,
-    install_extra,
-)
-from mlbench.models.cache import packed, question_digest
+from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError, install_extra
+from mlbench.models.cache_files import packed, question_digest
 from mlbench.models.images import ROLE as IMAGES
 from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.files import read_json

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mlbench.common.errors import Fault, ModelError
 from mlbench.models.boundary import calling
-from mlbench.models.cache import Source, packed
+from mlbench.models.cache_files import Source, packed
 from mlbench.models.pace import Pace
 from mlbench.models.protocol import Changeable
 from mlbench.models.reranking.protocol import Reranker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,35 +14,14 @@ from mlbench.common.errors import Fault, IntegrityError
 from mlbench.measures.randomisation import holm_corrected
 from mlbench.measures.seeds import SeedDraws, draw_seeds
 from mlbench.measures.significance import ALPHA, DRAWS, SEED, question_clusters
-from mlbench.reports.report import Report, TaskInfo
+from mlbench.reports.provenance import TaskInfo
+from mlbench.reports.report import Report
+from mlbench.training.studies.entrants import BASELINE, ELSEWHERE, TRAINED, Entrant
 from mlbench.training.studies.figures import Figure, Reader, read_figure
 from mlbench.training.studies.form import EVERY, Claim, Relation
 
-TRAINED, ELSEWHERE, BASELINE = "trained", "elsewhere", "baseline"
 HOLDS, FAILS, NOT_SHOWN = "holds", "does not hold", "not shown"
 ONE_SEED = "an arm has one seed, so it is not known how much training varies"
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """What is compared: an arm of the study, one that was trained elsewhere, or a baseline.
-
-    ``read`` reads the report of each of ``seeds``; ``languages`` are those seen in training, empty
-    where that is not known.
-    """
-
-    label: str
-    role: str
-    seeds: tuple[str, ...]
-    read: Callable[[str], Report]
-    languages: tuple[str, ...] = ()
-    x: float | None = None
-    series: str = ""
-
-    @property
-    def varies(self) -> bool:
-        """Whether another training would score otherwise, and it is not known how much."""
-        return self.role != BASELINE and len(self.seeds) == 1
 
 
 @dataclass(frozen=True)

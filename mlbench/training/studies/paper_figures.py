@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from mlbench.common.names import shortened_apart
 from mlbench.reports.paper import Series, curve, dots, figure_bytes, file_name, paper_style
+from mlbench.training.studies.entrants import BASELINE
 from mlbench.training.studies.figures import Figure, macro_figures
-from mlbench.training.studies.findings import BASELINE, TaskFindings
+from mlbench.training.studies.findings import TaskFindings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
-from mlbench.common.names import shortened_apart
-from mlbench.data.task import FROM_IMAGE, Kind
-from mlbench.measures.clip_score import CLIP_SCORE
-from mlbench.reports.drawing import (
-    FAINT,
-    INK,
-    OTHER,
-    OWN,
-    WIDTH,
-    Box,
-    add_axes,
-    canvas,
-    grid,
-    plain_style,
-    to_svg,
-)
-from mlbench.reports.words import kind_name, mean_name
+from mlbench.reports.drawing import FAINT, grid, plain_style, to_svg
+from mlbench.training.studies.entrants import BASELINE
 from mlbench.training.studies.figures import Figure, macro_figures
-from mlbench.training.studies.findings import BASELINE, ArmValue, Entrant, TaskFindings
-from mlbench.training.studies.plan import PROPORTIONS, Study
+from mlbench.training.studies.findings import TaskFindings
+from mlbench.training.studies.look import Look, add_key, add_legend, panels_of
+from mlbench.training.studies.trade_off import TRADE_OFF, trade_off
+from mlbench.training.studies.triangle import TRIANGLES, triangles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,17 +20,8 @@ if TYPE_CHECKING:
 
     from mlbench.training.studies.report import Cost, StudyReport
 
-COLOURS = (OTHER, OWN, "#009e73", "#cc79a7", "#b8860b", "#56b4e9")
-MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDE_SPAN = 16
 """An axis whose values span this factor is drawn in logarithms."""
-LETTERS_A_ROW = 3
-LONGEST = 22
-WIDE = 2.6
-"""Inches of a panel; the names of baselines stand at its right."""
-MONO, CROSS, MULTI = (kind.value for kind in Kind)
-CORNERS = {"mono": (0.5, math.sqrt(3) / 2), "pair": (0.0, 0.0), "mixed": (1.0, 0.0)}
-"""Where each kind of batches has its corner."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +42,9 @@ def study_plots(report: StudyReport) -> list[StudyPlot]:
             name, axis = task.task.name, report.study.axis
             for draw, kind, alt, how in (
                 (_curves, "curves", f"Scores on {name} by {axis}.", CURVES),
-                (_trade_off, "trade-off",
+                (trade_off, "trade-off",
                  f"Scores across languages against those within languages on {name}.", TRADE_OFF),
-                (_triangles, "proportions",
+                (triangles, "proportions",
                  f"Scores on {name} by the proportions of batches.", TRIANGLES),
                 (_cost, "cost", f"Scores on {name} by the seconds of training.", COST),
             ):  # fmt: skip
@@ -85,92 +60,15 @@ CURVES = (
     "over seeds and questions. Dashed lines are baselines; where one lies far off, its value "
     "stands at the edge. Of rank distance and same-language outranking, lower is better."
 )
-TRADE_OFF = (
-    "Each point is an arm with its 95% intervals; filled ones are such that no other arm is higher "
-    "in both. Squares are baselines; the values of those that lie far off stand below."
-)
-TELLS = {False: "Up and to the right is better.", True: "Captions that images find first."}
-TRIANGLES = (
-    "A corner is batches of one kind alone, an edge is a mixture of two kinds, and the inside one "
-    "of all three. Darker is better."
-)
 COST = "Each point is an arm: its score by the seconds that one training took, its mean over seeds."
-
-
-@dataclass(frozen=True)
-class _Look:
-    """How the arms of a study are drawn: colour and marker by series, place along the axis."""
-
-    places: Mapping[str, float]
-    series: tuple[str, ...]
-    names: Mapping[str, str]
-    is_quantity: bool
-
-    @classmethod
-    def of(cls, report: StudyReport) -> _Look:
-        arms = [each for each in report.entrants if each.role != BASELINE]
-        quantity = all(each.x is not None for each in arms if each.role == "trained")
-        own = [each for each in arms if each.x is not None]
-        places = {each.label: float(each.x or 0) for each in own} if quantity else {}
-        others = [each for each in arms if each.label not in places]
-        beyond = max(places.values(), default=-1.0)
-        step = _step(places.values())
-        places |= {each.label: beyond + step * (i + 1) for i, each in enumerate(others)}
-        labels = [each.label for each in report.entrants]
-        return cls(
-            places,
-            tuple(dict.fromkeys(each.series for each in arms)),
-            shortened_apart(labels, LONGEST),
-            quantity,
-        )
-
-    @property
-    def letters(self) -> dict[str, str]:
-        """What stands for the names of arms beside their points, where there are many."""
-        named = [label for label in self.places if not self.is_quantity]
-        return dict(zip(named, ascii_lowercase, strict=False)) if len(named) > 3 else {}
-
-    @property
-    def room(self) -> float:
-        """Inches that the key to the letters takes below the axes."""
-        return 0.35 + 0.24 * -(-len(self.letters) // LETTERS_A_ROW)
-
-    def beside(self, entrant: Entrant) -> str:
-        """What is written beside the point of an arm."""
-        if entrant.x is not None:
-            return f"{entrant.x:g}"
-        return self.letters.get(entrant.label, self.names[entrant.label])
-
-    def style(self, entrant: Entrant) -> tuple[str, str]:
-        """Return colour and marker."""
-        at = self.series.index(entrant.series) if entrant.series in self.series else 0
-        return COLOURS[at % len(COLOURS)], MARKERS[at % len(MARKERS)]
-
-
-def _step(values: Iterable[float]) -> float:
-    ordered = sorted({*values})
-    return min((b - a for a, b in itertools.pairwise(ordered)), default=1.0)
-
-
-def _panels(count: int, title: str, subtitle: str, height: float, below: float) -> tuple[
-    Drawing, list[Axes]
-]:  # fmt: skip
-    """Return a figure with so many axes, two in a row."""
-    rows = (count + 1) // 2
-    figure = canvas(WIDTH, 0.8 + rows * (height + 0.72) + below, title, subtitle)
-    axes = [
-        add_axes(figure, Box(0.85 + (i % 2) * 4.1, 0.85 + (i // 2) * (height + 0.72), WIDE, height))
-        for i in range(count)
-    ]
-    return figure, axes
 
 
 def _curves(report: StudyReport, task: TaskFindings) -> Drawing | None:
     """Every macro figure along what is varied."""
-    look = _Look.of(report)
+    look = Look.of(report)
     figures = macro_figures(task.figures)
     below = 0.35 if look.is_quantity else 1.3
-    figure, panels = _panels(
+    figure, panels = panels_of(
         len(figures), f"{report.study.form.title}: {task.task.name}",
         f"Along {report.study.axis}, with 95% intervals over seeds and questions.", 2.1, below,
     )  # fmt: skip
@@ -184,11 +82,11 @@ def _curves(report: StudyReport, task: TaskFindings) -> Drawing | None:
         axes.locator_params(axis="y", nbins=6)
     for axes in panels[:-2] if look.is_quantity else ():
         axes.set_xlabel("")
-    _legend(figure, look)
+    add_legend(figure, look)
     return figure
 
 
-def _curve(axes: Axes, task: TaskFindings, of: Figure, series: str, look: _Look) -> None:
+def _curve(axes: Axes, task: TaskFindings, of: Figure, series: str, look: Look) -> None:
     there = [
         (entrant, value)
         for entrant in task.entrants
@@ -266,7 +164,7 @@ def spread(heights: Sequence[float], least: float = 0.08) -> list[float]:
     return found
 
 
-def _name_places(axes: Axes, report: StudyReport, look: _Look) -> None:
+def _name_places(axes: Axes, report: StudyReport, look: Look) -> None:
     """Write what stands along the axis."""
     own = {each.label: each.x for each in report.entrants if each.role != BASELINE}
     others = {label: at for label, at in look.places.items() if own.get(label) is None}
@@ -286,170 +184,6 @@ def _name_places(axes: Axes, report: StudyReport, look: _Look) -> None:
     axes.margins(x=0.06)
 
 
-def _key(figure: Drawing, look: _Look) -> None:
-    """Say at the lower edge what the letters stand for; without letters, name the series."""
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], linewidth=0, label=f"{letter}: {label}")
-        for label, letter in look.letters.items()
-    ]
-    if not handles:
-        _legend(figure, look)
-        return
-    figure.legend(handles=handles, loc="lower left", ncols=LETTERS_A_ROW, fontsize=8.5,
-                  handlelength=0)  # fmt: skip
-
-
-def _legend(figure: Drawing, look: _Look) -> None:
-    """Name the series at the lower edge, where there are several."""
-    from matplotlib.lines import Line2D
-
-    named = [name for name in look.series if name]
-    if len(look.series) < 2 or not named:
-        return
-    handles = [
-        Line2D([], [], color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)],
-               markersize=5, linewidth=1.2, label=name or "trained elsewhere")
-        for i, name in enumerate(look.series)
-    ]  # fmt: skip
-    figure.legend(handles=handles, loc="lower left", ncols=3, fontsize=8.5, handlelength=1.6)
-
-
-def _trade_off(report: StudyReport, task: TaskFindings) -> Drawing | None:
-    """Cross-lingual, and multilingual, against monolingual scores, a point an arm; of images
-    CLIPScore of the captions found first, in all languages against in each."""
-    measure, within = report.study.form.measure, MONO
-    if Figure(FROM_IMAGE, CLIP_SCORE) in task.figures:
-        measure, within = CLIP_SCORE, FROM_IMAGE
-    mono = Figure(within, measure)
-    others = [f for f in (Figure(CROSS, measure), Figure(MULTI, measure)) if f in task.figures]
-    if mono not in task.figures or not others:
-        return None
-    name = mean_name(measure)
-    look = _Look.of(report)
-    figure, panels = _panels(len(others), f"The trade-off in {name}: {task.task.name}",
-                             TELLS[measure == CLIP_SCORE], 3.1, look.room)  # fmt: skip
-    for axes, of in zip(panels, others, strict=True):
-        grid(axes)
-        _points(axes, task, mono, of, look)
-        axes.set_xlabel(f"{kind_name(within)} {name}")
-        axes.set_ylabel(f"{kind_name(of.kind)} {name}")
-        axes.locator_params(nbins=5)
-    _key(figure, look)
-    return figure
-
-
-def _points(axes: Axes, task: TaskFindings, mono: Figure, of: Figure, look: _Look) -> None:
-    pairs = {
-        entrant.label: (entrant, x, y)
-        for entrant in task.entrants
-        if (x := task.value(entrant.label, mono)) and (y := task.value(entrant.label, of))
-    }
-    arms = [each for each in pairs.values() if each[0].role != BASELINE]
-    best = front([(x.value, y.value) for _, x, y in arms])
-    for series in look.series:
-        own = [each for each in arms if each[0].series == series]
-        own.sort(key=lambda each: look.places[each[0].label])
-        if look.is_quantity and own:
-            colour, _ = look.style(own[0][0])
-            axes.plot([x.value for _, x, _ in own], [y.value for *_, y in own], color=colour,
-                      linewidth=0.9, alpha=0.5, zorder=2)  # fmt: skip
-    for number, (entrant, x, y) in enumerate(arms):
-        colour, marker = look.style(entrant)
-        axes.hlines(y.value, x.low, x.high, color=colour, linewidth=0.8, alpha=0.6, zorder=3)
-        axes.vlines(x.value, y.low, y.high, color=colour, linewidth=0.8, alpha=0.6, zorder=3)
-        axes.plot(x.value, y.value, marker, color=colour, markersize=6, zorder=4,
-                  markerfacecolor=colour if number in best else "none")  # fmt: skip
-        axes.annotate(
-            look.beside(entrant), (x.value, y.value), (5, 5), textcoords="offset points", size=8
-        )
-    axes.margins(0.12)
-    _far_points(axes, [(e.label, x, y) for e, x, y in pairs.values() if e.role == BASELINE])
-
-
-def _far_points(axes: Axes, baselines: Sequence[tuple[str, ArmValue, ArmValue]]) -> None:
-    """Draw the baselines that lie near the arms, and write where the others are."""
-    ends = (axes.get_xlim(), axes.get_ylim())
-    far = []
-    for name, x, y in baselines:
-        near = all(
-            low - (high - low) <= value.value <= high + (high - low)
-            for value, (low, high) in zip((x, y), ends, strict=True)
-        )
-        if near:
-            axes.plot(x.value, y.value, "s", color=FAINT, markersize=5, zorder=4)
-            axes.annotate(name, (x.value, y.value), (5, -9), textcoords="offset points", size=7.5,
-                          color=FAINT)  # fmt: skip
-        else:
-            far.append(f"{name} ({x.value:.3f}, {y.value:.3f})")
-    if far:
-        axes.annotate("far off: " + "\n".join(far), (0, 0), (3, 3), xycoords="axes fraction",
-                      textcoords="offset points", size=7.5, color=FAINT)  # fmt: skip
-
-
-def front(points: Sequence[tuple[float, float]]) -> set[int]:
-    """Return which points are such that no other is as high in both and higher in one."""
-    return {
-        i
-        for i, (x, y) in enumerate(points)
-        if not any(a >= x and b >= y and (a, b) != (x, y) for a, b in points)
-    }
-
-
-def _triangles(report: StudyReport, task: TaskFindings) -> Drawing | None:
-    """Every macro figure over the triangle of mono, pair and mixed batches."""
-    shares = proportions_of(report.study)
-    if len(shares) < 3:
-        return None
-    figures = macro_figures(task.figures)
-    figure, panels = _panels(
-        len(figures), f"Proportions of batches: {task.task.name}",
-        "Each point is an arm, its value beside it.", 2.6, 0.1,
-    )  # fmt: skip
-    for axes, of in zip(panels, figures, strict=True):
-        _triangle(axes, of, {
-            label: (_place(each), value.value)
-            for label, each in shares.items()
-            if (value := task.value(label, of)) is not None
-        })  # fmt: skip
-    return figure
-
-
-def proportions_of(study: Study) -> dict[str, Mapping[str, float]]:
-    """Return the proportions of the arms that are mixtures of mono, pair and mixed batches."""
-    found = {arm.label: arm.point[PROPORTIONS] for arm in study.arms if PROPORTIONS in arm.point}
-    return {label: of for label, of in found.items() if not of.keys() - CORNERS.keys()}
-
-
-def _place(shares: Mapping[str, float]) -> tuple[float, float]:
-    x, y = (sum(share * CORNERS[kind][i] for kind, share in shares.items()) for i in (0, 1))
-    return x, y
-
-
-def _triangle(
-    axes: Axes, of: Figure, points: Mapping[str, tuple[tuple[float, float], float]]
-) -> None:
-    outline = [CORNERS[kind] for kind in ("mono", "pair", "mixed", "mono")]
-    axes.plot([x for x, _ in outline], [y for _, y in outline], color=FAINT, linewidth=0.9)
-    values = [value for _, value in points.values()]
-    low, span = min(values), max(values) - min(values) or 1.0
-    for (x, y), value in points.values():
-        level = (value - low) / span
-        level = 1 - level if of.lower_is_better else level
-        axes.scatter([x], [y], s=70, color=OTHER, alpha=0.15 + 0.85 * level, zorder=3,
-                     linewidth=0)  # fmt: skip
-        axes.annotate(f"{value:.{of.digits}f}", (x, y), (0, -14), textcoords="offset points",
-                      size=7.5, ha="center", zorder=2,
-                      bbox={"facecolor": "white", "linewidth": 0, "pad": 1})  # fmt: skip
-    for kind, (x, y) in CORNERS.items():
-        away = 9 if y else -27  # beyond the value of what stands in the corner
-        axes.annotate(kind, (x, y), (0, away), textcoords="offset points", size=8.5, ha="center",
-                      color=INK)  # fmt: skip
-    axes.set_title(of.title, size=9.5, loc="left", pad=16)
-    axes.set(xlim=(-0.22, 1.22), ylim=(-0.2, 1.05), xticks=[], yticks=[], aspect="equal")
-
-
 def _cost(report: StudyReport, task: TaskFindings) -> Drawing | None:
     """Scores by the seconds of a training, where arms differ in them."""
     costs: dict[str, Cost] = {c.arm: c for c in report.costs if c.seconds}
@@ -457,8 +191,8 @@ def _cost(report: StudyReport, task: TaskFindings) -> Drawing | None:
     seconds = [cost.seconds or 0.0 for cost in costs.values()]
     if len(seconds) < 2 or not figures:
         return None
-    look = _Look.of(report)
-    figure, panels = _panels(len(figures), f"Scores by cost: {task.task.name}",
+    look = Look.of(report)
+    figure, panels = panels_of(len(figures), f"Scores by cost: {task.task.name}",
                              "Seconds of one training, as it went here.", 2.3,
                              look.room)  # fmt: skip
     for axes, of in zip(panels, figures, strict=True):
@@ -477,5 +211,5 @@ def _cost(report: StudyReport, task: TaskFindings) -> Drawing | None:
         axes.set_ylabel(of.title, size=8.5)
         axes.margins(x=0.12)
         axes.locator_params(nbins=6)
-    _key(figure, look)
+    add_key(figure, look)
     return figure

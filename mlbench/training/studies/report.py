@@ -16,10 +16,10 @@ from typing import Any
 from mlbench.common.errors import DataError, Fault
 from mlbench.measures.significance import DRAWS, LEVEL
 from mlbench.reports.values import finite
+from mlbench.training.studies.entrants import Entrant
 from mlbench.training.studies.findings import (
     ArmValue,
     ClaimResult,
-    Entrant,
     Pair,
     TaskFindings,
     task_findings,

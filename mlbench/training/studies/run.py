@@ -19,7 +19,7 @@ from mlbench.common.errors import DataError, Fault, IntegrityError
 from mlbench.common.files import alone, slug, write_atomically
 from mlbench.common.progress import Step
 from mlbench.reports.report import RANKS_FILE, REPORT_FILE, parse_report, read_report
-from mlbench.training.studies.findings import BASELINE, ELSEWHERE, TRAINED, Entrant
+from mlbench.training.studies.entrants import BASELINE, ELSEWHERE, TRAINED, Entrant
 from mlbench.training.studies.form import BASE, Elsewhere
 from mlbench.training.studies.plan import Arm, Cell, Study
 

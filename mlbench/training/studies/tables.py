@@ -12,9 +12,9 @@ from mlbench.measures.clip_score import CLIP_SCORE, CLIP_SCORES
 from mlbench.reports.table import Table
 from mlbench.reports.tables import ranged
 from mlbench.reports.words import MISSING, kind_name, mean_name, number, plural
+from mlbench.training.studies.entrants import BASELINE
 from mlbench.training.studies.figures import SEEN, UNSEEN, Figure, macro_figures
 from mlbench.training.studies.findings import (
-    BASELINE,
     FAILS,
     HOLDS,
     NOT_SHOWN,

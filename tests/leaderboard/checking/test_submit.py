@@ -30,7 +30,8 @@ from mlbench.leaderboard.entries.entry import (
 )
 from mlbench.leaderboard.entries.tables import rows_digest
 from mlbench.ranking.ranks_file import read_ranks
-from mlbench.reports.report import Encoded, Truncated, write_report
+from mlbench.reports.provenance import Encoded, Truncated
+from mlbench.reports.report import write_report
 from mlbench.training.overlap_record import Count, Overlap
 from tests.leaderboard.boards import (
     DAY,

@@ -18,7 +18,7 @@ from mlbench.leaderboard.page.drawer import differing_facts
 from mlbench.leaderboard.page.site import site_files
 from mlbench.leaderboard.ranking.rows import OVERALL, Cell, Cost, Row, Standings, cost_of
 from mlbench.measures.significance import drawn_weights
-from mlbench.reports.report import Encoded
+from mlbench.reports.provenance import Encoded
 from mlbench.reports.suite_report import suite_report
 from tests.leaderboard.synthetic import (
     HOSTILE,

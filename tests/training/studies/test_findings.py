@@ -11,15 +11,13 @@ from mlbench.common.errors import IntegrityError
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.seeds import draw_seeds
 from mlbench.measures.significance import question_clusters
+from mlbench.training.studies.entrants import BASELINE, TRAINED, Entrant
 from mlbench.training.studies.figures import SEEN, UNSEEN, Figure, Reader
 from mlbench.training.studies.findings import (
-    BASELINE,
     FAILS,
     HOLDS,
     NOT_SHOWN,
     ONE_SEED,
-    TRAINED,
-    Entrant,
     Pair,
     agrees,
     claim_verdict,

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.training.studies.paper_figures import study_figures
-from mlbench.training.studies.plots import front, proportions_of, spread, study_plots
+from mlbench.training.studies.plots import spread, study_plots
 from mlbench.training.studies.report import study_report
+from mlbench.training.studies.trade_off import front
+from mlbench.training.studies.triangle import proportions_of
 from tests.training.studies.made import STUDY, done_study
 
 NAMES = ("mono 1, noise 1", "pair 1, noise 1", "mixed 1, noise 1")
