@@ -10,6 +10,7 @@ from typing import Any
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
+from mlbench.common.counts import plural
 from mlbench.common.errors import IntegrityError
 from mlbench.models.cache import EmbeddingCache, Entry, embeddings_folder, size_limit
 from mlbench.models.cache_files import Head
@@ -47,7 +48,7 @@ def info(args: Namespace) -> int:
         ]  # fmt: skip
         print(plain_table(header, rows) + "\n")
     if bad := sum(bool(entry.fault) for entry in entries):
-        print(f"{bad} files cannot be used; see `mlbench cache verify`")
+        print(f"{plural(bad, 'file')} cannot be used; see `mlbench cache verify`")
     print(f"{cache.folder}: {size / MEBIBYTE:,.1f} MiB of {cache.limit / MEBIBYTE:,.0f} MiB used")
     return 0
 
@@ -62,7 +63,7 @@ def verify(args: Namespace) -> int:
         return IntegrityError.exit_code if bad else 0
     for entry in bad:
         print(f"{entry.path}: {entry.fault}")
-    print(f"{len(entries)} files read, of which {len(bad)} cannot be used")
+    print(f"{plural(len(entries), 'file')} read, of which {len(bad)} cannot be used")
     if bad:
         print("The next run that needs them removes them and encodes their texts again.")
     return IntegrityError.exit_code if bad else 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.commands.options import check_columns, shared, write_figures
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.forms import fields_of, fill_form, read_toml
@@ -142,7 +143,10 @@ def read_axis(text: str, reports: list[Path]) -> tuple[str, list[float]]:
     if equals:
         found = [_number(value) for value in values.split(",")]
         if not name.strip() or len(found) != len(reports) or None in found:
-            expected = f"NAME= and {len(reports)} numbers, one for each report, such as mix=0,0.5"
+            expected = (
+                f"NAME= and {plural(len(reports), 'number')}, one for each report, such as "
+                "mix=0,0.5"
+            )
             raise UsageError(Fault("--x", f"{text!r}", expected))
         return name.strip(), [value for value in found if value is not None]
     path = Path(text)

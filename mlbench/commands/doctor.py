@@ -21,6 +21,7 @@ from mlbench import __version__
 from mlbench.commands.options import shared
 from mlbench.commands.output import WIDTH, fact_lines, print_json
 from mlbench.commands.tasks import data_at_hand
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.errors import MlbenchError
 from mlbench.common.files import cache_folder
 from mlbench.common.hardware import hardware, physical_memory
@@ -127,7 +128,7 @@ def _blas() -> list[str]:
     for library in threadpool_info():
         kernel = f", kernel {library['architecture']}" if library.get("architecture") else ""
         name = f"{library['internal_api']} {library.get('version') or ''}".strip()
-        shown.append(f"{name}{kernel}, {library['num_threads']} threads")
+        shown.append(f"{name}{kernel}, {plural(library['num_threads'], 'thread')}")
     return sorted({*shown})
 
 
@@ -235,7 +236,7 @@ def _screen(facts: Mapping[str, Any]) -> str:
         ("mlbench", f"{facts['mlbench']}, {facts['python']}, {facts['system']}"),
         ("packages", packages),
         ("processor", f"{machine['processor']} ({machine['kind']}), {machine['usable']} of "
-                      f"{machine['cores']} cores may be used, {memory}"),
+                      f"{plural(machine['cores'], 'core')} may be used, {memory}"),
         ("devices", machine["devices"]),
         *(("blas", library) for library in facts["blas"]),
         ("cache", _cache_in_words(cache)),
@@ -259,8 +260,11 @@ def _cache_in_words(cache: Mapping[str, Any]) -> str:
 
 def _data_in_words(data: Mapping[str, Any]) -> str:
     part = f"; parts of {', '.join(data['part'])}" if data["part"] else ""
-    whole = ", ".join(data["whole"])
-    return f"{len(data['whole'])} of {data['tasks']} tasks are on this machine: {whole}{part}"
+    whole, names = len(data["whole"]), ", ".join(data["whole"])
+    return (
+        f"{whole} of {plural(data['tasks'], 'task')} {agreeing(whole, 'is', 'are')} on this "
+        f"machine: {names}{part}"
+    )
 
 
 def _extras_in_words(extras: Mapping[str, Mapping[str, Any]]) -> str:

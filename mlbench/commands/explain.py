@@ -12,6 +12,7 @@ from typing import Any
 
 from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.commands.output import print_json
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.terminal import WIDTH, fill
 from mlbench.data.locator import Locator
@@ -32,7 +33,7 @@ from mlbench.reports.explain import (
 from mlbench.reports.report import Report, read_report
 from mlbench.reports.rivals import Rival, Rivals
 from mlbench.reports.texts import cleaned, find_texts, is_streamed, read_data, task_of, wrapped
-from mlbench.reports.words import number, plural
+from mlbench.reports.words import number
 from mlbench.runs.rivals import rivals_in_runs, run_files
 
 IN_FULL, IN_A_LIST = 5, 1
@@ -268,7 +269,8 @@ def _in_full(each: Explanation, shown: Shown) -> Iterator[str]:
     spread = f"rank distance {each.distance:,}, " if len(each.passages) > 1 else ""
     yield fill(
         f"Asked in {each.language}: {spread}AP {each.average_precision:.4f}, in a pool of "
-        f"{each.pool_size:,} passages. Each row is a relevant passage: its language, its rank, and "
+        f"{plural(each.pool_size, 'passage')}. Each row is a relevant passage: its "
+        "language, its rank, and "
         "the number of passages of each language that rank above it"
         + (", then of all that tie with it, which count as above." if tied else ".")
     )

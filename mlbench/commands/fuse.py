@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from mlbench.commands.options import positive, shared
 from mlbench.commands.output import print_json
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError, first_faults
 from mlbench.common.files import write_atomically
 from mlbench.common.progress import Step
@@ -110,14 +111,14 @@ def fuse(args: Namespace) -> int:
         for number, done in in_processes(fuse_files, jobs, workers):
             written[number] = done
             step.advance(jobs[number].size)
-            step.say(f"{len(written)} of {len(jobs)} files")
+            step.say(f"{len(written)} of {plural(len(jobs), 'file')}")
     ordered = [written[number] for number in range(len(jobs))]
     if args.json:
         print_json(ordered)
         return 0
     for row in ordered:
-        counts = f"{row['queries']:,} queries, {row['passages']:,} lines"
-        print(f"{row['file']}: {counts}, {tag} of {len(found)} runs")
+        counts = f"{plural(row['queries'], 'query', 'queries')}, {plural(row['passages'], 'line')}"
+        print(f"{row['file']}: {counts}, {tag} of {plural(len(found), 'run')}")
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from mlbench.commands.options import positive, shared
 from mlbench.commands.output import print_json
 from mlbench.commands.submit import declared, declared_arguments, print_submitted, today
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.progress import Step
@@ -42,7 +43,6 @@ from mlbench.leaderboard.ranking.standings import all_standings
 from mlbench.measures.significance import Score
 from mlbench.reports.provenance import ModelInfo
 from mlbench.reports.report import read_report
-from mlbench.reports.words import plural
 
 OVERALL_SUITE = "lareqa"
 RECORDED = ("sampled", "reproduced", "disputed")
@@ -102,7 +102,7 @@ def validate(args: Namespace) -> int:
     if error is not None:
         raise error
     count = len(findings.checked)
-    counted = f"{count} {'entry' if count == 1 else 'entries'} checked, no fault"
+    counted = f"{plural(count, 'entry', 'entries')} checked, no fault"
     print(counted + (f", {len(flags)} to review" if flags else ""))
     return 0
 
@@ -185,7 +185,7 @@ def build(args: Namespace) -> int:
     overall = f"overall by the suite {suite.name}" if suite else "no overall board (see --suite)"
     print(
         f"{page}: {len(files['index.html']) / 1e6:.2f} MB, {plural(len(board.tasks), 'task')}, "
-        f"{entries} entries, {overall}"
+        f"{plural(entries, 'entry', 'entries')}, {overall}"
     )
     return 0
 

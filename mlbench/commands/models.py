@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.commands.output import WIDTH, plain_table, print_json
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.common.progress import Step
 from mlbench.common.sizes import short_number, short_size, three_digits
@@ -112,7 +113,7 @@ def _told(found: Iterable[CheckResult], args: Namespace, about: str) -> int:
     if args.json:
         print_json([result._asdict() for result in results])
     else:
-        print(f"\n{args.model}: {len(results) - failed} checks passed, {failed} failed")
+        print(f"\n{args.model}: {plural(len(results) - failed, 'check')} passed, {failed} failed")
         print(fill(about))
     return ModelError.exit_code if failed else 0
 
@@ -148,7 +149,7 @@ def speed(args: Namespace) -> int:
     with Step("loading the model", 1, "model", quiet=quiet, brief=True):
         model = load_model(args.model, model_options(args))
     if not quiet and (tokens := sent_tokens(model, args.rounds)):
-        print(f"{model.name}: the server is sent about {tokens:,} tokens", file=sys.stderr)
+        print(f"{model.name}: the server is sent about {plural(tokens, 'token')}", file=sys.stderr)
     with Step("encoding", rounds_of(model, args.rounds), "rounds", quiet=quiet) as step:
         found = measure_speed(model, args.rounds, step.advance)
     if args.json:

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError
 from mlbench.common.terminal import fill, printable
 from mlbench.data.task import IMAGE
@@ -77,13 +78,13 @@ def overlap_text(found: Overlap) -> str:
     """Return what was found, for a terminal."""
     sums = found.total("query"), found.total("passage")
     said = " and ".join(
-        f"{count.exact + count.near:,} of {count.texts:,} {name} ({count.share:.2%})"
-        for count, name in zip(sums, ("questions", "passages"), strict=True)
+        f"{count.exact + count.near:,} of {plural(count.texts, name)} ({count.share:.2%})"
+        for count, name in zip(sums, ("question", "passage"), strict=True)
     )
     images = any(count.language == IMAGE for count in found.counts)
     lines = [
         fill(
-            f"{found.training} ({found.training_texts:,} distinct texts) holds {said} of "
+            f"{found.training} ({plural(found.training_texts, 'distinct text')}) holds {said} of "
             f"{found.task} (version {found.version})."
         ),
         "",

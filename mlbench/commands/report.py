@@ -15,6 +15,7 @@ from mlbench.commands.output import (
     show_suite,
     summary,
 )
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, slug, write_atomically
 from mlbench.common.terminal import fill
@@ -25,7 +26,6 @@ from mlbench.reports.report import REPORT_FILE, Report, parse_report, read_repor
 from mlbench.reports.subset import choose_languages, cut_report, refuse_other_report, subset_folder
 from mlbench.reports.suite_report import reports_on, suite_folder, suite_report
 from mlbench.reports.texts import find_texts
-from mlbench.reports.words import plural
 
 OF_REPORTS = ("--per-query", "--mteb", "--figures", "--columns", "--latex", "--intervals")
 """What is also written of each report."""

@@ -32,6 +32,7 @@ from mlbench.commands.output import (
     show_suite,
     summary,
 )
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.files import check_writable, slug, without_empty_folders
 from mlbench.common.progress import Step
@@ -361,9 +362,10 @@ def _print_part(task: Task, partial: Partial, file: Path, args: Namespace) -> di
     if not args.json:
         command = shlex.join(["mlbench", "merge", str(file.parent)])
         print(
-            f"{task.name}: part {number} of {parts} is done, {done} of {shards} shards:\n  {file}"
+            f"{task.name}: part {number} of {parts} is done, {done} of "
+            f"{plural(shards, 'shard')}:\n  {file}"
         )
-        print(f"When all {parts} parts are done:\n  {command}")
+        print(f"When every part is done:\n  {command}")
     return {"task": task.name, "partial": str(file), "done": done, "shards": shards}
 
 
@@ -381,19 +383,22 @@ def _dry_run(tasks: list[Task], options: Options, args: Namespace) -> int:
         return 0
     cells = [["-" if value is None else value for value in row.values()] for row in rows]
     print(plain_table([*map(str, rows[0])], cells))
-    settings = ", ".join(f"{len(task.settings())} settings of {task.name}" for task in tasks)
+    settings = ", ".join(
+        f"{plural(len(task.settings()), 'setting')} of {task.name}" for task in tasks
+    )
     images = sum(row["distinct"] for row in rows if row["role"] == "image")
     total = sum(row["distinct"] or 0 for row in rows) - images
     unknown = any(row["distinct"] is None for row in rows)
     more = " and the passages of all shards" if unknown else ""
-    more += f" and {images:,} images" if images else ""
-    print(f"\n{args.model} would encode {total:,} texts{more}, each once, for {settings}")
+    more += f" and {plural(images, 'image')}" if images else ""
+    print(f"\n{args.model} would encode {plural(total, 'text')}{more}, each once, for {settings}")
     if reranks:
-        print(f"{args.rerank} would score {pairs:,} pairs at most, of equal texts one")
+        print(f"{args.rerank} would score {plural(pairs, 'pair')} at most, of equal texts one")
     if "most_tokens" in rows[0]:
         least, most = (sum(row.get(f"{which}_tokens") or 0 for row in rows) for which in _TOKENS)
         said = (
-            f"The server would be sent {least:,} to {most:,} tokens{more}. This is an estimate, "
+            f"The server would be sent {least:,} to {plural(most, 'token')}{more}. This is "
+            "an estimate, "
             "made from the characters: a vocabulary for many languages has about the first number, "
             "one made for English first about the second. What is in the embedding cache is not "
             "sent."

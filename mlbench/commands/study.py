@@ -12,9 +12,9 @@ from typing import Any
 
 from mlbench.commands.options import check_columns, part, positive, shared, write_figures
 from mlbench.commands.output import plain_table, print_json
+from mlbench.common.counts import plural
 from mlbench.common.terminal import fill
 from mlbench.evaluation.options import Options
-from mlbench.reports.words import plural
 from mlbench.training.base import check_libraries
 from mlbench.training.config import from_text
 from mlbench.training.studies.estimate import estimate, planned_steps

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import WIDTH, fact_lines, plain_table, print_json
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
 from mlbench.common.sizes import short_size
@@ -27,7 +28,7 @@ from mlbench.evaluation.scan import wanted_passages
 from mlbench.evaluation.suites import load_suite
 from mlbench.evaluation.tasks import load_task
 from mlbench.reports.tables import sizes_table
-from mlbench.reports.words import MISSING, name_of_all, plural
+from mlbench.reports.words import MISSING, name_of_all
 
 MOST_FILES = 50
 """Files that are listed one by one; of more, their folders are."""
@@ -155,7 +156,7 @@ def validate_arguments(parser: ArgumentParser) -> None:
 def validate(args: Namespace) -> int:
     """Check a task file, and its data where it is at hand."""
     task = load_task(args.task)
-    print(f"{task.path}: a valid task file; {len(task.settings())} settings")
+    print(f"{task.path}: a valid task file; {plural(len(task.settings()), 'setting')}")
     try:
         locator = Locator(args.data_dir, offline=True)
         said, collection = _checked(task, locator, args.strict)
@@ -182,9 +183,12 @@ def _checked(task: Task, locator: Locator, strict: bool) -> tuple[str, Questions
     if in_shards(task):
         return _checked_shards(task, stream_collection(task, locator), strict)
     collection = read_collection(task, locator.of(task), strict=strict)
-    sizes = f"{len(collection.queries):,} queries, {len(collection.passages):,} passages"
+    sizes = (
+        f"{plural(len(collection.queries), 'query', 'queries')}, "
+        f"{plural(len(collection.passages), 'passage')}"
+    )
     judged = len(collection.qrels.relevance)
-    return f"{sizes}, {judged:,} judgements, digest {collection.digest[:16]}", collection
+    return f"{sizes}, {plural(judged, 'judgement')}, digest {collection.digest[:16]}", collection
 
 
 def _checked_shards(
@@ -204,10 +208,13 @@ def _checked_shards(
     collection = without_absent(collection, present)
     if strict and collection.absent is not None:
         collection.absent.refuse()
-    sizes = f"{len(collection.queries):,} queries, {passages:,} passages"
+    sizes = f"{plural(len(collection.queries), 'query', 'queries')}, {plural(passages, 'passage')}"
     lacking = len(set(collection.absent.passages)) if collection.absent else 0
     missing = f", of which {lacking:,} are missing" if lacking else ""
-    return f"{sizes}, {sum(map(len, wanted.values())):,} judged passages{missing}", collection
+    return (
+        f"{sizes}, {plural(sum(map(len, wanted.values())), 'judged passage')}{missing}",
+        collection,
+    )
 
 
 def fetch_arguments(parser: ArgumentParser) -> None:
@@ -309,7 +316,10 @@ def _settings(task: Task, counts: Mapping[Setting, tuple[int, int]]) -> str:
     )
     judged = sum(queries for queries, _ in counts.values())
     excluded = sum(excluded for _, excluded in counts.values())
-    text = f"{plural(len(counts), 'setting')} ({kinds}) with {judged:,} queries in all. "
+    text = (
+        f"{plural(len(counts), 'setting')} ({kinds}) with {plural(judged, 'query', 'queries')} "
+        "in all. "
+    )
     text += (
         f"In {plural(excluded, 'case')}, a query is excluded from a setting because the pool has "
         "no passage relevant to it. "

@@ -6,6 +6,7 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
+from mlbench.common.counts import plural
 from mlbench.common.terminal import printable
 from mlbench.integrations.tracking.tools import TOOLS, track
 
@@ -49,6 +50,8 @@ def run(args: Namespace) -> int:
         args.reports, args.to, at=args.at, project=args.project, steps=args.steps, name=args.name
     )
     for each in logged:
-        said = f"{each.figures} figures" if each.new else "is there already, nothing was logged"
+        said = (
+            plural(each.figures, "figure") if each.new else "is there already, nothing was logged"
+        )
         print(printable(f"{each.run.name}: {said}\n  {each.place}"))
     return 0

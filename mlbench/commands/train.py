@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import plain_table, print_json
+from mlbench.common.counts import plural
 from mlbench.common.progress import duration
 from mlbench.common.terminal import fill
 from mlbench.data.task import IMAGE
@@ -80,7 +81,8 @@ def _words(record: TrainingRecord) -> str:
         return f"{done}\nmodel: {record.folder}\nrecord: {record.folder / RECORD_FILE}"
     first, last = (record.loss[0].loss, record.loss[-1].loss) if record.loss else (0.0, 0.0)
     lines = [
-        f"{record.steps:,} steps of {record.plan['size']} pairs in {duration(record.seconds)}: "
+        f"{plural(record.steps, 'step')} of {plural(record.plan['size'], 'pair')} in "
+        f"{duration(record.seconds)}: "
         f"{record.pairs_per_second:,.0f} pairs a second, loss {first:.3f} to {last:.3f}.",
         *(f"Note: {note}" for note in record.notes),
         f"model: {record.folder}",
@@ -108,8 +110,10 @@ def _show_plan(opened: Opened, args: Namespace) -> None:
         told |= {"text_data": beside, "text_share": config.text_share if beside else None}
         print_json(told)
         return
-    long = f"{steps:,} steps" if steps else f"{config.seconds:g} s"
-    print(f"{config.base} is trained on {opened.data.name} for {long} of {plan.size} pairs.")
+    long = plural(steps, "step") if steps else f"{config.seconds:g} s"
+    print(
+        f"{config.base} is trained on {opened.data.name} for {long} of {plural(plan.size, 'pair')}."
+    )
     if beside:
         print(f"{config.text_share:.0%} of the batches are of {beside}, which are drawn by chance.")
     print()
@@ -119,7 +123,8 @@ def _show_plan(opened: Opened, args: Namespace) -> None:
     texts = [code for code in plan.languages if code != IMAGE]
     images = " and images" if len(texts) < len(plan.languages) else ""
     print(
-        f"\nThe data has {sum(rows.values()):,} pairs in {len(texts)} languages{images}: "
+        f"\nThe data has {plural(sum(rows.values()), 'pair')} in "
+        f"{plural(len(texts), 'language')}{images}: "
         f"{_each(rows)}."
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlbench.commands.options import shared
 from mlbench.commands.output import print_json
+from mlbench.common.counts import agreeing
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.forms import read_toml
 from mlbench.common.trust import Demand, foreign_settings, read_trusted, trust, withdraw
@@ -67,7 +68,8 @@ def change_trust(args: Namespace) -> int:
 
 def _line(demand: Demand) -> str:
     count = len(demand.code)
-    code = f", or one of the {count} files of code it names" if count else ""
+    files = agreeing(count, "the file", f"one of the {count} files")
+    code = f", or {files} of code it names" if count else ""
     where = f"{demand.file}, field {demand.field}" if demand.field else str(demand.file)
     return f"{where}: {demand.what}: trusted until it changes{code}"
 

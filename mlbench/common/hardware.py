@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlbench.common.counts import plural
 from mlbench.common.threads import usable_processors
 
 PROCESSORS = Path("/proc/cpuinfo")
@@ -29,7 +30,7 @@ class Hardware:
 
     def __str__(self) -> str:
         """The hardware in words."""
-        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
+        cores = plural(self.cores, "core")
         used = "" if self.usable == self.cores else f", {self.usable} of which may be used"
         return f"{self.processor}, {cores}{used}; {gpus_in_words(self.gpus)}"
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.files import reading
 
@@ -97,7 +98,7 @@ class Sealed:
         end = max((row.start + row.size for row in self._rows.values()), default=file.tell())
         size = os.fstat(file.fileno()).st_size
         if size != end:
-            raise self.fault(f"damaged: it has {size:,} bytes, expected {end:,}")
+            raise self.fault(f"damaged: it has {plural(size, 'byte')}, expected {end:,}")
 
     def fault(self, found: str, expected: str = "the file as it was written") -> IntegrityError:
         """Return the error that says what is wrong with the file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlbench.common.counts import plural
 from mlbench.common.names import both_shortened
 from mlbench.common.terminal import fill, printable
 from mlbench.comparing.differences import measure_title, shown
@@ -11,7 +12,7 @@ from mlbench.comparing.judgements import INCONCLUSIVE, PASS, REGRESSED, Judgemen
 from mlbench.measures.randomisation import FEWEST
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.table import Table, escape_markdown
-from mlbench.reports.words import kind_name, plural
+from mlbench.reports.words import kind_name
 
 if TYPE_CHECKING:
     from mlbench.comparing.regression import Check
@@ -62,7 +63,8 @@ def _more(judgement: Judgement) -> str:
     if judgement.more_questions is None:
         return "more questions would not decide if the difference stayed the same"
     return (
-        f"about {judgement.more_questions:,} more questions would decide if the difference stayed "
+        f"about {plural(judgement.more_questions, 'more question')} would decide if the "
+        "difference stayed "
         "the same"
     )
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.comparing.baseline import Result, Saved, refuse_other_task, saved_result
 from mlbench.comparing.comparison import Comparison, headline
@@ -178,7 +179,8 @@ class _Common:
         found = []
         if len(self.settings) < len(self.every):
             found.append(
-                f"Only {len(self.settings)} of {len(self.every)} settings are compared, because "
+                f"Only {len(self.settings)} of {plural(len(self.every), 'setting')} "
+                f"{agreeing(len(self.settings), 'is', 'are')} compared, because "
                 "not all results have the others."
             )
         for name, each in zip(labels, self.saved, strict=True):
@@ -189,7 +191,8 @@ class _Common:
                 bounds = [measure for measure in measures if measure in reaching]
                 told = f", so its {', '.join(map(measure_title, bounds))} can be higher"
                 found.append(
-                    f"{name} is from run files with at most {most:,} passages for each query"
+                    f"{name} is from run files with at most {plural(most, 'passage')} for "
+                    "each query"
                     f"{told if bounds else ''}."
                 )
         return tuple(found)
@@ -269,7 +272,7 @@ def _refuse_wrong(
     if count < 2:
         faults.append(Fault("REPORT", f"{count} given", "two or more reports, or baseline files"))
     if xs is not None and len(xs) != count:
-        faults.append(Fault("xs", f"{len(xs)} given for {count} reports", "one for each"))
+        faults.append(Fault("xs", f"{len(xs)} given for {plural(count, 'report')}", "one for each"))
     if correction not in (MAX_T, HOLM):
         faults.append(Fault("correction", repr(correction), f"{MAX_T!r} or {HOLM!r}"))
     if draws < 1:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from mlbench.common.counts import plural
 from mlbench.common.terminal import fill, printable
 from mlbench.comparing.comparison_tables import blocks_of
 from mlbench.comparing.differences import (
@@ -29,7 +30,7 @@ from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.significance import ALPHA
 from mlbench.reports.provenance import TaskInfo
 from mlbench.reports.table import Table, escape_markdown
-from mlbench.reports.words import kind_name, plural
+from mlbench.reports.words import kind_name
 
 SCHEMA = "mlbench/comparison/1"
 
@@ -88,7 +89,7 @@ def notes(comparison: Comparison, whole: bool = True) -> list[str]:
     corrected = f" p is corrected ({correction}) {' and '.join(families)}." if families else ""
     lines = [
         "The intervals come from a cluster bootstrap and p from a paired randomisation test, with "
-        f"{method.draws:,} draws each, over {plural(method.questions, 'question')}"
+        f"{plural(method.draws, 'draw')} each, over {plural(method.questions, 'question')}"
         f"{' with all their languages' if languages and by != 'pair' else ''}.{corrected}",
     ]
     if whole or not several:
@@ -124,7 +125,8 @@ def _sensitivity_lines(comparison: Comparison) -> list[str]:
         for d in comparison.sensitivity
         if d.verdict != before[d.model, d.against, d.quantity].verdict
     ]
-    what = f"With the {comparison.method.paragraphs:,} paragraphs as clusters instead of questions"
+    clusters = plural(comparison.method.paragraphs or 0, "paragraph")
+    what = f"With {clusters} as clusters instead of questions"
     if not changed:
         return [f"{what}, every verdict by kind of setting stays the same."]
     rest = f" and {len(changed) - 6} more" if len(changed) > 6 else ""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mlbench.common.counts import plural
 from mlbench.common.names import shortened_apart
 from mlbench.common.sizes import short_number, short_size, three_digits
 from mlbench.common.terminal import printable
@@ -28,7 +29,7 @@ from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.cost import Cost
 from mlbench.reports.pairs import pair_name, row_name
 from mlbench.reports.table import Table, narrow
-from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, mean, plural
+from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, mean
 
 if TYPE_CHECKING:
     from mlbench.comparing.comparison import Comparison

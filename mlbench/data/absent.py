@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, first_faults
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Absent:
         more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
         several = len(self.passages) > 1
         said = (
-            (f"{len(self.passages):,} judgements name" if several else "1 judgement names")
+            plural(len(self.passages), "judgement names", "judgements name")
             + (" passages that are" if len(names) > 1 else " a passage that is")
             + f" not in the corpus, and {'are' if several else 'is'} left out: "
             + ", ".join(names[:SHOWN])
@@ -100,7 +101,7 @@ class Absent:
         if not unanswered:
             return said
         one = unanswered == 1
-        queries = "1 query has" if one else f"{unanswered:,} queries have"
+        queries = plural(unanswered, "query has", "queries have")
         return f"{said}; {queries} no other relevant passage and {'is' if one else 'are'} excluded"
 
     def refuse(self) -> NoReturn:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError
 from mlbench.common.files import write_atomically
 
@@ -118,7 +119,8 @@ class RecordedChecksums:
     def _changed(self, name: str, before: Stamp, now: Stamp) -> Fault:
         return Fault(
             name,
-            f"has changed since it was first read: SHA-256 {now.sha256}, {now.size:,} bytes",
-            f"SHA-256 {before.sha256}, {before.size:,} bytes, as recorded in {self.path}",
+            f"has changed since it was first read: SHA-256 {now.sha256}, "
+            f"{plural(now.size, 'byte')}",
+            f"SHA-256 {before.sha256}, {plural(before.size, 'byte')}, as recorded in {self.path}",
             f"get the original file back; if the change is intended, delete {self.path}",
         )

@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, IntegrityError
 from mlbench.common.files import reading
 from mlbench.data.task import IMAGE
@@ -198,18 +199,18 @@ def _opened(raw: bytes, where: str) -> Image:
     limits = f"an image of at most {MOST_PIXELS:,} pixels and {MOST_BYTES >> 20} MiB"
     smaller = "make it smaller: models see a few hundred pixels a side"
     if len(raw) > MOST_BYTES:
-        raise DataError(Fault(where, f"has {len(raw):,} bytes", limits, smaller))
+        raise DataError(Fault(where, f"has {plural(len(raw), 'byte')}", limits, smaller))
     try:
         image = Pillow.open(io.BytesIO(raw), formats=FORMATS)
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         pixels = re.search(r"[0-9]{2,}", str(error))
-        found = f"has {int(pixels[0]):,} pixels" if pixels else "has too many pixels"
+        found = f"has {plural(int(pixels[0]), 'pixel')}" if pixels else "has too many pixels"
         raise DataError(Fault(where, found, limits, smaller)) from None
     except BROKEN:
         found = "is empty" if not raw else f"is no image: it begins with {raw[:8]!r}"
         raise DataError(Fault(where, found, f"an image in one of {', '.join(FORMATS)}")) from None
     width, height = image.size
     if width * height > MOST_PIXELS:
-        found = f"has {width:,} x {height:,} pixels"
+        found = f"has {width:,} x {plural(height, 'pixel')}"
         raise DataError(Fault(where, found, limits, smaller))
     return image

@@ -15,6 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import MOST_FAULTS, DataError, Fault
 from mlbench.common.files import reading
 
@@ -71,7 +72,7 @@ class Faults:
     def check(self) -> None:
         """Raise DataError if there was a fault."""
         more = self._count - len(self._first)
-        tail = [Fault("and", f"{more} more faults")] if more else []
+        tail = [Fault("and", f"{plural(more, 'more fault')}")] if more else []
         if self._first:
             raise DataError(*self._first, *tail)
 
@@ -230,7 +231,7 @@ class _Unpacked(io.RawIOBase):
         count = self._file.readinto(buffer)
         self._left -= count
         if self._left < 0:
-            raise _Bomb(f"unpacks to more than {self._most:,} bytes")
+            raise _Bomb(f"unpacks to more than {plural(self._most, 'byte')}")
         return count
 
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import (
     DataError,
     EnvironmentFault,
@@ -219,7 +220,7 @@ class Locator:
         names = "".join(f"\n    {file.name}" for file in files[:MOST_NAMES])
         if len(files) > MOST_NAMES:
             names += f"\n    and {len(files) - MOST_NAMES:,} more"
-        count = "1 data file" if len(files) == 1 else f"{len(files):,} data files"
+        count = plural(len(files), "data file")
         found = f"{count} not found{' (offline)' * self.offline}:{names}"
         return Fault(f"task {task.name!r}", found, expected, mend)
 

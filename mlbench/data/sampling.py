@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Collection, Cut, Entries, Qrels
 
@@ -169,13 +170,14 @@ def sample_warnings(collection: Collection) -> tuple[str, ...]:
     warnings = []
     if collection.sample is not None:
         warnings.append(
-            f"scores of a sample of {collection.sample:,} questions"
+            f"scores of a sample of {plural(collection.sample, 'question')}"
             f"{' of each pair' * bool(collection.pairs)}, for a quick check: they "
             "cannot be compared with scores of the whole task, and cannot enter a leaderboard"
         )
     if collection.sample_passages is not None:
         warnings.append(
-            f"only the judged passages and {collection.sample_passages:,} others of each language "
+            f"only the judged passages and {plural(collection.sample_passages, 'other')} of "
+            "each language "
             "are searched, so every score is better than on the whole collection, and no estimate "
             "of it; compare it with scores of the same sample alone"
         )
@@ -188,7 +190,8 @@ def cut_warning(languages: Sequence[str], whole: int, name: str = "") -> str:
     """Say that a task is cut to some of its ``whole`` languages, which may have a ``name``."""
     named = f"{name}: " if name else ""
     return (
-        f"cut to {len(languages)} of {whole} languages ({named}{', '.join(languages)}): its scores "
+        f"cut to {len(languages)} of {plural(whole, 'language')} "
+        f"({named}{', '.join(languages)}): its scores "
         "cannot be compared with those of the whole task"
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, UsageError
 from mlbench.models.encoding import Embedded
 from mlbench.models.registry import LoadedModel
@@ -45,7 +46,7 @@ class Variant:
     @property
     def note(self) -> str:
         """What was done to the vectors, as a report notes it."""
-        cut = f"cut to their first {self.dimension} dimensions" if self.dimension else ""
+        cut = f"cut to their first {plural(self.dimension, 'dimension')}" if self.dimension else ""
         return f"the model's vectors were {' and '.join(filter(None, (cut, SAID[self.format])))}"
 
 
@@ -80,7 +81,7 @@ def refuse_unfit(
         faults.append(Fault("--quantize and --truncate-dim", f"model {model.spec} gives sparse "
                             "vectors", "dense vectors, or those of tokens", mend))  # fmt: skip
     else:
-        found = f"model {model.spec} gives vectors of {dimension:,} dimensions"
+        found = f"model {model.spec} gives vectors of {plural(dimension, 'dimension')}"
         asked = {each.dimension for each in variants if (each.dimension or 0) >= dimension}
         faults += [
             Fault(f"--truncate-dim {number}", found, f"fewer than {dimension:,}")

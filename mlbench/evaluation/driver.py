@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.hardware import peak_memory
 from mlbench.common.progress import Step
@@ -140,15 +141,16 @@ def counted(
         stdout_to_stderr,
         Step(f"{task.name}: streaming", total, "passages", quiet=not options.progress) as step,
     ):
-        step.say(f"{len(done)} of {len(mine)} shards before")
+        step.say(f"{len(done)} of {plural(len(mine), 'shard')} before")
         try:
             for counts in engine(prepared, todo, step.advance):
                 confirm(model)
                 _take(ready.partial, counts, saved, how.file)
-                step.say(f"{len(done)} of {len(mine)} shards, last {counts.name}")
+                step.say(f"{len(done)} of {plural(len(mine), 'shard')}, last {counts.name}")
         except BaseException as error:
             error.add_note(
-                f"{len(done):,} of {len(mine):,} shards are counted; the same command goes on "
+                f"{len(done):,} of {plural(len(mine), 'shard')} "
+                f"{agreeing(len(done), 'is', 'are')} counted; the same command goes on "
                 "from there"
             )
             raise

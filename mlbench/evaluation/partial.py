@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.files import alone, write_atomically
 from mlbench.common.names import both_shortened
@@ -257,7 +258,9 @@ def changed_shards(before: Iterable[ShardRow], now: Iterable[ShardRow]) -> list[
 
 
 def _described(row: ShardRow | None) -> str:
-    return f"{row.passages} passages, digest {row.content[:12]}" if row else "no such shard"
+    return (
+        f"{plural(row.passages, 'passage')}, digest {row.content[:12]}" if row else "no such shard"
+    )
 
 
 def differing(

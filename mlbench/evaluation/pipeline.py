@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, IntegrityError, MlbenchError
 from mlbench.common.streams import stdout_to_stderr
 from mlbench.data.corpus import ShardSource
@@ -340,8 +341,9 @@ def _check(shard: ShardSource, found: Expected, prepared: Prepared) -> None:
         raise IntegrityError(
             Fault(
                 shard.name,
-                f"{found.passages:,} passages, digest {found.content[:12]}",
-                f"{expected.passages:,} passages, digest {expected.content[:12]}, as when scanned",
+                f"{plural(found.passages, 'passage')}, digest {found.content[:12]}",
+                f"{plural(expected.passages, 'passage')}, digest {expected.content[:12]}, "
+                "as when scanned",
                 "the file has changed since: restore it, or begin again with --overwrite",
             )
         )

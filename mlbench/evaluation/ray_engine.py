@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench import __version__
+from mlbench.common.counts import plural
 from mlbench.common.errors import (
     EnvironmentFault,
     Fault,
@@ -229,7 +230,10 @@ def slots(ray: Any, workers: int | None, shards: int) -> tuple[int, Mapping[str,
     gpus, processors = int(has.get("GPU", 0)), int(has.get("CPU", 1))
     room = gpus or processors
     if workers is not None and workers > room:
-        found = f"{workers}, where the cluster has {gpus} GPUs and {processors} processors"
+        found = (
+            f"{workers}, where the cluster has {plural(gpus, 'GPU')} and "
+            f"{plural(processors, 'processor')}"
+        )
         raise UsageError(
             Fault(
                 "--workers",

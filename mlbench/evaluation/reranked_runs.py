@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mlbench.common.counts import plural
 from mlbench.common.progress import Step
 from mlbench.data.collection import Collection
 from mlbench.data.task import Setting
@@ -52,9 +53,10 @@ class RerankedRuns:
             short[kind] = short.get(kind, 0) + count
         depth = self.first.depth
         return [
-            f"{kind_name(kind)}: {count:,} rankings end before they have {depth:,} passages of "
-            "every language searched; in these, fewer passages were reranked than if the whole "
-            "ranking were there"
+            f"{kind_name(kind)}: "
+            + plural(count, "ranking ends before it has ", "rankings end before they have ")
+            + f"{plural(depth, 'passage')} of every language searched; in these, fewer passages "
+            "were reranked than if the whole ranking were there"
             for kind, count in short.items()
             if count
         ]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
 from mlbench.data.task import Kind
@@ -58,7 +59,7 @@ def _refuse_overlap(owners: Mapping[str, Sequence[Path]]) -> None:
     found = [f"{n} in {' and in '.join(map(str, paths))}" for n, paths in twice.items()]
     raise UsageError(
         Fault(
-            f"{len(twice)} shards counted twice",
+            f"{plural(len(twice), 'shard')} counted twice",
             "; ".join(found[:MOST_NAMES]) + (" ..." if len(found) > MOST_NAMES else ""),
             "every shard in one file",
             "leave out files of another division, such as 1-of-2 beside 1-of-3",
@@ -73,7 +74,8 @@ def _refuse_gaps(lacking: Sequence[str], partials: Mapping[Path, Partial]) -> No
     raise UsageError(
         Fault(
             ", ".join(map(str, partials)),
-            f"{len(lacking)} shards are in none of them: {', '.join(lacking[:MOST_NAMES])}{more}",
+            f"{plural(len(lacking), 'shard is', 'shards are')} in none of them: "
+            f"{', '.join(lacking[:MOST_NAMES])}{more}",
             "every shard in one file",
             "give the files of all parts; if a part did not end, run it again",
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError
 from mlbench.common.files import alone, sha256_of, write_atomically
 from mlbench.evaluation.scan import Block
@@ -173,8 +174,8 @@ def open_saved(folder: Path, model: LoadedModel, partial: Partial, *, anew: bool
         raise UsageError(
             Fault(
                 KEEP,
-                f"{len(lacking)} shards were counted without keeping their vectors: "
-                + ", ".join(lacking[:5]),
+                f"{plural(len(lacking), 'shard was', 'shards were')} counted without "
+                "keeping their vectors: " + ", ".join(lacking[:5]),
                 "--keep-embeddings given or left out as when the run began",
                 "leave it out, or remove the partial results of the run and begin again",
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.data.collection import Collection, Entries
 from mlbench.data.task import Task, language_among
@@ -105,23 +106,24 @@ def _by_language(
         array, total = _array(role, given), sum(counts.values())
         if array.shape[0] != total:
             expected = (
-                f"{total:,} rows, one for each {role} of {', '.join(languages)} in that order"
+                f"{plural(total, 'row')}, one for each {role} of {', '.join(languages)} in that "
+                "order"
             )
-            raise DataError(Fault(f"{role} vectors", f"{array.shape[0]:,} rows", expected))
+            raise DataError(Fault(f"{role} vectors", f"{plural(array.shape[0], 'row')}", expected))
         starts = entries.starts.tolist()
         return {code: array[starts[i] : starts[i + 1]] for i, code in enumerate(languages)}
     spelled = {language_among(str(code), languages): code for code in given}
     arrays = {code: _array(role, given[spelled[code]]) for code in languages if code in spelled}
     faults = [
-        Fault(f"{role} vectors, language {code!r}", "missing", f"{counts[code]:,} rows")
+        Fault(f"{role} vectors, language {code!r}", "missing", f"{plural(counts[code], 'row')}")
         for code in languages
         if code not in arrays
     ]
     faults += [
         Fault(
             f"{role} vectors, language {code!r}",
-            f"{array.shape[0]:,} rows",
-            f"{counts[code]:,} rows, one for each text",
+            f"{plural(array.shape[0], 'row')}",
+            f"{plural(counts[code], 'row')}, one for each text",
         )
         for code, array in arrays.items()
         if array.shape[0] != counts[code]

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, MlbenchError, ModelError
 from mlbench.common.streams import stdout_to_stderr
 from mlbench.ranking.vectors import TokenVectors
@@ -172,7 +173,7 @@ def check_vectors(
         source = _floats(value, method)
     if source.shape[0] != rows or source.shape[1] == 0:
         what = "image" if method.endswith("encode_images") else "text"
-        said = f"returned shape {source.shape} for {rows} {what}s"
+        said = f"returned shape {source.shape} for {plural(rows, what)}"
         _refuse(method, said, f"one row for each {what}")
     if kind_of(source) == "sparse":
         source = _sound_csr(source, method)
@@ -248,18 +249,25 @@ def is_of_tokens(value: Any) -> bool:
 def _joined(value: Any, method: str, rows: int, text_id: Callable[[int], str]) -> TokenVectors:
     """Return the token vectors of a list of arrays (tokens, d), one a text."""
     if len(value) != rows:
-        found = f"returned the token vectors of {len(value)} texts for {rows} texts"
+        found = (
+            f"returned the token vectors of {plural(len(value), 'text')} for {plural(rows, 'text')}"
+        )
         _refuse(method, found, "an array of shape (tokens, dimensions) for each text")
     if isinstance(value, TokenVectors):
         starts, vectors = value.starts, _floats(value.vectors, method)
         if starts[0] or starts[-1] != len(vectors):
-            found = f"returned {len(vectors)} token vectors, and says that they are {starts[-1]}"
+            found = (
+                f"returned {plural(len(vectors), 'token vector')}, and says that they are "
+                f"{starts[-1]}"
+            )
             _refuse(method, found, "as many token vectors as it says")
     else:
         for row, each in enumerate(value):
             of_text = _floats(each, f"{method}, {text_id(row)}")
             if of_text.shape[1] != value[0].shape[1]:
-                found = f"{text_id(row)} has {of_text.shape[1]} dimensions, {text_id(0)} has "
+                found = (
+                    f"{text_id(row)} has {plural(of_text.shape[1], 'dimension')}, {text_id(0)} has "
+                )
                 found += f"{value[0].shape[1]}"
                 _refuse(method, found, "as many for every token of every text")
         starts = np.append(0, np.cumsum([len(each) for each in value])).astype(np.int64)
@@ -331,6 +339,6 @@ def _check_finite(source: Any, result: Vectors, method: str, text_id: Callable[[
             return
         bad = np.unique(np.searchsorted(result.indptr, np.flatnonzero(~finite), "right") - 1)
         values = source[[bad[0]]].data
-    more = f" (and for {len(bad) - 1} more texts)" if len(bad) > 1 else ""
+    more = f" (and for {plural(len(bad) - 1, 'more text')})" if len(bad) > 1 else ""
     what = "a value too large for float32" if np.isfinite(values).all() else "NaN or infinity"
     _refuse(method, f"returned {what} for {text_id(int(bad[0]))}{more}", "finite numbers")

@@ -25,6 +25,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, UsageError
 from mlbench.common.files import ABANDONED_SECONDS, cache_folder, write_atomically
 from mlbench.common.sealed import Sealed, digest_of, open_sealed, seal
@@ -270,7 +271,7 @@ class EmbeddingCache:
         try:
             if not self._make_room(len(content)):
                 self._stop(
-                    f"it is full with what this run uses ({self.limit:,} bytes); "
+                    f"it is full with what this run uses ({plural(self.limit, 'byte')}); "
                     f"allow more with {LIMIT_VARIABLE}, such as {LIMIT_VARIABLE}=50G"
                 )
                 return False

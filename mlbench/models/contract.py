@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError
 from mlbench.models.boundary import (
     Layout,
@@ -104,12 +105,12 @@ class _Trial:
 
     def checked(self, value: Any, role: str, texts: list[str], language: str) -> Vectors:
         """Return ``value`` as Vectors, or raise what ``check_vectors`` does."""
-        where = f"{METHODS[role]} ({language}, {len(texts)} texts)"
+        where = f"{METHODS[role]} ({language}, {plural(len(texts), 'text')})"
         return self._as_vectors(value, where, [f"{role} {text[:40]!r}" for text in texts])
 
     def see(self, images: list[Image]) -> Vectors:
         """Return the vectors of images."""
-        where = f"encode_images ({len(images)} images)"
+        where = f"encode_images ({plural(len(images), 'image')})"
         with calling(self.model.spec, "encode_images"):
             value = self.model.adapter.encode_images(list(images))
         names = [f"an image of the mode {image.mode} and {image.size}" for image in images]
@@ -201,7 +202,10 @@ def _returns_vectors(trial: _Trial) -> str:
     form = kind_of(vectors)
     if isinstance(vectors, TokenVectors):
         form = "one vector a token (late interaction)"
-    return f"{form}, {vectors.shape[1]} dimensions in both roles and {len(TEXTS)} languages{after}"
+    return (
+        f"{form}, {plural(vectors.shape[1], 'dimension')} in both roles and "
+        f"{plural(len(TEXTS), 'language')}{after}"
+    )
 
 
 def _repeatable(trial: _Trial) -> str:
@@ -265,7 +269,7 @@ def _long_text(trial: _Trial) -> str:
     text = trial.long_text
     for role in METHODS:
         trial.encode(role, [text])
-    return f"one text of {len(text):,} characters"
+    return f"one text of {plural(len(text), 'character')}"
 
 
 def _roles(trial: _Trial) -> str:
@@ -282,7 +286,9 @@ def _roles(trial: _Trial) -> str:
 def _distinct(trial: _Trial) -> str:
     pairs = (difference(v[:1], v[1:2]) for v in trial.together.values())
     alike = sum(apart == 0 for apart in pairs)
-    return f"information: {alike} of {len(trial.together)} pairs of texts have equal vectors"
+    return (
+        f"information: {alike} of {plural(len(trial.together), 'pair')} of texts have equal vectors"
+    )
 
 
 def _empty_list(trial: _Trial) -> str:
@@ -329,7 +335,7 @@ def _apart(trial: _Trial, what: str, vectors: Vectors) -> str:
 
 def _sees(trial: _Trial) -> str:
     modes = ", ".join(dict.fromkeys(mode for _, mode in IMAGES))
-    return f"{trial.seen.shape[1]} dimensions as texts have, images of the modes {modes}"
+    return f"{plural(trial.seen.shape[1], 'dimension')} as texts have, images of the modes {modes}"
 
 
 def _sees_in_order(trial: _Trial) -> str:
@@ -355,7 +361,7 @@ def _distinct_images(trial: _Trial) -> str:
         for other in range(one)
     )
     pairs = len(IMAGES) * (len(IMAGES) - 1) // 2
-    return f"information: {alike} of {pairs} pairs of images have equal vectors"
+    return f"information: {alike} of {plural(pairs, 'pair')} of images have equal vectors"
 
 
 IMAGE_CHECKS: tuple[tuple[str, Callable[[_Trial], str]], ...] = (

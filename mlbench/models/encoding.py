@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import agreeing
 from mlbench.common.progress import Step
 from mlbench.data.collection import Collection, Entries
 from mlbench.data.images import Images
@@ -194,8 +195,8 @@ class Encoding:
         except BaseException as error:
             if self.cache:
                 error.add_note(
-                    f"{kept:,} of {self.texts:,} {self.what} are in the embedding cache; the same "
-                    "command goes on from there"
+                    f"{kept:,} of {self.texts:,} {self.what} {agreeing(kept, 'is', 'are')} in the "
+                    "embedding cache; the same command goes on from there"
                 )
             raise
         if self.cost:

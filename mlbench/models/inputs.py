@@ -12,6 +12,7 @@ from dataclasses import astuple
 from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, ModelError
 from mlbench.models.boundary import attribute, calling
 from mlbench.models.cache_files import KEY_BYTES, SCHEMA, Source, question_digest
@@ -123,7 +124,7 @@ class Inputs:
         if not isinstance(forms, list) or {type(form) for form in forms} != {bytes}:
             found = f"returned {type(forms).__name__}"
         elif len(forms) != len(texts):
-            found = f"returned {len(forms)} values for {len(texts)} texts"
+            found = f"returned {plural(len(forms), 'value')} for {plural(len(texts), 'text')}"
         else:
             return forms
         raise ModelError(Fault(f"model {self.model.spec}, canonical", found, "a list of bytes"))
@@ -135,9 +136,11 @@ class Inputs:
         with calling(self.model.spec, "batch_sizes"):
             counts = [int(count) for count in self.model.adapter.batch_sizes(role, forms)]
         if sum(counts) != len(forms) or min(counts, default=1) < 1:
-            found = f"returned batches of {sum(counts)} texts in all"
+            found = f"returned batches of {plural(sum(counts), 'text')} in all"
             raise ModelError(
-                Fault(f"model {self.model.spec}, batch_sizes", found, f"{len(forms)} texts")
+                Fault(
+                    f"model {self.model.spec}, batch_sizes", found, f"{plural(len(forms), 'text')}"
+                )
             )
         return counts
 

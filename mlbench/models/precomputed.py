@@ -23,6 +23,7 @@ from typing import Annotated, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.common.files import sha256_of_all
 from mlbench.common.forms import WORD, fields_of, fill_form, one_of, read_toml
@@ -64,9 +65,9 @@ class Precomputed:
             for pattern in ("model.toml", "queries.*", "passages.*")
             for path in folder.glob(pattern)
         )
-        for plural in ROLES.values():
-            if not any(path.name.startswith(f"{plural}.") for path in files):
-                raise ModelError(Fault(str(folder), f"no {plural} in it", LAYOUT))
+        for stem in ROLES.values():
+            if not any(path.name.startswith(f"{stem}.") for path in files):
+                raise ModelError(Fault(str(folder), f"no {stem} in it", LAYOUT))
         settings = _settings(folder / "model.toml")
         indexed = (folder / INDEX).is_file()
         _refuse_two_forms(folder, files)
@@ -93,9 +94,10 @@ class Precomputed:
         missing = [id_ for id_ in ids if id_ not in row_of]
         if missing:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            every = plural(len(ids), role, ROLES[role])
             _refuse(
                 table.path,
-                f"no vector for {len(missing)} of {len(ids)} {ROLES[role]} ({language}): "
+                f"no vector for {len(missing)} of {every} ({language}): "
                 + ", ".join(map(repr, missing[:5]))
                 + more,
                 "a vector for every id of the task",
@@ -146,14 +148,14 @@ class Precomputed:
 def _refuse_two_forms(folder: Path, files: list[Path]) -> None:
     """Raise ModelError where the vectors of a role stand in more than one form."""
     faults = []
-    for plural in ROLES.values():
-        arrays = [path.name for path in files if path.match(f"{plural}.*.npy")]
-        named = [name for name in (INDEX, f"{plural}.parquet") if (folder / name).is_file()]
+    for stem in ROLES.values():
+        arrays = [path.name for path in files if path.match(f"{stem}.*.npy")]
+        named = [name for name in (INDEX, f"{stem}.parquet") if (folder / name).is_file()]
         forms = [*named, *arrays[:1]]
         if len(forms) > 1:
             found = f"both {' and '.join(forms)}"
             mend = "move the vectors that are out of date elsewhere"
-            faults.append(Fault(str(folder), found, f"{plural} in one form", mend))
+            faults.append(Fault(str(folder), found, f"{stem} in one form", mend))
     if faults:
         raise ModelError(*faults)
 
@@ -176,30 +178,31 @@ def _settings(path: Path) -> _Settings:
     return fill_form(_Settings, table, fields_of(path), ModelError)
 
 
-def _read(folder: Path, plural: str, language: str) -> _Table:
+def _read(folder: Path, stem: str, language: str) -> _Table:
     """Return the table of a role and language, from Parquet if there is such a file."""
-    parquet = folder / f"{plural}.parquet"
-    table = _parquet(parquet, language) if parquet.exists() else _npy(folder, plural, language)
+    parquet = folder / f"{stem}.parquet"
+    table = _parquet(parquet, language) if parquet.exists() else _npy(folder, stem, language)
     if len(table.ids) != len(table.vectors):
-        _refuse(table.path, f"{len(table.ids)} ids for {len(table.vectors)} vectors", "one a row")
+        rows = f"{plural(len(table.ids), 'id')} for {plural(len(table.vectors), 'vector')}"
+        _refuse(table.path, rows, "one a row")
     twice = [id_ for id_, count in Counter(table.ids).items() if count > 1]
     if twice:
         _refuse(table.path, f"ids given twice ({language}): {twice[:5]}", "each id once")
     return table
 
 
-def _spelled(folder: Path, plural: str, language: str, ending: str) -> Path:
+def _spelled(folder: Path, stem: str, language: str, ending: str) -> Path:
     """Return the file of a language, whichever spelling of its code the name has."""
-    paths = [folder / f"{plural}.{spelling}.{ending}" for spelling in spellings(language)]
+    paths = [folder / f"{stem}.{spelling}.{ending}" for spelling in spellings(language)]
     found = [path for path in paths if path.is_file()]
     if len(found) > 1:
         _refuse(folder, f"both {found[0].name} and {found[1].name}", "one file a language")
     return found[0] if found else paths[0]
 
 
-def _npy(folder: Path, plural: str, language: str) -> _Table:
-    path = _spelled(folder, plural, language, "npy")
-    names = _spelled(folder, plural, language, "ids.txt")
+def _npy(folder: Path, stem: str, language: str) -> _Table:
+    path = _spelled(folder, stem, language, "npy")
+    names = _spelled(folder, stem, language, "ids.txt")
     for needed in (path, names):
         if not needed.is_file():
             _refuse(needed, "no such file", LAYOUT)

@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.data.task import PairSizes, Roles
 
 Ints = npt.NDArray[np.int64]
@@ -149,8 +150,11 @@ class Ranks:
     are 0."""
 
     def __repr__(self) -> str:
-        sizes = f"{len(self.passage_ids):,} rows of {len(self.query_ids):,} queries"
-        return f"<Ranks: {sizes} in {len(self.languages)} languages>"
+        sizes = (
+            f"{plural(len(self.passage_ids), 'row')} of "
+            f"{plural(len(self.query_ids), 'query', 'queries')}"
+        )
+        return f"<Ranks: {sizes} in {plural(len(self.languages), 'language')}>"
 
     @cached_property
     def roles(self) -> Roles:

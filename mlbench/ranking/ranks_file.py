@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, EnvironmentFault, Fault, IntegrityError
 from mlbench.data.task import IMAGE, PairSizes
 from mlbench.ranking.ranks import Ranks, pair_totals
@@ -102,7 +103,7 @@ def _texts(values: Sequence[str], which: npt.NDArray[np.integer]) -> pa.Array:
     starts = np.zeros(len(which) + 1, np.int64)
     np.cumsum(np.array([*map(len, raw)], np.int64)[which], out=starts[1:])
     if starts[-1] > MOST_TEXT:
-        found = f"{starts[-1]:,} bytes of ids in a column"
+        found = f"{plural(starts[-1], 'byte')} of ids in a column"
         raise EnvironmentFault(Fault("table of ranks", found, f"at most {MOST_TEXT:,}"))
     texts = b"".join([raw[i] for i in which.tolist()])
     return pa.StringArray.from_buffers(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from mlbench.common.counts import plural
 from mlbench.data.task import Kind
 from mlbench.reports.report import Report
-from mlbench.reports.words import KIND_NAMES, headline, kind_name, mean_name, plural
+from mlbench.reports.words import KIND_NAMES, headline, kind_name, mean_name
 
 READ_RECALL = "R@100"
 """The recall by passage language that is given in words."""
@@ -64,5 +65,5 @@ def counts_line(report: Report) -> str:
     )
     return (
         f"With {one[0]} mAP is {one[1]}, with {two[0]} it is {two[1]} (the mean over "
-        f"{found[1].subsets:,} pairs), and with {every[0]} it is {every[1]}."
+        f"{plural(found[1].subsets, 'pair')}), and with {every[0]} it is {every[1]}."
     )

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlbench.common.counts import plural
 from mlbench.data.task import Kind
 from mlbench.measures.significance import Score
 from mlbench.ranking.ranks import Ranks
@@ -115,11 +116,11 @@ def compression_lines(report: Report) -> list[str]:
     best = max(smaller, key=lambda each: _kept(each, whole, kind))
     if chosen is not None:
         said = f"The smallest vectors that keep {KEEPS:.0%} of {measured} are {chosen.name}: "
-        said += f"{chosen.bytes:,.0f} bytes a passage instead of {whole.bytes:,.0f}."
+        said += f"{plural(round(chosen.bytes), 'byte')} a passage instead of {whole.bytes:,.0f}."
     else:
         said = f"None of the smaller vectors keep {KEEPS:.0%} of {measured}. The best are "
         said += f"{best.name}: they keep {_kept(best, whole, kind):.1%} of it, in "
-        said += f"{best.bytes:,.0f} bytes a passage instead of {whole.bytes:,.0f}."
+        said += f"{plural(round(best.bytes), 'byte')} a passage instead of {whole.bytes:,.0f}."
     return [said, *_ties(smaller, kind, measured)]
 
 

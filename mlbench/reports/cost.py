@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mlbench.common.counts import plural
 from mlbench.common.hardware import gpus_in_words
 from mlbench.common.sizes import short_number, short_size, three_digits
 from mlbench.reports.provenance import Encoded, ModelInfo, RunInfo
@@ -54,7 +55,7 @@ def speed_of(encoded: Encoded | None) -> float | None:
 
 def hardware_of(run: RunInfo) -> str:
     """Return what a run was made on, in words."""
-    cores = f"{run.cores} cores" if run.cores else ""
+    cores = f"{plural(run.cores, 'core')}" if run.cores else ""
     gpus = gpus_in_words(run.gpus) if run.gpus else ""
     return ", ".join(filter(None, (run.processor, cores, gpus)))
 

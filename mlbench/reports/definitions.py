@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.data.task import Kind
 from mlbench.measures.language_counts import MOST_SUBSETS
 from mlbench.measures.rank_measures import MEASURES
 from mlbench.measures.significance import TIE_TOLERANCE
 from mlbench.reports.report import Report
-from mlbench.reports.words import kind_name, mean_name, plural, settings_of
+from mlbench.reports.words import kind_name, mean_name, settings_of
 
 LAREQA = "https://arxiv.org/abs/2004.05484"
 HYBRID = "https://arxiv.org/abs/2408.10536"
@@ -53,7 +54,7 @@ def definitions(report: Report) -> list[Definition]:
         Definition(
             "Interval",
             f"Intervals cover {100 * statistics.level:.0f}% ({statistics.method}): "
-            f"{plural(statistics.clusters, 'question')} are drawn with replacement "
+            f"{plural(statistics.clusters, 'question is', 'questions are')} drawn with replacement "
             f"{statistics.draws:,} times, each question with all its languages, with seed "
             f"{statistics.seed}.",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlbench.common.counts import plural
 from mlbench.data.languages import same_language
 from mlbench.data.task import IMAGE
 
@@ -40,7 +41,7 @@ def languages_reading(report: Report) -> list[str]:
     if not missing:
         return []
     listed = list(dict.fromkeys(filter(None, map(same_language, report.model.languages))))
-    told = _joined(listed) if len(listed) <= NAMED else f"{len(listed)} languages"
+    told = _joined(listed) if len(listed) <= NAMED else f"{plural(len(listed), 'language')}"
     not_for = (
         "none of this task's" if len(missing) == len(report.task.languages) else _joined(missing)
     )

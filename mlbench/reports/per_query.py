@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import (
     DataError,
     EnvironmentFault,
@@ -77,7 +78,7 @@ class PerQuery:
         return sum(len(each.query_ids) for each in self.settings)
 
     def __repr__(self) -> str:
-        rows = f"{len(self):,} rows of {len(self.settings):,} settings"
+        rows = f"{plural(len(self), 'row')} of {plural(len(self.settings), 'setting')}"
         return f"<PerQuery: {rows}: {', '.join(self.measures)}>"
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from mlbench.common.counts import plural
 from mlbench.data.task import PairSizes, Roles
 from mlbench.ranking.ranks_file import TaskKey
 from mlbench.ranking.vectors import TextSize
@@ -47,9 +48,9 @@ class TaskInfo:
         """What was drawn of the whole task, in words; "" for all of it."""
         drawn = []
         if self.sample is not None:
-            drawn.append(f"{self.sample:,} questions{' of each pair' * bool(self.pairs)}")
+            drawn.append(f"{plural(self.sample, 'question')}{' of each pair' * bool(self.pairs)}")
         if self.sample_passages is not None:
-            drawn.append(f"{self.sample_passages:,} unjudged passages of each language")
+            drawn.append(f"{plural(self.sample_passages, 'unjudged passage')} of each language")
         return f"a sample of {' and '.join(drawn)}" if drawn else ""
 
     @property

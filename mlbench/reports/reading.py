@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.data.task import Kind
 from mlbench.measures.rank_measures import parse_measure
 from mlbench.measures.significance import Score
@@ -21,7 +22,6 @@ from mlbench.reports.words import (
     mean,
     mean_name,
     number,
-    plural,
     settings_of,
 )
 

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError, first_faults
 from mlbench.common.files import sha256_of, write_atomically
 from mlbench.data.task import Kind
@@ -165,7 +166,7 @@ class Report:
     def notes(self) -> tuple[str, ...]:
         """What qualifies all scores of its task: the task's notes, the languages averaged."""
         name, count = self.task.averaged, len(self.task.languages)
-        averaged = f"macro scores average over {name}, which is {count} languages"
+        averaged = f"macro scores average over {name}, which is {plural(count, 'language')}"
         return (*self.task.notes, *([averaged] if name else []))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.reports.report import Report
 from mlbench.reports.reranking import Reranking
 from mlbench.reports.table import Table
@@ -50,8 +51,9 @@ def reranking_lines(report: Report) -> list[str]:
     took = f" {rate:,.0f} pairs a second were scored." if rate else ""
     from_cache = f", {made.cached:,} of them from the embedding cache" if made.cached else ""
     return [
-        f"{made.name} put the first {made.depth:,} passages of each query in each language in "
-        f"another order: {made.pairs:,} pairs of texts{from_cache}.{took}",
+        f"{made.name} put the first {plural(made.depth, 'passage')} of each query in each "
+        "language in "
+        f"another order: {plural(made.pairs, 'pair')} of texts{from_cache}.{took}",
         f"In every pool, ranks 1 to {made.depth:,} are the reranker's, so measures that look no "
         f"deeper, such as RR@{made.depth}, are wholly its own. Below the reranked passages the "
         f"order is that of {made.first}.",

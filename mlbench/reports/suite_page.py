@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.common.terminal import fill
 from mlbench.data.suite import Figure
 from mlbench.measures.rank_measures import RANK_DISTANCE
@@ -13,7 +14,7 @@ from mlbench.reports.suite_report import SuiteReport
 from mlbench.reports.table import Table, escape_markdown, narrow
 from mlbench.reports.tables import ranged
 from mlbench.reports.templating import Safe, Section, Tile, page_environment
-from mlbench.reports.words import MISSING, between, kind_name, mean_name, number, plural
+from mlbench.reports.words import MISSING, between, kind_name, mean_name, number
 
 SHORT = {"monolingual": "mono", "crosslingual": "cross", "multilingual": "multi"}
 HEADLINE = "*"
@@ -104,7 +105,8 @@ def _sections(report: SuiteReport) -> list[Section]:
     if report.statistics is not None:
         of = report.statistics
         note += (
-            f" Its interval is made of {of.draws:,} draws of the {of.clusters:,} questions of all "
+            f" Its interval is made of {plural(of.draws, 'draw')} of the "
+            f"{plural(of.clusters, 'question')} of all "
             "tasks; a question that several tasks ask is drawn for all of them."
         )
     sections = [Section("Figures", figures_table(report), note)]

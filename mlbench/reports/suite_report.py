@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault
 from mlbench.common.files import slug, write_atomically
 from mlbench.common.names import both_shortened
@@ -178,7 +179,7 @@ def _by_task(suite: Suite, reports: Sequence[Report]) -> dict[str, list[Report]]
         of = [report for report in reports if report.task.name == each.task.name]
         sound = [report for report in of if not _why_missing(each, report)]
         if len(sound) > 1:
-            found = f"{len(sound)} reports on {each.task.name}"
+            found = f"{plural(len(sound), 'report')} on {each.task.name}"
             faults.append(Fault(f"suite {suite.name!r}", found, "one report on each task"))
         by_task[each.task.name] = sound or of
     if faults:
@@ -205,7 +206,10 @@ def _why_missing(each: SuiteTask, report: Report) -> str:
     if info.sampled:
         return f"only a report on {info.sampled}"
     if info.subset_of is not None or {*info.languages} < {*task.languages}:
-        return f"only a report on {len(info.languages)} of its {len(task.languages)} languages"
+        return (
+            f"only a report on {len(info.languages)} of its "
+            f"{plural(len(task.languages), 'language')}"
+        )
     if (info.version, info.languages) != (task.version, task.languages):
         return f"only a report on version {info.version} of it, not {task.version}"
     if report.retrieved is not None or report.ranks is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from mlbench.common.counts import plural
 from mlbench.common.terminal import fill
 from mlbench.data.task import Kind, PairSizes
 from mlbench.reports.bias_words import bias_lines
@@ -282,7 +283,8 @@ def _details(report: Report) -> list[str]:
     statistics = report.scores.statistics
     intervals = (
         f"The intervals cover {100 * statistics.level:.0f}% ({statistics.method}, "
-        f"{statistics.draws:,} draws of {statistics.clusters:,} questions, each with all its "
+        f"{plural(statistics.draws, 'draw')} of {plural(statistics.clusters, 'question')}, "
+        "each with all its "
         "languages)."
     )
     paragraphs = [

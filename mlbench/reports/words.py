@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 
+from mlbench.common.counts import plural
 from mlbench.data.task import Kind
 from mlbench.measures.clip_score import CLIP_SCORES, JUDGED_CLIP_SCORE
 from mlbench.measures.scores import SettingScores
@@ -109,7 +110,8 @@ def excluded_lines(report: Report) -> list[str]:
     few = sum(entry.excluded for entry in report.scores.bias.by_language.values())
     if few:
         lines.append(
-            f"Rank distance excludes {few:,} queries with fewer than two relevant passages."
+            f"Rank distance excludes {plural(few, 'query', 'queries')} with fewer than two "
+            "relevant passages."
         )
     return lines
 
@@ -138,15 +140,6 @@ def tie_lines(report: Report) -> list[str]:
 def name_of_all(languages: Collection[str]) -> str:
     """Return what a table calls all languages together; "all" is Allar's code, too."""
     return "all languages" if "all" in languages else "all"
-
-
-def plural(count: int, noun: str, several: str = "") -> str:
-    """Return ``count`` and ``noun``, with an s, or as ``several``, unless there is one.
-
-    >>> plural(11, "setting")
-    '11 settings'
-    """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {several or noun + 's'}"
 
 
 BOTH_WAYS = "with ties counted against the model and for it"
@@ -180,8 +173,8 @@ def truncation_reading(report: Report) -> list[str]:
     depths = report.retrieved.kinds
     kinds = [kind for kind in KIND_NAMES if kind in depths]
     if len({depths[kind].truncated_at for kind in kinds}) == 1:
-        most = f"{depths[kinds[0]].truncated_at:,}"
+        most = plural(depths[kinds[0]].truncated_at, "passage")
     else:
         parts = (f"{depths[kind].truncated_at:,} ({kind_name(kind)})" for kind in kinds)
-        most = " or ".join(parts)
-    return [f"The scores are from run files with at most {most} passages for each query."]
+        most = f"{' or '.join(parts)} passages"
+    return [f"The scores are from run files with at most {most} for each query."]

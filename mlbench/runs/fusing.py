@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.runs.rank_fusion import BY_VOTE, NORMS, Ranking, fuse_ranks, normalised
 from mlbench.runs.rank_fusion import METHODS as BY_PLACE
@@ -181,7 +182,9 @@ def _refuse_other_queries(runs: Sequence[RunFile]) -> None:
         if lacking:
             named = ", ".join(map(repr, lacking[:SHOWN]))
             more = f" and {len(lacking) - SHOWN:,} more" if len(lacking) > SHOWN else ""
-            found = f"lacks {len(lacking):,} of {len(every):,} queries: {named}{more}"
+            found = (
+                f"lacks {len(lacking):,} of {plural(len(every), 'query', 'queries')}: {named}{more}"
+            )
             mend = "add these queries to it, or leave them out of the others"
             faults.append(Fault(str(run.path), found, "the queries of the other runs", mend))
     if faults:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.data.collection import Collection, Questions
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.input_files import Faults
@@ -156,8 +157,8 @@ class Unjudged:
         count = len(self.queries)
         more = f" and {count - EXAMPLES:,} more" if count > EXAMPLES else ""
         return (
-            f"{count:,} {'query' if count == 1 else 'queries'} of the task without a judgement "
-            f"left out, with {self.lines:,} {'line' if self.lines == 1 else 'lines'}, as in "
+            f"{plural(count, 'query', 'queries')} of the task without a judgement "
+            f"left out, with {plural(self.lines, 'line')}, as in "
             "trec_eval: " + ", ".join(sorted(self.queries)[:EXAMPLES]) + more
         )
 
@@ -279,7 +280,7 @@ class Matching:
             found[:, i] = meaning
             if meaning.entry == UNKNOWN and (texts.whole or meaning.language == ANY):
                 lost = by_language and meaning.language == ANY
-                at = f"{where} ({lines[i]} lines)"
+                at = f"{where} ({plural(lines[i], 'line')})"
                 self._note_unknown(texts.role, name, inside, at, lost=lost)
                 if texts.role == "query":
                     self.unknown.queries += lines[i]

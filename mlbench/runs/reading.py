@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault
 from mlbench.data.input_files import (
     Faults,
@@ -214,7 +215,8 @@ def _read_lines(path: Path, faults: Faults) -> RunFile:
         elif len(parts) == WITH_LANGUAGES:
             query, passage = (parts[0], parts[6]), (parts[2], parts[7])
         elif parts:
-            faults.add(line.where, f"{len(parts)} columns", EXPECTED_LINE, _hint(line.text))
+            columns = plural(len(parts), "column")
+            faults.add(line.where, columns, EXPECTED_LINE, _hint(line.text))
             continue
         else:
             continue

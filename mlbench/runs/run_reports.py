@@ -12,6 +12,7 @@ from importlib import metadata
 import numpy as np
 
 from mlbench import __version__
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.errors import DataError, Fault, UsageError, first_faults
 from mlbench.common.files import sha256_of
 from mlbench.common.hardware import processor_name
@@ -20,7 +21,7 @@ from mlbench.measures.rank_measures import Measure
 from mlbench.reports.provenance import ModelInfo, RunInfo, TaskInfo
 from mlbench.reports.report import Report
 from mlbench.reports.retrieved import Depth, Retrieved
-from mlbench.reports.words import kind_name, plural
+from mlbench.reports.words import kind_name
 from mlbench.runs.matching import Matching, Targets, Unjudged, Unknown
 from mlbench.runs.patterns import Given
 from mlbench.runs.rankings import Rankings, Takes
@@ -183,24 +184,31 @@ def _warnings(read: Read, scored: Scored, kinds: Sequence[str]) -> Iterator[str]
 def _of_kind(depth: Depth, queries: int) -> Iterator[str]:
     bounds = ", ".join(depth.lower_bounds)
     verb = "is a lower bound" if len(depth.lower_bounds) == 1 else "are lower bounds"
-    if depth.passages_beyond:
+    beyond, missing = depth.passages_beyond, depth.queries_missing
+    if beyond:
         yield (
             f"truncated at {depth.truncated_at}: passages beyond this depth count as not found"
             + (f", so {bounds} {verb}" if bounds else "")
         )
         yield (
-            f"{depth.passages_beyond:,} of {depth.passages_relevant:,} relevant passages are not "
+            f"{beyond:,} of {plural(depth.passages_relevant, 'relevant passage')} "
+            f"{agreeing(beyond, 'is', 'are')} not "
             "in the runs"
         )
     else:
         yield f"truncated at {depth.truncated_at}, above which all relevant passages were found"
-    if depth.queries_missing:
-        yield f"{depth.queries_missing:,} of {queries:,} queries have no passage and count as 0"
+    if missing:
+        yield (
+            f"{missing:,} of {plural(queries, 'query', 'queries')} "
+            f"{agreeing(missing, 'has no passage and counts', 'have no passage and count')} as 0"
+        )
     if depth.queries_short:
-        yield f"{depth.queries_short:,} queries have some, but fewer than {depth.truncated_at}"
+        short = plural(depth.queries_short, "query has", "queries have")
+        yield f"{short} some, but fewer than {depth.truncated_at}"
     if depth.settings_missing:
         every = depth.settings + depth.settings_missing
         yield (
-            f"{depth.settings} of {every} settings are in the runs, and the macro scores are means "
+            f"{depth.settings} of {plural(every, 'setting')} "
+            f"{agreeing(depth.settings, 'is', 'are')} in the runs, and the macro scores are means "
             "over these"
         )

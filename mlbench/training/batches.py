@@ -30,6 +30,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError, first_faults
 from mlbench.data.task import IMAGE
 
@@ -345,9 +346,9 @@ class HybridBatches:
                     yield self._small(f"{kind} batches", room)
 
     def _small(self, where: str, room: int) -> Fault:
-        found = f"{room:,} rows at most, since no question or passage comes twice"
+        found = f"{plural(room, 'row')} at most, since no question or passage comes twice"
         mend = "make the batch smaller, or take more data"
-        return Fault(where, found, f"{self.size:,} rows, the batch size", mend)
+        return Fault(where, found, f"{plural(self.size, 'row')}, the batch size", mend)
 
     def _fill(self, pairs: IntArray, chance: np.random.Generator) -> IntArray | None:
         """Return a row for each place of a batch whose pair of languages is known, uniform among

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.files import reading, write_atomically
 from mlbench.data.task import IMAGE
@@ -140,8 +141,8 @@ def model_card(record: TrainingRecord) -> str:
         ("training set", f"{record.data['name']} (digest {record.data['digest'][:16]})"),
         *(_beside(record)),
         ("languages", ", ".join(texts) + (", and images" if images else "")),
-        ("batches", f"{record.plan['size']} rows: {mixed}"),
-        ("steps", f"{record.steps:,} ({record.pairs:,} rows)"),
+        ("batches", f"{plural(record.plan['size'], 'row')}: {mixed}"),
+        ("steps", f"{record.steps:,} ({plural(record.pairs, 'row')})"),
         ("loss", f"InfoNCE{both}, scale {record.config['scale']:g}; {last:.4f} at the end"),
         ("learning rate", f"{record.config['learning_rate']:g}"),
         ("seed", str(record.config["seed"])),

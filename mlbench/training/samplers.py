@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sentence_transformers.base.sampler import DefaultBatchSampler, MultiDatasetDefaultBatchSampler
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, UsageError
 from mlbench.training.batches import HybridBatches, IntArray, Kind, LanguageDraw, Proportions
 
@@ -106,7 +107,7 @@ class HybridBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
         ids.append(texts[1] if passage_ids is None else passage_ids)
         given = {"query_languages": query_languages, "passage_languages": passage_languages}
         given |= {"query_ids": ids[0], "passage_ids": ids[1]}
-        found = f"for a data set of {len(dataset):,} rows"
+        found = f"for a data set of {plural(len(dataset), 'row')}"
         wrong = {name: len(of_row) for name, of_row in given.items() if len(of_row) != len(dataset)}
         if wrong:
             raise UsageError(*(Fault(n, f"{s:,} {found}", _EXPECTED) for n, s in wrong.items()))
@@ -193,7 +194,7 @@ class HybridMultiDatasetBatchSampler(MultiDatasetDefaultBatchSampler):  # type: 
         self.sampler = self.passes = _Passes()
         self._processes = processes or process_count()
         if len(pairs) != len(batch_samplers):
-            found = f"{len(pairs)} pairs for {len(batch_samplers)} data sets"
+            found = f"{plural(len(pairs), 'pair')} for {plural(len(batch_samplers), 'data set')}"
             raise UsageError(Fault("pairs", found, "a pair of languages for each data set"))
         for kind in (Kind.MIXED, Kind.MULTI):
             if proportions.of(kind):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbench import __version__
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, write_atomically
 from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
@@ -190,7 +191,7 @@ def _trained(job: Job, processes: Processes) -> Course:
         from mlbench.training.static import train_static
 
         if processes.count > 1:
-            found = f"{processes.count} processes for static embeddings"
+            found = f"{plural(processes.count, 'process', 'processes')} for static embeddings"
             mend = "run `mlbench train` without a launcher"
             raise UsageError(Fault("training", found, "one process, which is faster", mend))
         return train_static(job)

@@ -25,6 +25,7 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from transformers import PrinterCallback, TrainerCallback
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.common.progress import Step
@@ -116,7 +117,9 @@ def train_transformer(job: Job, processes: Processes) -> Course:
     ModelError where the loss is no number any more.
     """
     if job.plan.size % processes.count:
-        found = f"{job.plan.size} rows for {processes.count} processes"
+        found = (
+            f"{plural(job.plan.size, 'row')} for {plural(processes.count, 'process', 'processes')}"
+        )
         raise UsageError(Fault("batch_size", found, "a multiple of the number of processes"))
     steps = job.schedule.steps or int((job.schedule.seconds or 0) * STEPS_A_SECOND) + 1
     last = last_checkpoint(job.folder)
@@ -129,7 +132,10 @@ def train_transformer(job: Job, processes: Processes) -> Course:
         callbacks=[watch],
     )
     if trainer.args.world_size != processes.count:
-        found = f"the trainer counts {trainer.args.world_size} processes, not {processes.count}"
+        found = (
+            f"the trainer counts {plural(trainer.args.world_size, 'process', 'processes')}, not "
+            f"{processes.count}"
+        )
         raise EnvironmentFault(Fault("training", found, "those that the launcher started"))
     trainer.job = job
     trainer.remove_callback(PrinterCallback)

@@ -61,7 +61,7 @@ def test_verify_finds_what_is_damaged_and_exits_with_6(cache, capsys):
     assert fault["file"] == str(path)
     assert path.exists()
     assert info(PLAIN) == 0
-    assert "1 files cannot be used" in capsys.readouterr().out
+    assert "1 file cannot be used" in capsys.readouterr().out
 
 
 def test_clear_empties_the_cache(cache, capsys):

@@ -351,4 +351,4 @@ def test_a_task_in_shards_is_scored_without_reading_a_passage(
     row = next(row for row in found.scores.settings if row.query_language == "yo")
     assert row.queries == 119
     assert row.measures["nDCG@10"] == pytest.approx(1, abs=1e-6)
-    assert "1 of 18 settings are in the runs" in printed["warnings"][0]
+    assert "1 of 18 settings is in the runs" in printed["warnings"][0]

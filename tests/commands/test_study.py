@@ -64,7 +64,7 @@ def test_parts_of_a_study_add_up(file, capsys, undrawn, monkeypatch):
     assert "2 of all 3 models are" in capsys.readouterr().out
     assert not Path("study-results/small/study.html").exists()
     assert study(*one, "--report") == 0
-    assert "1 of 2 models are trained" in " ".join(capsys.readouterr().out.split())
+    assert "1 of 2 models is trained" in " ".join(capsys.readouterr().out.split())
     monkeypatch.setattr(
         "mlbench.commands.study.study_figures",
         lambda report, formats, columns: {f"{columns}.{form}": b"" for form in formats},

@@ -88,7 +88,7 @@ def test_a_part_that_did_not_end_is_a_gap(tmp_path):
     partial = made[path]
     name = next(iter(partial.done))
     made[path] = replace(partial, done={n: d for n, d in partial.done.items() if n != name})
-    with pytest.raises(UsageError, match=f"1 shards are in none of them: {name}"):
+    with pytest.raises(UsageError, match=f"1 shard is in none of them: {name}"):
         merge(made)
 
 

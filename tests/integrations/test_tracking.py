@@ -215,7 +215,7 @@ def test_what_does_not_fit_is_refused(saved: tuple[Path, Report, Report], tmp_pa
     there = mock.patch.object(tools, "find_spec", return_value=True)
     with there:
         for message, options in {
-            "1 steps for 2 reports": {"steps": [1]},
+            "1 step for 2 reports": {"steps": [1]},
             "two reports on parallel at the step 1": {"steps": [1, 1]},
             "one name, and 2 reports": {"name": "x"},
             "TensorBoard has no projects": {"project": "x"},

@@ -178,7 +178,7 @@ class _Tensor:
         (np.zeros(2), r"shape \(2,\)"),
         (np.zeros((1, 2, 3)), r"shape \(1, 2, 3\)"),
         (np.zeros((2, 2, 3)), r"list\(array\)"),
-        ([np.zeros((2, 3))], "token vectors of 1 texts for 2 texts"),
+        ([np.zeros((2, 3))], "token vectors of 1 text for 2 texts"),
         ([np.zeros((2, 3)), np.zeros((0, 3))], r"no token vector for query 'q1' \(th\)"),
         ([np.zeros((2, 3)), np.zeros((2, 4))], r"'q1' \(th\) has 4 dimensions, query 'q0'"),
         ([np.zeros((2, 3)), np.zeros(3)], r"'q1' \(th\): returned an array of shape \(3,\)"),

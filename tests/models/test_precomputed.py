@@ -112,7 +112,7 @@ def test_a_language_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "npy").mkdir()
     with pytest.raises(ModelError, match=r"queries\.de\.npy: no such file"):
         make(str(_npy_folder(tmp_path / "npy"))).bind("query", "de", ["q1"], ["a"])
-    with pytest.raises(ModelError, match="no vector for 1 of 1 queries"):
+    with pytest.raises(ModelError, match="no vector for 1 of 1 query"):
         make(str(_parquet_folder(tmp_path))).bind("query", "de", ["q1"], ["a"])
 
 

@@ -147,7 +147,7 @@ def test_an_unknown_passage_without_language_is_in_no_ranking_of_one_language(co
     text = lines("en:q1 Q0 gone 1 9 t", "en:q1 Q0 de:gone 1 8 t", "en:q1 Q0 de:p1 2 7 t")
     rows, faults, _ = placed(collection, tmp_path / "run", "crosslingual", text, allow_unknown=True)
     assert len(faults) == 1
-    assert "run:1 (1 lines): passage 'gone' is not in the task" in faults[0]
+    assert "run:1 (1 line): passage 'gone' is not in the task" in faults[0]
     assert "write it <language>:gone" in faults[0]
     assert rows == [("en", "de", "de")] * 2
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlbench.training.overlap_record import Count, read_overlaps
 
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
 from mlbench.data.task import Task
 from mlbench.training import overlap as module
 from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.overlap import THRESHOLD, overlap
-from mlbench.training.overlap_record import Count, read_overlaps
 from mlbench.training.similar_texts import jaccard, plain
 from mlbench.training.training_set import training_set
 from tests.data.readers.building import json_lines, make_task, write

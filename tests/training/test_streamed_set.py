@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mlbench.training.overlap_record import read_overlaps
 
 from mlbench import evaluate
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
@@ -22,7 +23,6 @@ from mlbench.evaluation.tasks import load_task
 from mlbench.training import overlap as overlap_module
 from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.overlap import overlap
-from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.similar_texts import jaccard
 from mlbench.training.training_set import training_set
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mlbench.training.overlap_record import read_overlaps
 
 import mlbench
 from mlbench.common.errors import DataError, EnvironmentFault, ModelError, UsageError
@@ -13,7 +14,6 @@ from mlbench.evaluation.options import Options
 from mlbench.training import job as job_module
 from mlbench.training import static, trainer
 from mlbench.training.config import train_config
-from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.record import read_training
 from mlbench.training.trainer import train
 from tests.support.command_line import done

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, did_you_mean
 from mlbench.common.files import reading
 from mlbench.data.collection import TextRecord
@@ -96,7 +97,7 @@ class FoundImages:
             names = "".join(f"\n    {image}" for image in missing[:MOST_NAMES])
             if len(missing) > MOST_NAMES:
                 names += f"\n    and {len(missing) - MOST_NAMES:,} more"
-            count = "1 image" if len(missing) == 1 else f"{len(missing):,} images"
+            count = plural(len(missing), "image")
             found = f"{count} of {len(wanted):,} not found:{names}"
             self._faults.add(f"task {self._task.name!r}", found, self._expected(), self._mend())
 

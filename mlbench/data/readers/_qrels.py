@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import did_you_mean
 from mlbench.data.collection import Judgement, TextRecord
 from mlbench.data.corpus import BetweenAll
@@ -174,7 +175,7 @@ def _row(line: Line, format_: _Format, language: str, faults: Faults) -> Row | N
     fields = line.text.split(format_.separator)
     if len(fields) != len(format_.columns):
         expected = f"{format_.name} {len(format_.columns)}: {', '.join(format_.columns)}"
-        faults.add(line.where, f"{len(fields)} columns", expected)
+        faults.add(line.where, f"{plural(len(fields), 'column')}", expected)
         return None
     query, passage, score = (fields[i] for i in (format_.query, format_.passage, format_.relevance))
     for role, id_ in (("query", query), ("passage", passage)):

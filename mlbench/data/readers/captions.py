@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import did_you_mean
 from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.input_files import Faults, describe, read_lines
@@ -103,7 +104,7 @@ def _lines(task: Task, locate: Locate, table: _Table, faults: Faults) -> list[Ca
     for language, file in locate("captions").items():
         lines = list(read_lines(file, faults))
         if len(lines) != len(names):
-            found = f"{len(lines):,} lines, but {len(names):,} in {path}"
+            found = f"{plural(len(lines), 'line')}, but {len(names):,} in {path}"
             expected = "as many lines in each file: line n is a caption of the image that is named"
             faults.add(str(file), found, f"{expected} in line n")
         for line, image in zip(lines, names, strict=False):

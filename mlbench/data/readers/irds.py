@@ -14,6 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import (
     DataError,
     EnvironmentFault,
@@ -90,7 +91,7 @@ def _for_each(
     """Return the id of each of ``languages``, of which ``ids`` has some. Raises UsageError."""
     if len(patterns) > 1:
         expected = f"one id with {LANGUAGE}"
-        raise UsageError(Fault(where, f"{len(patterns)} ids with {LANGUAGE}", expected))
+        raise UsageError(Fault(where, f"{plural(len(patterns), 'id')} with {LANGUAGE}", expected))
     if not languages:
         found = f"{LANGUAGE} in it, and no languages are given"
         mend = "give a training its `languages`, such as de,fr; for anything else write a task file"

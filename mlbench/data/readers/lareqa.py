@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.input_files import Faults, describe, integer_of, read_json
 from mlbench.data.readers import Locate
@@ -246,7 +247,7 @@ def _paragraph(
     if context is None or sentences is None or breaks is None or questions is None:
         return None
     if len(sentences) != len(breaks):
-        found = f"{len(sentences)} sentences, but {len(breaks)} sentence breaks"
+        found = f"{plural(len(sentences), 'sentence')}, but {plural(len(breaks), 'sentence break')}"
         faults.add(where + title, found, "one break for each sentence")
         return None
     bad_sentences = [s for s in sentences if not isinstance(s, str)]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import chain, permutations
 from pathlib import Path
 
+from mlbench.common.counts import plural
 from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.input_files import Faults, read_lines
 from mlbench.data.readers import Files, Locate
@@ -108,6 +109,7 @@ def _check_lengths(
         if len(texts[language]) != len(texts[first]):
             faults.add(
                 str(paths[language]),
-                f"{len(texts[language])} lines, but {len(texts[first])} in {paths[first]}",
+                f"{plural(len(texts[language]), 'line')}, but {len(texts[first])} in "
+                f"{paths[first]}",
                 "as many lines in each file: line n of each translates line n of the others",
             )

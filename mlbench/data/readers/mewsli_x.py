@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.files import reading
 from mlbench.data.collection import Judgement, Records, TextRecord
@@ -164,7 +165,8 @@ def _mentions(task: Task, paths: Mapping[str, Path], faults: Faults) -> list[_Me
         if without_text:
             faults.add(
                 str(path),
-                f"{without_text:,} of {articles:,} articles have no text",
+                f"{without_text:,} of {plural(articles, 'article')} "
+                f"{agreeing(without_text, 'has', 'have')} no text",
                 "the text of each article",
                 "the released files come without; get-mewsli-x.sh, which belongs to them, writes "
                 "wikinews_mentions-dev.jsonl and wikinews_mentions-test.jsonl with the text",
@@ -294,7 +296,7 @@ def _span(value: Any, text: str) -> Span | None:
 def _note_span(value: Any, text: str, where: str, faults: Faults) -> None:
     """Note that a value says no part of a text."""
     start, end = _ends(value)
-    found = f"start {start!r} and end {end!r} in a text of {len(text)} characters"
+    found = f"start {start!r} and end {end!r} in a text of {plural(len(text), 'character')}"
     faults.add(where, found, "whole numbers, 0 <= start < end <= the text's length")
 
 

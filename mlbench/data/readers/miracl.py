@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlbench.common.counts import plural
 from mlbench.data.collection import TextRecord
 from mlbench.data.corpus import StreamedRecords
 from mlbench.data.input_files import Faults, read_lines
@@ -61,6 +62,8 @@ def _topics(path: Path, language: str, faults: Faults) -> Iterator[TextRecord]:
             continue
         columns = line.text.split("\t")
         if len(columns) != 2 or not columns[0]:
-            faults.add(line.where, f"{len(columns)} columns", "an id, a tab and the query")
+            faults.add(
+                line.where, f"{plural(len(columns), 'column')}", "an id, a tab and the query"
+            )
             continue
         yield TextRecord(columns[0], language, columns[1], line.where)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlbench.common.counts import plural
 from mlbench.common.files import reading
 from mlbench.common.terminal import fill, printable
 from mlbench.data.catalog import list_tasks
@@ -16,7 +17,7 @@ from mlbench.integrations.cards.figures import NAMESPACE, is_ours
 from mlbench.integrations.cards.front_matter import parse_card
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.table import Table
-from mlbench.reports.words import MISSING, kind_name, plural
+from mlbench.reports.words import MISSING, kind_name
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

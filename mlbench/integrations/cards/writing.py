@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import reading, sha256_of, write_atomically
 from mlbench.data.suite import Suite
@@ -230,11 +231,13 @@ def _refuse_strangers(stated: Sequence[Stated]) -> None:
     models = {each.report.model.identity or each.report.model.name for each in stated}
     if len(models) > 1:
         names = ", ".join(dict.fromkeys(each.report.model.name for each in stated))
-        found = f"reports of {len(models)} models ({names})"
+        found = f"reports of {plural(len(models), 'model')} ({names})"
         raise DataError(Fault("the card", found, "reports of one model"))
     keys = [each.key for each in stated]
     if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
-        raise DataError(Fault("the card", f"{keys.count(twice[0])} reports on {twice[0]}", "one"))
+        raise DataError(
+            Fault("the card", f"{plural(keys.count(twice[0]), 'report')} on {twice[0]}", "one")
+        )
 
 
 def _evidence(given: Sequence[str | Path]) -> tuple[str, list[BoardEntry]]:
@@ -244,7 +247,11 @@ def _evidence(given: Sequence[str | Path]) -> tuple[str, list[BoardEntry]]:
         if not URL.fullmatch(url):
             raise UsageError(Fault("--evidence", repr(url), "an address such as https://..."))
     if len(urls) > 1:
-        raise UsageError(Fault("--evidence", f"{len(urls)} addresses", "one address at most"))
+        raise UsageError(
+            Fault(
+                "--evidence", f"{plural(len(urls), 'address', 'addresses')}", "one address at most"
+            )
+        )
     folders = [Path(each) for each in given if "://" not in str(each)]
     for folder in folders:
         if not (folder / ENTRY_FILE).is_file():

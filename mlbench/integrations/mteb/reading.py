@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, IntegrityError, UsageError
 from mlbench.common.files import sha256_of
 from mlbench.common.terminal import fill, printable
@@ -29,7 +30,7 @@ from mlbench.evaluation.tasks import load_task
 from mlbench.integrations.mteb.names import PREFIX, SPLIT, subset_name
 from mlbench.reports.report import Report
 from mlbench.reports.table import Table
-from mlbench.reports.words import MISSING, mean, plural
+from mlbench.reports.words import MISSING, mean
 from mlbench.runs.matching import Targets
 from mlbench.runs.patterns import Given
 from mlbench.runs.run_reports import About, read_runs, runs_report, score_read

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.files import reading, sha256_of, slug
 from mlbench.integrations.cards.figures import Evidence, Stated, groups
@@ -85,11 +86,11 @@ def read_runs(
     if steps is None:
         every = [Step(report, path, 0) for report, path in found]
         if name is not None and len(every) > 1:
-            fault = f"one name, and {len(every)} reports that are a run each"
+            fault = f"one name, and {plural(len(every), 'report')}, each a run of its own"
             raise UsageError(Fault("--name", fault, "one report, or --steps"))
         return [TrackedRun(name or f"{_called(each)} on {each.task}", (each,)) for each in every]
     if len(steps) != len(found):
-        given = f"{len(steps)} steps for {len(found)} reports"
+        given = f"{plural(len(steps), 'step')} for {plural(len(found), 'report')}"
         raise UsageError(Fault("--steps", given, "one a report"))
     by_task: dict[tuple[str, str], list[Step]] = {}
     for (report, path), step in sorted(zip(found, steps, strict=True), key=lambda each: each[1]):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault
 from mlbench.leaderboard.entries.board import Place, Tree, is_maintainers, place_of
 from mlbench.leaderboard.entries.entry import TASK_FILE
@@ -56,7 +57,10 @@ class Changes:
         faults = []
         entries = {place for path in self.added if (place := place_of(path))}
         if len(entries) > MOST_ENTRIES:
-            found, expected = f"{len(entries)} new entries", f"at most {MOST_ENTRIES} at a time"
+            found, expected = (
+                f"{plural(len(entries), 'new entry', 'new entries')}",
+                f"at most {MOST_ENTRIES} at a time",
+            )
             mend = "open several pull requests"
             faults.append(Fault(str(self.head.root), found, expected, mend))
         size = sum(self.head.files[path] for path in self.added)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, IntegrityError, MlbenchError
 from mlbench.leaderboard.entries.board import (
     Place,
@@ -67,4 +68,4 @@ def _some_of_each_file(faults: Iterable[Fault]) -> Iterator[Fault]:
             yield fault
     for file, count in counts.items():
         if count > MOST_OF_A_FILE:
-            yield Fault(file, f"{count - MOST_OF_A_FILE:,} more faults")
+            yield Fault(file, f"{plural(count - MOST_OF_A_FILE, 'more fault')}")

@@ -18,6 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import (
     DataError,
     EnvironmentFault,
@@ -287,7 +288,7 @@ def _write(board: Board, entry: Entry, table: bytes | None) -> Submitted:
         (RANKS_FILE, len(table or b""), MAX_TABLE),
     ):
         if size > most:
-            raise UsageError(Fault(what, f"{size:,} bytes", f"at most {most:,}"))
+            raise UsageError(Fault(what, f"{plural(size, 'byte')}", f"at most {most:,}"))
     parse_document(raw, Entry, "entry")
     place = _place(board, entry, hashlib.sha256(raw).hexdigest())
     folder = board.folder / place.folder

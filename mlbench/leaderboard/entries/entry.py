@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, first_faults
 from mlbench.common.forms import fill_form
 from mlbench.data.task import Kind, PairSizes, Roles
@@ -327,7 +328,7 @@ def readable_json(document: Document, what: str) -> bytes:
     """Return the file of a document. Raises DataError where it could not be read again."""
     raw = to_json(document)
     if len(raw) > MAX_JSON:
-        raise DataError(Fault(what, f"{len(raw):,} bytes", f"at most {MAX_JSON:,}"))
+        raise DataError(Fault(what, f"{plural(len(raw), 'byte')}", f"at most {MAX_JSON:,}"))
     parse_document(raw, type(document), what)
     return raw
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import UsageError
 from mlbench.common.files import slug
 from mlbench.data.task import LANGUAGE, SHA256, Kind
@@ -61,7 +62,7 @@ def entry_faults(
     else:
         yield from _reported(entry, task)
     if not entry.measures or len(entry.measures) > MOST_MEASURES:
-        yield "measures", f"{len(entry.measures)} measures", f"1 to {MOST_MEASURES}"
+        yield "measures", f"{plural(len(entry.measures), 'measure')}", f"1 to {MOST_MEASURES}"
     elif found := measures_fault(entry.measures):
         yield "measures", found, "measures as mlbench names them, each once"
     for role, share in (entry.truncated or {}).items():
@@ -131,7 +132,7 @@ def _sizes(model: ModelInfo | RouteInfo, where: str, keys: tuple[str, ...]) -> I
 def _short(model: ModelInfo | RouteInfo, where: str, key: str, least: int) -> Iterator[Found]:
     value = getattr(model, key)
     if value is not None and not least <= len(value) <= LONGEST_ITEM:
-        yield f"{where}.{key}", f"{len(value):,} characters", f"{least} to {LONGEST_ITEM}"
+        yield f"{where}.{key}", f"{plural(len(value), 'character')}", f"{least} to {LONGEST_ITEM}"
 
 
 def _people_and_days(entry: Entry, today: datetime.date) -> Iterator[Found]:
@@ -179,20 +180,24 @@ def _declared(declared: Declared) -> Iterator[Found]:
     ):
         if len(values) > MOST_LISTED or any(not 0 < len(v) <= LONGEST_ITEM for v in values):
             expected = f"at most {MOST_LISTED} of 1 to {LONGEST_ITEM} characters"
-            yield f"declared.{key}", f"{len(values)} entries", expected
+            yield f"declared.{key}", f"{plural(len(values), 'entry', 'entries')}", expected
     if len(declared.in_training) > MOST_LISTED:
-        yield "declared.in_training", f"{len(declared.in_training)} entries", f"{MOST_LISTED}"
+        yield (
+            "declared.in_training",
+            f"{plural(len(declared.in_training), 'entry', 'entries')}",
+            f"{MOST_LISTED}",
+        )
     for number, each in enumerate(declared.in_training):
         where = f"declared.in_training[{number}]"
         if not 0 <= min(each.exact, each.near) <= each.exact + each.near <= each.texts:
-            found = f"{each.exact} exact and {each.near} near of {each.texts} texts"
+            found = f"{each.exact} exact and {each.near} near of {plural(each.texts, 'text')}"
             yield where, found, "no number below 0, and no more than there are texts"
         if not SHA256.fullmatch(each.digest):
             yield f"{where}.digest", shown(each.digest), "64 hex digits"
         if not 0 < each.threshold <= 1:
             yield f"{where}.threshold", f"{each.threshold:g}", "above 0, at most 1"
         if not 0 < len(each.training) <= LONGEST_ITEM:
-            found = f"{len(each.training):,} characters"
+            found = f"{plural(len(each.training), 'character')}"
             yield f"{where}.training", found, f"1 to {LONGEST_ITEM}"
     for code in declared.training_languages:
         if not LANGUAGE.fullmatch(code):
@@ -203,7 +208,7 @@ def _too_long(texts: Mapping[str, str | None]) -> Iterator[Found]:
     for key, text in texts.items():
         most = LONGEST[key.rpartition(".")[2]]
         if text is not None and len(text) > most:
-            yield key, f"{len(text):,} characters", f"at most {most:,}"
+            yield key, f"{plural(len(text), 'character')}", f"at most {most:,}"
 
 
 def _evidence(entry: Entry, task: LeaderboardTask) -> Iterator[Found]:
@@ -243,7 +248,7 @@ def _run(run: RunInfo) -> Iterator[Found]:
             yield f"run.seconds.{step}", f"{seconds:g}", f"at most {MOST_SECONDS:g}"
     for role, of in run.encoded.items():
         if role not in ENCODED or not 0 <= of.cached <= of.distinct <= of.texts:
-            found = f"{of.cached} of {of.distinct} distinct of {of.texts} texts"
+            found = f"{of.cached} of {of.distinct} distinct of {plural(of.texts, 'text')}"
             expected = (
                 "query, passage and image: at most as many cached as distinct, distinct as texts"
             )

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault
 from mlbench.leaderboard.entries.look_alikes import LOOK_ALIKES
 
@@ -81,7 +82,7 @@ def seen(fault: Fault) -> Fault:
 def shown(value: object, limit: int = 80) -> str:
     """Return a value for a message: on one line, nothing hidden, cut at ``limit`` characters."""
     text = visible(repr(value))
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"
+    return text if len(text) <= limit else f"{text[:limit]}... ({plural(len(text), 'character')})"
 
 
 def text_fault(text: str, keep: str = "") -> str:
@@ -100,7 +101,7 @@ def name_fault(name: str) -> str:
     if not name or name != name.strip():
         return f"{shown(name)} is empty, or has space at an end"
     if len(name) > MAX_NAME:
-        return f"{len(name)} characters: at most {MAX_NAME}"
+        return f"{plural(len(name), 'character')}: at most {MAX_NAME}"
     if name.startswith(FORMULA):
         return f"{shown(name)} begins with {name[0]!r}, as a formula of a spreadsheet does"
     if found := re.search(r"[<>]", name):
@@ -184,7 +185,9 @@ def read_bounded(path: Path, limit: int, where: str) -> bytes:
     except OSError as error:
         raise DataError(Fault(where, f"not readable: {error.strerror}")) from None
     if len(raw) > limit:
-        raise DataError(Fault(where, f"more than {limit:,} bytes", f"at most {limit:,} bytes"))
+        raise DataError(
+            Fault(where, f"more than {plural(limit, 'byte')}", f"at most {plural(limit, 'byte')}")
+        )
     return raw
 
 
@@ -200,7 +203,9 @@ def parse_json(raw: bytes, where: str) -> Any:
         raise DataError(Fault(f"{where}, byte {error.start}", "not UTF-8", "UTF-8")) from None
     depth = _depth(text)
     if depth > MAX_DEPTH:
-        raise DataError(Fault(where, f"{depth:,} levels deep", f"at most {MAX_DEPTH} levels"))
+        raise DataError(
+            Fault(where, f"{plural(depth, 'level')} deep", f"at most {MAX_DEPTH} levels")
+        )
     try:
         return json.loads(
             text,
@@ -233,7 +238,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(digits: str) -> int:
     if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
-        raise ValueError(f"integer of {len(digits)} digits beyond 2^53")
+        raise ValueError(f"integer of {plural(len(digits), 'digit')} beyond 2^53")
     return int(digits)
 
 
@@ -251,7 +256,7 @@ def text_faults(value: Any, key: str) -> Iterator[tuple[str, str]]:
     """Yield key and fault of every text, keys included, that is too long or hides something."""
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
-            yield key, f"{len(value):,} characters: at most {MAX_TEXT:,}"
+            yield key, f"{plural(len(value), 'character')}: at most {MAX_TEXT:,}"
         elif found := text_fault(value, keep="\n\t" if MULTILINE.fullmatch(key) else ""):
             yield key, found
     elif isinstance(value, dict):

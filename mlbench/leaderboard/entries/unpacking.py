@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault
 from mlbench.ranking.ranks_file import TEXTS, table_schema
 
@@ -191,7 +192,7 @@ def _unpack(raw: bytes, rows: int, languages: int) -> pa.Table:
         raise Malformed("not a Parquet file")
     size = int.from_bytes(raw[-8:-4], "little")
     if not 0 < size <= min(MAX_FOOTER, len(raw) - 12):
-        raise Malformed(f"its footer has {size:,} bytes: at most {MAX_FOOTER:,}")
+        raise Malformed(f"its footer has {plural(size, 'byte')}: at most {MAX_FOOTER:,}")
     columns = table_schema(languages)
     for name in TEXTS:  # kept as numbers: a text of a million characters may stand in every row
         at = columns.get_field_index(name)
@@ -215,9 +216,9 @@ def _unpack(raw: bytes, rows: int, languages: int) -> pa.Table:
 def _check_footer(raw: bytes, footer: Any, rows: int, languages: int) -> None:
     """Raise Malformed unless the file says that it holds so many rows, and nothing else."""
     if footer.num_rows != rows:
-        raise Malformed(f"{footer.num_rows:,} rows, not the {rows:,} of the task")
+        raise Malformed(f"{plural(footer.num_rows, 'row')}, not the {rows:,} of the task")
     if footer.num_row_groups > MAX_GROUPS:
-        raise Malformed(f"{footer.num_row_groups} groups of rows: at most {MAX_GROUPS}")
+        raise Malformed(f"{plural(footer.num_row_groups, 'group')} of rows: at most {MAX_GROUPS}")
     if not footer.created_by.startswith("parquet-cpp-arrow"):
         raise Malformed(f"written by {footer.created_by!r:.80}, not by pyarrow")
     widths = [1] * (len(TEXTS) + 2) + [languages] * 2
@@ -236,7 +237,10 @@ def _check_footer(raw: bytes, footer: Any, rows: int, languages: int) -> None:
                 (not set(chunk.encodings) <= ENCODINGS, f"encoded as {chunk.encodings}"),
                 (start != at, "not where it should be"),
                 (not raw.startswith(DATA_PAGE, chunk.data_page_offset), "in pages of another type"),
-                (chunk.num_values != group.num_rows * width, f"{chunk.num_values:,} values"),
+                (
+                    chunk.num_values != group.num_rows * width,
+                    f"{plural(chunk.num_values, 'value')}",
+                ),
                 (room < 0, "too large when unpacked"),
             ):
                 if wrong:
@@ -244,7 +248,7 @@ def _check_footer(raw: bytes, footer: Any, rows: int, languages: int) -> None:
             at += chunk.total_compressed_size
     end = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
     if at != end or counted != rows:
-        raise Malformed(f"{end - at:,} bytes between the last column and the footer")
+        raise Malformed(f"{plural(end - at, 'byte')} between the last column and the footer")
 
 
 def _with_short_texts(table: pa.Table, name: str) -> pa.Table:

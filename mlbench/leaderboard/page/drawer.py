@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mlbench.common.counts import plural
 from mlbench.common.sizes import three_digits
 from mlbench.data.task import Kind, Roles
 from mlbench.leaderboard.entries.board import BoardEntry
@@ -275,7 +276,12 @@ def _run_facts(entry: Entry) -> Iterator[Fact]:
         return
     yield Fact("date", run.date)
     yield Fact("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items()))
-    hardware = [entry.model.device or "", hardware_of(run), run.platform, f"{run.threads} threads"]
+    hardware = [
+        entry.model.device or "",
+        hardware_of(run),
+        run.platform,
+        f"{plural(run.threads, 'thread')}",
+    ]
     yield Fact("hardware", ", ".join(filter(None, hardware)))
     yield Fact("seconds", ", ".join(f"{step} {time:,.1f}" for step, time in run.seconds.items()))
     if run.peak_memory is not None:

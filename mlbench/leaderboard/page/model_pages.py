@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbench import __version__
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import EntryKind
@@ -22,7 +23,6 @@ from mlbench.leaderboard.page.wording import (
 )
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.reports.templating import data_uri
-from mlbench.reports.words import plural
 
 if TYPE_CHECKING:
     from mlbench.leaderboard.page.drawer import Drawer

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mlbench import __version__
+from mlbench.common.counts import plural
 from mlbench.data.task import FROM_IMAGE, IMAGE, Kind, Roles, Setting
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.leaderboard.page.packing import UNIT, packed, script_json
@@ -30,7 +31,7 @@ from mlbench.leaderboard.ranking.columns import task_settings
 from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.measures.significance import ALPHA, DRAWS, Values
 from mlbench.reports.reading import HEAVY_TIES
-from mlbench.reports.words import kind_name, number, plural
+from mlbench.reports.words import kind_name, number
 
 MOST_CELLS = 20_000
 """Scores that the tables of a page hold; those of further models are for the script alone."""

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from mlbench import __version__
+from mlbench.common.counts import plural
 from mlbench.data.task import IMAGE, Roles
 from mlbench.leaderboard.page.changes import (
     Build,
@@ -50,7 +51,6 @@ from mlbench.leaderboard.page.wording import (
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import DRAWS, SEED
 from mlbench.reports.reading import HEAVY_TIES
-from mlbench.reports.words import plural
 
 MOST_CELLS = 20_000
 """Cells of heat maps that are written into the page; those of larger boards the script fills."""
@@ -155,8 +155,10 @@ def facts(standings: Standings) -> str:
     if task is None:
         return _facts_of_suite(standings)
     return (
-        f"Version {task.version}; {_languages(task.roles)}; {sum(task.queries.values()):,} queries "
-        f"of {plural(standings.questions, 'question')}, {sum(task.passages.values()):,} passages; "
+        f"Version {task.version}; {_languages(task.roles)}; "
+        f"{plural(sum(task.queries.values()), 'query', 'queries')} "
+        f"of {plural(standings.questions, 'question')}, "
+        f"{plural(sum(task.passages.values()), 'passage')}; "
         f"licence {task.licence}."
     )
 

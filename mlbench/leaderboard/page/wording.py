@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlbench.common.counts import plural
 from mlbench.common.sizes import short_number
 from mlbench.leaderboard.entries.entry import Contamination, Entry, Level
 from mlbench.leaderboard.ranking.columns import MEAN, SHORT, Column, stated
 from mlbench.leaderboard.ranking.rows import Cell, Cost, Row, Standings
 from mlbench.reports.reading import HEAVY_TIES
-from mlbench.reports.words import MISSING, between, kind_name, mean_name, number, plural
+from mlbench.reports.words import MISSING, between, kind_name, mean_name, number
 
 LEVELS = {
     Level.REPORTED: "These figures are copied from a publication. There is no table of ranks, "
@@ -150,5 +151,5 @@ def _names(rows: Sequence[Row]) -> list[tuple[str, bool]]:
         last = i == len(shown) - 1 and len(shown) == len(rows)
         pieces += [((" and " if last else ", ") if i else "", False), (row.name, True)]
     if len(shown) < len(rows):
-        pieces.append((f" and {len(rows) - len(shown)} others", False))
+        pieces.append((f" and {plural(len(rows) - len(shown), 'other')}", False))
     return [piece for piece in pieces if piece[0]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.data.collection import Collection
 from mlbench.data.task import Setting
 from mlbench.leaderboard.verifying.agreement import Agreement, Worst, compare
@@ -102,7 +103,7 @@ def _excess(found: Agreement, claims: Claims, names: Names, row: int, language: 
     below = claims.others()[row, language] - above - tied
     seen = found.seen
     return (
-        f"{names.row(row)}: of {seen.encoded[row, language]} passages in "
+        f"{names.row(row)}: of {plural(seen.encoded[row, language], 'passage')} in "
         f"{names.ranks.languages[language]}, {seen.above[row, language]} above, "
         f"{seen.level[row, language]} above or level, {seen.below[row, language]} below; "
         f"of all, the table has {above}, {above + tied} and {below}"

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.data.collection import Collection, Qrels
 from mlbench.data.task import PairSizes
@@ -55,8 +56,8 @@ def find_places(ranks: Ranks, collection: Collection) -> Places:
     found_rows = np.stack([query[ranks.query], passage, ranks.relevance])
     rows = np.stack([pairs.query, pairs.passage, relevance])
     if not np.array_equal(_sorted(found_rows), _sorted(rows)):
-        found = f"{found_rows.shape[1]:,} rows that are not the relevant passages of its queries"
-        expected = f"the {rows.shape[1]:,} pairs that the task judges relevant, each once"
+        found = f"{plural(found_rows.shape[1], 'row')}, not the relevant passages of its queries"
+        expected = f"what the task judges relevant, each pair once: {plural(rows.shape[1], 'pair')}"
         raise IntegrityError(Fault("the table of ranks", found, expected))
     return Places(query, passage)
 
@@ -64,7 +65,8 @@ def find_places(ranks: Ranks, collection: Collection) -> Places:
 def _said_of(pairs: Sequence[PairSizes]) -> str:
     """Say in words how many queries and passages pairs have."""
     each = (
-        f"{one} and {other}: {queries} queries, {passages} passages"
+        f"{one} and {other}: {queries[0]:,} and {queries[1]:,} queries, "
+        f"{passages[0]:,} and {passages[1]:,} passages"
         for (one, other), queries, passages in (
             (pair.languages, pair.queries, pair.passages) for pair in pairs
         )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, IntegrityError
 from mlbench.leaderboard.entries.entry import VERIFICATION_SCHEMA, Level
 from mlbench.leaderboard.entries.strict import visible
@@ -165,7 +166,11 @@ def _facts(found: Verification) -> list[str]:
     distinct = sum(encoded.distinct.values())
     least, most = min(encoded.passages.values()), max(encoded.passages.values())
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    sample = f"{encoded.queries:,} of {encoded.all_queries:,} queries; {each} drawn passages"
+    sample = (
+        f"{encoded.queries:,} of {plural(encoded.all_queries, 'query', 'queries')}; {each} "
+        "drawn passages"
+    )
+    of_all = f"the task has {plural(encoded.texts, 'text')}"
     of = "language of each pair" if found.of_pairs else "language"
     facts = {
         found.entry.kind: f"SHA-256 {found.entry.sha256[:16]}...",
@@ -173,7 +178,7 @@ def _facts(found: Verification) -> list[str]:
         f"identity that the {found.entry.kind} names",
         "compared": f"{sample} for each {of}" if encoded.seed is not None else "everything",
         "seed": str(encoded.seed) if encoded.seed is not None else "",
-        "encoded": f"{distinct:,} distinct texts; the task has {encoded.texts:,} texts",
+        "encoded": f"{plural(distinct, 'distinct text')}; {of_all}",
         "took": f"{found.seconds:.1f} s",
     }
     return [

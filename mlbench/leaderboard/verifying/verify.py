@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbench import __version__
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, IntegrityError, first_faults
 from mlbench.common.files import sha256_of
 from mlbench.data.collection import Collection
@@ -376,7 +377,7 @@ def _notes(subject: Subject, model: LoadedModel, dimension: int) -> Iterator[str
             f"{model.identity}), so its weights, prompts or settings may be different."
         )
     if subject.dimension not in (None, dimension):
-        yield f"The {kind}'s vectors have {subject.dimension} dimensions, and these have "
+        yield f"The {kind}'s vectors have {plural(subject.dimension, 'dimension')}, and these have "
         f"{dimension}."
     if isinstance(model.adapter, Bound):
         yield "The model only looked up its vectors, so no text was encoded."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, ModelError
 from mlbench.common.trust import refuse_untrusted
 from mlbench.models.endpoint.answers import in_order
@@ -242,7 +243,9 @@ class Endpoint:
         expected_size = self._dimension or self._given.dimensions or max(len(row), 1)
         if len(row) != expected_size:
             why = "as its first ones" if self._dimension else "as dimensions asks"
-            self._refuse(f"a vector of {len(row)} dimensions", f"{expected_size} of them, {why}")
+            self._refuse(
+                f"a vector of {plural(len(row), 'dimension')}", f"{expected_size} of them, {why}"
+            )
         self._dimension = len(row)
         return row.astype(np.float64)
 

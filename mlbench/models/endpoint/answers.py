@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from mlbench.common.counts import plural
+
 Refuse = Callable[[str, str], NoReturn]
 
 
@@ -23,6 +25,6 @@ def in_order(
     places = [item.get("index") for item in items]
     if len(items) != count or {*map(repr, places)} != {*map(repr, range(count))}:
         item, text = words
-        shown = f"{len(items)} {item}s, of index {str(places)[:80]}"
-        refuse(shown, f"{count} {item}s, each with the index of its {text}")
+        shown = f"{plural(len(items), item)}, of index {str(places)[:80]}"
+        refuse(shown, f"{plural(count, item)}, each with the index of its {text}")
     return sorted(items, key=lambda each: int(each["index"]))

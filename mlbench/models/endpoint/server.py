@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar, cast
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError
 
 CONNECT_SECONDS = 10.0
@@ -220,8 +221,7 @@ def _end(trouble: Trouble, attempts: int, seconds: float) -> str:
     """Say why no further attempt is made."""
     if trouble.wait is not None and trouble.wait > LONGEST_WAIT:
         return f"{trouble.found}, and asks to wait {trouble.wait:,.0f} s"
-    times = "attempt" if attempts == 1 else "attempts"
-    return f"{trouble.found} ({attempts} {times} within {seconds:,.0f} s)"
+    return f"{trouble.found} ({plural(attempts, 'attempt')} within {seconds:,.0f} s)"
 
 
 def _reason(error: BaseException) -> str:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from mlbench.common.counts import plural
+
 LARGEST = 16 * 2**20
 """Bytes of a configuration file; vocabularies, which are not read here, may be larger."""
 CODE_MEND = "read the code that it names, then give --trust-remote-code if you trust it to run here"
@@ -78,7 +80,7 @@ def read_json(path: Path) -> tuple[Any, str]:
     """Return what a JSON file says, or None and what is wrong with it."""
     size = path.stat().st_size
     if size > LARGEST:
-        return None, f"{size:,} bytes of JSON; at most {LARGEST:,} are read"
+        return None, f"{plural(size, 'byte')} of JSON; at most {LARGEST:,} are read"
     if begins_with_mark(path):
         return None, BYTE_ORDER_MARK
     try:
@@ -217,12 +219,12 @@ def safetensors_fault(path: Path) -> str:
             if start.startswith(magic) and not _plausible(start, size):
                 return f"{what}, not safetensors"
         if len(start) < 8:
-            return f"{size} bytes, too short for safetensors"
+            return f"{plural(size, 'byte')}, too short for safetensors"
         length = int.from_bytes(start, "little")
         if not _plausible(start, size):
-            return f"not safetensors, or damaged: a header of {length:,} bytes in {size:,}"
+            return f"not safetensors, or damaged: a header of {plural(length, 'byte')} in {size:,}"
         if length > LONGEST_HEADER:
-            return f"a header of {length:,} bytes; at most {LONGEST_HEADER:,} are read"
+            return f"a header of {plural(length, 'byte')}; at most {LONGEST_HEADER:,} are read"
         raw = file.read(length)
     try:
         _check_header(raw, size - 8 - length)
@@ -258,7 +260,9 @@ def _check_header(raw: bytes, available: int) -> None:
             raise _Malformed(f"tensors overlap or leave a gap at byte {min(begin, end):,}")
         end = stop
     if end != available:
-        raise _Malformed(f"tensors take {end:,} bytes, the file has {available:,}: is it whole?")
+        raise _Malformed(
+            f"tensors take {plural(end, 'byte')}, the file has {available:,}: is it whole?"
+        )
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, MlbenchError, ModelError
 from mlbench.common.trust import safe_path
 from mlbench.models.boundary import calling
@@ -85,7 +86,7 @@ class Forward:
                 raise ModelError(
                     Fault(
                         f"device {self.model.device}",
-                        f"out of memory on a text of {tokens:,} tokens",
+                        f"out of memory on a text of {plural(tokens, 'token')}",
                         mend="give a smaller --max-length, or --dtype float16, or another --device",
                     )
                 )

@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from mlbench import __version__
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError, install_extra
 from mlbench.models.cache_files import packed, question_digest
 from mlbench.models.images import ROLE as IMAGES
@@ -164,7 +165,7 @@ def check_devices(devices: tuple[str, ...]) -> None:
     for device in devices:
         kind, _, number = device.partition(":")
         if kind in present and int(number or 0) >= present[kind]():
-            found = f"{present[kind]()} such devices on this machine"
+            found = f"{plural(present[kind](), 'such device')} on this machine"
             raise EnvironmentFault(
                 Fault(f"option --device {device}", found, "a device of this machine")
             )
@@ -259,7 +260,7 @@ def _truncate(
     known = [dimension for dimension in full.values() if dimension]
     kept: int | None = wanted or own
     if wanted and known and wanted > min(known):
-        found = f"the model has {min(known)} dimensions"
+        found = f"the model has {plural(min(known), 'dimension')}"
         raise UsageError(Fault(f"option --truncate-dim {wanted}", found))
     if len(set(known)) > 1 and not kept:
         found = f"its vectors have {both(full)} dimensions"

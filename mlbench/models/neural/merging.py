@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import (
     EnvironmentFault,
     Fault,
@@ -62,7 +63,7 @@ def with_base(checkpoint: Checkpoint, options: NeuralOptions) -> Checkpoint:
         raise ModelError(Fault(where, found, "a whole model", "merge that one into its base first"))
     places = [place for name, place in base.modules if name == "Transformer"]
     if len(places) != 1:
-        found = f"its base model {base.folder} has {len(places)} modules of transformers"
+        found = f"its base model {base.folder} has {plural(len(places), 'module')} of transformers"
         raise ModelError(Fault(where, found, "one, which the adapter is for"))
     return _together(checkpoint, adapter, base, places[0])
 
@@ -183,7 +184,8 @@ def _check_names(where: str, network: Any, view: Path, known: Iterable[str]) -> 
     differing = sorted(saved ^ there)
     if differing:
         found = (
-            f"{len(differing)} tensors, such as {differing[0]}, that do not match its base model"
+            f"{plural(len(differing), 'tensor')}, such as {differing[0]}, that do not match its "
+            "base model"
         )
         expected = f"an adapter for a {type(network).__name__}"
         raise ModelError(Fault(where, found, expected, f"correct {_DECLARED}, or {_GIVE}"))

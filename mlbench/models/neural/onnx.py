@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError, UsageError, install_extra
 from mlbench.models.boundary import difference
 from mlbench.models.neural.card import card_languages
@@ -138,7 +139,7 @@ class Onnx:
             self._steps.insert(0, Pooling([wanted or ("lasttoken" if last else "mean")]))
             places = [0]
         elif wanted and len(places) != 1:
-            found = f"the model has {len(places)} pooling modules"
+            found = f"the model has {plural(len(places), 'pooling module')}"
             raise UsageError(Fault(f"option --pooling {wanted}", found))
         elif wanted:
             self._steps[places[0]] = Pooling([wanted])
@@ -226,7 +227,7 @@ class Onnx:
                 half = len(rows) // 2
                 parts = [self._vectors(role, part) for part in (rows[:half], rows[half:])]
                 return np.concatenate(parts)
-            found = f"out of memory on a text of {len(rows[0]) // 4:,} tokens"
+            found = f"out of memory on a text of {plural(len(rows[0]) // 4, 'token')}"
             mend = "give a smaller --max-length, or another --device"
             raise ModelError(Fault(f"device {self._device}", found, mend=mend)) from error
         if self._makes_vectors:
@@ -239,7 +240,7 @@ class Onnx:
             vectors = features[VECTOR]
         wanted = self._given.truncate_dim
         if wanted and wanted > vectors.shape[1]:
-            found = f"the model has {vectors.shape[1]} dimensions"
+            found = f"the model has {plural(vectors.shape[1], 'dimension')}"
             raise UsageError(Fault(f"option --truncate-dim {wanted}", found))
         return np.ascontiguousarray(vectors[:, : self._truncate_dim], np.float32)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, ModelError, UsageError
 
 UNCUT = 2**30
@@ -295,14 +296,15 @@ def set_length(routes: Sequence[Route], wanted: int | None, notes: list[str]) ->
     for route in able:
         positions = route.positions
         if wanted and positions and wanted > positions:
-            found = f"the model has {positions} positions{_for(route, routes)}"
+            found = f"the model has {plural(positions, 'position')}{_for(route, routes)}"
             raise UsageError(Fault(f"option --max-length {wanted}", found, f"at most {positions}"))
         length = wanted
         if not wanted and positions and (route.length or UNCUT) > positions:
             allowed = next(limit.get() for limit in _limits(route))
             note = (
-                f"its tokenizer allows {allowed:,} tokens{_for(route, routes)}, the model has "
-                f"{positions} positions: texts are cut there"
+                f"its tokenizer allows {plural(allowed, 'token')}{_for(route, routes)}, the "
+                "model has "
+                f"{plural(positions, 'position')}: texts are cut there"
             )
             if note not in notes:
                 notes.append(note)

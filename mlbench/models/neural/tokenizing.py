@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, ModelError, UsageError
 from mlbench.models.neural.checkpoint import Checkpoint
 from mlbench.models.neural.files import TRANSFORMER, read_json
@@ -77,7 +78,7 @@ class Settings:
         """
         positions = self.positions
         if wanted and positions and wanted > positions:
-            found = f"the model has {positions} positions"
+            found = f"the model has {plural(positions, 'position')}"
             raise UsageError(Fault(f"option --max-length {wanted}", found, f"at most {positions}"))
         own = self._processing.get("max_length") or self.own.get("max_seq_length")
         given = wanted or own or self.said.get("model_max_length")
@@ -86,7 +87,8 @@ class Settings:
             return length
         if length is not None:
             notes.append(
-                f"its tokenizer allows {length:,} tokens, the model has {positions} positions: "
+                f"its tokenizer allows {plural(length, 'token')}, the model has "
+                f"{plural(positions, 'position')}: "
                 "texts are cut there"
             )
         return positions

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, ModelError
 from mlbench.models.neural.forms import PROBES, Form, TextForm
 
@@ -47,7 +48,8 @@ def check_vocabulary(folder: Path, model: Any) -> list[str]:
         tokens = {number: token for token, number in vocabulary.items()}
         if beyond:
             found = (
-                f"its tokenizer has {len(beyond)} tokens that its {rows} embeddings do not have, "
+                f"its tokenizer has {plural(len(beyond), 'token')} that its {rows:,} "
+                "embeddings do not have, "
                 f"such as {tokens.get(beyond[0])!r} ({beyond[0]})"
             )
             if not used.isdisjoint(beyond):
@@ -91,7 +93,7 @@ def known_rows(form: Form, model: Any, texts: Sequence[str], first: Any, where: 
     for text, row in zip(texts, rows, strict=True):
         most = int(np.frombuffer(row, np.int32).max(initial=0))
         if most >= limit:
-            found = f"has token {most}, and the model's embeddings are of {limit} tokens"
+            found = f"has token {most}, and the model's embeddings are of {plural(limit, 'token')}"
             raise ModelError(
                 Fault(f"{where}, text {text[:60]!r}", found, f"tokens below {limit}", _MEND)
             )

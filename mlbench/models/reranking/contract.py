@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, ModelError, UsageError
 from mlbench.models.boundary import attribute, calling
 from mlbench.models.company import ROUNDING
@@ -53,7 +54,7 @@ class _Trial:
     def checked(self, value: Any, pairs: list[tuple[str, str]]) -> Floats:
         """Return ``value`` as the scores of pairs."""
         queries, passages = ([pair[side] for pair in pairs] for side in (0, 1))
-        return checked(value, f"score_pairs ({len(pairs)} pairs)", queries, passages)
+        return checked(value, f"score_pairs ({plural(len(pairs), 'pair')})", queries, passages)
 
     @cached_property
     def together(self) -> Floats:
@@ -107,7 +108,10 @@ def check_reranker(reranker: Reranker, again: Callable[[], Reranker]) -> Iterato
 def _returns_scores(trial: _Trial) -> str:
     scores = trial.together
     span = f"from {scores.min():.4g} to {scores.max():.4g}"
-    return f"one finite score for each of {len(scores)} pairs in {len(TEXTS)} languages, {span}"
+    return (
+        f"one finite score for each of {plural(len(scores), 'pair')} in "
+        f"{plural(len(TEXTS), 'language')}, {span}"
+    )
 
 
 def _repeatable(trial: _Trial) -> str:
@@ -131,7 +135,7 @@ def _duplicates(trial: _Trial) -> str:
 
 def _distinct(trial: _Trial) -> str:
     count = len(np.unique(trial.together))
-    return f"information: {count} distinct scores for {len(trial.pairs)} pairs"
+    return f"information: {plural(count, 'distinct score')} for {plural(len(trial.pairs), 'pair')}"
 
 
 def _direction(trial: _Trial) -> str:
@@ -143,7 +147,8 @@ def _direction(trial: _Trial) -> str:
     )
     count = int((own > other).sum())
     return (
-        f"information: in {count} of {len(own)} languages a text as its own passage scores higher "
+        f"information: in {count} of {plural(len(own), 'language')} a text as its own "
+        "passage scores higher "
         "than another text; higher must mean more relevant"
     )
 
@@ -178,7 +183,7 @@ def _odd_texts(trial: _Trial) -> str:
 def _long_text(trial: _Trial) -> str:
     text = SENTENCE * (SHORTEST // len(SENTENCE))
     trial.scores([(TEXTS[FIRST][0], text), (text, TEXTS[FIRST][0])])
-    return f"a passage and a query of {len(text):,} characters"
+    return f"a passage and a query of {plural(len(text), 'character')}"
 
 
 def _empty_texts(trial: _Trial) -> str:

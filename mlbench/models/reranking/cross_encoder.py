@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import EnvironmentFault, Fault, ModelError
 from mlbench.common.files import sha256_of_all
 
@@ -33,7 +34,7 @@ class CrossEncoderReranker:
         self.cacheable = identity is not None
         labels = getattr(model, "num_labels", 1)
         if labels != 1:
-            found = f"gives {labels} scores to a pair"
+            found = f"gives {plural(labels, 'score')} to a pair"
             raise ModelError(Fault(f"reranker {self.name}", found, _EXPECTED))
 
     def score_pairs(self, queries: list[str], passages: list[str]) -> Any:
@@ -122,7 +123,7 @@ def _refuse_other(folder: Path, value: str) -> None:
     labels = config.get("id2label")
     count = len(labels) if isinstance(labels, Mapping) else 2
     if count != 1:
-        raise ModelError(Fault(where, f"has {count} labels", _EXPECTED))
+        raise ModelError(Fault(where, f"has {plural(count, 'label')}", _EXPECTED))
 
 
 def _digest(folder: Path) -> str:

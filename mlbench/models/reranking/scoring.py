@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.errors import Fault, ModelError
 from mlbench.models.boundary import calling
 from mlbench.models.cache_files import Source, packed
@@ -86,7 +87,8 @@ class PairScoring:
             if self._cache:
                 kept = int(np.isfinite(self._scores).sum())
                 error.add_note(
-                    f"{kept:,} of {len(self._scores):,} pairs are in the embedding cache; the same "
+                    f"{kept:,} of {plural(len(self._scores), 'pair')} "
+                    f"{agreeing(kept, 'is', 'are')} in the embedding cache; the same "
                     "command goes on from there"
                 )
             raise
@@ -132,7 +134,7 @@ def checked(value: Any, where: str, queries: list[str], passages: list[str]) -> 
         found = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {kind}"
         raise ModelError(Fault(where, f"returned {found}", _EXPECTED))
     if value.shape != (len(queries),):
-        found = f"returned shape {value.shape} for {len(queries)} pairs"
+        found = f"returned shape {value.shape} for {plural(len(queries), 'pair')}"
         raise ModelError(Fault(where, found, "one score for each pair"))
     with np.errstate(over="ignore", invalid="ignore"):
         scores = np.asarray(value, np.float32)
@@ -140,7 +142,7 @@ def checked(value: Any, where: str, queries: list[str], passages: list[str]) -> 
     if len(wrong):
         first = int(wrong[0])
         pair = f"the query {queries[first][:60]!r} and the passage {passages[first][:60]!r}"
-        more = f" (and for {len(wrong) - 1} more pairs)" if len(wrong) > 1 else ""
+        more = f" (and for {plural(len(wrong) - 1, 'more pair')})" if len(wrong) > 1 else ""
         raise ModelError(Fault(where, f"returned {value[first]} for {pair}{more}", "finite scores"))
     return scores
 

@@ -9,11 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.common.files import write_atomically
 from mlbench.common.terminal import fill
 from mlbench.reports.table import escape_markdown
 from mlbench.reports.templating import Plot, Safe, Section, data_uri, page_environment
-from mlbench.reports.words import plural
 from mlbench.training.studies.figures import macro_figures
 from mlbench.training.studies.findings import ClaimResult, TaskFindings
 from mlbench.training.studies.plots import study_plots
@@ -189,6 +189,9 @@ def _facts(report: StudyReport) -> list[tuple[str, str]]:
         ("models", f"{report.cells[0]} of {report.cells[1]}"),
         ("baselines", ", ".join(form.baselines) or "none"),
         ("tasks", ", ".join(f"{t.task.name} {t.task.version}" for t in report.tasks)),
-        ("bootstrap", f"{first.draws:,} draws of seeds and of questions, seed {first.seed}"),
+        (
+            "bootstrap",
+            f"{plural(first.draws, 'draw')} of seeds and of questions, seed {first.seed}",
+        ),
         ("digest", study.digest),
     ]

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, nearest
 from mlbench.common.files import slug
 from mlbench.training.studies.form import EVERY, Claim, StudyForm, parse_study, study_path
@@ -227,7 +228,7 @@ def _claim_faults(where: str, claim: Claim, known: Sequence[str]) -> Iterator[Fa
         for place, values in claim.paper.items():
             if len(values) != 1 + len(claim.than):
                 expected = f"{1 + len(claim.than)}, of the arm and of each in `than`"
-                yield Fault(f"{where}.paper, {place}", f"{len(values)} figures", expected)
+                yield Fault(f"{where}.paper, {place}", f"{plural(len(values), 'figure')}", expected)
 
 
 def _arms(form: StudyForm) -> Iterator[Arm]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.errors import DataError, Fault
 from mlbench.measures.significance import DRAWS, LEVEL
 from mlbench.reports.values import finite
@@ -168,7 +169,10 @@ def _warnings(
 ) -> list[str]:
     said = []
     if done < planned:
-        said.append(f"Only {done} of {planned} models are trained; the others are left out.")
+        said.append(
+            f"Only {done} of {plural(planned, 'model')} {agreeing(done, 'is', 'are')} "
+            "trained; the others are left out."
+        )
     if len(study.form.seeds) == 1:
         said.append(
             "Each arm has one seed. Two trainings that differ in nothing but the seed score "

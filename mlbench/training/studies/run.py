@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.errors import DataError, Fault, IntegrityError
 from mlbench.common.files import alone, slug, write_atomically
 from mlbench.common.progress import Step
@@ -201,7 +202,8 @@ def carry_out(todo: Sequence[Job], name: str, *, quiet: bool = False) -> None:
                 carry_out_one(job)
             except BaseException as error:
                 kept = len(todo) - len(left) + number
-                error.add_note(f"at {job.name!r}; {kept} of {len(todo)} models are done and kept, "
+                done = f"{plural(len(todo), 'model')} {agreeing(kept, 'is', 'are')} done and kept"
+                error.add_note(f"at {job.name!r}; {kept} of {done}, "
                                "and the same command goes on from there")  # fmt: skip
                 raise
             step.advance(1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.names import shortened_apart
 from mlbench.comparing.differences import shown_p
 from mlbench.data.task import FROM_IMAGE, INTO_IMAGE, Kind
 from mlbench.measures.clip_score import CLIP_SCORE, CLIP_SCORES
 from mlbench.reports.table import Table
 from mlbench.reports.tables import ranged
-from mlbench.reports.words import MISSING, kind_name, mean_name, number, plural
+from mlbench.reports.words import MISSING, kind_name, mean_name, number
 from mlbench.training.studies.entrants import BASELINE
 from mlbench.training.studies.figures import SEEN, UNSEEN, Figure, macro_figures
 from mlbench.training.studies.findings import (
@@ -199,17 +200,16 @@ def verdict_counts(report: StudyReport) -> str:
     counts = {name: sum(r.verdict == name for r in results) for name in (HOLDS, FAILS, NOT_SHOWN)}
     several = len({r.name for r in results}) < len(results)
     what = plural(len({r.name for r in results}), "claim") + (
-        f" on {plural(len(report.tasks), 'task')}, {len(results)} verdicts" if several else ""
+        f" on {plural(len(report.tasks), 'task')}, {plural(len(results), 'verdict')}"
+        if several
+        else ""
     )
     hold, fail, open_ = counts.values()
     return (
-        f"{what}: {hold} {_verb(hold, 'holds', 'hold')}, {fail} "
-        f"{_verb(fail, 'does', 'do')} not hold, {open_} {_verb(open_, 'is', 'are')} not shown."
+        f"{what}: {hold} {agreeing(hold, 'holds', 'hold')}, {fail} "
+        f"{agreeing(fail, 'does', 'do')} not hold, {open_} {agreeing(open_, 'is', 'are')} "
+        "not shown."
     )
-
-
-def _verb(count: int, one: str, several: str) -> str:
-    return one if count == 1 else several
 
 
 def reading(report: StudyReport) -> list[str]:
@@ -217,11 +217,11 @@ def reading(report: StudyReport) -> list[str]:
     said = [*report.warnings]
     arms = [each for each in report.entrants if each.role != BASELINE]
     seeds = sorted({len(each.seeds) for each in arms})
-    each = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    each = f"{seeds[0]} to " * (len(seeds) > 1) + plural(seeds[-1], "seed")
     tasks = ", ".join(
         f"{task.task.name} ({plural(task.questions, 'question')})" for task in report.tasks
     )
-    said.append(f"{plural(len(arms), 'way')} to train, with {each} seeds each, on {tasks}.")
+    said.append(f"{plural(len(arms), 'way')} to train, with {each} each, on {tasks}.")
     said += [sentence for task in report.tasks for sentence in _best(task)]
     if report.claims:
         said.append(f"Of {verdict_counts(report)}")

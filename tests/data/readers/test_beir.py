@@ -228,7 +228,7 @@ def test_a_bad_record_is_told_by_file_and_line(tmp_path: Path, line: str, expect
     ("line", "expected"),
     [
         ("1\t2", "2 columns\n  expected: BEIR's 3: query-id, corpus-id, score"),
-        ("1 2 1", "1 columns"),
+        ("1 2 1", "1 column\n"),
         ("1\t2\t1\t1", "4 columns"),
         ("1\t2\tone", "relevance 'one'"),
         (

@@ -29,7 +29,7 @@ def test_every_line_is_query_and_passage_and_relevant_to_its_translations(tmp_pa
 def test_files_of_different_length_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         lines(tmp_path, "eins\nzwei\n", "one\n")
-    assert f"{tmp_path}/en.txt: 1 lines, but 2 in {tmp_path}/de.txt" in str(caught.value)
+    assert f"{tmp_path}/en.txt: 1 line, but 2 in {tmp_path}/de.txt" in str(caught.value)
 
 
 def test_empty_lines_are_refused_by_number(tmp_path: Path) -> None:

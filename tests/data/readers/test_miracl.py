@@ -248,7 +248,7 @@ def test_all_faults_of_a_shard_are_told_with_their_lines(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"de_topics": "1 q\n"}, "de.topics:1: 1 columns"),
+        ({"de_topics": "1 q\n"}, "de.topics:1: 1 column\n"),
         ({"de_topics": "1\tq\tr\n"}, "de.topics:1: 3 columns"),
         ({"de_topics": "\tq\n"}, "an id, a tab and the query"),
         ({"de_topics": "1\tq\n1\tr\n"}, "de.topics:2: query '1' (de) given again"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlbench.training.overlap_record import Count, Overlap
 
 from mlbench.commands.cli import main
 from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError, UsageError
@@ -32,7 +33,6 @@ from mlbench.leaderboard.entries.tables import rows_digest
 from mlbench.ranking.ranks_file import read_ranks
 from mlbench.reports.provenance import Encoded, Truncated
 from mlbench.reports.report import write_report
-from mlbench.training.overlap_record import Count, Overlap
 from tests.leaderboard.boards import (
     DAY,
     TASK,

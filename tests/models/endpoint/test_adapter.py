@@ -116,7 +116,7 @@ def changed(**fields: Any) -> Any:
         (changed(index=10), "each with the index of its text"),
         (changed(embedding=[0.5] * 7), "a vector of 7 dimensions\n.*8 of them"),
         (changed(embedding=[]), "a vector of 0 dimensions"),
-        (changed(embedding="AAAAPw=="), "a vector of 1 dimensions"),
+        (changed(embedding="AAAAPw=="), "a vector of 1 dimension"),
         (changed(embedding="AAAAP"), "a vector that is 'AAAAP'"),
         (changed(embedding="AAAA"), "a vector that is 'AAAA'"),
         (changed(embedding={"0": 0.5}), "a vector that is a dict"),

@@ -25,7 +25,7 @@ def test_items_stand_in_the_order_of_the_texts() -> None:
     [
         (None, 'no list of objects under "data"'),
         ([1, 2], 'no list of objects under "data"'),
-        ([{"index": 0}], r"1 vectors, of index \[0\]; expected 2 vectors, each with the index of"),
+        ([{"index": 0}], r"1 vector, of index \[0\]; expected 2 vectors, each with the index of"),
         ([{"index": 0}, {"index": 0}], r"of index \[0, 0\]"),
         ([{"index": 0}, {}], r"of index \[0, None\]"),
         ([{"index": 0}, {"index": [1]}], r"of index \[0, \[1\]\]"),

@@ -103,7 +103,7 @@ def test_long_lists_are_cut(site: RerankSite, tmp_path: Path) -> None:
     ("answer", "said"),
     [
         ({"data": []}, 'no list of objects under "results"'),
-        ({"results": [{"index": 0, "relevance_score": 1.0}]}, "1 results, of index"),
+        ({"results": [{"index": 0, "relevance_score": 1.0}]}, "1 result, of index"),
         ({"results": [{"index": 0, "relevance_score": 1.0}] * 2}, "of index [0, 0]"),
         ({"results": [{"index": 0, "relevance_score": "high"}, {"index": 1}]}, "'high'"),
     ],
@@ -166,7 +166,7 @@ def test_its_own_limit_of_texts_is_kept_to_once_it_is_known(
     [
         ({"results": []}, "an object and not a list"),
         ([1, 2], "no list of objects"),
-        ([{"index": 0, "score": 1.0}], "1 results, of index"),
+        ([{"index": 0, "score": 1.0}], "1 result, of index"),
         ([{"index": 0, "score": None}, {"index": 1, "score": 1.0}], "'None'"),
     ],
 )

@@ -72,7 +72,7 @@ def test_more_arms_seeds_and_claims_leave_a_study_the_same_and_other_training_do
     [
         ('arm = "noise 1.6"', 'arm = "noise 1.7"', "did you mean"),
         ('than = ["noise 1.6"]', 'than = ["noise 0.8"]', "is held against itself"),
-        ("[0.7, 0.5]", "[0.7]", "1 figures"),
+        ("[0.7, 0.5]", "[0.7]", "1 figure\n"),
         ("[0.8, 1.0, 1.6]", "[0.8, 0.8]", "two arms are 'noise 0.8'"),
     ],
 )
