@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+import tomllib
 from itertools import takewhile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import yaml
 
 import mlbench
 from mlbench.commands.cli import parser_of
-from mlbench.commands.doctor import GIVES
+from mlbench.commands.doctor import GIVES, _data, _data_in_words
 from mlbench.measures.rank_measures import MEASURES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,6 +111,24 @@ def test_what_doctor_says_of_extras_is_what_the_page_shows():
     text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     shown = dict(re.findall(r"^([\w-]+) {2,}(?:yes|no) {2,}(.+)$", text, re.M))
     assert shown == GIVES
+
+
+def test_the_screen_of_doctor_on_the_page_is_that_of_a_fresh_machine(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLBENCH_DATA", raising=False)
+    for name in ("MLBENCH_CACHE", "HF_HOME", "HF_HUB_CACHE", "IR_DATASETS_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    (screen,) = re.findall(r"```text\n(mlbench .*?)```", text, re.S)
+    facts, _, extras = screen.partition("\n\n")
+    assert f"mlbench {mlbench.__version__}, " in " ".join(facts.split())
+    assert _data_in_words(_data(None)) in " ".join(facts.split())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = project["optional-dependencies"]
+    lacking = dict(re.findall(r"^([\w-]+) +no +.*\n((?: {10}.*\n)+)", extras, re.M))
+    assert lacking
+    for extra, lines in lacking.items():
+        wanted = {line.replace("[python]", "") for line in needed[extra]}
+        assert {*re.findall(r"[\w-]+>=[\d.]+", lines)} <= wanted
 
 
 def test_a_folder_given_to_the_container_is_written_as_its_owner():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import textwrap
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
@@ -26,6 +27,7 @@ from mlbench.common.errors import MlbenchError
 from mlbench.common.files import cache_folder
 from mlbench.common.hardware import hardware, physical_memory
 from mlbench.common.sizes import short_size
+from mlbench.common.terminal import fill
 from mlbench.models.cache import size_limit
 
 DISTRIBUTION = "mlbench-retrieval"
@@ -68,6 +70,7 @@ def doctor(args: Namespace) -> int:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "packages": {name: found for name in CORE if (found := _version(name))},
+        "unsuited": _unsuited(),
         "machine": _machine(),
         "blas": _blas(),
         "cache": _cache(),
@@ -180,13 +183,38 @@ def _data(folder: Path | None) -> dict[str, Any]:
     return {"tasks": len(at_hand)} | found
 
 
-def _extras() -> dict[str, dict[str, Any]]:
-    """Return, by extra, what it gives, and which of its packages are missing or too old."""
+def _requirements() -> tuple[list[str], list[Requirement]]:
+    """Return the extras of the installed distribution, and what it and they need."""
     try:
         names = metadata(DISTRIBUTION).get_all("Provides-Extra") or []
-        needs = [Requirement(line) for line in requires(DISTRIBUTION) or []]
+        return names, [Requirement(line) for line in requires(DISTRIBUTION) or []]
     except PackageNotFoundError:  # imported from a folder that is not installed
-        return {}
+        return [], []
+
+
+def _unsuited() -> list[dict[str, Any]]:
+    """Return the packages that are there in a version which is not allowed: what is found, what is
+    needed, and by which extras; none are named where mlbench itself needs it."""
+    names, needs = _requirements()
+    rows: dict[str, dict[str, Any]] = {}
+    for need in needs:
+        found = _version(need.name)
+        if found is None or need.specifier.contains(found, prereleases=True):
+            continue
+        always, *asked = (
+            need.marker is None or need.marker.evaluate({"extra": name}) for name in ("", *names)
+        )
+        extras = [] if always else [name for name, asks in zip(names, asked, strict=True) if asks]
+        if always or extras:
+            wanted = f"{need.name}{need.specifier}"
+            row = {"package": need.name, "found": found, "needed": str(need.specifier)}
+            rows.setdefault(wanted, row | {"extras": []})["extras"] += extras
+    return list(rows.values())
+
+
+def _extras() -> dict[str, dict[str, Any]]:
+    """Return, by extra, what it gives, and which of its packages are missing or unsuited."""
+    names, needs = _requirements()
 
     def needed(extra: str) -> Iterator[Requirement]:
         """Yield what an extra needs beside what mlbench itself does."""
@@ -245,7 +273,22 @@ def _screen(facts: Mapping[str, Any]) -> str:
     if environment := facts["environment"]:
         shown = ", ".join(f"{name}={value}" for name, value in environment.items())
         lines.append(("variables", shown.replace("=set", " is set")))
-    return f"{fact_lines(lines)}\n\n{_extras_in_words(facts['extras'])}"
+    parts = (fact_lines(lines), _unsuited_in_words(facts["unsuited"]))
+    return "\n\n".join([*filter(None, parts), _extras_in_words(facts["extras"])])
+
+
+def _unsuited_in_words(unsuited: Sequence[Mapping[str, Any]]) -> str:
+    """Say which versions do not suit, and the command that mends it; "" where all do."""
+    if not unsuited:
+        return ""
+    said = []
+    for row in unsuited:
+        *others, last = row["extras"] or [""]
+        several = f"the extras {', '.join(others)} and {last} need"
+        needs = several if others else f"the extra {last} needs" if last else "mlbench needs"
+        said.append(f"{row['package']} {row['found']} is installed, but {needs} {row['needed']}.")
+    wanted = shlex.join(f"{row['package']}{row['needed']}" for row in unsuited)
+    return f"{fill(' '.join(said))}\nThis command mends it:\n  pip install {wanted}"
 
 
 def _cache_in_words(cache: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 from mlbench import __version__
 from mlbench.commands import doctor
@@ -57,6 +58,33 @@ def test_too_old_a_package_is_missing(facts, monkeypatch):
     known = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda n: "0.1" if n == "onnxruntime" else known(n))
     assert json.loads(facts("--json"))["extras"]["onnx"]["missing"][0].startswith("onnxruntime>=")
+
+
+def test_versions_that_are_not_allowed_are_said_with_what_mends_them(facts, monkeypatch):
+    assert json.loads(facts("--json"))["unsuited"] == []
+    assert "This command mends it" not in facts()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    allowed = {
+        Requirement(line).name: str(Requirement(line).specifier)
+        for line in (*project["dependencies"], *extras["onnx"], *extras["ray"])
+    }
+    old = {"numpy": "1.26.4", "onnxruntime": "1.1", "tokenizers": "0.1.0", "ray": None}
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: old.get(name, known(name)))
+    by = {"numpy": [], "onnxruntime": ["onnx", "test"], "tokenizers": ["onnx", "test", "train"]}
+    assert json.loads(facts("--json"))["unsuited"] == [
+        {"package": name, "found": old[name], "needed": allowed[name], "extras": extras}
+        for name, extras in by.items()
+    ]
+    shown = facts(MLBENCH_CACHE="/no/cache")
+    lines = [line for line in shown.splitlines() if not line.startswith("  pip install")]
+    assert max(map(len, lines)) <= 80
+    said = " ".join(shown.split())
+    assert f"numpy 1.26.4 is installed, but mlbench needs {allowed['numpy']}." in said
+    assert "onnxruntime 1.1 is installed, but the extras onnx and test need" in said
+    mend = f"pip install 'numpy{allowed['numpy']}' 'onnxruntime{allowed['onnxruntime']}'"
+    assert mend in said
 
 
 def test_the_cache_is_measured(facts, tmp_path):
