@@ -9,11 +9,11 @@ from mlbench.commands.output import plain_table, print_json
 from mlbench.common.counts import plural
 from mlbench.common.errors import DataError
 from mlbench.common.terminal import fill, printable
+from mlbench.data.overlap_record import Overlap
 from mlbench.data.task import IMAGE
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training.overlap import THRESHOLD, overlap
-from mlbench.training.overlap_record import Overlap
 from mlbench.training.training_set import training_set
 
 SHOWN = 5

@@ -23,7 +23,7 @@ from mlbench.training.studies.paper_figures import study_figures
 from mlbench.training.studies.plan import Study, load_study, part_of
 from mlbench.training.studies.report import STUDY_FILE, study_report
 from mlbench.training.studies.run import Job, carry_out, done_of, jobs, open_folder, trainings
-from mlbench.training.studies.work import check_arms, measured_overlap, work_with
+from mlbench.training.studies.work import OVERLAP_FILE, check_arms, measured_overlap, work_with
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -81,7 +81,9 @@ def run(args: Namespace) -> int:
     )
     folder = args.output / study.name
     check_arms(study, options, data=args.dry_run)
-    every = list(jobs(study, folder.absolute(), work_with(options, args.command_line)))
+    place = folder.absolute()
+    work = work_with(options, args.command_line, place / OVERLAP_FILE)
+    every = list(jobs(study, place, work))
     todo = part_of(every, args.shard)
     if args.dry_run:
         _show_plan(study, folder, every, args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from mlbench.common.files import reading
 from mlbench.common.forms import fill_form
 
 SCHEMA = "mlbench/overlap/1"
+TRAINING_FILE = "training.json"
+"""The record of a training in the folder of its model."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ class Example:
 class Overlap:
     """What a task's evaluated texts and a training set have in common.
 
-    ``training_texts`` is the number of distinct training texts, ``threshold`` the least similarity
-    of a near-duplicate: the Jaccard similarity of trigrams of characters. The digests are those of
-    the data.
+    ``training_texts`` is the number of distinct training texts, ``training_languages`` those that
+    were read, ``threshold`` the least similarity of a near-duplicate: the Jaccard similarity of
+    trigrams of characters. The digests are those of the data.
     """
 
     training: str
@@ -63,6 +66,13 @@ class Overlap:
     threshold: float
     counts: tuple[Count, ...]
     examples: tuple[Example, ...] = ()
+    training_languages: tuple[str, ...] = ()
+
+    def within(self, languages: Sequence[str]) -> Overlap:
+        """Return what was counted of some languages of the task."""
+        counts = tuple(count for count in self.counts if count.language in languages)
+        examples = tuple(each for each in self.examples if each.language in languages)
+        return dataclasses.replace(self, counts=counts, examples=examples)
 
     def total(self, role: str | None = None) -> Count:
         """Return the counts of a role, or of both, over all languages."""
@@ -94,7 +104,7 @@ class Overlap:
     def values(self) -> dict[str, Any]:
         """Return what JSON holds of it."""
         values = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        for name in ("counts", "examples"):
+        for name in ("counts", "examples", "training_languages"):
             values[name] = [*values[name]]
         return values
 
@@ -115,7 +125,12 @@ def read_overlaps(path: Path) -> list[Overlap]:
     if schemas - {SCHEMA}:
         expected = "what `mlbench overlap --json` printed, or a training.json"
         raise DataError(Fault(str(path), f"not {SCHEMA}", expected))
+    return overlaps_of(rows, str(path))
+
+
+def overlaps_of(rows: Sequence[Any], where: str) -> list[Overlap]:
+    """Return what rows of JSON tell, but for their schema. Raises DataError for what they lack."""
     return [
-        fill_form(Overlap, row, lambda key, n=n: f"{path}, [{n}].{key}", DataError)  # type: ignore[misc]
+        fill_form(Overlap, row, lambda key, n=n: f"{where}, [{n}].{key}", DataError)  # type: ignore[misc]
         for n, row in enumerate(rows)
     ]

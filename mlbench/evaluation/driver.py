@@ -43,6 +43,7 @@ from mlbench.evaluation.partial import (
 from mlbench.evaluation.pipeline import Progress, count_shards
 from mlbench.evaluation.saving_vectors import SavedFiles, open_saved, save_queries
 from mlbench.evaluation.scan import Scan, cost, scan
+from mlbench.evaluation.trained_on import training_warnings
 from mlbench.models.encoding import confirm
 from mlbench.models.protocol import Fitted
 from mlbench.reports.provenance import TaskInfo
@@ -212,7 +213,7 @@ def _draft(
         task=info,
         model=describe_model(model, core.collection, embedded, facts),
         run=replace(run, truncated=truncated(model, core.collection, options.cache)),
-        warnings=embedded.warnings,
+        warnings=(*training_warnings(model, task, info.languages), *embedded.warnings),
         measures=tuple(measure.name for measure in measures),
     )
 

@@ -44,6 +44,7 @@ from mlbench.evaluation.rerankers import (
     with_reranker,
 )
 from mlbench.evaluation.tasks import load_task
+from mlbench.evaluation.trained_on import training_warnings
 from mlbench.evaluation.within_time import within_time
 from mlbench.measures.rank_measures import Measure
 from mlbench.measures.scores import Scores, compute_scores
@@ -247,7 +248,12 @@ def evaluate_held(
         measures=tuple(measure.name for measure in measures),
         scores=found.scores,
         run=run,
-        warnings=(*sample_warnings(collection), *absent_warnings(collection), *embedded.warnings),
+        warnings=(
+            *training_warnings(model, task, collection.languages),
+            *sample_warnings(collection),
+            *absent_warnings(collection),
+            *embedded.warnings,
+        ),
         ranks=found.ranks,
         texts=shown_texts(found.ranks, collection, examples),
         examples=examples,

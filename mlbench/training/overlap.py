@@ -16,12 +16,12 @@ from mlbench.common.errors import Fault, UsageError
 from mlbench.common.progress import Step
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
+from mlbench.data.overlap_record import Count, Example, Overlap
 from mlbench.data.readers import stream_collection
 from mlbench.data.task import Task
 from mlbench.evaluation.choices import locator_of, streams
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
-from mlbench.training.overlap_record import Count, Example, Overlap
 from mlbench.training.similar_texts import TextIndex, plain
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def _said(
     """Return what was compared."""
     named = {"training": training.name, "training_digest": training.digest}
     named |= {"task": task.name, "version": task.version, "digest": digest}
+    named |= {"training_languages": tuple(training.languages)}
     return {**named, "training_texts": distinct, "threshold": threshold}
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from mlbench.common.progress import Step
 from mlbench.data.corpus import ShardSource, StreamedCollection, without_absent
 from mlbench.data.digests import add, sum_of_records
+from mlbench.data.overlap_record import Count, Example
 from mlbench.evaluation.scan import Scan, ShardScan, wanted_passages
 from mlbench.training.judged_pairs import TrainingSet
-from mlbench.training.overlap_record import Count, Example
 from mlbench.training.similar_texts import TextIndex, plain
 
 AT_A_TIME = 8192

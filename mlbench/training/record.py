@@ -15,10 +15,11 @@ import numpy as np
 from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.files import reading, write_atomically
+from mlbench.data.overlap_record import TRAINING_FILE
 from mlbench.data.task import IMAGE
 from mlbench.training.config import Loss
 
-RECORD_FILE = "training.json"
+RECORD_FILE = TRAINING_FILE
 CARD_FILE = "README.md"
 SCHEMA = "mlbench/training/1"
 MOST_POINTS = 100

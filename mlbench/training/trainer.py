@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.common.files import check_writable, write_atomically
 from mlbench.common.hardware import hardware, peak_gpu_memory, peak_memory
+from mlbench.data.overlap_record import Overlap
 from mlbench.data.task import IMAGE
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
@@ -26,7 +27,6 @@ from mlbench.training.batches import HybridBatches
 from mlbench.training.config import STATIC, TrainConfig, train_config
 from mlbench.training.job import CHECKPOINTS, LAST_GOOD, STATE_FILE, Course, Job
 from mlbench.training.judged_pairs import TrainingSet
-from mlbench.training.overlap_record import Overlap
 from mlbench.training.processes import Processes
 from mlbench.training.record import RECORD_FILE, TrainingRecord, loss_curve, read_training
 from mlbench.training.training_set import training_set
@@ -99,6 +99,7 @@ def train(
     *,
     overwrite: bool = False,
     command: str = "",
+    known: Sequence[Overlap] = (),
 ) -> TrainingRecord:
     """Train what a configuration says, and return the record of it.
 
@@ -109,7 +110,8 @@ def train(
     card and ``training.json``. A training that was killed goes on from where it was; one that is
     done is not done again, and its record has ``done_before``. Of ``options`` count ``data_dir``,
     ``offline``, ``progress`` and ``strict``, which refuses training text that holds anything of the
-    task evaluated in training.
+    task evaluated in training. The record tells of that overlap, and of those that are ``known`` of
+    the same data.
 
     Raises UsageError for what cannot be trained, or where the folder holds another training and
     not ``overwrite``; DataError for data that does not suffice; ModelError where the loss is no
@@ -128,10 +130,11 @@ def train(
         raise _reads_no_images(config, opened.data)
     evaluate = _evaluation(config, base, options)
     job = Job(config, opened.data, opened.plan, base, evaluate, options.progress, opened.beside)
-    known = _known(job, overwrite)
-    if known is not None:
-        return known
-    found = _measured_overlap(opened, options)
+    done = _known(job, overwrite)
+    if done is not None:
+        return done
+    found = processes.first_does(lambda: _measured_overlap(opened, options))
+    found += [each for each in known if _tells_more(each, opened, found)]
     processes.wait()  # all have looked at the folder
     if processes.first:
         _begin(job, overwrite)
@@ -184,6 +187,13 @@ def _measured_overlap(opened: Opened, options: Options) -> list[Overlap]:
     if faults and options.strict:
         raise DataError(*faults)
     return found
+
+
+def _tells_more(known: Overlap, opened: Opened, found: Sequence[Overlap]) -> bool:
+    """Say whether an overlap is of the data of a training, and not found by it."""
+    told = {(each.training_digest, each.digest) for each in found}
+    own = known.training_digest in [data.digest for data in opened.sets]
+    return own and (known.training_digest, known.digest) not in told
 
 
 def _trained(job: Job, processes: Processes) -> Course:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from mlbench.training.overlap_record import SCHEMA
 
 from mlbench.commands.cli import main
+from mlbench.data.overlap_record import SCHEMA
 
 SAME = ["overlap", "--data", "sample", "--task", "sample", "--quiet"]
 

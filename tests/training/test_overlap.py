@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mlbench.training.overlap_record import Count, read_overlaps
 
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
+from mlbench.data.overlap_record import Count, read_overlaps
 from mlbench.data.task import Task
 from mlbench.training import overlap as module
 from mlbench.training.judged_pairs import TrainingSet

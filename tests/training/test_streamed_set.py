@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mlbench.training.overlap_record import read_overlaps
 
 from mlbench import evaluate
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
 from mlbench.data.locator import Locator
+from mlbench.data.overlap_record import read_overlaps
 from mlbench.data.readers import read_collection
 from mlbench.data.sampling import cut_to_languages
 from mlbench.evaluation.options import Options
@@ -186,6 +186,8 @@ def test_a_training_and_a_study_measure_the_overlap_with_a_task_in_shards(both, 
     record = train({**given, **small, "output": str(tmp_path / "model")}, Options(progress=False))
     assert read_overlaps(tmp_path / "model" / "training.json") == [wanted]
     assert wanted.warning in record.notes
+    streamed = evaluate(str(tmp_path / "model"), path, progress=False, cache=None)
+    assert f"the training set shards {wanted.fault.found}." in streamed.warnings[0]
     with pytest.raises(DataError, match=re.escape(wanted.fault.found)):
         train({**given, **small, "output": str(tmp_path / "no")}, Options(strict=True))
     (tmp_path / "many.toml").write_text(STUDY.replace("PATH", str(path)))
@@ -234,6 +236,16 @@ def test_ids_of_ir_datasets_with_a_place_for_the_language_are_a_training_set(tmp
     assert measured_overlap(study, tmp_path / "done", quiet) == []
     (seen,) = read_overlaps(tmp_path / "done" / "overlap.json")
     assert (seen.training, seen.training_texts) == (data.name, 2 + 3 * 2)
+    assert seen.training_languages == ("de", "fr")
+    (tmp_path / "many.toml").write_text(
+        (tmp_path / "many.toml").read_text().replace('["de", "fr"]', '["de", "fr", "en"]')
+    )
+    more = load_study(tmp_path / "many.toml", {"alpha": 1})
+    measured_overlap(more, tmp_path / "done", quiet)  # of one more language
+    measured_overlap(more, tmp_path / "done", quiet)
+    every = read_overlaps(tmp_path / "done" / "overlap.json")
+    assert every[0] == seen
+    assert [len(each.training_languages) for each in every] == [2, 3]
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
     with pytest.raises(EnvironmentFault, match="the package ir_datasets is not installed"):
         training_set(spec, languages="de,fr", progress=False)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mlbench.training.overlap_record import read_overlaps
 
 import mlbench
 from mlbench.common.errors import DataError, EnvironmentFault, ModelError, UsageError
+from mlbench.data.overlap_record import read_overlaps
 from mlbench.evaluation.options import Options
 from mlbench.training import job as job_module
 from mlbench.training import static, trainer
@@ -61,14 +61,27 @@ def test_a_model_learns_is_recorded_and_is_evaluated_like_any_other(tmp_path):
     assert set(record.kinds) == {"mono", "mixed"}
     assert record.plan["languages"] == ["de", "en", "es"]
     assert record.data["rows"]["de-en"] == 32
-    (seen,) = read_overlaps(folder / "training.json")
-    assert (seen.training, seen.task, seen.total("query").share) == ("sample", "sample", 3 / 11)
+    (counted,) = read_overlaps(folder / "training.json")
+    assert (counted.training, counted.task, counted.total("query").share) == (
+        "sample",
+        "sample",
+        3 / 11,
+    )
     assert any("so it was trained on what is evaluated" in note for note in record.notes)
     assert [each["step"] for each in record.evaluations] == [50, 100]
     report = mlbench.evaluate(str(folder), "sample", progress=False, languages="de,en,es")
+    texts = sum(report.task.queries.values()) + sum(report.task.passages.values())
+    begin = "This model was trained on what is evaluated: as its training.json says, the "
+    begin += "training set"
+    seen = 3 * (32 + 32)  # each language has as many questions, and passages that answer them
+    holds = f"holds {seen} of the {texts} questions and passages of sample, and 0 more nearly"
+    assert report.warnings[0] == f"{begin} sample {holds}."
+    assert f"Warning: {begin} sample {holds}." in " ".join(str(report).split())
+    assert f"{begin} sample {holds}." in report._repr_html_()
     untrained = tmp_path / "untrained"
     train(config(untrained, learning_rate=1e-9), QUIET)
     before = mlbench.evaluate(str(untrained), "sample", progress=False, languages="de,en,es")
+    assert before.warnings[0] == f"{begin} is sample itself, in 100 steps of 8 rows."
     assert report.macro["multilingual"]["AP"] > 2 * before.macro["multilingual"]["AP"]
     assert {path.name for path in folder.iterdir()} == {
         *("README.md", "training.json", "modules.json", "config_sentence_transformers.json"),

@@ -26,6 +26,8 @@ batch-size = 8
 steps = 8
 learning-rate = 0.003
 query-prompt = "q: "
+evaluate = "sample"
+evaluate-every = 8
 output = "shared"
 """
 
@@ -46,9 +48,15 @@ def test_two_processes_share_each_step(tmp_path):
     tiny, file = save_tiny(tmp_path / "tiny"), tmp_path / "training.toml"
     file.write_text(TRAINING.format(base=tiny))
     printed = torchrun(2, two_processes.__file__, tmp_path, file)
-    check_samplers([json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)])
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    check_samplers(ranks)
+    assert [rank["did"] for rank in ranks] == ["done by 0"] * 2
+    assert [rank["failed"] for rank in ranks] == ["data: none for 0"] * 2
     assert printed.count("record: ") == 1
-    assert read_training(tmp_path / "shared").processes == 2
+    record = read_training(tmp_path / "shared")
+    assert record.processes == 2
+    assert file.with_suffix(".measured").read_text() == "0"  # by the first alone
+    assert any("was trained on what is evaluated" in note for note in record.notes)
     by_hand(config(tmp_path / "by-hand", tiny), 2)
     assert_alike(tmp_path / "shared", tmp_path / "by-hand")
 

@@ -22,7 +22,10 @@ from sentence_transformers import (
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from mlbench.common.errors import Fault, UsageError
+from mlbench.training import overlap
 from mlbench.training.batches import Proportions
+from mlbench.training.processes import Processes
 from mlbench.training.samplers import HybridBatchSampler, HybridMultiDatasetBatchSampler
 
 LANGUAGES = ("de", "en", "ru")
@@ -75,6 +78,10 @@ def batches(data, folder, **sampling):
     return seen.batches
 
 
+def fail(rank):
+    raise UsageError(Fault("data", f"none for {rank}"))
+
+
 def main(folder):
     rows = {name: [] for name in ("query", "passage")}
     for pair in PAIRS:
@@ -99,10 +106,24 @@ def main(folder):
         ),
     }
     rank = os.environ.get("RANK", "0")
+    here = Processes.here()
+    found["did"] = here.first_does(lambda: f"done by {rank}")
+    try:
+        here.first_does(partial(fail, rank))
+    except UsageError as error:
+        found["failed"] = str(error)
     Path(folder, f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    measured, file = overlap.overlap, Path(sys.argv[2]).with_suffix(".measured")
+
+    def counted(*args, **options):
+        with file.open("a", encoding="utf-8") as written:
+            written.write(os.environ.get("RANK", "0"))
+        return measured(*args, **options)
+
+    overlap.overlap = counted
     sys.argv = ["mlbench", "train", sys.argv[2], "--quiet"]
     runpy.run_module("mlbench", run_name="__main__", alter_sys=False)

@@ -29,6 +29,7 @@ from mlbench.common.errors import (
 )
 from mlbench.common.files import sha256_of, slug, write_atomically
 from mlbench.common.names import both_shortened
+from mlbench.data.overlap_record import read_overlaps
 from mlbench.leaderboard.checking.copies import names_alike, other_owner
 from mlbench.leaderboard.entries.board import (
     LIFTED,
@@ -83,7 +84,6 @@ from mlbench.ranking.ranks import Ranks
 from mlbench.ranking.ranks_file import ranks_to_bytes
 from mlbench.reports.provenance import ModelInfo, RunInfo
 from mlbench.reports.report import REPORT_FILE, Report, read_report, rescored
-from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.record import RECORD_FILE
 
 QUOTED = 2000

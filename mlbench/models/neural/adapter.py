@@ -201,6 +201,11 @@ class Neural:
         lost = np.array(whole, np.int64) - sizes[full]
         return Truncation(int((lost > 0).sum()), int(lost.sum()), total + int(lost.sum()))
 
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoint lies."""
+        return self._checkpoint.folder
+
     def describe(self) -> dict[str, Any]:
         """Return facts for the report."""
         facts = self._facts

@@ -12,6 +12,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -259,6 +260,11 @@ class Onnx:
         whole = [len(row) // 4 for row in self._tokens.rows(long, whole=True)]
         lost = np.array(whole, np.int64) - sizes[full]
         return Truncation(int((lost > 0).sum()), int(lost.sum()), total + int(lost.sum()))
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoint lies."""
+        return self._checkpoint.folder
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the report."""

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mlbench.common.errors import DataError, Fault, MlbenchError, UsageError
 from mlbench.common.files import write_atomically
+from mlbench.data.overlap_record import Overlap, read_overlaps
 from mlbench.data.sampling import cut_to_languages
 from mlbench.data.sources import LANGUAGE, in_shards
+from mlbench.data.task import Task
 from mlbench.evaluation.choices import chosen_languages
 from mlbench.evaluation.evaluate import evaluate
 from mlbench.evaluation.options import Options
@@ -22,7 +26,6 @@ from mlbench.training.base import open_base
 from mlbench.training.config import TrainConfig, train_config
 from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.overlap import overlap
-from mlbench.training.overlap_record import read_overlaps
 from mlbench.training.studies.form import BASE
 from mlbench.training.studies.plan import Study
 from mlbench.training.studies.run import MODEL, Work, beside, resolved
@@ -32,13 +35,18 @@ from mlbench.training.training_set import training_set
 OVERLAP_FILE = "overlap.json"
 
 
-def work_with(options: Options, command: str = "") -> Work:
-    """Return how a study trains and evaluates with some options, such as where data lies."""
+def work_with(options: Options, command: str = "", overlaps: Path | None = None) -> Work:
+    """Return how a study trains and evaluates with some options, such as where data lies.
+
+    ``overlaps`` is the file of ``measured_overlap``: what it says of the data of a model is told in
+    the record of its training.
+    """
     quiet = _quiet(options)
 
     def train_cell(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
         peak = _Peak()
-        train(_config(config, folder), quiet, command=command)
+        known = read_overlaps(overlaps) if overlaps and overlaps.is_file() else []
+        train(_config(config, folder), quiet, command=command, known=known)
         return {"peak_memory": peak.read()}
 
     def leave_untrained(config: Mapping[str, Any], folder: Path) -> None:
@@ -48,7 +56,7 @@ def work_with(options: Options, command: str = "") -> Work:
 
     def evaluate_model(model: str | Path, task: str, folder: Path) -> None:
         trained_here = Path(model).name == MODEL
-        chosen = dataclasses.replace(quiet, cache=None) if trained_here else quiet
+        chosen = replace(quiet, cache=None) if trained_here else quiet
         report = evaluate(str(model), task, chosen)
         write_report(folder, report, report.ranks, {})
 
@@ -56,33 +64,66 @@ def work_with(options: Options, command: str = "") -> Work:
 
 
 def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
-    """Return what the training sets of a study have in common with its tasks, a sentence each;
-    what is measured is kept in the study's folder.
+    """Return what the training sets of a study have in common with its tasks, a sentence each.
 
-    Raises DataError where ``options.strict`` and they have anything in common.
+    What is measured is kept in the study's folder, and only what is not there is measured: where
+    an axis has got more training sets, or more languages of one. Raises DataError where
+    ``options.strict`` and they have anything in common.
     """
     path = folder / OVERLAP_FILE
-    if not path.is_file():
-        sets = _training_sets(study, options)
-        tasks = [load_task(beside(study, task)) for task in study.form.tasks]
-        found = [overlap(data, task, options).values() for data in sets for task in tasks]
-        write_atomically(path, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
-    every = read_overlaps(path)
-    faults = [each.fault for each in every if each.fault is not None]
+    known = read_overlaps(path) if path.is_file() else []
+    tasks = [load_task(beside(study, task)) for task in study.form.tasks]
+    current: list[Overlap] = []
+    for data in _training_sets(study, options):
+        for task in tasks:
+            there = [each for each in known if data.compared(each, task)]
+            if not there:
+                there = [overlap(data.whole, task, options)]
+                known += there
+                values = [each.values() for each in known]
+                text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+                write_atomically(path, text.encode())
+            current.append(there[-1])
+    faults = [each.fault for each in current if each.fault is not None]
     if faults and options.strict:
         raise DataError(*faults)
-    return [each.warning for each in every if each.warning]
+    return [each.warning for each in current if each.warning]
 
 
-def _training_sets(study: Study, options: Options) -> list[TrainingSet]:
-    """Read all training sets of a study, whole; of one that is expanded by languages, those that
-    any arm trains on."""
+@dataclass
+class _Data:
+    """A training set of a study, read when that is necessary: whole, or of one that is expanded
+    by languages those that any arm trains on. ``alone`` says that no other has its name."""
+
+    source: Task
+    languages: tuple[str, ...] | None
+    options: Options
+    alone: bool = True
+
+    @cached_property
+    def whole(self) -> TrainingSet:
+        """All of it."""
+        return training_set(self.source, replace(self.options, languages=self.languages))
+
+    def compared(self, known: Overlap, task: Task) -> bool:
+        """Say whether an overlap is that of this training set with a task."""
+        named = (known.training, known.task, known.version)
+        if named != (self.source.name, task.name, task.version):
+            return False
+        if self.languages is not None and {*self.languages} != {*known.training_languages}:
+            return False
+        return self.alone or self.whole.digest == known.training_digest
+
+
+def _training_sets(study: Study, options: Options) -> list[_Data]:
     wanted: dict[str, dict[str, None]] = {}
     for config in (resolved(study, arm.config) for arm in study.arms):
         for name in filter(None, (config.get("data"), config.get("text_data"))):
             wanted.setdefault(name, {}).update(dict.fromkeys(config.get("languages", ())))
     of = {name: (*codes,) if LANGUAGE in name else None for name, codes in wanted.items()}
-    return [training_set(n, dataclasses.replace(options, languages=c)) for n, c in of.items()]
+    found = [_Data(load_task(name, codes), codes, options) for name, codes in of.items()]
+    names = Counter(data.source.name for data in found)
+    return [replace(data, alone=names[data.source.name] == 1) for data in found]
 
 
 def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
@@ -104,7 +145,7 @@ def check_arms(study: Study, options: Options, *, data: bool = False) -> None:
     for fault, labels in found.items():
         everywhere = len(labels) == len(study.arms) > 1  # then it is of no arm, and is said once
         wheres = ("",) if everywhere else (f"{label}: " for label in labels)
-        faults += [dataclasses.replace(fault, where=f"{where}{fault.where}") for where in wheres]
+        faults += [replace(fault, where=f"{where}{fault.where}") for where in wheres]
     if BASE in study.form.baselines and any("base" in arm.point for arm in study.arms):
         expected = "baselines without it, where the base is varied"
         faults.append(Fault(f"{study.path}, field baselines", f"{BASE!r}", expected))
@@ -122,7 +163,7 @@ def _reading_once() -> Callable[[str, Options], TrainingSet]:
         key = (name, options.languages) if streamed else name
         if key not in whole:
             languages = options.languages if streamed else None
-            whole[key] = training_set(task, dataclasses.replace(options, languages=languages))
+            whole[key] = training_set(task, replace(options, languages=languages))
         data = whole[key]
         if streamed:
             return data
@@ -133,7 +174,7 @@ def _reading_once() -> Callable[[str, Options], TrainingSet]:
 
 
 def _quiet(options: Options) -> Options:
-    return dataclasses.replace(options, progress=False)
+    return replace(options, progress=False)
 
 
 def _config(fields: Mapping[str, Any], folder: Path) -> TrainConfig:

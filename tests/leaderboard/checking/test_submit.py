@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mlbench.training.overlap_record import Count, Overlap
 
 from mlbench.commands.cli import main
 from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError, UsageError
 from mlbench.common.files import slug
+from mlbench.data.overlap_record import Count, Overlap
 from mlbench.leaderboard.checking import submit as submitting
 from mlbench.leaderboard.checking.submit import add_task, lift, submit, withdraw, write_record
 from mlbench.leaderboard.entries.board import find_entry, read_board

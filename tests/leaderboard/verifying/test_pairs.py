@@ -327,7 +327,9 @@ def test_sizes_of_pairs_that_are_not_the_collections_are_refused(problem):
     collection, _, ranks = problem
     first = replace(ranks.pairs[0], passages=(361, 360))
     other = replace(ranks, pairs=(first, *ranks.pairs[1:]))
-    with pytest.raises(IntegrityError, match="de and en: 360 and 360 queries, 361 and 360 passages;"):
+    with pytest.raises(
+        IntegrityError, match="de and en: 360 and 360 queries, 361 and 360 passages;"
+    ):
         find_places(other, collection)
 
 

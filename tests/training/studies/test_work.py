@@ -6,8 +6,11 @@ from dataclasses import replace
 import pytest
 
 from mlbench.common.errors import DataError, UsageError
+from mlbench.data.overlap_record import read_overlaps
 from mlbench.evaluation.options import Options
 from mlbench.reports.report import read_report
+from mlbench.training.overlap import overlap
+from mlbench.training.studies import work
 from mlbench.training.studies.plan import load_study
 from mlbench.training.studies.run import carry_out_one, entrants, jobs
 from mlbench.training.studies.work import check_arms, measured_overlap, work_with
@@ -97,3 +100,61 @@ def test_a_training_set_that_is_evaluated_is_said_and_refused_if_strict(tmp_path
     assert (tmp_path / "done/overlap.json").stat().st_mtime_ns == before
     none = load_study("quick")
     assert measured_overlap(none, tmp_path / "quick", replace(OPTIONS, strict=True)) == []
+
+
+LINES = """
+name = "train"
+version = "1"
+title = "Lines"
+languages = ["de", "en"]
+settings = ["crosslingual"]
+licence = "CC0-1.0"
+citation = "none"
+[source]
+reader = "lines"
+[source.files]
+text = "{language}.txt"
+"""
+
+
+def training_lines(folder, *lines):
+    """A training set of parallel lines, called train; its file."""
+    folder.mkdir()
+    (folder / "train.toml").write_text(LINES)
+    for language in ("de", "en"):
+        text = "".join(f"{language} {line}\n" for line in lines)
+        (folder / f"{language}.txt").write_text(text)
+
+
+def test_only_what_is_new_in_a_study_is_looked_for(tmp_path, monkeypatch):
+    measured = []
+
+    def counted(data, task, options):
+        measured.append((data.name, task.name))
+        return overlap(data, task, options)
+
+    monkeypatch.setattr(work, "overlap", counted)
+    training_lines(tmp_path / "a", "one two three four", "something else entirely")
+    training_lines(tmp_path / "b", "what another file holds")
+
+    def found(data, **changes):
+        text = STUDY.replace('data = "sample"\n', "").replace("alpha = [0, 1]", f"data = {data}")
+        return measured_overlap(
+            study(tmp_path, text), tmp_path / "done", replace(OPTIONS, **changes)
+        )
+
+    (said,) = found('["sample"]')
+    assert found('["sample", "a/train.toml"]') == [said]
+    assert measured == [("sample", "sample"), ("train", "sample")]
+    known = read_overlaps(tmp_path / "done" / "overlap.json")
+    assert [each.training for each in known] == ["sample", "train"]
+    assert found('["a/train.toml"]', strict=True) == []  # of what is in the study now
+    assert found('["sample", "a/train.toml"]') == [said]
+    assert len(measured) == 2
+    # two of one name are told apart by what they hold
+    assert found('["a/train.toml", "b/train.toml"]') == []
+    assert found('["a/train.toml", "b/train.toml"]') == []
+    assert len(measured) == 3
+    every = read_overlaps(tmp_path / "done" / "overlap.json")
+    assert every[:2] == known
+    assert len({each.training_digest for each in every}) == 3
