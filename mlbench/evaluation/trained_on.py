@@ -59,5 +59,5 @@ def _said(
     for data in filter(None, (record["data"], record["text_data"])):
         if data["name"] == task.name and task.name not in measured:
             took = plural(record["steps"], "step")
-            rows = plural(record["plan"]["size"], "row")
-            yield f"the training set is {task.name} itself, in {took} of {rows}"
+            size = plural(record["plan"]["size"], "row")
+            yield f"the training set is {task.name} itself, in {took} of {size}"

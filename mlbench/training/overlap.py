@@ -101,8 +101,8 @@ def _said(
     """Return what was compared."""
     named = {"training": training.name, "training_digest": training.digest}
     named |= {"task": task.name, "version": task.version, "digest": digest}
-    named |= {"training_languages": tuple(training.languages)}
-    return {**named, "training_texts": distinct, "threshold": threshold}
+    sizes = {"training_texts": distinct, "training_languages": tuple(training.languages)}
+    return {**named, **sizes, "threshold": threshold}
 
 
 def _of_streamed(

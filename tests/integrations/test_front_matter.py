@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mlbench.common.errors import DataError
-from mlbench.integrations.cards.front_matter import parse_card, with_results
+from mlbench.integrations.cards.front_matter import parse_card, with_body, with_results
 
 OTHER = {
     "task": {"type": "sts"},
@@ -183,3 +183,74 @@ def test_broken_cards_are_refused_with_one_message(raw: bytes, said: str) -> Non
 def test_yaml_that_cannot_be_changed_alone_is_refused(head: str) -> None:
     with pytest.raises(DataError, match="cannot be changed without changing other keys"):
         changed(card_of(head))
+
+
+WHOLE = [{"task": {"type": "retrieval"}, **each} for each in NEW]
+TITLE = "# Title\n\ntext\n"
+EMPTY = {
+    "nothing": "---\n---\n",
+    "blank line": "---\n\n---\n",
+    "blanks at the end": "---\n--- \t\n",
+    "comments": "---\n# of the owner\n\n# more\n---\n",
+    "lines above": "\n\n---\n---\n",
+    "no end of line": "---\n---",
+    "comment and no end of line": "---\n# of the owner\n---",
+}
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("body", ["", TITLE, f"{TITLE}\n---\n\nbelow a rule\n---\n"])
+@pytest.mark.parametrize("front", EMPTY.values(), ids=EMPTY)
+def test_yaml_that_says_nothing_is_filled(front: str, body: str, mark: bytes, newline: str) -> None:
+    from huggingface_hub import ModelCard
+
+    if not front.endswith("\n"):
+        body = ""
+    before = mark + (front + body).replace("\n", newline).encode()
+    card = parse_card(before, "README.md")
+    assert card.content == before
+    assert (card.values, card.body) == ({}, body.replace("\n", newline))
+    after = changed(before, WHOLE)
+    assert changed(after, WHOLE) == after
+    # the hub's own reader sees our figures, and the text as it was
+    text = after.decode("utf-8-sig")
+    read = ModelCard(text)
+    assert read.text == body.replace("\n", newline)
+    assert yaml.safe_load(re.split(r"---\s*$", text, flags=re.M)[1])["model-index"] == [
+        {"name": "m", "results": WHOLE}
+    ]
+    assert [each.metric_value for each in read.data.eval_results] == [0.5, 1e-07]
+    # and nothing but lines of ours is new
+    kept = iter(after.decode().split(newline))
+    assert all(line in kept for line in before.decode().split(newline) if line)
+
+
+def test_a_document_that_begins_within_the_yaml_is_what_the_hub_reads() -> None:
+    from huggingface_hub import ModelCard
+
+    before = f"---\n---\nlicense: mit\n---\n{TITLE}"
+    assert ModelCard(before).data.license == "mit"
+    assert parse_card(before.encode(), "README.md").values == {"license": "mit"}
+    after = ModelCard(changed(before.encode(), WHOLE).decode())
+    assert (after.data.license, after.text) == ("mit", TITLE)
+    assert len(after.data.eval_results) == 2
+
+
+def test_blanks_behind_the_first_dashes_are_told_as_the_hub_does_not_read_such_yaml() -> None:
+    from huggingface_hub import ModelCard
+
+    text = f"--- \nlicense: mit\n---\n{TITLE}"
+    assert ModelCard(text).data.to_dict() == {}
+    with pytest.raises(DataError, match="blanks follow the dashes that begin the YAML"):
+        parse_card(text.encode(), "README.md")
+    with pytest.raises(DataError, match="no second line of --- ends the YAML"):
+        parse_card(b"---\nlicense: mit\n", "README.md")
+
+
+def test_a_text_goes_below_the_last_line_of_dashes() -> None:
+    for raw in (b"---\n---", b"---\r\nlicense: mit\r\n---"):
+        end = b"\r\n" if b"\r" in raw else b"\n"
+        assert with_body(parse_card(raw, "README.md"), "text").content == raw + end + b"text"
+    for raw in (b"", b"---\n---\n", b"text"):
+        assert with_body(parse_card(raw, "README.md"), "").content == raw.removesuffix(b"text")

@@ -4,6 +4,7 @@ has something to say, so that all else stays byte for byte."""
 from __future__ import annotations
 
 import codecs
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from typing import Any
 from mlbench.common.errors import DataError, Fault
 
 INDEX = "model-index"
+_EMPTY = re.compile(r"(\s*---(?:\r\n|\r|\n))(---[ \t]*(?:\r\n|\n|$))")
+"""YAML that says nothing: one line of dashes directly below another."""
 Result = dict[str, Any]
 
 
@@ -52,16 +55,38 @@ def parse_card(raw: bytes, where: str) -> Card:
         found = f"byte {error.start:,} is not UTF-8"
         raise DataError(Fault(where, found, "a card in UTF-8")) from None
     newline = "\r\n" if "\r\n" in text and text.index("\r\n") < text.index("\n") else "\n"
-    match = REGEX_YAML_BLOCK.match(text)
+    match, empty = REGEX_YAML_BLOCK.match(text), _EMPTY.match(text)
+    if empty and not (match and _is_mapping(match.group(2))):
+        return Card(where, mark, empty[1], "", empty[2], text[empty.end() :], newline, {})
     if match is None:
-        if text.lstrip().split("\n", 1)[0].rstrip() == "---":
-            found = "begins with ---, and no second line of --- ends the YAML"
-            mend = "end the YAML at the top of the card with a line of ---"
-            raise DataError(Fault(where, found, "YAML between two lines of ---", mend))
+        _refuse_open(text, where)
         return Card(where, mark, "", "", "", text, newline, {})
     opening, head, closing = match.group(1), match.group(2), match.group(3)
     return Card(where, mark, opening, head, closing, text[match.end() :], newline,
                 _parsed(head, where, opening.count("\n")))  # fmt: skip
+
+
+def _is_mapping(head: str) -> bool:
+    """Say whether what follows two lines of dashes is YAML, whose document begins with the second
+    one, up to a third; else the third line is a rule in the text."""
+    try:
+        return bool(_parsed(head, ""))
+    except DataError:
+        return False
+
+
+def _refuse_open(text: str, where: str) -> None:
+    """Raise DataError where a card begins like YAML, and the hub does not read it as such."""
+    first, *others = text.lstrip().splitlines() or [""]
+    if first.rstrip() != "---":
+        return
+    expected = "YAML between two lines of ---"
+    if first != "---" and "---" in (line.rstrip() for line in others):
+        found = "blanks follow the dashes that begin the YAML, so that the hub does not read it"
+        raise DataError(Fault(where, found, expected, "remove these blanks"))
+    found = "begins with ---, and no second line of --- ends the YAML"
+    mend = "end the YAML at the top of the card with a line of ---"
+    raise DataError(Fault(where, found, expected, mend))
 
 
 def _parsed(head: str, where: str, above: int = 0) -> dict[str, Any]:
@@ -141,11 +166,20 @@ def _same(head: str, values: Mapping[str, Any]) -> bool:
         return False
 
 
+def with_body(card: Card, body: str) -> Card:
+    """Return a card with another text, below whole lines."""
+    closing = card.closing
+    unended = body and closing and not closing.endswith("\n")
+    return replace(card, closing=closing + card.newline if unended else closing, body=body)
+
+
 def _with_head(card: Card, head: str) -> Card:
     values = _parsed(head, card.where)
-    if card.opening:
-        return replace(card, head=head, values=values)
     line = card.newline
+    if card.opening:
+        ends = card.closing.startswith(("\n", "\r"))
+        closing = card.closing if ends else line + card.closing
+        return replace(card, head=head, closing=closing, values=values)
     space = line if card.body and not card.body.startswith(("\n", "\r\n")) else ""
     return replace(
         card, opening=f"---{line}", head=head, closing=f"{line}---{line}", values=values,

@@ -25,7 +25,7 @@ from mlbench.integrations.cards.figures import (
     results_of,
     suite_results,
 )
-from mlbench.integrations.cards.front_matter import parse_card, with_results
+from mlbench.integrations.cards.front_matter import parse_card, with_body, with_results
 from mlbench.integrations.cards.section import (
     PICTURES,
     block_of,
@@ -153,8 +153,7 @@ def changed_card(
             card = with_results(card, name, results, lambda result: is_ours(result, of))
     body = with_blocks(card.body, blocks, where, card.newline)
     former |= {other: read(other) for other in files}
-    whole = "".join((card.mark, card.opening, card.head, card.closing, body))
-    return CardChange(files | {README: whole.encode()}, former)
+    return CardChange(files | {README: with_body(card, body).content}, former)
 
 
 def local(folder: Path) -> Read:
