@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import importlib
 import importlib.util
+import inspect
 import re
 import shlex
 import tomllib
@@ -61,6 +63,23 @@ def test_the_page_of_functions_names_all_that_users_import():
     assert sorted(name for _module, name in places) == sorted(mlbench.__all__)
     for module, name in places:
         assert getattr(importlib.import_module(module), name) is getattr(mlbench, name)
+
+
+PARAGRAPH = 7
+"""Lines of a paragraph that a docstring on the page of functions may have."""
+
+
+def test_fields_and_long_lists_of_arguments_are_read_one_by_one():
+    public = [getattr(mlbench, name) for name in mlbench.__all__]
+    fields = {of: [each.name for each in dataclasses.fields(of)]
+              for of in public if dataclasses.is_dataclass(of)}  # fmt: skip
+    assert len(fields) > 2
+    for of, names in fields.items():
+        listed = re.findall(r"^    (\w+): ", inspect.getdoc(of).partition("Attributes:\n")[2], re.M)
+        assert listed == names, of
+    for of in public:
+        paragraphs = inspect.getdoc(of).partition("\n    ")[0].split("\n\n")
+        assert max(len(each.splitlines()) for each in paragraphs) <= PARAGRAPH, of
 
 
 def code_blocks(page: Path) -> list[str]:

@@ -72,14 +72,15 @@ def check(
 ) -> Check:
     """Hold a report, or a model that is evaluated for it, against a baseline.
 
-    ``report_or_model`` is a Report, the folder of one, a baseline file (.parquet), or a model as
-    ``evaluate`` takes it.
-    ``baseline`` is a file that `mlbench baseline` wrote, a Report, or the folder of one.
-    ``measures`` are names such as nDCG@10, or rank-distance (default: the first of the baseline).
-    ``margin`` is how much worse is still no matter; for rank distance it is that share of a random
-    order's. A model is evaluated on the baseline's sample of its task (``task``, where its name
-    does not find it), with the ``options`` of ``evaluate``; with ``folder`` its report is saved
-    there.
+    Args:
+        report_or_model: A Report, the folder of one, a baseline file (.parquet), or a model as
+            ``evaluate`` takes it, which is evaluated on the baseline's sample of its task.
+        baseline: A file that `mlbench baseline` wrote, a Report, or the folder of one.
+        measures: Names such as nDCG@10, or rank-distance; none: the first of the baseline.
+        margin: How much worse is still no matter; for rank distance it is that share of a random
+            order's.
+        task: The task of a model, where its name in the baseline does not find it.
+        **options: Those of ``evaluate``; with ``folder`` the report of a model is saved there.
 
     The result has a ``verdict`` ("pass", "regressed" or "inconclusive") and prints as
     `mlbench check` does. Raises as ``evaluate`` does; DataError unless both are of the same task,

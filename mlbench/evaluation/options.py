@@ -94,10 +94,15 @@ def _refuse_wrong(options: Any, checks: Mapping[str, Check], place: str = "") ->
 class Streaming:
     """How a collection is read shard by shard.
 
-    ``always`` streams a task that could be held, too. ``part`` is the share of the shards to be
-    counted. ``work`` is the folder of what is done so far and of what is known of shards (None:
-    in the report's folder, else in the cache). ``keep_embeddings`` is a folder for all vectors, in
-    float16. ``engine`` is "local" or "ray"; ``address`` and ``workers`` are Ray's.
+    Attributes:
+        always: Stream a task that could be held, too.
+        part: The share of the shards to be counted; None: all.
+        work: The folder of what is done so far and of what is known of shards; None: in the
+            report's folder, else in the cache.
+        keep_embeddings: A folder for all vectors, in float16; None: they are not kept.
+        engine: "local" or "ray".
+        address: Where the Ray cluster is; None: one of its own is started.
+        workers: How many workers Ray starts; None: as many as there are GPUs, else processors.
     """
 
     always: bool = False
@@ -126,26 +131,40 @@ class Streaming:
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of an evaluation.
+    """The choices of an evaluation. All have a default.
 
-    ``measures`` are names of ir-measures, such as "nDCG@10" (none: the task's). ``data_dir`` holds
-    the task's data (None: ``MLBENCH_DATA``, else the cache, else a download); ``offline`` opens no
-    connection. ``model_options`` holds options of neural models by their names, such as
-    ``{"query_prompt": "query: "}``. ``cache`` is the user's embedding cache, None for none.
-    ``threads``, ``memory`` (bytes beside texts and vectors) and ``device`` ("cpu", "cuda", "auto")
-    are what scoring may use. For a quick look, ``sample_questions`` takes so many questions,
-    ``sample_passages`` so many passages of each language beside the judged ones, ``languages`` some
-    of the languages (codes, or "ar,de,en", or a set that the task names), and ``max_seconds`` picks
-    the first two so that encoding takes no longer.
-    ``rerank`` names or is a reranker, which scores the first ``depth`` passages of each query in
-    each language again (None: 10): ``report.reranking``. ``quantize`` ("int8", "binary") and
-    ``truncate_dim`` (numbers of dimensions) also score vectors made smaller, in every combination:
-    ``report.variants``.
-    ``strict`` refuses a judged passage that the corpus lacks. ``progress`` shows bars on standard
-    error. ``folder`` is that of the report, if it gets one: ``save_run`` writes the first passages
-    of every query there, and a streamed run keeps its state there; ``overwrite`` begins anew where
-    another run left one. ``command`` is recorded in the report. ``approve`` is told what the task
-    is before anything is encoded, and may raise.
+    Attributes:
+        measures: Names of ir-measures, such as "nDCG@10"; none: the task's own.
+        data_dir: The folder of the task's data; None: ``MLBENCH_DATA``, else the cache, else a
+            download.
+        offline: Open no connection.
+        model_options: Options of neural models by their names, such as
+            ``{"query_prompt": "query: "}``.
+        cache: The cache of vectors, None for none; by default the user's.
+        threads: How many threads may be used for scoring.
+        memory: Bytes that scoring may use, beside texts and vectors.
+        device: Where to score: "cpu", "cuda" or "auto".
+        sample_questions: For a quick look, evaluate so many questions.
+        sample_passages: For a quick look, search so many passages of each language beside the
+            judged ones.
+        languages: Evaluate some of the languages: codes, a string of them such as "ar,de,en", or
+            the name of a set that the task has.
+        max_seconds: For a quick look, choose the two samples such that encoding takes no longer.
+        quantize: Also score vectors made smaller: "int8", "binary" or both, see
+            ``report.variants``.
+        truncate_dim: Also score vectors cut to these numbers of dimensions, together with each of
+            ``quantize``.
+        rerank: A reranker or its name; it scores the first passages of each query again, see
+            ``report.reranking``.
+        depth: How many passages of each language are reranked; None: 10.
+        strict: Refuse a judged passage that the corpus lacks.
+        progress: Show bars on standard error.
+        folder: The folder of the report, if it gets one. A streamed run keeps its state there.
+        save_run: Write so many first passages of every query into ``folder``.
+        streaming: How a collection is read shard by shard.
+        overwrite: Begin anew where another run has left a state in ``folder``.
+        command: The command line that the report records.
+        approve: Is told what the task is before anything is encoded, and may raise.
     """
 
     measures: tuple[str, ...] = ()

@@ -46,15 +46,26 @@ REPORT_FILE, RANKS_FILE, VALUES_FILE = "report.json", "ranks.parquet", "per-quer
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """One model on one task. ``retrieved`` is None unless it was made from run files.
+    """One model on one task.
 
-    ``ranks`` is the table that the scores are made from, which a report folder holds as a file of
-    its own; None where there is none, or where only report.json was read. ``values`` are those of
-    a report on run files, query by query, which are a file of its folder too. ``texts`` are those
-    of the queries that the page shows, where they are at hand. ``variants`` are the scores of
-    vectors made smaller, ``variant_reports`` their whole reports, where they were made just now.
-    ``clip_score``, ``clip_values`` (of each query) and ``examples`` are of images. What is kept
-    apart is left out of report.json and comparisons.
+    Attributes:
+        task: Which task, and the digest of its data.
+        model: Which model, and what is known of it.
+        measures: The names of the measures; the first is the one that the report is read by.
+        scores: All scores, with intervals where they have some.
+        run: How, when and on what machine the report was made.
+        warnings: What a reader should know before relying on the scores.
+        retrieved: How deep the run files go that it was made from, else None.
+        variants: The scores of vectors made smaller.
+        reranking: What a reranker did, if there was one.
+        clip_score: The CLIPScore of images and captions.
+        examples: Examples of what images and captions found.
+        ranks: The table that the scores are made from, a file beside report.json; None where it
+            was not read, or where there is none. This and what follows is not compared.
+        values: What each query scores, of a report on run files.
+        texts: The texts of the queries that the page shows, where they are at hand.
+        variant_reports: Whole reports on ``variants``, where they were made just now.
+        clip_values: The CLIPScore of each query.
     """
 
     task: TaskInfo
@@ -78,13 +89,9 @@ class Report:
     def table(self) -> Ranks:
         """The table of ranks. Raises DataError where the report has none."""
         if self.ranks is None:
-            raise DataError(
-                Fault(
-                    f"report of {self.model.name} on {self.task.name}",
-                    "has no table of ranks",
-                    "a report of `mlbench run` or mlbench.evaluate",
-                )
-            )
+            where = f"report of {self.model.name} on {self.task.name}"
+            expected = "a report of `mlbench run` or mlbench.evaluate"
+            raise DataError(Fault(where, "has no table of ranks", expected))
         return self.ranks
 
     @property
