@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,11 @@ from mlbench.comparing.differences import (
     shown_p,
 )
 from mlbench.comparing.quantities import Quantity
+from mlbench.data.task import FROM_IMAGE, IMAGE, INTO_IMAGE
 from mlbench.measures.bias import outranking_matrix
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.table import Table
-from mlbench.reports.words import MISSING
+from mlbench.reports.words import MISSING, kind_name
 
 LONGEST = 20
 """Characters of a model's name beside a chart."""
@@ -53,11 +54,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A heat map: cells by row, with the names of rows and columns."""
+    """A heat map: cells by row, with the names of rows and columns; ``by_model`` has a row a model,
+    others a row a language."""
 
     title: str
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     columns: tuple[str, ...]
+    by_model: bool = False
 
 
 class View:
@@ -120,44 +123,80 @@ def fitting(maps: Sequence[HeatMap], taken: int = 0) -> tuple[list[HeatMap], lis
     )
 
 
-def _matrix(view: View, rows: Mapping[tuple[str, str], Cell], title: str) -> HeatMap | None:
+Cells = Mapping[tuple[str, str], Cell]
+"""Cells by query and passage language."""
+EMPTY = Cell("", 0, "none", "")
+
+
+def _maps(view: View, found: Mapping[str, Cells], titled: Callable[[str], str]) -> list[HeatMap]:
+    """Return a heat map a model, rows and columns of which are languages, titled by its label; or
+    one a direction of images and texts, rows of which are models."""
     roles = view.comparison.task.roles
-    if roles.two_ways or not rows:
-        return None
-    empty = Cell("", 0, "none", "")
-    return HeatMap(
-        title,
-        tuple(
-            (q, tuple(rows.get((q, passage), empty) for passage in roles.passages))
-            for q in roles.queries
-        ),
-        roles.passages,
+    if not roles.two_ways:
+        return [
+            HeatMap(
+                titled(name),
+                tuple((q, tuple(of.get((q, p), EMPTY) for p in roles.passages))
+                      for q in roles.queries),
+                roles.passages,
+            )
+            for name, of in found.items()
+            if of
+        ]  # fmt: skip
+    if not roles.between_modalities:
+        return []  # pairs share no languages: their plot by pair says the same
+    texts = [code for code in roles.languages if code != IMAGE]
+    columns = {
+        FROM_IMAGE: {code: (IMAGE, code) for code in texts if code in roles.passages},
+        INTO_IMAGE: {code: (code, IMAGE) for code in texts if code in roles.queries},
+    }
+    return [
+        _by_model(view, found, f"{kind_name(direction).capitalize()}: {titled('')}", of)
+        for direction, of in columns.items()
+        if len(of) > 1
+    ]
+
+
+def _by_model(
+    view: View, found: Mapping[str, Cells], title: str, columns: Mapping[str, tuple[str, str]]
+) -> HeatMap:
+    """Return a heat map a row of which is a model; ``columns`` name query and passage language."""
+    rows = tuple(
+        (view.names[name], tuple(of.get(place, EMPTY) for place in columns.values()))
+        for name, of in found.items()
     )
+    return HeatMap(title, rows, tuple(columns), by_model=True)
 
 
 def _where(query: str, passage: str) -> str:
+    if passage == IMAGE:
+        return f"images searched with texts in {query}"
+    if query == IMAGE:
+        return f"texts in {passage} searched with images"
     return f"queries in {query}, passages in {passage}"
 
 
 def score_maps(view: View) -> list[HeatMap]:
-    """Return a heat map a model: its headline score by query and passage language."""
+    """Return a heat map a model: its headline score by query and passage language; or one a
+    direction: every model's by language."""
     found: dict[str, dict[tuple[str, str], Value]] = {name: {} for name in view.labels}
     for value in view.comparison.scores:
         q = value.quantity
         if q.query_language and q.passage_language:
             found[value.model][q.query_language, q.passage_language] = value
     most = max((v.value for of in found.values() for v in of.values()), default=1.0) or 1.0
-    maps = [
-        _matrix(view, {
+    title = measure_title(view.comparison.headline)
+    cells = {
+        name: {
             (q, p): _shaded(
                 f"{v.value:.2f}".removeprefix("0"), v.value / most, "score" + " own" * (q == p),
                 f"{view.names[name]}, {_where(q, p)}: {value_text(v)}",
             )
             for (q, p), v in of.items()
-        }, f"{view.names[name]}: {measure_title(view.comparison.headline)}")
+        }
         for name, of in found.items()
-    ]  # fmt: skip
-    return [each for each in maps if each is not None]
+    }  # fmt: skip
+    return _maps(view, cells, lambda name: f"{view.names[name]}: {title}" if name else title)
 
 
 def _shaded(text: str, share: float, look: str, tip: str) -> Cell:
@@ -167,7 +206,7 @@ def _shaded(text: str, share: float, look: str, tip: str) -> Cell:
 
 
 def difference_maps(view: View) -> list[HeatMap]:
-    """Return a heat map a model: its differences to the first."""
+    """Return a heat map a model, or a direction: differences to the first model."""
     first = view.labels[0]
     found: dict[str, dict[tuple[str, str], Difference]] = {}
     for d in view.comparison.differences:
@@ -175,8 +214,8 @@ def difference_maps(view: View) -> list[HeatMap]:
         if d.against == first and q.query_language and q.passage_language:
             found.setdefault(d.model, {})[q.query_language, q.passage_language] = d
     most = max((abs(d.difference) for of in found.values() for d in of.values()), default=1.0)
-    maps = [
-        _matrix(view, {
+    cells = {
+        name: {
             (q, p): _shaded(
                 f"{d.difference:+.2f}".replace("0.", ".", 1), abs(d.difference) / (most or 1.0),
                 ("better" if d.difference > 0 else "worse") + " own" * (q == p)
@@ -184,10 +223,11 @@ def difference_maps(view: View) -> list[HeatMap]:
                 f"{name} - {first}, {_where(q, p)}: {difference_text(d)}",
             )
             for (q, p), d in of.items()
-        }, f"{view.names[name]} minus {first}")
+        }
         for name, of in found.items()
-    ]  # fmt: skip
-    return [each for each in maps if each is not None]
+    }  # fmt: skip
+    title = measure_title(view.comparison.headline)
+    return _maps(view, cells, lambda name: f"{view.names[name] if name else title} minus {first}")
 
 
 def _outranking(view: View, saved: Sequence[Saved]) -> dict[str, Any]:
@@ -230,8 +270,9 @@ def bias_table(view: View, saved: Sequence[Saved]) -> Table:
 
 
 def outranking_maps(view: View, saved: Sequence[Saved]) -> list[HeatMap]:
-    """Return a heat map a model: how often passages of a language outrank relevant ones."""
-    maps = []
+    """Return a heat map a model: how often passages of a language outrank relevant ones; or where
+    images search texts in all languages together, one of all models."""
+    roles, found = view.comparison.task.roles, {}
     for name, matrix in _outranking(view, saved).items():
         ranks = saved[view.number[name]].ranks
         languages = ranks.languages if ranks is not None else ()
@@ -239,15 +280,18 @@ def outranking_maps(view: View, saved: Sequence[Saved]) -> list[HeatMap]:
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value):
                 q, p = languages[i], languages[j]
+                asked = "images" if q == IMAGE else f"queries in {q}"
                 level = abs(math.log2(value)) / UNBIASED_SPAN if value > 0 else 1.0
                 text = f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
                 tip = (
-                    f"{view.names[name]}, queries in {q}: passages in {p} outrank relevant ones "
+                    f"{view.names[name]}, {asked}: passages in {p} outrank relevant ones "
                     f"{value:.2f} times as often as their share of the pool"
                 )
                 look = ("worse" if value > 1 else "better") + " own" * (q == p)
                 cells[q, p] = _shaded(text, level, look, tip)
-        each = _matrix(view, cells, f"{view.names[name]}: outranking")
-        if each is not None:
-            maps.append(each)
-    return maps
+        found[name] = cells
+    if not roles.between_modalities:
+        return _maps(view, found, lambda name: f"{view.names[name]}: outranking")
+    columns = {code: (IMAGE, code) for code in roles.pool_of(IMAGE)}
+    title = "Texts that images find: outranking"
+    return [_by_model(view, found, title, columns)] if found and len(columns) > 1 else []

@@ -18,8 +18,10 @@ from mlbench.comparing.comparison_page import comparison_page, reading
 from mlbench.comparing.differences import shown
 from tests.comparing.test_comparison import model
 from tests.support.browser import NAMES, Browser, find_browser, running_browser
+from tests.support.image_collections import image_collection
 from tests.support.reports import collection_of, languages, renamed, report_of, vectors
 
+LONG = "an-organisation-with-a-long-name/a_model_whose_name_has_no_break_at_all_in_it"
 HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)> "\'&'
 
 
@@ -31,7 +33,8 @@ def tips(page: str) -> list[str]:
 def three() -> tuple[Comparison, Sequence[Saved]]:
     saved = [model(noise) for noise in (0.6, 1.2, 1.25)]
     wild = replace(saved[1], model=replace(saved[1].model, name=HOSTILE), where=HOSTILE)
-    saved = [saved[0], wild, saved[2]]
+    long = replace(saved[2], model=replace(saved[2].model, name=LONG))
+    saved = [saved[0], wild, long]
     return compare(saved, draws=500), saved
 
 
@@ -96,6 +99,45 @@ def test_its_size_for_five_models_on_eleven_languages_stays_small(monkeypatch):
     assert "no room for 4 more heat maps" in text
 
 
+def test_images_have_a_map_for_each_direction_with_a_row_a_model():
+    collection = image_collection(1, ("de", "en", "th", "zxx"), 12)
+    reports = [
+        renamed(report_of(collection, vectors(collection, noise), measures=("RR",))[0], name)
+        for noise, name in ((0.9, "one"), (1.4, "other"))
+    ]
+    comparison = compare([saved_report(report, "") for report in reports], draws=50)
+    page = comparison_page(comparison, [saved_report(report, "") for report in reports])
+    maps = re.findall(
+        r'<figure class="map by-model".*?aria-label="([^"]*)">(.*?)</figure>', page, re.S
+    )
+    assert [title for title, _ in maps] == [
+        "Image to text: RR", "Text to image: RR", "Image to text: RR minus A",
+        "Text to image: RR minus A", "Texts that images find: outranking",
+    ]  # fmt: skip
+    assert page.count('<figure class="map') == 5
+    assert "There is a map for each direction." in page
+    scores = [
+        {(s.query_language, *s.passage_languages): s.measures["RR"] for s in report.scores.settings}
+        for report in reports
+    ]
+    for (_, text), asks_with_images in zip(maps[:4], [True, False] * 2, strict=True):
+        names = re.findall(r'scope="col">(\w+)', text)
+        assert names == ["de", "en", "th"]
+        rows = [unescape(row) for row in re.findall(r'scope="row">(.*?)</tr>', text)]
+        for row in rows:
+            model = "AB".index(row[0])
+            pairs = [("zxx", code) if asks_with_images else (code, "zxx") for code in names]
+            wanted = [scores[model][pair] for pair in pairs]
+            if len(rows) == 1:
+                first = [scores[0][pair] for pair in pairs]
+                wanted = [one - other for one, other in zip(wanted, first, strict=True)]
+            shown_ = [float(cell) for cell in re.findall(r">([+-]?\d?\.\d\d)<", row)]
+            assert shown_ == pytest.approx(wanted, abs=0.005 + 1e-9)
+    said = tips(page)
+    assert any(tip.startswith("A one, texts in de searched with images: RR 0.") for tip in said)
+    assert any(tip.startswith("B - A, images searched with texts in de: ") for tip in said)
+
+
 def test_a_series_is_drawn_along_its_axis():
     saved = [model(noise) for noise in (0.6, 1.2)]
     text = comparison_page(compare(saved, ["AP"], xs=[1, 0.5], axis="share <b>", draws=50))
@@ -156,6 +198,11 @@ def test_names_stay_text_and_a_phone_scrolls_no_page_sideways(browser):
         == HOSTILE
     )
     assert browser.run("document.documentElement.scrollWidth") == 390
+    wide = (
+        "[...document.querySelectorAll('.named tbody th')].filter(e => e.offsetParent)"
+        ".map(e => e.getBoundingClientRect().width)"
+    )
+    assert 0 < max(browser.run(wide)) < 195  # half of the width is left for figures
 
 
 def test_a_mark_answers_to_the_mouse(browser):
