@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mlbench.data.collection import Collection
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
@@ -66,5 +68,7 @@ def qrels_set(collection: Collection) -> set[tuple[str, str, str, str, int]]:
             passages.ids[p],
             int(r),
         )
-        for q, p, r in zip(qrels.query, qrels.passage, qrels.relevance, strict=True)
+        for q, p, r in zip(
+            *map(np.ndarray.tolist, (qrels.query, qrels.passage, qrels.relevance)), strict=True
+        )
     }

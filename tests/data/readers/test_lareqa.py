@@ -74,6 +74,18 @@ def collection(name: str, data_dir: Path) -> Collection:
     return read_collection(task, Locator(data_dir, offline=True).of(task))
 
 
+@cache
+def answers(name: str, data_dir: Path, language: str) -> dict[str, str]:
+    """The relevant passage of each query of a language within it, both by their ids."""
+    rows = judgements(name, data_dir)
+    return {q: p for lq, q, lp, p, _ in rows if lq == lp == language}
+
+
+@cache
+def judgements(name: str, data_dir: Path) -> set[tuple[str, str, str, str, int]]:
+    return qrels_set(collection(name, data_dir))
+
+
 def short(*fields: str) -> str:
     return hashlib.sha256("\n".join(fields).encode()).hexdigest()[:12]
 
@@ -90,11 +102,7 @@ def test_first_tenth_and_last_record(row: str, data_dir: Path) -> None:
     name, language, *expected = row.split()
     data = collection(name, data_dir)
     index = data.languages.index(language)
-    relevant = {
-        query: passage
-        for language_q, query, language_p, passage, _ in qrels_set(data)
-        if language_q == language_p == language
-    }
+    relevant = answers(name, data_dir, language)
     passages, queries = (
         list(zip(entries.ids, entries.texts, strict=True))[entries.slice(index)]
         for entries in (data.passages, data.queries)
@@ -170,7 +178,7 @@ def test_judgements_equal_those_of_a_plain_reading_of_the_files(name: str, data_
         for query_language in versions
         for language, passage in versions.items()
     }
-    assert qrels_set(collection(name, data_dir)) == expected
+    assert judgements(name, data_dir) == expected
 
 
 @pytest.mark.parametrize("name", COUNTS)

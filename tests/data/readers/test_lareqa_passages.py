@@ -14,7 +14,14 @@ from mlbench.common.errors import DataError
 from mlbench.data.catalog import find_task
 from mlbench.data.collection import Collection
 from tests.data.readers.building import load, make_task, qrels_set, write
-from tests.data.readers.test_lareqa import collection, document, paragraph, short
+from tests.data.readers.test_lareqa import (
+    answers,
+    collection,
+    document,
+    judgements,
+    paragraph,
+    short,
+)
 from tests.oracles.published import MtebRetrieval, XtremePool, mteb_retrieval
 
 # Task, language, documents and queries, and their mean length in characters, as MTEB's source
@@ -103,17 +110,14 @@ def test_counts_and_lengths_are_those_that_mteb_states(row: str, data_dir: Path)
 @pytest.mark.parametrize("row", PINS.strip().splitlines(), ids=lambda row: row[:18].strip())
 def test_first_tenth_and_last_record(row: str, data_dir: Path) -> None:
     name, language, *expected = row.split()
-    assert pins(collection(name, data_dir), language) == expected
-
-
-def pins(data: Collection, language: str) -> list[str]:
-    relevant = {q: p for lq, q, lp, p, _ in qrels_set(data) if lq == lp == language}
+    relevant = answers(name, data_dir, language)
+    data = collection(name, data_dir)
     passages, queries = (list(texts(data, r, language).items()) for r in ("passages", "queries"))
     found = []
     for at in (0, 9, -1):
         found.append(short(*passages[at]))
         found.append(short(*queries[at], relevant[queries[at][0]]))
-    return found
+    assert found == expected
 
 
 @pytest.mark.parametrize("language", find_task("xquad-paragraph").languages)
@@ -121,7 +125,9 @@ def test_monolingual_xquad_is_what_mteb_makes_of_the_file(language: str, data_di
     data = collection("xquad-paragraph", data_dir)
     passages = texts(data, "passages", language)
     relevant: dict[str, set[str]] = {}
-    for query_language, query, passage_language, passage, grade in qrels_set(data):
+    for query_language, query, passage_language, passage, grade in judgements(
+        "xquad-paragraph", data_dir
+    ):
         if query_language == passage_language == language:
             assert grade == 1
             relevant.setdefault(query, set()).add(passages[passage])
@@ -146,7 +152,8 @@ def test_xquad_s_paragraphs_are_parallel(data_dir: Path) -> None:
     assert len(set(data.passages.ids)) == 240
     assert (data.relevant_by_language == 1).all()
     of_question = {id_: key for key, ids in layouts[0] for id_ in ids}
-    assert all(of_question[query] == passage for _, query, _, passage, _ in qrels_set(data))
+    rows = judgements("xquad-paragraph", data_dir)
+    assert all(of_question[query] == passage for _, query, _, passage, _ in rows)
     for setting in find_task("xquad-paragraph").settings():
         language = data.languages.index(setting.query_language)
         assert data.query_counts(setting) == (data.queries.counts[language], 0)
