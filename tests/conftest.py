@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the processors: one thread for each
     for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -56,6 +58,13 @@ def data_dir() -> Path:
 def model_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up model's repository, with a report and a baseline; tests work on copies of it."""
     return make_repository(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="module")
+def no_plots() -> Iterator[None]:
+    """Reports are written without plots, which take most of the time, where nobody looks at any."""
+    with mock.patch("mlbench.reports.plots.PLOTS", {}):
+        yield
 
 
 @pytest.fixture(scope="session")

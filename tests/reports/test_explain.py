@@ -27,6 +27,8 @@ from mlbench.reports.texts import columns
 from tests.oracles.scores import all_scores
 from tests.support.reports import collection_of, equal_vectors, example, languages, vectors
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
 
 @pytest.fixture
 def folder(tmp_path):

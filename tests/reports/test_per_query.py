@@ -22,6 +22,7 @@ from tests.support.uncompiled import uncompiled_ranx
 
 DEEP = 1000
 """More passages than the sample has, so that run files are whole rankings."""
+pytestmark = pytest.mark.usefixtures("no_plots")
 RANX = {"AP": "map", "RR": "mrr", "nDCG@10": "ndcg@10", "R@10": "recall@10"}
 
 

@@ -14,6 +14,8 @@ from mlbench.reports.report import read_report, write_report
 from mlbench.reports.subset import choose_languages, cut_report
 from tests.support.reports import collection_of, example, languages, pair, report_of, vectors
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
 
 def saved(tmp_path):
     report, ranks = example(4)
