@@ -51,7 +51,8 @@ def of_hub(folder: Path, sha256: str | None = SHA256) -> Download:
 
 
 def ranges(site: Site) -> list[str]:
-    return [asked for method, _, asked in site.asked if method == "GET"]
+    """The ranges asked for of files; the hub's library may ask for things of its own as well."""
+    return [asked for method, path, asked in site.asked if method == "GET" and "a/file" in path]
 
 
 def left(file: Download) -> set[str]:

@@ -32,8 +32,13 @@ def _npy_folder(folder: Path) -> Path:
 
 def _parquet_folder(folder: Path, vector_type: pa.DataType | None = None) -> Path:
     for role, ids in IDS.items():
+        half = vector_type is not None and vector_type.value_type == pa.float16()
         rows = [
-            {"id": id_, "language": language, "vector": vector.tolist()}
+            {
+                "id": id_,
+                "language": language,
+                "vector": list(vector.astype("f2")) if half else vector.tolist(),
+            }
             for language in LANGUAGES
             for id_, vector in zip(ids, _vectors(role, language), strict=True)
         ]

@@ -52,7 +52,8 @@ def test_cards_with_many_results_take_no_time(tmp_path):
 def test_the_library_of_the_hub_reads_the_same(tmp_path):
     hub = pytest.importorskip("huggingface_hub")
     for name in ("one", "list", "indented", "flow", "last", "windows"):
-        (tmp_path / "README.md").write_bytes(CARDS[name][0].encode())
+        card = CARDS[name][0].removeprefix("\ufeff")  # which its older versions do not pass over
+        (tmp_path / "README.md").write_bytes(card.encode())
         theirs = hub.ModelCard.load(tmp_path / "README.md").data.language
         theirs = theirs if isinstance(theirs, list) else [theirs]
         ours = card_languages(tmp_path)

@@ -21,7 +21,7 @@ from mlbench.models.objects import load_model
 from mlbench.models.protocol import Truncation
 from mlbench.models.registry import LoadedModel, load_adapter
 from mlbench.ranking.counting import scorer_of
-from tests.models.neural.conftest import Copy, edit
+from tests.models.neural.conftest import Copy, edit, installed
 from tests.models.neural.encoders import (
     EXPANDED,
     LENGTH,
@@ -103,7 +103,7 @@ def test_sparse_vectors_are_the_librarys(folders: dict[str, Path], name: str) ->
         assert np.abs(found.toarray() - expected).max() < 1e-5
         assert found.nnz == np.count_nonzero(expected)
     assert ours.similarity == "dot"
-    if name == "few":
+    if name == "few" and installed("sentence-transformers", "6.2"):  # keeps it with the model
         assert found.nnz == 9 * len(TEXTS)
 
 
