@@ -14,8 +14,10 @@ from mlbench.evaluation.options import Options
 from mlbench.training import job as job_module
 from mlbench.training import static, trainer
 from mlbench.training.config import train_config
+from mlbench.training.overlap import overlap
 from mlbench.training.record import read_training
 from mlbench.training.trainer import train
+from mlbench.training.training_set import training_set
 from tests.support.command_line import done
 
 pytest.importorskip("sentence_transformers")
@@ -182,3 +184,16 @@ def test_training_text_that_is_evaluated_is_refused_with_strict(tmp_path):
     assert not (tmp_path / "model").exists()
     train(config(tmp_path / "other", data="emoji-train", evaluate="emoji-names", steps=2), strict)
     assert read_overlaps(tmp_path / "other" / "training.json")[0].fault is None
+
+
+def test_what_is_known_of_the_same_data_is_told_in_the_record(tmp_path):
+    seen = overlap(training_set("sample", progress=False), "sample", progress=False)
+    others = [replace(seen, training_digest="of other data"), seen]
+    given = {name: value for name, value in GIVEN.items() if name != "languages"}
+    chosen = train_config(None, {**given, "steps": 2, "output": tmp_path / "model"})
+    record = train(chosen, QUIET, known=others)
+    assert read_overlaps(tmp_path / "model" / "training.json") == [seen]
+    assert seen.warning in record.notes
+    measured = replace(chosen, evaluate="sample", output=tmp_path / "measured")
+    train(measured, QUIET, known=others)  # and not a second time
+    assert read_overlaps(tmp_path / "measured" / "training.json") == [seen]
