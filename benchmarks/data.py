@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mlbench.data.building import build_collection
 from mlbench.data.catalog import find_task
-from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.data.collection import Collection, Judgement, Records, TextRecord
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.data.task import Setting

@@ -28,8 +28,9 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF
 import numpy as np
 
 from mlbench.common.threads import usable_processors
+from mlbench.data.building_streamed import build_streamed
 from mlbench.data.collection import Judgement, TextRecord
-from mlbench.data.corpus import Passage, ShardSource, StreamedRecords, build_streamed
+from mlbench.data.corpus import Passage, ShardSource, StreamedRecords
 from mlbench.data.locations import DataFile
 from mlbench.data.readers._shards import TableShard
 from mlbench.data.task import Kind, Source, Task

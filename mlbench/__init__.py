@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from mlbench.comparing.regression import check
     from mlbench.data.catalog import list_tasks
     from mlbench.data.suite import list_suites
-    from mlbench.evaluation.evaluate import evaluate, load_collection
+    from mlbench.evaluation.evaluate import evaluate
     from mlbench.evaluation.evaluate_suite import evaluate_suite
+    from mlbench.evaluation.loading import load_collection
     from mlbench.evaluation.options import Options, Streaming
     from mlbench.evaluation.tasks import load_task
     from mlbench.evaluation.vectors import evaluate_vectors
@@ -39,7 +40,7 @@ _PLACES = {
     "evaluate": "evaluation.evaluate",
     "evaluate_suite": "evaluation.evaluate_suite",
     "evaluate_vectors": "evaluation.vectors",
-    "load_collection": "evaluation.evaluate",
+    "load_collection": "evaluation.loading",
     "list_models": "models.registry",
     "list_suites": "data.suite",
     "list_tasks": "data.catalog",

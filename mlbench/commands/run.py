@@ -155,7 +155,7 @@ def _streaming_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Evaluate a model on tasks and write their reports."""
     from mlbench.evaluation.describing import chosen_measures
-    from mlbench.evaluation.evaluate import find_data
+    from mlbench.evaluation.loading import find_data
     from mlbench.evaluation.rerankers import as_reranked, with_reranker
     from mlbench.models.inputs import about_keeping
     from mlbench.models.objects import load_model
@@ -339,7 +339,8 @@ def _run_task(
     Returns what ``--json`` prints, and the report unless a part was counted.
     """
     from mlbench.evaluation.choices import streams
-    from mlbench.evaluation.evaluate import count_part, discard_state, evaluate
+    from mlbench.evaluation.evaluate import count_part, evaluate
+    from mlbench.evaluation.streamed import discard_state
 
     task, folder = each.task, each.folder
     options = replace(

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from mlbench.commands.options import add_model_options, model_options, positive, shared
 from mlbench.common.errors import Fault, UsageError
-from mlbench.evaluation.evaluate import load_collection
+from mlbench.evaluation.loading import load_collection
 from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.leaderboard.verifying.verification import terminal_verification, verification_json

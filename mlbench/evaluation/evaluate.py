@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlbench.common.errors import Fault, UsageError
-from mlbench.common.files import cache_folder, slug
+from mlbench.common.files import slug
 from mlbench.common.progress import Step
 from mlbench.data.absent import absent_warnings
 from mlbench.data.collection import Collection
 from mlbench.data.corpus import StreamedCollection
-from mlbench.data.readers import read_collection, stream_collection
-from mlbench.data.sampling import Draw, cut_to_languages, sample_warnings
+from mlbench.data.sampling import sample_warnings
 from mlbench.data.task import Task
-from mlbench.evaluation.choices import chosen_languages, locator_of, streams
+from mlbench.evaluation.choices import chosen_languages, streams
 from mlbench.evaluation.clip_score import clip_score
 from mlbench.evaluation.compression import compressed, refuse_unfit
 from mlbench.evaluation.describing import (
@@ -35,14 +34,15 @@ from mlbench.evaluation.describing import (
     variant_scores,
 )
 from mlbench.evaluation.examples import examples_of
+from mlbench.evaluation.loading import leave_passages, open_collection, part_of
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.reranked import rank_and_rerank
 from mlbench.evaluation.rerankers import (
     as_reranked,
     describe_reranking,
-    refuse_images,
     with_reranker,
 )
+from mlbench.evaluation.streamed import count_shards, discard_state, evaluate_streamed, pass_of
 from mlbench.evaluation.tasks import load_task
 from mlbench.evaluation.trained_on import training_warnings
 from mlbench.evaluation.within_time import within_time
@@ -62,11 +62,7 @@ from mlbench.reports.texts import shown_texts
 from mlbench.runs.writing import Saving, check_names, discard_runs, save_runs
 
 if TYPE_CHECKING:
-    from mlbench.evaluation.driver import Engine, Pass, Ready
     from mlbench.evaluation.partial import Partial
-
-STATE = "partial"
-"""Folder beside a report where the state of its run is kept."""
 
 
 def evaluate(
@@ -96,14 +92,14 @@ def evaluate(
     chosen = with_reranker(chosen)
     collection = open_collection(task, chosen)
     if isinstance(collection, StreamedCollection):
-        report = _evaluate_streamed(task, collection, loaded, chosen)
+        report = evaluate_streamed(task, collection, loaded, chosen)
         if chosen.folder is None:
             discard_state(task, loaded, chosen)
         return report
     if chosen.max_seconds is not None:
         languages = chosen_languages(task, chosen)
         chosen = within_time(task.name, collection, loaded, chosen, languages)
-        collection = _part_of(collection, task, chosen)
+        collection = part_of(collection, task, chosen)
     chosen.approve(describe_task(task, collection))
     return evaluate_held(task, collection, loaded, chosen)
 
@@ -112,69 +108,9 @@ def count_part(task: Task, model: LoadedModel, options: Options) -> tuple[Partia
     """Count the part of a task's shards that ``options.streaming`` names: what is counted, and the
     file that keeps it for ``mlbench merge``. Raises as ``evaluate`` does."""
     streams(task, options)
-    collection = _leave(task, options)
-    partial = _count(task, collection, model, options).partial
-    return partial, _pass(task, model, options).file
-
-
-def load_collection(
-    task: str | Path | Task, options: Options | None = None, **changes: Any
-) -> Collection:
-    """Read and check a task's data: its queries, passages and judgements; see ``evaluate``.
-
-    ``collection.languages`` are its languages; ``collection.queries`` and ``collection.passages``
-    have ``ids`` and ``texts``, by language in that order, and ``starts``, where each begins.
-
-    Raises UsageError for a task that is streamed, and as ``evaluate`` does.
-    """
-    task, chosen = load_task(task), chosen_options(options, changes)
-    if streams(task, chosen):
-        expected = "a task that is held in memory"
-        raise UsageError(Fault(f"task {task.name!r}", "is streamed, shard by shard", expected))
-    return _hold(task, chosen)
-
-
-def open_collection(task: Task, options: Options) -> Collection | StreamedCollection:
-    """Read a task's data: its passages are left where they are if the task is streamed.
-
-    A part is drawn, or cut to some languages, if one is asked for. Raises as ``evaluate`` does.
-    """
-    if streams(task, options):
-        return _leave(task, options)
-    collection = _hold(task, options)
-    if options.rerank is not None:
-        refuse_images(task.name, collection)
-    return collection
-
-
-def _leave(task: Task, options: Options) -> StreamedCollection:
-    """Read all of a task but its passages, which are left where they are."""
-    with Step(f"{task.name}: reading", 1, "task", quiet=not options.progress, brief=True):
-        return stream_collection(task, locator_of(options))
-
-
-def _hold(task: Task, options: Options) -> Collection:
-    places = locator_of(options).of(task)
-    with Step(f"{task.name}: reading", 1, "task", quiet=not options.progress, brief=True):
-        data = read_collection(task, places, strict=options.strict)
-        return data if options.max_seconds else _part_of(data, task, options)
-
-
-def _part_of(whole: Collection, task: Task, options: Options) -> Collection:
-    """Return the part of a collection that is asked for."""
-    drawn = Draw(options.sample_questions, options.sample_passages).of(whole)
-    return cut_to_languages(drawn, chosen_languages(task, options))
-
-
-def find_data(tasks: Iterable[Task], options: Options) -> None:
-    """Find the data of all tasks that will be held, before any of them is evaluated.
-
-    Raises as ``evaluate`` does where some of it cannot be had.
-    """
-    locator = locator_of(options)
-    for task in tasks:
-        if not streams(task, options):
-            locator.of(task)
+    collection = leave_passages(task, options)
+    partial = count_shards(task, collection, model, options).partial
+    return partial, pass_of(task, model, options).file
 
 
 def encode_held(
@@ -363,79 +299,6 @@ def _saving(model: LoadedModel, options: Options) -> Saving:
         found = "given without a folder to write to"
         raise UsageError(Fault("option save_run", found, "option folder, or --output"))
     return Saving(options.folder, options.save_run, f"{slug(model.name)}.top{options.save_run}")
-
-
-def _evaluate_streamed(
-    task: Task, collection: StreamedCollection, model: LoadedModel, options: Options
-) -> Report:
-    """Count all shards, and score what was counted."""
-    from mlbench.evaluation.results import finish
-
-    ready = _count(task, collection, model, options)
-    report = finish(ready.partial, command=options.command, quiet=not options.progress)
-    if options.rerank is None:
-        return report
-    from mlbench.evaluation.reranked_stream import rerank_streamed
-
-    return rerank_streamed(report, ready, collection, options)
-
-
-def _count(
-    task: Task, collection: StreamedCollection, model: LoadedModel, options: Options
-) -> Ready:
-    from mlbench.evaluation.driver import counted
-
-    return counted(task, collection, model, options, _pass(task, model, options))
-
-
-def _pass(task: Task, model: LoadedModel, options: Options) -> Pass:
-    """Return how the shards are gone through, and where what is done is kept."""
-    from mlbench.evaluation.driver import Pass
-
-    place = Path(slug(as_reranked(model, options).name), slug(task.name))
-    how, own = options.streaming, options.folder
-    state = own / STATE if own else cache_folder() / STATE / place
-    return Pass(
-        work=how.work.absolute() / place if how.work else state,
-        scans=(how.work.absolute() if how.work else cache_folder()) / "scans",
-        part=options.part,
-        keep=how.keep_embeddings.absolute() / place if how.keep_embeddings else None,
-        overwrite=options.overwrite,
-        strict=options.strict,
-        engine=_engine(model, options),
-        load={**options.model_options, **getattr(model.adapter, "granted_options", {})},
-        approve=options.approve,
-    )
-
-
-def _engine(model: LoadedModel, options: Options) -> Engine | None:
-    if options.streaming.engine != "ray":
-        return None
-    from mlbench.evaluation.ray_engine import RayEngine
-
-    return RayEngine(model, options.streaming.address, options.streaming.workers)
-
-
-def discard_state(task: Task, model: LoadedModel, options: Options) -> None:
-    """Remove what a streamed run keeps of what is done, but not that of its parts.
-
-    ``evaluate`` does so itself unless ``options.folder`` is given: then the report is written
-    first, so that nothing is lost where that fails.
-    """
-    from mlbench.evaluation.partial import CORE_FILE, SUFFIX, WHOLE
-
-    work = _pass(task, model, options).work
-    _remove(work, WHOLE.file)
-    if not any(work.glob(f"*{SUFFIX}")):
-        _remove(work, CORE_FILE)
-        if work.is_dir() and not any(work.iterdir()):
-            work.rmdir()
-
-
-def _remove(work: Path, name: str) -> None:
-    """Remove a file and what was left, by a lock or by a run that was killed, beside it."""
-    for path in (work / name, *work.glob(f".{name}.*")):
-        path.unlink(missing_ok=True)
 
 
 def reloaded(model: LoadedModel, options: Options) -> LoadedModel:

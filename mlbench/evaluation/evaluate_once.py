@@ -13,7 +13,8 @@ import numpy as np
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
 from mlbench.evaluation.describing import chosen_measures
-from mlbench.evaluation.evaluate import evaluate, open_collection
+from mlbench.evaluation.evaluate import evaluate
+from mlbench.evaluation.loading import open_collection
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
 from mlbench.measures.scores import compute_scores

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlbench.data.collection import Collection
 from mlbench.data.task import Task
-from mlbench.evaluation.evaluate import open_collection
+from mlbench.evaluation.loading import open_collection
 from mlbench.evaluation.options import Options
 from mlbench.models.images import ROLE as IMAGES
 from mlbench.models.protocol import Metered

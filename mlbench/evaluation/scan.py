@@ -24,7 +24,7 @@ import numpy.typing as npt
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.files import discard_abandoned, write_atomically
 from mlbench.common.sealed import seal, unseal
-from mlbench.data.collection import is_unicode, none_of, raise_faults, wrong_text
+from mlbench.data.building import is_unicode, none_of, raise_faults, wrong_text
 from mlbench.data.corpus import Passage, ShardSource, StreamedCollection
 from mlbench.data.digests import add, collection_digest, judged_records, sum_of_records
 from mlbench.evaluation.processes import in_processes

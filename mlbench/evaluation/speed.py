@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mlbench.common.errors import Fault, UsageError
 from mlbench.common.hardware import Hardware, hardware, peak_gpu_memory, peak_memory
 from mlbench.evaluation.describing import model_facts
-from mlbench.evaluation.evaluate import load_collection
+from mlbench.evaluation.loading import load_collection
 from mlbench.models.boundary import Vectors, attribute, calling, check_vectors
 from mlbench.models.encoding import METHODS
 from mlbench.models.images import ROLE, made_image, takes_images

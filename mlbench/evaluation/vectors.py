@@ -12,7 +12,8 @@ from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault, UsageError
 from mlbench.data.collection import Collection, Entries
 from mlbench.data.task import Task, language_among
-from mlbench.evaluation.evaluate import evaluate_held, load_collection
+from mlbench.evaluation.evaluate import evaluate_held
+from mlbench.evaluation.loading import load_collection
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.tasks import load_task
 from mlbench.models.boundary import difference, is_of_tokens

@@ -16,17 +16,8 @@ import numpy.typing as npt
 from mlbench.common.errors import Fault
 from mlbench.common.progress import Step
 from mlbench.data.absent import add_pair, check_relevant
-from mlbench.data.collection import (
-    Collection,
-    Entries,
-    Judgement,
-    Qrels,
-    Spoken,
-    TextRecord,
-    build_collection,
-    build_entries,
-    raise_faults,
-)
+from mlbench.data.building import Spoken, build_collection, build_entries, raise_faults
+from mlbench.data.collection import Collection, Entries, Judgement, Qrels, TextRecord
 from mlbench.data.corpus import BetweenAll, StreamedRecords
 from mlbench.data.digests import collection_digest, sum_of_judged, sum_of_records
 from mlbench.data.locator import Locator

@@ -9,8 +9,10 @@ import pytest
 
 from mlbench.common.errors import DataError
 from mlbench.data.absent import absent_warnings
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
-from mlbench.data.corpus import StreamedCollection, StreamedRecords, build_streamed, without_absent
+from mlbench.data.building import build_collection
+from mlbench.data.building_streamed import build_streamed
+from mlbench.data.collection import Judgement, Records, TextRecord
+from mlbench.data.corpus import StreamedCollection, StreamedRecords, without_absent
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.data.sampling import sample_questions

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.common.errors import DataError
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.task import Kind, Setting
 from tests.support.strategies import CODES, parallel_collection, parallel_records
 

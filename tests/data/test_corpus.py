@@ -15,14 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError
-from mlbench.data.collection import Judgement, TextRecord, build_collection
-from mlbench.data.corpus import (
-    Passage,
-    ShardSource,
-    StreamedCollection,
-    StreamedRecords,
-    build_streamed,
-)
+from mlbench.data.building import build_collection
+from mlbench.data.building_streamed import build_streamed
+from mlbench.data.collection import Judgement, TextRecord
+from mlbench.data.corpus import Passage, ShardSource, StreamedCollection, StreamedRecords
 from mlbench.data.locations import DataFile
 from mlbench.data.readers._shards import TableShard
 from mlbench.data.task import Kind, Setting

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import UsageError
-from mlbench.data.collection import build_collection
+from mlbench.data.building import build_collection
 from mlbench.data.sampling import (
     Draw,
     cut_to_languages,

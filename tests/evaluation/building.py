@@ -8,15 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbench.data.collection import Collection, Judgement, TextRecord, build_collection
-from mlbench.data.corpus import (
-    BATCH,
-    Passage,
-    ShardSource,
-    StreamedCollection,
-    StreamedRecords,
-    build_streamed,
-)
+from mlbench.data.building import build_collection
+from mlbench.data.building_streamed import build_streamed
+from mlbench.data.collection import Collection, Judgement, TextRecord
+from mlbench.data.corpus import BATCH, Passage, ShardSource, StreamedCollection, StreamedRecords
 from mlbench.data.task import Kind, Source, Task
 from mlbench.evaluation.driver import Pass
 from mlbench.evaluation.options import Options

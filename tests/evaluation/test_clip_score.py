@@ -13,7 +13,8 @@ from mlbench.common.errors import IntegrityError, UsageError
 from mlbench.comparing.compare import compare
 from mlbench.comparing.comparison import markdown_comparison
 from mlbench.comparing.regression import check
-from mlbench.data.collection import Collection, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Collection
 from mlbench.data.images import IMAGE
 from mlbench.data.task import Kind, Roles
 from mlbench.evaluation.clip_score import clip_score

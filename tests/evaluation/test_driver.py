@@ -19,7 +19,8 @@ from mlbench.common.errors import (
     ModelError,
     UsageError,
 )
-from mlbench.data.collection import Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Records, TextRecord
 from mlbench.data.corpus import Passage
 from mlbench.evaluation import pipeline
 from mlbench.evaluation.driver import local_engine, stream

@@ -7,15 +7,10 @@ import pytest
 
 import mlbench
 from mlbench.common.errors import DataError, Fault
-from mlbench.data import corpus
+from mlbench.data import building_streamed
+from mlbench.data.building_streamed import build_streamed
 from mlbench.data.collection import Judgement, TextRecord
-from mlbench.data.corpus import (
-    BetweenAll,
-    JudgedOnce,
-    StreamedRecords,
-    build_streamed,
-    without_absent,
-)
+from mlbench.data.corpus import BetweenAll, JudgedOnce, StreamedRecords, without_absent
 from mlbench.data.locator import Locator
 from mlbench.data.readers import stream_collection
 from mlbench.evaluation.scan import wanted_passages
@@ -28,9 +23,9 @@ from tests.training.test_streamed_set import LANGUAGES, make_task
 def hold_each(monkeypatch):
     """Hold every judgement, as those of other collections are."""
     monkeypatch.setattr(
-        corpus,
+        building_streamed,
         "_judged_once",
-        lambda languages, index, between, faults: corpus._judged(
+        lambda languages, index, between, faults: building_streamed._judged(
             languages, index, iter(between), faults
         ),
     )

@@ -12,7 +12,7 @@ import pytest
 
 from mlbench import evaluate
 from mlbench.commands.cli import main
-from mlbench.data.collection import build_collection
+from mlbench.data.building import build_collection
 from mlbench.leaderboard.checking.submit import add_task, submit
 from mlbench.leaderboard.entries.board import find_entry
 from mlbench.leaderboard.entries.entry import Declared, Entry, parse_document, to_json

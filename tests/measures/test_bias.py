@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.measures.bias import (
     MixedPool,
     OwnOutranking,

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.common.errors import UsageError
-from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Collection, Judgement, Records, TextRecord
 from mlbench.data.task import Kind, Roles, Setting
 from mlbench.measures.rank_measures import (
     MEASURES,

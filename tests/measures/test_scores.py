@@ -5,7 +5,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.task import Kind, Roles
 from mlbench.measures.bias import (
     MixedPool,

@@ -7,7 +7,8 @@ import pytest
 from scipy import sparse
 
 from mlbench.common.errors import ModelError
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.models import encoding, pace
 from mlbench.models.cache import EmbeddingCache
 from mlbench.models.encoding import Encoding, encode_shown

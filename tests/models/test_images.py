@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from mlbench.common.errors import DataError, ModelError
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.images import IMAGE, Images, Place, reference_of
 from mlbench.models.cache import EmbeddingCache
 from mlbench.models.encoding import Encoding

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.common.errors import DataError, IntegrityError, UsageError
-from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Collection, Judgement, Records, TextRecord
 from mlbench.data.images import IMAGE, Images, Place
 from mlbench.data.sampling import cut_to_languages, sample_questions
 from mlbench.data.task import Kind, Roles, Setting

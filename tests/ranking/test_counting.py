@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mlbench.common.errors import EnvironmentFault
-from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Collection, Judgement, Records, TextRecord
 from mlbench.ranking.counting import Counter, count_outranking, rank_collection, relevant_pairs
 from mlbench.ranking.products import Limits, Pairs
 from mlbench.ranking.tiles import Rows

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlbench.data.collection import Records, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Records
 from mlbench.data.task import Kind
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.ranking.counting import rank_collection

@@ -9,7 +9,8 @@ import pytest
 
 from mlbench.comparing.compare import compare
 from mlbench.comparing.comparison_tables import kinds_of
-from mlbench.data.collection import Collection, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Collection
 from mlbench.data.images import IMAGE
 from mlbench.data.task import Kind
 from mlbench.ranking.ranks import Ranks

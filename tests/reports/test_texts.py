@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.data.texts import Texts
-from mlbench.evaluation.evaluate import load_collection
+from mlbench.evaluation.loading import load_collection
 from mlbench.reports.texts import cleaned, columns, find_texts, wrapped
 from tests.support.reports import example
 

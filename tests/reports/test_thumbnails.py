@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlbench.data.collection import Collection, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Collection
 from mlbench.data.images import IMAGE, Images, Place, reference_of
 from mlbench.data.texts import Texts
 from mlbench.evaluation.examples import examples_of

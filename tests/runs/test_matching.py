@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.corpus import Judged, StreamedCollection
 from mlbench.data.task import Roles
 from mlbench.runs.matching import Matching, Targets

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from mlbench.data.collection import build_collection
+from mlbench.data.building import build_collection
 from mlbench.data.corpus import Judged, StreamedCollection
 from mlbench.data.task import Kind, Roles
 from mlbench.measures.rank_measures import parse_measures

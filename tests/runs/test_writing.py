@@ -10,7 +10,8 @@ import pytrec_eval
 from scipy import sparse
 
 from mlbench.common.errors import DataError, ModelError
-from mlbench.data.collection import TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import TextRecord
 from mlbench.data.task import Kind
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores

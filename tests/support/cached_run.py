@@ -20,7 +20,8 @@ from unittest import mock
 import numpy as np
 
 from mlbench.common import files as artefacts
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.models import encoding, pace
 from mlbench.models.cache import EmbeddingCache
 from mlbench.models.registry import LoadedModel

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Collection, Judgement, Records, TextRecord
 from mlbench.data.images import IMAGE, Images, Place, reference_of
 
 

@@ -9,7 +9,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Collection, Judgement, Records, TextRecord
 from mlbench.data.task import Kind, Setting
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores

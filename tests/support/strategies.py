@@ -7,7 +7,8 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.data.collection import Collection, Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Collection, Judgement, Records, TextRecord
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks_file import TaskKey, ranks_to_bytes
 from mlbench.ranking.vectors import TokenVectors

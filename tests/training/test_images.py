@@ -9,7 +9,7 @@ import pytest
 
 from mlbench.commands.cli import main
 from mlbench.common.errors import DataError, UsageError
-from mlbench.data.collection import build_collection
+from mlbench.data.building import build_collection
 from mlbench.data.images import IMAGE
 from mlbench.evaluation.options import Options
 from mlbench.training.batches import HybridBatches, Proportions

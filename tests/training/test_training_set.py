@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbench.common.errors import UsageError
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.training.judged_pairs import TrainingSet
 from mlbench.training.training_set import training_set
 from tests.data.readers.building import json_lines, make_task, write

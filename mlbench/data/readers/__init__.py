@@ -81,7 +81,7 @@ def read_collection(task: Task, locate: Locate, *, strict: bool = False) -> Data
     ``locate`` is usually ``Locator(...).of(task)``. Judgements that name passages which are not
     there are left out (see ``absent``), unless ``strict``. Raises DataError.
     """
-    from mlbench.data.collection import build_collection
+    from mlbench.data.building import build_collection
 
     return build_collection(task.languages, read(task, locate), task.roles, lenient=not strict)
 
@@ -94,7 +94,7 @@ def stream_collection(task: Task, finder: Finder, *, absent: bool = False) -> St
 
     Raises UsageError where the task cannot be streamed, DataError as ``read_collection`` does.
     """
-    from mlbench.data.corpus import build_streamed
+    from mlbench.data.building_streamed import build_streamed
 
     return build_streamed(task.languages, stream_records(task, finder, absent=absent), task.roles)
 

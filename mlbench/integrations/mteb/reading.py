@@ -25,7 +25,7 @@ from mlbench.data.collection import Collection
 from mlbench.data.input_files import Faults, read_json
 from mlbench.data.task import Kind, Setting, Task
 from mlbench.evaluation.describing import chosen_measures, describe_task
-from mlbench.evaluation.evaluate import load_collection
+from mlbench.evaluation.loading import load_collection
 from mlbench.evaluation.tasks import load_task
 from mlbench.integrations.mteb.names import PREFIX, SPLIT, subset_name
 from mlbench.reports.report import Report

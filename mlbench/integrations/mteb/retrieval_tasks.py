@@ -18,7 +18,7 @@ import numpy as np
 from mlbench.common.errors import Fault, UsageError
 from mlbench.data.collection import Collection
 from mlbench.data.task import IMAGE, Kind, Setting, Task
-from mlbench.evaluation.evaluate import load_collection
+from mlbench.evaluation.loading import load_collection
 from mlbench.evaluation.tasks import load_task
 from mlbench.integrations.mteb.names import (
     MAIN_SCORE,

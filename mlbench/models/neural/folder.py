@@ -16,7 +16,6 @@ from mlbench.common.errors import Fault, ModelError, UsageError, first_faults
 from mlbench.common.files import sha256_of_all
 from mlbench.models.neural.checkpoint import ADAPTER_FILE, Adapter, Checkpoint
 from mlbench.models.neural.files import (
-    BYTE_ORDER_MARK,
     CODE_MEND,
     LEFT_OUT,
     MODELS_OF_BYTES,
@@ -26,14 +25,9 @@ from mlbench.models.neural.files import (
     PROCESSORS,
     TOKENIZERS,
     TRANSFORMER,
-    begins_with_mark,
-    config_faults,
-    is_lfs_pointer,
-    is_vocabulary,
     leads_out,
     module_name,
     read_json,
-    safetensors_fault,
     tensors,
 )
 from mlbench.models.neural.graphs import Unreadable, choose_file, weight_files, which_file
@@ -50,6 +44,7 @@ from mlbench.models.neural.kinds import (
 )
 from mlbench.models.neural.options import NeuralOptions
 from mlbench.models.neural.outputs import DENSE, FAMILIES, LATE, without_vectors
+from mlbench.models.neural.view import View, joined
 
 MODULES_FILE = "modules.json"
 CONFIG_FILE = "config.json"
@@ -110,14 +105,11 @@ def inspect_folder(folder: Path, options: NeuralOptions) -> Checkpoint:
     )
 
 
-class _Inspection:
-    """One pass over a folder: collects its files and faults."""
+class _Inspection(View):
+    """One pass over a folder: what makes the model, and what is wrong with it."""
 
     def __init__(self, root: Path, options: NeuralOptions) -> None:
-        self.root = root
-        self.options = options
-        self.faults: list[Fault] = []
-        self.files: list[str] = []
+        super().__init__(root, options)
         self.settings: dict[str, Any] = {}
         self.modules: list[tuple[str | None, str]] = []
         self.graph = ""
@@ -139,7 +131,7 @@ class _Inspection:
         if str(kind) not in FAMILIES:
             other = MODEL_TYPES.get(str(kind))
             found = f"a model of type {kind!r}" + (f": {other.what}" if other else "")
-            self._fault(MODEL_FILE, found, ", ".join(FAMILIES), other.mend if other else "")
+            self.fault(MODEL_FILE, found, ", ".join(FAMILIES), other.mend if other else "")
             return
         self.family = FAMILIES[str(kind)]
         modules, unread = read_json(self.root / MODULES_FILE)
@@ -149,27 +141,27 @@ class _Inspection:
     def _listed(self, modules: Any) -> None:
         """Check what modules.json says, and each module."""
         if not isinstance(modules, list) or not modules:
-            self._fault(MODULES_FILE, "no list of modules", "a list of modules, not empty")
+            self.fault(MODULES_FILE, "no list of modules", "a list of modules, not empty")
             return
         self._names_of_modules(modules)
         for entry in modules:
             if isinstance(entry, dict):
                 self._module(entry.get("type"), entry.get("path"), MODULES_FILE)
         if not self.faults and not self._gives_vectors():
-            self._fault(MODULES_FILE, *without_vectors(self.family))
+            self.fault(MODULES_FILE, *without_vectors(self.family))
         elif not self.faults and (first := module_name(modules[0]["type"])) not in _FIRST:
             found = f"its first module is {first}, which reads no texts"
-            self._fault(MODULES_FILE, found, "the modules in their order, what reads texts first")
+            self.fault(MODULES_FILE, found, "the modules in their order, what reads texts first")
 
     def _bare(self, names: list[str]) -> None:
         """Check a folder without modules.json."""
         if ADAPTER_FILE in names:
             return
-        config = self._object(CONFIG_FILE) if CONFIG_FILE in names else {}
+        config = self.object_of(CONFIG_FILE) if CONFIG_FILE in names else {}
         modules = model2vec_modules(config)
         if says_reranker(config):
             found = f"sentence_transformers in it says: {RERANKER.what}"
-            self._fault(CONFIG_FILE, found, "a dense encoder", RERANKER.mend)
+            self.fault(CONFIG_FILE, found, "a dense encoder", RERANKER.mend)
         elif modules:
             self.layout, self.made = "sentence-transformers", {MODULES_FILE: modules}
             self._listed(json.loads(modules))
@@ -182,24 +174,24 @@ class _Inspection:
 
     def _settings(self) -> dict[str, Any]:
         """Return what config_sentence_transformers.json says; of the wrong type are faults."""
-        said = self._object(MODEL_FILE)
+        said = self.object_of(MODEL_FILE)
         prompts = said.get("prompts", {})
         if not isinstance(prompts, dict):
             found = f"prompts = {json.dumps(prompts)[:200]}"
-            self._fault(MODEL_FILE, found, 'an object, name -> text; {} for none: "prompts": {}')
+            self.fault(MODEL_FILE, found, 'an object, name -> text; {} for none: "prompts": {}')
             prompts = {}
         for name, text in prompts.items():
             if text is not None and not isinstance(text, str):
                 found = f"prompt {name!r} = {json.dumps(text)[:200]}"
-                self._fault(MODEL_FILE, found, "a text; null for none")
+                self.fault(MODEL_FILE, found, "a text; null for none")
         for key, kind, expected in _SETTINGS:
             value = said.get(key)
             if value is not None and type(value) is not kind:
-                self._fault(MODEL_FILE, f"{key} = {json.dumps(value)[:200]}", expected)
+                self.fault(MODEL_FILE, f"{key} = {json.dumps(value)[:200]}", expected)
         default = said.get("default_prompt_name")
         if isinstance(default, str) and default not in {"query", "document", *prompts}:
             found = f"default_prompt_name = {default!r}, which is none of the prompts"
-            self._fault(MODEL_FILE, found, ", ".join(prompts) or "null: it has no prompts")
+            self.fault(MODEL_FILE, found, ", ".join(prompts) or "null: it has no prompts")
         return said
 
     def _names_of_modules(self, modules: list[Any]) -> None:
@@ -207,12 +199,12 @@ class _Inspection:
         seen: set[str] = set()
         for entry in modules:
             if not isinstance(entry, dict):
-                self._fault(MODULES_FILE, f"{entry!r}", "an object with type, path and name")
+                self.fault(MODULES_FILE, f"{entry!r}", "an object with type, path and name")
                 continue
             name = entry.get("name")
             if not isinstance(name, str) or name in seen:
                 found = f"a module of the name {name!r}" + (", twice" if name in seen else "")
-                self._fault(MODULES_FILE, found, "a text, another for each module")
+                self.fault(MODULES_FILE, found, "a text, another for each module")
             else:
                 seen.add(name)
 
@@ -226,8 +218,8 @@ class _Inspection:
 
     def _output(self, folder: str) -> Any:
         """Return what a Transformer's own configuration says that it gives."""
-        names = [name for name in self._names(folder) if TRANSFORMER.fullmatch(name)]
-        said = [self._object(_join(folder, name)) for name in names]
+        names = [name for name in self.names_in(folder) if TRANSFORMER.fullmatch(name)]
+        said = [self.object_of(joined(folder, name)) for name in names]
         return next((each.get("module_output_name") for each in said if each), None)
 
     def _module(self, kind: Any, path: Any, where: str) -> None:
@@ -237,26 +229,26 @@ class _Inspection:
         allowed = other is OF_FAMILY.get(self.family.library)
         if other and not allowed:
             found = f"names the class {kind!r}: {other.what}"
-            self._fault(where, found, f"{self.family.what}, of modules of its own", other.mend)
+            self.fault(where, found, f"{self.family.what}, of modules of its own", other.mend)
             return
         if name is None and not self.options.trust_remote_code:
             found = f"names the class {kind!r}, which is not one of sentence-transformers' modules"
-            self._fault(where, found, ", ".join(MODULES), CODE_MEND)
+            self.fault(where, found, ", ".join(MODULES), CODE_MEND)
             return
         if not isinstance(path, str) or leads_out(path):
-            self._fault(where, f"the path {path!r}", "a folder within this one")
+            self.fault(where, f"the path {path!r}", "a folder within this one")
             return
         folder = PurePosixPath(path).as_posix().removeprefix(".")
         if not (self.root / folder).is_dir():
             if name in ("Normalize", "Dropout"):
                 self.modules.append((name, folder))
                 return
-            self._fault(where, f"names the folder {path!r}, which is not there", "the module")
+            self.fault(where, f"names the folder {path!r}, which is not there", "the module")
             return
-        names = self._folder(folder) if folder else sorted(self._names(""))
+        names = self._folder(folder) if folder else sorted(self.names_in(""))
         self.modules.append((name, folder))
         if name in ("Pooling", "Dense") and CONFIG_FILE not in names:
-            self._fault(_join(folder, CONFIG_FILE), "no such file", f"what the {name} does")
+            self.fault(joined(folder, CONFIG_FILE), "no such file", f"what the {name} does")
         if name in ("Router", "Asym"):
             self._router(folder, names)
         elif name is None or MODULES[name]:
@@ -266,89 +258,45 @@ class _Inspection:
     def _router(self, folder: str, names: list[str]) -> None:
         config = next((n for n in ("router_config.json", CONFIG_FILE) if n in names), None)
         if config is None:
-            self._fault(folder, "no router_config.json", "the routes' modules")
+            self.fault(folder, "no router_config.json", "the routes' modules")
             return
-        where = _join(folder, config)
-        types = self._object(where).get("types")
+        where = joined(folder, config)
+        types = self.object_of(where).get("types")
         if not isinstance(types, dict):
-            self._fault(where, "no types", "an object: module -> class")
+            self.fault(where, "no types", "an object: module -> class")
             return
         for path, kind in types.items():
-            self._module(kind, path if leads_out(path) else _join(folder, path), where)
+            self._module(kind, path if leads_out(path) else joined(folder, path), where)
 
     def _folder(self, folder: str) -> list[str]:
         """Take in the files of one folder that are no weights; return all their names."""
-        names = sorted(self._names(folder))
+        names = sorted(self.names_in(folder))
         for name in names:
             code = name.endswith(".py") and self.options.trust_remote_code
             if (PLAIN.fullmatch(name) and not LEFT_OUT.fullmatch(name)) or code:
-                self._take(_join(folder, name))
+                self.take(joined(folder, name))
         if ADAPTER_FILE in names:
             self._adapter(folder, names)
         return names
 
     def _adapter(self, folder: str, names: list[str]) -> None:
         """Take in an adapter in place of a module's weights."""
-        said = self._object(_join(folder, ADAPTER_FILE))
+        said = self.object_of(joined(folder, ADAPTER_FILE))
         pickled = self.options.allow_pickle and _ADAPTED[False] not in names
         weights = _ADAPTED[pickled]
         if self.options.backend != "torch":
             found, mend = adapter(said)
-            self._fault(_join(folder, ADAPTER_FILE), found, "--backend torch", mend)
+            self.fault(joined(folder, ADAPTER_FILE), found, "--backend torch", mend)
         elif weights not in names and _ADAPTED[True] in names:
-            self._fault(_join(folder, _ADAPTED[True]), *_PICKLED)
+            self.fault(joined(folder, _ADAPTED[True]), *_PICKLED)
         elif weights not in names:
             found = "a PEFT adapter without its weights"
-            self._fault(folder or ".", found, weights, "save or download that file too")
+            self.fault(folder or ".", found, weights, "save or download that file too")
         elif self.adapter is not None:
-            self._fault(_join(folder, ADAPTER_FILE), "a second adapter", "one adapter")
+            self.fault(joined(folder, ADAPTER_FILE), "a second adapter", "one adapter")
         else:
-            self._take(_join(folder, weights))
+            self.take(joined(folder, weights))
             self.adapter = Adapter(self.root / folder, (ADAPTER_FILE, weights), folder, said)
-
-    def _names(self, folder: str) -> list[str]:
-        """Return the names of the files in a folder; links that lead out of it are faults."""
-        names = []
-        for entry in (self.root / folder).iterdir():
-            if entry.is_symlink() and not self._within(entry):
-                fault = Fault(str(entry), "a link that points outside the folder", "a file in it")
-                if fault not in self.faults:
-                    self.faults.append(fault)
-            elif entry.is_file():
-                names.append(entry.name)
-        return names
-
-    def _within(self, entry: Path) -> bool:
-        """Say whether a link stays in the folder, or in the hub's cache of this one model."""
-        try:
-            target = entry.resolve()
-        except (OSError, RuntimeError):  # a loop
-            return False
-        blobs = self.root.parent.parent / "blobs"
-        cached = self.root.parent.name == "snapshots" and target.is_relative_to(blobs.resolve())
-        return cached or target.is_relative_to(self.root)
-
-    def _take(self, name: str) -> None:
-        """Add a file to the view, and check what it says."""
-        if name in self.files:
-            return
-        self.files.append(name)
-        path = self.root / name
-        if is_lfs_pointer(path):
-            self._fault(
-                name, "a Git LFS pointer: it was not downloaded", "the file itself", "git lfs pull"
-            )
-        elif name.endswith(".safetensors"):
-            found = safetensors_fault(path)
-            if found:
-                self._fault(name, found, "safetensors weights", "save or download them again")
-        elif name.endswith(".json") and is_vocabulary(path.name):
-            if begins_with_mark(path):
-                self._fault(name, BYTE_ORDER_MARK, "JSON in UTF-8 without it")
-        elif name.endswith(".json"):
-            trust = self.options.trust_remote_code or self.options.backend == "onnx"  # reads none
-            for found in config_faults(self._json(name), path.name, trust):
-                self._fault(name, found, "no code but the libraries' own", CODE_MEND)
 
     def _weighty(self, folder: str, kind: str, names: list[str]) -> None:
         """Check the files of a module that has weights, unless it is an adapter."""
@@ -359,18 +307,18 @@ class _Inspection:
         if onnx:
             self._run_by_onnx(folder, exported)
         for name in exported if not onnx else ():
-            self._take(name)
+            self.take(name)
         whole = onnx or self._weights(folder, names, pickled=False) or exported
         if not whole and self._pickled(folder, kind, names) and CONFIG_FILE not in names:
             return
-        single = _join(folder, _SINGLE[False])
+        single = joined(folder, _SINGLE[False])
         if kind == "StaticEmbedding" and single in self.files and not self.faults:
             self._table(single)
         if kind == "Transformer" and CONFIG_FILE not in names:
-            self._fault(_join(folder, CONFIG_FILE), "no such file", "the model's configuration")
+            self.fault(joined(folder, CONFIG_FILE), "no such file", "the model's configuration")
         if kind in _READ_TEXTS and not self._tokenises(folder, kind, names):
             mend = "save the tokenizer into the folder: tokenizer.save_pretrained(folder)"
-            self._fault(folder or ".", "no tokenizer in it", "tokenizer.json", mend)
+            self.fault(folder or ".", "no tokenizer in it", "tokenizer.json", mend)
 
     def _table(self, single: str) -> None:
         """Check the table of a StaticEmbedding."""
@@ -378,13 +326,13 @@ class _Inspection:
             name: kind for name, kind in tensors(self.root / single).items() if name in _TABLES
         }
         if not tables:
-            self._fault(single, "no table of embeddings", f"one of {', '.join(sorted(_TABLES))}")
+            self.fault(single, "no table of embeddings", f"one of {', '.join(sorted(_TABLES))}")
         elif whole := [kind for kind in tables.values() if kind.startswith(("I", "U"))]:
             found = (
                 f"embeddings in whole numbers ({whole[0]}), which sentence-transformers cannot use"
             )
             mend = "save it again: StaticModel.from_pretrained(FOLDER, quantize_to='float32')"
-            self._fault(single, found, "floating-point numbers", mend)
+            self.fault(single, found, "floating-point numbers", mend)
 
     def _tokenises(self, folder: str, kind: str, names: list[str]) -> bool:
         """Say whether the folder has a tokenizer, or names one that needs no vocabulary."""
@@ -393,7 +341,7 @@ class _Inspection:
         if any(TOKENIZERS.fullmatch(name) or PROCESSORS.fullmatch(name) for name in names):
             return True
         said = [
-            self._object(_join(folder, name))
+            self.object_of(joined(folder, name))
             for name in ("tokenizer_config.json", CONFIG_FILE)
             if name in names
         ]
@@ -408,52 +356,52 @@ class _Inspection:
         wanted = _EXPORTED.get(self.options.backend)
         if wanted is None:
             return []
-        below = _join(folder, self.options.backend)
+        below = joined(folder, self.options.backend)
         folders = [folder, below] if (self.root / below).is_dir() else [folder]
-        found = [_join(place, name) for place in folders for name in self._names(place)]
+        found = [joined(place, name) for place in folders for name in self.names_in(place)]
         return [name for name in found if wanted.fullmatch(PurePosixPath(name).name)]
 
     def _run_by_onnx(self, folder: str, exported: list[str]) -> None:
         """Take in the ONNX file that is to be run, and the files of its weights."""
         graph = choose_file(exported, self.options.onnx_file)
         if graph is None:
-            self._fault(folder or ".", *which_file(exported, self.options.onnx_file))
+            self.fault(folder or ".", *which_file(exported, self.options.onnx_file))
             return
-        self._take(graph)
+        self.take(graph)
         if self.faults:
             return
         try:
             beside = weight_files(self.root / graph)
         except Unreadable as error:
-            self._fault(graph, str(error), "an ONNX file that onnxruntime runs by itself")
+            self.fault(graph, str(error), "an ONNX file that onnxruntime runs by itself")
             return
         self.graph = graph
         for name in sorted(beside):
             file = PurePosixPath(graph).parent / name
-            if leads_out(name) or not self._within(self.root / file):
-                self._fault(graph, f"its weights are in {name!r}", "a file in this folder")
+            if leads_out(name) or not self.stays_within(self.root / file):
+                self.fault(graph, f"its weights are in {name!r}", "a file in this folder")
             elif not (self.root / file).is_file():
                 found = f"its weights are in {name!r}, which is not there"
-                self._fault(graph, found, "all files of the export", "download that file too")
+                self.fault(graph, found, "all files of the export", "download that file too")
             else:
-                self._take(file.as_posix())
+                self.take(file.as_posix())
 
     def _weights(self, folder: str, names: list[str], *, pickled: bool) -> bool:
         """Take in a module's weights, one file or the shards of an index, if they are there."""
         single = _SINGLE[pickled]
         index = f"{single}.index.json"
         if single in names:
-            self._take(_join(folder, single))
+            self.take(joined(folder, single))
         elif index in names:
-            self._take(_join(folder, index))
-            shards = self._object(_join(folder, index)).get("weight_map")
+            self.take(joined(folder, index))
+            shards = self.object_of(joined(folder, index)).get("weight_map")
             listed = set(shards.values()) if isinstance(shards, dict) else set()
             for shard in sorted(map(str, listed)):
                 if shard not in names or Path(shard).suffix != Path(single).suffix:
                     expected = f"a {Path(single).suffix} file in this folder"
-                    self._fault(_join(folder, index), f"names the shard {shard!r}", expected)
+                    self.fault(joined(folder, index), f"names the shard {shard!r}", expected)
                 else:
-                    self._take(_join(folder, shard))
+                    self.take(joined(folder, shard))
         return single in names or index in names
 
     def _pickled(self, folder: str, kind: str, names: list[str]) -> bool:
@@ -465,36 +413,17 @@ class _Inspection:
             return False
         pickles = pickled_weights(names)
         if pickles and not self.options.allow_pickle:
-            self._fault(_join(folder, pickles[0]), *_PICKLED)
+            self.fault(joined(folder, pickles[0]), *_PICKLED)
         elif kind:
             below = [
                 f"{place}/{name}"
                 for place in _EXPORTED
                 if (self.root / folder / place).is_dir()
-                for name in self._names(_join(folder, place))
+                for name in self.names_in(joined(folder, place))
             ]
             backends = kind == "Transformer"
             other = other_weights([*names, *below], backends=backends)
             found, mend = other or ("no weights in it", "")
-            self._fault(folder or ".", found, _SINGLE[False], mend)
+            self.fault(folder or ".", found, _SINGLE[False], mend)
             return other is not None
         return False
-
-    def _json(self, name: str) -> Any:
-        value, found = read_json(self.root / name)
-        if found:
-            self._fault(name, found, "valid JSON, in UTF-8 without a byte order mark")
-        return value
-
-    def _object(self, name: str) -> dict[str, Any]:
-        value = self._json(name)
-        return value if isinstance(value, dict) else {}
-
-    def _fault(self, name: str, found: str, expected: str = "", mend: str = "") -> None:
-        fault = Fault(str(self.root / name), found, expected, mend)
-        if fault not in self.faults:
-            self.faults.append(fault)
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name

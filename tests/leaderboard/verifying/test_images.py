@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import DataError
-from mlbench.data.collection import build_collection
+from mlbench.data.building import build_collection
 from mlbench.data.images import IMAGE
 from mlbench.data.task_file import parse_task
 from mlbench.leaderboard.verifying.samples import draw, part_of, spans_of

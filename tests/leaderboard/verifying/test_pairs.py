@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import IntegrityError
+from mlbench.data.building import build_collection
 from mlbench.data.catalog import find_task
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.data.task import Roles

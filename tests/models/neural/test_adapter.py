@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import ModelError, UsageError
-from mlbench.data.collection import Judgement, Records, TextRecord, build_collection
+from mlbench.data.building import build_collection
+from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.models import pace
 from mlbench.models.contract import check_adapter
 from mlbench.models.encoding import Encoding

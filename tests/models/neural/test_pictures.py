@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlbench.common.errors import ModelError
-from mlbench.data.collection import build_collection
+from mlbench.data.building import build_collection
 from mlbench.data.images import IMAGE
 from mlbench.models.contract import check_adapter
 from mlbench.models.encoding import Encoding
