@@ -29,7 +29,6 @@ from mlbench.comparing.comparison_maps import (
     value_text,
 )
 from mlbench.comparing.comparison_tables import (
-    Block,
     blocks_of,
     in_words,
     main_quantities,
@@ -45,7 +44,7 @@ from mlbench.comparing.quantities import Quantity
 from mlbench.data.task import Kind, Setting
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.pairs import pair_name, row_name
-from mlbench.reports.table import Table
+from mlbench.reports.table import Block, Table
 from mlbench.reports.templating import page_environment
 from mlbench.reports.words import MISSING, kind_name
 

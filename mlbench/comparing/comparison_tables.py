@@ -7,14 +7,14 @@ pair differs in the main measure, and one what the other measures say.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from mlbench.common.counts import plural
 from mlbench.common.names import shortened_apart
-from mlbench.common.sizes import short_number, short_size, three_digits
 from mlbench.common.terminal import printable
+from mlbench.comparing.cost_table import cost_block
 from mlbench.comparing.differences import (
     NOT_SHOWN,
     Difference,
@@ -26,9 +26,8 @@ from mlbench.comparing.differences import (
 from mlbench.comparing.quantities import Quantity
 from mlbench.data.task import FROM_IMAGE, INTO_IMAGE, Kind, Setting
 from mlbench.measures.rank_measures import RANK_DISTANCE
-from mlbench.reports.cost import Cost
 from mlbench.reports.pairs import pair_name, row_name
-from mlbench.reports.table import Table, narrow
+from mlbench.reports.table import Block, Table, narrow
 from mlbench.reports.words import KIND_NAMES, MISSING, kind_name, mean
 
 if TYPE_CHECKING:
@@ -44,15 +43,6 @@ LETTERS = "Models with a common letter in a column cannot be told apart."
 LONGEST_NAME, LONGEST_MODEL = 9, 28
 MOST_TIED = 5
 """Scores that a note on ties names."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A table under its title, with what its marks mean and how it is read."""
-
-    title: str
-    table: Table
-    notes: tuple[str, ...] = ()
 
 
 def blocks_of(comparison: Comparison, whole: bool) -> list[Block]:
@@ -73,45 +63,6 @@ def blocks_of(comparison: Comparison, whole: bool) -> list[Block]:
             *_measure_blocks(comparison),
         ]
     return [block for block in (*tables, cost_block(comparison)) if block.table.rows]
-
-
-COSTS: tuple[tuple[str, Callable[[Cost], str]], ...] = (
-    ("queries\na second", lambda cost: _figure(cost.speeds.get("query"), three_digits)),
-    ("passages\na second", lambda cost: _figure(cost.speeds.get("passage"), three_digits)),
-    ("images\na second", lambda cost: _figure(cost.speeds.get("image"), three_digits)),
-    ("bytes\na passage", lambda cost: _figure(cost.bytes, lambda size: f"{size:,.0f}")),
-    ("parameters", lambda cost: _figure(cost.parameters, short_number)),
-    ("peak\nmemory", lambda cost: _figure(cost.peak_memory, short_size)),
-    ("peak GPU\nmemory", lambda cost: _figure(cost.peak_gpu_memory, short_size)),
-)
-"""Columns of the table of costs; one that no model has a figure for is left out."""
-
-
-def _figure(value: Any, write: Callable[[Any], str]) -> str:
-    return MISSING if value is None else write(value)
-
-
-def cost_block(comparison: Comparison) -> Block:
-    """Return what each model costs, as far as that is known, with the hardware."""
-    costs = {m.label: (m.name, m.cost) for m in comparison.models if m.cost is not None}
-    columns = [
-        (header, write)
-        for header, write in COSTS
-        if any(write(cost) != MISSING for _, cost in costs.values())
-    ]
-    rows = [
-        (f"{label} {name}", *(write(cost) for _, write in columns))
-        for label, (name, cost) in costs.items()
-    ]
-    ran: dict[str, list[str]] = {}
-    for label, (_, cost) in costs.items():
-        ran.setdefault(cost.hardware, []).append(label)
-    where = [f"{', '.join(labels)} on {machine}" for machine, labels in ran.items() if machine]
-    notes = [f"Hardware: {'; '.join(where)}."] if where else []
-    if len(where) > 1:
-        notes.append("Speeds on different hardware cannot be compared.")
-    headers = ("model", *(header for header, _ in columns))
-    return Block("Cost", Table(headers, tuple(rows) if columns else ()), tuple(notes))
 
 
 def main_quantities(comparison: Comparison) -> list[Quantity]:

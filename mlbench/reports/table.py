@@ -89,3 +89,12 @@ def _widths(row: tuple[str, ...]) -> list[int]:
 def narrow(name: str, width: int) -> str:
     """Break a long measure name over lines: AP(rel=2)@100 becomes AP, (rel=2), @100."""
     return name if len(name) <= width else name.replace("(", "\n(").replace("@", "\n@")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A table under its title, with what its marks mean and how it is read."""
+
+    title: str
+    table: Table
+    notes: tuple[str, ...] = ()

@@ -8,26 +8,26 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbench.common.counts import plural
-from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, ModelError
+from mlbench.common.errors import Fault, IntegrityError, ModelError
 from mlbench.common.trust import refuse_untrusted
 from mlbench.models.endpoint.answers import in_order
 from mlbench.models.endpoint.options import (
     ALIASES,
     KIND,
     EndpointOptions,
-    address_of,
     demands_of,
     parse_options,
     read_endpoint_file,
 )
 from mlbench.models.endpoint.probes import PROBES, Floats, Probing
-from mlbench.models.endpoint.server import Rejected, Server
+from mlbench.models.endpoint.served import Served
+from mlbench.models.endpoint.server import Rejected
 from mlbench.models.protocol import Tokens, Truncation
 
 if TYPE_CHECKING:
@@ -69,14 +69,10 @@ def estimate_tokens(texts: Sequence[str]) -> Tokens:
     return Tokens(*sorted((round(least), round(most))))
 
 
-class Endpoint:
-    """A model of a server: float64 (n, d) vectors, as they are in its answers.
-
-    Nothing is sent before something asks for the identity or for vectors.
-    """
+class Endpoint(Served[EndpointOptions]):
+    """A model of a server: float64 (n, d) vectors, as they are in its answers."""
 
     language_free = True
-    cacheable = True
     no_images = "an OpenAI-compatible server is sent texts only"
 
     def __init__(
@@ -87,12 +83,9 @@ class Endpoint:
         *,
         of_file: bool = False,
     ) -> None:
-        self.name = options.name or model
+        super().__init__(model, f"model {KIND}:{model}", options, cache, of_file)
         self.similarity = options.similarity
         self.prompts = {role: getattr(options, f"{role}_prompt") or "" for role in ROLES}
-        self._model, self._given, self._cache = model, options, cache
-        self._of_file = of_file
-        self._where = f"model {KIND}:{model}"
         self._most_texts = options.batch_size
         self._dimension: int | None = None
 
@@ -100,14 +93,6 @@ class Endpoint:
     def identity(self) -> str:
         """The server is asked for the vectors of fixed texts where this is first needed."""
         return f"{VERSION}, sha256 {self._probing.identity}"
-
-    @cached_property
-    def _server(self) -> Server:
-        if self._given.offline:
-            found = "is behind an endpoint, and the network may not be used"
-            raise EnvironmentFault(Fault(self._where, found, mend="leave --offline out"))
-        address = address_of(self._given, of_file=self._of_file)
-        return Server(address, self._where, self._given.concurrency, self._given.timeout)
 
     @cached_property
     def _probing(self) -> Probing:
@@ -142,7 +127,7 @@ class Endpoint:
         if apart:
             raise IntegrityError(
                 Fault(
-                    f"{self._where} at {self._server.url}",
+                    self._place,
                     f"has changed since the run began: the vectors of fixed texts differ by "
                     f"{apart:.2g} of their length",
                     "the same model from the beginning of a run to its end",
@@ -248,11 +233,6 @@ class Endpoint:
             )
         self._dimension = len(row)
         return row.astype(np.float64)
-
-    def _refuse(self, found: str, expected: str = "") -> NoReturn:
-        raise ModelError(
-            Fault(f"{self._where} at {self._server.url}", f"returned {found}", expected)
-        )
 
 
 def _numbers(value: Any) -> npt.NDArray[Any]:

@@ -14,17 +14,17 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench.common.errors import EnvironmentFault, Fault, IntegrityError, ModelError, UsageError
+from mlbench.common.errors import Fault, IntegrityError, UsageError
 from mlbench.common.trust import refuse_untrusted
 from mlbench.models.endpoint.answers import in_order
-from mlbench.models.endpoint.options import address_of
 from mlbench.models.endpoint.probes import PROBES, Probing
-from mlbench.models.endpoint.server import Address, Rejected, Server
+from mlbench.models.endpoint.served import Served
+from mlbench.models.endpoint.server import Address, Rejected
 from mlbench.models.reranking.options import KIND, TEI, RerankOptions, demands_of, read_file
 
 if TYPE_CHECKING:
@@ -38,10 +38,8 @@ CUT = "if it is too long, body = { truncate = true } in a model file cuts long p
 Wide = npt.NDArray[np.float64]
 
 
-class Endpoint:
-    """A reranker of a server; nothing is sent before something asks for its identity or scores."""
-
-    cacheable = True
+class Endpoint(Served[RerankOptions]):
+    """A reranker of a server."""
 
     def __init__(
         self,
@@ -51,10 +49,7 @@ class Endpoint:
         *,
         of_file: bool = False,
     ) -> None:
-        self.name = options.name or model
-        self._model, self._given, self._cache = model, options, cache
-        self._of_file = of_file
-        self._where = f"reranker {KIND}:{model}"
+        super().__init__(model, f"reranker {KIND}:{model}", options, cache, of_file)
         self._most = options.batch_size or options.wire.most
 
     @property
@@ -62,15 +57,11 @@ class Endpoint:
         """The server is asked for the scores of fixed texts where this is first needed."""
         return f"{VERSION}, sha256 {self._probing.identity}"
 
-    @cached_property
-    def _server(self) -> Server:
-        if self._given.offline:
-            found = "is behind an endpoint, and the network may not be used"
-            raise EnvironmentFault(Fault(self._where, found, mend="leave --offline out"))
-        address = address_of(self._given, of_file=self._of_file)
+    def _address(self) -> Address:
+        address = super()._address()
         if self._given.format == TEI:  # which has its embeddings below /v1, but not this
-            address = Address(address.url.removesuffix(OPENAI_PATH), address.key)
-        return Server(address, self._where, self._given.concurrency, self._given.timeout)
+            return Address(address.url.removesuffix(OPENAI_PATH), address.key)
+        return address
 
     @cached_property
     def _probing(self) -> Probing:
@@ -103,7 +94,7 @@ class Endpoint:
                 f"has changed since the run began: its scores of fixed texts differ by {apart:.2g}"
             )
             expected = "the same model from the beginning of a run to its end"
-            raise IntegrityError(Fault(f"{self._where} at {self._server.url}", found, expected))
+            raise IntegrityError(Fault(self._place, found, expected))
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the report."""
@@ -144,10 +135,6 @@ class Endpoint:
         if odd:
             self._refuse(f"the relevance score {str(odd[0])[:40]!r}", "numbers")
         return np.array(values, np.float64)
-
-    def _refuse(self, found: str, expected: str = "") -> NoReturn:
-        where = f"{self._where} at {self._server.url}"
-        raise ModelError(Fault(where, f"returned {found}", expected))
 
 
 def _requests(
