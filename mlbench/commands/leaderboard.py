@@ -19,10 +19,11 @@ from mlbench.common.progress import Step
 from mlbench.data.suite import Suite
 from mlbench.evaluation.suites import load_suite
 from mlbench.leaderboard.checking.findings import Findings
+from mlbench.leaderboard.checking.recording import lift as end_disputes
+from mlbench.leaderboard.checking.recording import withdraw as mark
+from mlbench.leaderboard.checking.recording import write_record
 from mlbench.leaderboard.checking.submit import add_task as write_task
-from mlbench.leaderboard.checking.submit import lift as end_disputes
-from mlbench.leaderboard.checking.submit import reported, write_record
-from mlbench.leaderboard.checking.submit import withdraw as mark
+from mlbench.leaderboard.checking.submit import reported
 from mlbench.leaderboard.checking.validate import Options
 from mlbench.leaderboard.checking.validate import validate as check_entries
 from mlbench.leaderboard.entries.board import (

@@ -9,9 +9,7 @@ import numpy as np
 from mlbench.common.errors import Fault
 from mlbench.data.absent import add_pair, check_relevant, dangling
 from mlbench.data.building import Spoken, build_entries, names_of, none_of, raise_faults
-from mlbench.data.collection import (
-    Judgement,
-)
+from mlbench.data.collection import Judgement
 from mlbench.data.corpus import BetweenAll, Judged, JudgedOnce, StreamedCollection, StreamedRecords
 from mlbench.data.task import IMAGE, Roles
 

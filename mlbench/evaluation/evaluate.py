@@ -37,11 +37,7 @@ from mlbench.evaluation.examples import examples_of
 from mlbench.evaluation.loading import leave_passages, open_collection, part_of
 from mlbench.evaluation.options import Options, chosen_options
 from mlbench.evaluation.reranked import rank_and_rerank
-from mlbench.evaluation.rerankers import (
-    as_reranked,
-    describe_reranking,
-    with_reranker,
-)
+from mlbench.evaluation.rerankers import as_reranked, describe_reranking, with_reranker
 from mlbench.evaluation.streamed import count_shards, discard_state, evaluate_streamed, pass_of
 from mlbench.evaluation.tasks import load_task
 from mlbench.evaluation.trained_on import training_warnings

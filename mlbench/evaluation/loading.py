@@ -15,9 +15,7 @@ from mlbench.data.sampling import Draw, cut_to_languages
 from mlbench.data.task import Task
 from mlbench.evaluation.choices import chosen_languages, locator_of, streams
 from mlbench.evaluation.options import Options, chosen_options
-from mlbench.evaluation.rerankers import (
-    refuse_images,
-)
+from mlbench.evaluation.rerankers import refuse_images
 from mlbench.evaluation.tasks import load_task
 
 

@@ -9,9 +9,7 @@ from mlbench.common.files import cache_folder, slug
 from mlbench.data.corpus import StreamedCollection
 from mlbench.data.task import Task
 from mlbench.evaluation.options import Options
-from mlbench.evaluation.rerankers import (
-    as_reranked,
-)
+from mlbench.evaluation.rerankers import as_reranked
 from mlbench.models.registry import LoadedModel
 from mlbench.reports.report import Report
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from mlbench.common.files import sha256_of
 from mlbench.leaderboard.checking.findings import Findings
-from mlbench.leaderboard.checking.submit import Submitted, add_task, reported, submit, write_record
+from mlbench.leaderboard.checking.recording import write_record
+from mlbench.leaderboard.checking.submit import Submitted, add_task, reported, submit
 from mlbench.leaderboard.checking.validate import Options, validate
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,

@@ -20,7 +20,8 @@ from mlbench.common.errors import DataError
 from mlbench.common.files import slug
 from mlbench.leaderboard.checking import changes
 from mlbench.leaderboard.checking import validate as validating
-from mlbench.leaderboard.checking.submit import add_task, submit, withdraw, write_record
+from mlbench.leaderboard.checking.recording import withdraw, write_record
+from mlbench.leaderboard.checking.submit import add_task, submit
 from mlbench.leaderboard.checking.validate import Options, validate
 from mlbench.leaderboard.entries.board import leaderboards_folder, read_board, run_folder
 from mlbench.leaderboard.entries.entry import Declared, Entry, Level, read_document, to_json

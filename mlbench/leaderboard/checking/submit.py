@@ -1,14 +1,7 @@
-"""What is written into a leaderboard: a report as an entry, figures of a publication, tasks,
-records of what a maintainer verified or disputes, the end of a dispute, and withdrawals.
-
-An entry never says itself how far it can be trusted. That a sample of it was encoded again, that
-it was reproduced, or that it is disputed, is a file of its own in ``records/``, which names the
-entry by the digest of its entry.json.
-"""
+"""What is submitted to a leaderboard: a report as an entry, figures of a publication, and tasks."""
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import secrets
 import shutil
@@ -16,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from mlbench.common.counts import plural
 from mlbench.common.errors import (
@@ -31,16 +23,7 @@ from mlbench.common.files import sha256_of, slug, write_atomically
 from mlbench.common.names import both_shortened
 from mlbench.data.overlap_record import read_overlaps
 from mlbench.leaderboard.checking.copies import names_alike, other_owner
-from mlbench.leaderboard.entries.board import (
-    LIFTED,
-    Board,
-    Place,
-    find_entry,
-    read_board,
-    record_path,
-    root_of,
-    run_folder,
-)
+from mlbench.leaderboard.entries.board import Board, Place, read_board, run_folder
 from mlbench.leaderboard.entries.entry import (
     ENTRY_FILE,
     RANKS_FILE,
@@ -53,24 +36,14 @@ from mlbench.leaderboard.entries.entry import (
     Found,
     InTraining,
     LeaderboardTask,
-    Level,
-    Lifting,
-    Record,
-    Withdrawal,
     faults_at,
     parse_document,
     read_document,
     readable_json,
     to_json,
 )
-from mlbench.leaderboard.entries.fields import (
-    entry_faults,
-    evidence_faults,
-    lifting_faults,
-    record_faults,
-    withdrawal_faults,
-)
-from mlbench.leaderboard.entries.strict import MAX_JSON, parse_json, read_bounded, shown, visible
+from mlbench.leaderboard.entries.fields import entry_faults
+from mlbench.leaderboard.entries.strict import MAX_JSON, shown, visible
 from mlbench.leaderboard.entries.tables import (
     MAX_TABLE,
     bias_summary,
@@ -358,77 +331,4 @@ def add_task(report: Report, ranks: Ranks, root: Path) -> Path:
         if different := faults_at(str(path), _differing(old, task)):
             raise DataError(*different)
     write_atomically(path, readable_json(task, str(path)))
-    return path
-
-
-def write_record(
-    path: Path, level: Level, by: str, evidence: Path | None, note: str, today: datetime.date
-) -> Path:
-    """Record a level of the entry at ``path``; ``evidence`` is a JSON file, as verify prints it.
-
-    Raises UsageError where the record would not be valid, DataError where there is no entry.
-    """
-    entry = find_entry(path)
-    record = Record(
-        level=level,
-        task=entry.place.task,
-        slug=entry.slug,
-        entry_sha256=entry.sha256,
-        by=by,
-        date=today.isoformat(),
-        evidence=_evidence(evidence) if evidence else {},
-        note=note,
-    )
-    faults = faults_at("record", [*record_faults(record, today), *evidence_faults(record)])
-    if entry.entry.kind is EntryKind.REPORTED and level is not Level.DISPUTED:
-        faults.append(Fault(str(path), "a reported entry", "one with evidence"))
-    if faults:
-        raise UsageError(*faults)
-    at = record_path(entry.place.task, entry.slug, entry.sha256, level, record.date)
-    return _write_new(root_of(path) / at, record)
-
-
-def _evidence(path: Path) -> dict[str, Any]:
-    table = parse_json(read_bounded(path, MAX_JSON, str(path)), str(path))
-    if not isinstance(table, dict):
-        raise DataError(
-            Fault(str(path), "not a JSON object", "what `mlbench verify --json` printed")
-        )
-    return table
-
-
-def withdraw(path: Path, by: str, reason: str, today: datetime.date) -> Path:
-    """Withdraw the entry at ``path``: a file beside it says so.
-
-    Raises UsageError where it is withdrawn already, DataError where there is no entry.
-    """
-    entry = find_entry(path)
-    if entry.withdrawn is not None:
-        found = f"withdrawn on {entry.withdrawn.date}"
-        raise UsageError(Fault(str(path), found, "an entry that is not withdrawn"))
-    withdrawal = Withdrawal(entry.sha256, reason, by, today.isoformat())
-    if faults := faults_at("withdrawal", withdrawal_faults(withdrawal, today)):
-        raise UsageError(*faults)
-    return _write_new(entry.path / f"withdrawn-{withdrawal.date}.json", withdrawal)
-
-
-def lift(path: Path, by: str, reason: str, today: datetime.date) -> Path:
-    """Lift the disputes that stand of the entry at ``path``: a file beside them says so.
-
-    Raises UsageError where it is not disputed, DataError where there is no entry.
-    """
-    entry = find_entry(path)
-    if not entry.disputes:
-        raise UsageError(Fault(str(path), f"{entry.level}", "an entry that is disputed"))
-    place = entry.place.task, entry.slug, entry.sha256
-    lifting = Lifting(*place, entry.disputes, reason, by, today.isoformat())
-    if faults := faults_at("lifting", lifting_faults(lifting, today)):
-        raise UsageError(*faults)
-    return _write_new(root_of(path) / record_path(*place, LIFTED, lifting.date), lifting)
-
-
-def _write_new(path: Path, document: Record | Withdrawal | Lifting) -> Path:
-    if path.exists():
-        raise UsageError(Fault(str(path), "exists already", "one for each day"))
-    write_atomically(path, readable_json(document, path.name))
     return path

@@ -16,7 +16,8 @@ from mlbench.common.errors import DataError, EnvironmentFault, IntegrityError, U
 from mlbench.common.files import slug
 from mlbench.data.overlap_record import Count, Overlap
 from mlbench.leaderboard.checking import submit as submitting
-from mlbench.leaderboard.checking.submit import add_task, lift, submit, withdraw, write_record
+from mlbench.leaderboard.checking.recording import lift, withdraw, write_record
+from mlbench.leaderboard.checking.submit import add_task, submit
 from mlbench.leaderboard.entries.board import find_entry, read_board
 from mlbench.leaderboard.entries.entry import (
     Contamination,
