@@ -25,7 +25,7 @@ from mlbench.comparing.differences import (
 )
 from mlbench.comparing.quantities import Quantity
 from mlbench.data.task import FROM_IMAGE, IMAGE, INTO_IMAGE
-from mlbench.measures.bias import outranking_matrix
+from mlbench.measures.outranking import outranking_matrix
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.table import Table
 from mlbench.reports.words import MISSING, kind_name

@@ -25,15 +25,13 @@ from mlbench.reports.drawing import (
     ROOMY,
     WIDTH,
     Box,
-    MatrixPlot,
-    Scale,
     add_axes,
     canvas,
-    draw_matrix,
     grid,
     plain_style,
     to_svg,
 )
+from mlbench.reports.matrices import MatrixPlot, Scale, draw_matrix
 from mlbench.reports.pair_plots import Dots, draw_dots
 from mlbench.reports.pairs import pair_name, rows_name
 from mlbench.reports.words import KIND_NAMES, kind_name

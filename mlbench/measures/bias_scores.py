@@ -16,10 +16,10 @@ from mlbench.measures.bias import (
     BiasValues,
     Pools,
     distances,
-    outranking_matrix,
     recall_by_language,
 )
 from mlbench.measures.language_counts import LanguageCount, language_counts
+from mlbench.measures.outranking import outranking_matrix
 from mlbench.measures.significance import Interval, Score, macro_score, mean, present_mean
 from mlbench.ranking.ranks import Ranks
 

@@ -92,7 +92,7 @@ def language_counts(
 
 
 def _sum_over_pools(ranks: Ranks, pools: npt.NDArray[np.int32]) -> Values:
-    """Return the sums of ``pool_kernels.sum_over_pools`` by pool and query language, float64
+    """Return the sums of ``kernels.sum_over_pools`` by pool and query language, float64
     (pools, languages, 6); a query counts in the pools that hold its own language."""
     from mlbench.ranking.kernels import sum_over_pools
 

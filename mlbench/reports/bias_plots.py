@@ -17,16 +17,14 @@ from mlbench.reports.drawing import (
     ROOMY,
     WIDTH,
     Box,
-    MatrixPlot,
-    Scale,
     Values,
     add_axes,
     canvas,
-    draw_matrix,
     grid,
     legend,
     rows_of_axes,
 )
+from mlbench.reports.matrices import MatrixPlot, Scale, draw_matrix
 from mlbench.reports.report import Report
 
 if TYPE_CHECKING:

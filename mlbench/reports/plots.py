@@ -23,9 +23,6 @@ from mlbench.reports.drawing import (
     INK,
     KIND_COLOURS,
     ROOMY,
-    MatrixPlot,
-    Scale,
-    draw_matrix,
     legend,
     plain_style,
     rows_of_axes,
@@ -34,6 +31,7 @@ from mlbench.reports.drawing import (
     to_png,
     to_svg,
 )
+from mlbench.reports.matrices import MatrixPlot, Scale, draw_matrix
 from mlbench.reports.pair_plots import COLOURS, pairs_figure
 from mlbench.reports.pairs import directions
 from mlbench.reports.rank_plots import ranks_figure

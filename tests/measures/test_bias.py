@@ -10,16 +10,15 @@ from mlbench.data.building import build_collection
 from mlbench.data.collection import Judgement, Records, TextRecord
 from mlbench.measures.bias import (
     MixedPool,
-    OwnOutranking,
     complete,
     equal_expected_rank,
     max_rank,
     other_target_removed,
-    outranking_matrix,
     own_target_removed,
     rank_distance,
     recall_by_language,
 )
+from mlbench.measures.outranking import OwnOutranking, outranking_matrix
 from mlbench.measures.significance import question_clusters
 from mlbench.ranking.counting import rank_collection
 from mlbench.ranking.ranks import Ranking

@@ -17,7 +17,7 @@ from mlbench.data.collection import Collection, Judgement, Records, TextRecord
 from mlbench.data.images import IMAGE, Images, Place
 from mlbench.data.sampling import cut_to_languages, sample_questions
 from mlbench.data.task import Kind, Roles, Setting
-from mlbench.measures.bias import outranking_matrix
+from mlbench.measures.outranking import outranking_matrix
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import compute_scores
 from mlbench.measures.significance import question_clusters

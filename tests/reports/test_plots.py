@@ -18,7 +18,7 @@ import pytest
 from mlbench.common.errors import UsageError
 from mlbench.data.task import Kind
 from mlbench.measures.significance import Score
-from mlbench.reports.drawing import MatrixPlot, Scale, draw_matrix
+from mlbench.reports.matrices import MatrixPlot, Scale, draw_matrix
 from mlbench.reports.plots import plot_png, plots
 from tests.conftest import REPOSITORY
 from tests.support.reports import (

@@ -14,7 +14,8 @@ from mlbench.common.sizes import short_number
 from mlbench.data.task import Roles
 from mlbench.leaderboard.entries.strict import visible
 from mlbench.measures.significance import Values
-from mlbench.reports.drawing import MOST_ANNOTATED, ROOMY, tenth_above, ticks
+from mlbench.reports.drawing import ROOMY, tenth_above, ticks
+from mlbench.reports.matrices import MOST_ANNOTATED
 
 MOST_WHISKERS = 80
 LETTER = 6.2

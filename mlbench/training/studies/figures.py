@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from mlbench.comparing.quantities import Quantity, SettingTable
 from mlbench.data.task import IMAGE, Kind
-from mlbench.measures.bias import OwnOutranking
 from mlbench.measures.clip_score import CLIP_SCORES
+from mlbench.measures.outranking import OwnOutranking
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.measures.seeds import Trained
 from mlbench.measures.significance import Clusters, MacroMeans, Sample

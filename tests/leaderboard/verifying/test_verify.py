@@ -22,7 +22,8 @@ from mlbench.data.locator import Locator
 from mlbench.data.readers import read_collection
 from mlbench.evaluation.evaluate import evaluate_held
 from mlbench.evaluation.options import Options
-from mlbench.leaderboard.checking.submit import add_task, submit, write_record
+from mlbench.leaderboard.checking.recording import write_record
+from mlbench.leaderboard.checking.submit import add_task, submit
 from mlbench.leaderboard.entries.entry import ENTRY_FILE, Declared, Level
 from mlbench.leaderboard.verifying.verification import Verdict, VerifiedTask
 from mlbench.leaderboard.verifying.verify import (
