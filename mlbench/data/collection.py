@@ -206,7 +206,7 @@ class Collection(Questions):
     ``sample`` is the number of questions drawn from the whole task, and ``sample_passages`` that of
     passages of each language beside the judged ones; None for all. ``cut`` says what the collection
     was before some languages were left out; ``absent`` are judgements that were left out.
-    ``images`` are those that entries of the language ``images.IMAGE`` refer to, None without any.
+    ``images`` are those that entries of the language ``IMAGE`` refer to, None without any.
     """
 
     languages: tuple[str, ...]

@@ -54,7 +54,7 @@ def paths_of(locate: Locate, role: str) -> list[tuple[str, Path]]:
 
 
 class Finder(Protocol):
-    """What finds the files of tasks; usually a ``files.Locator``."""
+    """What finds the files of tasks; usually a ``locator.Locator``."""
 
     def of(self, task: Task, streamed: Collection[str] = (), *, absent: bool = False) -> Files:
         """Find the files of ``task``; those of the roles ``streamed`` may lie on the hub."""
