@@ -31,6 +31,7 @@ from tests.support.strategies import CODES
 from tests.support.uncompiled import uncompiled_ranx
 
 LANGUAGES = CODES[:3]
+MEASURED = {name: parse_measure(name) for name in oracle.BY_NAME}
 
 
 def graded_collection(seed: int, sizes: tuple[int, ...], questions: int, rate: float) -> Collection:
@@ -94,7 +95,7 @@ def test_every_measure_equals_the_slow_oracle_with_ties(seed, ties, optimistic):
         )
         assert len(ranking.query) == len(ranked)
         for name, expected in oracle.BY_NAME.items():
-            values = parse_measure(name).per_query(ranking)
+            values = MEASURED[name].per_query(ranking)
             assert values.tolist() == pytest.approx([expected(g) for g in ranked], abs=1e-12), name
 
 
@@ -220,9 +221,9 @@ def test_measures_lie_between_0_and_1_and_ties_only_cost(seed, ties):
         pool = setting.passage_languages
         pessimistic = ranks.ranking(setting.query_language, pool)
         optimistic = ranks.ranking(setting.query_language, pool, optimistic=True)
-        for name in oracle.BY_NAME:
-            low = parse_measure(name).per_query(pessimistic)
-            high_values = parse_measure(name).per_query(optimistic)
+        for measure in MEASURED.values():
+            low = measure.per_query(pessimistic)
+            high_values = measure.per_query(optimistic)
             assert (low >= 0).all()
             assert (high_values <= 1 + 1e-12).all()
             assert (low <= high_values + 1e-12).all()

@@ -58,17 +58,21 @@ def slow_means(reports: list[Report], draws: int, seed: int) -> np.ndarray:
     per_task = []
     for report in reports:
         values = report.per_query(kind="multilingual", measures="AP").to_frame()
-        per_task.append(values)
-    asked = sorted({q for values in per_task for q in values["query_id"]})
+        per_task.append(
+            [
+                dict(zip(of["query_id"], of["AP"], strict=True))
+                for _, of in values.groupby("query_language")
+            ]
+        )
+    asked = sorted({q for of_task in per_task for value in of_task for q in value})
     generator = np.random.default_rng(seed)
     means = []
     for _ in range(draws):
         drawn = [asked[i] for i in generator.integers(0, len(asked), len(asked))]
         headlines = []
-        for values in per_task:
+        for of_task in per_task:
             of_languages = []
-            for _, of in values.groupby("query_language"):
-                value = dict(zip(of["query_id"], of["AP"], strict=True))
+            for value in of_task:
                 taken = [value[q] for q in drawn if q in value]
                 if taken:
                     of_languages.append(np.mean(taken))
