@@ -47,6 +47,12 @@ def report() -> mlbench.Report:
     return mlbench.evaluate("char-ngram", "sample", rerank=Shared(), depth=3, **QUIET)
 
 
+@pytest.fixture(scope="module")
+def saved(report: mlbench.Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the saved report."""
+    return report.save(tmp_path_factory.mktemp("saved") / "reranked")
+
+
 def slow_reciprocal_ranks(query_language: str, pool: list[str], depth: int) -> list[float]:
     """RR of each query of the sample, by sorting the pool; ties count against the model."""
     data = mlbench.load_collection("sample", progress=False)
@@ -104,11 +110,10 @@ def test_both_stages_stand_in_the_report(report: mlbench.Report) -> None:
     assert "first stage" in str(report)
 
 
-def test_a_report_is_read_as_it_was_saved(report: mlbench.Report, tmp_path: Path) -> None:
-    report.save(tmp_path)
-    read = mlbench.read_report(tmp_path)
+def test_a_report_is_read_as_it_was_saved(report: mlbench.Report, saved: Path) -> None:
+    read = mlbench.read_report(saved)
     assert read == report
-    page = (tmp_path / "report.html").read_text()
+    page = (saved / "report.html").read_text()
     assert "Reranking" in page
     assert "shared-letters put the first 3 passages" in page
 
@@ -168,9 +173,8 @@ def test_the_command_writes_a_report_of_its_own(tmp_path: Path) -> None:
     assert refused.returncode == 2
 
 
-def test_a_reranked_report_is_not_verified(report: mlbench.Report, tmp_path: Path) -> None:
-    report.save(tmp_path / "reranked")
-    refused = command("verify", "reranked", "--model", "char-ngram", cwd=tmp_path)
+def test_a_reranked_report_is_not_verified(saved: Path) -> None:
+    refused = command("verify", "reranked", "--model", "char-ngram", cwd=saved.parent)
     assert refused.returncode == 2
     assert "reranked by shared-letters, which verification cannot run again" in refused.stderr
 

@@ -110,6 +110,7 @@ def test_a_shard_that_changes_before_its_texts_are_read_is_told(tmp_path):
         rerank_streamed(report, ready, collection, options)
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_by_the_one_way_in_and_as_a_saved_report(tmp_path):
     given = {"rerank": Shared(), "depth": 5, "progress": False, "cache": None}
     always = mlbench.Streaming(always=True)
