@@ -68,7 +68,7 @@ def test_the_same_bytes_whatever_the_machine(honest: Path, site: Path, tmp_path:
     assert second.returncode == 0
     assert files(site) == files(tmp_path / "b")
     assert {name for name in files(site) if "/" not in name} == {
-        "index.html", "leaderboard.csv", "leaderboard.json", "leaderboard.md",
+        "index.html", "leaderboard.csv", "leaderboard.json", "leaderboard.md", "feed.xml",
     }  # fmt: skip
 
 

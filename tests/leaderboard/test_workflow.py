@@ -150,6 +150,8 @@ def test_pages_are_validated_before_they_are_built_and_only_the_last_job_may_pub
     assert not any("${{" in run for run in runs)
     (checkout,) = [s for s in build["steps"] if s.get("uses", "").startswith("actions/checkout@")]
     assert checkout["with"] == {"persist-credentials": False}
+    (upload,) = [s for s in build["steps"] if "upload-pages" in s.get("uses", "")]
+    assert f"--output {upload['with']['path']}/leaderboard " in runs[-1]  # all of it, the feed too
 
 
 def test_pull_requests_build_the_documentation_and_look_at_it() -> None:

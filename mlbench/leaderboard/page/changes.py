@@ -175,11 +175,12 @@ def builds_of(standings: Sequence[Standings], old: Old) -> tuple[Build, ...]:
         (change for each in standings for change in _changes(each, old.standings.get(each.name))),
         key=lambda change: list(KINDS).index(change.kind),
     )
-    newest = (Build(_latest(standings), tuple(found)),) if found else ()
+    newest = (Build(latest(standings), tuple(found)),) if found else ()
     return (*newest, *old.builds)[:MOST_BUILDS]
 
 
-def _latest(standings: Sequence[Standings]) -> str:
+def latest(standings: Sequence[Standings]) -> str:
+    """Return the latest date of anything on the board, "" of an empty one."""
     dates = [date for of in standings for each in of.entries for date in _dates(each)]
     return max(dates, default="")
 

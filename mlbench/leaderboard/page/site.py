@@ -32,6 +32,7 @@ from mlbench.leaderboard.page.export import (
     standings_json,
     standings_markdown,
 )
+from mlbench.leaderboard.page.feed import FEED_FILE, feed
 from mlbench.leaderboard.page.model_pages import model_page, model_pages
 from mlbench.leaderboard.page.packing import script_json
 from mlbench.leaderboard.page.plots import CostAxis, Point, cost_plot, heat_map
@@ -65,11 +66,11 @@ COSTS = (
 def site_files(
     standings: Sequence[Standings], previous: Old | None = None, docs: str = ""
 ) -> dict[str, bytes]:
-    """Return file name -> content: index.html, leaderboard.csv, .json and .md, a page of each
-    model, and one of each task's settings.
+    """Return file name -> content: index.html, leaderboard.csv, .json and .md, feed.xml, a page of
+    each model, and one of each task's settings.
 
-    With a ``previous`` build, there are changes.json and changes.md, and the page tells what
-    changed. ``docs`` is the address of the documentation, https or seen from the page.
+    With a ``previous`` build, there are changes.json and changes.md, and the page and the feed tell
+    what changed. ``docs`` is the address of the documentation, https or seen from the page.
     """
     builds = None if previous is None else builds_of(standings, previous)
     files = {
@@ -77,6 +78,7 @@ def site_files(
         "leaderboard.csv": standings_csv(standings).encode(),
         "leaderboard.json": standings_json(standings).encode(),
         "leaderboard.md": standings_markdown(standings).encode(),
+        FEED_FILE: feed(standings, builds or ()),
         **setting_pages(standings),
         **model_pages(standings, partial(drawer, by_language=True)),
     }
@@ -115,6 +117,7 @@ def page(
         said=said,
         slugs={each.slug for of in standings for each in of.entries},
         docs=docs,
+        feed=FEED_FILE,
         frames={} if by_language else {name: _empty_map(task) for name, task in tasks.items()},
         levels=LEVELS,
         contaminations=CONTAMINATIONS,

@@ -81,7 +81,7 @@ def page() -> Page:
 
 def test_the_files() -> None:
     assert {name for name in files() if "/" not in name} == {
-        "index.html", "leaderboard.csv", "leaderboard.json", "leaderboard.md",
+        "index.html", "leaderboard.csv", "leaderboard.json", "leaderboard.md", "feed.xml",
     }  # fmt: skip
 
 
@@ -121,8 +121,8 @@ def test_it_asks_for_nothing() -> None:
         assert "src" not in attrs
         assert tag not in {"iframe", "object", "embed", "base", "img"}
         link = attrs.get("href") or ""
-        if tag == "link":
-            assert link == "data:,"
+        if tag == "link":  # a feed is read by those who ask for it, never by the page
+            assert (attrs["rel"], link) in {("icon", "data:,"), ("alternate", "feed.xml")}
         elif link:
             assert tag == "a"
             assert re.match(
