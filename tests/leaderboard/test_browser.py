@@ -20,6 +20,7 @@ from mlbench.leaderboard.ranking.columns import Column, task_settings
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import Values
 from mlbench.reports.report import read_report
+from mlbench.reports.words import between
 from tests.leaderboard.synthetic import chosen_score, evidence, standings, standings_of, unpacked
 from tests.support.browser import NAMES, Browser, find_browser, running_browser
 from tests.support.command_line import mlbench
@@ -549,7 +550,7 @@ def test_models_are_ranked_in_the_setting_that_is_chosen(browser: Browser, site:
                 cell = row.settings[number]
                 first = "\n≈ first" if cell.shares_first else ""
                 assert rank == rank_text(cell) + first
-                assert interval == f"{cell.low:.4f} to {cell.high:.4f}"
+                assert interval == between(f"{cell.low:.4f}", f"{cell.high:.4f}")
         browser.run(
             "(s => { s.value = 'el'; s.dispatchEvent(new Event('input')) })"
             "(document.querySelector('select[name=pool]'))"

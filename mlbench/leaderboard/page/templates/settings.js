@@ -62,7 +62,8 @@
 
   function interval(model, setting) {
     const [low, high] = [model.low, model.high].map(ends => ends ? scoreAt(ends, setting) : null);
-    return low === null ? "-" : `${text(low)} to ${text(high)}`;
+    if (low === null) return "-";
+    return text(low) === text(high) ? text(low) : `${text(low)} to ${text(high)}`;
   }
 
   function line(found, setting) {
