@@ -269,7 +269,7 @@ def test_the_leaderboard(work):
 def test_scores_of_other_queries_are_no_reason_for_a_second_look():
     scores = {"monolingual": 0.2, "crosslingual": 0.3}
     macro = {kind: {"AP": Score(value, 0.0, 1.0, value)} for kind, value in scores.items()}
-    entry = cast("Entry", SimpleNamespace(macro=macro))
+    entry = cast("Entry", SimpleNamespace(macro=macro, directions={}))
     (told,) = implausible(entry, Roles(("de", "en"), ("en", "de")))
     assert told[0] == "macro.crosslingual.AP"
     assert [*implausible(entry, Roles(("de", "en"), ("en",)))] == []
