@@ -136,7 +136,7 @@ CHANGES: list[tuple[Callable[[Path], None], int, str]] = [
     (put(f"{ALPHA}/entry.json", b'{"a": NaN}'), 3, "NaN is not a number"),
     (put(f"{ALPHA}/entry.json", b'{"a": -Infinity}'), 3, "-Infinity is not a number"),
     (put(f"{ALPHA}/entry.json", b'{"a": 1e999}'), 3, "number 1e999 is too large"),
-    (put(f"{ALPHA}/entry.json", b'{"a": ' + b"9" * 5000 + b"}"), 3, "integer of 5000 digits"),
+    (put(f"{ALPHA}/entry.json", b'{"a": ' + b"9" * 5000 + b"}"), 3, "integer of 5,000 digits"),
     (put(f"{ALPHA}/entry.json", b"[" * 100_000), 3, "100,000 levels deep"),
     (put(f"{ALPHA}/entry.json", b'{"a":' * 40_000), 3, "40,000 levels deep"),
     (put(f"{ALPHA}/entry.json", b'{"a": "\\ud800"}'), 3, "schema"),

@@ -309,7 +309,7 @@ def test_an_answer_in_no_sentence_is_refused_by_name(tmp_path: Path, start: int)
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
-        ({"sentence_breaks": [[0, 13]]}, "2 sentences, but 1 sentence breaks"),
+        ({"sentence_breaks": [[0, 13]]}, "2 sentences, but 1 sentence break"),
         ({"sentence_breaks": [[0, 13], [13]]}, "expected: pairs [start, end]"),
         ({"sentences": ["One is here.", 2]}, "the number 2"),
         ({"context": None}, "'context' missing"),

@@ -252,7 +252,7 @@ def first_mention(row: Row) -> Row:
         (
             "article",
             lambda a: a["context"].update(text=""),
-            r"mentions.jsonl: 1 of \d+ articles have no text\n  expected: the text .*\n.*get-m",
+            r"mentions.jsonl: 1 of \d+ articles has no text\n  expected: the text .*\n.*get-m",
         ),
         (
             "article",
