@@ -264,6 +264,9 @@ def report_arguments(parser: ArgumentParser) -> None:
 
 def report(args: Namespace) -> int:
     """Write an entry with the figures of a publication."""
+    if not args.score:
+        expected = "a published figure, such as --score monolingual:AP=0.79"
+        raise UsageError(Fault("--score", "not given", expected))
     figures: dict[str, dict[str, Score]] = {}
     for text in args.score:
         match = FIGURE.fullmatch(text)

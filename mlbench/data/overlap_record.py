@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlbench.common.counts import plural
 from mlbench.common.errors import DataError, Fault
 from mlbench.common.files import reading
 from mlbench.common.forms import fill_form
@@ -16,6 +17,7 @@ from mlbench.common.forms import fill_form
 SCHEMA = "mlbench/overlap/1"
 TRAINING_FILE = "training.json"
 """The record of a training in the folder of its model."""
+TRAINING_SCHEMA = "mlbench/training/1"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def read_overlaps(path: Path) -> list[Overlap]:
         said = json.loads(text)
         rows = said["overlap"] if isinstance(said, dict) else said
         schemas = {row.pop("schema") for row in rows}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         schemas = {None}
     if schemas - {SCHEMA}:
         expected = "what `mlbench overlap --json` printed, or a training.json"
@@ -129,8 +131,50 @@ def read_overlaps(path: Path) -> list[Overlap]:
 
 
 def overlaps_of(rows: Sequence[Any], where: str) -> list[Overlap]:
-    """Return what rows of JSON tell, but for their schema. Raises DataError for what they lack."""
-    return [
+    """Return what rows of JSON tell, but for their schema. Raises DataError for what they lack, and
+    for counts that cannot be."""
+    found = [
         fill_form(Overlap, row, lambda key, n=n: f"{where}, [{n}].{key}", DataError)  # type: ignore[misc]
         for n, row in enumerate(rows)
     ]
+    faults = [
+        Fault(f"{where}, [{n}].counts[{i}]", *fault)
+        for n, each in enumerate(found)
+        for i, count in enumerate(each.counts)
+        if (fault := _fault(count, each.counts[:i]))
+    ]
+    if faults:
+        raise DataError(*faults[:20])
+    return found
+
+
+def _fault(count: Count, before: Sequence[Count]) -> tuple[str, str] | None:
+    if not 0 <= min(count.exact, count.near) <= count.exact + count.near <= count.texts:
+        found = f"{count.exact} exact and {count.near} near of {plural(count.texts, 'text')}"
+        return found, "no number below 0, and no more than there are texts"
+    if any((each.role, each.language) == (count.role, count.language) for each in before):
+        return f"{count.role} {count.language} again", "each role and language once"
+    return None
+
+
+def training_record(folder: str | Path) -> dict[str, Any] | None:
+    """Return what the record of a training in a model's folder holds; None where there is none, or
+    that of another program.
+
+    Raises EnvironmentFault where it may not be read, DataError where it is not JSON.
+    """
+    path = Path(folder, TRAINING_FILE)
+    try:
+        there = path.is_file()
+    except OSError:  # what names the model is too long for a path
+        there = False
+    if not there:
+        return None
+    with reading(path, "the record of a training"):
+        content = path.read_bytes()
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError):
+        raise DataError(Fault(str(path), "not JSON", "the record of a training")) from None
+    ours = isinstance(record, dict) and record.get("schema") == TRAINING_SCHEMA
+    return record if ours else None

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbench.common.counts import plural
 from mlbench.common.errors import DataError
-from mlbench.common.files import reading
-from mlbench.data.overlap_record import TRAINING_FILE, overlaps_of
+from mlbench.data.overlap_record import TRAINING_FILE, overlaps_of, training_record
 from mlbench.data.task import Task
 
 if TYPE_CHECKING:
     from mlbench.models.registry import LoadedModel
-
-SCHEMA = "mlbench/training/1"
 
 
 def training_warnings(model: LoadedModel, task: Task, languages: Sequence[str]) -> tuple[str, ...]:
@@ -27,18 +23,15 @@ def training_warnings(model: LoadedModel, task: Task, languages: Sequence[str]) 
     evaluates. Raises EnvironmentFault where there is a record that may not be read.
     """
     folder = getattr(model.adapter, "folder", None)
-    path = (folder if isinstance(folder, Path) else Path(model.spec)) / TRAINING_FILE
-    if not model.spec or not path.is_file():
-        return ()
-    with reading(path, "the record of a training"):
-        content = path.read_bytes()
+    if not isinstance(folder, Path):
+        folder = Path(model.spec)
+    path = folder / TRAINING_FILE
     try:
-        record = json.loads(content)
-        if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-            return ()  # another program's
+        record = training_record(folder) if model.spec else None
+        said = _said(record, task, languages, path) if record else ()
         return tuple(
-            f"This model was trained on what is evaluated: as its {TRAINING_FILE} says, {said}."
-            for said in _said(record, task, languages, path)
+            f"This model was trained on what is evaluated: as its {TRAINING_FILE} says, {each}."
+            for each in dict.fromkeys(said)
         )
     except (DataError, ValueError, TypeError, KeyError, AttributeError):
         return (f"{path} is damaged, so it is not known what this model was trained on.",)

@@ -15,13 +15,13 @@ import numpy as np
 from mlbench.common.counts import plural
 from mlbench.common.errors import Fault, IntegrityError
 from mlbench.common.files import reading, write_atomically
-from mlbench.data.overlap_record import TRAINING_FILE
+from mlbench.data.overlap_record import TRAINING_FILE, TRAINING_SCHEMA
 from mlbench.data.task import IMAGE
 from mlbench.training.config import Loss
 
 RECORD_FILE = TRAINING_FILE
 CARD_FILE = "README.md"
-SCHEMA = "mlbench/training/1"
+SCHEMA = TRAINING_SCHEMA
 MOST_POINTS = 100
 """Points of a loss curve."""
 

@@ -8,7 +8,7 @@ import pytest
 
 import mlbench
 from mlbench.data.images import IMAGE
-from mlbench.data.overlap_record import Count, Overlap
+from mlbench.data.overlap_record import Count, Overlap, training_record
 from mlbench.evaluation.tasks import load_task
 from mlbench.evaluation.trained_on import training_warnings
 from mlbench.models.objects import load_model
@@ -71,6 +71,26 @@ def test_a_file_of_another_program_says_nothing_and_a_damaged_one_that_it_is(sai
     assert damaged.startswith(f"{tmp_path / 'training.json'} is damaged, so it is not known what")
     assert said({"schema": "mlbench/training/1"}) == (damaged,)
     assert said(record_of(load_task("sample"), overlap=[{"task": "sample"}])) == (damaged,)
+    assert said("[" * 100_000) == (damaged,)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        (Count("query", "de", 10, -5, 0),),
+        (Count("query", "de", 10, 8, 3),),
+        (Count("query", "de", 10, 1, 0), Count("query", "de", 10, 1, 0)),
+    ],
+)
+def test_counts_that_cannot_be_are_damage(said, counts):
+    (damaged,) = said(record_of(load_task("sample"), counts))
+    assert "is damaged" in damaged
+
+
+def test_two_sets_of_the_same_name_are_told_once_and_a_long_name_is_no_path(said):
+    both = {"overlap": [], "data": {"name": "sample"}, "text_data": {"name": "sample"}}
+    assert len(said(record_of(load_task("sample"), **both))) == 1
+    assert training_record("a" * 300) is None
 
 
 def test_a_report_warns_and_its_scores_and_identity_stay(tmp_path):

@@ -83,7 +83,8 @@ def test_from_a_model_to_a_pull_request(
         (("--rank-distance", "nan", "--score", "multilingual:AP=0.5"), "rank_distance: nan"),
         (("--rank-distance", "inf", "--score", "multilingual:AP=0.5"), "rank_distance: inf"),
         (("--score", "multilingual:AP=0.5", "--score", "multilingual:AP=0.6"), "AP given twice"),
-        ((), "measures: 0 measures"),
+        ((), "--score: not given"),
+        (("--rank-distance", "5"), "--score: not given"),
     ],
 )
 def test_figures_that_cannot_be(

@@ -21,7 +21,7 @@ from mlbench.common.errors import (
 )
 from mlbench.common.files import sha256_of, slug, write_atomically
 from mlbench.common.names import both_shortened
-from mlbench.data.overlap_record import read_overlaps
+from mlbench.data.overlap_record import read_overlaps, training_record
 from mlbench.leaderboard.checking.copies import names_alike, other_owner
 from mlbench.leaderboard.entries.board import Board, Place, read_board, run_folder
 from mlbench.leaderboard.entries.entry import (
@@ -107,9 +107,10 @@ def _in_training(report: Report, overlaps: Path | None) -> Iterator[InTraining]:
 
     Raises UsageError where a file was named that says nothing of the report's data.
     """
-    path = overlaps or Path(report.model.spec, RECORD_FILE)
-    if overlaps is None and not (report.model.spec and path.is_file()):
+    spec = report.model.spec
+    if overlaps is None and not (spec and training_record(spec)):
         return
+    path = overlaps or Path(spec, RECORD_FILE)
     found = read_overlaps(path)
     own = [each for each in found if each.digest == report.task.digest]
     if overlaps and not own:

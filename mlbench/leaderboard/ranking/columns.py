@@ -39,7 +39,8 @@ SHORT = {MONO: "mono", CROSS: "cross", MULTI: "multi"}
 OF_IMAGES = {INTO_IMAGE: "to_image", FROM_IMAGE: "to_text"}
 RECALL = "R@10"
 MOST_RANKED = 10_000
-"""Scores by setting that have intervals: drawing so many takes about half a minute."""
+"""Scores by setting that have intervals: drawing so many takes half a minute with
+1,000 questions, and minutes with tens of thousands."""
 
 
 @dataclass(frozen=True)

@@ -132,12 +132,21 @@ def test_what_was_counted_of_the_training_text_is_in_the_entry(
     both = [counted("0" * 64).values(), counted(report.task.digest).values()]
     path = tmp_path / ("overlap.json" if named else "model/training.json")
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(both if named else {"overlap": both}), encoding="utf-8")
+    record = {"schema": "mlbench/training/1", "overlap": both}
+    path.write_text(json.dumps(both if named else record), encoding="utf-8")
     done = submit(tmp_path / "r", root, ADA, path if named else None)
     found = read_document(done.folder / "entry.json", Entry).declared.in_training
     assert found == (InTraining("books", "b" * 64, 100, 2, 4, 0.8),)
     assert exit_code(check(root)) == 0
     assert str(found[0]).startswith("2 of the 100 questions and passages stand in books, and 4 ")
+
+
+def test_the_training_file_of_another_program_is_left_alone(root: Path, tmp_path: Path) -> None:
+    report, ranks = report_called("alpha", 1)
+    report = replace(report, model=replace(report.model, spec=str(tmp_path)))
+    write_report(tmp_path / "r", report, ranks, {})
+    (tmp_path / "training.json").write_text('{"epochs": 3}')
+    assert submit(tmp_path / "r", root, ADA).entry.declared.in_training == ()
 
 
 def test_counts_of_other_data_are_refused_where_they_are_named(root: Path, tmp_path: Path) -> None:

@@ -100,7 +100,8 @@
     const named = alike.length > 3 ? `${alike.length} others` : alike.join(" and ");
     return `${first.model.name} has the best score, ${text(first.value)}`
       + (alike.length ? `; the data cannot distinguish it from ${named}.`
-        : others.length ? ", and all others are shown to be worse." : ".");
+        : others.length ? `, and all ${others.length + 1 < rows.length ? "other ranked models" : "others"} are shown to be worse.`
+          : ".");
   }
 
   function show() {
