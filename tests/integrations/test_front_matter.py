@@ -226,6 +226,15 @@ def test_yaml_that_says_nothing_is_filled(front: str, body: str, mark: bytes, ne
     assert all(line in kept for line in before.decode().split(newline) if line)
 
 
+@pytest.mark.parametrize("head", ["{}", "null", " ~ "])
+@pytest.mark.parametrize("end", [f"\n---\n{TITLE}", "\n---"])
+def test_an_empty_value_as_the_yaml_is_filled(head: str, end: str) -> None:
+    before = f"---\n{head}{end}".encode()
+    assert parse_card(before, "README.md").content == before
+    after = changed(before, WHOLE)
+    assert after == changed(f"---{end}".encode(), WHOLE) == changed(after, WHOLE)
+
+
 def test_a_document_that_begins_within_the_yaml_is_what_the_hub_reads() -> None:
     from huggingface_hub import ModelCard
 

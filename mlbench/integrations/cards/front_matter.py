@@ -15,6 +15,7 @@ from mlbench.common.errors import DataError, Fault
 INDEX = "model-index"
 _EMPTY = re.compile(r"(\s*---(?:\r\n|\r|\n))(---[ \t]*(?:\r\n|\n|$))")
 """YAML that says nothing: one line of dashes directly below another."""
+SAYS_NOTHING = ("{}", "null", "~")
 Result = dict[str, Any]
 
 
@@ -127,12 +128,14 @@ def with_results(
     what is replaced. The YAML that results is read again and compared with what it has to say.
     """
     wanted = _expected(card.index, name, made, replaced)
+    if card.head.strip() in SAYS_NOTHING:
+        card = replace(card, head="")
     for edit in (_edited, _written_again):
         head = edit(card, wanted, made, replaced)
         if head is not None and _same(head, {**card.values, INDEX: wanted}):
             return _with_head(card, head)
     found = "its YAML cannot be changed without changing other keys"
-    mend = f"write {INDEX} as a block of lines, as the hub does"
+    mend = "write it as lines such as `license: mit`, as the hub does"
     raise DataError(Fault(f"{card.where}, {INDEX}", found, "plain YAML", mend))
 
 

@@ -257,6 +257,7 @@ ADDED_TO_RUN = ("cores", "gpus", "peak_gpu_memory")
 ADDED_TO_DECLARED = ("in_training",)
 ADDED_TO_ENTRY = ("directions",)
 """What the first entries do not have: it is left out where it is empty."""
+LEFT_OUT = (*ADDED_TO_ENTRY, *ADDED_TO_MODEL, *ADDED_TO_RUN, *ADDED_TO_DECLARED, "seconds", "pairs")
 MODEL_LEFT_OUT = ("variant",)
 """What is in a report's ``model`` and not in an entry's, whose vectors are the model's own."""
 Document = Entry | LeaderboardTask | Record | Withdrawal | Lifting
@@ -349,7 +350,7 @@ def parse_document(raw: bytes, kind: type[AnyDocument], where: str) -> AnyDocume
     try:
         document = fill_form(kind, table, lambda key: f"{where}, {key}", DataError)
         faults += [
-            Fault(f"{where}, {key}", "missing" if said is NOTHING else "unknown field")
+            Fault(f"{where}, {key}", *_strange(key, said))
             for key, said, _ in differences(table, table_of(document), "")
         ]
     except DataError as error:
@@ -357,3 +358,12 @@ def parse_document(raw: bytes, kind: type[AnyDocument], where: str) -> AnyDocume
     if faults:
         raise DataError(*map(seen, first_faults(faults)))
     return document
+
+
+def _strange(key: str, said: object) -> tuple[str, ...]:
+    """Return what is found, and what is expected, of a key that a document has or lacks."""
+    if said is NOTHING:
+        return ("missing",)
+    if key.rpartition(".")[2] in LEFT_OUT and said in (None, [], {}):
+        return "empty", "a value, or no such key"
+    return ("unknown field",)

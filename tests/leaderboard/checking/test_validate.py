@@ -120,6 +120,7 @@ EDITS: list[tuple[Keys, Any, int, str]] = [
     (("model", "pooling"), "m" * 1000, 3, "model.pooling"),
     (("model", "pooling"), ..., 3, "model.pooling: missing"),
     (("declared", "note"), ..., 3, "declared.note: missing"),
+    (("directions",), {}, 3, "directions: empty\n  expected: a value, or no such key"),
     (("declared", "note"), "n" * 3000, 3, "declared.note: 3,000 characters"),
     (("declared", "note"), "n" * 30_000, 3, "declared.note: 30,000 characters"),
     (("declared", "note"), "bell\x07", 3, "declared.note: holds U+0007"),
