@@ -13,7 +13,12 @@ from typing import Any
 from mlbench.common.errors import DataError, Fault
 
 INDEX = "model-index"
-_EMPTY = re.compile(r"(\s*---(?:\r\n|\r|\n))(---[ \t]*(?:\r\n|\n|$))")
+_FIRST = r"(\s*---(?:\r\n|\r|\n))"
+_LAST = r"---[ \t]*(?:\r\n|\n|\Z)"
+_BLOCK = re.compile(rf"{_FIRST}(.*?)((?:\r\n|\r|\n){_LAST})", re.DOTALL)
+"""YAML between two lines of dashes, as the hub reads it. The pattern of huggingface_hub before
+version 1.26 finds less."""
+_EMPTY = re.compile(rf"{_FIRST}({_LAST})")
 """YAML that says nothing: one line of dashes directly below another."""
 SAYS_NOTHING = ("{}", "null", "~")
 Result = dict[str, Any]
@@ -47,8 +52,6 @@ class Card:
 
 def parse_card(raw: bytes, where: str) -> Card:
     """Take a card apart. Raises DataError where it is not UTF-8, or its YAML is broken."""
-    from huggingface_hub.repocard import REGEX_YAML_BLOCK
-
     mark = codecs.BOM_UTF8.decode() if raw.startswith(codecs.BOM_UTF8) else ""
     try:
         text = raw.decode("utf-8").removeprefix(mark)
@@ -56,7 +59,7 @@ def parse_card(raw: bytes, where: str) -> Card:
         found = f"byte {error.start:,} is not UTF-8"
         raise DataError(Fault(where, found, "a card in UTF-8")) from None
     newline = "\r\n" if "\r\n" in text and text.index("\r\n") < text.index("\n") else "\n"
-    match, empty = REGEX_YAML_BLOCK.match(text), _EMPTY.match(text)
+    match, empty = _BLOCK.match(text), _EMPTY.match(text)
     if empty and not (match and _is_mapping(match.group(2))):
         return Card(where, mark, empty[1], "", empty[2], text[empty.end() :], newline, {})
     if match is None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.version import Version
 
 from mlbench.models.registry import LoadedModel, load_adapter
 from tests.models.neural.exported import export
@@ -90,11 +88,6 @@ def copy(tmp_path: Path) -> Copy:
         return Path(shutil.copytree(folder, tmp_path / name))
 
     return made
-
-
-def installed(library: str, lowest: str) -> bool:
-    """Whether a library is at hand in this version or a later one."""
-    return Version(version(library)) >= Version(lowest)
 
 
 def edit(path: Path, **changes: Any) -> None:

@@ -21,7 +21,7 @@ from mlbench.models.objects import load_model
 from mlbench.models.protocol import Truncation
 from mlbench.models.registry import LoadedModel, load_adapter
 from mlbench.ranking.counting import scorer_of
-from tests.models.neural.conftest import Copy, edit, installed
+from tests.models.neural.conftest import Copy, edit
 from tests.models.neural.encoders import (
     EXPANDED,
     LENGTH,
@@ -30,6 +30,7 @@ from tests.models.neural.encoders import (
     save_late,
     save_sparse,
 )
+from tests.support.versions import installed
 
 TEXTS = [
     "a", "the lake freezes. over, in most winters!", "вот это да", "?", "x y z",

@@ -13,7 +13,8 @@ from mlbench.common.errors import EnvironmentFault, ModelError
 from mlbench.models.cache import EmbeddingCache
 from mlbench.models.neural import weights as module
 from mlbench.models.registry import load_adapter
-from tests.models.neural.conftest import Copy, edit, installed
+from tests.models.neural.conftest import Copy, edit
+from tests.support.versions import installed
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
