@@ -99,12 +99,17 @@ def added_shares(parts: Sequence[Part], questions: int) -> Values:
     return shares
 
 
-def flipped_sums(shares: Values, draws: int = DRAWS) -> Values:
+def flipped_sums(
+    shares: Values, draws: int = DRAWS, *, asked: Ints | None = None, questions: int = 0
+) -> Values:
     """Return the sum of what questions add, each with the sign of the draw: of ``shares``
-    (n, questions) float64 (n, draws)."""
-    signs = _signs(shares.shape[1], draws)
+    (n, questions) float64 (n, draws).
+
+    Where ``shares`` is of some questions alone, these are ``asked`` (q,) of all ``questions``."""
+    signs = _signs(questions if asked is not None else shares.shape[1], draws)
+    taken = signs if asked is None else (each[:, asked] for each in signs)
     with one_blas_thread():
-        return np.concatenate([shares @ each.T.astype(np.float64) for each in signs], axis=1)
+        return np.concatenate([shares @ each.T.astype(np.float64) for each in taken], axis=1)
 
 
 def rank_intervals(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlbench.comparing.places import Bools
+from mlbench.comparing.places import Bools, Ints
 from mlbench.comparing.rank_intervals import drawn_groups, flipped_sums, rank_intervals
 from mlbench.leaderboard.ranking.columns import Measured
 from mlbench.leaderboard.ranking.rows import Cell
@@ -38,8 +38,7 @@ def setting_cells(of: Sequence[Measured], ranked: Bools) -> list[tuple[Cell, ...
         means = MacroMeans.beside([MacroMeans.of(group, questions) for group in groups])
         shares = np.stack([contributions(group, questions) for group in groups])
         drawn = drawn_groups(means, questions)
-        flat = shares[ranked].transpose(0, 2, 1).reshape(-1, questions)
-        flipped = flipped_sums(flat).reshape(int(ranked.sum()), len(chosen), DRAWS)
+        flipped = _flipped(shares[ranked], [sample.cluster for (sample,) in groups[0]])
         for at, setting in enumerate(chosen):
             values = [mean(group[at][0].values) for group in groups]
             found = placed(
@@ -48,6 +47,23 @@ def setting_cells(of: Sequence[Measured], ranked: Bools) -> list[tuple[Cell, ...
             for model, cell in enumerate(found):
                 cells[model][setting] = cell
     return [tuple(each) for each in cells]
+
+
+def _flipped(shares: Values, asked: Sequence[Ints]) -> Values:
+    """Return the ``flipped_sums`` of ``shares`` (n, questions, settings): (n, settings, draws).
+
+    Those of settings that ask the same of the questions, ``asked``, are summed at once."""
+    size, questions, settings = shares.shape
+    alike: dict[bytes, list[int]] = {}
+    for at, each in enumerate(asked):
+        alike.setdefault(np.unique(each).tobytes(), []).append(at)
+    found = np.empty((size, settings, DRAWS))
+    for same in alike.values():
+        few = np.unique(asked[same[0]])
+        flat = shares[:, few][:, :, same].transpose(0, 2, 1).reshape(-1, len(few))
+        sums = flipped_sums(flat, asked=few, questions=questions)
+        found[:, same] = sums.reshape(size, len(same), DRAWS)
+    return found
 
 
 def _one(sample: Sample | None) -> list[Sample]:

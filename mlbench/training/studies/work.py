@@ -45,7 +45,7 @@ def work_with(options: Options, command: str = "", overlaps: Path | None = None)
 
     def train_cell(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
         peak = _Peak()
-        known = read_overlaps(overlaps) if overlaps and overlaps.is_file() else []
+        known = _known(overlaps) if overlaps else []
         train(_config(config, folder), quiet, command=command, known=known)
         return {"peak_memory": peak.read()}
 
@@ -71,7 +71,7 @@ def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
     ``options.strict`` and they have anything in common.
     """
     path = folder / OVERLAP_FILE
-    known = read_overlaps(path) if path.is_file() else []
+    known = _known(path)
     tasks = [load_task(beside(study, task)) for task in study.form.tasks]
     current: list[Overlap] = []
     for data in _training_sets(study, options):
@@ -88,6 +88,15 @@ def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
     if faults and options.strict:
         raise DataError(*faults)
     return [each.warning for each in current if each.warning]
+
+
+def _known(path: Path) -> list[Overlap]:
+    """Return what a study has counted so far."""
+    try:
+        return read_overlaps(path) if path.is_file() else []
+    except DataError as error:
+        mend = "delete the file: what it told is then counted again"
+        raise DataError(*(replace(fault, mend=mend) for fault in error.faults)) from None
 
 
 @dataclass

@@ -157,4 +157,9 @@ def test_only_what_is_new_in_a_study_is_looked_for(tmp_path, monkeypatch):
     assert len(measured) == 3
     every = read_overlaps(tmp_path / "done" / "overlap.json")
     assert every[:2] == known
+    (tmp_path / "done" / "overlap.json").write_text("[{}]")
+    with pytest.raises(
+        DataError, match=r"overlap.json: not mlbench/overlap/1(.|\n)*delete the file"
+    ):
+        found('["sample"]')
     assert len({each.training_digest for each in every}) == 3
