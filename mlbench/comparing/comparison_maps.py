@@ -189,7 +189,7 @@ def score_maps(view: View) -> list[HeatMap]:
     cells = {
         name: {
             (q, p): _shaded(
-                f"{v.value:.2f}".removeprefix("0"), v.value / most, "score" + " own" * (q == p),
+                _brief(v.value, most), v.value / most, "score" + " own" * (q == p),
                 f"{view.names[name]}, {_where(q, p)}: {value_text(v)}",
             )
             for (q, p), v in of.items()
@@ -197,6 +197,12 @@ def score_maps(view: View) -> list[HeatMap]:
         for name, of in found.items()
     }  # fmt: skip
     return _maps(view, cells, lambda name: f"{view.names[name]}: {title}" if name else title)
+
+
+def _brief(value: float, most: float, *, sign: bool = False) -> str:
+    """Return a number for a cell: two decimals, up to four where all are small."""
+    decimals = next((n for n in (2, 3) if most >= 0.95 * 0.1 ** (n - 1)), 4)
+    return f"{value:{'+' if sign else ''}.{decimals}f}".replace("0.", ".", 1)
 
 
 def _shaded(text: str, share: float, look: str, tip: str) -> Cell:
@@ -217,7 +223,7 @@ def difference_maps(view: View) -> list[HeatMap]:
     cells = {
         name: {
             (q, p): _shaded(
-                f"{d.difference:+.2f}".replace("0.", ".", 1), abs(d.difference) / (most or 1.0),
+                _brief(d.difference, most, sign=True), abs(d.difference) / (most or 1.0),
                 ("better" if d.difference > 0 else "worse") + " own" * (q == p)
                 + " shown" * (d.verdict != NOT_SHOWN),
                 f"{name} - {first}, {_where(q, p)}: {difference_text(d)}",

@@ -14,6 +14,7 @@ from mlbench.comparing.baseline import Saved, saved_report
 from mlbench.comparing.charts import Point, plane_chart, row_chart, steps
 from mlbench.comparing.compare import compare
 from mlbench.comparing.comparison import Comparison
+from mlbench.comparing.comparison_maps import _brief
 from mlbench.comparing.comparison_page import comparison_page, reading
 from mlbench.comparing.differences import shown
 from tests.comparing.test_comparison import model
@@ -80,6 +81,20 @@ def test_it_holds_one_script_and_asks_for_nothing(page):
     assert page.count("<script") == 1
     assert "onerror=alert(1)>" not in page
     assert not re.search(r'\b(?:src|srcset|href)="(?!#)|url\(|@import|https?://', page)
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "sign", "text"),
+    [
+        (0.7941, 0.82, False, ".79"), (1.0, 1.0, False, "1.00"), (0.0314, 0.095, False, ".03"),
+        (0.0314, 0.0314, False, ".031"), (0.0014, 0.0028, False, ".0014"),
+        (-0.0014, 0.0028, True, "-.0014"), (0.05, 0.2, True, "+.05"),
+    ],
+)  # fmt: skip
+def test_cells_of_small_scores_have_more_decimals(
+    value: float, most: float, sign: bool, text: str
+) -> None:
+    assert _brief(value, most, sign=sign) == text
 
 
 def test_its_size_for_five_models_on_eleven_languages_stays_small(monkeypatch):
