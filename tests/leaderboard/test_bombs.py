@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -219,15 +220,34 @@ def test_bombs_are_refused_by_a_process_with_little_memory_left(
     assert passed.split()[0] == "0", done.stdout
 
 
+asked = unpacking._asked
+
+
+def stopped(process: subprocess.Popen[bytes], request: bytes) -> bytes:
+    """Ask a reader that does nothing until it is killed."""
+    process.send_signal(signal.SIGSTOP)
+    return asked(process, request)
+
+
+def late(process: subprocess.Popen[bytes], request: bytes) -> bytes:
+    """Ask a reader that is killed once it has answered."""
+    reply = asked(process, request)
+    time.sleep(0.2)
+    return reply
+
+
+@pytest.mark.parametrize("ask", [stopped, late])
 def test_a_table_that_takes_too_long_is_named_and_the_next_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., bytes]
 ) -> None:
     _, task = honest_table()
     path, digest = tmp_path / "ranks.parquet", hashlib.sha256(RAW).hexdigest()
     path.write_bytes(RAW)
+    read_table(path, task, digest)
     with monkeypatch.context() as patch:
-        patch.setattr(unpacking, "MOST_SECONDS", 0)
-        with pytest.raises(DataError, match=f"{path}: takes more than 0 s"):
+        patch.setattr(unpacking, "MOST_SECONDS", 0.1)
+        patch.setattr(unpacking, "_asked", ask)
+        with pytest.raises(DataError, match=f"{path}: takes more than 0.1 s"):
             read_table(path, task, digest)
     assert rows_digest(read_table(path, task, digest)) == task.rows_sha256
 

@@ -82,12 +82,14 @@ class _Child:
                 reply = _asked(process, request)
             finally:
                 overdue.cancel()
-                if not reply:  # an answer that comes late is not taken for the next one's
+                overdue.join()
+                late = time.monotonic() - begun >= MOST_SECONDS
+                if late or not reply:  # one killed as it answered must not be asked again
                     self.end()
+            if late:
+                return f"takes more than {MOST_SECONDS} s to unpack"
             if reply:
                 return str(json.loads(reply))
-            if time.monotonic() - begun > MOST_SECONDS:
-                return f"takes more than {MOST_SECONDS} s to unpack"
             return f"broken: unpacking it ended the reader (exit status {process.returncode})"
 
     def end(self) -> None:
