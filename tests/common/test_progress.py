@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import itertools
+import re
+import threading
 
 import pytest
 
@@ -11,17 +13,39 @@ from mlbench.common.progress import Step
 
 
 @pytest.fixture
-def often(monkeypatch):
-    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.02)
+def now(monkeypatch):
+    """The time, which passes only where a test says so."""
+    seconds = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: seconds[0])
+    return seconds
 
 
-def test_a_step_that_is_silent_for_long_shows_that_it_goes_on(often, capsys):
+class Watched:
+    """In the place of standard error: says when so many lines were written."""
+
+    def __init__(self, lines):
+        self.text, self.reached, self._lines = "", threading.Event(), lines
+
+    def write(self, text):
+        self.text += text
+        if self.text.count("\n") == self._lines:
+            self.reached.set()
+
+    def isatty(self):
+        return False
+
+
+def test_a_step_that_is_silent_for_long_shows_that_it_goes_on(now, monkeypatch):
+    shown = Watched(3)
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("sys.stderr", shown)
     with Step("t: preparing", 1, "plan"):
-        time.sleep(0.2)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "t: preparing: 0 s so far"
-    assert len(lines) > 3
-    assert lines[-1] == "t: preparing: done in 0.2 s"
+        assert shown.reached.wait(60)
+        now[0] = 0.2
+    *going_on, last = shown.text.splitlines()
+    assert len(going_on) >= 3
+    assert all(re.fullmatch("t: preparing: 0 s so far", line) for line in going_on)
+    assert last == "t: preparing: done in 0.2 s"
 
 
 def test_the_estimate_is_what_the_rest_takes_at_the_same_pace():
@@ -31,26 +55,38 @@ def test_the_estimate_is_what_the_rest_takes_at_the_same_pace():
     assert step._line(20.0) == "t: 25%, about 60 s left (2 of 8)"
 
 
-def test_lines_come_less_often_the_longer_it_lasts(often, capsys, monkeypatch):
-    monkeypatch.setattr(progress, "LINES_A_DOUBLING", 0.2)  # the next after five times the time
-    with Step("t", 10, "texts"):
-        time.sleep(0.4)
-    assert len(capsys.readouterr().err.splitlines()) <= 4
+def test_lines_come_less_often_the_longer_it_lasts(now, capsys):
+    class Over:
+        """Two hours pass."""
+
+        def wait(self, seconds):
+            at.append(now[0])
+            now[0] += seconds
+            return now[0] > 7200
+
+    at = []
+    step = Step("t", 10, "texts")
+    step._start, step._over = 0.0, Over()
+    step._beat()
+    waits = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert waits[:40] == [5.0] * 40  # until 200 s have passed, a fortieth of which is 5 s
+    assert waits[40:] == [pytest.approx(begun / 40) for begun in at[40:-1]]
+    assert len(capsys.readouterr().err.splitlines()) == len(waits) < 200
 
 
-@pytest.mark.parametrize(("seconds", "lines"), [(0.0, 0), (0.06, 1)])
-def test_a_brief_step_is_mentioned_only_if_it_was_not_brief(monkeypatch, capsys, seconds, lines):
-    monkeypatch.setattr(progress, "SHORT_SECONDS", 0.05)
+@pytest.mark.parametrize(("seconds", "lines"), [(0.0, 0), (0.9, 0), (1.0, 1)])
+def test_a_brief_step_is_mentioned_only_if_it_was_not_brief(now, capsys, seconds, lines):
     with Step("t", 1, "task", brief=True):
-        time.sleep(seconds)
+        now[0] = seconds
     assert len(capsys.readouterr().err.splitlines()) == lines
 
 
-def test_a_quiet_step_says_nothing_and_is_timed(often, capsys):
+def test_a_quiet_step_says_nothing_and_is_timed(now, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
     with Step("t", 1, "task", quiet=True) as step:
-        time.sleep(0.1)
+        now[0] = 7.0
     assert capsys.readouterr().err == ""
-    assert step.seconds >= 0.1
+    assert step.seconds == 7.0
 
 
 def test_a_step_that_fails_does_not_say_that_it_is_done(capsys):

@@ -40,13 +40,17 @@ def test_results_come_in_order_and_are_worked_out_in_one_other_thread():
 
 
 def test_the_next_item_is_made_while_the_last_is_worked_on():
-    def slow(item):
-        time.sleep(0.1)
-        return item
+    made = [threading.Event() for _ in range(8)]
 
-    began = time.perf_counter()
-    assert list(behind(slow, map(slow, range(8)))) == list(range(8))
-    assert time.perf_counter() - began < 1.4  # 1.6 one after the other
+    def items():
+        for number, event in enumerate(made):
+            event.set()
+            yield number
+
+    def work(number):
+        return number, made[min(number + 1, 7)].wait(60)
+
+    assert list(behind(work, items())) == [(number, True) for number in range(8)]
 
 
 def test_few_items_wait():
@@ -66,7 +70,7 @@ def test_few_items_wait():
             yield number
 
     def work(number):
-        gate.wait(5)
+        gate.wait(60)
         seen.append(number)
         return number
 

@@ -23,7 +23,7 @@ def double(number: int) -> tuple[int, int]:
 def fail(number: int) -> int:
     if number == 1:
         raise DataError(Fault("file:1", "wrong"), Fault("file:2", "wrong too"))
-    time.sleep(30)
+    time.sleep(600)
     return number
 
 
@@ -71,8 +71,8 @@ def test_a_fault_comes_back_whole_and_the_others_end():
     with pytest.raises(DataError) as error:
         list(in_processes(fail, [0, 1], 2))
     assert [fault.where for fault in error.value.faults] == ["file:1", "file:2"]
-    assert time.perf_counter() - began < 25
-    deadline = time.perf_counter() + 5
+    assert time.perf_counter() - began < 600
+    deadline = time.perf_counter() + 60
     while multiprocessing.active_children() and time.perf_counter() < deadline:
         time.sleep(0.05)
     assert not multiprocessing.active_children()
@@ -86,7 +86,7 @@ def test_a_process_that_dies_is_an_environment_fault():
 
 def tell(folder: str) -> None:
     Path(folder, str(os.getpid())).touch()
-    time.sleep(60)
+    time.sleep(600)
 
 
 def alive(process: int) -> bool:
@@ -115,13 +115,13 @@ def test_none_outlives_a_caller_that_is_killed(tmp_path):
     root = Path(__file__).resolve().parent.parent.parent
     path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     caller = subprocess.Popen([sys.executable, script], env=os.environ | {"PYTHONPATH": path})
-    deadline = time.perf_counter() + 40
+    deadline = time.perf_counter() + 300
     while len(list(told.iterdir())) < 2 and time.perf_counter() < deadline:
         time.sleep(0.05)
     workers = [int(file.name) for file in told.iterdir()]
     caller.kill()
     caller.wait()
-    deadline = time.perf_counter() + 5
+    deadline = time.perf_counter() + 60
     while any(map(alive, workers)) and time.perf_counter() < deadline:
         time.sleep(0.05)
     assert len(workers) == 2

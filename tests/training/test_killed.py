@@ -39,7 +39,9 @@ from mlbench.training.job import Job
 from mlbench.training.trainer import train
 
 true = Job.texts
-Job.texts = lambda *given: (time.sleep(0.03), true(*given))[1]
+Job.texts = lambda job, batch, number: (
+    true(job, batch, number) if 3 * number < 2 * job.schedule.steps else time.sleep(600)
+)
 for file in sys.argv[1:]:
     child = os.fork()
     if child == 0:
@@ -102,7 +104,7 @@ def test_they_go_on_to_the_same_model(tmp_path):
         [sys.executable, "-c", SCRIPT, *map(str, files)], stdout=subprocess.PIPE, text=True
     ) as process:
         children = {name: int(process.stdout.readline()) for name in kinds}
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while left and time.monotonic() < deadline:
             for name, (enough, reached) in [*left.items()]:
                 if reached(tmp_path / name) >= enough:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,12 +15,16 @@ from mlbench.training.processes import Processes
 class Pretended(Processes):
     """Processes that are threads: what the first has goes from hand to hand."""
 
-    meeting, said = threading.Barrier(2, timeout=30), {}
+    meeting, said = threading.Barrier(2, timeout=60), {}
+    heard_of = threading.Event()
+    """That the first was heard of a few times."""
 
     def of_first(self, value):
         if self.first:
             self.said["value"] = value
             self.said["times"] = self.said.get("times", 0) + 1
+            if self.said["times"] > 3:
+                self.heard_of.set()
         self.meeting.wait()
         value = self.said["value"]
         self.meeting.wait()
@@ -44,16 +47,16 @@ def both(work):
 def test_the_first_alone_works_and_the_others_wait_however_long_it_takes(monkeypatch):
     monkeypatch.setattr(processes, "PULSE", 0.01)
     Pretended.said.clear()
+    Pretended.heard_of.clear()
     done = []
 
     def work(rank):
-        time.sleep(0.1)
+        assert Pretended.heard_of.wait(60)
         done.append(rank)
         return [rank]
 
     assert both(work) == [[0], [0]]
     assert done == [0]
-    assert Pretended.said["times"] > 3  # it was heard of in the meantime
     assert Processes().first_does(lambda: 3) == 3
 
 
