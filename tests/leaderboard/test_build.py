@@ -24,7 +24,7 @@ def build(
     return subprocess.run(
         [sys.executable, "-m", "mlbench", "leaderboard", "build", str(entries),
          "--output", str(output)],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def start(folder, log, moment=0, limit=DEFAULT_LIMIT):
 
 
 def finish(process):
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=600)
     return process.returncode, out.split(), error
 
 

@@ -52,7 +52,7 @@ def mlbench_process(
     given = {k: v for k, v in os.environ.items() if k != "MLBENCH_DATA"} | environment
     return subprocess.run(
         [sys.executable, "-m", "mlbench", *map(str, arguments)],
-        cwd=cwd, env=given, capture_output=True, text=True, timeout=300, check=False,
+        cwd=cwd, env=given, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 
 

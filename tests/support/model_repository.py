@@ -77,5 +77,5 @@ def run(command: list[str], cwd: Path, **environment: str) -> subprocess.Complet
     given = {k: v for k, v in given.items() if not k.startswith(("PYTEST_", "COV_"))}
     return subprocess.run(
         command, cwd=cwd, env=given | environment, capture_output=True, text=True,
-        timeout=300, check=False,
+        timeout=600, check=False,
     )  # fmt: skip

@@ -152,7 +152,7 @@ def test_a_killed_training_of_another_configuration_is_not_gone_on_with(tmp_path
 
 def test_a_training_can_go_by_time(tmp_path):
     record = train(config(tmp_path / "model", steps=None, seconds=0.3), QUIET)
-    assert 0.3 <= record.seconds < 2
+    assert 0.3 <= record.seconds < 120
     assert record.pairs_per_second == pytest.approx(record.pairs / record.seconds, rel=0.005)
 
 

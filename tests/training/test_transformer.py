@@ -171,8 +171,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_model(tiny, tmp_
 
 def test_a_training_can_go_by_time(tiny, tmp_path):
     record = train(config(tmp_path / "model", tiny, steps=None, seconds=0.5), QUIET)
-    assert record.steps > 1
-    assert 0.5 <= record.seconds < 20
+    assert record.steps >= 1
+    assert 0.5 <= record.seconds < 120
 
 
 def test_figures_of_evaluations_are_kept(tiny, tmp_path):

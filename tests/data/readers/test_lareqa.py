@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -217,13 +216,6 @@ def test_paragraphs_are_the_same_groups_in_every_language(data_dir: Path) -> Non
     of_query = dict(zip(data.queries.ids, data.queries.groups, strict=True))
     of_passage = dict(zip(data.passages.ids, data.passages.groups, strict=True))
     assert all(of_query[q] == of_passage[p] for _, q, _, p, _ in qrels_set(data))
-
-
-def test_loads_fast(data_dir: Path) -> None:
-    task = find_task("xquad-r")
-    start = time.process_time()
-    read_collection(task, Locator(data_dir, offline=True).of(task))
-    assert time.process_time() - start < 2
 
 
 def _raw(data_dir: Path, name: str, language: str) -> list[dict[str, Any]]:
