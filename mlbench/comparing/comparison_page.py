@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mlbench.common.counts import listed
 from mlbench.comparing.baseline import Saved
 from mlbench.comparing.charts import Chart, Point, plane_chart, row_chart, shape
 from mlbench.comparing.comparison import Comparison, notes
@@ -121,8 +122,7 @@ def reading(comparison: Comparison) -> list[str]:
             others = "all others" if len(pairs) > 1 else "the other"
             text += f"and it is shown to be better than {others}."
         else:
-            rest = " and ".join([", ".join(open_[:-1]), open_[-1]] if open_[1:] else open_)
-            text += f"but it is not shown to be better than {rest}."
+            text += f"but it is not shown to be better than {listed(open_)}."
         if any(d.ties_decide for d in pairs.values()):
             text += " The order of tied passages can turn this round."
         sentences.append(text[0].upper() + text[1:])

@@ -9,15 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlbench.common.counts import plural
+from mlbench.common.counts import NAMED, listed, plural
 from mlbench.common.errors import DataError, Fault
 from mlbench.common.files import reading
 from mlbench.common.forms import fill_form
+from mlbench.data.task import IMAGE
 
 SCHEMA = "mlbench/overlap/1"
 TRAINING_FILE = "training.json"
 """The record of a training in the folder of its model."""
 TRAINING_SCHEMA = "mlbench/training/1"
+
+
+def in_languages(codes: Sequence[str]) -> str:
+    """Return languages as a sentence names them; many are only counted, and images are no language.
+
+    >>> in_languages(["de", "en", IMAGE]), in_languages([IMAGE])
+    ('de, en and the images', 'the images')
+    """
+    texts = [code for code in codes if code != IMAGE]
+    images = ["the images"] * (len(texts) < len(codes))
+    if len(texts) <= NAMED:
+        return listed([*texts, *images])
+    return listed([plural(len(texts), "language"), *images])
 
 
 @dataclass(frozen=True)
@@ -90,10 +104,17 @@ class Overlap:
             return None
         found = (
             f"holds {total.exact:,} of the {total.texts:,} questions and passages of {self.task}, "
-            f"and {total.near:,} more nearly"
+            f"and {total.near:,} more nearly{self._where()}"
         )
         expected = "training text that has nothing in common with what is evaluated"
         return Fault(f"training set {self.training}", found, expected)
+
+    def _where(self) -> str:
+        """Return in which of the compared languages anything is found, unless in all of them."""
+        every = {count.language for count in self.counts}
+        found = [count.language for count in self.counts if count.exact or count.near]
+        held = tuple(dict.fromkeys(found))
+        return f", all in {in_languages(held)}" if len(held) < len(every) else ""
 
     @property
     def warning(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlbench.common.counts import plural
+from mlbench.common.counts import listed, named
 from mlbench.data.languages import same_language
 from mlbench.data.task import IMAGE
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from mlbench.reports.report import Report
 
 MARK = "†"
-NAMED = 5
-"""Languages that are named one by one; of more, the number is told."""
 ENOUGH = 10
 """A list that also says "multilingual", or what is no code, names only some of the languages unless
 it has so many."""
@@ -23,11 +21,11 @@ def undeclared(report: Report) -> tuple[str, ...]:
     """Return the languages of the task that the model's own list does not have; none where there is
     no list, or one that does not say all."""
     codes = [same_language(each) for each in report.model.languages]
-    listed = set(filter(None, codes))
-    if not listed or ("" in codes and len(listed) < ENOUGH):
+    declared = set(filter(None, codes))
+    if not declared or ("" in codes and len(declared) < ENOUGH):
         return ()
     asked = (code for code in report.task.languages if code != IMAGE)
-    return tuple(code for code in asked if (same_language(code) or code) not in listed)
+    return tuple(code for code in asked if (same_language(code) or code) not in declared)
 
 
 def marked_language(report: Report, language: str) -> str:
@@ -40,14 +38,10 @@ def languages_reading(report: Report) -> list[str]:
     missing = undeclared(report)
     if not missing:
         return []
-    listed = list(dict.fromkeys(filter(None, map(same_language, report.model.languages))))
-    told = _joined(listed) if len(listed) <= NAMED else f"{plural(len(listed), 'language')}"
+    known = list(dict.fromkeys(filter(None, map(same_language, report.model.languages))))
+    told = named(known, "language")
     not_for = (
-        "none of this task's" if len(missing) == len(report.task.languages) else _joined(missing)
+        "none of this task's" if len(missing) == len(report.task.languages) else listed(missing)
     )
     link = "but for" if not_for.startswith("none") else "but not for"
     return [f"The model is declared for {told}, {link} {not_for} ({MARK} in the table)."]
-
-
-def _joined(codes: list[str] | tuple[str, ...]) -> str:
-    return " and ".join(filter(None, (", ".join(codes[:-1]), codes[-1])))

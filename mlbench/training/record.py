@@ -42,10 +42,10 @@ class TrainingRecord:
     same for trainings that should give the same model: configuration, data and base. ``seconds``
     are those of the steps alone; ``peak_memory``, of the process, and that of one GPU are in bytes,
     None where the system won't say or there is none.
-    ``text_data`` is the second training set, where there is one. ``evaluations`` are the figures
-    in training, with their step; ``overlap`` says how much of what is evaluated stands in the
-    training text; ``kinds`` counts the batches. ``done_before``: the training was found done, and
-    nothing was trained.
+    ``text_data`` is the second training set, where there is one, with its languages.
+    ``evaluations`` are the figures in training, with their step; ``overlap`` says how much of what
+    is evaluated stands in the training text; ``kinds`` counts the batches. ``done_before``: the
+    training was found done, and nothing was trained.
     """
 
     folder: Path

@@ -268,7 +268,7 @@ def _record(job: Job, course: Course, command: str, processes: Processes) -> Tra
         config=config,
         base=job.base.describe(),
         data={"name": data.name, "digest": data.digest, "rows": data.counts(plan.languages)},
-        text_data=job.beside and {"name": job.beside[0].name, "digest": job.beside[0].digest},
+        text_data=job.beside and _told_beside(*job.beside),
         plan=plan.describe(),
         kinds=dict(sorted(course.kinds.items())),
         steps=course.steps,
@@ -287,6 +287,11 @@ def _record(job: Job, course: Course, command: str, processes: Processes) -> Tra
         processes=processes.count,
         notes=(*job.base.notes, *course.notes, *_untaught(job)),
     )
+
+
+def _told_beside(data: TrainingSet, plan: HybridBatches) -> dict[str, Any]:
+    """Return what a record tells of the second training set."""
+    return {"name": data.name, "digest": data.digest, "languages": [*plan.languages]}
 
 
 def _untaught(job: Job) -> list[str]:

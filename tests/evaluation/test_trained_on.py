@@ -28,8 +28,8 @@ def record_of(task, counts=COUNTS, **changes):
     named = {"task": task.name, "version": task.version, "digest": "2"}
     found = Overlap("pairs", "1", 10, **named, threshold=0.8, counts=counts)
     record = {"schema": "mlbench/training/1", "overlap": [found.values()], "steps": 1}
-    record |= {"data": {"name": "pairs"}, "text_data": None, "plan": {"size": 8}}
-    return record | changes
+    record |= {"data": {"name": "pairs"}, "text_data": None, "config": {"languages": []}}
+    return record | {"plan": {"size": 8, "languages": ["de", "en"]}} | changes
 
 
 @pytest.fixture
@@ -51,7 +51,14 @@ def test_the_figures_are_those_of_the_languages_that_are_evaluated(said):
     holds = "holds 1,503 of the 3,700 questions and passages of emoji-images, and 21 more nearly"
     assert said(record_of(images), "emoji-images") == (f"{BEGIN} pairs {holds}.",)
     (german,) = said(record_of(sample), languages=("de",))
-    assert "holds 1,001 of the 2,000 questions and passages of sample, and 21 more" in german
+    assert german.endswith("holds 1,001 of the 2,000 questions and passages of sample, "
+                           "and 21 more nearly.")  # fmt: skip
+    french = (*COUNTS[:1], Count("query", "fr", 1200, 0, 0), COUNTS[3])
+    (with_french,) = said(record_of(sample, french), languages=("de", "fr", IMAGE))
+    assert with_french.endswith(
+        "holds 1,499 of the 2,900 questions and passages of sample, and 20 more nearly, "
+        "all in de and the images."
+    )
     assert said(record_of(sample), languages=("fr",)) == ()
     assert said(record_of(images)) == ()  # of another task
     none = tuple(Count(c.role, c.language, c.texts, 0, 0) for c in COUNTS)
@@ -61,7 +68,52 @@ def test_the_figures_are_those_of_the_languages_that_are_evaluated(said):
 def test_the_data_of_the_task_itself_needs_no_measurement(said):
     own = {"overlap": [], "text_data": {"name": "sample"}}
     wanted = (f"{BEGIN} is sample itself, in 1 step of 8 rows.",)
-    assert said(record_of(load_task("sample"), **own)) == wanted
+    earlier = record_of(load_task("sample"), **own)  # it does not tell the languages
+    assert said(earlier, languages=("de", "en")) == wanted
+
+
+@pytest.mark.parametrize(
+    ("trained", "evaluated", "wanted"),
+    [
+        (("de", "en"), ("de", "en"), f"{BEGIN} is sample itself, in 1 step of 8 rows."),
+        (("de", "en", "fr"), ("en",), f"{BEGIN} is sample itself, in 1 step of 8 rows."),
+        (("de", "en"), ("en", "fr"), f"{BEGIN} is sample itself in en, in 1 step of 8 rows."),
+        (
+            ("ar", "de", "el", "en", "es", "hi"),
+            ("ar", "de", "el", "en", "es", "hi", "ru"),
+            f"{BEGIN} is sample itself in 6 languages, in 1 step of 8 rows.",
+        ),
+        (("en", IMAGE), ("de", IMAGE), f"{BEGIN} is sample itself in the images, in 1 step of 8"),
+        (
+            ("de", "en"),
+            ("fr", "ru"),
+            "This model was trained on other languages of what is evaluated: as its training.json "
+            "says, the training set is sample in de and en, in 1 step of 8 rows, and its texts may "
+            "be translations of those that are evaluated.",
+        ),
+    ],
+)
+def test_the_task_itself_is_told_with_the_languages_that_are_trained_on_and_evaluated(
+    said, trained, evaluated, wanted
+):
+    for changes in (
+        {"data": {"name": "sample"}, "plan": {"size": 8, "languages": trained}},
+        {"text_data": {"name": "sample", "languages": trained}},
+        {"text_data": {"name": "sample"}, "config": {"languages": trained}},
+    ):
+        record = record_of(load_task("sample"), **{"overlap": []} | changes)
+        (found,) = said(record, "sample", evaluated)
+        assert found.startswith(wanted)
+
+
+def test_what_is_measured_of_the_task_itself_is_not_told_twice(said):
+    sample = load_task("sample")
+    found = record_of(sample, data={"name": "sample"})
+    found["overlap"][0]["training"] = "sample"
+    (german,) = said(found, languages=("de",))
+    assert "the training set sample holds 1,001 of the 2,000 questions" in german
+    (french,) = said(found, languages=("fr",))
+    assert french.startswith("This model was trained on other languages of what is evaluated: ")
 
 
 def test_a_file_of_another_program_says_nothing_and_a_damaged_one_that_it_is(said, tmp_path):
