@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from pathlib import Path
+from tests.support.screens import DOCS, blocks, walked
 
-from tests.support.command_line import done
-
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "tutorial.md"
-BLOCK = re.compile(r"^```(sh|text|python)\n(.*?)^```$", re.M | re.S)
+PAGE = DOCS / "tutorial.md"
 
 
-def test_every_command_prints_what_the_page_shows(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLBENCH_CACHE", str(tmp_path / "cache"))
-    printed, commands, shown = "", 0, 0
-    for kind, text in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
-        if kind == "python":
-            (tmp_path / "letter_pairs.py").write_text(text, encoding="utf-8")
-        elif kind == "sh" and text.startswith("mlbench"):
-            (words,) = [shlex.split(line) for line in text.splitlines()]
-            printed = done(*words[1:], cwd=tmp_path)
-            commands += 1
-        elif kind == "text":
-            assert text.rstrip() in printed
-            shown += 1
-    assert (commands, shown) == (6, 8)
+def test_every_command_prints_what_the_page_shows(tmp_path):
+    ((_, program),) = [block for block in blocks(PAGE) if block[0] == "python"]
+    (tmp_path / "letter_pairs.py").write_text(program, encoding="utf-8")
+    assert walked(PAGE, tmp_path) == (6, 8)
