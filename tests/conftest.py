@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import itertools
 import os
 from collections.abc import Iterator
@@ -24,6 +25,12 @@ hypothesis.settings.load_profile("unhurried")
 
 NUMBERS = itertools.count()
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """Have matplotlib list the machine's fonts once: where that is slow, it says so in a test."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        importlib.import_module("matplotlib.font_manager")
 
 
 def pytest_sessionstart() -> None:

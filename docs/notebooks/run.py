@@ -14,7 +14,8 @@ def executed(path: Path, folder: Path) -> nbformat.NotebookNode:
     """Return the notebook run from its first cell to its last, in ``folder``, in a new kernel."""
     notebook = nbformat.read(path, as_version=4)
     where = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=300, coalesce_streams=True, resources=where).execute()
+    patience = {"timeout": 600, "startup_timeout": 600}
+    NotebookClient(notebook, coalesce_streams=True, resources=where, **patience).execute()
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
