@@ -6,7 +6,7 @@ evaluated question and passage is compared with every text of the training set, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,12 +37,19 @@ EXAMPLES = 3
 
 
 class _Best(NamedTuple):
-    """The training text most similar to an evaluated one: role, language, text, similarity."""
+    """The training text most similar to an evaluated one: role, language, text, similarity, and
+    whether both are the same text, as texts are compared."""
 
     role: str
     language: str
     text: str
     similarity: float
+    exact: bool
+
+    @property
+    def rank(self) -> tuple[float, bool]:
+        """The higher, the more similar."""
+        return self.similarity, self.exact
 
 
 def overlap(
@@ -66,28 +73,51 @@ def overlap(
     >>> seen.total("query").share
     1.0
     """
+    (found,) = overlaps([training], task, options, threshold=threshold, **changes)
+    return found
+
+
+def overlaps(
+    trainings: Sequence[TrainingSet],
+    task: str | Path | Task,
+    options: Options | None = None,
+    *,
+    threshold: float = THRESHOLD,
+    **changes: Any,
+) -> list[Overlap]:
+    """Compare what a task evaluates with the text of each of several training sets, as ``overlap``
+    does with one.
+
+    The task is read once. A text that several sets have, such as parts of one set by languages, is
+    compared once. Raises as ``overlap`` does.
+    """
     if not 0 < threshold <= 1:
         raise UsageError(Fault("threshold", repr(threshold), "a number above 0, at most 1"))
     task, chosen = load_task(task), chosen_options(options, changes)
     if streams(task, chosen):
         left = stream_collection(task, locator_of(chosen))
-        return _of_streamed(training, task, left, threshold, quiet=not chosen.progress)
+        return _of_streamed(trainings, task, left, threshold, quiet=not chosen.progress)
     data = mlbench.load_collection(task, chosen)
-    texts = [*dict.fromkeys(map(plain, (*data.queries.texts, *data.passages.texts)))]
     with Step(_title(task.name), 1, "task", quiet=not chosen.progress, brief=True):
-        best, distinct = _most_similar(TextIndex(texts, threshold), texts, training)
+        compared = _Compared((*data.queries.texts, *data.passages.texts), threshold)
+        found = [compared.most_similar(training) for training in trainings]
+    return [
+        _of_held(best, data, _said(training, distinct, task, data.digest, threshold))
+        for training, (best, distinct) in zip(trainings, found, strict=True)
+    ]
+
+
+def _of_held(best: Mapping[str, _Best], data: Collection, said: dict[str, Any]) -> Overlap:
     counts: list[Count] = []
     examples: list[Example] = []
     for role in ROLES:
         for language in data.languages:
             own = _of(data, role, language)
             found = [(text, best[key]) for text in own if (key := plain(text)) in best]
-            exact = sum(plain(one.text) == plain(text) for text, one in found)
+            exact = sum(one.exact for _, one in found)
             if own:
-                count = Count(role, language, len(own), exact, len(found) - exact)
-                counts.append(count)
+                counts.append(Count(role, language, len(own), exact, len(found) - exact))
             examples += _examples(role, language, found)
-    said = _said(training, distinct, task, data.digest, threshold)
     return Overlap(**said, counts=tuple(counts), examples=tuple(examples))
 
 
@@ -106,17 +136,25 @@ def _said(
 
 
 def _of_streamed(
-    training: TrainingSet, task: Task, data: StreamedCollection, threshold: float, *, quiet: bool
-) -> Overlap:
+    trainings: Sequence[TrainingSet],
+    task: Task,
+    data: StreamedCollection,
+    threshold: float,
+    *,
+    quiet: bool,
+) -> list[Overlap]:
     from mlbench.training.overlap_streamed import Trained, count_streamed
 
-    trained = Trained(training, threshold)
+    trained = Trained(trainings, threshold)
     title = _title(task.name)
-    tallies, digest = count_streamed(trained, data, title, EXAMPLES, quiet=quiet)
-    said = _said(training, trained.texts, task, digest, threshold)
-    counts = tuple(tally.count for tally in tallies)
-    examples = tuple(each for tally in tallies for each in tally.longest.values())
-    return Overlap(**said, counts=counts, examples=examples)
+    counted, digest = count_streamed(trained, data, title, EXAMPLES, quiet=quiet)
+    found = []
+    for number, (training, tallies) in enumerate(zip(trainings, counted, strict=True)):
+        said = _said(training, trained.texts[number], task, digest, threshold)
+        counts = tuple(tally.count for tally in tallies)
+        examples = tuple(trained.examples(number, tallies))
+        found.append(Overlap(**said, counts=counts, examples=examples))
+    return found
 
 
 def _of(data: Collection, role: str, language: str) -> Sequence[str]:
@@ -124,22 +162,41 @@ def _of(data: Collection, role: str, language: str) -> Sequence[str]:
     return entries.texts[entries.slice(data.languages.index(language))]
 
 
-def _most_similar(
-    index: TextIndex, texts: Sequence[str], training: TrainingSet
-) -> tuple[dict[str, _Best], int]:
-    """Return, for each of the indexed texts that has one, the training text that is most similar,
-    and the number of distinct training texts."""
-    best: dict[str, _Best] = {}
-    seen: set[int] = set()
-    for some in _parts(training.every_text(), AT_A_TIME):
-        new = {text: (role, language) for role, language, text in some if hash(text) not in seen}
-        seen |= {*map(hash, new)}
-        given = [*new]
-        for indexed, other, similarity in zip(*index.similar(given), strict=True):
-            text = texts[indexed]
-            if text not in best or best[text].similarity < similarity:
-                best[text] = _Best(*new[given[other]], given[other], float(similarity))
-    return best, len(seen)
+class _Compared:
+    """The texts of a task, and what is known of the training texts that were compared with them."""
+
+    def __init__(self, texts: Iterable[str], threshold: float) -> None:
+        self._texts = [*dict.fromkeys(map(plain, texts))]
+        self._index = TextIndex(self._texts, threshold)
+        self._known: set[int] = set()
+        self._similar: dict[str, list[tuple[str, float]]] = {}
+
+    def most_similar(self, training: TrainingSet) -> tuple[dict[str, _Best], int]:
+        """Return, for each of the texts that has one, the training text that is most similar, and
+        the number of distinct training texts. Of equally similar ones it is the text itself, or
+        else the first."""
+        best: dict[str, _Best] = {}
+        seen: set[int] = set()
+        for some in _parts(training.every_text(), AT_A_TIME):
+            new: dict[str, tuple[str, str]] = {}
+            for role, language, text in some:
+                if hash(text) not in seen:
+                    new.setdefault(text, (role, language))
+            seen |= {*map(hash, new)}
+            self._compare([text for text in new if hash(text) not in self._known])
+            for text, where in new.items():
+                for key, similarity in self._similar.get(text, ()):
+                    one = _Best(*where, text, similarity, plain(text) == key)
+                    if key not in best or best[key].rank < one.rank:
+                        best[key] = one
+        return best, len(seen)
+
+    def _compare(self, texts: Sequence[str]) -> None:
+        """Compare texts that are not known yet."""
+        for indexed, other, similarity in zip(*self._index.similar(texts), strict=True):
+            found = self._similar.setdefault(texts[other], [])
+            found.append((self._texts[indexed], float(similarity)))
+        self._known |= {*map(hash, texts)}
 
 
 def _parts(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -75,6 +75,14 @@ class Opened:
         return cls(config, data, plan, beside or None)
 
 
+def read_languages(name: str, languages: Sequence[str]) -> tuple[str, ...]:
+    """Return the languages that are read of a training set for a training in some languages (none:
+    all): images are read with the texts of any."""
+    if languages and IMAGE in load_task(name, languages).roles.passages:
+        return (*dict.fromkeys((*languages, IMAGE)),)
+    return (*languages,)
+
+
 def _planned(
     config: TrainConfig,
     name: str,
@@ -82,9 +90,7 @@ def _planned(
     read: Callable[[str, Options], TrainingSet],
 ) -> tuple[TrainingSet, HybridBatches]:
     """Read a training set, and make its plan. Raises as ``train``."""
-    languages = config.languages
-    if languages and IMAGE in load_task(name, languages).roles.passages:
-        languages = (*dict.fromkeys((*languages, IMAGE)),)
+    languages = read_languages(name, config.languages)
     data = read(name, dataclasses.replace(options, languages=languages or None))
     used = tuple(code for code in data.languages if not languages or code in languages)
     plan = HybridBatches(
@@ -133,7 +139,7 @@ def train(
     done = _known(job, overwrite)
     if done is not None:
         return done
-    found = processes.first_does(lambda: _measured_overlap(opened, options))
+    found = processes.first_does(lambda: _measured_overlap(opened, options, known))
     found += [each for each in known if _tells_more(each, opened, found)]
     processes.wait()  # all have looked at the folder
     if processes.first:
@@ -173,8 +179,9 @@ def _evaluation(
     return lambda step: {"step": step} | evaluator(base.model, steps=step)
 
 
-def _measured_overlap(opened: Opened, options: Options) -> list[Overlap]:
-    """Return what the training text has in common with the task that is evaluated in training.
+def _measured_overlap(opened: Opened, options: Options, known: Sequence[Overlap]) -> list[Overlap]:
+    """Return what the training text has in common with the task that is evaluated in training; what
+    is ``known`` is not counted again.
 
     Raises DataError where there is anything, and ``options.strict``.
     """
@@ -182,7 +189,12 @@ def _measured_overlap(opened: Opened, options: Options) -> list[Overlap]:
 
     if opened.config.evaluate is None:
         return []
-    found = [overlap(data, opened.config.evaluate, options) for data in opened.sets]
+    task = load_task(opened.config.evaluate)
+    found = []
+    for data in opened.sets:
+        named = (data.digest, task.name, task.version)
+        there = [e for e in known if (e.training_digest, e.task, e.version) == named]
+        found.append(there[-1] if there else overlap(data, task, options))
     faults = [each.fault for each in found if each.fault]
     if faults and options.strict:
         raise DataError(*faults)

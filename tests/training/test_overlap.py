@@ -10,11 +10,12 @@ import pytest
 
 from mlbench.common.errors import DataError, EnvironmentFault, UsageError
 from mlbench.data.overlap_record import Count, read_overlaps
+from mlbench.data.sampling import cut_to_languages
 from mlbench.data.task import Task
 from mlbench.training import overlap as module
 from mlbench.training.judged_pairs import TrainingSet
-from mlbench.training.overlap import THRESHOLD, overlap
-from mlbench.training.similar_texts import jaccard, plain
+from mlbench.training.overlap import THRESHOLD, overlap, overlaps
+from mlbench.training.similar_texts import TextIndex, jaccard, plain
 from mlbench.training.training_set import training_set
 from tests.data.readers.building import json_lines, make_task, write
 
@@ -77,6 +78,44 @@ def test_counts_are_those_of_a_slow_comparison(
     assert found.training_texts == len({plain(text) for _, _, text in training.every_text()})
     assert found.total("query").share == 6 / 20
     assert (found.training_digest, found.task) == (training.digest, "small")
+
+
+def test_parts_of_a_set_are_counted_as_each_by_itself_and_no_text_is_compared_twice(
+    both: tuple[TrainingSet, Task], monkeypatch: pytest.MonkeyPatch
+):
+    training, task = both
+    parts = [
+        TrainingSet.of("part", cut_to_languages(training.collection, codes))
+        for codes in (("de",), ("en",))
+    ]
+    compared: list[str] = []
+    similar = TextIndex.similar
+    monkeypatch.setattr(
+        TextIndex, "similar", lambda self, texts: compared.extend(texts) or similar(self, texts)
+    )
+    found = overlaps([parts[0], training, parts[1]], task, progress=False)
+    assert len(compared) == len({*compared}) == len({text for *_, text in training.every_text()})
+    assert [each.counts for each in found] == [
+        slowly(each, task) for each in (parts[0], training, parts[1])
+    ]
+    assert [each.total().exact for each in found] == [3, 6, 3]
+    assert found == [overlap(each, task, progress=False) for each in (parts[0], training, parts[1])]
+
+
+def test_of_equally_similar_texts_the_same_one_is_found(tmp_path: Path):
+    """Two texts with the same trigrams, of which the second is the evaluated one."""
+    twice, evaluated = "abcabcabx bcabca", "abcabx bcabcabca"
+    assert jaccard(twice, evaluated) == 1
+    for name, pairs in (("train", [(twice, evaluated)]), ("test", [(evaluated, "another")])):
+        write_rows(tmp_path / name, "de", pairs)
+    train, test = (
+        make_task(
+            tmp_path / name, "rows", {"rows": "{language}.jsonl"}, languages=["de"], options=OPTIONS
+        )
+        for name in ("train", "test")
+    )
+    training = training_set(train, progress=False)
+    assert overlap(training, test, progress=False).counts == slowly(training, test)
 
 
 def test_examples_name_the_most_similar_training_text(both: tuple[TrainingSet, Task]):

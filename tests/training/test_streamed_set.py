@@ -22,7 +22,7 @@ from mlbench.evaluation.options import Options
 from mlbench.evaluation.tasks import load_task
 from mlbench.training import overlap as overlap_module
 from mlbench.training.judged_pairs import TrainingSet
-from mlbench.training.overlap import overlap
+from mlbench.training.overlap import overlap, overlaps
 from mlbench.training.similar_texts import jaccard
 from mlbench.training.training_set import training_set
 
@@ -173,6 +173,14 @@ def test_the_overlap_with_a_streamed_task_is_that_with_the_same_task_held(both, 
     assert streamed.total("query").exact > 0
 
 
+def test_parts_of_a_set_are_compared_with_a_streamed_task_in_one_pass(both):
+    path, _ = both
+    sets = [training_set(path, languages=codes, progress=False) for codes in ("de", "de,en", "en")]
+    found = overlaps(sets, path, progress=False)
+    assert found == [overlap(data, path, progress=False) for data in sets]
+    assert len({each.total() for each in found}) > 1
+
+
 def test_a_training_and_a_study_measure_the_overlap_with_a_task_in_shards(both, tmp_path):
     pytest.importorskip("sentence_transformers")
     from mlbench.training.studies.plan import load_study
@@ -234,9 +242,9 @@ def test_ids_of_ir_datasets_with_a_place_for_the_language_are_a_training_set(tmp
     study = load_study(tmp_path / "many.toml", {"alpha": 1})
     check_arms(study, quiet, data=True)
     assert measured_overlap(study, tmp_path / "done", quiet) == []
-    (seen,) = read_overlaps(tmp_path / "done" / "overlap.json")
+    seen, german = read_overlaps(tmp_path / "done" / "overlap.json")
     assert (seen.training, seen.training_texts) == (data.name, 2 + 3 * 2)
-    assert seen.training_languages == ("de", "fr")
+    assert (seen.training_languages, german.training_languages) == (("de", "fr"), ("de",))
     (tmp_path / "many.toml").write_text(
         (tmp_path / "many.toml").read_text().replace('["de", "fr"]', '["de", "fr", "en"]')
     )
@@ -244,8 +252,8 @@ def test_ids_of_ir_datasets_with_a_place_for_the_language_are_a_training_set(tmp
     measured_overlap(more, tmp_path / "done", quiet)  # of one more language
     measured_overlap(more, tmp_path / "done", quiet)
     every = read_overlaps(tmp_path / "done" / "overlap.json")
-    assert every[0] == seen
-    assert [len(each.training_languages) for each in every] == [2, 3]
+    assert every[:2] == [seen, german]
+    assert [len(each.training_languages) for each in every] == [2, 1, 3]
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
     with pytest.raises(EnvironmentFault, match="the package ir_datasets is not installed"):
         training_set(spec, languages="de,fr", progress=False)

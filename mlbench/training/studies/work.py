@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from mlbench.common.errors import DataError, Fault, MlbenchError, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.data.overlap_record import Overlap, read_overlaps
 from mlbench.data.sampling import cut_to_languages
-from mlbench.data.sources import LANGUAGE, in_shards
+from mlbench.data.sources import in_shards
 from mlbench.data.task import Task
 from mlbench.evaluation.choices import chosen_languages
 from mlbench.evaluation.evaluate import evaluate
@@ -25,11 +25,11 @@ from mlbench.reports.report import write_report
 from mlbench.training.base import open_base
 from mlbench.training.config import TrainConfig, train_config
 from mlbench.training.judged_pairs import TrainingSet
-from mlbench.training.overlap import overlap
+from mlbench.training.overlap import overlaps
 from mlbench.training.studies.form import BASE
 from mlbench.training.studies.plan import Study
 from mlbench.training.studies.run import MODEL, Work, beside, resolved
-from mlbench.training.trainer import Opened, train
+from mlbench.training.trainer import Opened, read_languages, train
 from mlbench.training.training_set import training_set
 
 OVERLAP_FILE = "overlap.json"
@@ -64,26 +64,28 @@ def work_with(options: Options, command: str = "", overlaps: Path | None = None)
 
 
 def measured_overlap(study: Study, folder: Path, options: Options) -> list[str]:
-    """Return what the training sets of a study have in common with its tasks, a sentence each.
+    """Return what the training sets of a study, in the languages that its arms train on, have in
+    common with its tasks, a sentence each.
 
-    What is measured is kept in the study's folder, and only what is not there is measured: where
-    an axis has got more training sets, or more languages of one. Raises DataError where
-    ``options.strict`` and they have anything in common.
+    What each arm trains on is measured by itself, so that the record of a training tells of its own
+    data; arms with the same languages share it, and a text that several have is compared once. What
+    is measured is kept in the study's folder, and only what is not there is measured: where an axis
+    has got more training sets, or more languages of one. Raises DataError where ``options.strict``
+    and they have anything in common.
     """
     path = folder / OVERLAP_FILE
     known = _known(path)
     tasks = [load_task(beside(study, task)) for task in study.form.tasks]
-    current: list[Overlap] = []
-    for data in _training_sets(study, options):
-        for task in tasks:
-            there = [each for each in known if data.compared(each, task)]
-            if not there:
-                there = [overlap(data.whole, task, options)]
-                known += there
-                values = [each.values() for each in known]
-                text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-                write_atomically(path, text.encode())
-            current.append(there[-1])
+    every = _training_sets(study, options)
+    for task in tasks:
+        new = [data for data in every if data.compared(known, task) is None]
+        if new:
+            known += overlaps([data.content for data in new], task, options)
+            values = [each.values() for each in known]
+            text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+            write_atomically(path, text.encode())
+    found = [data.compared(known, task) for data in every if data.widest for task in tasks]
+    current = [each for each in found if each is not None]
     faults = [each.fault for each in current if each.fault is not None]
     if faults and options.strict:
         raise DataError(*faults)
@@ -101,37 +103,52 @@ def _known(path: Path) -> list[Overlap]:
 
 @dataclass
 class _Data:
-    """A training set of a study, read when that is necessary: whole, or of one that is expanded
-    by languages those that any arm trains on. ``alone`` says that no other has its name."""
+    """A training set of a study in some languages (none: all), read when that is necessary.
+    ``alone`` says that no other has its name; ``widest``, that these are the languages of all arms
+    together."""
 
+    name: str
     source: Task
-    languages: tuple[str, ...] | None
+    languages: tuple[str, ...]
+    widest: bool
+    read: Callable[[str, Options], TrainingSet]
     options: Options
     alone: bool = True
 
     @cached_property
-    def whole(self) -> TrainingSet:
-        """All of it."""
-        return training_set(self.source, replace(self.options, languages=self.languages))
+    def content(self) -> TrainingSet:
+        """What it holds."""
+        return self.read(self.name, replace(self.options, languages=self.languages or None))
 
-    def compared(self, known: Overlap, task: Task) -> bool:
-        """Say whether an overlap is that of this training set with a task."""
-        named = (known.training, known.task, known.version)
-        if named != (self.source.name, task.name, task.version):
-            return False
-        if self.languages is not None and {*self.languages} != {*known.training_languages}:
-            return False
-        return self.alone or self.whole.digest == known.training_digest
+    def compared(self, known: Sequence[Overlap], task: Task) -> Overlap | None:
+        """Return its overlap with a task, if that is known."""
+        named = (self.source.name, task.name, task.version)
+        languages = {*(self.languages or self.source.languages)}
+        there = [
+            each
+            for each in known
+            if (each.training, each.task, each.version) == named
+            and {*each.training_languages} == languages
+            and (self.alone or self.content.digest == each.training_digest)
+        ]
+        return there[-1] if there else None
 
 
 def _training_sets(study: Study, options: Options) -> list[_Data]:
-    wanted: dict[str, dict[str, None]] = {}
+    """Return each training set in the languages of all arms, and in those of each arm."""
+    wanted: dict[str, dict[frozenset[str], tuple[str, ...]]] = {}
     for config in (resolved(study, arm.config) for arm in study.arms):
         for name in filter(None, (config.get("data"), config.get("text_data"))):
-            wanted.setdefault(name, {}).update(dict.fromkeys(config.get("languages", ())))
-    of = {name: (*codes,) if LANGUAGE in name else None for name, codes in wanted.items()}
-    found = [_Data(load_task(name, codes), codes, options) for name, codes in of.items()]
-    names = Counter(data.source.name for data in found)
+            languages = read_languages(name, config.get("languages", ()))
+            wanted.setdefault(name, {}).setdefault(frozenset(languages), languages)
+    read, found = _reading_once(), []
+    for name, each in wanted.items():
+        every = dict.fromkeys(code for codes in each.values() for code in codes)
+        widest = frozenset(every if frozenset() not in each else ())
+        for codes, languages in ({widest: (*every,)} | each).items():
+            source = load_task(name, languages or None)
+            found.append(_Data(name, source, languages, codes == widest, read, options))
+    names = Counter(data.source.name for data in found if data.widest)
     return [replace(data, alone=names[data.source.name] == 1) for data in found]
 
 

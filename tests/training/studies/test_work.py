@@ -9,7 +9,7 @@ from mlbench.common.errors import DataError, UsageError
 from mlbench.data.overlap_record import read_overlaps
 from mlbench.evaluation.options import Options
 from mlbench.reports.report import read_report
-from mlbench.training.overlap import overlap
+from mlbench.training.overlap import overlaps
 from mlbench.training.studies import work
 from mlbench.training.studies.plan import load_study
 from mlbench.training.studies.run import carry_out_one, entrants, jobs
@@ -129,16 +129,17 @@ def training_lines(folder, *lines):
 def test_only_what_is_new_in_a_study_is_looked_for(tmp_path, monkeypatch):
     measured = []
 
-    def counted(data, task, options):
-        measured.append((data.name, task.name))
-        return overlap(data, task, options)
+    def counted(sets, task, options):
+        measured.extend((data.name, task.name) for data in sets)
+        return overlaps(sets, task, options)
 
-    monkeypatch.setattr(work, "overlap", counted)
+    monkeypatch.setattr(work, "overlaps", counted)
     training_lines(tmp_path / "a", "one two three four", "something else entirely")
     training_lines(tmp_path / "b", "what another file holds")
 
     def found(data, **changes):
-        text = STUDY.replace('data = "sample"\n', "").replace("alpha = [0, 1]", f"data = {data}")
+        text = STUDY.replace('data = "sample"\n', "").replace(', "es"', "")  # train has no es
+        text = text.replace("alpha = [0, 1]", f"data = {data}")
         return measured_overlap(
             study(tmp_path, text), tmp_path / "done", replace(OPTIONS, **changes)
         )
