@@ -102,31 +102,43 @@ def _policy(script: str) -> str:
 
 
 def reading(comparison: Comparison) -> list[str]:
-    """Say of each main figure which model is best, and better than which others it is shown to
-    be."""
+    """Say of each main figure which model is best, or which share the best score as it is shown,
+    and better than which others they are shown to be."""
     names = {m.label: f"{m.label} ({m.name})" for m in comparison.models}
     sentences = []
     for quantity in main_quantities(comparison):
         of = [v for v in comparison.scores if v.quantity == quantity]
-        best = (min if quantity.lower_is_better else max)(of, key=lambda v: v.value)
-        pairs = {
-            d.model if d.against == best.model else d.against: d
+        top = (min if quantity.lower_is_better else max)(v.value for v in of)
+        score = shown(top, quantity.measure)
+        best = [v.model for v in of if shown(v.value, quantity.measure) == score]
+        others = [v.model for v in of if v.model not in best]
+        pairs = [
+            d
             for d in comparison.differences
-            if d.quantity == quantity and best.model in (d.model, d.against)
-        }
-        open_ = [name for name, d in pairs.items() if d.better != best.model]
+            if d.quantity == quantity and {d.model, d.against}.intersection(best)
+        ]
+        beaten = {(d.better, d.model if d.better == d.against else d.against) for d in pairs}
+        open_ = [name for name in others if any((top, name) not in beaten for top in best)]
         extreme = "lowest" if quantity.lower_is_better else "highest"
-        text = f"{in_words(quantity)} is {extreme} for {names[best.model]}, "
-        text += f"at {shown(best.value, quantity.measure)}, "
-        if not open_:
-            others = "all others" if len(pairs) > 1 else "the other"
-            text += f"and it is shown to be better than {others}."
-        else:
-            text += f"but it is not shown to be better than {listed(open_)}."
-        if any(d.ties_decide for d in pairs.values()):
+        text = f"{in_words(quantity)} is {extreme} for {listed([names[name] for name in best])}, "
+        text += f"at {score}{_shown_better(len(best), others, open_)}"
+        if any(d.ties_decide for d in pairs):
             text += " The order of tied passages can turn this round."
         sentences.append(text[0].upper() + text[1:])
     return sentences
+
+
+def _shown_better(best: int, others: Sequence[str], open_: Sequence[str]) -> str:
+    """Say whether the ``best`` models are shown to be better than all ``others``; ``open_`` are
+    those of them for which this is not shown of every best one."""
+    if not others:
+        return ", which they share."
+    alone = best == 1
+    if open_:
+        said = "it is not" if alone else "not each of them is"
+        return f", but {said} shown to be better than {listed(open_)}."
+    said = "it is" if alone else "each of them is"
+    return f", and {said} shown to be better than {'all others' if others[1:] else 'the other'}."
 
 
 def _ticks(measure: str) -> Any:

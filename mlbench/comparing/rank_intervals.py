@@ -46,8 +46,8 @@ class Part:
 class RankIntervals:
     """Where n models can stand: from ``best`` to ``worst`` (n,), 1 is first.
 
-    ``near_first`` (n,) is true of those that cannot be told from the one with the best value,
-    and of that one.
+    ``near_first`` (n,) is true of those that cannot be told from one with the best value, and of
+    that one; several may share the best value.
     """
 
     best: Ints
@@ -130,8 +130,9 @@ def rank_intervals(
     if lower_is_better:
         better = better.T
     values = shares.sum(1)
-    first = int(np.argmin(values) if lower_is_better else np.argmax(values))
-    return RankIntervals(*place_intervals(better), ~better[first])
+    top = values.min() if lower_is_better else values.max()
+    first = np.abs(values - top) <= ROUNDING * abs(top)
+    return RankIntervals(*place_intervals(better), ~better[first].all(0))
 
 
 def told_apart(

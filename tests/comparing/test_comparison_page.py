@@ -74,7 +74,16 @@ def test_the_summary_says_what_is_shown_and_what_is_not(three):
     )
     assert last.startswith("Rank distance is lowest for A (noise-0.6)")
     same = compare([model(1.2), model(1.2)], draws=200)
-    assert reading(same)[0].endswith("but it is not shown to be better than B.")
+    value = same.scores[0].value
+    assert reading(same)[0] == (
+        f"Monolingual mAP is highest for A (noise-1.2) and B (noise-1.2), at {value:.4f}, which "
+        "they share."
+    )
+    first, *_ = reading(compare([model(1.2), model(1.2), model(2.4)], draws=200))
+    assert first.endswith(
+        f"A (noise-1.2) and B (noise-1.2), at {value:.4f}, and each of them is shown to be better "
+        "than the other."
+    )
 
 
 def test_it_holds_one_script_and_asks_for_nothing(page):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -126,6 +127,24 @@ def test_nothing_is_told_from_few_questions_or_models() -> None:
         [1], [1], [True],
     )  # fmt: skip
     assert not len(rank_intervals(np.zeros((0, 5)), np.zeros((100, 0))).best)
+
+
+def test_models_of_the_best_value_are_all_first_in_whatever_order() -> None:
+    """Of two models of the same mean, one by few questions and one by all, the third can be told
+    from one alone: it is near the first whichever of the two comes first."""
+    level, uneven = np.full(40, 0.5), np.r_[np.full(30, 2 / 3), np.zeros(10)]
+    other = uneven - 0.002 * (uneven > 0)
+    shares = np.stack([level, uneven, other]) / 40
+    assert shares[0].sum() == pytest.approx(shares[1].sum(), abs=1e-12)
+    draws = np.random.default_rng(0).integers(0, 40, (500, 40))
+    drawn = shares.T[draws].sum(1)
+    found = rank_intervals(shares, drawn)
+    for order in itertools.permutations(range(3)):
+        again = rank_intervals(shares[[*order]], drawn[:, [*order]])
+        assert again.near_first.tolist() == found.near_first[[*order]].tolist()
+    better = told_apart(shares, drawn)
+    assert (better[0, 2], better[1, 2]) == (False, True)
+    assert found.near_first.tolist() == [True, True, True]
 
 
 def test_an_interval_that_ends_at_zero_shows_nothing() -> None:

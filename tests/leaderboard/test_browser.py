@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -559,6 +560,24 @@ def test_models_are_ranked_in_the_setting_that_is_chosen(browser: Browser, site:
         assert browser.complaints() == []
     finally:
         browser.open(site)
+
+
+def test_models_of_the_same_score_share_the_first_place_in_a_setting(
+    started: Browser, tmp_path: Path
+) -> None:
+    made = [evidence("parallel", name, 0.6) for name in ("one", "two")]
+    (table,) = standings_of([*made, evidence("parallel", "weak", 2.6)])
+    page = tmp_path / "settings.html"
+    page.write_bytes(site_files([table])["settings/parallel.html"])
+    started.open(page, "#query=ar&pool=all")
+    score = f"{table.rows[0].figures['multi'][table.roles.queries.index('ar')]:.4f}"
+    said = started.run("document.getElementById('status').textContent")
+    assert f" one and two share the best score, {score}, and all others are shown " in said
+    (bare,) = (replace(table, rows=tuple(replace(row, settings=()) for row in table.rows)),)
+    page.write_bytes(site_files([bare])["settings/parallel.html"])
+    started.open(page, "#query=ar&pool=all")
+    said = started.run("document.getElementById('status').textContent")
+    assert said.endswith(f" one and two are first with {score}.")
 
 
 def site_of(task: Path) -> Path:

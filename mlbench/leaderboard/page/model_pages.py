@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbench import __version__
-from mlbench.common.counts import plural
+from mlbench.common.counts import named, plural
 from mlbench.common.errors import DataError
 from mlbench.leaderboard.entries.board import BoardEntry
 from mlbench.leaderboard.entries.entry import EntryKind
@@ -16,6 +16,7 @@ from mlbench.leaderboard.page.badge import badge
 from mlbench.leaderboard.page.rendering import content_policy, page_environment, style_of
 from mlbench.leaderboard.page.wording import (
     Fact,
+    best_rows,
     column_title,
     interval_text,
     rank_text,
@@ -135,8 +136,18 @@ def _said(row: Row, standings: Standings) -> str:
         return f"{score}. It has no rank: {row.unranked}."
     place = "place" if cell.best == cell.worst else "places"
     told = f"{score}, {place} {rank_text(cell)} of {plural(standings.ranked, 'ranked model')}"
-    near = ", and the data cannot distinguish it from the first" if cell.shares_first else ""
-    return f"{told}{near}."
+    return f"{told}{_beside_first(row, standings)}."
+
+
+def _beside_first(row: Row, standings: Standings) -> str:
+    """Say whether a ranked model has the best score or shares it, or may have it."""
+    best = best_rows(standings)
+    shares = row.cells[standings.main.key].shares_first
+    if others := [each.name for each in best if each is not row] if row in best else []:
+        return f"; it shares the best score with {named(others, 'model')}"
+    if row in best:
+        return "; it has the best score, but the data cannot distinguish it from others" * shares
+    return ", and the data cannot distinguish it from the first" * shares
 
 
 def _known(row: Row, standings: Standings) -> list[str]:

@@ -44,6 +44,7 @@ from mlbench.leaderboard.page.wording import (
     column_head,
     column_title,
     cost_texts,
+    lacking_text,
     rank_text,
     score_text,
     summary,
@@ -224,6 +225,6 @@ def plots(standings: Standings) -> list[tuple[str, str]]:
 
 WRITTEN_BY = (
     *(facts, plots, summary, column_head, column_title),
-    *(score_text, rank_text, cost_texts, ties_text),
+    *(score_text, rank_text, cost_texts, ties_text, lacking_text),
 )
 """What the template writes standings with."""

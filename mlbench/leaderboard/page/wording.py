@@ -123,25 +123,75 @@ def cost_texts(cost: Cost) -> tuple[str, str, str]:
 
 def summary(standings: Standings) -> list[tuple[str, bool]]:
     """Return what the standings say in a sentence or two: pieces of text, true for a name."""
-    key = standings.main.key
-    ranked = [row for row in standings.rows if not row.unranked]
-    valued = [row for row in ranked if row.cells[key].value is not None]
-    if not valued:
-        return [(f"There are {plural(len(standings.rows), 'model')}, none of them ranked.", False)]
-    first, near = valued[0], [row for row in valued[1:] if row.cells[key].near_first]
-    title = column_title(standings.main)
-    value = score_text(first.cells[key].value, standings.main)
-    pieces = [(f"By {title}, ", False), (first.name, True)]
-    pieces.append((f" is first of {plural(len(ranked), 'ranked model')} with {value}", False))
-    if near:
-        pieces += [("; the data cannot distinguish it from ", False), *_names(near)]
-    elif len(valued) > 1:
+    best = best_rows(standings)
+    if best:
+        pieces = _of_first(best, standings)
+        if above := standings.rows.index(best[0]):
+            verb = "is" if above == 1 else "are"
+            pieces.append((f". {plural(above, 'model')} without a rank {verb} above it", False))
+    else:
+        count = plural(len(standings.rows), "model")
+        said = f"There are {count}, none of them ranked"
+        if len(standings.rows) == 1:
+            said = f"There is {count}, which has no rank"
+        pieces = [(said, False)]
+    return [*pieces, (".", False), *_of_last(standings)]
+
+
+def best_rows(standings: Standings) -> list[Row]:
+    """Return the ranked model of the best main score, or all whose score looks the same."""
+    valued = _valued(standings)
+    return [row for row in valued if _main(row, standings) == _main(valued[0], standings)]
+
+
+def _valued(standings: Standings) -> list[Row]:
+    return [row for row in standings.rows if not row.unranked and _main(row, standings)]
+
+
+def _of_first(best: Sequence[Row], standings: Standings) -> list[tuple[str, bool]]:
+    """Say which of the ranked models has the best score, or which share it."""
+    value, title = _main(best[0], standings), column_title(standings.main)
+    others = _valued(standings)[len(best) :]
+    count = plural(standings.ranked, "ranked model")
+    said = f" is first of {count} with {value}"
+    if len(best) > 1:
+        said = f" share the best score of {count}, {value}"
+    pieces = [(f"By {title}, ", False), *_names(best), (said, False)]
+    if near := [row for row in others if row.cells[standings.main.key].near_first]:
+        it = "them" if len(best) > 1 else "it"
+        pieces += [(f"; the data cannot distinguish {it} from ", False), *_names(near)]
+    elif others:
         pieces.append((", and all others are shown to be worse", False))
-    above = standings.rows.index(first)
-    if above:
-        verb = "is" if above == 1 else "are"
-        pieces.append((f". {plural(above, 'model')} without a rank {verb} above it", False))
-    return [*pieces, (".", False)]
+    return pieces
+
+
+def _main(row: Row, standings: Standings) -> str:
+    """Return a model's main score as it is shown, "" where it has none."""
+    value = row.cells[standings.main.key].value
+    return "" if value is None else score_text(value, standings.main)
+
+
+def _of_last(standings: Standings) -> list[tuple[str, bool]]:
+    """Say why models of a task are last that have other scores than the main one."""
+    rows = [row for row in standings.rows if lacking_text(row, standings)]
+    if not rows:
+        return []
+    by = next(c for c in standings.columns if rows[0].cells[c.key].value is not None)
+    has, they, stand = ("has", "it", "stands") if len(rows) == 1 else ("have", "they", "stand")
+    said = f" {plural(len(rows), 'model')} {has} no {column_title(standings.main)} but other scores"
+    if len(rows) < len(standings.rows):
+        said += f", so {they} {stand} below the others"
+    return [(f"{said}, sorted by {column_title(by)}.", False)]
+
+
+def lacking_text(row: Row, standings: Standings) -> str:
+    """Say that a model of a task has no main score but others, such as figures by direction; ""
+    where it has it, or nothing."""
+    if standings.task is None or _main(row, standings):
+        return ""
+    if all(row.cells[column.key].value is None for column in standings.columns):
+        return ""
+    return f"no {column_title(standings.main)}"
 
 
 def _names(rows: Sequence[Row]) -> list[tuple[str, bool]]:

@@ -198,13 +198,24 @@ def most_contaminated(entries: Sequence[BoardEntry]) -> Contamination:
     return min((each.entry.declared.contamination for each in entries), key=WORST_FIRST.index)
 
 
-def in_order(rows: Sequence[Row], column: Column) -> tuple[Row, ...]:
-    """Return rows sorted by a column, best first, those without a value last; then by name."""
+def in_order(rows: Sequence[Row], column: Column, others: Sequence[Column] = ()) -> tuple[Row, ...]:
+    """Return rows sorted by a column, best first; then by name.
 
-    def place(row: Row) -> tuple[bool, float, str, str]:
-        value = row.cells[column.key].value
-        if value is None:
-            return (True, 0.0, row.name, row.slug)
-        return (False, value if column.lower_is_better else -value, row.name, row.slug)
+    Those without a value there are last, sorted by the first of the ``others`` that one of them
+    has, those without that by the next.
+    """
+
+    def place(row: Row) -> tuple[list[tuple[bool, float]], str, str]:
+        known = row.cells[column.key].value is not None
+        by = [column] if known else [column, *others]
+        return [_order(row, each) for each in by], row.name, row.slug
 
     return tuple(sorted(rows, key=place))
+
+
+def _order(row: Row, column: Column) -> tuple[bool, float]:
+    """Return what sorts a row by a column: whether its value is missing, and less for a better."""
+    value = row.cells[column.key].value
+    if value is None:
+        return True, 0.0
+    return False, value if column.lower_is_better else -value

@@ -98,7 +98,7 @@ def task_standings(task: BoardTask, tables: Tables) -> Standings:
         tasks=(task.task.name,),
         columns=columns,
         main=main,
-        rows=in_order([_row(task, entry, table) for entry in current], main),
+        rows=in_order([_row(task, entry, table) for entry in current], main, columns),
         questions=len(first.questions) if first else 0,
         withdrawn=tuple(entry for entry in task.entries if entry.withdrawn is not None),
         entries=task.entries,

@@ -16,6 +16,7 @@ from mlbench.measures.seeds import SeedDraws, draw_seeds
 from mlbench.measures.significance import ALPHA, DRAWS, SEED, question_clusters
 from mlbench.reports.provenance import TaskInfo
 from mlbench.reports.report import Report
+from mlbench.reports.words import number
 from mlbench.training.studies.entrants import BASELINE, ELSEWHERE, TRAINED, Entrant
 from mlbench.training.studies.figures import Figure, Reader, read_figure
 from mlbench.training.studies.form import EVERY, Claim, Relation
@@ -166,15 +167,15 @@ def _refuse_other_data(first: Report, other: Report, where: str) -> None:
 def _values(
     entrants: Sequence[Entrant], figures: Sequence[Figure], drawn: SeedDraws
 ) -> Iterator[ArmValue]:
-    for number, entrant in enumerate(entrants):
-        spread = drawn.spread(number)
+    for place, entrant in enumerate(entrants):
+        spread = drawn.spread(place)
         for i, figure in enumerate(figures):
             value, low, high, over = (
                 float(of[i]) for of in (spread.value, spread.low, spread.high, spread.over_seeds)
             )
             if math.isfinite(value):
                 known = over if math.isfinite(over) else None
-                each = tuple(drawn.observed[number][:, i].tolist())
+                each = tuple(drawn.observed[place][:, i].tolist())
                 yield ArmValue(entrant.label, figure, value, low, high, known, each)
 
 
@@ -284,15 +285,20 @@ def agrees(claim: Claim, values: Sequence[float]) -> bool:
     return all(sign * (first - other) > 0 for other in others)
 
 
-def best_of(task: TaskFindings, trained: Sequence[str] = (TRAINED,)) -> dict[Figure, ArmValue]:
-    """Return for each macro figure the arm with the best value among those of some roles."""
+def best_of(
+    task: TaskFindings, trained: Sequence[str] = (TRAINED,)
+) -> dict[Figure, list[ArmValue]]:
+    """Return for each macro figure the arm with the best value among those of some roles, or those
+    that share it as it is shown."""
     labels = {each.label for each in task.entrants if each.role in trained}
-    best: dict[Figure, ArmValue] = {}
+    found: dict[Figure, list[ArmValue]] = {}
     for value in task.values:
-        if value.figure.over or value.arm not in labels:
-            continue
-        sign = -1 if value.figure.lower_is_better else 1
-        known = best.get(value.figure)
-        if known is None or sign * value.value > sign * known.value:
-            best[value.figure] = value
-    return best
+        if not value.figure.over and value.arm in labels:
+            found.setdefault(value.figure, []).append(value)
+    return {figure: _best(figure, of) for figure, of in found.items()}
+
+
+def _best(figure: Figure, of: Sequence[ArmValue]) -> list[ArmValue]:
+    top = (min if figure.lower_is_better else max)(each.value for each in of)
+    score = number(top, figure.digits)
+    return [each for each in of if number(each.value, figure.digits) == score]

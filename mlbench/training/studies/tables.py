@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mlbench.common.counts import agreeing, plural
+from mlbench.common.counts import agreeing, listed, plural
 from mlbench.common.names import shortened_apart
 from mlbench.comparing.differences import shown_p
 from mlbench.data.task import FROM_IMAGE, INTO_IMAGE, Kind
@@ -235,7 +235,8 @@ def _best(task: TaskFindings) -> Iterator[str]:
     best = {f: v for f, v in best_of(task).items() if f.kind in {**SHORT, **OF_IMAGES}}
     best = {f: v for f, v in best.items() if f.measure not in CLIP_SCORES}
     found = [
-        f"{figure.title} with {best[figure].arm} ({number(best[figure].value, figure.digits)})"
+        f"{figure.title} with {listed([each.arm for each in best[figure]])} "
+        f"({number(best[figure][0].value, figure.digits)})"
         for figure in macro_figures(list(best))
     ]
     if found:

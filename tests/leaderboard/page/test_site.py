@@ -328,3 +328,39 @@ def test_the_summary_says_who_is_first_and_who_is_near() -> None:
     first, *others = [row.name for row in table.rows]
     assert f"{first} is first of 3 ranked models" in re.sub(r"\s+", " ", said)
     assert f"cannot distinguish it from {' and '.join(others)}." in re.sub(r"\s+", " ", said)
+
+
+def test_models_of_the_same_score_share_the_first_place_in_words() -> None:
+    made = [evidence("parallel", name, 0.6) for name in ("one", "two")]
+    (table,) = standings_of([*made, evidence("parallel", "weak", 2.6)])
+    files = site_files([table])
+    said = re.sub(r"\s+", " ", Page(files["index.html"].decode()).text)
+    score = f"{table.rows[0].cells['multi'].value:.4f}"
+    told = f"By multilingual mAP, one and two share the best score of 3 ranked models, {score}"
+    assert f"{told}, and all others are shown to be worse." in said
+    for name, other in (("one", "two"), ("two", "one")):
+        text = re.sub(r"\s+", " ", Page(files[f"models/{name}.html"].decode()).text)
+        assert f"places 1–2 of 3 ranked models; it shares the best score with {other}." in text
+    assert "shares the best" not in files["models/weak.html"].decode()
+    assert files["settings/parallel.html"].count(b"<strong>") == 2 * 12
+
+
+def test_models_without_the_main_score_are_last_and_the_board_says_why() -> None:
+    made = [evidence("parallel", "weak", 2.6), reported("parallel", "high", multilingual=0.99)]
+    made += [reported("parallel", name, crosslingual=v) for name, v in (("c", 0.2), ("b", 0.4))]
+    made += [reported("parallel", "a", monolingual=0.1), reported("parallel", "d", distance=9.0)]
+    (table,) = standings_of(made)
+    assert [row.name for row in table.rows] == ["high", "weak", "a", "b", "c", "d"]
+    files = site_files([table])
+    said = re.sub(r"\s+", " ", Page(files["index.html"].decode()).text)
+    assert "1 model without a rank is above it." in said
+    assert (
+        "4 models have no multilingual mAP but other scores, so they stand below the others, "
+        "sorted by monolingual mAP." in said
+    )
+    rows = re.findall(r"<small>no multilingual mAP</small>", files["index.html"].decode())
+    assert len(rows) == 4
+    assert "4 models have no multilingual mAP" in files["leaderboard.md"].decode()
+    (table,) = standings_of(made[-1:])
+    said = re.sub(r"\s+", " ", Page(site_files([table])["index.html"].decode()).text)
+    assert "1 model has no multilingual mAP but other scores, sorted by rank distance." in said

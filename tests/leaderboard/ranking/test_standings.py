@@ -291,7 +291,7 @@ def test_a_task_without_evidence_has_standings_too() -> None:
     (table,) = standings_of([reported("parallel", "paper", multilingual=0.5)])
     assert table.ranked == 0
     assert table.questions == 0
-    assert b"none of them ranked" in site_files([table])["index.html"]
+    assert b"There is 1 model, which has no rank." in site_files([table])["index.html"]
 
 
 def test_the_newest_entry_stands_and_says_what_changed() -> None:

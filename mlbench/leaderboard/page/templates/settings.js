@@ -94,13 +94,17 @@
   function told(rows, setting) {
     const ranked = rows.filter(({ rank }) => rank !== "-");
     if (!ranked.length) return "No model has a rank.";
-    const [first, ...others] = ranked;
-    if (!drawn) return `${first.model.name} is first with ${text(first.value)}.`;
-    const alike = others.filter(each => near(each, setting)).map(({ model }) => model.name);
-    const named = alike.length > 3 ? `${alike.length} others` : alike.join(" and ");
-    return `${first.model.name} has the best score, ${text(first.value)}`
-      + (alike.length ? `; the data cannot distinguish it from ${named}.`
-        : others.length ? `, and all ${others.length + 1 < rows.length ? "other ranked models" : "others"} are shown to be worse.`
+    const score = text(ranked[0].value);
+    const best = ranked.filter(({ value }) => text(value) === score);
+    const others = ranked.slice(best.length);
+    const names = found => found.map(({ model }) => model.name).join(" and ");
+    const alone = best.length === 1;
+    if (!drawn) return `${names(best)} ${alone ? "is" : "are"} first with ${score}.`;
+    const alike = others.filter(each => near(each, setting));
+    const named = alike.length > 3 ? `${alike.length} others` : names(alike);
+    return `${names(best)} ${alone ? "has" : "share"} the best score, ${score}`
+      + (alike.length ? `; the data cannot distinguish ${alone ? "it" : "them"} from ${named}.`
+        : others.length ? `, and all ${ranked.length < rows.length ? "other ranked models" : "others"} are shown to be worse.`
           : ".");
   }
 
