@@ -11,6 +11,7 @@ import numpy as np
 from mlbench.common.names import shortened_apart
 from mlbench.common.terminal import printable
 from mlbench.comparing.comparison import Comparison
+from mlbench.comparing.comparison_maps import decimals_of, directions_of
 from mlbench.comparing.comparison_tables import in_words, main_quantities, pairs_that_matter
 from mlbench.comparing.differences import NOT_SHOWN, Difference, Value, measure_title
 from mlbench.comparing.quantities import Quantity
@@ -23,6 +24,7 @@ from mlbench.reports.paper import (
     dots,
     figure_bytes,
     file_name,
+    fitted_map,
     heat_map,
     paper_style,
     plane,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST = 20
+LEAST_SPAN = 0.01
+"""Differences below this stay pale."""
 
 
 def comparison_figures(
@@ -84,6 +88,7 @@ def _figures(comparison: Comparison, columns: int) -> Iterator[tuple[str, Figure
         heat = _heat_map(comparison, label, columns)
         if heat is not None:
             yield f"heatmap-{label}", heat
+    yield from _image_maps(comparison, names, columns)
 
 
 def _names(comparison: Comparison) -> dict[str, str]:
@@ -143,6 +148,61 @@ def _heat_map(comparison: Comparison, label: str, columns: int) -> Figure | None
                 marked.append(place)
     if roles.two_ways or np.isfinite(values).sum() < 2:
         return None
-    span = max(0.01, float(np.nanmax(np.abs(values))))
+    span = max(LEAST_SPAN, float(np.nanmax(np.abs(values))))
     of = Matrix(roles.queries, roles.passages, values, (-span, span), True, marked=marked)
     return heat_map(of, "passages in", "queries in", columns)
+
+
+def _image_maps(
+    comparison: Comparison, names: Mapping[str, str], columns: int
+) -> Iterator[tuple[str, Figure]]:
+    """Yield, for each direction of images and texts, the scores of all models by language of the
+    texts, then their differences to the first model."""
+    first, directions = comparison.models[0].label, directions_of(comparison.task.roles)
+    scores = {(v.model, *_pair(v.quantity)): v for v in comparison.scores}
+    differences = {
+        (d.model, *_pair(d.quantity)): d for d in comparison.differences if d.against == first
+    }
+    others = {label: name for label, name in names.items() if label != first}
+    for direction, matrix in _by_direction(directions, names, scores):
+        yield f"heatmap-{file_name(direction)}", fitted_map(matrix, "texts in", columns)
+    for direction, matrix in _by_direction(directions, others, differences):
+        name = f"heatmap-differences-{file_name(direction)}"
+        yield name, fitted_map(matrix, "texts in", columns)
+
+
+def _pair(quantity: Quantity) -> tuple[str, str]:
+    return quantity.query_language or "", quantity.passage_language or ""
+
+
+def _by_direction(
+    directions: Mapping[str, Mapping[str, tuple[str, str]]],
+    names: Mapping[str, str],
+    found: Mapping[tuple[str, str, str], Value] | Mapping[tuple[str, str, str], Difference],
+) -> Iterator[tuple[str, Matrix]]:
+    """Yield the name of each direction with a matrix of models by language of the texts; all have
+    the same colours."""
+    drawn = {
+        direction: {
+            (i, j): found[label, *place]
+            for i, label in enumerate(names)
+            for j, place in enumerate(of.values())
+            if (label, *place) in found
+        }
+        for direction, of in directions.items()
+    }
+    most = max((abs(_interval(c)[0]) for of in drawn.values() for c in of.values()), default=0.0)
+    for direction, cells in drawn.items():
+        if not cells:
+            continue
+        languages = [*directions[direction]]
+        values = np.full((len(names), len(languages)), np.nan)
+        for place, cell in cells.items():
+            values[place] = _interval(cell)[0]
+        apart = {place: cell for place, cell in cells.items() if isinstance(cell, Difference)}
+        marked = [place for place, d in apart.items() if d.verdict == NOT_SHOWN]
+        wide = max(LEAST_SPAN, most)
+        span = (-wide, wide) if apart else (0.0, most or 1.0)
+        rows, decimals = [*names.values()], decimals_of(most)
+        matrix = Matrix(rows, languages, values, span, bool(apart), decimals, marked)
+        yield kind_name(direction), matrix

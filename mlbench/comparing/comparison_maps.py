@@ -24,7 +24,7 @@ from mlbench.comparing.differences import (
     shown_p,
 )
 from mlbench.comparing.quantities import Quantity
-from mlbench.data.task import FROM_IMAGE, IMAGE, INTO_IMAGE
+from mlbench.data.task import FROM_IMAGE, IMAGE, INTO_IMAGE, Roles
 from mlbench.measures.outranking import outranking_matrix
 from mlbench.measures.rank_measures import RANK_DISTANCE
 from mlbench.reports.table import Table
@@ -143,18 +143,23 @@ def _maps(view: View, found: Mapping[str, Cells], titled: Callable[[str], str]) 
             for name, of in found.items()
             if of
         ]  # fmt: skip
+    return [
+        _by_model(view, found, f"{kind_name(direction).capitalize()}: {titled('')}", of)
+        for direction, of in directions_of(roles).items()
+    ]
+
+
+def directions_of(roles: Roles) -> dict[str, dict[str, tuple[str, str]]]:
+    """Return each direction of images and texts -> language of the texts -> query and passage
+    language, where there are several; none for pairs, whose plot by pair says the same."""
     if not roles.between_modalities:
-        return []  # pairs share no languages: their plot by pair says the same
+        return {}
     texts = [code for code in roles.languages if code != IMAGE]
-    columns = {
+    every = {
         FROM_IMAGE: {code: (IMAGE, code) for code in texts if code in roles.passages},
         INTO_IMAGE: {code: (code, IMAGE) for code in texts if code in roles.queries},
     }
-    return [
-        _by_model(view, found, f"{kind_name(direction).capitalize()}: {titled('')}", of)
-        for direction, of in columns.items()
-        if len(of) > 1
-    ]
+    return {direction: of for direction, of in every.items() if len(of) > 1}
 
 
 def _by_model(
@@ -199,10 +204,14 @@ def score_maps(view: View) -> list[HeatMap]:
     return _maps(view, cells, lambda name: f"{view.names[name]}: {title}" if name else title)
 
 
+def decimals_of(most: float) -> int:
+    """Return the decimals of numbers in cells: two, up to four where ``most`` of all is small."""
+    return next((n for n in (2, 3) if most >= 0.95 * 0.1 ** (n - 1)), 4)
+
+
 def _brief(value: float, most: float, *, sign: bool = False) -> str:
-    """Return a number for a cell: two decimals, up to four where all are small."""
-    decimals = next((n for n in (2, 3) if most >= 0.95 * 0.1 ** (n - 1)), 4)
-    return f"{value:{'+' if sign else ''}.{decimals}f}".replace("0.", ".", 1)
+    text = f"{value:{'+' if sign else ''}.{decimals_of(most)}f}"
+    return text.replace("0.", ".", 1)
 
 
 def _shaded(text: str, share: float, look: str, tip: str) -> Cell:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,8 @@ WIDTHS = {1: 3.3, 2: 6.9}
 """Inches of a figure that is one or two columns wide."""
 SMALLEST = 7.0
 """Points of the smallest letters."""
+LETTER = 0.075
+"""Inches of a letter of a name, at most."""
 DPI = 300
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6a00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -66,6 +68,13 @@ class Matrix:
     two_sided: bool = False
     decimals: int = 2
     marked: Sequence[tuple[int, int]] = ()
+
+    def turned(self) -> Matrix:
+        """Return the same with its columns as rows."""
+        marked = [(j, i) for i, j in self.marked]
+        return replace(
+            self, rows=self.columns, columns=self.rows, values=self.values.T, marked=marked
+        )
 
 
 @contextmanager
@@ -211,8 +220,9 @@ def heat_map(
     the colours in place of the values."""
     import matplotlib
 
-    cell = (WIDTHS[columns] - 0.55) / len(of.columns)
-    figure = _blank(columns, max(0.9, min(cell, 0.32) * len(of.rows) + 0.5))
+    cell, longest = _cell(of, columns), max(map(len, of.columns)) * LETTER
+    below = max(0.0, longest - 0.5) if longest > cell else 0.0
+    figure = _blank(columns, max(0.9, min(cell, 0.32) * len(of.rows) + 0.5) + below)
     axes = figure.subplots()
     low, high = of.span
     scale = matplotlib.colormaps[colours or ("RdBu" if of.two_sided else "YlGnBu")]
@@ -222,8 +232,7 @@ def heat_map(
     texts = {
         place: _short(value, of) for place, value in np.ndenumerate(of.values) if np.isfinite(value)
     }
-    longest = max(map(len, texts.values()), default=1)
-    if 72 * cell > 0.56 * SMALLEST * longest:
+    if _has_numbers(of, columns):
         for (i, j), text in texts.items():
             red, green, blue, _ = scale((levels[i, j] - low) / ((high - low) or 1))
             bright = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.25
@@ -233,12 +242,33 @@ def heat_map(
         axes.plot(j + 0.86, i + 0.16, "o", markersize=1.3, color=INK)
     axes.set_xticks([i + 0.5 for i in range(len(of.columns))], of.columns)
     axes.set_yticks([i + 0.5 for i in range(len(of.rows))], of.rows)
-    if max(map(len, of.columns)) * 0.075 > cell:
+    if longest > cell:
         axes.tick_params(axis="x", rotation=90)
     axes.tick_params(length=0)
     axes.set(xlabel=across, ylabel=down, ylim=(len(of.rows), 0))
     axes.spines[:].set_visible(False)
     return figure
+
+
+def fitted_map(of: Matrix, across: str, columns: int = 1) -> Figure:
+    """Return a heat map whose columns are named by ``across``; they become rows where only so the
+    numbers fit."""
+    turned = of.turned()
+    if _has_numbers(of, columns) or not _has_numbers(turned, columns):
+        return heat_map(of, across, "", columns)
+    return heat_map(turned, "", across, columns)
+
+
+def _cell(of: Matrix, columns: int) -> float:
+    """Return the inches of a cell's width, beside the names of the rows."""
+    names = max(0.55, 0.35 + LETTER * max(map(len, of.rows)))
+    return (WIDTHS[columns] - names) / len(of.columns)
+
+
+def _has_numbers(of: Matrix, columns: int) -> bool:
+    """Say whether the numbers of a heat map fit."""
+    texts = [_short(value, of) for value in of.values[np.isfinite(of.values)].tolist()]
+    return 72 * _cell(of, columns) > 0.56 * SMALLEST * max(map(len, texts), default=1)
 
 
 def _short(value: float, of: Matrix) -> str:

@@ -12,10 +12,20 @@ from mlbench.comparing.compare import compare
 from mlbench.comparing.comparison_figures import comparison_figures
 from mlbench.comparing.differences import NOT_SHOWN
 from mlbench.comparing.quantities import Quantity
-from mlbench.reports.paper import SMALLEST, WIDTHS, Matrix, figure_bytes, heat_map, paper_style
+from mlbench.reports.paper import (
+    SMALLEST,
+    WIDTHS,
+    Matrix,
+    figure_bytes,
+    fitted_map,
+    heat_map,
+    paper_style,
+)
 from mlbench.reports.paper_figures import paper_figures
 from tests.comparing.test_comparison import model
+from tests.comparing.test_comparison_page import renamed, saved_report
 from tests.reports.test_image_reports import report as image_report  # noqa: F401
+from tests.support.image_collections import image_collection
 from tests.support.reports import collection_of, languages, report_of, vectors
 
 
@@ -101,6 +111,91 @@ def test_formats_have_no_dates_and_the_same_bytes_again(report):
     assert box[2] == pytest.approx(72 * WIDTHS[1])
     assert first["png"][:4] == b"\x89PNG"
     assert b"prefers-color-scheme" not in first["svg"]
+
+
+@pytest.fixture(scope="module")
+def of_images():
+    """A comparison of three models on images and captions, and the models' reports."""
+    collection = image_collection(1, ("de", "en", "th", "zxx"), 12)
+    reports = [
+        renamed(report_of(collection, vectors(collection, noise), measures=("RR",))[0], name)
+        for noise, name in ((0.9, "one"), (1.4, "other"), (1.4, "a model with a long name"))
+    ]
+    return compare([saved_report(each, "") for each in reports], draws=50), reports
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_comparison_on_images_has_heat_maps_of_each_direction(figures, of_images, columns):
+    comparison, reports = of_images
+    drawn = figures(comparison_figures, comparison, ["png"], columns)
+    pairs = {
+        "image-to-text": [("zxx", code) for code in ("de", "en", "th")],
+        "text-to-image": [(code, "zxx") for code in ("de", "en", "th")],
+    }
+    maps = {name for name in drawn if name.startswith("heatmap")}
+    kinds = ("", "differences-")
+    assert maps == {f"heatmap-{kind}{direction}.png" for kind in kinds for direction in pairs}
+    scores = [
+        {(s.query_language, *s.passage_languages): s.measures["RR"] for s in each.scores.settings}
+        for each in reports
+    ]
+    for direction, places in pairs.items():
+        wanted = np.array([[of[place] for place in places] for of in scores])
+        for kind, values in (("", wanted), ("differences-", wanted[1:] - wanted[0])):
+            figure = drawn[f"heatmap-{kind}{direction}.png"]
+            check_letters(figure)
+            assert figure.get_size_inches()[0] == WIDTHS[columns]
+            (axes,) = figure.axes
+            assert (axes.get_xlabel(), axes.get_ylabel()) == ("texts in", "")
+            assert [each.get_text() for each in axes.get_xticklabels()] == ["de", "en", "th"]
+            names = [each.get_text() for each in axes.get_yticklabels()]
+            assert names == ["one", "other", "a model wi…long name"][-len(values) :]
+            shown = {
+                (int(text.get_position()[1]), int(text.get_position()[0])): float(text.get_text())
+                for text in axes.texts
+            }
+            assert shown == {
+                place: pytest.approx(value, abs=0.005 + 1e-9)
+                for place, value in np.ndenumerate(values)
+            }
+            marks = {(int(m.get_ydata()[0]), int(m.get_xdata()[0])) for m in axes.lines}
+            unclear = {
+                ("BC".index(d.model), [*places].index(place))
+                for d in comparison.differences
+                if d.against == "A" and d.verdict == NOT_SHOWN
+                and (place := (d.quantity.query_language, d.quantity.passage_language)) in places
+            }  # fmt: skip
+            assert marks == (unclear if kind else set())
+
+
+def test_heat_maps_of_a_comparison_on_images_have_the_same_bytes_each_time(of_images):
+    comparison, _ = of_images
+    first, again = (comparison_figures(comparison, ["pdf", "png", "svg"]) for _ in range(2))
+    assert first == again
+    assert sum(name.startswith("heatmap") for name in first) == 4 * 3
+    box = re.search(rb"/MediaBox \[([^\]]*)\]", first["heatmap-image-to-text.pdf"])
+    assert float(box[1].split()[2]) == pytest.approx(72 * WIDTHS[1])
+
+
+@pytest.mark.parametrize(
+    ("value", "models", "turned"), [(0.5, 3, False), (0.0051, 3, True), (0.0051, 40, False)]
+)
+def test_languages_become_rows_where_only_so_the_numbers_fit(value, models, turned):
+    values = np.full((models, 11), value)
+    names, codes = [f"model {n}" for n in range(models)], languages(11)
+    decimals = 2 if value > 0.1 else 4
+    with paper_style():
+        of = Matrix(names, codes, values, (0, 1), decimals=decimals, marked=[(1, 2)])
+        figure = fitted_map(of, "texts in")
+        (axes,) = figure.axes
+        check_letters(figure)
+    rows = [each.get_text() for each in axes.get_yticklabels()]
+    assert rows == ([*codes] if turned else names)
+    named = axes.get_ylabel() if turned else axes.get_xlabel()
+    assert named == "texts in"
+    assert bool(axes.texts) == (models < 40)
+    (mark,) = axes.lines
+    assert (int(mark.get_ydata()[0]), int(mark.get_xdata()[0])) == ((2, 1) if turned else (1, 2))
 
 
 def test_a_comparison_s_figures_mark_what_is_not_shown(figures):
