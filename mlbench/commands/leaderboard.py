@@ -158,6 +158,11 @@ def build_arguments(parser: ArgumentParser) -> None:
         "--docs", default="", metavar="ADDRESS",
         help="where the documentation is: an https address, or a path seen from the page",
     )  # fmt: skip
+    parser.add_argument(
+        "--address", default="", metavar="ADDRESS",
+        help="the https address of the folder where the page will be published, of which the "
+        "feed's id is made",
+    )  # fmt: skip
     shared(parser, "--quiet")
 
 
@@ -165,7 +170,9 @@ def build(args: Namespace) -> int:
     """Make the leaderboard's pages, and the standings as CSV, JSON and Markdown."""
     if args.folder and args.earlier:
         raise UsageError(Fault("FOLDER and --entries", "both given", "FOLDER alone"))
-    docs = _docs(args.docs)
+    docs, address = _docs(args.docs), args.address
+    if address and (fault := link_fault(address)):
+        raise UsageError(Fault("--address", fault, "an address such as https://example.org/board"))
     folder = args.folder or args.earlier or leaderboards_folder()
     board = read_board(folder)
     if not board.tasks:
@@ -177,7 +184,7 @@ def build(args: Namespace) -> int:
     with Step("measuring", count, "entries", quiet=args.quiet) as step:
         tables = measured_entries(board, lambda: step.advance(1))
     with Step("ranking", 1, "leaderboard", quiet=args.quiet) as step:
-        files = site_files(all_standings(board, tables, suite), previous, docs)
+        files = site_files(all_standings(board, tables, suite), previous, docs, address)
         step.advance(1)
     for name, content in files.items():
         write_atomically(args.output / name, content)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,14 @@ def test_the_benchmark_runs_at_a_tiny_size(
     said = capsys.readouterr().out
     for expected in ("ranking", "index.html", "browser"):
         assert expected in said
+
+
+def test_the_address_of_the_page_names_its_feed(
+    honest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["leaderboard", "build", str(honest), "--output", str(tmp_path), "--quiet"]
+    assert main([*command, "--address", "http://example.org/board"]) == 2
+    assert "an address such as https://example.org/board" in capsys.readouterr().err
+    assert main([*command, "--address", "https://example.org/board/"]) == 0
+    own = uuid.uuid5(uuid.NAMESPACE_URL, "https://example.org/board/feed.xml").urn
+    assert f"<id>{own}</id>" in (tmp_path / "feed.xml").read_text("utf-8")

@@ -170,3 +170,5 @@ def test_pages_can_be_published_though_the_published_board_cannot_be_read(
     (built,) = [step for step in steps if "leaderboard build" in step.get("run", "")]
     assert got["if"] == "${{ !inputs.fresh }}"
     assert "if [ -f previous/leaderboard.json ]" in built["run"]
+    assert '--address "https://${BASE#*://}/leaderboard"' in built["run"]
+    assert built["env"] == got["env"]

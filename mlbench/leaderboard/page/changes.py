@@ -7,6 +7,7 @@ the same words, whenever they are compared.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from mlbench.leaderboard.ranking.rows import Cell, Row, Standings
 from mlbench.reports.table import escape_markdown
 
 SCHEMA = "mlbench/leaderboard-changes/1"
+FEED_ID = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BOARD_FILE, CHANGES_FILE = "leaderboard.json", "changes.json"
 MOST_BYTES = 256 * 2**20
 MOST_BUILDS = 20
@@ -111,10 +113,11 @@ class OldStandings:
 
 @dataclass(frozen=True)
 class Old:
-    """The build before: its standings by name, and the changes that it told."""
+    """The build before: its standings by name, the changes that it told, and its feed's id."""
 
     standings: Mapping[str, OldStandings]
     builds: tuple[Build, ...] = ()
+    feed: str = ""
 
 
 def read_previous(path: Path) -> Old:
@@ -124,23 +127,30 @@ def read_previous(path: Path) -> Old:
     table = _read(board, "mlbench/leaderboard/1", "standings")
     standings = tuple(
         fill_form(OldStandings, _picked(each), _where(f"{board}, standings {i}"), DataError)
-        for i, each in enumerate(table)
+        for i, each in enumerate(_tables(table, "standings"))
     )
+    feed = table.get("feed", "")  # boards of before had none
+    if not isinstance(feed, str) or (feed and not FEED_ID.fullmatch(feed)):
+        raise DataError(Fault(f"{board}, feed", repr(feed), "the id of a feed, a urn:uuid"))
     builds: tuple[Build, ...] = ()
     if path.is_dir() and (told := path / CHANGES_FILE).exists():
         builds = tuple(
             fill_form(Build, each, _where(f"{told}, build {i}"), DataError)
-            for i, each in enumerate(_read(told, SCHEMA, "builds"))
+            for i, each in enumerate(_tables(_read(told, SCHEMA, "builds"), "builds"))
         )
-    return Old({each.name: each for each in standings}, builds)
+    return Old({each.name: each for each in standings}, builds, feed)
 
 
-def _read(path: Path, schema: str, key: str) -> list[Any]:
+def _read(path: Path, schema: str, key: str) -> dict[str, Any]:
     table = parse_json(read_bounded(path, MOST_BYTES, str(path)), str(path))
     known = isinstance(table, dict) and table.get("schema") == schema
     if not known or not isinstance(table.get(key), list):
         found = f"no {schema} with {key}"
         raise DataError(Fault(str(path), found, "what `mlbench leaderboard build` wrote"))
+    return dict(table)
+
+
+def _tables(table: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return [each if isinstance(each, dict) else {} for each in table[key]]
 
 

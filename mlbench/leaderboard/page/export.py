@@ -82,9 +82,10 @@ def _cell(value: Any) -> Any:
     return f"'{text}" if text.lstrip().startswith(FORMULAS) else text
 
 
-def standings_json(standings: Sequence[Standings]) -> str:
-    """Return all standings as strict JSON; what is not known is null."""
-    table = {"schema": SCHEMA, "standings": [_standings(each) for each in standings]}
+def standings_json(standings: Sequence[Standings], feed: str) -> str:
+    """Return all standings as strict JSON; what is not known is null. ``feed`` is the feed's id."""
+    written = [_standings(each) for each in standings]
+    table = {"schema": SCHEMA, "feed": feed, "standings": written}
     return json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 

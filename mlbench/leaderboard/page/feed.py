@@ -1,7 +1,8 @@
 """What changed on the leaderboard as an Atom feed (RFC 4287): an entry for each build with changes.
 
-The feed has no clock and does not know where it is published: its dates are those of entries and
-records, its addresses are seen from itself, and its ids are digests of what they name.
+The feed has no clock: its dates are those of entries and records, its addresses are seen from
+itself, and the ids of its entries are digests of what they tell. Its own id is for good: that of
+the build before, else it is made of the address, else of the first entry.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 from mlbench import __version__
 from mlbench.leaderboard.entries.strict import visible
-from mlbench.leaderboard.page.changes import Build, by_kind, latest, said
+from mlbench.leaderboard.page.changes import Build, Old, by_kind, latest, said
 from mlbench.leaderboard.ranking.rows import Standings
 
 FEED_FILE = "feed.xml"
@@ -28,11 +29,11 @@ NOT_IN_XML = re.compile("[\ufffe\uffff]")
 """What ``visible`` leaves and XML cannot hold."""
 
 
-def feed(standings: Sequence[Standings], builds: Sequence[Build]) -> bytes:
-    """Return the feed of what ``builds`` found, the newest first."""
+def feed(standings: Sequence[Standings], builds: Sequence[Build], own_id: str) -> bytes:
+    """Return the feed of what ``builds`` found, the newest first; ``own_id`` is its ``feed_id``."""
     ET.register_namespace("", ATOM)
     root = ET.Element(f"{{{ATOM}}}feed")
-    _add(root, "id", _id(_first(standings)))
+    _add(root, "id", own_id)
     _add(root, "title", "mlbench leaderboard: what changed")
     _add(root, "updated", _time(latest(standings)))
     _add(root, "link", rel="self", type="application/atom+xml", href=FEED_FILE)
@@ -44,6 +45,20 @@ def feed(standings: Sequence[Standings], builds: Sequence[Build]) -> bytes:
     ET.indent(root, " ")
     text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"
+
+
+def feed_id(standings: Sequence[Standings], previous: Old | None = None, address: str = "") -> str:
+    """Return the id of a board's feed, which must stay while entries come and go, and when the
+    board moves (RFC 4287, section 4.2.6): the one that the ``previous`` build had.
+
+    The first build makes it of the ``address`` of the folder that is published or, where that is
+    not known, of the first entry.
+    """
+    if previous is not None and previous.feed:
+        return previous.feed
+    if address:
+        return uuid.uuid5(uuid.NAMESPACE_URL, f"{address.rstrip('/')}/{FEED_FILE}").urn
+    return _id(_first(standings))
 
 
 def _entry(root: ET.Element, build: Build, same_before: int) -> None:
@@ -74,7 +89,7 @@ def _add(parent: ET.Element, name: str, text: str = "", **attributes: str) -> ET
 
 
 def _first(standings: Sequence[Standings]) -> str:
-    """Return what names a leaderboard for good: its first entry, which is never taken away."""
+    """Return what tells a leaderboard from others: its first entry."""
     entries = [each for of in standings for each in of.entries]
     oldest = min(entries, key=lambda each: (each.entry.declared.date, each.sha256), default=None)
     return oldest.sha256 if oldest else ""

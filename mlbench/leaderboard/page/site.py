@@ -32,7 +32,7 @@ from mlbench.leaderboard.page.export import (
     standings_json,
     standings_markdown,
 )
-from mlbench.leaderboard.page.feed import FEED_FILE, feed
+from mlbench.leaderboard.page.feed import FEED_FILE, feed, feed_id
 from mlbench.leaderboard.page.model_pages import model_page, model_pages
 from mlbench.leaderboard.page.packing import script_json
 from mlbench.leaderboard.page.plots import CostAxis, Point, cost_plot, heat_map
@@ -65,21 +65,26 @@ COSTS = (
 
 
 def site_files(
-    standings: Sequence[Standings], previous: Old | None = None, docs: str = ""
+    standings: Sequence[Standings],
+    previous: Old | None = None,
+    docs: str = "",
+    address: str = "",
 ) -> dict[str, bytes]:
     """Return file name -> content: index.html, leaderboard.csv, .json and .md, feed.xml, a page of
     each model, and one of each task's settings.
 
     With a ``previous`` build, there are changes.json and changes.md, and the page and the feed tell
-    what changed. ``docs`` is the address of the documentation, https or seen from the page.
+    what changed. ``docs`` is the address of the documentation, https or seen from the page, and
+    ``address`` that where the files are published, from which the first build makes the feed's id.
     """
+    own_id = feed_id(standings, previous, address)
     builds = None if previous is None else builds_of(standings, previous)
     files = {
         "index.html": page(standings, builds, docs).encode(),
         "leaderboard.csv": standings_csv(standings).encode(),
-        "leaderboard.json": standings_json(standings).encode(),
+        "leaderboard.json": standings_json(standings, own_id).encode(),
         "leaderboard.md": standings_markdown(standings).encode(),
-        FEED_FILE: feed(standings, builds or ()),
+        FEED_FILE: feed(standings, builds or (), own_id),
         **setting_pages(standings),
         **model_pages(standings, partial(drawer, by_language=True)),
     }

@@ -64,9 +64,9 @@ def test_csv_holds_no_formula(name: str) -> None:
 
 
 def test_json_is_strict_and_null_where_nothing_is_known() -> None:
-    text = standings_json(standings())
+    text = standings_json(standings(), "an id")
     table = json.loads(text, parse_constant=pytest.fail)
-    assert table["schema"] == "mlbench/leaderboard/1"
+    assert (table["schema"], table["feed"]) == ("mlbench/leaderboard/1", "an id")
     for each, of in zip(table["standings"], standings(), strict=True):
         assert each["main"] == ("multi" if of.task else "mean")
         for row, expected in zip(each["rows"], of.rows, strict=True):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
+from mlbench.common.errors import DataError
 from mlbench.leaderboard.page.changes import Build, Change, builds_of, read_previous
-from mlbench.leaderboard.page.feed import feed
+from mlbench.leaderboard.page.feed import feed, feed_id
 from tests.leaderboard.page.test_changes import GOOD, WEAK, built
 from tests.leaderboard.page.test_site import Page
-from tests.leaderboard.synthetic import HOSTILE, standings_of
+from tests.leaderboard.synthetic import HOSTILE, evidence, standings_of
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 MUST = {"feed": ("id", "title", "updated"), "entry": ("id", "title", "updated")}
@@ -79,11 +83,42 @@ def test_what_changed_is_told_and_older_builds_keep_their_ids(tmp_path: Path) ->
     assert '<link rel="alternate" type="application/atom+xml"' in page
     assert 'href="feed.xml">feed of changes</a>' in page
     again = builds_of(standings_of([GOOD]), read_previous(three))
-    assert feed(standings_of([GOOD]), again) == (three / "feed.xml").read_bytes()
+    assert feed(standings_of([GOOD]), again, ids(first)[0]) == (three / "feed.xml").read_bytes()
+
+
+def test_the_feed_keeps_its_id_whatever_comes_goes_and_wherever_it_moves(tmp_path: Path) -> None:
+    early = evidence("parallel", "early", 1.0, run="2020-01-31-abcdef01")
+    other = evidence("apart", "other", 1.0, run="2019-01-31-abcdef01")
+    one = built(tmp_path / "one", [WEAK])
+    (own,) = ids(read((one / "feed.xml").read_bytes()))
+    assert json.loads((one / "leaderboard.json").read_bytes())["feed"] == own
+    folder, board = one, [WEAK]
+    for number, more in enumerate((early, other, GOOD)):
+        board = [*board, more]
+        folder = built(tmp_path / str(number), board, folder)
+        assert ids(read((folder / "feed.xml").read_bytes()))[0] == own
+    assert ids(read((built(tmp_path / "gone", [GOOD], folder) / "feed.xml").read_bytes()))[0] == own
+    where = "https://example.org/board"
+    made = feed_id(standings_of([WEAK]), None, where)
+    assert made == uuid.uuid5(uuid.NAMESPACE_URL, f"{where}/feed.xml").urn
+    assert feed_id(standings_of([GOOD, early, other]), None, f"{where}/") == made != own
+    assert feed_id(standings_of([GOOD]), read_previous(one), where) == own
+    assert feed_id(standings_of([WEAK])) != feed_id(standings_of([GOOD]))
+
+
+def test_a_build_of_before_may_have_no_id_or_a_wrong_one(tmp_path: Path) -> None:
+    path = built(tmp_path, [WEAK]) / "leaderboard.json"
+    table = json.loads(path.read_bytes())
+    path.write_text(json.dumps({k: v for k, v in table.items() if k != "feed"}), encoding="utf-8")
+    assert read_previous(path).feed == ""
+    for wrong in (5, "urn:uuid:x", "<b>"):
+        path.write_text(json.dumps(table | {"feed": wrong}), encoding="utf-8")
+        with pytest.raises(DataError, match="the id of a feed, a urn:uuid"):
+            read_previous(path)
 
 
 def test_what_strangers_wrote_is_text_for_those_who_show_the_feed() -> None:
-    root = read(feed(standings_of([GOOD]), [BUILD, BUILD]))
+    root = read(feed(standings_of([GOOD]), [BUILD, BUILD], feed_id([])))
     for entry in root.iter(f"{ATOM}entry"):
         content = Page(entry.findtext(f"{ATOM}content") or "")
         assert {tag for tag, _ in content.tags} == {"ul", "li", "b"}
@@ -93,5 +128,5 @@ def test_what_strangers_wrote_is_text_for_those_who_show_the_feed() -> None:
 
 
 def test_a_board_without_dates_has_a_feed() -> None:
-    read(feed([], []))
-    read(feed([], [Build("some day", BUILD.changes)]))
+    read(feed([], [], feed_id([])))
+    read(feed([], [Build("some day", BUILD.changes)], feed_id([])))
