@@ -245,6 +245,8 @@ def test_ids_of_ir_datasets_with_a_place_for_the_language_are_a_training_set(tmp
     seen, german = read_overlaps(tmp_path / "done" / "overlap.json")
     assert (seen.training, seen.training_texts) == (data.name, 2 + 3 * 2)
     assert (seen.training_languages, german.training_languages) == (("de", "fr"), ("de",))
+    config = train_config(given={**given, "languages": ["de"], "alpha": 1, "output": "x"})
+    assert german.training_digest == Opened.of(config, quiet).data.digest
     (tmp_path / "many.toml").write_text(
         (tmp_path / "many.toml").read_text().replace('["de", "fr"]', '["de", "fr", "en"]')
     )
