@@ -13,6 +13,7 @@ from mlbench.evaluation.tasks import load_task
 from mlbench.evaluation.trained_on import training_warnings
 from mlbench.models.objects import load_model
 from tests.support.letters import Letters
+from tests.support.pairs_task import write_pairs
 
 BEGIN = "This model was trained on what is evaluated: as its training.json says, the training set"
 COUNTS = (
@@ -106,6 +107,53 @@ def test_the_task_itself_is_told_with_the_languages_that_are_trained_on_and_eval
         assert found.startswith(wanted)
 
 
+PAIRS = ("de-en", "en-fr", "en-sw")
+SOME = [("de", "en"), ("en", "fr"), ("en", "fr", "sw"), ("de", "en", "fr", "sw")]
+
+
+@pytest.mark.parametrize("trained", SOME)
+@pytest.mark.parametrize("evaluated", SOME)
+def test_of_a_task_of_pairs_the_pairs_are_told_whose_texts_are_trained_on(
+    said, tmp_path, trained, evaluated
+):
+    path = write_pairs(tmp_path)
+
+    def texts(*codes):
+        held = mlbench.load_collection(path, languages=",".join(codes), progress=False)
+        return {*held.queries.texts, *held.passages.texts}
+
+    asked = [pair for pair in PAIRS if {*pair.split("-")} <= {*evaluated}]
+    both = [pair for pair in asked if texts(*pair.split("-")) <= texts(*trained)]
+    record = record_of(load_task(path), overlap=[], data={"name": load_task(path).name})
+    record["plan"]["languages"] = trained
+    (found,) = said(record, path, evaluated)
+    assert found.startswith(BEGIN) == bool(texts(*trained) & texts(*evaluated)) == bool(both)
+    if both:
+        where = "" if both == asked else f" in {' and '.join(both)}"
+        assert found == f"{BEGIN} is {load_task(path).name} itself{where}, in 1 step of 8 rows."
+    else:
+        assert found.startswith("This model was trained on other pairs of what is evaluated: ")
+
+
+def test_counts_of_a_language_of_several_pairs_are_those_of_the_whole_task(said):
+    task = load_task("xtreme-r-tatoeba")
+    counts = (Count("query", "en", 60, 20, 0), Count("query", "de", 20, 20, 0))
+    counts += (Count("query", "fr", 20, 0, 0), Count("query", "th", 20, 0, 0))
+    record = record_of(task, counts)
+    holds = "holds 40 of the 120 questions and passages of xtreme-r-tatoeba, and 0 more nearly"
+    (whole,) = said(record, task.name, task.languages)
+    assert whole == f"{BEGIN} pairs {holds}, all in en and de."
+    (part,) = said(record, task.name, ("en", "fr"))
+    assert part.startswith(
+        "This model was trained on texts of xtreme-r-tatoeba, of which not all pairs are evaluated:"
+    )
+    assert part.endswith(f" pairs {holds}, all in en and de.")
+    assert said(record_of(task, counts[1:]), task.name, ("en", "fr")) == ()
+    own = record_of(task, data={"name": task.name}, overlap=[])
+    own["plan"]["languages"] = [*task.languages][:10]
+    assert "itself in 9 pairs, in 1 step" in said(own, task.name, task.languages)[0]
+
+
 def test_what_is_measured_of_the_task_itself_is_not_told_twice(said):
     sample = load_task("sample")
     found = record_of(sample, data={"name": "sample"})
@@ -124,6 +172,34 @@ def test_a_file_of_another_program_says_nothing_and_a_damaged_one_that_it_is(sai
     assert said({"schema": "mlbench/training/1"}) == (damaged,)
     assert said(record_of(load_task("sample"), overlap=[{"task": "sample"}])) == (damaged,)
     assert said("[" * 100_000) == (damaged,)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": {"name": ["sample"]}},
+        {"text_data": {}},
+        {"steps": -1},
+        {"steps": 1.5},
+        {"steps": True},
+        {"plan": {"size": "8", "languages": ["de"]}},
+        {"plan": {"size": 8, "languages": "de"}},
+        {"plan": {"size": 8, "languages": {"de": 1}}},
+        {"plan": {"size": 8, "languages": [1]}},
+    ],
+)
+def test_what_no_training_writes_is_damage(said, changes):
+    own = record_of(load_task("sample"), data={"name": "sample"}, overlap=[])
+    (damaged,) = said(own | changes)
+    assert "is damaged" in damaged
+
+
+def test_languages_that_make_no_pair_are_damage(said):
+    task = load_task("xtreme-r-tatoeba")
+    own = record_of(task, data={"name": task.name}, overlap=[])
+    own["plan"]["languages"] = ["de", "fr"]
+    (damaged,) = said(own, task.name, task.languages)
+    assert "is damaged" in damaged
 
 
 @pytest.mark.parametrize(
