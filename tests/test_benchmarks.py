@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +119,16 @@ def test_the_benchmark_of_copies_compares_a_new_entry_with_others(capsys):
     said = capsys.readouterr().out
     assert "3 tables" in said
     assert "before over now" in said
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
+def test_ranking_on_the_task_of_a_report_says_time_and_memory(sample_report, monkeypatch, capsys):
+    from benchmarks import board_of_report
+
+    monkeypatch.setattr("sys.argv", ["board_of_report", str(sample_report), "--models", "2"])
+    board_of_report.main()
+    said = capsys.readouterr().out
+    assert re.match(
+        r"2 models, 132 settings, 32 questions: [\d.]+ s, [\d.]+ s of processors, ", said
+    )
+    assert re.search(r"memory [\d,]+ MiB before and [\d,]+ MiB at most\n$", said)

@@ -10,21 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from mlbench.common.threads import one_blas_thread
+from mlbench.comparing.kept_draws import signs, times_drawn
 from mlbench.comparing.places import Bools, Ints, place_intervals
-from mlbench.measures.randomisation import FEWEST, ROUNDING, drawn_signs
+from mlbench.measures.randomisation import FEWEST, ROUNDING
 from mlbench.measures.significance import (
     ALPHA,
     DRAWS,
     LEVEL,
     MacroMeans,
     Values,
-    drawn_weights,
 )
 
 
@@ -60,13 +58,14 @@ def drawn_means(parts: Sequence[Part], questions: int, draws: int = DRAWS) -> Va
 
     NaN where a draw holds no query.
     """
+    everything = np.arange(questions)
+    taken = [slice(None) if np.array_equal(p.question, everything) else p.question for p in parts]
     found = []
     with one_blas_thread():  # more wait for each other longer than they work
-        for drawn in _times_drawn(questions, draws):
+        for drawn in times_drawn(questions, draws):
             means = np.zeros((len(drawn), len(parts[0].shares)))
-            for part in parts:
-                weights = drawn[:, part.question].astype(np.float64)
-                means += part.scale * part.means.drawn(weights)[:, :, 0]
+            for part, question in zip(parts, taken, strict=True):
+                means += part.scale * part.means.drawn(drawn[:, question])[:, :, 0]
             found.append(means)
     return np.concatenate(found)
 
@@ -74,21 +73,13 @@ def drawn_means(parts: Sequence[Part], questions: int, draws: int = DRAWS) -> Va
 def drawn_groups(means: MacroMeans, questions: int, draws: int = DRAWS) -> Values:
     """Return each model's mean of each group in each draw, float64 (draws, n, groups), on the draws
     of ``drawn_means``; NaN where a draw holds no query."""
+    found = np.empty((draws, means.models, means.groups))
+    start = 0
     with one_blas_thread():
-        found = [means.drawn(d.astype(np.float64)) for d in _times_drawn(questions, draws)]
-    return np.concatenate(found)
-
-
-@lru_cache(maxsize=1)
-def _times_drawn(questions: int, draws: int) -> list[npt.NDArray[np.uint16]]:
-    """Return how often each draw takes each question, some draws at a time."""
-    return [each.astype(np.uint16) for each in drawn_weights(questions, draws=draws)]
-
-
-@lru_cache(maxsize=1)
-def _signs(questions: int, draws: int) -> list[npt.NDArray[np.int8]]:
-    """Return the sign of each question in each draw, some draws at a time."""
-    return [each.astype(np.int8) for each in drawn_signs(questions, draws=draws)]
+        for drawn in times_drawn(questions, draws):
+            found[start : start + len(drawn)] = means.drawn(drawn)
+            start += len(drawn)
+    return found
 
 
 def added_shares(parts: Sequence[Part], questions: int) -> Values:
@@ -106,10 +97,13 @@ def flipped_sums(
     (n, questions) float64 (n, draws).
 
     Where ``shares`` is of some questions alone, these are ``asked`` (q,) of all ``questions``."""
-    signs = _signs(questions if asked is not None else shares.shape[1], draws)
-    taken = signs if asked is None else (each[:, asked] for each in signs)
+    found = np.empty((len(shares), draws))
+    start = 0
     with one_blas_thread():
-        return np.concatenate([shares @ each.T.astype(np.float64) for each in taken], axis=1)
+        for drawn in signs(questions if asked is not None else shares.shape[1], draws, asked):
+            found[:, start : start + len(drawn)] = shares @ drawn.T
+            start += len(drawn)
+    return found
 
 
 def rank_intervals(

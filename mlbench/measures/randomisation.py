@@ -27,6 +27,7 @@ from mlbench.measures.significance import (
     SEED,
     Groups,
     Values,
+    draws_at_a_time,
 )
 
 ROUNDING = 1e-9
@@ -151,13 +152,23 @@ def _flipped(signs: Values, blocks: Sequence[Block], shape: tuple[int, int, int]
 
 def drawn_signs(clusters: int, *, draws: int = DRAWS, seed: int = SEED) -> Iterator[Values]:
     """Yield 1 or -1 for each draw and cluster: float64 (draws, clusters), some draws at a time."""
+    step = draws_at_a_time(clusters)
+    for bits in sign_bits(clusters, draws=draws, seed=seed):
+        for start in range(0, len(bits), step):
+            signs = bits[start : start + step].astype(np.float64)
+            signs *= 2
+            signs -= 1
+            yield signs
+
+
+def sign_bits(
+    clusters: int, *, draws: int = DRAWS, seed: int = SEED
+) -> Iterator[npt.NDArray[np.int8]]:
+    """Yield 1 for a sign that stays and 0 for one that turns: int8 (draws, clusters), ``CHUNK``
+    draws at a time, on which the random numbers depend."""
     generator = np.random.default_rng(seed)
     for start in range(0, draws, CHUNK):
-        size = (min(CHUNK, draws - start), clusters)
-        signs = generator.integers(0, 2, size, np.int8).astype(np.float64)
-        signs *= 2
-        signs -= 1
-        yield signs
+        yield generator.integers(0, 2, (min(CHUNK, draws - start), clusters), np.int8)
 
 
 def _studentised(difference: Values, scale: Values) -> Values:

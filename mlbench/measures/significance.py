@@ -25,6 +25,8 @@ DRAWS = 10_000
 SEED = 20_408
 LEVEL = 0.95
 CHUNK = 500
+MOST_HELD = 2**22
+"""Numbers of drawn questions that are held at a time, unless one draw has more: 32 MiB."""
 ALPHA = 1 - LEVEL
 POWER = 0.80
 
@@ -86,12 +88,18 @@ def macro_draws(
 def drawn_weights(clusters: int, *, draws: int = DRAWS, seed: int = SEED) -> Iterator[Values]:
     """Yield how often each draw takes each cluster: float64 (draws, clusters), some at a time."""
     generator = np.random.default_rng(seed)
-    for start in range(0, draws, CHUNK):
-        size = min(CHUNK, draws - start), clusters
+    step = draws_at_a_time(clusters)
+    for start in range(0, draws, step):
+        size = min(step, draws - start), clusters
         counts = np.empty(size)
         for count, drawn in zip(counts, generator.integers(0, clusters, size), strict=True):
             count[:] = np.bincount(drawn, minlength=clusters)
         yield counts
+
+
+def draws_at_a_time(clusters: int) -> int:
+    """Return how many draws of so many clusters are held at a time."""
+    return max(1, min(CHUNK, MOST_HELD // max(clusters, 1)))
 
 
 def percentiles(draws: Values) -> tuple[Values, Values]:
@@ -172,6 +180,11 @@ class MacroMeans:
         )
         return replace(models[0], blocks=tuple(joined))
 
+    @property
+    def models(self) -> int:
+        """How many models there are."""
+        return int(self.blocks[0].sums.shape[1])
+
     def ask_the_same(self, other: MacroMeans) -> bool:
         """Whether two models' settings ask the same queries."""
         same = all(
@@ -185,7 +198,7 @@ class MacroMeans:
 
         ``weights`` (draws, clusters) is how often a draw takes each cluster.
         """
-        draws, models, parts = len(weights), self.blocks[0].sums.shape[1], len(self.settings)
+        draws, models, parts = len(weights), self.models, len(self.settings)
         counted = np.empty((draws, sum(len(block.memberships) for block in self.blocks)))
         means = np.empty((draws, models, parts))
         for block in self.blocks:

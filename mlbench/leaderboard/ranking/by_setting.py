@@ -19,8 +19,8 @@ from mlbench.measures.randomisation import contributions
 from mlbench.measures.significance import DRAWS, MacroMeans, Sample, Values, mean, percentiles
 from mlbench.reports.reading import HEAVY_TIES
 
-MOST_DRAWN = 2 * 10**7
-"""Means that are held at a time."""
+MOST_DRAWN = 10**7
+"""Means that are held at a time: 80 MB, and as much of sums of turned signs."""
 
 
 def setting_cells(of: Sequence[Measured], ranked: Bools) -> list[tuple[Cell, ...]]:
@@ -36,31 +36,40 @@ def setting_cells(of: Sequence[Measured], ranked: Bools) -> list[tuple[Cell, ...
         chosen = present[begin : begin + step]
         groups = [[_one(each.settings[i]) for i in chosen] for each in of]
         means = MacroMeans.beside([MacroMeans.of(group, questions) for group in groups])
-        shares = np.stack([contributions(group, questions) for group in groups])
+        asked = [np.unique(sample.cluster) for (sample,) in groups[0]]
+        shares = [
+            _shares([group[at] for group in groups], few, questions) for at, few in enumerate(asked)
+        ]
         drawn = drawn_groups(means, questions)
-        flipped = _flipped(shares[ranked], [sample.cluster for (sample,) in groups[0]])
+        flipped = _flipped([each[ranked] for each in shares], asked, questions)
         for at, setting in enumerate(chosen):
             values = [mean(group[at][0].values) for group in groups]
-            found = placed(
-                values, shares[:, :, at], drawn[:, :, at], ranked, flipped=flipped[:, at]
-            )
+            whole = np.zeros((len(of), questions))
+            whole[:, asked[at]] = shares[at]
+            found = placed(values, whole, drawn[:, :, at], ranked, flipped=flipped[:, at])
             for model, cell in enumerate(found):
                 cells[model][setting] = cell
     return [tuple(each) for each in cells]
 
 
-def _flipped(shares: Values, asked: Sequence[Ints]) -> Values:
-    """Return the ``flipped_sums`` of ``shares`` (n, questions, settings): (n, settings, draws).
+def _shares(of: Sequence[Sequence[Sample]], few: Ints, questions: int) -> Values:
+    """Return what the questions that a setting asks, ``few`` (q,), add to its mean: (n, q)."""
+    return np.stack([contributions([samples], questions)[few, 0] for samples in of])
 
-    Those of settings that ask the same of the questions, ``asked``, are summed at once."""
-    size, questions, settings = shares.shape
+
+def _flipped(shares: Sequence[Values], asked: Sequence[Ints], questions: int) -> Values:
+    """Return the ``flipped_sums`` of the ``shares`` (n, q) of each setting on the questions that it
+    asks, ``asked`` (q,): (n, settings, draws).
+
+    Those of settings that ask the same of the questions are summed at once."""
+    size = len(shares[0])
     alike: dict[bytes, list[int]] = {}
-    for at, each in enumerate(asked):
-        alike.setdefault(np.unique(each).tobytes(), []).append(at)
-    found = np.empty((size, settings, DRAWS))
+    for at, few in enumerate(asked):
+        alike.setdefault(few.tobytes(), []).append(at)
+    found = np.empty((size, len(shares), DRAWS))
     for same in alike.values():
-        few = np.unique(asked[same[0]])
-        flat = shares[:, few][:, :, same].transpose(0, 2, 1).reshape(-1, len(few))
+        few = asked[same[0]]
+        flat = np.stack([shares[at] for at in same], axis=1).reshape(-1, len(few))
         sums = flipped_sums(flat, asked=few, questions=questions)
         found[:, same] = sums.reshape(size, len(same), DRAWS)
     return found
