@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlbench.common.counts import listed
+from mlbench.common.counts import listed, named
 from mlbench.comparing.baseline import Saved
 from mlbench.comparing.charts import Chart, Point, plane_chart, row_chart, shape
 from mlbench.comparing.comparison import Comparison, notes
@@ -137,8 +137,9 @@ def _shown_better(best: int, others: Sequence[str], open_: Sequence[str]) -> str
     if open_:
         said = "it is not" if alone else "not each of them is"
         return f", but {said} shown to be better than {listed(open_)}."
-    said = "it is" if alone else "each of them is"
-    return f", and {said} shown to be better than {'all others' if others[1:] else 'the other'}."
+    if not alone:
+        return f", and each of them is shown to be better than {named(others, 'other model')}."
+    return f", and it is shown to be better than {'all others' if others[1:] else 'the other'}."
 
 
 def _ticks(measure: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mlbench.common.counts import plural
+from collections.abc import Mapping
+
+from mlbench.common.counts import named, plural
 from mlbench.data.task import Kind
 from mlbench.reports.report import Report
 from mlbench.reports.words import KIND_NAMES, headline, kind_name, mean_name
@@ -30,27 +32,37 @@ def target_line(report: Report) -> str:
 
 
 def extremes_line(report: Report) -> str:
-    """Return the worst language of the hardest kind of setting and, of the mixed pool, the recall
-    gap; "" for one language."""
+    """Return the worst and the best language of the hardest kind of setting, all that share the
+    score, and, of the mixed pool, the recall gap; "" for one language."""
     bias, main = report.scores.bias, headline(report)
     kinds = [kind for kind in KIND_NAMES if main in bias.by_query_language.get(kind, {})]
     kind = kinds[-1] if kinds else Kind.MULTILINGUAL.value
     found = bias.by_query_language.get(kind, {}).get(main)
     parts = []
     if found is not None and found.gap:
+        of = report.scores.per_language[kind][main]
+        scores = {code: score.value for code, score in of.items()}
         parts.append(
-            f"queries in {found.worst_language} score worst ({mean_name(main)} "
-            f"{found.worst:.4f}) and queries in {found.best_language} best ({found.best:.4f})"
+            f"queries in {_languages(scores, found.worst)} score worst ({mean_name(main)} "
+            f"{found.worst:.4f}) and queries in {_languages(scores, found.best)} best "
+            f"({found.best:.4f})"
         )
     recall = bias.recall.get(READ_RECALL)
     if recall is not None:
-        e = recall.extremes
-        parts.append(
-            f"{100 * e.best:.0f}% of the relevant passages in {e.best_language} are in the top "
-            f"100, and {100 * e.worst:.0f}% of those in {e.worst_language}"
-        )
+        e, of_passages = recall.extremes, recall.by_language
+        said = f"{100 * e.best:.0f}% of the relevant passages in "
+        said += f"{_languages(of_passages, e.best)} are in the top 100"
+        if e.gap:
+            worst = _languages(of_passages, e.worst)
+            said += f", and {100 * e.worst:.0f}% of those in {worst}"
+        parts.append(said)
     where = "pool" if kind == Kind.MULTILINGUAL.value else "settings"
     return f"In the {kind_name(kind)} {where}, {'; '.join(parts)}." if parts else ""
+
+
+def _languages(values: Mapping[str, float | None], value: float) -> str:
+    """Return the languages that have a value, as a sentence lists them."""
+    return named([code for code, own in values.items() if own == value], "language")
 
 
 def counts_line(report: Report) -> str:

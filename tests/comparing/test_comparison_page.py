@@ -82,7 +82,7 @@ def test_the_summary_says_what_is_shown_and_what_is_not(three):
     first, *_ = reading(compare([model(1.2), model(1.2), model(2.4)], draws=200))
     assert first.endswith(
         f"A (noise-1.2) and B (noise-1.2), at {value:.4f}, and each of them is shown to be better "
-        "than the other."
+        "than C."
     )
 
 

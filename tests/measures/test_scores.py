@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from mlbench.measures.bias import (
     own_target_removed,
     recall_by_language,
 )
-from mlbench.measures.bias_scores import extremes
+from mlbench.measures.bias_scores import PassageRecall, extremes
 from mlbench.measures.rank_measures import parse_measures
 from mlbench.measures.scores import score_settings
 from mlbench.measures.significance import Sample, macro_intervals
@@ -184,6 +184,33 @@ def test_lines_name_the_numbers():
     assert f"{removed.own.value:+.4f}" in lines
     assert f"{removed.other.value:+.4f}" in lines
     assert "over 6 pairs" in lines
+
+
+def test_languages_that_share_the_best_or_the_worst_score_are_all_named():
+    report, _ = example(4)
+    scores, bias = report.scores, report.scores.bias
+    codes = [*scores.per_language["multilingual"]["AP"]]
+    values = dict(zip(codes, (0.75, 0.5, 0.75, 0.5), strict=True))
+    of = {code: replace(scores.per_language["multilingual"]["AP"][code], value=values[code])
+          for code in codes}  # fmt: skip
+    recall = PassageRecall(values | {codes[1]: 0.6}, extremes(values | {codes[1]: 0.6}))
+    bias = replace(
+        bias,
+        by_query_language={"multilingual": {"AP": extremes(values)}},
+        recall={"R@100": recall},
+    )
+    scores = replace(scores, per_language={"multilingual": {"AP": of}}, bias=bias)
+    (said,) = [line for line in bias_lines(replace(report, scores=scores)) if "worst" in line]
+    a, b, c, d = codes
+    assert said == (
+        f"In the multilingual pool, queries in {b} and {d} score worst (mAP 0.5000) and queries in "
+        f"{a} and {c} best (0.7500); 75% of the relevant passages in {a} and {c} are in the top "
+        f"100, and 50% of those in {d}."
+    )
+    equal = dict.fromkeys(codes, 1.0)
+    bias = replace(bias, recall={"R@100": PassageRecall(equal, extremes(equal))})
+    lines = " ".join(bias_lines(replace(report, scores=replace(scores, bias=bias))))
+    assert f"100% of the relevant passages in {a}, {b}, {c} and {d} are in the top 100." in lines
 
 
 @pytest.mark.parametrize("kind", [Kind.MONOLINGUAL, Kind.CROSSLINGUAL])
