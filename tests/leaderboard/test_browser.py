@@ -16,7 +16,7 @@ import pytest
 from mlbench.leaderboard.page.packing import UNIT, packed
 from mlbench.leaderboard.page.plots import level_of
 from mlbench.leaderboard.page.site import site_files
-from mlbench.leaderboard.page.wording import rank_text, score_text
+from mlbench.leaderboard.page.wording import rank_text, score_text, summary
 from mlbench.leaderboard.ranking.columns import Column, task_settings
 from mlbench.leaderboard.ranking.rows import Row, Standings
 from mlbench.measures.significance import Values
@@ -578,6 +578,22 @@ def test_models_of_the_same_score_share_the_first_place_in_a_setting(
     started.open(page, "#query=ar&pool=all")
     said = started.run("document.getElementById('status').textContent")
     assert said.endswith(f" one and two are first with {score}.")
+
+
+@pytest.mark.parametrize(
+    ("count", "named"), [(3, "a, b and c"), (4, "a, b, c and d"), (6, "a, b, c and 3 others")]
+)
+def test_many_models_of_the_same_score_are_listed_briefly(
+    started: Browser, tmp_path: Path, count: int, named: str
+) -> None:
+    """As the sentence of the board has them, which python writes."""
+    (table,) = standings_of([evidence("parallel", name, 0.6) for name in "abcdef"[:count]])
+    page = tmp_path / "settings.html"
+    page.write_bytes(site_files([table])["settings/parallel.html"])
+    started.open(page, "#query=ar&pool=all")
+    said = started.run("document.getElementById('status').textContent")
+    assert f". {named} share the best score, " in said
+    assert f"By multilingual mAP, {named} share" in "".join(text for text, _ in summary(table))
 
 
 def site_of(task: Path) -> Path:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlbench.common.counts import plural
+from mlbench.common.counts import agreeing, plural
 from mlbench.common.sizes import short_number
 from mlbench.leaderboard.entries.entry import Contamination, Entry, Level
 from mlbench.leaderboard.ranking.columns import MEAN, SHORT, Column, stated
@@ -127,13 +127,13 @@ def summary(standings: Standings) -> list[tuple[str, bool]]:
     if best:
         pieces = _of_first(best, standings)
         if above := standings.rows.index(best[0]):
-            verb = "is" if above == 1 else "are"
-            pieces.append((f". {plural(above, 'model')} without a rank {verb} above it", False))
+            verb, it = agreeing(above, "is", "are"), agreeing(len(best), "it", "them")
+            pieces.append((f". {plural(above, 'model')} without a rank {verb} above {it}", False))
     else:
-        count = plural(len(standings.rows), "model")
-        said = f"There are {count}, none of them ranked"
-        if len(standings.rows) == 1:
-            said = f"There is {count}, which has no rank"
+        count = len(standings.rows)
+        said = agreeing(count, "There is 1 model, which has no rank", "There are no models")
+        if count > 1:
+            said = f"There are {plural(count, 'model')}, none of them ranked"
         pieces = [(said, False)]
     return [*pieces, (".", False), *_of_last(standings)]
 
@@ -158,7 +158,7 @@ def _of_first(best: Sequence[Row], standings: Standings) -> list[tuple[str, bool
         said = f" share the best score of {count}, {value}"
     pieces = [(f"By {title}, ", False), *_names(best), (said, False)]
     if near := [row for row in others if row.cells[standings.main.key].near_first]:
-        it = "them" if len(best) > 1 else "it"
+        it = agreeing(len(best), "it", "them")
         pieces += [(f"; the data cannot distinguish {it} from ", False), *_names(near)]
     elif others:
         pieces.append((", and all others are shown to be worse", False))
@@ -176,12 +176,22 @@ def _of_last(standings: Standings) -> list[tuple[str, bool]]:
     rows = [row for row in standings.rows if lacking_text(row, standings)]
     if not rows:
         return []
+    several, last = len(rows) > 1, len(rows) < len(standings.rows)
+    said = f" {plural(len(rows), 'model')} {'have' if several else 'has'} no "
+    said += f"{column_title(standings.main)} but other scores"
+    if last:
+        said += f", so {'they stand' if several else 'it stands'} below the others"
+    if several:
+        said += f", {'' if last else 'and they are '}sorted by {_sorted_by(rows, standings)}"
+    return [(f"{said}.", False)]
+
+
+def _sorted_by(rows: Sequence[Row], standings: Standings) -> str:
+    """Name the first column that the first of these rows has, if all have it."""
     by = next(c for c in standings.columns if rows[0].cells[c.key].value is not None)
-    has, they, stand = ("has", "it", "stands") if len(rows) == 1 else ("have", "they", "stand")
-    said = f" {plural(len(rows), 'model')} {has} no {column_title(standings.main)} but other scores"
-    if len(rows) < len(standings.rows):
-        said += f", so {they} {stand} below the others"
-    return [(f"{said}, sorted by {column_title(by)}.", False)]
+    if all(row.cells[by.key].value is not None for row in rows):
+        return column_title(by)
+    return "the first column in which they have a score"
 
 
 def lacking_text(row: Row, standings: Standings) -> str:

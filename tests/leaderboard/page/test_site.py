@@ -16,7 +16,7 @@ from mlbench.leaderboard.entries.board import Board, BoardEntry, BoardTask, Plac
 from mlbench.leaderboard.entries.entry import Level, Lifting
 from mlbench.leaderboard.entries.tables import described
 from mlbench.leaderboard.page.site import site_files
-from mlbench.leaderboard.page.wording import rank_text, score_text
+from mlbench.leaderboard.page.wording import rank_text, score_text, summary
 from mlbench.leaderboard.ranking.columns import measure, task_columns
 from mlbench.leaderboard.ranking.standings import all_standings
 from tests.leaderboard.synthetic import (
@@ -25,6 +25,7 @@ from tests.leaderboard.synthetic import (
     reported,
     standings,
     standings_of,
+    withdrawn,
 )
 from tests.support.reports import collection_of, report_of, vectors
 
@@ -356,11 +357,38 @@ def test_models_without_the_main_score_are_last_and_the_board_says_why() -> None
     assert "1 model without a rank is above it." in said
     assert (
         "4 models have no multilingual mAP but other scores, so they stand below the others, "
-        "sorted by monolingual mAP." in said
+        "sorted by the first column in which they have a score." in said
     )
     rows = re.findall(r"<small>no multilingual mAP</small>", files["index.html"].decode())
     assert len(rows) == 4
     assert "4 models have no multilingual mAP" in files["leaderboard.md"].decode()
     (table,) = standings_of(made[-1:])
     said = re.sub(r"\s+", " ", Page(site_files([table])["index.html"].decode()).text)
-    assert "1 model has no multilingual mAP but other scores, sorted by rank distance." in said
+    assert "1 model has no multilingual mAP but other scores." in said
+
+
+def said_of(*made: Made) -> str:
+    """What the board of a task says in a sentence or two."""
+    (table,) = standings_of(made)
+    return "".join(text for text, _ in summary(table))
+
+
+def test_the_summary_agrees_with_how_many_models_it_tells_of() -> None:
+    good, same = (evidence("parallel", name, 0.6) for name in "gs")
+    weak = evidence("parallel", "w", 2.6)
+    high, higher = (reported("parallel", name, multilingual=1.0) for name in "hi")
+    across = [reported("parallel", name, crosslingual=0.5) for name in "ab"]
+    assert said_of(good, high).endswith(". 1 model without a rank is above it.")
+    two = ". 2 models without a rank are above them."
+    assert said_of(good, same, weak, high, higher).endswith(two)
+    lacks = "no multilingual mAP but other scores"
+    assert said_of(good, across[0]).endswith(
+        f" 1 model has {lacks}, so it stands below the others."
+    )
+    assert said_of(good, *across).endswith(
+        f" 2 models have {lacks}, so they stand below the others, sorted by cross-lingual mAP."
+    )
+    assert said_of(*across).endswith(
+        f" 2 models have {lacks}, and they are sorted by cross-lingual mAP."
+    )
+    assert said_of(withdrawn(good, "a slip")) == "There are no models."

@@ -90,6 +90,14 @@
     return row;
   }
 
+  /* The names of models as a sentence lists them; of more than four, three and the number of others. */
+  function names(found) {
+    const every = found.map(({ model }) => model.name);
+    const more = every.length > 4 ? every.length - 3 : 0;
+    const last = more ? `${more} others` : every.pop();
+    return [every.slice(0, 3).join(", "), last].filter(Boolean).join(" and ");
+  }
+
   /* What a sentence says of the best score, and which models the data cannot tell from it. */
   function told(rows, setting) {
     const ranked = rows.filter(({ rank }) => rank !== "-");
@@ -97,13 +105,11 @@
     const score = text(ranked[0].value);
     const best = ranked.filter(({ value }) => text(value) === score);
     const others = ranked.slice(best.length);
-    const names = found => found.map(({ model }) => model.name).join(" and ");
     const alone = best.length === 1;
     if (!drawn) return `${names(best)} ${alone ? "is" : "are"} first with ${score}.`;
     const alike = others.filter(each => near(each, setting));
-    const named = alike.length > 3 ? `${alike.length} others` : names(alike);
     return `${names(best)} ${alone ? "has" : "share"} the best score, ${score}`
-      + (alike.length ? `; the data cannot distinguish ${alone ? "it" : "them"} from ${named}.`
+      + (alike.length ? `; the data cannot distinguish ${alone ? "it" : "them"} from ${names(alike)}.`
         : others.length ? `, and all ${ranked.length < rows.length ? "other ranked models" : "others"} are shown to be worse.`
           : ".");
   }
