@@ -259,3 +259,35 @@ def test_ids_of_ir_datasets_with_a_place_for_the_language_are_a_training_set(tmp
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
     with pytest.raises(EnvironmentFault, match="the package ir_datasets is not installed"):
         training_set(spec, languages="de,fr", progress=False)
+
+
+def test_of_a_place_for_the_language_each_order_is_counted_by_itself(tmp_path):
+    """The ids are read in this order, so the data has another digest, which records go by."""
+    pytest.importorskip("ir_datasets")
+    pytest.importorskip("sentence_transformers")
+    from mlbench.training.config import train_config
+    from mlbench.training.studies.plan import load_study
+    from mlbench.training.studies.work import measured_overlap
+    from mlbench.training.trainer import Opened
+    from tests.data.readers.test_irds import register_each
+
+    spec, quiet = f"ir_datasets:{register_each('de', 'fr')}", Options(progress=False)
+    text = STUDY.replace('tasks = ["PATH"]', 'tasks = ["sample"]').replace("PATH", spec)
+    text = text.replace("steps = 2", "steps = 2\nbatch_size = 2")
+    path, orders = tmp_path / "many.toml", (["de", "fr"], ["fr", "de"])
+
+    def digests(*orders):
+        path.write_text(text.replace("alpha = [0, 1]", f"languages = {[*orders, ['de']]}"))
+        measured_overlap(load_study(path, {"alpha": 1}), tmp_path / "done", quiet)
+        found = read_overlaps(tmp_path / "done" / "overlap.json")
+        return [each.training_digest for each in found]
+
+    given = {"data": spec, "alpha": 1, "steps": 2, "batch_size": 2, "output": "x"}
+    trained = [
+        Opened.of(train_config(given={**given, "languages": codes}), quiet).data.digest
+        for codes in (*orders, ["de"])
+    ]
+    first, second, german = trained
+    assert digests(orders[0]) == [first, german]
+    assert digests(*orders) == [first, german, second]  # only what is new
+    assert len({*trained}) == 3

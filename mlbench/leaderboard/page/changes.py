@@ -279,6 +279,8 @@ def _of_places(row: Row, now: Standings, old: OldRow) -> Iterator[Change]:
 
 
 def _score(value: float | None, standings: Standings) -> str:
+    if value is None:
+        return f"no {column_title(standings.main)}"
     return f"{column_title(standings.main)} {score_text(value, standings.main)}"
 
 

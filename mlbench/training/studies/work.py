@@ -15,7 +15,7 @@ from mlbench.common.errors import DataError, Fault, MlbenchError, UsageError
 from mlbench.common.files import write_atomically
 from mlbench.data.overlap_record import Overlap, read_overlaps
 from mlbench.data.sampling import cut_to_languages
-from mlbench.data.sources import in_shards
+from mlbench.data.sources import LANGUAGE, in_shards
 from mlbench.data.task import Task
 from mlbench.evaluation.choices import chosen_languages
 from mlbench.evaluation.evaluate import evaluate
@@ -123,28 +123,34 @@ class _Data:
     def compared(self, known: Sequence[Overlap], task: Task) -> Overlap | None:
         """Return its overlap with a task, if that is known."""
         named = (self.source.name, task.name, task.version)
-        languages = {*(self.languages or self.source.languages)}
+        languages = _alike(self.name, self.languages or self.source.languages)
         there = [
             each
             for each in known
             if (each.training, each.task, each.version) == named
-            and {*each.training_languages} == languages
+            and _alike(self.name, each.training_languages) == languages
             and (self.alone or self.content.digest == each.training_digest)
         ]
         return there[-1] if there else None
 
 
+def _alike(name: str, languages: Sequence[str]) -> tuple[str, ...]:
+    """Return what is the same for languages in which a training set is the same: their order
+    matters only where they stand in place of a name's ``{language}``."""
+    return (*languages,) if LANGUAGE in name else (*sorted({*languages}),)
+
+
 def _training_sets(study: Study, options: Options) -> list[_Data]:
     """Return each training set in the languages of all arms, and in those of each arm."""
-    wanted: dict[str, dict[frozenset[str], tuple[str, ...]]] = {}
+    wanted: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {}
     for config in (resolved(study, arm.config) for arm in study.arms):
         for name in filter(None, (config.get("data"), config.get("text_data"))):
             languages = read_languages(name, config.get("languages", ()))
-            wanted.setdefault(name, {}).setdefault(frozenset(languages), languages)
+            wanted.setdefault(name, {}).setdefault(_alike(name, languages), languages)
     read, found = _reading_once(), []
     for name, each in wanted.items():
         every = dict.fromkeys(code for codes in each.values() for code in codes)
-        widest = frozenset(every if frozenset() not in each else ())
+        widest = _alike(name, () if () in each else (*every,))
         for codes, languages in ({widest: (*every,)} | each).items():
             source = load_task(name, languages or None)
             found.append(_Data(name, source, languages, codes == widest, read, options))

@@ -14,7 +14,7 @@ from mlbench.leaderboard.entries.entry import Level, Lifting
 from mlbench.leaderboard.page.changes import Old, builds_of, read_previous
 from mlbench.leaderboard.page.site import site_files
 from tests.leaderboard.page.test_site import Page
-from tests.leaderboard.synthetic import HOSTILE, Made, evidence, standings_of, withdrawn
+from tests.leaderboard.synthetic import HOSTILE, Made, evidence, reported, standings_of, withdrawn
 
 TASK = "parallel"
 GOOD, WEAK = evidence(TASK, "good", 0.6), evidence(TASK, "weak", 2.6, seed=2)
@@ -39,6 +39,14 @@ def changes(
 
 def with_levels(made: Made, *levels: Level) -> Made:
     return evidence(TASK, made.entry.entry.model.name, 0.6, records=levels)
+
+
+def test_a_model_without_the_main_score_is_told_without_it(tmp_path: Path) -> None:
+    paper = reported(TASK, "paper", crosslingual=0.5)
+    whole = reported(TASK, "paper", crosslingual=0.5, multilingual=0.25)
+    lacks, has = "no multilingual mAP", "multilingual mAP 0.2500"
+    assert changes(tmp_path, [GOOD], [GOOD, paper]) == [("new", "paper", "", lacks)]
+    assert changes(tmp_path, [GOOD, paper], [GOOD, whole]) == [("updated", "paper", lacks, has)]
 
 
 def test_the_same_board_has_no_changes(tmp_path: Path) -> None:
