@@ -445,6 +445,19 @@ def test_what_is_injected_does_not_run(started: Browser, site: Path) -> None:
     assert refused == "https://example.org/y.png"
 
 
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_no_page_beside_the_board_scrolls_sideways(
+    browser: Browser, site: Path, width: int
+) -> None:
+    browser.view(width, 800)
+    pages = [*site.parent.glob("settings/*.html"), *site.parent.glob("models/*.html")]
+    assert len(pages) > 4
+    for page in pages:
+        browser.open(page)
+        assert browser.run("document.documentElement.scrollWidth") <= width, page.name
+    browser.open(site)
+
+
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_the_page_never_scrolls_sideways(browser: Browser, site: Path, width: int) -> None:
     browser.view(width, 800)
