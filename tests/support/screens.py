@@ -44,7 +44,8 @@ def walked(
             commands += len(outputs)
             printed = "".join(outputs) if outputs else printed
         elif kind == "text":
-            assert re.search(_pattern(text.rstrip(), varies), printed), f"{text}\n---\n{printed}"
+            pattern = f"^{_pattern(text.rstrip(), varies)} *$"
+            assert re.search(pattern, printed, re.MULTILINE), f"{text}\n---\n{printed}"
             screens += 1
     return commands, screens
 
