@@ -42,6 +42,10 @@ def test_no_page_is_wider_than_a_phone_or_asks_for_anything_outside(browser, sit
         assert browser.complaints() == [], page
 
 
+def test_no_program_is_published(site):
+    assert [path for path in site.rglob("*") if path.suffix in {".py", ".pyc"}] == []
+
+
 def test_the_search_works_without_a_server(browser, site):
     browser.view(1280, 900)
     browser.open(site / "index.html")
